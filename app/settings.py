@@ -1,0 +1,178 @@
+"""Everything that an operator can set: one frozen record, read from ``CONVSERVE_*`` when it is made."""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "CONVSERVE_"
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class SettingsError(Exception):
+    """A setting cannot be used; the message names the variable and says what would do."""
+
+
+def available_cores() -> int:
+    """Count the processor cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Settings(BaseSettings):
+    """The settings of a server and of its workers.
+
+    Each field can be given as an environment variable: ``CONVSERVE_`` and its name in capitals.
+    An empty variable counts as absent.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+
+    data_dir: Path = Field(
+        Path("convserve-data"),
+        description="Directory that holds the database, data sets, models, logs and checkpoints.",
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="Address that the server listens on.")
+    port: int = Field(
+        8000, ge=0, le=65535, description="Port that the server listens on; 0 picks a free one."
+    )
+    api_key: SecretStr | None = Field(
+        None,
+        description="Key that every request but /livez and /readyz must carry. "
+        "Required when the address is not a loopback one.",
+    )
+    max_jobs: int = Field(1, ge=1, description="Training jobs that run at the same time; the rest waits.")
+    cores: int = Field(
+        default_factory=available_cores,
+        ge=1,
+        description="Processor cores to share among the running jobs; by default all it may use.",
+    )
+    checkpoint_seconds: Seconds = Field(
+        30.0, description="Longest time between two checkpoints of a running training job."
+    )
+    heartbeat_timeout: Seconds = Field(
+        120.0, description="Seconds without a sign of life after which a worker counts as hung and is killed."
+    )
+    grace_seconds: Seconds = Field(
+        20.0,
+        description="Seconds that running jobs get for a last checkpoint when the server is told to stop.",
+    )
+    max_parameters: int = Field(
+        50_000_000, ge=1, description="Largest number of parameters that a network may have."
+    )
+    max_body_bytes: int = Field(MIB, ge=1, description="Largest JSON request body, in bytes.")
+    max_predict_bytes: int = Field(
+        64 * MIB, ge=1, description="Largest request body of one prediction, in bytes."
+    )
+    max_predict_images: int = Field(256, ge=1, description="Most pictures in one prediction.")
+    max_upload_bytes: int = Field(2 * GIB, ge=1, description="Largest upload of a data set, in bytes.")
+    max_image_pixels: int = Field(
+        25_000_000, ge=1, description="Most pixels of one picture, read from its header before it is decoded."
+    )
+    max_archive_entries: int = Field(200_000, ge=1, description="Most files in one uploaded archive.")
+    max_archive_ratio: int = Field(
+        100, ge=1, description="Largest ratio of unpacked to packed size in an uploaded archive."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe message that is logged."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="How log lines look; auto is console on a terminal and JSON anywhere else."
+    )
+
+    @field_validator("data_dir", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        # A worker may be started in another working directory.
+        return value.expanduser().absolute()
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _lower_case(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("cores", mode="before")
+    @classmethod
+    def _all_cores(cls, value: Any) -> Any:
+        return available_cores() if value is None else value
+
+    @field_validator("api_key", mode="after")
+    @classmethod
+    def _usable_key(cls, value: SecretStr | None) -> SecretStr | None:
+        key = value.get_secret_value().strip() if value else ""
+        if not key:
+            return None
+        # It travels in a header, where nothing else is safe.
+        if not all("!" <= character <= "~" for character in key):
+            raise ValueError("use printable ASCII characters without spaces")
+        return SecretStr(key)
+
+    @property
+    def worker_threads(self) -> int:
+        """Cores that each of the concurrently running jobs may use."""
+        return max(1, self.cores // self.max_jobs)
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the address that the server listens on."""
+        return is_loopback(self.host)
+
+    def check_exposure(self) -> None:
+        """Refuse to listen where strangers can connect without a key.
+
+        Raises:
+            SettingsError: the address is not a loopback one and there is no API key.
+        """
+        if self.loopback or self.api_key is not None:
+            return
+        raise SettingsError(
+            f"refusing to listen on {self.host} without an API key: anybody who can reach this address could "
+            f"train models, read data and fill the disk. Set {PREFIX}API_KEY to a long random value, like "
+            f"{PREFIX}API_KEY=\"$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')\", "
+            f"or listen on 127.0.0.1."
+        )
+
+    def environment(self) -> dict[str, str]:
+        """Return these settings as variables for a worker process.
+
+        They are the whole of what a worker should see under ``CONVSERVE_``. The API key is not among
+        them: a worker has no use for it, and what handles other people's files should hold no secrets.
+        """
+        values = self.model_dump(mode="json", exclude={"api_key"})
+        return {PREFIX + name.upper(): str(value) for name, value in values.items()}
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address or host name stays on this machine."""
+    name = host.strip("[]").lower()
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings from the environment; what is passed and not None goes first.
+
+    Raises:
+        SettingsError: some value cannot be used; one line for each.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        lines = []
+        for fault in error.errors(include_url=False, include_input=False):
+            name = str(fault["loc"][0]) if fault["loc"] else "?"
+            lines.append(f"{PREFIX}{name.upper()}: {fault['msg']}")
+        raise SettingsError("\n".join(lines)) from error
