@@ -1,0 +1,1 @@
+"""Labelled pictures: how they are read, split, stored and handed to training."""

@@ -1,0 +1,56 @@
+"""The data set `digits`, which comes with the package."""
+
+from __future__ import annotations
+
+import zipfile
+from importlib import resources
+from typing import IO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIGITS_FILE = "digits.npz"
+DIGITS_IMAGES = 10_000
+DIGITS_CLASSES = tuple("0123456789")
+DIGITS_SHAPE = (28, 28, 1)
+
+
+class Digits(NamedTuple):
+    """The pictures, their class indices and their split codes."""
+
+    images: NDArray[np.uint8]  # (10000, 28, 28, 1)
+    labels: NDArray[np.int64]  # (10000,)
+    splits: NDArray[np.uint8]  # (10000,), see app.datasets.splits
+
+
+def load_digits() -> Digits:
+    """Read the packaged file.
+
+    Raises:
+        ValueError: the file is not the one that was packaged.
+    """
+    packaged = resources.files("app") / "data" / DIGITS_FILE
+    with packaged.open("rb") as file, zipfile.ZipFile(file) as archive:
+        images = _read_array(archive, "images", (DIGITS_IMAGES, *DIGITS_SHAPE))
+        labels = _read_array(archive, "labels", (DIGITS_IMAGES,))
+        splits = _read_array(archive, "splits", (DIGITS_IMAGES,))
+    return Digits(images, labels.astype(np.int64), splits)
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Read one member whose header is compared with what it must be before anything is allocated."""
+    with archive.open(f"{name}.npy") as member:
+        _check_header(member, name, shape)
+        content = member.read(int(np.prod(shape)) + 1)
+    if len(content) != np.prod(shape):
+        raise ValueError(f"{name} in {DIGITS_FILE} is cut short or too long; install the package again")
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _check_header(member: IO[bytes], name: str, shape: tuple[int, ...]) -> None:
+    version = np.lib.format.read_magic(member)
+    found, fortran, dtype = np.lib.format.read_array_header_1_0(member)
+    if version != (1, 0) or found != shape or fortran or dtype != np.uint8:
+        raise ValueError(
+            f"{name} in {DIGITS_FILE} is {dtype} {found}, not uint8 {shape}; install the package again"
+        )

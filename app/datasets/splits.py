@@ -1,0 +1,89 @@
+"""Which pictures are trained on, which choose the epoch to keep, and which judge the result.
+
+A picture's split is drawn when it arrives, stored beside it, and never drawn again: a picture that
+moved from test to train later would make every figure measured before it a lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from engine.spec import Spec
+
+TRAIN, DEV, TEST = 0, 1, 2
+SPLIT_NAMES = ("train", "dev", "test")
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class SplitShares(Spec):
+    """The share of each class's pictures that goes to each split."""
+
+    train: Share = 0.8
+    dev: Share = 0.1
+    test: Share = 0.1
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> SplitShares:
+        if abs(self.train + self.dev + self.test - 1) > 1e-6:
+            raise ValueError(f"the shares add up to {self.train + self.dev + self.test:g} instead of 1")
+        if self.train == 0 or self.dev == 0 or self.test == 0:
+            raise ValueError("every share must be above 0: training needs train, dev and test pictures")
+        return self
+
+    @property
+    def values(self) -> tuple[float, float, float]:
+        """The shares in the order of `SPLIT_NAMES`."""
+        return (self.train, self.dev, self.test)
+
+
+def draw_splits(
+    labels: NDArray[np.integer],
+    classes: int,
+    shares: SplitShares,
+    seed: int,
+    present: Sequence[Sequence[int]] | NDArray[np.integer] | None = None,
+) -> NDArray[np.uint8]:
+    """Draw the split of each arriving picture, class by class.
+
+    Each class fills the split that lags its share most, so that the counts follow the shares after every
+    arrival, whether pictures come all at once or one by one. A class's first pictures go to train, dev and
+    test in turn, so that three pictures are enough for a class to be seen in all of them. Which of the
+    arriving pictures gets which place is then shuffled by the seed.
+
+    Args:
+        labels: class index of each arriving picture, (N,).
+        classes: number of classes K.
+        shares: the data set's shares.
+        seed: the data set's seed.
+        present: pictures already stored, per class and split, (K, 3); none when omitted.
+
+    Returns:
+        The split code of each arriving picture, (N,).
+    """
+    stored = np.zeros((classes, 3), np.int64) if present is None else np.array(present, np.int64)
+    splits = np.empty(len(labels), np.uint8)
+    for label in range(classes):
+        arriving = np.flatnonzero(labels == label)
+        counts = [int(count) for count in stored[label]]
+        # The number already there is part of the key: two uploads do not repeat each other's order.
+        shuffle = np.random.Generator(np.random.PCG64([seed, label, sum(counts)]))
+        places = np.empty(len(arriving), np.uint8)
+        for place in range(len(arriving)):
+            places[place] = split = _next_split(counts, shares.values)
+            counts[split] += 1
+        splits[arriving] = shuffle.permutation(places)
+    return splits
+
+
+def _next_split(counts: list[int], shares: tuple[float, float, float]) -> int:
+    for split in (TRAIN, DEV, TEST):
+        if counts[split] == 0:
+            return split
+    total = sum(counts) + 1
+    # max() takes the first of equals, so a tie goes to train.
+    return max((TRAIN, DEV, TEST), key=lambda split: shares[split] * total - counts[split])
