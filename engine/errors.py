@@ -1,0 +1,45 @@
+"""What can go wrong in the engine, told in terms of the document that the caller wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class EngineError(Exception):
+    """A fault with its place and, where one is known, its cure.
+
+    Attributes:
+        detail: what is wrong, in a sentence that names the values received.
+        path: keys into the caller's document, such as `("layers", 3, "kernel_size")`.
+        hint: what would fix it, or None.
+    """
+
+    def __init__(self, detail: str, *, path: Sequence[str | int] = (), hint: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.path = tuple(path)
+        self.hint = hint
+
+    def within(self, *prefix: str | int) -> EngineError:
+        """Return the same fault, seen from a document that holds this one at `prefix`."""
+        return type(self)(self.detail, path=(*prefix, *self.path), hint=self.hint)
+
+
+class ShapeError(EngineError):
+    """Shapes that do not meet: a window larger than its input, a sum of unequal maps."""
+
+
+class GraphError(EngineError):
+    """A graph that cannot be built: an unknown input, a name used twice."""
+
+
+class LimitError(EngineError):
+    """More parameters than this installation allows; raised before anything is allocated."""
+
+
+class ModelFileError(EngineError):
+    """A model file or checkpoint that is damaged, foreign or does not fit its own description."""
+
+
+class NonFiniteError(EngineError):
+    """The loss or a gradient became NaN or infinite; the weights are still those of the step before."""
