@@ -1,0 +1,78 @@
+# Everything a person or CI does with this project. `make help` lists it.
+# Works with the make of macOS (3.81); needs python3 3.11 or later with venv or pip.
+
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --requirement
+LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run install test lint format types lock clean
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime ## install, start the service, train on digits over HTTP, predict, stop
+	@$(VENV)/bin/convserve demo
+
+run: $(VENV)/.runtime ## install and serve on http://127.0.0.1:8000
+	@$(VENV)/bin/convserve serve
+
+install: $(VENV)/.runtime ## make .venv with the convserve command in it
+	@echo "Ready: $(VENV)/bin/convserve --help"
+
+test: $(VENV)/.dev ## run the tests (ARGS="tests/engine -k conv" narrows them)
+	@$(PY) -m pytest $(ARGS)
+
+lint: $(VENV)/.dev ## check style, formatting and the Dockerfile
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/hadolint Dockerfile
+
+format: $(VENV)/.dev ## rewrite the code in the project's format
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+types: $(VENV)/.dev ## check the types
+	@$(VENV)/bin/mypy
+
+lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes newer releases)
+	$(LOCK) requirements/build.in --output-file requirements/build.txt
+	$(LOCK) pyproject.toml --output-file requirements/runtime.txt
+	$(LOCK) pyproject.toml --extra dev --constraint requirements/build.txt --constraint requirements/runtime.txt \
+		--output-file requirements/dev.txt
+
+clean: ## remove what make made: .venv, caches, build products (never your data)
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find app engine tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp in .venv says that an installation step is done; it is repeated when what it read has changed.
+# Debian's python3 may lack ensurepip, and then fails after having made half an environment: there the
+# system's pip puts the locked pip into an empty one.
+$(VENV)/.build: requirements/build.txt
+	@if ! $(PY) -m pip --version >/dev/null 2>&1; then \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+			echo "convserve needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1 || true)." >&2; \
+			echo "Name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }; \
+		echo "Making $(VENV) ..."; \
+		$(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || { \
+			$(PYTHON) -m venv --clear --without-pip $(VENV) && \
+			$(PYTHON) -m pip --python $(PY) install --quiet --require-hashes --requirement $<; } || { \
+			echo "$(PYTHON) can make no virtual environment: it has neither ensurepip nor a pip of 22.3 or later." >&2; \
+			echo "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
+	fi
+	@$(PIP) $<
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.build requirements/runtime.txt pyproject.toml
+	@echo "Installing convserve and the libraries it needs ..."
+	@$(PIP) requirements/runtime.txt
+	@$(PY) -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
+	@echo "Installing what development and tests need ..."
+	@$(PIP) requirements/dev.txt
+	@touch $@
