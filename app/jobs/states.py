@@ -1,0 +1,62 @@
+"""The states of a job, what each means, and every way to get from one to another."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+ATTEMPTS = 3
+"""How often a job is started before its deaths are taken to be its own fault."""
+
+
+class JobStatus(StrEnum):
+    """Where a job is; the docstring under each says what that means and where it can go."""
+
+    QUEUED = "queued"
+    """Waits for a worker. Goes to running when one is free, to cancelled at once when asked."""
+    RUNNING = "running"
+    """A worker has it, or had it and its death is not noticed yet. Goes to any state but back to itself."""
+    CANCELLING = "cancelling"
+    """A client wants it stopped and the worker has not noticed yet. Goes to cancelled; to succeeded when
+    the work was done before the worker looked. Never to failed: nobody waits for it any more."""
+    SUCCEEDED = "succeeded"
+    """Done; what it made exists. Final."""
+    FAILED = "failed"
+    """Cannot be done; `error` says why. Final."""
+    CANCELLED = "cancelled"
+    """Stopped because a client asked. Final."""
+
+    @property
+    def active(self) -> bool:
+        """Whether a worker may be writing for it."""
+        return self in ACTIVE
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is over for good."""
+        return not TRANSITIONS[self]
+
+
+TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED}),
+    JobStatus.RUNNING: frozenset(
+        {
+            JobStatus.QUEUED,  # drained, or its worker died
+            JobStatus.CANCELLING,
+            JobStatus.SUCCEEDED,
+            JobStatus.FAILED,
+        }
+    ),
+    JobStatus.CANCELLING: frozenset({JobStatus.CANCELLED, JobStatus.SUCCEEDED}),
+    JobStatus.SUCCEEDED: frozenset(),
+    JobStatus.FAILED: frozenset(),
+    JobStatus.CANCELLED: frozenset(),
+}
+
+ACTIVE = frozenset({JobStatus.RUNNING, JobStatus.CANCELLING})
+UNFINISHED = frozenset(status for status, targets in TRANSITIONS.items() if targets)
+FINISHED = frozenset(status for status, targets in TRANSITIONS.items() if not targets)
+
+
+def can_move(source: JobStatus, target: JobStatus) -> bool:
+    """Tell whether a job in one state may go to the other."""
+    return target in TRANSITIONS[source]

@@ -1,0 +1,196 @@
+"""What the store keeps, as immutable records; times are aware and in UTC, JSON columns are dicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from app.jobs.states import JobStatus
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+TRAINING = "training"
+INGESTION = "ingestion"
+
+
+def now() -> datetime:
+    """Return the time, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A slice of a list, newest first.
+
+    Attributes:
+        data: the records.
+        next: what to pass as `after` for the slice that follows, or None at the end.
+    """
+
+    data: tuple[T, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArchitectureRecord:
+    """A stored architecture.
+
+    Attributes:
+        architecture: the specification with all defaults written out and its `format_version`.
+    """
+
+    id: str
+    name: str
+    architecture: Json
+    created_at: datetime = field(default_factory=now)
+    builtin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRecord:
+    """One immutable piece of a data set, a directory of arrays under the data directory.
+
+    Attributes:
+        number: its place in the data set, from 1.
+        path: the directory, relative to the data directory.
+        sha256: the checksum of its contents.
+    """
+
+    dataset_id: str
+    number: int
+    images: int
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetContents:
+    """What ingestion found, written to the data set when it becomes ready.
+
+    Attributes:
+        classes: `{"name", "images"}` in the order of the labels.
+        splits: the number of pictures in `train`, `dev` and `test`.
+        image_shape: [height, width, channels].
+        report: which files were left out, and why.
+        images: the number of pictures.
+        bytes: the size on disk.
+        fingerprint: a checksum of pictures, labels and splits.
+        segments: the pieces, in order.
+    """
+
+    classes: list[Json]
+    splits: dict[str, int]
+    image_shape: list[int]
+    images: int
+    bytes: int
+    report: Json = field(default_factory=dict)
+    fingerprint: str | None = None
+    segments: tuple[SegmentRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRecord:
+    """A data set; `DatasetContents` says what the fields that it shares mean.
+
+    Attributes:
+        status: `ingesting`, then `ready` or `failed`.
+        options: how pictures are fitted and split (fit, split, seed, ...).
+        error: `{"code", "message"}` once failed.
+    """
+
+    id: str
+    name: str
+    status: str = "ingesting"
+    classes: list[Json] = field(default_factory=list)
+    splits: dict[str, int] = field(default_factory=dict)
+    image_shape: list[int] = field(default_factory=list)
+    options: Json = field(default_factory=dict)
+    report: Json = field(default_factory=dict)
+    error: Json | None = None
+    images: int = 0
+    bytes: int = 0
+    fingerprint: str | None = None
+    created_at: datetime = field(default_factory=now)
+    builtin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job.
+
+    Attributes:
+        kind: which work it is, `training` or `ingestion`.
+        status: where it is; see `app.jobs.states`.
+        attempt: how often it was started; a drain does not count. 0 until the first start.
+        heartbeat: a counter that its worker moves; how long it stood still is for the observer to time.
+        request: what to do, complete: no later change elsewhere changes it.
+        progress: how far it is, in the words of its kind.
+        metrics: the values of the last epoch.
+        checkpoint: where to go on: `{"name", "sha256", "bytes", "epoch", "step", ...}`.
+        error: `{"code", "message"}` once failed.
+        dataset_id: what it reads (training) or writes (ingestion).
+        model_id: what it made.
+    """
+
+    id: str
+    kind: str
+    request: Json
+    status: JobStatus = JobStatus.QUEUED
+    attempt: int = 0
+    heartbeat: int = 0
+    progress: Json = field(default_factory=dict)
+    metrics: Json | None = None
+    checkpoint: Json | None = None
+    error: Json | None = None
+    dataset_id: str | None = None
+    model_id: str | None = None
+    created_at: datetime = field(default_factory=now)
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    builtin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobPulse:
+    """The little that a runner reads of each active job at every look."""
+
+    id: str
+    kind: str
+    status: JobStatus
+    attempt: int
+    heartbeat: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A trained model; it never changes.
+
+    Attributes:
+        version: 1, 2, ... among the models of the same name; 0 lets the store give the next one.
+        path: its file, relative to the data directory.
+        sha256: the checksum of that file.
+        bytes: the size of that file.
+        classes: the names of the classes, in the order of the outputs.
+        input_shape: [height, width, channels].
+        preprocessing: what is done to a picture before the network sees it.
+        architecture: the specification with all defaults written out.
+        training_job_id: the job that made it; the job may be gone.
+        metrics: test and dev figures, and which epoch was kept.
+    """
+
+    id: str
+    name: str
+    path: str
+    sha256: str
+    bytes: int
+    classes: list[str]
+    input_shape: list[int]
+    preprocessing: Json
+    architecture: Json
+    version: int = 0
+    training_job_id: str | None = None
+    metrics: Json = field(default_factory=dict)
+    created_at: datetime = field(default_factory=now)
+    builtin: bool = False
