@@ -1,0 +1,149 @@
+"""Files under the data directory: whole or absent, checksummed, and never outside of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Protocol
+
+_TEMPORARY = ".tmp-"
+_STALE_SECONDS = 24 * 3600.0
+_CHUNK = 1 << 20
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written: its name, its SHA-256 in hexadecimal and its size in bytes."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+class Artifacts(Protocol):
+    """Named bytes that outlive processes. Names are relative, with slashes: `models/model_x.safetensors`."""
+
+    def write(self, name: str, content: bytes | Callable[[IO[bytes]], Any]) -> Written:
+        """Store bytes, or what a function writes into the file it is given, replacing what was there.
+
+        When this returns, the bytes survive a power cut; when it does not, the name is as it was before.
+
+        Raises:
+            ValueError: the name is not one that may be used.
+        """
+
+    def local_path(self, name: str) -> Path:
+        """Return where the file is, or would be, on this machine; for reading and memory maps."""
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is a file or directory of this name."""
+
+    def checksum(self, name: str) -> str:
+        """Return the SHA-256 of a file in hexadecimal.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+
+    def delete(self, name: str) -> None:
+        """Remove a file, or a directory and all it holds; fine if it is not there."""
+
+
+class LocalArtifacts:
+    """Artifacts in a directory of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write(self, name: str, content: bytes | Callable[[IO[bytes]], Any]) -> Written:
+        """Write under a temporary name, sync, rename, sync the directory."""
+        path = self.local_path(name)
+        _make_directory(path.parent)
+        temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+        try:
+            with temporary.open("xb") as file:
+                if callable(content):
+                    content(file)
+                else:
+                    file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            # Of what reached the disk: a writer may have moved about in the file.
+            written = Written(name, _checksum(temporary), temporary.stat().st_size)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_directory(path.parent)
+        return written
+
+    def local_path(self, name: str) -> Path:
+        """Return the path of a name.
+
+        Raises:
+            ValueError: a part of it could lead elsewhere or is hidden.
+        """
+        if not all(_PART.fullmatch(part) for part in name.split("/")):
+            raise ValueError(f"{name!r} is not the name of an artifact")
+        return self.root / PurePosixPath(name)
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is a file or directory of this name."""
+        return self.local_path(name).exists()
+
+    def checksum(self, name: str) -> str:
+        """Return the SHA-256 of a file in hexadecimal."""
+        return _checksum(self.local_path(name))
+
+    def delete(self, name: str) -> None:
+        """Remove a file, or a directory and all it holds."""
+        path = self.local_path(name)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+    def clean(self) -> None:
+        """Remove what writers that died have left half written.
+
+        Only what is a day old: workers of a server that died may be writing at this moment.
+        """
+        oldest = time.time() - _STALE_SECONDS
+        for path in self.root.rglob(f"{_TEMPORARY}*"):
+            try:
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+            except FileNotFoundError:
+                continue
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _make_directory(directory: Path) -> None:
+    """Make a directory and its parents so that they survive a power cut as well."""
+    missing = []
+    while not directory.exists():
+        missing.append(directory)
+        directory = directory.parent
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

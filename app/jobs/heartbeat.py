@@ -1,0 +1,90 @@
+"""How a worker shows that it is alive and learns that it should stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from app.errors import StaleAttempt
+
+if TYPE_CHECKING:
+    from app.store import Store
+
+INTERVAL = 0.5
+"""Seconds between two writes; a call before that only looks at the flag of SIGTERM."""
+
+
+class Interrupted(Exception):
+    """The work should stop here; whoever can, saves what it has and lets this pass on."""
+
+
+class Cancelled(Interrupted):
+    """A client does not want the result any more."""
+
+
+class Drained(Interrupted):
+    """The service is stopping; the job goes back to the queue and goes on later."""
+
+
+class Heartbeat:
+    """What work calls between any two steps: `beat({"fraction": 0.5})`."""
+
+    def __init__(self, store: Store, job_id: str, attempt: int) -> None:
+        self._store = store
+        self._job_id = job_id
+        self._attempt = attempt
+        self._last = float("-inf")
+        self._drain = threading.Event()
+
+    def drain(self) -> None:
+        """Make the next call raise `Drained`; safe in a signal handler."""
+        self._drain.set()
+
+    def due(self) -> bool:
+        """Tell whether the next call writes; when not, there is no need to work out the progress."""
+        return time.monotonic() - self._last >= INTERVAL
+
+    def __call__(self, progress: Mapping[str, Any], *, force: bool = False) -> None:
+        """Show life and progress.
+
+        Args:
+            progress: what the job's `progress` becomes, JSON ready.
+            force: write now, for progress that should be seen even if nothing follows.
+
+        Raises:
+            Cancelled: a client asked for the end.
+            Drained: the service is stopping.
+            StaleAttempt: this attempt is over; stop without writing anything.
+        """
+        if force or self.due() or self._drain.is_set():
+            answer = self._store.jobs.beat(self._job_id, self._attempt, dict(progress))
+            self._last = time.monotonic()
+            if answer == "stale":
+                raise StaleAttempt(self._job_id, self._attempt)
+            if answer == "cancel":
+                raise Cancelled
+        if self._drain.is_set():
+            raise Drained
+
+    @contextmanager
+    def kept_up(self, progress: Mapping[str, Any]) -> Iterator[None]:
+        """Beat from a thread while one long call runs that cannot be interrupted.
+
+        It hides a hang of that call, so it is for work whose length is known to be bounded.
+        """
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(INTERVAL):
+                self._store.jobs.beat(self._job_id, self._attempt, dict(progress))
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
