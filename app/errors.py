@@ -48,11 +48,11 @@ class NotFound(DomainError):
     default_code = "not-found"
 
     def __init__(
-        self, kind: str, id: str, *, detail: str | None = None, errors: Iterable[FieldError] = ()
+        self, kind: str, identifier: str, *, detail: str | None = None, errors: Iterable[FieldError] = ()
     ) -> None:
-        super().__init__(detail or f"there is no {kind} {id!r}", errors=errors)
+        super().__init__(detail or f"there is no {kind} {identifier!r}", errors=errors)
         self.kind = kind
-        self.id = id
+        self.id = identifier
 
 
 class Conflict(DomainError):

@@ -28,10 +28,10 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{''.join(reversed(digits))}"
 
 
-def sibling(id: str, prefix: str) -> str:
+def sibling(identifier: str, prefix: str) -> str:
     """Return the identifier of another kind that belongs to this one: `job_x` -> `model_x`.
 
     A job that is tried again makes the same names again, so that nothing is left behind by the
     attempt before.
     """
-    return f"{prefix}_{id.partition('_')[2]}"
+    return f"{prefix}_{identifier.partition('_')[2]}"
