@@ -54,7 +54,7 @@ clean: ## remove what make made: .venv, caches, build products (never your data)
 $(VENV)/.build: requirements/build.txt
 	@if ! $(PY) -m pip --version >/dev/null 2>&1; then \
 		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-			echo "convserve needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1 || true)." >&2; \
+			echo "convserve needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1 | head -n 1)." >&2; \
 			echo "Name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }; \
 		echo "Making $(VENV) ..."; \
 		$(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || { \
