@@ -1,0 +1,87 @@
+"""Bounds on request bodies, applied as the bytes arrive."""
+
+from __future__ import annotations
+
+import anyio
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import TooLarge
+
+DISCARD_BYTES = 16 * 1024 * 1024
+DISCARD_SECONDS = 5.0
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Read a whole body into memory, at most `limit` bytes of it.
+
+    Raises:
+        TooLarge: it is longer, by its Content-Length or by what arrives.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(limit)
+    return bytes(body)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the request body is larger than {limit} bytes, the most that this call takes")
+
+
+class FinishBody:
+    """ASGI middleware: read what is left of a request body before the answer goes out.
+
+    A server that answers and closes while the client still sends makes the system reset the
+    connection, and the client loses the answer that says what was wrong with its upload.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+            await self.app(scope, receive, send)
+            return
+        body = _Body(receive)
+        # A client that waits for leave to send has not sent anything yet.
+        waits = headers.get("expect", "").lower() == "100-continue"
+
+        async def finish_and_send(message: Message) -> None:
+            if message["type"] == "http.response.start" and (body.asked or not waits):
+                await body.discard()
+            await send(message)
+
+        await self.app(scope, body.receive, finish_and_send)
+
+
+class _Body:
+    """A receive channel that knows whether the body has ended."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.asked = False
+        self.ended = False
+
+    async def receive(self) -> Message:
+        self.asked = True
+        message = await self._receive()
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            self.ended = True
+        return message
+
+    async def discard(self) -> None:
+        discarded = 0
+        with anyio.move_on_after(DISCARD_SECONDS):
+            while not self.ended and discarded < DISCARD_BYTES:
+                discarded += len((await self.receive()).get("body", b""))
