@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +48,8 @@ class Segment:
         )
 
 
-def _map(path: Path, dtype: np.dtype[np.generic], dimensions: int) -> NDArray[np.generic]:
-    array = np.lib.format.open_memmap(path, mode="r")
+def _map(path: Path, dtype: np.dtype[Any], dimensions: int) -> NDArray[Any]:
+    array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     if array.dtype != dtype or array.ndim != dimensions:
         raise ValueError(f"{path} holds {array.dtype} {array.shape}, not {dimensions} dimensions of {dtype}")
     return array

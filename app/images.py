@@ -1,0 +1,198 @@
+"""Pictures to arrays and back: the only module that uses Pillow.
+
+A picture becomes an array in one way only, described by a `PictureSpec` that travels with the data set
+and the model, so that what a model sees when it predicts is what it saw when it was trained.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Annotated, BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageColor, UnidentifiedImageError
+from pydantic import AfterValidator, Field, field_validator
+
+from app.errors import Invalid, TooLarge
+from engine.spec import Spec
+
+FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+"""What is tried, by content and never by file name; PPM stands for PBM, PGM and PPM. Formats that run
+programs (EPS) or that have no signature (TGA) stay out."""
+
+MAX_SIDE = 2048
+_ORIENTATION_TAG = 0x0112
+_ORIENTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+Fit = Literal["stretch", "contain", "cover"]
+
+
+def _grey_or_colour(channels: int) -> int:
+    if channels not in (1, 3):
+        raise ValueError(f"a picture has 1 channel (grey) or 3 (colour), not {channels}")
+    return channels
+
+
+class PictureSpec(Spec):
+    """How a picture of any size and mode becomes an array of one shape.
+
+    In this order: the orientation noted by the camera is applied, 16-bit values are scaled to 8 bits,
+    transparency is composited on `background`, colour becomes grey (ITU-R 601 luma) or grey becomes
+    colour, and the result is fitted to `image_shape` with an antialiased bilinear filter. Of an animation
+    the first frame is taken.
+    """
+
+    image_shape: tuple[Side, Side, Annotated[int, AfterValidator(_grey_or_colour)]] = Field(
+        description="[height, width, channels] of every picture; channels is 1 for grey, 3 for colour."
+    )
+    fit: Fit = Field(
+        "contain",
+        description="`contain` scales the whole picture into the shape and pads it with the background; "
+        "`cover` fills the shape with the middle of the picture and cuts off the rest; `stretch` distorts.",
+    )
+    background: str = Field(
+        "#ffffff",
+        description="Colour behind transparent pixels and of the padding, as #rrggbb, `white` or `black`.",
+    )
+
+    @field_validator("background", mode="after")
+    @classmethod
+    def _hexadecimal(cls, value: str) -> str:
+        colour = {"white": "#ffffff", "black": "#000000"}.get(value.lower(), value.lower())
+        if len(colour) != 7 or colour[0] != "#" or not set(colour[1:]) <= set("0123456789abcdef"):
+            raise ValueError(f"{value!r} is no colour; write #rrggbb, white or black")
+        return colour
+
+
+def decode(source: bytes | BinaryIO, spec: PictureSpec, max_pixels: int) -> NDArray[np.uint8]:
+    """Turn the bytes of a picture, or a file that can be sought, into an array.
+
+    Args:
+        source: the picture in one of `FORMATS`.
+        spec: what to make of it.
+        max_pixels: the most pixels that are decoded; compared with the header's promise first.
+
+    Returns:
+        uint8 (H, W, C), a new array.
+
+    Raises:
+        Invalid: it is empty, no picture, or cut short.
+        TooLarge: it has more than `max_pixels` pixels; none was decoded.
+    """
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    with _open(file, max_pixels) as image:
+        try:
+            image.load()
+            fitted = _fit(_flatten(_upright(image), spec), spec)
+        # Whatever a decoder trips over is the file's fault: Pillow's plugins raise at least OSError,
+        # SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error and zlib.error.
+        except Exception as error:
+            raise Invalid(
+                f"the {image.format} picture is cut short or damaged: {error}", code="unreadable-picture"
+            ) from error
+    height, width, channels = spec.image_shape
+    return np.array(fitted, np.uint8).reshape(height, width, channels)
+
+
+def encode_png(array: NDArray[np.uint8]) -> bytes:
+    """Return a grey (H, W), (H, W, 1) or colour (H, W, 3) array as the bytes of a PNG file."""
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(array, np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _open(file: BinaryIO, max_pixels: int) -> Image.Image:
+    """Read the header alone, and hold its size against the limit."""
+    if not file.read(1):
+        raise Invalid("the file is empty", code="unreadable-picture")
+    file.seek(0)
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise TooLarge(
+            f"the picture has more pixels than are decoded here (at most {max_pixels})",
+            code="too-many-pixels",
+        ) from error
+    except UnidentifiedImageError as error:
+        raise Invalid(
+            f"this is no picture in a format that is read here ({', '.join(FORMATS)})",
+            code="unreadable-picture",
+        ) from error
+    except Exception as error:  # see decode
+        raise Invalid(f"the picture's header is damaged: {error}", code="unreadable-picture") from error
+    width, height = image.size
+    if width * height > max_pixels:
+        image.close()
+        raise TooLarge(
+            f"the picture has {width} x {height} pixels; at most {max_pixels} in all are decoded. "
+            "Send a smaller one, or raise CONVSERVE_MAX_IMAGE_PIXELS",
+            code="too-many-pixels",
+        )
+    return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG)
+    except Exception:
+        # Notes that cannot be read are as good as none: the pixels are there.
+        return image
+    method = _ORIENTATIONS.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)
+
+
+def _flatten(image: Image.Image, spec: PictureSpec) -> Image.Image:
+    """Return the picture as L or RGB: 8 bits, opaque, with the channels of the spec."""
+    mode = "L" if spec.image_shape[2] == 1 else "RGB"
+    if image.mode in _SIXTEEN_BITS:
+        image = _eight_bits(image)
+    elif image.mode == "F":
+        raise ValueError("floating-point pixels have no known range; save it with 8 or 16 bits")
+    elif image.has_transparency_data:
+        pixels = image.convert("RGBA")
+        ground = Image.new("RGBA", pixels.size, spec.background)
+        image = Image.alpha_composite(ground, pixels).convert("RGB")
+    elif image.mode not in ("1", "L", "RGB"):
+        image = image.convert("RGB")
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("32-bit pixels have no known range; save it with 8 or 16 bits")
+    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))  # 65535 becomes 255
+
+
+def _fit(image: Image.Image, spec: PictureSpec) -> Image.Image:
+    height, width, _ = spec.image_shape
+    if image.size == (width, height):
+        return image
+    if spec.fit == "stretch":
+        return image.resize((width, height), Image.Resampling.BILINEAR)
+    if spec.fit == "cover":
+        scale = max(width / image.width, height / image.height)
+        shown_width, shown_height = min(width / scale, image.width), min(height / scale, image.height)
+        left, top = (image.width - shown_width) / 2, (image.height - shown_height) / 2
+        box = (left, top, left + shown_width, top + shown_height)
+        return image.resize((width, height), Image.Resampling.BILINEAR, box)
+    scale = min(width / image.width, height / image.height)
+    inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    canvas = Image.new(image.mode, (width, height), ImageColor.getcolor(spec.background, image.mode))
+    canvas.paste(
+        image.resize(inner, Image.Resampling.BILINEAR), ((width - inner[0]) // 2, (height - inner[1]) // 2)
+    )
+    return canvas
