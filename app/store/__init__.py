@@ -1,0 +1,41 @@
+"""The truth about jobs, models, data sets and architectures: one database, records in and out.
+
+Nothing outside of this package knows SQL.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.store.architectures import Architectures
+from app.store.database import Database
+from app.store.datasets import Datasets
+from app.store.jobs import Jobs
+from app.store.models import Models
+
+
+class Store:
+    """The store of one data directory; safe to use from several threads, and from several processes."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Open the store; nothing is read or made before `migrate` or the first query."""
+        self._database = Database(data_dir)
+        self.architectures = Architectures(self._database)
+        self.datasets = Datasets(self._database)
+        self.models = Models(self._database)
+        self.jobs = Jobs(self._database, self.datasets, self.models)
+
+    def migrate(self) -> None:
+        """Make the database, or bring it to this version.
+
+        Raises:
+            Unavailable: it cannot be brought to this version.
+        """
+        self._database.migrate()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()
+
+
+__all__ = ["Store"]

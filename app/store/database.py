@@ -1,0 +1,101 @@
+"""The connection to the database: how transactions begin, how durable they are, how it is migrated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+
+from app.errors import Unavailable
+from app.locks import FileLock
+
+DATABASE_NAME = "convserve.sqlite3"
+_LOCK_NAME = "migrate.lock"
+_BUSY_SECONDS = 30.0
+_MIGRATE_SECONDS = 120.0
+_READ_ONLY = "convserve_read_only"
+
+
+class Database:
+    """An SQLite file, shared between the web process and its workers."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._engine = _engine(directory / DATABASE_NAME)
+        self._reader = self._engine.execution_options(**{_READ_ONLY: True})
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that sees one moment and does not wait for writers."""
+        with self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that is the only one to write; what it reads stays true until it ends."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    def migrate(self) -> None:
+        """Make the database, or bring it to the tables of this version; one process at a time.
+
+        Raises:
+            Unavailable: another process has been at it for too long, or the database is from a newer
+                version.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.directory / _LOCK_NAME)
+        if not lock.acquire(timeout=_MIGRATE_SECONDS):
+            raise Unavailable(f"another process has been migrating {self.directory} for too long")
+        with lock, self.write() as connection:
+            config = Config()
+            config.set_main_option("script_location", "app.store:migrations")
+            config.attributes["connection"] = connection
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise Unavailable(
+                    f"the database in {self.directory} cannot be brought to this version ({error}); "
+                    "it may have been used with a newer version of this program: install that one"
+                ) from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        # The driver's own way of beginning transactions is off: `_begin` says how.
+        connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None},
+        json_serializer=partial(json.dumps, allow_nan=False, separators=(",", ":")),
+    )
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _configure(connection: Any, record: object) -> None:
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+    finally:
+        cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that begins as a reader and then writes can fail at once when somebody else has
+    # written in between; one that says so from the start waits for its turn.
+    read_only = connection.get_execution_options().get(_READ_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

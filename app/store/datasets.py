@@ -1,0 +1,115 @@
+"""Data sets and the segments that they are made of."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from app.errors import Conflict, NotFound
+from app.jobs.states import UNFINISHED
+from app.store import tables
+from app.store.records import DatasetContents, DatasetRecord, JobRecord, Json, SegmentRecord
+from app.store.repository import Repository, values
+
+
+class Datasets(Repository[DatasetRecord]):
+    """Data sets; their files are the business of whoever creates and deletes."""
+
+    kind = "data set"
+    table = tables.datasets
+    record = DatasetRecord
+
+    def create(self, record: DatasetRecord, job: JobRecord | None = None) -> DatasetRecord:
+        """Store a record, together with the job that will fill it if there is one, and return it."""
+        with self._database.write() as connection:
+            self._insert(connection, record)
+            if job is not None:
+                connection.execute(insert(tables.jobs).values(**values(job)))
+        return record
+
+    def find_segments(self, identifier: str) -> tuple[SegmentRecord, ...]:
+        """Return the segments of a data set in their order; none for one that is not ready."""
+        columns = tables.segments.c
+        query = select(tables.segments).where(columns.dataset_id == identifier).order_by(columns.number)
+        with self._database.read() as connection:
+            return tuple(SegmentRecord(**row._asdict()) for row in connection.execute(query))
+
+    def add_segment(self, segment: SegmentRecord) -> None:
+        """Append a segment."""
+        with self._database.write() as connection:
+            connection.execute(insert(tables.segments).values(**values(segment)))
+
+    def finish(self, identifier: str, contents: DatasetContents) -> DatasetRecord:
+        """Make a data set ready, with its segments, and return it.
+
+        Work in a job passes its contents to `jobs.succeed` instead, which does both at once.
+
+        Raises:
+            NotFound: there is none of this id.
+            Conflict: it is not being filled.
+        """
+        with self._database.write() as connection:
+            self.complete(connection, identifier, contents)
+            return self._get(connection, identifier)
+
+    def fail(self, identifier: str, error: Json) -> None:
+        """Give up filling a data set; nothing happens to one that is not being filled."""
+        with self._database.write() as connection:
+            self.give_up(connection, identifier, error)
+
+    def in_use(self, identifier: str) -> bool:
+        """Tell whether a job that is not finished refers to it."""
+        with self._database.read() as connection:
+            return self._in_use(connection, identifier)
+
+    def delete(self, identifier: str) -> None:
+        """Delete a record and its segments.
+
+        Raises:
+            NotFound: there is none of this id.
+            Conflict: it is built in, or a job that is not finished refers to it.
+        """
+        with self._database.write() as connection:
+            self._not_builtin(self._get(connection, identifier))
+            if self._in_use(connection, identifier):
+                raise Conflict(
+                    f"data set {identifier!r} is used by a job that is not finished; "
+                    "wait for its end or cancel it",
+                    code="in-use",
+                )
+            connection.execute(delete(self.table).where(self.table.c.id == identifier))
+
+    def complete(self, connection: Connection, identifier: str, contents: DatasetContents) -> None:
+        """Do what `finish` does, as a part of a larger transaction."""
+        found = values(contents)
+        segments = found.pop("segments")
+        columns = self.table.c
+        change = update(self.table).where(columns.id == identifier, columns.status == "ingesting")
+        if connection.execute(change.values(status="ready", **found)).rowcount != 1:
+            record = self._get(connection, identifier)
+            raise Conflict(f"data set {identifier!r} is {record.status}, not ingesting")
+        for segment in segments:
+            connection.execute(insert(tables.segments).values(**values(segment)))
+
+    def give_up(self, connection: Connection, identifier: str, error: Json) -> None:
+        """Do what `fail` does, as a part of a larger transaction."""
+        columns = self.table.c
+        change = update(self.table).where(columns.id == identifier, columns.status == "ingesting")
+        connection.execute(change.values(status="failed", error=error))
+
+    def check_ready(self, connection: Connection, identifier: str) -> None:
+        """Refuse a data set that cannot be trained on.
+
+        Raises:
+            NotFound: there is none of this id.
+            Conflict: it is not ready.
+        """
+        status = connection.scalar(select(self.table.c.status).where(self.table.c.id == identifier))
+        if status is None:
+            raise NotFound(self.kind, identifier)
+        if status != "ready":
+            raise Conflict(f"data set {identifier!r} is {status}, not ready", code="dataset-not-ready")
+
+    def _in_use(self, connection: Connection, identifier: str) -> bool:
+        columns = tables.jobs.c
+        query = select(columns.id).where(columns.dataset_id == identifier, columns.status.in_(UNFINISHED))
+        return connection.execute(query.limit(1)).first() is not None

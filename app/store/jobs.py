@@ -1,0 +1,339 @@
+"""Jobs: the queue, and the writes of the workers, each refused once its attempt is over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+
+from app.errors import Conflict, StaleAttempt
+from app.jobs.states import ACTIVE, ATTEMPTS, JobStatus, can_move
+from app.store import tables
+from app.store.database import Database
+from app.store.datasets import Datasets
+from app.store.models import Models
+from app.store.records import (
+    INGESTION,
+    TRAINING,
+    DatasetContents,
+    JobPulse,
+    JobRecord,
+    Json,
+    ModelRecord,
+    Page,
+    now,
+)
+from app.store.repository import Repository
+
+
+class Jobs(Repository[JobRecord]):
+    """The jobs; every change of state is one of `app.jobs.states.TRANSITIONS`."""
+
+    kind = "job"
+    table = tables.jobs
+    record = JobRecord
+
+    def __init__(self, database: Database, datasets: Datasets, models: Models) -> None:
+        super().__init__(database)
+        self._datasets = datasets
+        self._models = models
+
+    # What clients do
+
+    def create(self, record: JobRecord) -> JobRecord:
+        """Store a job and return it.
+
+        Raises:
+            NotFound: the data set that it is to train on does not exist.
+            Conflict: that data set is not ready.
+        """
+        with self._database.write() as connection:
+            if record.kind == TRAINING and record.dataset_id and not record.status.finished:
+                # In the transaction that makes the data set count as used, so that it cannot go away.
+                self._datasets.check_ready(connection, record.dataset_id)
+            self._insert(connection, record)
+        return record
+
+    def page(
+        self,
+        limit: int,
+        after: str | None = None,
+        *,
+        kind: str = TRAINING,
+        status: JobStatus | None = None,
+    ) -> Page[JobRecord]:
+        """Return up to `limit` jobs of a kind, and of a status if given, newest first."""
+        conditions = [self.table.c.kind == kind]
+        if status is not None:
+            conditions.append(self.table.c.status == status)
+        return self._page(limit, after, *conditions)
+
+    def metrics(self, identifier: str) -> list[Json]:
+        """Return the values of every epoch, in order.
+
+        Raises:
+            NotFound: there is no job of this id.
+        """
+        columns = tables.epochs.c
+        query = select(columns.figures).where(columns.job_id == identifier).order_by(columns.epoch)
+        with self._database.read() as connection:
+            self._get(connection, identifier)
+            return list(connection.scalars(query))
+
+    def request_cancel(self, identifier: str) -> JobRecord:
+        """Ask for the end of a job and return it: cancelled if it was queued, else cancelling.
+
+        Raises:
+            NotFound: there is no job of this id.
+            Conflict: it is finished.
+        """
+        with self._database.write() as connection:
+            record = self._get(connection, identifier)
+            if record.status.finished:
+                raise Conflict(
+                    f"job {identifier!r} has {record.status} and cannot be cancelled any more"
+                    if record.status is not JobStatus.CANCELLED
+                    else f"job {identifier!r} is cancelled already",
+                    code="job-finished",
+                )
+            if record.status is JobStatus.QUEUED:
+                self._end(connection, record, JobStatus.CANCELLED)
+            elif record.status is JobStatus.RUNNING:
+                self._move(connection, record, JobStatus.CANCELLING)
+            return self._get(connection, identifier)
+
+    def delete(self, identifier: str) -> None:
+        """Delete a job that no worker has; its files are the caller's business.
+
+        Raises:
+            NotFound: there is no job of this id.
+            Conflict: it is built in or running.
+        """
+        with self._database.write() as connection:
+            record = self._get(connection, identifier)
+            self._not_builtin(record)
+            if record.status.active:
+                raise Conflict(
+                    f"job {identifier!r} is {record.status}; cancel it and wait for its end",
+                    code="job-running",
+                )
+            if record.status is JobStatus.QUEUED:
+                self._end(connection, record, JobStatus.CANCELLED)
+            connection.execute(delete(self.table).where(self.table.c.id == identifier))
+
+    def add_epochs(self, identifier: str, figures: Collection[Json]) -> None:
+        """Store the epochs of a job that did not run here."""
+        with self._database.write() as connection:
+            for entry in figures:
+                self._put_epoch(connection, identifier, entry)
+
+    # What the runner does
+
+    def active(self) -> tuple[JobPulse, ...]:
+        """Return the jobs that a worker has or should have, and nothing that is long to read."""
+        columns = self.table.c
+        query = select(columns.id, columns.kind, columns.status, columns.attempt, columns.heartbeat)
+        with self._database.read() as connection:
+            rows = connection.execute(query.where(columns.status.in_(ACTIVE)))
+            return tuple(JobPulse(**row._asdict()) for row in rows)
+
+    def identifiers(self) -> frozenset[str]:
+        """Return the ids of all jobs."""
+        with self._database.read() as connection:
+            return frozenset(connection.scalars(select(self.table.c.id)))
+
+    def claim_next(self, kind: str, skip: Collection[str] = ()) -> JobRecord | None:
+        """Start the next attempt of the oldest job of a kind that is queued, and return it.
+
+        Args:
+            kind: the kind of job.
+            skip: ids to leave where they are.
+        """
+        columns = self.table.c
+        query = select(self.table).where(
+            columns.status == JobStatus.QUEUED, columns.kind == kind, columns.id.not_in(skip)
+        )
+        query = query.order_by(columns.created_at, columns.id).limit(1)
+        with self._database.read() as connection:
+            # An empty queue, the usual case, is not worth a turn among the writers.
+            if connection.execute(query).first() is None:
+                return None
+        with self._database.write() as connection:
+            row = connection.execute(query.with_for_update()).one_or_none()
+            if row is None:
+                return None
+            self._move(
+                connection,
+                row,
+                JobStatus.RUNNING,
+                attempt=columns.attempt + 1,
+                started_at=func.coalesce(columns.started_at, now()),
+            )
+            return self._get(connection, row.id)
+
+    def lost(self, identifier: str, attempt: int) -> JobStatus:
+        """Take a job back from a worker that died and return where that put it.
+
+        Raises:
+            StaleAttempt: the attempt is over, by whatever its worker last wrote.
+        """
+        with self._database.write() as connection:
+            row = self._fenced(connection, identifier, attempt)
+            if row.status is JobStatus.CANCELLING:
+                target, error = JobStatus.CANCELLED, None
+            elif attempt >= ATTEMPTS:
+                target = JobStatus.FAILED
+                error = {
+                    "code": "worker_lost",
+                    "message": f"its process died {attempt} times; the log says how far it came",
+                }
+            else:
+                self._move(connection, row, JobStatus.QUEUED)
+                return JobStatus.QUEUED
+            self._end(connection, row, target, error)
+            return target
+
+    # What workers do
+
+    def beat(self, identifier: str, attempt: int, progress: Json) -> Literal["go", "cancel", "stale"]:
+        """Show life and progress, and learn whether to go on."""
+        columns = self.table.c
+        change = update(self.table).where(
+            columns.id == identifier, columns.attempt == attempt, columns.status.in_(ACTIVE)
+        )
+        change = change.values(heartbeat=columns.heartbeat + 1, progress=progress)
+        with self._database.write() as connection:
+            status = connection.scalar(change.returning(columns.status))
+        if status is None:
+            return "stale"
+        return "cancel" if status is JobStatus.CANCELLING else "go"
+
+    def record_epoch(self, identifier: str, attempt: int, figures: Json) -> None:
+        """Store the values of `figures["epoch"]`, in place of those of an attempt that came as far.
+
+        Raises:
+            StaleAttempt: the attempt is over.
+        """
+        with self._database.write() as connection:
+            self._fenced(connection, identifier, attempt)
+            self._put_epoch(connection, identifier, figures)
+            self._set(connection, identifier, metrics=figures)
+
+    def record_checkpoint(self, identifier: str, attempt: int, checkpoint: Json) -> Json | None:
+        """Point the job at a new checkpoint and return the one before, whose file can go now.
+
+        Raises:
+            StaleAttempt: the attempt is over.
+        """
+        with self._database.write() as connection:
+            before: Json | None = self._fenced(connection, identifier, attempt).checkpoint
+            self._set(connection, identifier, checkpoint=checkpoint)
+            return before
+
+    def succeed(
+        self,
+        identifier: str,
+        attempt: int,
+        *,
+        model: ModelRecord | None = None,
+        contents: DatasetContents | None = None,
+    ) -> None:
+        """Finish a job together with what it made: a model, or the contents of its data set.
+
+        Raises:
+            StaleAttempt: the attempt is over.
+        """
+        with self._database.write() as connection:
+            row = self._fenced(connection, identifier, attempt)
+            if model is not None:
+                self._models.add(connection, model)
+            if contents is not None:
+                self._datasets.complete(connection, row.dataset_id, contents)
+            self._end(connection, row, JobStatus.SUCCEEDED, model_id=model.id if model else None)
+
+    def cancelled(self, identifier: str, attempt: int) -> None:
+        """Finish a job that a client wanted to stop.
+
+        Raises:
+            StaleAttempt: the attempt is over, or nobody asked.
+        """
+        with self._database.write() as connection:
+            row = self._fenced(connection, identifier, attempt, JobStatus.CANCELLING)
+            self._end(connection, row, JobStatus.CANCELLED)
+
+    def fail(self, identifier: str, attempt: int, error: Json) -> None:
+        """Finish a job that cannot be done; one that a client wanted to stop is cancelled instead.
+
+        Args:
+            identifier: the job.
+            attempt: the attempt that writes.
+            error: `{"code", "message"}`.
+
+        Raises:
+            StaleAttempt: the attempt is over.
+        """
+        with self._database.write() as connection:
+            row = self._fenced(connection, identifier, attempt)
+            if row.status is JobStatus.CANCELLING:
+                self._end(connection, row, JobStatus.CANCELLED)
+            else:
+                self._end(connection, row, JobStatus.FAILED, error)
+
+    def requeue(self, identifier: str, attempt: int) -> None:
+        """Put a job back whose worker was told to stop; that costs it no attempt.
+
+        Raises:
+            StaleAttempt: the attempt is over.
+        """
+        with self._database.write() as connection:
+            row = self._fenced(connection, identifier, attempt)
+            if row.status is JobStatus.CANCELLING:
+                self._end(connection, row, JobStatus.CANCELLED)
+            else:
+                self._move(connection, row, JobStatus.QUEUED, attempt=self.table.c.attempt - 1)
+
+    # How
+
+    def _fenced(self, connection: Connection, identifier: str, attempt: int, *allowed: JobStatus) -> Row[Any]:
+        """Return the row for a write of this attempt, or refuse the write."""
+        columns = self.table.c
+        query = select(self.table).where(
+            columns.id == identifier, columns.attempt == attempt, columns.status.in_(allowed or ACTIVE)
+        )
+        row = connection.execute(query.with_for_update()).one_or_none()
+        if row is None:
+            raise StaleAttempt(identifier, attempt)
+        return row
+
+    def _move(
+        self, connection: Connection, job: Row[Any] | JobRecord, target: JobStatus, **changes: Any
+    ) -> None:
+        if not can_move(job.status, target):
+            raise Conflict(f"job {job.id!r} cannot go from {job.status} to {target}")
+        self._set(connection, job.id, status=target, **changes)
+
+    def _end(
+        self,
+        connection: Connection,
+        job: Row[Any] | JobRecord,
+        target: JobStatus,
+        error: Json | None = None,
+        **changes: Any,
+    ) -> None:
+        """Move to a final state; a data set that will not be filled now fails with its job."""
+        self._move(connection, job, target, error=error, finished_at=now(), **changes)
+        if job.kind == INGESTION and job.dataset_id and target is not JobStatus.SUCCEEDED:
+            cancelled = {"code": "cancelled", "message": "the upload was cancelled"}
+            self._datasets.give_up(connection, job.dataset_id, error or cancelled)
+
+    def _set(self, connection: Connection, identifier: str, **changes: Any) -> None:
+        connection.execute(update(self.table).where(self.table.c.id == identifier).values(**changes))
+
+    def _put_epoch(self, connection: Connection, identifier: str, figures: Json) -> None:
+        columns = tables.epochs.c
+        same: list[ColumnElement[bool]] = [columns.job_id == identifier, columns.epoch == figures["epoch"]]
+        connection.execute(delete(tables.epochs).where(*same))
+        connection.execute(
+            insert(tables.epochs).values(job_id=identifier, epoch=figures["epoch"], figures=figures)
+        )

@@ -1,0 +1,166 @@
+"""The tables. A change here needs a migration beside it; a test compares the two."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator
+
+from app.jobs.states import JobStatus
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time, kept in UTC; databases without time zones get it without one."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn an aware time into UTC without a zone; refuse a time that has none."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        """Say that what was stored is in UTC."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class Status(TypeDecorator[JobStatus]):
+    """The state of a job, kept as its word."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: Any | None, dialect: Dialect) -> str | None:
+        """Return the word; refuse one that is no state."""
+        return None if value is None else str(JobStatus(value))
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> JobStatus | None:
+        """Return the state."""
+        return None if value is None else JobStatus(value)
+
+
+def _common() -> list[Column[Any]]:
+    """Return what every listed thing has, the primary key first."""
+    return [
+        Column("id", String, primary_key=True),
+        Column("created_at", UtcDateTime, nullable=False),
+        Column("builtin", Boolean, nullable=False),
+    ]
+
+
+architectures = Table(
+    "architectures",
+    metadata,
+    *_common(),
+    Column("name", String, nullable=False),
+    Column("architecture", JSON, nullable=False),
+    Index(None, "created_at", "id"),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    *_common(),
+    Column("name", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("classes", JSON, nullable=False),
+    Column("splits", JSON, nullable=False),
+    Column("image_shape", JSON, nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("report", JSON, nullable=False),
+    Column("error", JSON(none_as_null=True)),
+    Column("images", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("fingerprint", String),
+    Index(None, "created_at", "id"),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("dataset_id", ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("images", Integer, nullable=False),
+    Column("path", String, nullable=False),
+    Column("sha256", String, nullable=False),
+)
+
+# `dataset_id` and `model_id` are history: what they name may have been deleted since.
+jobs = Table(
+    "jobs",
+    metadata,
+    *_common(),
+    Column("kind", String, nullable=False),
+    Column("status", Status, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("heartbeat", Integer, nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("progress", JSON, nullable=False),
+    Column("metrics", JSON(none_as_null=True)),
+    Column("checkpoint", JSON(none_as_null=True)),
+    Column("error", JSON(none_as_null=True)),
+    Column("dataset_id", String),
+    Column("model_id", String),
+    Column("started_at", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    Index(None, "kind", "created_at", "id"),
+    # What the runner asks at every look, however many jobs there have been.
+    Index(None, "status", "kind", "created_at", "id"),
+    Index(None, "dataset_id", "status"),
+)
+
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("figures", JSON, nullable=False),
+)
+
+models = Table(
+    "models",
+    metadata,
+    *_common(),
+    Column("name", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("path", String, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("classes", JSON, nullable=False),
+    Column("input_shape", JSON, nullable=False),
+    Column("preprocessing", JSON, nullable=False),
+    Column("architecture", JSON, nullable=False),
+    Column("training_job_id", String),
+    Column("metrics", JSON, nullable=False),
+    UniqueConstraint("name", "version"),
+    Index(None, "created_at", "id"),
+)
