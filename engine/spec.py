@@ -37,11 +37,28 @@ def _pair(value: Any) -> Any:
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+_Side = Annotated[int, Field(strict=True, ge=1, le=16384)]
+
 Size2D = Annotated[
-    tuple[PositiveInt, PositiveInt],
-    BeforeValidator(_pair, json_schema_input_type=PositiveInt | tuple[PositiveInt, PositiveInt]),
+    tuple[_Side, _Side],
+    BeforeValidator(_pair, json_schema_input_type=_Side | tuple[_Side, _Side]),
 ]
 """A size, one number or [height, width], each at least 1."""
 
-ImageShape = tuple[PositiveInt, PositiveInt, PositiveInt]
+
+def _moves(value: Any) -> Any:
+    """Refuse stride 0 in words: the article prints a formula for it, but it has no output."""
+    value = _pair(value)
+    if isinstance(value, list | tuple) and any(step == 0 and step is not False for step in value):
+        raise ValueError("a stride of 0 is a window that does not move and has no output; use 1 or more")
+    return value
+
+
+Stride2D = Annotated[
+    tuple[_Side, _Side],
+    BeforeValidator(_moves, json_schema_input_type=_Side | tuple[_Side, _Side]),
+]
+"""Pixels from one position of a window to the next, one number or [vertical, horizontal]."""
+
+ImageShape = tuple[_Side, _Side, _Side]
 """(height, width, channels)"""

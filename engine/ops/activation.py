@@ -47,6 +47,6 @@ def softmax_backward(y: Array, dy: Array, buffers: Buffers = FRESH) -> Array:
 
 def log_softmax(x: Array) -> Array:
     """Return log(softmax(x)) along the last axis without ever taking the log of 0."""
-    shifted = x - x.max(axis=-1, keepdims=True)
+    shifted: Array = x - x.max(axis=-1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return shifted

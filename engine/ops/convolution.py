@@ -15,6 +15,7 @@ import numpy as np
 
 from engine.arrays import Array
 from engine.ops import windows
+from engine.ops.reduction import channel_sum
 from engine.ops.windows import Window
 from engine.workspace import FRESH, Buffers
 
@@ -93,7 +94,7 @@ def convolve_backward(
                     target = windows.tap(dpadded[images], window, row, column)
                     target += taps[:, :, :, row, column]
     dx = None if dpadded is None else windows.unpad(dpadded, window)
-    dbias = dy.sum(axis=(0, 1, 2)) if with_bias else None
+    dbias = channel_sum(dy) if with_bias else None
     return dx, dweight.reshape(weight.shape), dbias
 
 

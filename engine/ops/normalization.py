@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.arrays import Array
+from engine.ops.reduction import channel_sum
 from engine.workspace import FRESH, Buffers
 
 Reduce = Callable[[Array], Array]
@@ -25,7 +26,7 @@ class Statistics(NamedTuple):
     """(C,)"""
     variance: Array
     """(C,), biased: the mean of the squared distances"""
-    count: int
+    values: int
     """values per channel, over all shares"""
 
 
@@ -48,8 +49,7 @@ def batch_norm(
         y (..., C); the normalised x (..., C) and 1 / sqrt(variance + epsilon) (C,), both of which
         `batch_norm_backward` takes; and the statistics.
     """
-    axes = tuple(range(x.ndim - 1))
-    local = np.append(x.sum(axis=axes), x.dtype.type(x.size // x.shape[-1]))
+    local = np.append(channel_sum(x), x.dtype.type(x.size // x.shape[-1]))
     total = reduce(local)  # (C + 1,): sums of each channel, then how many values each has
     count = int(total[-1])
     mean = total[:-1] / total[-1]
@@ -57,7 +57,7 @@ def batch_norm(
     np.subtract(x, mean, out=normalized)
     y = buffers.buffer("y", x.shape, x.dtype)
     np.square(normalized, out=y)
-    variance = reduce(y.sum(axis=axes)) / total[-1]
+    variance = reduce(channel_sum(y)) / total[-1]
     inverse = 1 / np.sqrt(variance + x.dtype.type(epsilon))
     normalized *= inverse
     np.multiply(normalized, scale, out=y)
@@ -90,10 +90,9 @@ def batch_norm_backward(
     Returns:
         dx (..., C), and this share's dscale (C,) and dshift (C,).
     """
-    axes = tuple(range(dy.ndim - 1))
     dx = buffers.buffer("dx", dy.shape, dy.dtype)
     np.multiply(dy, normalized, out=dx)
-    dscale, dshift = dx.sum(axis=axes), dy.sum(axis=axes)
+    dscale, dshift = channel_sum(dx), channel_sum(dy)
     whole = reduce(np.concatenate([dshift, dscale])) / dy.dtype.type(count)
     mean_dy, mean_dy_normalized = np.split(whole, 2)
     np.multiply(normalized, -mean_dy_normalized, out=dx)
@@ -104,7 +103,13 @@ def batch_norm_backward(
 
 
 def normalize(
-    x: Array, mean: Array, variance: Array, scale: Array, shift: Array, epsilon: float, buffers: Buffers = FRESH
+    x: Array,
+    mean: Array,
+    variance: Array,
+    scale: Array,
+    shift: Array,
+    epsilon: float,
+    buffers: Buffers = FRESH,
 ) -> Array:
     """Normalise by statistics gathered before, as in inference: x (..., C), the rest (C,)."""
     factor = scale / np.sqrt(variance + x.dtype.type(epsilon))

@@ -102,12 +102,11 @@ def average_pool_backward(
 
 def global_average_pool(x: Array) -> Array:
     """Return the mean of each whole map: (N, H, W, C) to (N, C). Lin et al. 2013, section 3.2."""
-    return x.mean(axis=(1, 2), dtype=x.dtype)
+    mean: Array = x.mean(axis=(1, 2), dtype=x.dtype)
+    return mean
 
 
-def global_average_pool_backward(
-    dy: Array, height: int, width: int, buffers: Buffers = FRESH
-) -> Array:
+def global_average_pool_backward(dy: Array, height: int, width: int, buffers: Buffers = FRESH) -> Array:
     """Spread each gradient evenly over its map: (N, C) to (N, H, W, C)."""
     n, c = dy.shape
     dx = buffers.buffer("dx", (n, height, width, c), dy.dtype)

@@ -48,17 +48,18 @@ class Axis(NamedTuple):
     def formula(self) -> str:
         """The size formula with its numbers put in."""
         padding = f"2*{self.before}" if self.before == self.after else f"{self.before} + {self.after}"
-        window = (
-            f"{self.kernel}" if self.dilation == 1 else f"({self.dilation}*({self.kernel} - 1) + 1)"
-        )
+        window = f"{self.kernel}" if self.dilation == 1 else f"({self.dilation}*({self.kernel} - 1) + 1)"
         return f"floor(({self.size} + {padding} - {window})/{self.stride}) + 1 = {self.output}"
 
     @property
     def taps(self) -> int:
         """Pairs of a window position and a real input pixel under it; padding is no input."""
-        positions = np.arange(self.output)[:, None] * self.stride - self.before
-        pixels = positions + np.arange(self.kernel) * self.dilation  # (output, kernel)
-        return int(np.count_nonzero((pixels >= 0) & (pixels < self.size)))
+        count = 0
+        for offset in range(0, self.extent, self.dilation):
+            first = max(-(-(self.before - offset) // self.stride), 0)
+            last = min((self.size - 1 + self.before - offset) // self.stride, self.output - 1)
+            count += max(last - first + 1, 0)
+        return count
 
 
 class Window(NamedTuple):
@@ -104,9 +105,7 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> Pair
     return total // 2, total - total // 2
 
 
-def slide(
-    shape: Shape, kernel: Pair, stride: Pair, padding: PaddingSpec, dilation: Pair = (1, 1)
-) -> Window:
+def slide(shape: Shape, kernel: Pair, stride: Pair, padding: PaddingSpec, dilation: Pair = (1, 1)) -> Window:
     """Return the window arithmetic of a map of `shape` (H, W, C).
 
     Raises:
@@ -151,9 +150,7 @@ def pad(x: Array, window: Window, value: float = 0.0, buffers: Buffers = FRESH) 
 def unpad(padded: Array, window: Window) -> Array:
     """Return the view of `padded` without its padding, (N, H, W, C)."""
     rows, columns = window
-    return padded[
-        :, rows.before : rows.before + rows.size, columns.before : columns.before + columns.size
-    ]
+    return padded[:, rows.before : rows.before + rows.size, columns.before : columns.before + columns.size]
 
 
 def view(padded: Array, window: Window) -> Array:

@@ -1,0 +1,35 @@
+"""What this process computes with: recorded in models, compared before a run goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import platform
+from typing import Any
+
+import numpy as np
+
+
+def pins(threads: int) -> dict[str, str]:
+    """Return all that changes the bits of a result: library builds, CPU features, BLAS threads.
+
+    A run that goes on under equal pins ends in the same bytes as one that was never interrupted.
+    """
+    found = _numpy_build()
+    blas = found.get("Build Dependencies", {}).get("blas", {})
+    simd = found.get("SIMD Extensions", {})
+    return {
+        "numpy": np.__version__,
+        "blas": " ".join(
+            str(blas[key]) for key in ("name", "version", "openblas configuration") if blas.get(key)
+        ),
+        "cpu": platform.machine(),
+        "cpu_features": " ".join([*simd.get("baseline", []), *simd.get("found", [])]),
+        "blas_threads": str(threads),
+    }
+
+
+def _numpy_build() -> dict[str, Any]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        found: dict[str, Any] = np.show_config(mode="dicts") or {}
+    return found

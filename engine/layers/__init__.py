@@ -1,0 +1,57 @@
+"""Every layer and block there is: the one list that all else is computed from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Union
+
+from pydantic import Field
+
+from engine.layers.activation import ReLU, Softmax
+from engine.layers.base import Block, Context, Cost, Example, Layer, LayerRecord, Reach, WeightSpec
+from engine.layers.blocks import Parallel, Residual
+from engine.layers.convolution import Conv2D
+from engine.layers.dense import Dense
+from engine.layers.dropout import Dropout
+from engine.layers.merge import Add, Concatenate
+from engine.layers.normalization import BatchNorm
+from engine.layers.pooling import AveragePool2D, GlobalAveragePool2D, MaxPool2D
+from engine.layers.reshape import Flatten
+
+LAYERS: tuple[type[LayerRecord], ...] = (
+    Conv2D,
+    MaxPool2D,
+    AveragePool2D,
+    GlobalAveragePool2D,
+    Flatten,
+    Dense,
+    ReLU,
+    Softmax,
+    BatchNorm,
+    Dropout,
+    Add,
+    Concatenate,
+    Residual,
+    Parallel,
+)
+
+if TYPE_CHECKING:
+    AnyLayer = LayerRecord
+else:
+    AnyLayer = Annotated[Union[LAYERS], Field(discriminator="type")]  # noqa: UP007
+
+for _block in LAYERS:
+    if issubclass(_block, Block):
+        _block.model_rebuild(_types_namespace={"_AnyLayer": AnyLayer})
+
+__all__ = [
+    "LAYERS",
+    "AnyLayer",
+    "Block",
+    "Context",
+    "Cost",
+    "Example",
+    "Layer",
+    "LayerRecord",
+    "Reach",
+    "WeightSpec",
+]

@@ -1,0 +1,260 @@
+"""The layer contract.
+
+A layer is an immutable record of hyperparameters with pure methods. Arrays travel beside it:
+
+    output_shape(*inputs)                     shape of one image's output; raises ShapeError
+    weights(*inputs)                          name -> WeightSpec; initialisation, parameter counts,
+                                              limits, file checks and optimizer slots derive from it
+    cost(*inputs)                             multiply-adds and memory of one image
+    forward(weights, *xs, context=...)        -> (y, saved); saved is whatever backward needs
+    backward(weights, saved, dy, context=...) -> (one dx per input, name -> gradient)
+
+A block (`Block`) has no arithmetic of its own: it expands into layers, so that a network is one flat
+graph of nodes. A new layer is one class in one file, named in `engine.layers`; the HTTP schema, the
+catalog, the summary, the model file, the docs and the contract test all read it from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from engine import draws
+from engine.arrays import Array, Shape, Weights, elements
+from engine.errors import ShapeError
+from engine.initializers import Initializer
+from engine.spec import Flag, NodeName, Spec
+from engine.workspace import Workspace
+
+Gradients = dict[str, Array]
+
+
+class WeightSpec(NamedTuple):
+    """One array that a layer needs."""
+
+    shape: Shape
+    initializer: Initializer
+    trainable: bool = True
+    decays: bool = True
+    """Whether weight decay applies; it does not to biases and to normalisation."""
+
+
+class Cost(NamedTuple):
+    """What one image costs."""
+
+    multiply_adds: int = 0
+    """Of convolutions and products; element-wise work is not counted, as in published figures."""
+    saved_bytes: int = 0
+    """Kept from forward for backward, beside inputs and outputs, in float32."""
+
+
+class Reach(NamedTuple):
+    """How a layer widens the receptive field: a window of `size` input cells, `step` apart."""
+
+    size: tuple[int, int] = (1, 1)
+    step: tuple[int, int] = (1, 1)
+
+
+class Example(NamedTuple):
+    """A layer as a caller would post it, and shapes it accepts; contract tests and docs use them."""
+
+    layer: dict[str, Any]
+    inputs: tuple[Shape, ...]
+
+
+def _alone(array: Array) -> Array:
+    return array
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a layer needs that is neither hyperparameter nor weight; bound to one node.
+
+    It hands out memory (`Buffers`): of a workspace where there is one, else fresh.
+    """
+
+    training: bool = False
+    seed: int = 0
+    step: int = 0
+    first_sample: int = 0
+    """Index in the whole batch of this share's first sample."""
+    node: str = ""
+    needs_input_gradient: bool = True
+    """False for nodes fed by the image itself, whose gradient nobody asks for."""
+    reducer: Any = _alone
+    workspace: Workspace | None = None
+    updates: dict[str, Array] = field(default_factory=dict)
+
+    def bound(self, node: str, *, needs_input_gradient: bool = True) -> Context:
+        """Return this context for one node."""
+        return replace(self, node=node, needs_input_gradient=needs_input_gradient)
+
+    def reduce(self, array: Array) -> Array:
+        """Return the sum of `array` over the shares of the batch; the identity when there is one."""
+        reduced: Array = self.reducer(array)
+        return reduced
+
+    def update(self, name: str, value: Array) -> None:
+        """Leave a new value for a weight that is not trained by gradients (running statistics)."""
+        self.updates[f"{self.node}/{name}"] = value
+
+    def uniform(self, count: int, shape: Shape) -> Array:
+        """Draw float32 in [0, 1), (count, *shape), keyed by seed, node, step and sample."""
+        return draws.uniform_per_sample(
+            self.seed, self.node, self.step, first=self.first_sample, count=count, shape=shape
+        )
+
+    def buffer(self, role: str, shape: Shape, dtype: DTypeLike) -> Array:
+        """Return memory of this node that lives until the next step."""
+        if self.workspace is None:
+            return np.empty(shape, dtype)
+        return self.workspace.take(self.node, role, shape, dtype)
+
+    def scratch(self, role: str, shape: Shape, dtype: DTypeLike) -> Array:
+        """Return memory shared by all nodes, valid only until the call returns."""
+        if self.workspace is None:
+            return np.empty(shape, dtype)
+        return self.workspace.take("", role, shape, dtype)
+
+
+class LayerRecord(Spec):
+    """What layers and blocks have in common: a place in the graph and an entry in the catalog."""
+
+    type: str
+    name: NodeName | None = None
+    """How errors, weights and other layers' `inputs` call it; by default `<type>_<number>`."""
+    inputs: tuple[NodeName, ...] | None = None
+    """Names of the layers it reads, `input` being the image or the block's own input; by default the layer before."""
+
+    examples: ClassVar[Sequence[Example]]
+    formula: ClassVar[str]
+    """The arithmetic in the article's notation."""
+    source: ClassVar[str]
+    """Where the formula comes from: paper and section."""
+    input_count: ClassVar[tuple[int, int | None]] = (1, 1)
+    """Fewest and most inputs; None means any number."""
+
+    @classmethod
+    def tag(cls) -> str:
+        """Return the value of `type` that stands for this class."""
+        default: str = cls.model_fields["type"].default
+        return default
+
+    @property
+    def activation_name(self) -> str | None:
+        """The activation that follows as a node of its own, if the record asks for one."""
+        return getattr(self, "activation", None)
+
+
+class Layer(LayerRecord):
+    """A node of the graph; see the top of this file."""
+
+    trainable: Flag = True
+    """False keeps this layer's weights as they were initialised or loaded."""
+
+    is_activation: ClassVar[bool] = False
+    """Whether the layer may be named in another's `activation`."""
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Return the shape of one image's output; by default that of the input.
+
+        Raises:
+            ShapeError: the inputs do not fit the hyperparameters.
+        """
+        return inputs[0]
+
+    def weights(self, *inputs: Shape) -> dict[str, WeightSpec]:
+        """Return the arrays the layer needs for inputs of these shapes."""
+        return {}
+
+    def cost(self, *inputs: Shape) -> Cost:
+        """Return what one image costs."""
+        return Cost()
+
+    def reach(self, *inputs: Shape) -> Reach:
+        """Return how the layer widens the receptive field."""
+        return Reach()
+
+    def connections(self, *inputs: Shape) -> int | None:
+        """Return how many pairs of an input and an output number are connected; None if element-wise."""
+        return None
+
+    def size_formula(self, *inputs: Shape) -> dict[str, str]:
+        """Return how the output's size comes about, with the numbers put in."""
+        return {}
+
+    def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
+        """Compute the output of a batch and what backward will need."""
+        raise NotImplementedError
+
+    def backward(
+        self, weights: Weights, saved: Any, dy: Array, *, context: Context
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        """Turn the gradient of the output into those of the inputs and of the weights."""
+        raise NotImplementedError
+
+    def dense_equivalent(self, *inputs: Shape) -> int | None:
+        """Return how many weights a fully connected layer would need for the same map."""
+        if self.connections(*inputs) is None:
+            return None
+        outputs = elements(self.output_shape(*inputs))
+        return (elements(inputs[0]) + 1) * outputs
+
+
+def activations() -> dict[str, type[Layer]]:
+    """Return the layers that may be named in another's `activation`, by their type."""
+    return {layer.tag(): layer for layer in Layer.__subclasses__() if layer.is_activation}
+
+
+def activation_layer(name: str) -> Layer:
+    """Return the activation layer of this type with its default hyperparameters."""
+    return activations()[name].model_validate({})
+
+
+class Scope(Protocol):
+    """Where a block puts the layers it expands into."""
+
+    def shape(self, node: str) -> Shape:
+        """Return the output shape of a node that exists."""
+        ...
+
+    def add(self, layer: Layer, sources: Sequence[str], name: str) -> str:
+        """Add a layer as a child of the block and return the node that carries its output."""
+        ...
+
+    def chain(
+        self, layers: Sequence[LayerRecord], source: str, keys: tuple[str | int, ...], name: str
+    ) -> str:
+        """Add a list of layers as a child scope; `keys` say where the list stands in the block's document."""
+        ...
+
+
+class Block(LayerRecord):
+    """Layers written nested, which become nodes of the one flat graph."""
+
+    def expand(self, scope: Scope, source: str) -> str:
+        """Add the block's layers to `scope`, fed by `source`; return the node of the block's output."""
+        raise NotImplementedError
+
+
+def require_map(shape: Shape, what: str) -> None:
+    """Raise ShapeError unless `shape` is a map (H, W, C)."""
+    if len(shape) != 3:
+        raise ShapeError(
+            f"{what} takes a map [height, width, channels] but receives a vector of {shape[0]}",
+            hint="place it before the flatten or global pooling layer",
+        )
+
+
+def require_vector(shape: Shape, what: str) -> None:
+    """Raise ShapeError unless `shape` is a vector (C,)."""
+    if len(shape) != 1:
+        size = "x".join(map(str, shape))
+        raise ShapeError(
+            f"{what} takes a vector but receives a {size} map",
+            hint="add a flatten or global_average_pool2d layer before it",
+        )

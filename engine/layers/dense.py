@@ -1,0 +1,69 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from engine.arrays import Array, Shape, Weights
+from engine.initializers import Initializer
+from engine.layers.base import Context, Cost, Example, Gradients, Layer, WeightSpec, require_vector
+from engine.layers.parameters import Activation
+from engine.ops import linear
+from engine.spec import Flag, PositiveInt
+
+
+class Dense(Layer):
+    """Connects every input number with every output number."""
+
+    type: Literal["dense"] = "dense"
+    units: PositiveInt
+    """Numbers in the output, n of this layer."""
+    bias: Flag = True
+    """Whether a number per unit is added."""
+    activation: Activation | None = None
+    """The article's psi, applied as a node of its own."""
+    weight_initializer: Initializer = "he_normal"
+    """How the weights start."""
+
+    examples: ClassVar = (
+        Example({"type": "dense", "units": 4, "activation": "relu"}, ((6,),)),
+        Example({"type": "dense", "units": 1, "bias": False}, ((3,),)),
+    )
+    formula: ClassVar = "z_j = sum_l w[l, j] * a_l + b_j"
+    source: ClassVar = (
+        "Rumelhart, Hinton & Williams 1986, Learning representations by back-propagating errors"
+    )
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        require_vector(inputs[0], "dense")
+        return (self.units,)
+
+    def weights(self, *inputs: Shape) -> dict[str, WeightSpec]:
+        weight = WeightSpec((inputs[0][0], self.units), self.weight_initializer, self.trainable)
+        bias = WeightSpec((self.units,), "zeros", self.trainable, decays=False)
+        return {"weight": weight, "bias": bias} if self.bias else {"weight": weight}
+
+    def cost(self, *inputs: Shape) -> Cost:
+        return Cost(inputs[0][0] * self.units)
+
+    def connections(self, *inputs: Shape) -> int | None:
+        return inputs[0][0] * self.units
+
+    def size_formula(self, *inputs: Shape) -> dict[str, str]:
+        return {"size": f"units = {self.units}"}
+
+    def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
+        return linear.dense(xs[0], weights["weight"], weights.get("bias"), context), xs[0]
+
+    def backward(
+        self, weights: Weights, saved: Any, dy: Array, *, context: Context
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        dx, dweight, dbias = linear.dense_backward(
+            saved,
+            weights["weight"],
+            dy,
+            with_bias=self.bias,
+            with_input=context.needs_input_gradient,
+            buffers=context,
+        )
+        return (dx,), {"weight": dweight} if dbias is None else {"weight": dweight, "bias": dbias}

@@ -1,0 +1,156 @@
+"""Pooling layers: they shrink a map, channel by channel, and learn nothing."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from engine.arrays import Array, Shape, Weights, elements
+from engine.errors import ShapeError
+from engine.layers.base import Context, Cost, Example, Gradients, Layer, Reach, require_map
+from engine.layers.parameters import Padding
+from engine.ops import pooling, windows
+from engine.ops.windows import Window
+from engine.spec import Flag, Size2D, Stride2D
+
+
+class _Pool2D(Layer):
+    """What the sliding pools share."""
+
+    pool_size: Size2D = (2, 2)
+    """Height and width of the window, f."""
+    stride: Stride2D | None = None
+    """Pixels from one position of the window to the next, s; by default the window's own size."""
+    padding: Padding = "valid"
+    """Pixels around the map, p; less than the window on every side."""
+
+    def window(self, shape: Shape) -> Window:
+        """Return the arithmetic of the sliding window over a map (H, W, C)."""
+        require_map(shape, self.type)
+        try:
+            window = windows.slide(shape, self.pool_size, self.stride or self.pool_size, self.padding)
+        except ShapeError as error:
+            raise ShapeError(error.detail, path=("pool_size",), hint=error.hint) from None
+        for axis in window:
+            if max(axis.before, axis.after) >= axis.kernel:
+                raise ShapeError(
+                    f"padding of {max(axis.before, axis.after)} with a window of {axis.kernel}: "
+                    "a window would see nothing but padding",
+                    path=("padding",),
+                    hint=f"use a padding of at most {axis.kernel - 1}",
+                )
+        return window
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return (*self.window(inputs[0]).output, inputs[0][2])
+
+    def reach(self, *inputs: Shape) -> Reach:
+        return Reach(self.pool_size, self.stride or self.pool_size)
+
+    def connections(self, *inputs: Shape) -> int | None:
+        return self.window(inputs[0]).connections * inputs[0][2]
+
+    def size_formula(self, *inputs: Shape) -> dict[str, str]:
+        return self.window(inputs[0]).formula
+
+
+class MaxPool2D(_Pool2D):
+    """Keeps the largest number of each window; padding never wins, a tie goes to the first cell."""
+
+    type: Literal["max_pool2d"] = "max_pool2d"
+
+    examples: ClassVar = (
+        Example({"type": "max_pool2d"}, ((4, 6, 2),)),
+        Example({"type": "max_pool2d", "pool_size": 3, "stride": 2, "padding": 1}, ((7, 6, 3),)),
+        Example(
+            {"type": "max_pool2d", "pool_size": [3, 2], "stride": [1, 2], "padding": "same"}, ((5, 5, 2),)
+        ),
+    )
+    formula: ClassVar = "a'[x, y, c] = max_{i,j} a[s*x + i - p, s*y + j - p, c]"
+    source: ClassVar = (
+        "Zhou & Chellappa 1988, Computation of optical flow using a neural network; Boureau et al. 2010"
+    )
+
+    def cost(self, *inputs: Shape) -> Cost:
+        winners = elements(self.output_shape(*inputs))
+        window = self.window(inputs[0])
+        padded = window.height.padded * window.width.padded * inputs[0][2] if window.is_padded else 0
+        return Cost(0, winners + 4 * padded)
+
+    def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
+        window = self.window(xs[0].shape[1:])
+        y, winner = pooling.max_pool(xs[0], window, context)
+        return y, (winner, window)
+
+    def backward(
+        self, weights: Weights, saved: Any, dy: Array, *, context: Context
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        winner, window = saved
+        return (pooling.max_pool_backward(winner, dy, window, context),), {}
+
+
+class AveragePool2D(_Pool2D):
+    """Averages each window."""
+
+    type: Literal["average_pool2d"] = "average_pool2d"
+    count_padding: Flag = False
+    """Whether padded zeros are averaged in, or only real pixels."""
+
+    examples: ClassVar = (
+        Example({"type": "average_pool2d"}, ((4, 6, 2),)),
+        Example({"type": "average_pool2d", "pool_size": 3, "stride": 2, "padding": 1}, ((7, 6, 3),)),
+        Example(
+            {
+                "type": "average_pool2d",
+                "pool_size": [2, 3],
+                "stride": 1,
+                "padding": "same",
+                "count_padding": True,
+            },
+            ((5, 5, 2),),
+        ),
+    )
+    formula: ClassVar = "a'[x, y, c] = mean_{i,j} a[s*x + i - p, s*y + j - p, c]"
+    source: ClassVar = (
+        "LeCun et al. 1998, Gradient-based learning applied to document recognition, section II.A"
+    )
+
+    def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
+        window = self.window(xs[0].shape[1:])
+        return pooling.average_pool(xs[0], window, count_padding=self.count_padding, buffers=context), window
+
+    def backward(
+        self, weights: Weights, saved: Any, dy: Array, *, context: Context
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        dx = pooling.average_pool_backward(dy, saved, count_padding=self.count_padding, buffers=context)
+        return (dx,), {}
+
+
+class GlobalAveragePool2D(Layer):
+    """Averages each whole map to one number."""
+
+    type: Literal["global_average_pool2d"] = "global_average_pool2d"
+
+    examples: ClassVar = (Example({"type": "global_average_pool2d"}, ((3, 5, 4),)),)
+    formula: ClassVar = "a'[c] = mean_{x,y} a[x, y, c]"
+    source: ClassVar = "Lin, Chen & Yan 2013, Network in network, section 3.2"
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        require_map(inputs[0], self.type)
+        return (inputs[0][2],)
+
+    def reach(self, *inputs: Shape) -> Reach:
+        return Reach((inputs[0][0], inputs[0][1]))
+
+    def connections(self, *inputs: Shape) -> int | None:
+        return elements(inputs[0])
+
+    def size_formula(self, *inputs: Shape) -> dict[str, str]:
+        return {"size": f"channels = {inputs[0][2]}"}
+
+    def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
+        return pooling.global_average_pool(xs[0]), xs[0].shape[1:3]
+
+    def backward(
+        self, weights: Weights, saved: Any, dy: Array, *, context: Context
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        return (pooling.global_average_pool_backward(dy, saved[0], saved[1], context),), {}

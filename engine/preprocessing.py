@@ -1,0 +1,55 @@
+"""From the bytes of a picture to the numbers a network sees; part of every model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from engine.arrays import Array, Bytes
+from engine.spec import Spec
+
+_Positive = Annotated[float, Field(gt=0)]
+
+
+class Preprocessing(Spec):
+    """Scales bytes to 0..1, then subtracts `mean` and divides by `deviation`, channel by channel."""
+
+    mean: Annotated[tuple[float, ...], Field(min_length=1)]
+    """Mean of each channel over the training pictures, 0..1."""
+    deviation: Annotated[tuple[_Positive, ...], Field(min_length=1)]
+    """Standard deviation of each channel over the training pictures."""
+
+    def apply(self, images: Bytes, out: Array | None = None) -> Array:
+        """Return images (N, H, W, C) of bytes as float32 numbers around 0."""
+        deviation = np.asarray(self.deviation)
+        factor = (1 / (255 * deviation)).astype(np.float32)
+        offset = (-np.asarray(self.mean) / deviation).astype(np.float32)
+        x: Array = np.multiply(images, factor, out=out, dtype=np.float32)
+        x += offset
+        return x
+
+
+class ChannelStatistics:
+    """Gathers mean and deviation of channels over batches of pictures, exactly, in integers."""
+
+    def __init__(self, channels: int) -> None:
+        self._histogram = np.zeros((channels, 256), np.int64)
+
+    def add(self, images: Bytes) -> None:
+        """Count the values of images (N, H, W, C)."""
+        for channel in range(len(self._histogram)):
+            self._histogram[channel] += np.bincount(images[..., channel].ravel(), minlength=256)
+
+    def preprocessing(self) -> Preprocessing:
+        """Return the preprocessing that brings these pictures to mean 0 and deviation 1.
+
+        A channel that never varies keeps deviation 1: dividing by 0 would make it NaN.
+        """
+        values = np.arange(256) / 255
+        pixels = self._histogram.sum(axis=1)
+        mean = self._histogram @ values / pixels
+        variance = self._histogram @ np.square(values) / pixels - np.square(mean)
+        deviation = np.sqrt(np.where(variance > 1e-9, variance, 1.0))
+        return Preprocessing(mean=tuple(mean.tolist()), deviation=tuple(deviation.tolist()))
