@@ -116,10 +116,8 @@ def test_pixels_of_unknown_range_are_refused() -> None:
 @pytest.mark.parametrize(("background", "value"), [("#ffffff", 255), ("black", 0), ("#408020", None)])
 def test_transparent_pixels_show_the_background(mode: str, background: str, value: int | None) -> None:
     clear = Image.new("RGBA", (2, 2), (10, 200, 30, 0))
-    if mode == "P":
-        picture = save(clear.convert("RGB").quantize(2), transparency=0)
-    else:
-        picture = save(clear.convert(mode))
+    palette = clear.convert("RGB").quantize(2)
+    picture = save(palette, transparency=0) if mode == "P" else save(clear.convert(mode))
     array = decode(picture, spec(background=background), MAX_PIXELS)
     expected = (0x40, 0x80, 0x20) if value is None else (value,) * 3
     assert (array == expected).all()

@@ -1,0 +1,315 @@
+"""The one reader of uploaded zip archives.
+
+An archive is refused as a whole when it is built to harm or cannot be what it should be: all of that is
+seen in its directory, before anything is unpacked. Nothing is ever unpacked to disk; members are read one
+by one into memory, and what they really hold is counted, whatever the directory says.
+"""
+
+from __future__ import annotations
+
+import stat
+import unicodedata
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from app.errors import Invalid, TooLarge
+
+MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+MAX_CLASSES = 10_000
+MAX_NAME = 255
+_ENTRY_SIGNATURE = b"PK\x01\x02"
+_ENTRY_BYTES = 46
+_LOCAL_HEADER_BYTES = 30
+_DIRECTORY_BYTES_PER_ENTRY = 512
+_ENCRYPTED = 0x1
+_RATIO_MATTERS_FROM = 1 << 20
+_CHUNK = 1 << 16
+_IGNORED_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db"}
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_LAYOUT = "the archive must hold one folder per class with the pictures directly in it: cat/1.png, dog/7.jpg"
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveLimits:
+    """How much an archive may hold.
+
+    Attributes:
+        entries: the most entries of its directory, folders included.
+        ratio: the most that it may grow when unpacked, as a multiple of its packed size.
+        member_bytes: the most bytes of one unpacked member.
+    """
+
+    entries: int
+    ratio: int
+    member_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A file that lies in a class folder, not yet known to be a picture."""
+
+    name: str
+    label: int
+    info: zipfile.ZipInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+class PictureArchive:
+    """A zip of class folders, checked when it is opened.
+
+    Attributes:
+        classes: the names of the class folders in the order of their code points.
+        pictures: the files in them, in the order of their names.
+        skipped: files that lie outside of every class folder.
+    """
+
+    def __init__(self, path: Path, limits: ArchiveLimits) -> None:
+        """Open and check an archive.
+
+        Raises:
+            Invalid: it is no zip archive, or holds a name, type or layout that is not taken.
+            TooLarge: more entries or more unpacked bytes than the limits allow.
+        """
+        self._limits = limits
+        self._file = path.open("rb")
+        try:
+            self._archive = _read_directory(self._file, limits)
+            members = _check(self._archive, limits)
+            self.classes, self.pictures, self.skipped = _find_classes(members)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> PictureArchive:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._archive.close()
+        self._file.close()
+
+    def read(self, picture: Picture) -> bytes:
+        """Unpack one member into memory.
+
+        Raises:
+            Invalid: it is damaged, or is not what the directory says.
+            TooLarge: it holds more than the limit; no more than that was unpacked.
+        """
+        content = bytearray()
+        try:
+            with self._archive.open(picture.info) as member:
+                while chunk := member.read(_CHUNK):
+                    content += chunk
+                    if len(content) > self._limits.member_bytes:
+                        raise TooLarge(f"it unpacks to more than {self._limits.member_bytes} bytes")
+        # zipfile and zlib raise many kinds of error on damaged members, also NotImplementedError.
+        except (TooLarge, MemoryError):
+            raise
+        except Exception as error:
+            raise Invalid(f"the archive is damaged here: {error}", code="damaged-archive") from error
+        if len(content) != picture.info.file_size:
+            raise Invalid(
+                f"it unpacks to {len(content)} bytes, the archive's directory says {picture.info.file_size}",
+                code="damaged-archive",
+            )
+        return bytes(content)
+
+
+class _DirectoryGuard:
+    """A file for `zipfile` to read a directory from, which bounds what it can be made to hold in memory."""
+
+    def __init__(self, file: BinaryIO, entries: int) -> None:
+        self._file = file
+        self._entries = entries
+        self.guarding = True
+        self.seek = file.seek
+        self.tell = file.tell
+        self.close = file.close
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if not self.guarding:
+            return self._file.read(size)
+        limit = self._entries * _DIRECTORY_BYTES_PER_ENTRY + _CHUNK
+        if size > limit:
+            raise _too_many_entries(self._entries)
+        data = self._file.read(limit + 1 if size < 0 else size)
+        if len(data) > limit or data.count(_ENTRY_SIGNATURE) > self._entries:
+            raise _too_many_entries(self._entries)
+        return data
+
+
+def _too_many_entries(limit: int) -> TooLarge:
+    return TooLarge(
+        f"the archive has more than {limit} entries or a directory too large for them; send it in parts, or "
+        "raise CONVSERVE_MAX_ARCHIVE_ENTRIES",
+        code="too-many-entries",
+    )
+
+
+def _read_directory(file: BinaryIO, limits: ArchiveLimits) -> zipfile.ZipFile:
+    guard = _DirectoryGuard(file, limits.entries)
+    try:
+        archive = zipfile.ZipFile(guard)
+    except TooLarge:
+        raise
+    # zipfile raises struct.error, UnicodeDecodeError and others beside BadZipFile on damaged directories.
+    except Exception as error:
+        raise Invalid(
+            f"this is no readable zip archive: {error}. It may have been cut short; send it again",
+            code="damaged-archive",
+        ) from error
+    guard.guarding = False
+    if len(archive.filelist) > limits.entries:
+        raise _too_many_entries(limits.entries)
+    return archive
+
+
+def _check(archive: zipfile.ZipFile, limits: ArchiveLimits) -> list[tuple[tuple[str, ...], zipfile.ZipInfo]]:
+    """Refuse what is dangerous; return the path of each entry that counts, in the order of names."""
+    members = []
+    seen: set[str] = set()
+    packed = unpacked = 0
+    for info in archive.filelist:
+        parts = _path(info)
+        _check_entry(info, limits)
+        packed += info.compress_size
+        unpacked += info.file_size
+        if not _ignored(parts):
+            name = "/".join(parts)
+            if name in seen:
+                raise Invalid(f"the archive holds {name!r} twice", code="unsafe-archive")
+            seen.add(name)
+            members.append((parts, info))
+    _check_ratio("the archive", unpacked, packed, limits)
+    _check_overlap(archive)
+    return sorted(members, key=lambda member: member[0])
+
+
+def _path(info: zipfile.ZipInfo) -> tuple[str, ...]:
+    """Take a name apart, refusing all that is no plain relative path."""
+    name = info.orig_filename
+    shown = repr(name[:MAX_NAME])
+    if "\\" in name:
+        raise Invalid(
+            f"the archive's entry {shown} has a backslash; a zip separates folders by `/`: pack it with "
+            "another program",
+            code="unsafe-archive",
+        )
+    if not name or name.startswith("/") or (len(name) > 1 and name[1] == ":"):
+        raise Invalid(f"the archive's entry {shown} has an absolute name", code="unsafe-archive")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+        raise Invalid(f"the archive's entry {shown} has control characters", code="unsafe-archive")
+    # Archives made on macOS take letters and accents apart; the same name must be the same class.
+    parts = tuple(unicodedata.normalize("NFC", name).removesuffix("/").split("/"))
+    if any(part in ("", ".", "..") for part in parts):
+        raise Invalid(f"the archive's entry {shown} leaves its folder", code="unsafe-archive")
+    if any(len(part) > MAX_NAME for part in parts):
+        raise Invalid(f"the archive's entry {shown}... has a name of more than {MAX_NAME} characters")
+    return parts
+
+
+def _check_entry(info: zipfile.ZipInfo, limits: ArchiveLimits) -> None:
+    name = repr(info.filename)
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise Invalid(
+            f"the archive's entry {name} is a link or a special file; only files and folders are taken",
+            code="unsafe-archive",
+        )
+    if info.flag_bits & _ENCRYPTED:
+        raise Invalid(f"the archive's entry {name} is encrypted; pack it without a password")
+    if info.compress_type not in _METHODS:
+        raise Invalid(
+            f"the archive's entry {name} is packed by method {info.compress_type}; pack it with deflate, the "
+            "method of every zip program"
+        )
+    _check_ratio(f"the archive's entry {name}", info.file_size, info.compress_size, limits)
+
+
+def _check_ratio(what: str, unpacked: int, packed: int, limits: ArchiveLimits) -> None:
+    if unpacked >= _RATIO_MATTERS_FROM and unpacked > packed * limits.ratio:
+        raise TooLarge(
+            f"{what} unpacks from {packed} to {unpacked} bytes, more than {limits.ratio} times its size: "
+            "no set of pictures does that. If this one must, raise CONVSERVE_MAX_ARCHIVE_RATIO",
+            code="suspicious-compression",
+        )
+
+
+def _check_overlap(archive: zipfile.ZipFile) -> None:
+    """Refuse entries that share packed bytes, the way to make a small archive unpack to petabytes."""
+    entries = sorted(archive.filelist, key=lambda info: info.header_offset)
+    ends = [*(info.header_offset for info in entries[1:]), archive.start_dir]
+    for info, end in zip(entries, ends, strict=False):  # an empty archive has no entry, but an end
+        if info.header_offset < 0 or info.header_offset + _LOCAL_HEADER_BYTES + info.compress_size > end:
+            raise Invalid(
+                f"the archive's entry {info.filename!r} overlaps the next one or the directory",
+                code="unsafe-archive",
+            )
+
+
+def _ignored(parts: tuple[str, ...]) -> bool:
+    return (
+        parts[0] == "__MACOSX"
+        or any(part.startswith(".") for part in parts)
+        or parts[-1].lower() in _IGNORED_FILES
+    )
+
+
+def _find_classes(
+    members: list[tuple[tuple[str, ...], zipfile.ZipInfo]],
+) -> tuple[tuple[str, ...], tuple[Picture, ...], tuple[Skipped, ...]]:
+    """Sort the files into class folders."""
+    depth = _top_folders(members)
+    folders: dict[str, list[tuple[str, zipfile.ZipInfo]]] = {}
+    skipped = []
+    for parts, info in members:
+        name, inner = "/".join(parts), parts[depth:]
+        if info.is_dir():
+            if len(inner) == 1:
+                folders.setdefault(inner[0], [])
+        elif len(inner) < 2:
+            skipped.append(Skipped(name, "it lies in no class folder"))
+        elif len(inner) > 2:
+            raise Invalid(f"{name!r} lies deeper than in a class folder; {_LAYOUT}", code="unusable-archive")
+        else:
+            folders.setdefault(inner[0], []).append((name, info))
+    _check_classes(folders)
+    classes = tuple(sorted(folders))
+    pictures = tuple(
+        Picture(name, label, info) for label, folder in enumerate(classes) for name, info in folders[folder]
+    )
+    return classes, pictures, tuple(skipped)
+
+
+def _top_folders(members: list[tuple[tuple[str, ...], zipfile.ZipInfo]]) -> int:
+    """Return 1 when everything that could be a picture lies below one common top folder, else 0."""
+    inside = [parts for parts, info in members if len(parts) > 1 and not info.is_dir()]
+    common = len({parts[0] for parts in inside}) == 1 and any(len(parts) > 2 for parts in inside)
+    return 1 if common else 0
+
+
+def _check_classes(folders: dict[str, list[tuple[str, zipfile.ZipInfo]]]) -> None:
+    if not folders:
+        raise Invalid(f"the archive holds no class folder; {_LAYOUT}", code="unusable-archive")
+    empty = [folder for folder, files in folders.items() if not files]
+    if empty:
+        raise Invalid(f"the class folder {empty[0]!r} holds no file; {_LAYOUT}", code="unusable-archive")
+    if len(folders) < 2:
+        raise Invalid(
+            f"the archive holds one class only, {next(iter(folders))!r}, and at least two are needed to tell "
+            f"apart; {_LAYOUT}",
+            code="unusable-archive",
+        )
+    if len(folders) > MAX_CLASSES:
+        raise TooLarge(f"the archive holds {len(folders)} class folders; at most {MAX_CLASSES} are taken")
