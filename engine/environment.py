@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import platform
 from typing import Any
 
@@ -30,6 +28,4 @@ def pins(threads: int) -> dict[str, str]:
 
 
 def _numpy_build() -> dict[str, Any]:
-    with contextlib.redirect_stdout(io.StringIO()):
-        found: dict[str, Any] = np.show_config(mode="dicts") or {}
-    return found
+    return dict(np.show_config(mode="dicts") or {})

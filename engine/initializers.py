@@ -28,7 +28,8 @@ def initialize(
 def _he_normal(shape: Shape, generator: np.random.Generator) -> Array:
     """Normal with variance 2 / fan-in. He et al. 2015, "Delving deep into rectifiers", section 2.2."""
     fan_in = int(np.prod(shape[:-1]))
-    return generator.standard_normal(shape) * np.sqrt(2.0 / fan_in)
+    weights: Array = generator.standard_normal(shape) * np.sqrt(2.0 / fan_in)
+    return weights
 
 
 def _zeros(shape: Shape, generator: np.random.Generator) -> Array:

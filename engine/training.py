@@ -6,10 +6,11 @@ steps, and going on from a stored state gives the same bytes as never having sto
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 from pydantic import Field
@@ -304,5 +305,5 @@ def _is_best(metrics: EpochMetrics, state: TrainingState) -> bool:
     """Without dev pictures every epoch is taken for better than the one before."""
     if state.best_weights is None or metrics.dev_loss is None:
         return True
-    best: Any = state.history[state.best_epoch - 1].dev_loss
-    return best is None or metrics.dev_loss < best
+    best = state.history[state.best_epoch - 1].dev_loss
+    return best is None or math.isnan(best) or metrics.dev_loss < best

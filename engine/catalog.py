@@ -1,0 +1,77 @@
+"""What exists, with formulas, hyperparameters and examples: computed from the registries."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from engine.layers import LAYERS
+from engine.losses import LOSSES
+from engine.optimizers import OPTIMIZERS
+from engine.presets import PRESETS
+from engine.schedules import SCHEDULES
+from engine.spec import Spec
+
+
+def layers() -> list[dict[str, Any]]:
+    """Return every layer and block; each comes with shapes that its example accepts."""
+    entries = []
+    for layer in LAYERS:
+        example = layer.examples[0]
+        entry = _entry(layer, example.layer)
+        entry["example_input_shapes"] = [list(shape) for shape in example.inputs]
+        entries.append(entry)
+    return entries
+
+
+def optimizers() -> list[dict[str, Any]]:
+    """Return every optimizer."""
+    return _entries(OPTIMIZERS)
+
+
+def schedules() -> list[dict[str, Any]]:
+    """Return every learning-rate schedule."""
+    return _entries(SCHEDULES)
+
+
+def losses() -> list[dict[str, Any]]:
+    """Return every loss."""
+    return _entries(LOSSES)
+
+
+def presets() -> list[dict[str, Any]]:
+    """Return every preset with its architecture at its published size."""
+    return [
+        {
+            "name": preset.name,
+            "title": preset.title,
+            "source": preset.source,
+            "input_shape": list(preset.input_shape),
+            "classes": preset.classes,
+            "architecture": preset.architecture().document(),
+        }
+        for preset in PRESETS
+    ]
+
+
+def _entries(types: Sequence[type[Spec]]) -> list[dict[str, Any]]:
+    return [_entry(part, {"type": part.model_fields["type"].default}) for part in types]
+
+
+def _entry(part: Any, example: dict[str, Any]) -> dict[str, Any]:
+    title, _, rest = inspect.cleandoc(part.__doc__).partition("\n")
+    schema = part.model_json_schema(mode="validation")
+    return {
+        "type": example["type"],
+        "title": title,
+        "description": rest.strip() or None,
+        "formula": part.formula,
+        "source": part.source,
+        "hyperparameters": {
+            "properties": {name: field for name, field in schema["properties"].items() if name != "type"},
+            "required": [name for name in schema.get("required", []) if name != "type"],
+            "$defs": schema.get("$defs", {}),
+        },
+        "example": example,
+    }

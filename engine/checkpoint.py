@@ -1,0 +1,68 @@
+"""A `TrainingState` as one safetensors file, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from engine.arrays import Array
+from engine.errors import ModelFileError
+from engine.model_file import FORMAT_VERSION, pack, read_description, unpack
+from engine.network import Network
+from engine.preprocessing import Preprocessing
+from engine.state import EpochMetrics, Tally, TrainingState
+from engine.training import TrainingConfig
+
+_WEIGHTS, _BEST, _SLOTS = "weights/", "best/", "slots/"
+
+
+def checkpoint_bytes(state: TrainingState) -> bytes:
+    """Return everything a run needs to go on as if it had never stopped."""
+    arrays: dict[str, Array] = {f"{_WEIGHTS}{name}": array for name, array in state.weights.items()}
+    for name, array in (state.best_weights or {}).items():
+        arrays[f"{_BEST}{name}"] = array
+    for name, slots in state.slots.items():
+        for slot, array in slots.items():
+            arrays[f"{_SLOTS}{slot}/{name}"] = array
+    description = {
+        "format_version": FORMAT_VERSION,
+        "kind": "checkpoint",
+        "has_best": state.best_weights is not None,
+        "state": state.document(),
+    }
+    return pack(arrays, description)
+
+
+def read_checkpoint(path: Path, network: Network, config: TrainingConfig) -> TrainingState:
+    """Read a checkpoint of a run of this network and configuration.
+
+    Raises:
+        ModelFileError: damaged, or of another network or optimizer.
+    """
+    description = read_description(path, "checkpoint")
+    specs = network.weight_specs
+    trained = {name: spec for name, spec in specs.items() if spec.trainable}
+    weights = unpack(path, specs, _WEIGHTS)
+    best = unpack(path, specs, _BEST) if description.get("has_best") else None
+    by_slot = {slot: unpack(path, trained, f"{_SLOTS}{slot}/") for slot in config.optimizer.slots()}
+    slots = {name: {slot: arrays[name] for slot, arrays in by_slot.items()} for name in trained}
+    try:
+        stored = description["state"]
+        loss, correct, images = stored["tally"]
+        return TrainingState(
+            weights=weights,
+            slots=slots,
+            preprocessing=Preprocessing.model_validate(stored["preprocessing"]),
+            epoch=stored["epoch"],
+            position=stored["position"],
+            step=stored["step"],
+            tally=Tally(loss, correct, images),
+            seconds=stored["seconds"],
+            history=[EpochMetrics.model_validate(metrics) for metrics in stored["history"]],
+            best_weights=best,
+            best_epoch=stored["best_epoch"],
+            pins=stored["pins"],
+        )
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise ModelFileError(f"the checkpoint's description is not valid: {error}") from None

@@ -1,0 +1,44 @@
+"""Predictions from a model; safe to call from many threads at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.arrays import Array, Bytes
+from engine.errors import ShapeError
+from engine.layers import Context
+from engine.model_file import Model
+from engine.network import Network
+
+_BATCH = 64
+
+
+class Predictor:
+    """A model ready to predict: immutable, so that requests share its weights without a lock."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._network = Network.build(model.architecture).without_final(model.loss.link)
+
+    def predict(self, images: Bytes) -> Array:
+        """Return the probability of each class.
+
+        Args:
+            images: pictures (N, H, W, C) as bytes, of the model's input shape.
+
+        Returns:
+            Probabilities (N, K), float32.
+
+        Raises:
+            ShapeError: the pictures are of another shape.
+        """
+        expected = self._network.input_shape
+        if images.shape[1:] != expected:
+            wanted, given = ("x".join(map(str, shape)) for shape in (expected, images.shape[1:]))
+            raise ShapeError(f"the model takes {wanted} pictures but receives {given}")
+        probabilities = np.empty((len(images), len(self.model.classes)), np.float32)
+        for first in range(0, len(images), _BATCH):
+            batch = self.model.preprocessing.apply(images[first : first + _BATCH])
+            scores = self._network.forward(self.model.weights, batch, Context()).output
+            probabilities[first : first + _BATCH] = self.model.loss.predict(scores)
+        return probabilities
