@@ -62,6 +62,10 @@ def _entries(types: Sequence[type[Spec]]) -> list[dict[str, Any]]:
 def _entry(part: Any, example: dict[str, Any]) -> dict[str, Any]:
     title, _, rest = inspect.cleandoc(part.__doc__).partition("\n")
     schema = part.model_json_schema(mode="validation")
+    if (
+        "properties" not in schema
+    ):  # a block holds layers, blocks among them: it is defined by reference to itself
+        schema |= schema["$defs"][part.__name__]
     return {
         "type": example["type"],
         "title": title,

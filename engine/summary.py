@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.arrays import elements
 from engine.network import INPUT, Network, Node
+from engine.ops.windows import Pair
 
+_Field = tuple[Pair, Pair]
 _FLOAT = 4  # bytes
 _OPTIMIZER_SLOTS = 2  # Adam's, the largest
 
@@ -77,10 +79,10 @@ def summarize(network: Network, batch_size: int = 64) -> Summary:
     Receptive field and jump: Araujo, Norris & Sim 2019, "Computing receptive fields of convolutional
     neural networks", equations 1 and 2; where branches meet, the largest.
     """
-    fields: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {INPUT: ((1, 1), (1, 1))}
+    fields: dict[str, _Field] = {INPUT: ((1, 1), (1, 1))}
     layers = []
     for node in network.nodes:
-        fields[node.name] = _field(node, fields)
+        fields[node.name] = _field(node, fields, (network.input_shape[0], network.input_shape[1]))
         layers.append(_layer(node, *fields[node.name]))
     weight_bytes = sum(elements(spec.shape) for spec in network.weight_specs.values()) * _FLOAT
     trainable = sum(layer.trainable_parameters for layer in layers)
@@ -102,12 +104,12 @@ def summarize(network: Network, batch_size: int = 64) -> Summary:
     )
 
 
-def _field(
-    node: Node, fields: dict[str, tuple[tuple[int, int], tuple[int, int]]]
-) -> tuple[tuple[int, int], tuple[int, int]]:
+def _field(node: Node, fields: dict[str, _Field], picture: Pair) -> _Field:
     """Return receptive field and jump: r + (f - 1) * j and j * s."""
     seen, jumps = zip(*(fields[name] for name in node.inputs), strict=True)
     reach = node.layer.reach(*node.input_shapes)
+    if reach is None:
+        return picture, picture
     height, width = (max(one[axis] for one in seen) for axis in (0, 1))
     down, right = (max(one[axis] for one in jumps) for axis in (0, 1))
     field = (height + (reach.size[0] - 1) * down, width + (reach.size[1] - 1) * right)

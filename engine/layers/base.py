@@ -175,8 +175,8 @@ class Layer(LayerRecord):
         """Return what one image costs."""
         return Cost()
 
-    def reach(self, *inputs: Shape) -> Reach:
-        """Return how the layer widens the receptive field."""
+    def reach(self, *inputs: Shape) -> Reach | None:
+        """Return how the layer widens the receptive field; None if each output sees the whole picture."""
         return Reach()
 
     def connections(self, *inputs: Shape) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from engine.arrays import Array, Shape, Weights
 from engine.initializers import Initializer
-from engine.layers.base import Context, Cost, Example, Gradients, Layer, WeightSpec, require_vector
+from engine.layers.base import Context, Cost, Example, Gradients, Layer, Reach, WeightSpec, require_vector
 from engine.layers.parameters import Activation
 from engine.ops import linear
 from engine.spec import Flag, PositiveInt
@@ -45,6 +45,9 @@ class Dense(Layer):
 
     def cost(self, *inputs: Shape) -> Cost:
         return Cost(inputs[0][0] * self.units)
+
+    def reach(self, *inputs: Shape) -> Reach | None:
+        return None
 
     def connections(self, *inputs: Shape) -> int | None:
         return inputs[0][0] * self.units

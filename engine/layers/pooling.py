@@ -138,8 +138,8 @@ class GlobalAveragePool2D(Layer):
         require_map(inputs[0], self.type)
         return (inputs[0][2],)
 
-    def reach(self, *inputs: Shape) -> Reach:
-        return Reach((inputs[0][0], inputs[0][1]))
+    def reach(self, *inputs: Shape) -> Reach | None:
+        return None
 
     def connections(self, *inputs: Shape) -> int | None:
         return elements(inputs[0])
