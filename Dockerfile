@@ -5,11 +5,11 @@ ARG BASE=python:3.13-slim
 FROM ${BASE} AS build
 WORKDIR /src
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-RUN python -m venv /build && python -m venv --without-pip /opt/convserve
+RUN python -m venv --without-pip /build && python -m venv --without-pip /opt/convserve
 
 # The libraries come first: their layer stays valid until a lock changes.
 COPY requirements/build.txt requirements/runtime.txt requirements/
-RUN /build/bin/pip install --require-hashes -r requirements/build.txt \
+RUN python -m pip --python /build/bin/python install --require-hashes -r requirements/build.txt \
  && /build/bin/pip --python /opt/convserve/bin/python install --require-hashes -r requirements/runtime.txt
 
 COPY pyproject.toml README.md LICENSE ./

@@ -1,0 +1,227 @@
+"""The resources of the service, one class each, with the calls that exist on them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from app.client.records import (
+    Architecture,
+    CatalogEntry,
+    Dataset,
+    Metrics,
+    Model,
+    Prediction,
+    Record,
+    Summary,
+    TrainingJob,
+)
+from app.client.transport import Transport
+
+Picture = Path | tuple[str, bytes]
+"""A picture to send: a file, or a name and the bytes of one."""
+
+
+class _Entries(Record):
+    data: tuple[CatalogEntry, ...]
+
+
+class _EpochMetrics(Record):
+    data: tuple[Metrics, ...]
+
+
+class _Predictions(Record):
+    data: tuple[Prediction, ...]
+
+
+class Catalog:
+    """What exists: layers, optimizers, schedules, losses and presets."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def layers(self) -> tuple[CatalogEntry, ...]:
+        """Return the layers that an architecture can be made of."""
+        return self._entries("layers")
+
+    def optimizers(self) -> tuple[CatalogEntry, ...]:
+        """Return the optimizers."""
+        return self._entries("optimizers")
+
+    def schedules(self) -> tuple[CatalogEntry, ...]:
+        """Return the ways in which a learning rate can move."""
+        return self._entries("schedules")
+
+    def losses(self) -> tuple[CatalogEntry, ...]:
+        """Return the losses."""
+        return self._entries("losses")
+
+    def presets(self) -> tuple[CatalogEntry, ...]:
+        """Return the architectures that are known by name, each with its `architecture`."""
+        return self._entries("presets")
+
+    def _entries(self, kind: str) -> tuple[CatalogEntry, ...]:
+        return self._transport.record(_Entries, "GET", f"/v1/catalog/{kind}").data
+
+
+class Architectures:
+    """Stored architectures, and the summary of any."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(self, name: str, architecture: Mapping[str, Any]) -> Architecture:
+        """Store an architecture (`input_shape` and `layers`) under a name."""
+        body = {**architecture, "name": name}
+        return self._transport.record(Architecture, "POST", "/v1/architectures", json=body)
+
+    def list(self) -> Iterator[Architecture]:
+        """Go through the stored architectures, newest first."""
+        return self._transport.pages(Architecture, "/v1/architectures")
+
+    def get(self, architecture_id: str) -> Architecture:
+        """Return a stored architecture."""
+        return self._transport.record(Architecture, "GET", f"/v1/architectures/{architecture_id}")
+
+    def delete(self, architecture_id: str) -> None:
+        """Delete a stored architecture."""
+        self._transport.request("DELETE", f"/v1/architectures/{architecture_id}")
+
+    def summary(self, architecture: Mapping[str, Any]) -> Summary:
+        """Compute the shapes and costs of an architecture without storing it."""
+        return self._transport.record(Summary, "POST", "/v1/architectures/summary", json=dict(architecture))
+
+
+class Datasets:
+    """Labelled pictures."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def upload(self, archive: Path, *, name: str | None = None, **options: Any) -> Dataset:
+        """Upload a zip archive with a folder of pictures per class.
+
+        Returns at once, while the pictures are still being read; see `wait`.
+
+        Args:
+            archive: the file.
+            name: what to call the data set; by default the name of the file.
+            options: `image_size`, `channels`, `fit`, `split`, `seed`, as the form fields of the call.
+        """
+        fields = {key: str(value) for key, value in options.items() if value is not None}
+        with archive.open("rb") as content:
+            return self._transport.record(
+                Dataset,
+                "POST",
+                "/v1/datasets",
+                data={"name": name or archive.stem, **fields},
+                files={"file": (archive.name, content, "application/zip")},
+            )
+
+    def list(self) -> Iterator[Dataset]:
+        """Go through the data sets, newest first."""
+        return self._transport.pages(Dataset, "/v1/datasets")
+
+    def get(self, dataset_id: str) -> Dataset:
+        """Return a data set."""
+        return self._transport.record(Dataset, "GET", f"/v1/datasets/{dataset_id}")
+
+    def wait(self, dataset_id: str, *, interval: float = 0.5) -> Dataset:
+        """Look at a data set every `interval` seconds until it is ready or has failed."""
+        while not (dataset := self.get(dataset_id)).finished:
+            time.sleep(interval)
+        return dataset
+
+    def delete(self, dataset_id: str) -> None:
+        """Delete a data set and its pictures."""
+        self._transport.request("DELETE", f"/v1/datasets/{dataset_id}")
+
+
+class TrainingJobs:
+    """Training, from the wish to the model."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(self, architecture: str | Mapping[str, Any], dataset: str, **options: Any) -> TrainingJob:
+        """Ask for a training run; it starts when the service has room for it.
+
+        Args:
+            architecture: the id of a stored one, `{"preset": name}`, or one written out.
+            dataset: the id of a data set.
+            options: the other fields of the call: `epochs`, `batch_size`, `seed`, `optimizer`, `schedule`,
+                `loss`, `select`, `name`. Those that are None are left to the service.
+        """
+        body = {
+            "architecture": architecture if isinstance(architecture, str) else dict(architecture),
+            "dataset": dataset,
+            **{key: value for key, value in options.items() if value is not None},
+        }
+        return self._transport.record(TrainingJob, "POST", "/v1/training-jobs", json=body)
+
+    def list(self, *, status: str | None = None) -> Iterator[TrainingJob]:
+        """Go through the jobs, newest first; on request only those of one status."""
+        return self._transport.pages(TrainingJob, "/v1/training-jobs", status=status)
+
+    def get(self, job_id: str) -> TrainingJob:
+        """Return a job."""
+        return self._transport.record(TrainingJob, "GET", f"/v1/training-jobs/{job_id}")
+
+    def watch(self, job_id: str, *, interval: float = 0.25) -> Iterator[TrainingJob]:
+        """Yield the job every `interval` seconds, the last time when it has finished."""
+        while True:
+            job = self.get(job_id)
+            yield job
+            if job.finished:
+                return
+            time.sleep(interval)
+
+    def metrics(self, job_id: str) -> tuple[Metrics, ...]:
+        """Return the figures of each epoch so far."""
+        return self._transport.record(_EpochMetrics, "GET", f"/v1/training-jobs/{job_id}/metrics").data
+
+    def log(self, job_id: str) -> str:
+        """Return what the workers of a job have written."""
+        return self._transport.request("GET", f"/v1/training-jobs/{job_id}/log").text
+
+    def cancel(self, job_id: str) -> TrainingJob:
+        """Ask a job to stop; it ends as `cancelled` a moment later."""
+        return self._transport.record(TrainingJob, "POST", f"/v1/training-jobs/{job_id}/cancel")
+
+    def delete(self, job_id: str) -> None:
+        """Delete a finished job; its model stays."""
+        self._transport.request("DELETE", f"/v1/training-jobs/{job_id}")
+
+
+class Models:
+    """Trained models."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self) -> Iterator[Model]:
+        """Go through the models, newest first."""
+        return self._transport.pages(Model, "/v1/models")
+
+    def get(self, model_id: str) -> Model:
+        """Return a model."""
+        return self._transport.record(Model, "GET", f"/v1/models/{model_id}")
+
+    def delete(self, model_id: str) -> None:
+        """Delete a model and its file."""
+        self._transport.request("DELETE", f"/v1/models/{model_id}")
+
+    def predict(
+        self, model_id: str, pictures: Sequence[Picture], *, top_k: int | None = None
+    ) -> tuple[Prediction, ...]:
+        """Upload pictures and return what the model sees in each, in the same order."""
+        named = [(item.name, item.read_bytes()) if isinstance(item, Path) else item for item in pictures]
+        return self._transport.record(
+            _Predictions,
+            "POST",
+            f"/v1/models/{model_id}/predict",
+            params={"top_k": top_k},
+            files=[("files", (name, content)) for name, content in named],
+        ).data

@@ -1,0 +1,85 @@
+"""What the documentation says is compared with what is there."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from app.settings import PREFIX, Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def tracked(pattern: str) -> list[Path]:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", pattern]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+def anchor(heading: str) -> str:
+    """Return the anchor that a Markdown heading gets."""
+    kept = re.sub(r"[^\w\s-]", "", heading.strip().lower())
+    return re.sub(r"\s", "-", kept)
+
+
+@pytest.mark.parametrize("page", tracked("*.md"), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, fragment = target.partition("#")
+        found = (page.parent / file).resolve() if file else page
+        assert found.exists(), f"{page.name} links to {target}"
+        if fragment:
+            headings = re.findall(r"^#+ (.+)$", found.read_text(encoding="utf-8"), re.MULTILINE)
+            assert fragment in map(anchor, headings), f"{page.name} links to {target}"
+
+
+def test_every_page_can_be_found() -> None:
+    pages = [*(ROOT / "docs").rglob("*.md")]
+    linked = {
+        (page.parent / target.partition("#")[0]).resolve()
+        for page in [*pages, ROOT / "README.md"]
+        for target in LINK.findall(page.read_text(encoding="utf-8"))
+    }
+    assert {page for page in pages if page.resolve() not in linked} == set()
+
+
+def settings_table() -> str:
+    """Write the table of settings that docs/operations.md should hold."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        if field.default_factory is not None:
+            default = "what the machine has"
+        elif field.default is None:
+            default = ""
+        elif name.endswith("_bytes"):
+            mib = field.default // 2**20
+            default = f"{field.default} ({mib // 1024} GiB)" if mib >= 1024 else f"{field.default} ({mib} MiB)"
+        else:
+            default = str(field.default)
+        rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+def test_the_settings_are_documented() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = settings_table()
+    assert table in page, f"docs/operations.md should hold:\n{table}"
+
+
+def test_every_variable_that_is_mentioned_exists() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {"CONVSERVE_URL"}
+    files = [*tracked("*.md"), ROOT / "Dockerfile", ROOT / "docker" / "compose.yaml", ROOT / "Makefile"]
+    for file in files:
+        mentioned = set(re.findall(r"CONVSERVE_[A-Z_]*[A-Z]", file.read_text(encoding="utf-8")))
+        assert mentioned <= known, file.name
+
+
+def test_the_makefile_targets_that_are_mentioned_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for page in tracked("*.md"):
+        for line in re.findall(r"`make ([a-z ]+?)[`\n]", page.read_text(encoding="utf-8")):
+            assert set(line.split()) <= targets, f"{page.name}: make {line}"

@@ -1,0 +1,113 @@
+"""What belongs in the repository and what does not."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCKS = ROOT / "requirements"
+
+MOST_LINES = 400
+# Written by tools, or by others.
+MAY_BE_LONG = {"requirements/runtime.txt", "requirements/dev.txt"}
+
+MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|Users|work|mnt)/[\w.]")
+# Spelt in pieces, so that this file does not hold what it looks for.
+REGISTRIES = re.compile("|".join(["py" + r"pi\.org", "python" + "hosted", "npm" + r"js\.(?:org|com)", "--(?:extra-)?index" + "-url "]))
+
+
+def tracked() -> list[Path]:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+def texts() -> dict[str, str]:
+    found = {}
+    for file in tracked():
+        content = file.read_bytes()
+        if b"\0" not in content:
+            found[file.relative_to(ROOT).as_posix()] = content.decode("utf-8")
+    return found
+
+
+def test_nothing_names_a_machine_or_a_registry() -> None:
+    for name, text in texts().items():
+        for number, line in enumerate(text.splitlines(), 1):
+            assert not MACHINE_PATH.search(line), f"{name}:{number} has a path of one machine: {line}"
+            assert not REGISTRIES.search(line), f"{name}:{number} has the address of a registry: {line}"
+
+
+def test_the_checks_above_can_fail() -> None:
+    assert MACHINE_PATH.search("cd " + "/home" + "/ann/convserve")
+    assert REGISTRIES.search("https://" + "pypi" + ".org/simple")
+
+
+def test_files_are_short_enough_to_read() -> None:
+    long = {
+        name: lines
+        for name, text in texts().items()
+        if (lines := text.count("\n")) > MOST_LINES and name not in MAY_BE_LONG
+    }
+    assert long == {}
+
+
+def test_text_files_end_with_a_line_break_and_have_no_trailing_blanks() -> None:
+    for name, text in texts().items():
+        assert not text or text.endswith("\n"), name
+        assert not re.search(r"[ \t]+$", text, re.MULTILINE), name
+
+
+def locked(name: str) -> dict[str, Version]:
+    """Read the packages and versions of a lock; fails when a package comes without a hash."""
+    text = (LOCKS / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    packages = {}
+    for line in text.splitlines():
+        if line and not line.startswith(("#", " ")):
+            pin, _, hashes = line.partition("--hash=")
+            assert hashes.startswith("sha256:"), f"{name}: {pin} has no hash"
+            requirement = Requirement(pin.strip())
+            (specifier,) = requirement.specifier
+            assert specifier.operator == "==", f"{name}: {pin}"
+            packages[requirement.name.lower()] = Version(specifier.version)
+    return packages
+
+
+def declared() -> dict[str, list[Requirement]]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    runtime = project["project"]["dependencies"]
+    return {
+        "build.txt": [Requirement(text) for text in project["build-system"]["requires"]],
+        "runtime.txt": [Requirement(text) for text in runtime],
+        "dev.txt": [
+            Requirement(text) for text in [*runtime, *project["project"]["optional-dependencies"]["dev"]]
+        ],
+    }
+
+
+@pytest.mark.parametrize("name", ["build.txt", "runtime.txt", "dev.txt"])
+def test_the_locks_hold_what_the_project_asks_for(name: str) -> None:
+    packages = locked(name)
+    for requirement in declared()[name]:
+        version = packages.get(requirement.name.lower())
+        assert version is not None, f"{requirement.name} is not in requirements/{name}: run make lock"
+        assert version in requirement.specifier, f"{requirement} is locked at {version}: run make lock"
+
+
+def test_the_locks_agree_with_each_other() -> None:
+    development = locked("dev.txt")
+    assert locked("runtime.txt").items() <= development.items()
+    for name, version in locked("build.txt").items():
+        assert development.get(name, version) == version, name
+
+
+def test_every_dependency_says_why_it_is_there() -> None:
+    lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+    needs = [line for line in lines if re.match(r'\s+"[a-z][\w.-]*>=', line)]
+    assert len(needs) > 10
+    assert [line for line in needs if not re.search(r'",\s+# \w+', line)] == []
