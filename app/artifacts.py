@@ -56,6 +56,12 @@ class Artifacts(Protocol):
     def delete(self, name: str) -> None:
         """Remove a file, or a directory and all it holds; fine if it is not there."""
 
+    def names(self, directory: str) -> list[str]:
+        """Return the names of the finished files that are directly in a directory; none if it is not there."""
+
+    def clean(self, directory: str | None = None, age: float = _STALE_SECONDS) -> None:
+        """Remove what writers that died have left half written, at least `age` seconds ago."""
+
 
 class LocalArtifacts:
     """Artifacts in a directory of this machine."""
@@ -111,15 +117,27 @@ class LocalArtifacts:
         else:
             path.unlink(missing_ok=True)
 
-    def clean(self) -> None:
+    def names(self, directory: str) -> list[str]:
+        """Return the names of the finished files that are directly in a directory; none if it is not there."""
+        path = self.local_path(directory)
+        if not path.is_dir():
+            return []
+        found = (entry.name for entry in path.iterdir() if entry.is_file())
+        return sorted(f"{directory}/{name}" for name in found if not name.startswith(_TEMPORARY))
+
+    def clean(self, directory: str | None = None, age: float = _STALE_SECONDS) -> None:
         """Remove what writers that died have left half written.
 
-        Only what is a day old: workers of a server that died may be writing at this moment.
+        Args:
+            directory: where to look, everywhere by default.
+            age: the least number of seconds since the last write; by default a day, because workers of a
+                server that died may be writing at this moment.
         """
-        oldest = time.time() - _STALE_SECONDS
-        for path in self.root.rglob(f"{_TEMPORARY}*"):
+        root = self.root if directory is None else self.local_path(directory)
+        oldest = time.time() - age
+        for path in root.rglob(f"{_TEMPORARY}*"):
             try:
-                if path.stat().st_mtime < oldest:
+                if path.stat().st_mtime <= oldest:
                     path.unlink()
             except FileNotFoundError:
                 continue

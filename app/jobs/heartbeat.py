@@ -43,10 +43,6 @@ class Heartbeat:
         """Make the next call raise `Drained`; safe in a signal handler."""
         self._drain.set()
 
-    def due(self) -> bool:
-        """Tell whether the next call writes; when not, there is no need to work out the progress."""
-        return time.monotonic() - self._last >= INTERVAL
-
     def __call__(self, progress: Mapping[str, Any], *, force: bool = False) -> None:
         """Show life and progress.
 
@@ -59,7 +55,7 @@ class Heartbeat:
             Drained: the service is stopping.
             StaleAttempt: this attempt is over; stop without writing anything.
         """
-        if force or self.due() or self._drain.is_set():
+        if force or self._drain.is_set() or time.monotonic() - self._last >= INTERVAL:
             answer = self._store.jobs.beat(self._job_id, self._attempt, dict(progress))
             self._last = time.monotonic()
             if answer == "stale":

@@ -1,0 +1,30 @@
+"""Where the files of a job are, as names of artifacts."""
+
+from __future__ import annotations
+
+DIRECTORY = "jobs"
+
+
+def directory(job_id: str) -> str:
+    """Return the directory of all that a job writes for itself."""
+    return f"{DIRECTORY}/{job_id}"
+
+
+def lock(job_id: str) -> str:
+    """Return the file that is locked for as long as a worker has the job; it holds the process id."""
+    return f"{DIRECTORY}/{job_id}/lock"
+
+
+def log(job_id: str, attempt: int) -> str:
+    """Return the file with all that the worker of an attempt has printed."""
+    return f"{DIRECTORY}/{job_id}/attempt-{attempt}.log"
+
+
+def checkpoint(job_id: str, attempt: int, step: int) -> str:
+    """Return the file of a checkpoint."""
+    return f"{DIRECTORY}/{job_id}/checkpoint-{attempt}-{step}.safetensors"
+
+
+def model(model_id: str) -> str:
+    """Return the file of a model."""
+    return f"models/{model_id}.safetensors"
