@@ -9,6 +9,15 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from app.artifacts import Artifacts
+from app.datasets import storage
+from app.datasets.options import DatasetOptions
+from app.errors import NotFound
+from app.images import PictureSpec
+from app.store import Store
+from app.store.records import DatasetRecord
+
+DIGITS = "digits"
 DIGITS_FILE = "digits.npz"
 DIGITS_IMAGES = 10_000
 DIGITS_CLASSES = tuple("0123456789")
@@ -35,6 +44,37 @@ def load_digits() -> Digits:
         labels = _read_array(archive, "labels", (DIGITS_IMAGES,))
         splits = _read_array(archive, "splits", (DIGITS_IMAGES,))
     return Digits(images, labels.astype(np.int64), splits)
+
+
+def install(store: Store, artifacts: Artifacts) -> None:
+    """Put `digits` into a data directory that does not have it."""
+    try:
+        record = store.datasets.get(DIGITS)
+    except NotFound:
+        # White strokes on black: what has to be padded is padded with the ground they are on.
+        picture = PictureSpec(image_shape=DIGITS_SHAPE, background="black")
+        options = DatasetOptions(picture=picture).model_dump(mode="json")
+        record = DatasetRecord(
+            id=DIGITS,
+            name="Handwritten digits",
+            image_shape=list(DIGITS_SHAPE),
+            options=options,
+            builtin=True,
+        )
+        store.datasets.create(record)
+    if record.status == "ready":
+        return
+    digits = load_digits()
+    segment = storage.write_segment(
+        artifacts,
+        DIGITS,
+        number=1,
+        image_shape=DIGITS_SHAPE,
+        classes=len(DIGITS_CLASSES),
+        pictures=zip(digits.images, digits.labels.tolist(), strict=True),
+        draw=lambda labels: digits.splits,
+    )
+    store.datasets.finish(DIGITS, storage.describe(segment, DIGITS_CLASSES, DIGITS_SHAPE, {}))
 
 
 def _read_array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -7,16 +7,24 @@ memory maps, so that the pages of a set larger than memory come and go as the sy
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.artifacts import Artifacts
 from app.datasets.splits import SPLIT_NAMES
+from app.errors import Conflict
+from app.store import Store
+from app.store.records import DatasetContents, DatasetRecord, Json, SegmentRecord
 
+DIRECTORY = "datasets"
 IMAGES_FILE = "images.npy"
 LABELS_FILE = "labels.npy"
 SPLITS_FILE = "splits.npy"
@@ -119,5 +127,141 @@ class StoredDataset:
 
     def counts(self, classes: int) -> NDArray[np.int64]:
         """Count the pictures per class and split, (K, 3)."""
-        cells = self.labels.astype(np.int64) * len(SPLIT_NAMES) + self.splits
-        return np.bincount(cells, minlength=classes * len(SPLIT_NAMES)).reshape(classes, len(SPLIT_NAMES))
+        return count_pictures(self.labels, self.splits, classes)
+
+
+def directory(dataset_id: str) -> str:
+    """Return the name of the directory of all files of a data set."""
+    return f"{DIRECTORY}/{dataset_id}"
+
+
+def open_dataset(
+    store: Store, artifacts: Artifacts, dataset_id: str, images: int | None = None
+) -> StoredDataset:
+    """Open a data set that is ready, as it was when it held `images` pictures; by default as it is now.
+
+    Raises:
+        NotFound: there is no such data set.
+        Conflict: it is not ready.
+    """
+    record = store.datasets.get(dataset_id)
+    check_ready(record)
+    segments = store.datasets.find_segments(dataset_id)
+    return StoredDataset(
+        [Segment.open(artifacts.local_path(segment.path)) for segment in segments],
+        record.images if images is None else images,
+    )
+
+
+def check_ready(record: DatasetRecord) -> None:
+    """Refuse a data set that has no pictures to read, yet or for good.
+
+    Raises:
+        Conflict: it is not ready.
+    """
+    if record.status != "ready":
+        why = f": {record.error['message']}" if record.error else "; wait for its status to become ready"
+        raise Conflict(f"data set {record.id!r} is {record.status}{why}", code="dataset-not-ready")
+
+
+@dataclass(frozen=True)
+class WrittenSegment:
+    """A segment whose files are on the disk, for a row to refer to.
+
+    Attributes:
+        record: what the row will hold.
+        counts: pictures per class and split, (K, 3).
+        bytes: the size of its files.
+    """
+
+    record: SegmentRecord
+    counts: NDArray[np.int64]
+    bytes: int
+
+
+def write_segment(
+    artifacts: Artifacts,
+    dataset_id: str,
+    number: int,
+    image_shape: Sequence[int],
+    classes: int,
+    pictures: Iterable[tuple[NDArray[np.uint8], int]],
+    draw: Callable[[NDArray[np.int32]], NDArray[np.uint8]],
+) -> WrittenSegment:
+    """Write pictures to disk as they come, one in memory at a time, then draw their splits.
+
+    Args:
+        artifacts: where to.
+        dataset_id: whose segment it is.
+        number: its place in the data set, from 1.
+        image_shape: [height, width, channels] of every picture.
+        classes: number of classes.
+        pictures: arrays (H, W, C) with their class index; what it raises ends the writing and is raised on.
+        draw: returns the splits of all the pictures, given their labels; may raise as well.
+    """
+    folder = f"{directory(dataset_id)}/segment-{number:04}"
+    arrived: list[int] = []
+
+    def write_images(file: IO[bytes]) -> None:
+        file.write(_header((0, *image_shape)))
+        for picture, label in pictures:
+            file.write(np.ascontiguousarray(picture).data)
+            arrived.append(label)
+        file.seek(0)
+        file.write(_header((len(arrived), *image_shape)))
+
+    written = [artifacts.write(f"{folder}/{IMAGES_FILE}", write_images)]
+    labels = np.array(arrived, LABEL_TYPE)
+    splits = draw(labels)
+    written.append(artifacts.write(f"{folder}/{LABELS_FILE}", _npy(labels)))
+    written.append(artifacts.write(f"{folder}/{SPLITS_FILE}", _npy(splits)))
+    checksum = hashlib.sha256("".join(file.sha256 for file in written).encode()).hexdigest()
+    return WrittenSegment(
+        SegmentRecord(dataset_id, number, len(labels), folder, checksum),
+        count_pictures(labels, splits, classes),
+        sum(file.bytes for file in written),
+    )
+
+
+def describe(
+    segment: WrittenSegment, classes: Sequence[str], image_shape: Sequence[int], report: Json
+) -> DatasetContents:
+    """Return what the row of a data set with this one segment says."""
+    identity = {
+        "classes": list(classes),
+        "image_shape": list(image_shape),
+        "segments": [segment.record.sha256],
+    }
+    per_class, per_split = segment.counts.sum(axis=1), segment.counts.sum(axis=0)
+    return DatasetContents(
+        classes=[
+            {"name": name, "images": int(images)} for name, images in zip(classes, per_class, strict=True)
+        ],
+        splits={name: int(images) for name, images in zip(SPLIT_NAMES, per_split, strict=True)},
+        image_shape=list(image_shape),
+        images=segment.record.images,
+        bytes=segment.bytes,
+        report=report,
+        fingerprint=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+        segments=(segment.record,),
+    )
+
+
+def count_pictures(labels: NDArray[np.integer], splits: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+    """Count pictures per class and split, (K, 3)."""
+    cells = labels.astype(np.int64) * len(SPLIT_NAMES) + splits
+    return np.bincount(cells, minlength=classes * len(SPLIT_NAMES)).reshape(classes, len(SPLIT_NAMES))
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """Return the header of an npy file of bytes; NumPy leaves room for the first length to grow."""
+    buffer = io.BytesIO()
+    content = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, content)
+    return buffer.getvalue()
+
+
+def _npy(array: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, array, version=(1, 0), allow_pickle=False)
+    return buffer.getvalue()

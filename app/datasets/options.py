@@ -1,0 +1,19 @@
+"""What the owner of a data set decides when it is made; it never changes afterwards."""
+
+from __future__ import annotations
+
+from app.datasets.splits import SplitShares
+from app.images import PictureSpec
+from engine.spec import Seed, Spec
+
+
+class DatasetOptions(Spec):
+    """How pictures of a data set become arrays, and how they are split.
+
+    This is what `DatasetRecord.options` holds as JSON. `picture` goes on into every model that is trained
+    on the data set, so that predictions treat pictures as training did.
+    """
+
+    picture: PictureSpec
+    split: SplitShares = SplitShares()
+    seed: Seed = 0
