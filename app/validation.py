@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
@@ -143,36 +143,37 @@ def _nearest(name: str, names: Sequence[str]) -> str:
 
 def known_keys(kind: Any, location: Sequence[str | int]) -> list[str]:
     """List the keys of the object at a location of pydantic's inside a type, none if that is no object."""
-    candidates = _members(kind)
+    candidates = list(_members(kind))
     for key in location:
         candidates = [inner for outer in candidates for inner in _step(outer, key)]
-    return sorted({name for model in candidates if _is_model(model) for name in model.model_fields})
+    return sorted({name for model, _ in candidates if _is_model(model) for name in model.model_fields})
 
 
 def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def _members(kind: Any, tag: str | None = None) -> list[Any]:
-    """Take a type apart: unions into their members, each without its annotations."""
-    if hasattr(kind, "__value__"):  # a `type` alias
-        return _members(kind.__value__, tag)
+def _members(kind: Any, tag: str | None = None) -> Iterator[tuple[Any, str | None]]:
+    """Take a union apart into its members without annotations, each with its tag if it has one."""
     origin = get_origin(kind)
     if origin is Annotated:
         inner, *notes = get_args(kind)
-        own = next((note.tag for note in notes if isinstance(note, Tag)), None)
-        return _members(inner, own or tag)
-    if origin in (Union, types.UnionType):
-        return [member for part in get_args(kind) for member in _members(part, tag)]
-    return [kind]
+        yield from _members(inner, next((note.tag for note in notes if isinstance(note, Tag)), tag))
+    elif origin in (Union, types.UnionType):
+        for part in get_args(kind):
+            yield from _members(part)
+    else:
+        own = kind.model_fields.get("type") if _is_model(kind) else None
+        yield kind, tag or (str(own.default) if own else None)
 
 
-def _step(kind: Any, key: str | int) -> list[Any]:
-    """Return what can stand at a key of a type; a name that is no key is a union's word for this member."""
-    if _is_model(kind):
-        if key in kind.model_fields:
-            return _members(kind.model_fields[str(key)].annotation)
-        tag = kind.model_fields.get("type")
-        return [kind] if tag is None or key == tag.default else []
-    inner = [part for part in get_args(kind) if part is not Ellipsis]
-    return [member for part in inner for member in _members(part)] if isinstance(key, int) else [kind]
+def _step(candidate: tuple[Any, str | None], key: str | int) -> Iterator[tuple[Any, str | None]]:
+    """Yield what can stand at a key of a type; a name that is no key is a union's word for a member."""
+    kind, tag = candidate
+    if isinstance(key, int):
+        for part in get_args(kind):
+            yield from _members(part)
+    elif _is_model(kind) and key in kind.model_fields:
+        yield from _members(kind.model_fields[key].annotation)
+    elif tag is None or key == tag:
+        yield candidate

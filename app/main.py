@@ -1,0 +1,66 @@
+"""The application: routes, middleware and errors, put together; no globals, no work at import."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from app import openapi, problems
+from app.limits import FinishBody
+from app.logs import RequestLog
+from app.routes import architectures, catalog, datasets, models, system, training_jobs
+from app.security import Gate
+from app.services import Services
+from app.settings import Settings
+
+ROUTERS = (
+    catalog.router,
+    architectures.router,
+    datasets.router,
+    training_jobs.router,
+    models.router,
+    system.router,
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Make the application; it opens its data directory when it starts and closes it when it stops.
+
+    Raises:
+        SettingsError: the address is not a loopback one and there is no API key.
+    """
+    settings.check_exposure()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services = await run_in_threadpool(Services.open, settings)
+        app.state.services = services
+        try:
+            yield
+        finally:
+            await run_in_threadpool(services.close)
+
+    app = FastAPI(
+        title="convserve",
+        version=version("convserve"),
+        description=openapi.DESCRIPTION,
+        openapi_tags=openapi.TAGS,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.settings = settings
+    for router in ROUTERS:
+        app.include_router(router)
+    openapi.install(app)
+    problems.install(app)
+    # The last one added is the first to see a request.
+    app.add_middleware(Gate, settings=settings)
+    app.add_middleware(RequestLog)
+    app.add_middleware(FinishBody)
+    return app

@@ -1,0 +1,71 @@
+"""Models loaded for prediction, the least recently used dropped first."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+
+from app.artifacts import Artifacts
+from app.settings import Settings
+from app.store.records import ModelRecord
+from engine.inference import Predictor
+from engine.model_file import read_model
+
+MAX_BYTES = 512 * 1024 * 1024
+"""Size of the model files held in memory; one larger model is held alone."""
+
+
+class Predictors:
+    """A cache of loaded models; safe to use from several threads.
+
+    Models never change, so that there is nothing to invalidate but what is deleted.
+    """
+
+    def __init__(self, artifacts: Artifacts, settings: Settings) -> None:
+        self._artifacts = artifacts
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._loaded: OrderedDict[str, tuple[int, Future[Predictor]]] = OrderedDict()
+
+    def get(self, record: ModelRecord) -> Predictor:
+        """Return the predictor of a model; who asks for one that is being loaded waits for it.
+
+        Raises:
+            ModelFileError: the file is damaged.
+        """
+        with self._lock:
+            known = self._loaded.get(record.id)
+            if known is None:
+                future: Future[Predictor] = Future()
+                self._loaded[record.id] = (record.bytes, future)
+                self._shrink()
+            else:
+                future = known[1]
+                self._loaded.move_to_end(record.id)
+        if known is None:
+            try:
+                future.set_result(self._load(record))
+            except BaseException as error:
+                self.forget(record.id)
+                future.set_exception(error)
+        return future.result()
+
+    def forget(self, identifier: str) -> None:
+        """Drop a model that is deleted."""
+        with self._lock:
+            self._loaded.pop(identifier, None)
+
+    def _load(self, record: ModelRecord) -> Predictor:
+        model = read_model(
+            self._artifacts.local_path(record.path),
+            max_bytes=record.bytes,
+            max_parameters=self._settings.max_parameters,
+        )
+        return Predictor(model)
+
+    def _shrink(self) -> None:
+        total = sum(size for size, _ in self._loaded.values())
+        while total > MAX_BYTES and len(self._loaded) > 1:
+            _, (size, _) = self._loaded.popitem(last=False)
+            total -= size

@@ -1,0 +1,137 @@
+"""Architectures: kept under a name, or only looked at."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path, Query, Response
+
+from app.ids import ARCHITECTURE, new_id
+from app.openapi import problems
+from app.routing import StrictRoute
+from app.schemas.architectures import ArchitectureAnswer, ArchitectureEntry, ArchitectureRequest
+from app.schemas.common import After, Limit, PageOf
+from app.services import Services, ServicesDep
+from app.store.records import ArchitectureRecord
+from engine.architecture import Architecture
+from engine.network import Network
+from engine.presets.lenet import LENET_5
+from engine.summary import Summary, summarize
+
+router = APIRouter(prefix="/v1/architectures", route_class=StrictRoute, tags=["architectures"])
+
+_BODY = problems(400, 413, 415, 422)
+_MISSING = problems(404)
+
+ArchitectureId = Annotated[
+    str,
+    Path(
+        description="The id of a stored architecture.",
+        openapi_examples={"built in": {"value": "arch_example"}},
+    ),
+]
+
+
+_LENET = {"input_shape": list(LENET_5.input_shape), "layers": list(LENET_5.layers(LENET_5.classes))}
+_RESIDUAL = {
+    "input_shape": [32, 32, 3],
+    "layers": [
+        {"type": "conv2d", "filters": 16, "kernel_size": 3, "padding": "same", "activation": "relu"},
+        {
+            "type": "residual",
+            "layers": [
+                {"type": "conv2d", "filters": 16, "kernel_size": 3, "padding": "same", "activation": "relu"},
+                {"type": "conv2d", "filters": 16, "kernel_size": 3, "padding": "same"},
+            ],
+            "shortcut": "identity",
+            "activation": "relu",
+        },
+        {"type": "global_average_pool2d"},
+        {"type": "dense", "units": 10},
+    ],
+}
+
+
+@router.post(
+    "/summary",
+    summary="Compute shapes and costs",
+    responses=_BODY,
+)
+def summarize_architecture(
+    architecture: Annotated[
+        Architecture,
+        Body(
+            openapi_examples={
+                "LeNet-5": {"value": _LENET},
+                "a residual block": {"value": _RESIDUAL},
+            }
+        ),
+    ],
+    services: ServicesDep,
+    batch_size: Annotated[
+        int, Query(ge=1, le=65_536, description="Pictures in one step, for the memory that training takes.")
+    ] = 64,
+) -> Summary:
+    """Compute what a network costs and sees, without storing or allocating anything.
+
+    For each node: the output shape and the formula it follows from, parameters, multiply-adds, memory, the
+    receptive field, what a fully connected layer would have needed for the same map, and the share of
+    connections that exist.
+    """
+    return summarize(_build(architecture, services), batch_size)
+
+
+@router.post("", status_code=201, summary="Store an architecture", responses=_BODY)
+def create_architecture(
+    request: Annotated[
+        ArchitectureRequest,
+        Body(openapi_examples={"LeNet-5": {"value": {"name": "my-lenet"} | _LENET}}),
+    ],
+    services: ServicesDep,
+    response: Response,
+) -> ArchitectureAnswer:
+    """Keep an architecture under a name, so that training jobs can refer to it by its id.
+
+    It is checked as a whole: shapes that do not meet, names that are taken and numbers of parameters beyond the
+    limit are refused with a pointer to the layer.
+    """
+    architecture = request.architecture()
+    summary = summarize(_build(architecture, services))
+    record = services.store.architectures.create(
+        ArchitectureRecord(new_id(ARCHITECTURE), request.name, architecture.document())
+    )
+    response.headers["Location"] = f"/v1/architectures/{record.id}"
+    return ArchitectureAnswer.with_summary(record, summary)
+
+
+@router.get("", summary="List architectures", responses=problems(422))
+def list_architectures(
+    services: ServicesDep, limit: Limit = 50, after: After = None
+) -> PageOf[ArchitectureEntry]:
+    """List the stored architectures, newest first."""
+    page = services.store.architectures.page(limit, after)
+    return PageOf(data=[ArchitectureEntry.of(record) for record in page.data], next=page.next)
+
+
+@router.get("/{architecture_id}", summary="Get an architecture", responses=_MISSING)
+def get_architecture(architecture_id: ArchitectureId, services: ServicesDep) -> ArchitectureAnswer:
+    """Return a stored architecture with its shapes and costs."""
+    record = services.store.architectures.get(architecture_id)
+    # Not held against the limit, which may have been lowered since.
+    network = Network.build(Architecture.model_validate(record.architecture))
+    return ArchitectureAnswer.with_summary(record, summarize(network))
+
+
+@router.delete(
+    "/{architecture_id}", status_code=204, summary="Delete an architecture", responses=problems(404, 409)
+)
+def delete_architecture(
+    architecture_id: Annotated[str, Path(description="The id of a stored architecture.")],
+    services: ServicesDep,
+) -> None:
+    """Delete a stored architecture. Jobs and models keep copies of their own."""
+    services.store.architectures.delete(architecture_id)
+
+
+def _build(architecture: Architecture, services: Services) -> Network:
+    return Network.build(architecture, services.settings.max_parameters)

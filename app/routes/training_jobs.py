@@ -1,0 +1,173 @@
+"""Training jobs: asked for, looked at, stopped."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path, Query, Response
+from starlette.responses import PlainTextResponse
+
+from app.errors import NotFound
+from app.jobs import paths
+from app.jobs.states import JobStatus
+from app.openapi import problems
+from app.routing import StrictRoute
+from app.schemas.common import After, Limit, ListOf, PageOf
+from app.schemas.training_jobs import EpochFigures, TrainingJob, TrainingJobRequest
+from app.services import Services, ServicesDep
+from app.store.records import TRAINING, JobRecord
+from app.submission import new_job
+
+router = APIRouter(prefix="/v1/training-jobs", route_class=StrictRoute, tags=["training-jobs"])
+
+_LOOK_AGAIN_SECONDS = 2
+_LOG_BYTES = 1 << 20
+
+JobId = Annotated[
+    str,
+    Path(description="The id of a training job.", openapi_examples={"built in": {"value": "job_example"}}),
+]
+OwnJobId = Annotated[str, Path(description="The id of a training job.")]
+
+_MISSING = problems(404)
+
+_PRESET_EXAMPLE = {
+    "architecture": {"preset": "lenet-5"},
+    "dataset": "digits",
+    "epochs": 1,
+    "batch_size": 64,
+    "seed": 0,
+    "optimizer": {"type": "adam", "learning_rate": 0.001},
+    "schedule": {"type": "cosine"},
+    "loss": {"type": "softmax_cross_entropy"},
+}
+_STORED_EXAMPLE = {"architecture": "arch_example", "dataset": "digits", "epochs": 1}
+_WRITTEN_EXAMPLE = {
+    "name": "tiny",
+    "architecture": {
+        "input_shape": [28, 28, 1],
+        "layers": [
+            {"type": "conv2d", "filters": 4, "kernel_size": 5, "stride": 2, "activation": "relu"},
+            {"type": "flatten"},
+            {"type": "dense", "units": 10},
+        ],
+    },
+    "dataset": "digits",
+    "epochs": 1,
+    "optimizer": {"type": "sgd", "learning_rate": 0.05, "momentum": 0.9},
+}
+
+
+@router.post(
+    "",
+    status_code=202,
+    summary="Start training",
+    responses=problems(400, 409, 413, 415, 422, 503),
+)
+def create_training_job(
+    request: Annotated[
+        TrainingJobRequest,
+        Body(
+            openapi_examples={
+                "a preset": {"value": _PRESET_EXAMPLE},
+                "a stored architecture": {"value": _STORED_EXAMPLE},
+                "written out": {"value": _WRITTEN_EXAMPLE},
+            }
+        ),
+    ],
+    services: ServicesDep,
+    response: Response,
+) -> TrainingJob:
+    """Ask for a training run. It starts as soon as the server has room for it.
+
+    Follow it at the address in `Location`; when its `status` is `succeeded`, `model_id` names the model. It
+    survives restarts of the server, and goes on from its last checkpoint when its process dies.
+
+    Everything is checked here: that the shapes meet, that the output fits the classes of the data set, that
+    the number of parameters is within the limit.
+    """
+    services.accept_work()
+    record = services.store.jobs.create(new_job(request, services))
+    services.runner.wake()
+    _look_again(response, record)
+    return TrainingJob.of(record)
+
+
+@router.get("", summary="List training jobs", responses=problems(422))
+def list_training_jobs(
+    services: ServicesDep,
+    limit: Limit = 50,
+    after: After = None,
+    status: Annotated[JobStatus | None, Query(description="Only jobs of this status.")] = None,
+) -> PageOf[TrainingJob]:
+    """List the training jobs, newest first."""
+    page = services.store.jobs.page(limit, after, status=status)
+    return PageOf(data=[TrainingJob.of(record) for record in page.data], next=page.next)
+
+
+@router.get("/{job_id}", summary="Get a training job", responses=_MISSING)
+def get_training_job(job_id: JobId, services: ServicesDep) -> TrainingJob:
+    """Return a job: its status, how far it is, the figures of its last epoch."""
+    return TrainingJob.of(_get(job_id, services))
+
+
+@router.get("/{job_id}/metrics", summary="Get the figures of every epoch", responses=_MISSING)
+def get_metrics(job_id: JobId, services: ServicesDep) -> ListOf[EpochFigures]:
+    """Return loss and accuracy on the train and the dev split after each epoch, in order."""
+    record = _get(job_id, services)
+    return ListOf(data=[EpochFigures.of(figures) for figures in services.store.jobs.metrics(record.id)])
+
+
+@router.get(
+    "/{job_id}/log",
+    summary="Get the log",
+    response_class=PlainTextResponse,
+    responses=_MISSING,
+)
+def get_log(job_id: JobId, services: ServicesDep) -> PlainTextResponse:
+    """Return what the processes of a job have printed, attempt by attempt; of long logs the end."""
+    record = _get(job_id, services)
+    # A drained job's attempt is given back, and what it printed stays.
+    pieces = [_end_of_log(record.id, attempt, services) for attempt in range(1, record.attempt + 2)]
+    return PlainTextResponse("".join(pieces))
+
+
+@router.post(
+    "/{job_id}/cancel", status_code=202, summary="Cancel a training job", responses=problems(404, 409)
+)
+def cancel_training_job(job_id: OwnJobId, services: ServicesDep, response: Response) -> TrainingJob:
+    """Ask a job to stop: `cancelled` at once while it is queued, else within moments."""
+    record = services.store.jobs.request_cancel(_get(job_id, services).id)
+    services.runner.wake()
+    _look_again(response, record)
+    return TrainingJob.of(record)
+
+
+@router.delete("/{job_id}", status_code=204, summary="Delete a training job", responses=problems(404, 409))
+def delete_training_job(job_id: OwnJobId, services: ServicesDep) -> None:
+    """Delete a job that does not run, with its log and its checkpoint. Its model stays."""
+    record = _get(job_id, services)
+    services.store.jobs.delete(record.id)
+    services.artifacts.delete(paths.directory(record.id))
+
+
+def _get(job_id: str, services: Services) -> JobRecord:
+    record = services.store.jobs.get(job_id)
+    if record.kind != TRAINING:
+        raise NotFound("training job", job_id)
+    return record
+
+
+def _look_again(response: Response, record: JobRecord) -> None:
+    response.headers["Location"] = f"/v1/training-jobs/{record.id}"
+    response.headers["Retry-After"] = str(_LOOK_AGAIN_SECONDS)
+
+
+def _end_of_log(job_id: str, attempt: int, services: Services) -> str:
+    try:
+        with services.artifacts.local_path(paths.log(job_id, attempt)).open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _LOG_BYTES))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""

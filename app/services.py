@@ -1,0 +1,113 @@
+"""What a running server is made of, put together in one place."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from anyio import CapacityLimiter
+from fastapi import Depends, Request
+
+from app.artifacts import LocalArtifacts
+from app.builtin.install import install
+from app.errors import Unavailable
+from app.jobs.runner import LocalRunner
+from app.locks import FileLock, read_holder
+from app.predictors import Predictors
+from app.settings import Settings, SettingsError
+from app.store import Store
+
+LOCK_FILE = "server.lock"
+
+
+@dataclass
+class Services:
+    """The parts of one server; made when it starts, closed when it stops."""
+
+    settings: Settings
+    store: Store
+    artifacts: LocalArtifacts
+    runner: LocalRunner
+    predictors: Predictors
+    lock: FileLock
+    inference: CapacityLimiter
+    """Bounds how many predictions run at the same time; the others wait without holding a thread."""
+    _draining: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Services:
+        """Take the data directory, bring its database up to date, and start the runner.
+
+        Raises:
+            SettingsError: the data directory cannot be used, or another server has it.
+        """
+        lock = _take(settings.data_dir)
+        try:
+            store = Store(settings.data_dir)
+            store.migrate()
+            artifacts = LocalArtifacts(settings.data_dir)
+            artifacts.clean()
+            install(store, artifacts)
+            runner = LocalRunner(store, artifacts, settings)
+            predictors = Predictors(artifacts, settings)
+            runner.start()
+        except BaseException:
+            lock.release()
+            raise
+        return cls(
+            settings, store, artifacts, runner, predictors, lock, inference=CapacityLimiter(settings.cores)
+        )
+
+    @property
+    def draining(self) -> bool:
+        """Whether this server is about to stop."""
+        return self._draining.is_set()
+
+    def drain(self) -> None:
+        """Take no more work, and let running jobs save themselves and go back to the queue."""
+        self._draining.set()
+        self.runner.stop(self.settings.grace_seconds)
+
+    def close(self) -> None:
+        """Stop what is left and let go of the data directory."""
+        try:
+            self.drain()
+            self.store.close()
+        finally:
+            self.lock.release()
+
+    def accept_work(self) -> None:
+        """Raise Unavailable when this server is about to stop."""
+        if self.draining:
+            raise Unavailable("this server is about to stop and takes no new work; try again once it is back")
+
+
+def _take(data_dir: Path) -> FileLock:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(data_dir / LOCK_FILE)
+        taken = lock.acquire()
+    except OSError as error:
+        raise SettingsError(
+            f"the data directory {data_dir} cannot be used: {error.strerror}. "
+            "Name another one in CONVSERVE_DATA_DIR, or make it writable for this user"
+        ) from error
+    if not taken:
+        holder = read_holder(lock.path)
+        who = f"process {holder}" if holder else "another process"
+        raise SettingsError(
+            f"the data directory {data_dir} is in use by {who}: a data directory has one server. "
+            "Stop that one, or name another directory in CONVSERVE_DATA_DIR"
+        )
+    lock.write_holder()
+    return lock
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
