@@ -191,8 +191,8 @@ class _Pace:
             "step": progress.step,
             "steps": progress.steps,
             "fraction": progress.step / progress.steps,
-            "images_per_second": round((self._images - images) / seconds, 1) if steps else None,
-            "eta_seconds": round(seconds / steps * (progress.steps - progress.step), 1) if steps else None,
+            "images_per_second": round((self._images - images) / seconds, 1) if steps and seconds else None,
+            "eta_seconds": round(seconds / steps * (progress.steps - progress.step), 1) if steps and seconds else None,
             "exact_resume": self._exact_resume,
         }
         if progress.metrics is not None:

@@ -13,8 +13,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import IntegrityError
 
-from app.errors import Unavailable
+from app.errors import Conflict, Unavailable
 from app.locks import FileLock
 
 DATABASE_NAME = "convserve.sqlite3"
@@ -40,9 +41,16 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Open a transaction that is the only one to write; what it reads stays true until it ends."""
-        with self._engine.begin() as connection:
-            yield connection
+        """Open a transaction that is the only one to write; what it reads stays true until it ends.
+
+        Raises:
+            Conflict: there is such a record already.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except IntegrityError as error:
+            raise Conflict(f"there is such a record already: {error.orig}", code="exists") from error
 
     def migrate(self) -> None:
         """Make the database, or bring it to the tables of this version; one process at a time.

@@ -1,0 +1,90 @@
+"""The database file: made once, brought forward, never brought backwards, durable."""
+
+from __future__ import annotations
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine
+
+from app.errors import Unavailable
+from app.ids import ARCHITECTURE, new_id
+from app.store import Store
+from app.store.database import DATABASE_NAME, Database
+from app.store.records import ArchitectureRecord
+from app.store.tables import metadata
+
+
+def test_migrations_make_the_tables_that_the_code_uses(tmp_path: Path) -> None:
+    Store(tmp_path).migrate()
+    engine = create_engine(f"sqlite:///{tmp_path / DATABASE_NAME}")
+    try:
+        with engine.connect() as connection:
+            context = MigrationContext.configure(
+                connection, opts={"compare_type": True, "compare_server_default": True}
+            )
+            assert compare_metadata(context, metadata) == []
+    finally:
+        engine.dispose()
+
+
+def test_several_at_once_make_one_database(tmp_path: Path) -> None:
+    stores = [Store(tmp_path / "new" / "data") for _ in range(4)]
+    with ThreadPoolExecutor(len(stores)) as pool:
+        list(pool.map(Store.migrate, stores))
+    record = stores[0].architectures.create(ArchitectureRecord(new_id(ARCHITECTURE), "a", {}))
+    assert stores[3].architectures.get(record.id) == record
+    for store in stores:
+        store.close()
+
+
+def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.migrate()
+    store.close()
+    with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(Unavailable, match="newer version"):
+        store.migrate()
+    store.close()
+    with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
+
+
+def test_what_is_committed_is_on_the_disk(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    database.migrate()
+    with database.write() as connection:
+        settings = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    database.close()
+    full = 2
+    assert settings == {
+        "journal_mode": "wal",
+        "synchronous": full,
+        "foreign_keys": 1,
+        "busy_timeout": 30_000,
+    }
+
+
+def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    database.migrate()
+
+    def insert_then_fail() -> None:
+        with database.write() as connection:
+            connection.exec_driver_sql("INSERT INTO architectures VALUES ('a', '2024-01-01', 0, 'n', '{}')")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError):
+        insert_then_fail()
+    with database.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM architectures").scalar() == 0
+    database.close()
