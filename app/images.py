@@ -12,7 +12,7 @@ from typing import Annotated, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, UnidentifiedImageError
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
 from app.errors import Invalid, TooLarge
 from engine.spec import Spec
@@ -34,7 +34,15 @@ _ORIENTATIONS = {
 }
 _SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
+def _hexadecimal(value: str) -> str:
+    colour = {"white": "#ffffff", "black": "#000000"}.get(value.lower(), value.lower())
+    if len(colour) != 7 or colour[0] != "#" or not set(colour[1:]) <= set("0123456789abcdef"):
+        raise ValueError(f"{value!r} is no colour; write #rrggbb, white or black")
+    return colour
+
+
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+Colour = Annotated[str, AfterValidator(_hexadecimal)]
 Fit = Literal["stretch", "contain", "cover"]
 
 
@@ -61,18 +69,10 @@ class PictureSpec(Spec):
         description="`contain` scales the whole picture into the shape and pads it with the background; "
         "`cover` fills the shape with the middle of the picture and cuts off the rest; `stretch` distorts.",
     )
-    background: str = Field(
+    background: Colour = Field(
         "#ffffff",
         description="Colour behind transparent pixels and of the padding, as #rrggbb, `white` or `black`.",
     )
-
-    @field_validator("background", mode="after")
-    @classmethod
-    def _hexadecimal(cls, value: str) -> str:
-        colour = {"white": "#ffffff", "black": "#000000"}.get(value.lower(), value.lower())
-        if len(colour) != 7 or colour[0] != "#" or not set(colour[1:]) <= set("0123456789abcdef"):
-            raise ValueError(f"{value!r} is no colour; write #rrggbb, white or black")
-        return colour
 
 
 def decode(source: bytes | BinaryIO, spec: PictureSpec, max_pixels: int) -> NDArray[np.uint8]:

@@ -116,14 +116,20 @@ class StoredDataset:
         self.labels = np.concatenate([segment.labels for segment in segments])[: self.images]
         self.splits = np.concatenate([segment.splits for segment in segments])[: self.images]
 
+    def positions(self, split: str | None = None) -> NDArray[np.int64]:
+        """Return where the pictures of a split are, or all pictures, in their order of arrival."""
+        if split is None:
+            return np.arange(self.images, dtype=np.int64)
+        return np.flatnonzero(self.splits == SPLIT_NAMES.index(split)).astype(np.int64)
+
     def split(self, name: str) -> StoredImages:
         """Return the pictures of the split `train`, `dev` or `test`."""
-        positions = np.flatnonzero(self.splits == SPLIT_NAMES.index(name)).astype(np.int64)
-        return StoredImages(self.segments, positions)
+        return StoredImages(self.segments, self.positions(name))
 
-    def all(self) -> StoredImages:
-        """Return the pictures of every split."""
-        return StoredImages(self.segments, np.arange(self.images, dtype=np.int64))
+    def read(self, position: int) -> tuple[NDArray[np.uint8], int]:
+        """Return one picture (H, W, C) and its class index."""
+        images, labels = StoredImages(self.segments, self.positions()).read(np.array([position]))
+        return images[0], int(labels[0])
 
     def counts(self, classes: int) -> NDArray[np.int64]:
         """Count the pictures per class and split, (K, 3)."""

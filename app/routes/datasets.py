@@ -1,0 +1,280 @@
+"""Data sets: upload, look at, delete."""
+
+from __future__ import annotations
+
+import binascii
+import shutil
+from base64 import b64decode
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from anyio import to_thread
+from fastapi import APIRouter, Path, Query, Request, Response, status
+
+from app.datasets import ingestion, storage
+from app.datasets.archive import MAGIC, PictureArchive
+from app.datasets.splits import SPLIT_NAMES
+from app.errors import FieldError, Invalid, NotFound
+from app.ids import DATASET, JOB, new_id, sibling
+from app.images import FORMATS, encode_png
+from app.openapi import problems
+from app.routing import StrictRoute, is_json, media_type
+from app.schemas.common import After, Limit, PageOf
+from app.schemas.datasets import (
+    EXAMPLE_ARCHIVE,
+    FORM_FIELDS,
+    Dataset,
+    DatasetCreate,
+    DatasetDocument,
+    inlined_schema,
+    read_form,
+)
+from app.services import Services, ServicesDep
+from app.store.records import INGESTION, DatasetRecord, JobRecord
+from app.uploads import DiskSink, FormRules, receive
+from app.validation import validate
+
+router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datasets"])
+
+RETRY_SECONDS = 1
+_KIND = "zip archive"
+
+DatasetId = Annotated[
+    str, Path(description="The id of a data set.", openapi_examples={"built in": {"value": "digits"}})
+]
+OwnDatasetId = Annotated[str, Path(description="The id of a data set.")]
+
+_MISSING = problems(404)
+_UPLOAD: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": inlined_schema(DatasetDocument),
+            "examples": {
+                "six tiny pictures": {
+                    "value": {
+                        "name": "dark and light",
+                        "image_size": 8,
+                        "channels": 1,
+                        "file": EXAMPLE_ARCHIVE,
+                    }
+                }
+            },
+        },
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {
+                    "file": {"type": "string", "format": "binary", "description": "The zip archive."},
+                    **{
+                        name: {key: value for key, value in schema.items() if key in ("title", "description")}
+                        | {"type": "string"}
+                        for name, schema in inlined_schema(DatasetCreate)["properties"].items()
+                    },
+                },
+            }
+        },
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    """An archive that has arrived."""
+
+    path: FilePath
+    options: DatasetCreate
+    filename: str
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_202_ACCEPTED,
+    summary="Upload a data set",
+    responses=problems(400, 413, 415, 422, 503),
+    openapi_extra={"requestBody": _UPLOAD},
+    description=f"""Make a data set of a zip archive with one folder of pictures per class: `cat/1.png`, `dog/7.jpg`.
+
+All of it may lie in one common top folder. Pictures may have any size and mode, in the formats
+{", ".join(FORMATS)}; each becomes an array of the size and channels asked for. Hidden files, `__MACOSX`,
+`Thumbs.db` and files outside of class folders are left out.
+
+The archive is checked while it arrives and refused at once if it is damaged, harmful or holds no classes. Its
+pictures are then read in the background: look at the address in `Location` until `status` is `ready` or `failed`.
+Files that are no readable picture are left out and named in `report`; a class that ends up with none fails the
+data set.
+
+Send a form (`multipart/form-data`) with the archive as `file`. A small archive can also be sent in JSON, in base64.""",
+)
+async def create_dataset(request: Request, services: ServicesDep, response: Response) -> Dataset:
+    """Receive an upload, check it, and leave the rest to a job."""
+    services.accept_work()
+    upload = await (_receive_json if is_json(media_type(request)) else _receive_form)(request, services)
+    try:
+        record = await to_thread.run_sync(_accept, services, upload)
+    except BaseException:
+        upload.path.unlink(missing_ok=True)
+        raise
+    response.headers["Location"] = f"{router.prefix}/{record.id}"
+    response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return Dataset.of(record)
+
+
+async def _receive_form(request: Request, services: Services) -> _Upload:
+    rules = FormRules(services.settings.max_upload_bytes, {"file": 1}, FORM_FIELDS, MAGIC, _KIND)
+    form = await receive(request, rules, partial(DiskSink, _folder(services)))
+    (file,) = form.files
+    try:
+        return _Upload(file.content, read_form(form.fields), file.filename)
+    except BaseException:
+        file.content.unlink(missing_ok=True)
+        raise
+
+
+async def _receive_json(request: Request, services: Services) -> _Upload:
+    document = validate(DatasetDocument, await request.json())
+    try:
+        content = b64decode(document.file, validate=True)
+    except binascii.Error as error:
+        raise _bad_file(f"it is no base64: {error}", "encode the archive in base64") from None
+    if not content.startswith(MAGIC):
+        raise _bad_file(f"it is no {_KIND}", f"encode a {_KIND} in base64")
+    sink = DiskSink(_folder(services))
+
+    def save() -> FilePath:
+        try:
+            sink.write(content)
+            return sink.finish()
+        except BaseException:
+            sink.discard()
+            raise
+
+    return _Upload(await to_thread.run_sync(save), document, "")
+
+
+def _bad_file(detail: str, hint: str) -> Invalid:
+    return Invalid(f"file: {detail}", errors=(FieldError(detail, pointer="/file", hint=hint),))
+
+
+def _folder(services: Services) -> FilePath:
+    return services.artifacts.local_path(ingestion.UPLOADS)
+
+
+def _accept(services: Services, upload: _Upload) -> DatasetRecord:
+    """Check an archive as far as that is quick, and store the data set with the job that will fill it."""
+    options = upload.options.options()
+    with PictureArchive(upload.path, ingestion.archive_limits(services.settings)) as archive:
+        ingestion.check_space(archive, options, shutil.disk_usage(upload.path.parent).free)
+    job_id = new_id(JOB)
+    record = DatasetRecord(
+        id=sibling(job_id, DATASET),
+        name=upload.options.name or _name(upload.filename),
+        image_shape=list(options.picture.image_shape),
+        options=options.model_dump(mode="json"),
+    )
+    request = ingestion.IngestionRequest(
+        dataset_id=record.id, upload=f"{ingestion.UPLOADS}/{upload.path.name}", options=options
+    )
+    job = JobRecord(job_id, INGESTION, request.model_dump(mode="json"), dataset_id=record.id)
+    services.store.datasets.create(record, job)
+    services.runner.wake()
+    return record
+
+
+def _name(filename: str) -> str:
+    """Make a name of that of a file, which has no characters but printable ones."""
+    return FilePath(filename).stem.strip()[:100].strip() or "data set"
+
+
+@router.get("", summary="List data sets", responses=problems(422))
+def list_datasets(services: ServicesDep, limit: Limit = 50, after: After = None) -> PageOf[Dataset]:
+    """List the data sets, newest first."""
+    page = services.store.datasets.page(limit, after)
+    return PageOf(data=[Dataset.of(record) for record in page.data], next=page.next)
+
+
+@router.get("/{dataset_id}", summary="Get a data set", responses=_MISSING)
+def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Dataset:
+    """Return a data set: its status, its classes and splits, how pictures are treated, what was left out."""
+    return Dataset.of(services.store.datasets.get(dataset_id))
+
+
+@router.delete("/{dataset_id}", status_code=204, summary="Delete a data set", responses=problems(404, 409))
+def delete_dataset(dataset_id: OwnDatasetId, services: ServicesDep) -> None:
+    """Delete a data set and its pictures. Models that were trained on it stay.
+
+    409 when it is built in, or when a job that is not finished reads or fills it.
+    """
+    services.store.datasets.delete(dataset_id)
+    services.artifacts.delete(storage.directory(dataset_id))
+
+
+@router.get(
+    "/{dataset_id}/images/{number}",
+    summary="Get one picture",
+    response_class=Response,
+    responses=problems(404, 409, 422)
+    | {
+        200: {
+            "description": "The picture as training sees it.",
+            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+            "headers": {
+                "Image-Label": {
+                    "description": "The name of its class, as percent-encoded UTF-8.",
+                    "schema": {"type": "string"},
+                },
+                "Image-Class-Index": {
+                    "description": "The index of its class.",
+                    "schema": {"type": "integer"},
+                },
+                "Image-Split": {
+                    "description": "The split it belongs to.",
+                    "schema": {"type": "string", "enum": list(SPLIT_NAMES)},
+                },
+                "Image-Number": {
+                    "description": "Its number in the whole data set.",
+                    "schema": {"type": "integer"},
+                },
+            },
+        }
+    },
+)
+def get_image(
+    dataset_id: DatasetId,
+    number: Annotated[
+        int,
+        Path(
+            ge=0,
+            le=2**31 - 1,
+            description="The number of the picture, from 0.",
+            openapi_examples={"first": {"value": 0}},
+        ),
+    ],
+    services: ServicesDep,
+    split: Annotated[
+        Literal["train", "dev", "test"] | None,
+        Query(description="Count in this split only, instead of in the whole data set."),
+    ] = None,
+) -> Response:
+    """Return one picture as PNG, exactly as it is stored and trained on; headers name its class and split."""
+    record = services.store.datasets.get(dataset_id)
+    dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
+    positions = dataset.positions(split)
+    if number >= len(positions):
+        where = f"the {split} split of data set" if split else "data set"
+        raise NotFound(
+            "image", str(number), detail=f"{where} {dataset_id!r} holds {len(positions)} images, from 0"
+        )
+    position = int(positions[number])
+    image, label = dataset.read(position)
+    headers = {
+        "Image-Label": quote(record.classes[label]["name"], safe=" "),
+        "Image-Class-Index": str(label),
+        "Image-Split": SPLIT_NAMES[dataset.splits[position]],
+        "Image-Number": str(position),
+    }
+    return Response(encode_png(image), media_type="image/png", headers=headers)

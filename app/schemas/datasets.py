@@ -1,0 +1,246 @@
+"""Bodies of the calls on data sets."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from app.datasets.options import DatasetOptions
+from app.datasets.splits import SPLIT_NAMES, SplitShares
+from app.errors import Invalid
+from app.images import MAX_SIDE, Colour, Fit, PictureSpec
+from app.schemas.common import Body, Name, Time
+from app.store.records import DatasetRecord
+from app.validation import field_errors, summary
+from engine.spec import Seed, Spec
+
+EXAMPLE_ARCHIVE = (
+    "UEsDBBQAAAAAAAAAIQDbVaNGEQAAABEAAAAKAAAAZGFyay8xLnBnbVAyIDIgMiA5IDAgMSAwIDEKUEsDBBQAAAAAAAAAIQDE0PLg"
+    "EQAAABEAAAAKAAAAZGFyay8yLnBnbVAyIDIgMiA5IDEgMCAxIDAKUEsDBBQAAAAAAAAAIQAb4UM1EQAAABEAAAAKAAAAZGFyay8z"
+    "LnBnbVAyIDIgMiA5IDAgMCAxIDEKUEsDBBQAAAAAAAAAIQD76ynSEQAAABEAAAALAAAAbGlnaHQvMS5wZ21QMiAyIDIgOSA5IDgg"
+    "OSA4ClBLAwQUAAAAAAAAACEA5G54dBEAAAARAAAACwAAAGxpZ2h0LzIucGdtUDIgMiAyIDkgOCA5IDggOQpQSwMEFAAAAAAAAAAh"
+    "ADtfyaERAAAAEQAAAAsAAABsaWdodC8zLnBnbVAyIDIgMiA5IDkgOSA4IDgKUEsBAhQDFAAAAAAAAAAhANtVo0YRAAAAEQAAAAoA"
+    "AAAAAAAAAAAAAIABAAAAAGRhcmsvMS5wZ21QSwECFAMUAAAAAAAAACEAxNDy4BEAAAARAAAACgAAAAAAAAAAAAAAgAE5AAAAZGFy"
+    "ay8yLnBnbVBLAQIUAxQAAAAAAAAAIQAb4UM1EQAAABEAAAAKAAAAAAAAAAAAAACAAXIAAABkYXJrLzMucGdtUEsBAhQDFAAAAAAA"
+    "AAAhAPvrKdIRAAAAEQAAAAsAAAAAAAAAAAAAAIABqwAAAGxpZ2h0LzEucGdtUEsBAhQDFAAAAAAAAAAhAORueHQRAAAAEQAAAAsA"
+    "AAAAAAAAAAAAAIAB5QAAAGxpZ2h0LzIucGdtUEsBAhQDFAAAAAAAAAAhADtfyaERAAAAEQAAAAsAAAAAAAAAAAAAAIABHwEAAGxp"
+    "Z2h0LzMucGdtUEsFBgAAAAAGAAYAUwEAAFkBAAAAAA=="
+)
+"""A zip archive in base64: two class folders with three pictures each, of 2 x 2 pixels in PGM format."""
+
+
+def _pair(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _named(value: Any) -> Any:
+    if isinstance(value, list | tuple) and len(value) == len(SPLIT_NAMES):
+        return dict(zip(SPLIT_NAMES, value, strict=True))
+    return value
+
+
+_Side = Annotated[int, Field(strict=True, ge=1, le=MAX_SIDE)]
+_Shares = list[Annotated[float, Field(ge=0, le=1)]]
+ImageSize = Annotated[
+    tuple[_Side, _Side], BeforeValidator(_pair, json_schema_input_type=_Side | tuple[_Side, _Side])
+]
+Split = Annotated[SplitShares, BeforeValidator(_named, json_schema_input_type=SplitShares | _Shares)]
+
+
+class DatasetCreate(Spec):
+    """What a new data set is called, and how its pictures are treated and split."""
+
+    name: Name | None = None
+    """A name for people; by default that of the uploaded file."""
+    image_size: ImageSize = (32, 32)
+    """Size of every picture, a number or [height, width]; a form may also say 28x28."""
+    channels: Annotated[Literal[1, 3], Field(examples=[3])] = 3
+    """1 makes every picture grey, 3 makes it RGB."""
+    fit: Fit = "contain"
+    """How a picture of another shape is fitted: `contain` scales all of it into the shape and pads it with the
+    background, `cover` fills the shape and cuts off what hangs over, `stretch` distorts."""
+    background: Annotated[Colour, Field(examples=["#ffffff"])] = "#ffffff"
+    """Colour behind transparent pixels and of the padding: #rrggbb, white or black."""
+    split: Split = SplitShares()
+    """Shares of train, dev and test in every class, as {"train": 0.8, "dev": 0.1, "test": 0.1} or
+    [0.8, 0.1, 0.1]; a form may also say 0.8,0.1,0.1. Each picture's split is drawn once and kept."""
+    seed: Seed = 0
+    """Decides which picture falls into which split."""
+
+    def options(self) -> DatasetOptions:
+        """Return what the data set remembers."""
+        picture = PictureSpec(
+            image_shape=(*self.image_size, self.channels), fit=self.fit, background=self.background
+        )
+        return DatasetOptions(picture=picture, split=self.split, seed=self.seed)
+
+
+class DatasetDocument(DatasetCreate):
+    """The same with a small archive in it, for who cannot send a form."""
+
+    file: Annotated[str, Field(min_length=1)]
+    """The zip archive in base64."""
+
+
+FORM_FIELDS = frozenset(DatasetCreate.model_fields)
+
+
+def _number(text: str) -> Any:
+    return int(text) if re.fullmatch(r"-?\d{1,20}", text) else text
+
+
+def _size(text: str) -> Any:
+    numbers = [_number(number) for number in re.split(r"\s*[x×,]\s*", text.strip("[]() "))]
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _shares(text: str) -> Any:
+    if not text.startswith("{"):
+        return [share.strip() for share in text.strip("[]() ").split(",")]
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+_HINTS = {
+    "image_size": "write a number such as 28, or height and width such as 28x20",
+    "split": "write three shares that add up to 1, such as 0.8,0.1,0.1",
+}
+_READERS = {"image_size": _size, "channels": _number, "seed": _number, "split": _shares}
+"""What makes the value of a text field; text that it cannot read is left for the validation to refuse."""
+
+
+def read_form(fields: dict[str, str]) -> DatasetCreate:
+    """Make sense of the text fields of a form.
+
+    Raises:
+        Invalid: with the name of each bad field.
+    """
+    document = {name: _READERS.get(name, str)(text.strip()) for name, text in fields.items() if text.strip()}
+    try:
+        return DatasetCreate.model_validate(document)
+    except ValidationError as error:
+        found = [{**fault, "loc": ("form", *fault["loc"])} for fault in error.errors(include_url=False)]
+        faults = tuple(
+            replace(fault, hint=_HINTS.get(fault.parameter or "", fault.hint))
+            for fault in field_errors(found, None)
+        )
+        raise Invalid(summary(faults), errors=faults) from None
+
+
+class DatasetClass(Body):
+    """A class."""
+
+    name: str
+    images: int
+    """How many of the pictures show it."""
+
+
+class SplitCounts(Body):
+    """Numbers of pictures."""
+
+    train: int = 0
+    """Pictures that are trained on."""
+    dev: int = 0
+    """Pictures that choose the epoch to keep."""
+    test: int = 0
+    """Pictures that judge the result."""
+
+
+class SkippedFile(Body):
+    """A file that was left out."""
+
+    name: str
+    reason: str
+
+
+class DatasetReport(Body):
+    """What was left out."""
+
+    skipped: int = 0
+    """How many files."""
+    files: tuple[SkippedFile, ...] = ()
+    """Which and why; of very many the first thousand."""
+
+
+class DatasetFailure(Body):
+    """Why a data set failed."""
+
+    code: str = Field(examples=["empty_class"])
+    message: str
+
+
+class Dataset(Body):
+    """A data set."""
+
+    id: str = Field(examples=["digits"])
+    name: str
+    status: Literal["ingesting", "ready", "failed"]
+    """`ingesting` while its pictures are read; it can be trained on once it is `ready`."""
+    classes: list[DatasetClass]
+    """In the order of the class indices; empty until the pictures are read."""
+    images: int
+    """All pictures."""
+    splits: SplitCounts
+    image_shape: tuple[int, int, int]
+    """[height, width, channels] of every picture."""
+    preprocessing: PictureSpec
+    """How a picture of any size and mode becomes an array; models trained on it treat pictures the same way."""
+    split: SplitShares
+    """Shares of the splits."""
+    seed: int
+    report: DatasetReport
+    error: DatasetFailure | None
+    bytes: int
+    """Size on disk."""
+    fingerprint: str | None
+    """Checksum of pictures, labels and splits; equal for equal uploads with equal options."""
+    builtin: bool
+    """Whether it came with the program; then it cannot be deleted."""
+    created_at: Time
+
+    @classmethod
+    def of(cls, record: DatasetRecord) -> Dataset:
+        """Return the body for a record."""
+        options = DatasetOptions.model_validate(record.options)
+        return cls(
+            id=record.id,
+            name=record.name,
+            status=record.status,
+            classes=[DatasetClass(**entry) for entry in record.classes],
+            images=record.images,
+            splits=SplitCounts(**record.splits),
+            image_shape=options.picture.image_shape,
+            preprocessing=options.picture,
+            split=options.split,
+            seed=options.seed,
+            report=DatasetReport(**record.report),
+            error=DatasetFailure(**record.error) if record.error else None,
+            bytes=record.bytes,
+            fingerprint=record.fingerprint,
+            builtin=record.builtin,
+            created_at=record.created_at,
+        )
+
+
+def inlined_schema(model: type[Spec]) -> dict[str, Any]:
+    """Return the JSON schema of a model with its definitions put in where they are used."""
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def put_in(part: Any) -> Any:
+        if isinstance(part, dict):
+            name = str(part.get("$ref", "")).rpartition("/")[2]
+            if name:
+                rest = {key: value for key, value in part.items() if key != "$ref"}
+                return put_in(definitions[name]) | rest
+            return {key: put_in(value) for key, value in part.items()}
+        return [put_in(member) for member in part] if isinstance(part, list) else part
+
+    inlined: dict[str, Any] = put_in(schema)
+    return inlined
