@@ -254,6 +254,8 @@ def _write_model(
                 "fingerprint": dataset.fingerprint,
                 "images": request.dataset_images,
             },
+            # How a picture becomes an array, see app.images.PictureSpec: predictions do the same.
+            "picture": dataset.options["picture"],
             "training": request.config.model_dump(mode="json", serialize_as_any=True),
             "metrics": metrics,
             "environment": state.pins,
@@ -270,7 +272,10 @@ def _write_model(
         bytes=written.bytes,
         classes=list(data.classes),
         input_shape=list(data.image_shape),
-        preprocessing=state.preprocessing.model_dump(mode="json"),
+        preprocessing={
+            "picture": dataset.options["picture"],
+            **state.preprocessing.model_dump(mode="json"),
+        },
         architecture=request.architecture.document(),
         training_job_id=job.id,
         metrics=metrics,
