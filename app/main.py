@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
@@ -46,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(
         title="convserve",
-        version=version("convserve"),
+        version=_version(),
         description=openapi.DESCRIPTION,
         openapi_tags=openapi.TAGS,
         docs_url=None,
@@ -64,3 +64,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestLog)
     app.add_middleware(FinishBody)
     return app
+
+
+def _version() -> str:
+    try:
+        return version("convserve")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "0+source"

@@ -60,8 +60,11 @@ class StrictRoute(APIRoute):
         async def strict(request: Request) -> Response:
             request = StrictRequest(request.scope, request.receive)
             _refuse_unknown(request, known)
-            if takes_json and await request.body() and not is_json(media_type(request)):
-                raise not_json(request)
+            if takes_json and await request.body():
+                if not is_json(media_type(request)):
+                    raise not_json(request)
+                # Now, because of what goes wrong later FastAPI says no more than that it went wrong.
+                await request.json()
             try:
                 return await handle(request)
             except RequestValidationError as error:
@@ -77,13 +80,13 @@ def _query_names(dependant: Dependant) -> set[str]:
 
 def not_json(request: Request) -> Unsupported:
     """Make the error for a body that should have been JSON."""
-    received = media_type(request) or "no media type"
+    received = media_type(request)
     return Unsupported(
-        f"the body must be JSON, not {received}",
+        f"the body must be JSON, not {received or 'of an unnamed type'}",
         errors=(
             FieldError(
                 parameter="Content-Type",
-                detail=f"received {received}",
+                detail=f"received {received}" if received else "this header is missing",
                 hint="send `Content-Type: application/json`",
             ),
         ),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
@@ -30,6 +32,22 @@ _HINTS: Mapping[str, str] = {
     "model_type": "write an object in braces",
     "model_attributes_type": "write an object in braces",
     "finite_number": "write a finite number",
+    "greater_than": "use a number above {gt}",
+    "greater_than_equal": "use {ge} or more",
+    "less_than": "use a number below {lt}",
+    "less_than_equal": "use {le} or less",
+    "too_long": "at most {max_length} are taken",
+    "string_too_long": "use at most {max_length} characters",
+    "string_too_short": "use {min_length} or more characters",
+}
+
+_WORDS: Mapping[str, str] = {
+    # The words of Python for things of JSON.
+    "valid tuple": "valid list",
+    "valid dictionary or object to extract fields from": "valid object",
+    "valid dictionary or instance of": "valid object:",
+    "Tuple should": "The list should",
+    "after validation, not": "; received",
 }
 
 
@@ -66,27 +84,41 @@ def field_errors(
     for error in errors:
         location = tuple(error["loc"])
         part, rest = (str(location[0]), location[1:]) if body and location else ("body", location)
-        if part == "body":
-            keys = locate(document, rest, missing=error["type"] == "missing")
+        if part != "body":
+            name = str(rest[0]) if rest else part
+            field = FieldError(parameter=name, detail=_message(error), hint=_hint(error, rest, None))
+        elif (keys := _place(error, rest, document)) is not None:
             field = FieldError(
                 pointer=pointer(keys), detail=_detail(error, document, keys), hint=_hint(error, rest, kind)
             )
         else:
-            name = str(rest[0]) if rest else part
-            field = FieldError(parameter=name, detail=_message(error), hint=_hint(error, rest, None))
+            continue
         place = (field.pointer, field.parameter)
         known = found.get(place)
         if known is None:
             found[place] = field
         elif field.detail not in known.detail:
             # A field of several possible types gets an error from each of them.
-            found[place] = FieldError(
-                detail=f"{known.detail}; or: {field.detail}",
-                pointer=field.pointer,
-                parameter=field.parameter,
-                hint=known.hint or field.hint,
-            )
+            found[place] = replace(known, detail=f"{known.detail}; or: {field.detail}", hint=None)
     return tuple(found.values())[:MOST_FIELDS]
+
+
+def _place(
+    error: Mapping[str, Any], location: tuple[str | int, ...], document: Any
+) -> tuple[str | int, ...] | None:
+    """Return where in the document an error is, None when it is but the echo of another one."""
+    match error["type"]:
+        case "union_tag_invalid" | "union_tag_not_found":
+            discriminator = error["ctx"]["discriminator"].strip("'")
+            return (*locate(document, location), discriminator)
+        case "too_short":
+            # Items that are wrong are not counted: then the list is long enough, and they have errors.
+            keys = locate(document, location)
+            value = find(document, keys)
+            enough = isinstance(value, list) and len(value) >= error["ctx"]["min_length"]
+            return None if enough else keys
+        case other:
+            return locate(document, location, missing=other == "missing")
 
 
 def summary(fields: Sequence[FieldError]) -> str:
@@ -103,41 +135,59 @@ def summary(fields: Sequence[FieldError]) -> str:
 
 
 def _message(error: Mapping[str, Any]) -> str:
-    text = str(error["msg"])
-    return text.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    for python, ours in _WORDS.items():
+        text = text.replace(python, ours)
+    return text[:1].lower() + text[1:]
 
 
 def _detail(error: Mapping[str, Any], document: Any, keys: Sequence[str | int]) -> str:
-    if error["type"] == "missing":
-        return "this key is required" if keys else "the request needs a body"
-    if error["type"] == "extra_forbidden":
-        return f"there is no such key here: {json.dumps(keys[-1]) if keys else 'the body'}"
-    text = _message(error)
-    value = find(document, keys)
-    if isinstance(value, str | int | float) and (received := json.dumps(value)) not in text:
-        text += f", received {received[:80]}"
-    return text
+    match error["type"]:
+        case "missing" if not keys:
+            return "the request needs a body"
+        case "missing" if isinstance(keys[-1], int):
+            return "a value is missing here"
+        case "missing" | "union_tag_not_found":
+            return "this key is required"
+        case "union_tag_invalid":
+            return f"there is no type {json.dumps(error['ctx']['tag'])}"
+        case "extra_forbidden":
+            return f"there is no key {json.dumps(keys[-1])} here" if keys else "nothing is expected here"
+        case _:
+            text, value = _message(error), find(document, keys)
+            if isinstance(value, str | int | float) and str(value) not in text:
+                text += f", received {json.dumps(value)[:80]}"
+            return text
 
 
 def _hint(error: Mapping[str, Any], location: Sequence[str | int], kind: Any) -> str | None:
+    context = error.get("ctx", {})
+    hint: str | None
     match error["type"]:
+        case "missing" if not location:
+            hint = "send a JSON document"
+        case "missing" if isinstance(location[-1], int):
+            hint = "write one more value"
         case "missing":
-            return f"add {json.dumps(location[-1])}" if location else "send a JSON document"
+            hint = f"add {json.dumps(location[-1])}"
         case "extra_forbidden":
             names = [] if kind is None or not location else known_keys(kind, location[:-1])
-            return _nearest(str(location[-1]), names) if names else "leave it out, or correct its name"
+            hint = _nearest(str(location[-1]), names) if names else "leave it out, or correct its name"
         case "union_tag_invalid":
-            names = [name.strip(" '") for name in error["ctx"]["expected_tags"].split(",")]
-            return _nearest(str(error["ctx"]["tag"]), names)
+            hint = _nearest(str(context["tag"]), re.findall("'([^']*)'", context["expected_tags"]))
         case "union_tag_not_found":
-            return f"add {error['ctx']['discriminator'].replace(chr(39), chr(34))}"
+            hint = "add " + json.dumps(context["discriminator"].strip("'"))
+        case "literal_error" | "enum":
+            hint = _nearest(str(error["input"]), re.findall("'([^']*)'", context["expected"]))
         case other:
-            return _HINTS.get(other)
+            template = _HINTS.get(other)
+            hint = template.format(**context) if template else None
+    return hint
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, names, 1)
-    listed = ", ".join(sorted(names))
+    listed = ", ".join(names)
     return f"did you mean {json.dumps(near[0])}?" if near else f"known here: {listed}"
 
 

@@ -26,18 +26,18 @@ class PresetChoice(Spec):
 
 
 def _form(value: Any) -> str | None:
-    """Tell in which of its forms an architecture is given."""
+    """Tell in which of its forms an architecture is given; in words that cannot be keys of it."""
     if isinstance(value, str):
-        return "stored"
+        return "<stored>"
     if isinstance(value, PresetChoice) or (isinstance(value, dict) and "preset" in value):
-        return "preset"
-    return "written" if isinstance(value, Architecture | dict) else None
+        return "<preset>"
+    return "<written>" if isinstance(value, Architecture | dict) else None
 
 
 ArchitectureChoice = Annotated[
-    Annotated[PresetChoice, Tag("preset")]
-    | Annotated[str, Tag("stored")]
-    | Annotated[Architecture, Tag("written")],
+    Annotated[PresetChoice, Tag("<preset>")]
+    | Annotated[str, Tag("<stored>")]
+    | Annotated[Architecture, Tag("<written>")],
     Discriminator(
         _form,
         custom_error_type="architecture_form",
