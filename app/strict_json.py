@@ -10,6 +10,7 @@ from typing import Any
 
 from app.errors import FieldError, Invalid, Malformed
 from app.pointers import pointer
+from app.validation import summary
 
 MAX_DEPTH = 64
 """Levels of nesting; the deepest useful architecture needs about a third of that."""
@@ -40,16 +41,16 @@ def parse(body: bytes) -> Any:
         raise Malformed("the body holds an integer of thousands of digits") from None
     if _SURROGATE.search(body):
         _refuse_surrogates(document)
-    faults = [
+    faults = tuple(
         FieldError(
             pointer=pointer(keys),
             detail="this number is beyond the range of 64-bit floating point",
             hint="use a number of magnitude below 1.8e308",
         )
         for keys in _infinite(document)
-    ]
+    )
     if faults:
-        raise Invalid("the body holds a number that cannot be represented", errors=tuple(faults))
+        raise Invalid(summary(faults), errors=faults)
     return document
 
 

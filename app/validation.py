@@ -47,7 +47,7 @@ _WORDS: Mapping[str, str] = {
     "valid dictionary or object to extract fields from": "valid object",
     "valid dictionary or instance of": "valid object:",
     "Tuple should": "The list should",
-    "after validation, not": "; received",
+    " after validation, not": "; received",
 }
 
 
@@ -100,7 +100,14 @@ def field_errors(
         elif field.detail not in known.detail:
             # A field of several possible types gets an error from each of them.
             found[place] = replace(known, detail=f"{known.detail}; or: {field.detail}", hint=None)
-    return tuple(found.values())[:MOST_FIELDS]
+    pointers = [field.pointer for field in found.values() if field.pointer]
+    # A list that could have been a word is no word, says pydantic; what is wrong inside of it says more.
+    told = [
+        field
+        for field in found.values()
+        if not field.pointer or not any(other.startswith(f"{field.pointer}/") for other in pointers)
+    ]
+    return tuple(told[:MOST_FIELDS])
 
 
 def _place(
