@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from pydantic import ValidationError
 
 from engine.arrays import Array
-from engine.errors import ModelFileError
+from engine.errors import ModelFileError, NonFiniteError
 from engine.model_file import FORMAT_VERSION, pack, read_description, unpack
 from engine.network import Network
 from engine.preprocessing import Preprocessing
@@ -18,7 +19,17 @@ _WEIGHTS, _BEST, _SLOTS = "weights/", "best/", "slots/"
 
 
 def checkpoint_bytes(state: TrainingState) -> bytes:
-    """Return everything a run needs to go on as if it had never stopped."""
+    """Return everything a run needs to go on as if it had never stopped.
+
+    Raises:
+        NonFiniteError: a weight is NaN or infinite; the checkpoint before is worth more than this one.
+    """
+    for name, weight in state.weights.items():
+        if not np.isfinite(weight).all():
+            raise NonFiniteError(
+                f"the weight {name} became NaN or infinite by step {state.step}",
+                hint="use a smaller learning rate",
+            )
     arrays: dict[str, Array] = {f"{_WEIGHTS}{name}": array for name, array in state.weights.items()}
     for name, array in (state.best_weights or {}).items():
         arrays[f"{_BEST}{name}"] = array

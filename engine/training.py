@@ -190,8 +190,12 @@ def evaluate(
     for first in range(0, len(images), EVALUATION_BATCH):
         indices = np.arange(first, min(first + EVALUATION_BATCH, len(images)))
         batch, labels = images.read(indices)
-        scores = network.forward(weights, preprocessing.apply(batch), Context()).output
-        _count(tally, loss.forward(scores, one_hot(labels, scores.shape[1]))[0], scores, labels)
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # a diverged network has an infinite loss, no fault
+            scores = network.forward(weights, preprocessing.apply(batch), Context()).output
+            losses, _ = loss.forward(scores, one_hot(labels, scores.shape[1]))
+        _count(tally, losses, scores, labels)
         yield len(batch)
 
 
@@ -224,6 +228,10 @@ class _Stepper:
 
     def step(self, state: TrainingState, images: Bytes, labels: Indices, classes: int) -> None:
         """Take one step on a batch, or raise NonFiniteError and leave the state as it was."""
+        with np.errstate(over="ignore", invalid="ignore"):  # told apart below, by the values themselves
+            self._step(state, images, labels, classes)
+
+    def _step(self, state: TrainingState, images: Bytes, labels: Indices, classes: int) -> None:
         config, context = self._config, self._context(state.step)
         x = state.preprocessing.apply(images, context.buffer("x", images.shape, np.float32))
         tape = self._network.forward(state.weights, x, context)

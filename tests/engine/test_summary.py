@@ -1,0 +1,128 @@
+"""The numbers of a summary, against the article and against what training really takes."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from engine import catalog
+from engine.architecture import Architecture
+from engine.layers import LAYERS
+from engine.network import Network
+from engine.presets import PRESETS, find
+from engine.summary import summarize
+from engine.training import TrainingConfig, TrainingData, train
+
+
+def preset(name: str) -> Network:
+    found = find(name)
+    assert found is not None
+    return Network.build(found.architecture())
+
+
+def test_lenet_is_the_one_of_the_contract() -> None:
+    summary = summarize(preset("lenet-5")).model_dump(mode="json")
+    assert summary["totals"]["parameters"] == summary["totals"]["trainable_parameters"] == 61706
+    first = summary["layers"][0]
+    expected = {
+        "name": "conv2d_1",
+        "type": "conv2d",
+        "inputs": ["input"],
+        "output_shape": [28, 28, 6],
+        "parameters": 156,
+        "multiply_adds": 117600,
+        "receptive_field": [5, 5],
+        "jump": [1, 1],
+        "dense_equivalent_parameters": 3692640,
+    }
+    assert {key: first[key] for key in expected} == expected
+    assert first["formula"]["height"] == "floor((28 + 2*2 - 5)/1) + 1 = 28"
+    assert first["connection_density"] == pytest.approx(0.0292, abs=5e-5)
+    assert summary["layers"][1]["name"] == "conv2d_1/activation"
+    assert summary["output_shape"] == [10]
+
+
+def test_vgg_small_counts() -> None:
+    """3x3 filters: 896 + 9248 + 18496 + 36928; dense: 8*8*64*128 + 128 + 1290."""
+    assert preset("vgg-small").parameters == 896 + 9248 + 18496 + 36928 + 524416 + 1290
+
+
+@pytest.mark.parametrize("example", PRESETS, ids=lambda one: one.name)
+def test_a_preset_fits_other_pictures_and_classes(example) -> None:
+    network = Network.build(example.architecture((40, 36, 3), 7))
+    assert network.output_shape == (7,)
+    assert Architecture.model_validate(example.architecture().document()) == example.architecture()
+
+
+def test_receptive_fields_take_the_wider_branch() -> None:
+    conv = {"type": "conv2d", "filters": 2, "padding": "same"}
+    network = Network.build(
+        Architecture.model_validate(
+            {
+                "input_shape": [16, 16, 1],
+                "layers": [
+                    {"type": "max_pool2d"},
+                    {
+                        "type": "parallel",
+                        "branches": [[{**conv, "kernel_size": 5}], [{**conv, "kernel_size": [1, 3]}]],
+                    },
+                ],
+            }
+        )
+    )
+    last = summarize(network).layers[-1]
+    assert (last.receptive_field, last.jump) == ([10, 10], [2, 2])
+
+
+def test_asymmetric_padding_is_written_out() -> None:
+    architecture = Architecture.model_validate(
+        {
+            "input_shape": [7, 7, 1],
+            "layers": [
+                {"type": "conv2d", "filters": 1, "kernel_size": 2, "padding": "same", "dilation": [1, 2]}
+            ],
+        }
+    )
+    formula = summarize(Network.build(architecture)).layers[0].formula
+    assert formula == {
+        "height": "floor((7 + 0 + 1 - 2)/1) + 1 = 7",
+        "width": "floor((7 + 2*1 - (2*(2 - 1) + 1))/1) + 1 = 7",
+    }
+
+
+class Noise:
+    """Pictures without content."""
+
+    def __len__(self) -> int:
+        return 64
+
+    def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros((len(indices), 32, 32, 3), np.uint8), indices % 10
+
+
+def test_the_memory_estimate_of_training_is_near_the_measured_peak() -> None:
+    network = preset("vgg-small")
+    data = TrainingData(Noise(), Noise(), Noise(), tuple("0123456789"), (32, 32, 3))
+    estimate = summarize(network, batch_size=64).totals.training_bytes
+    run = train(network, TrainingConfig(epochs=1), data)
+    tracemalloc.start()
+    next(run)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert estimate * 0.7 < peak < estimate * 1.3
+
+
+def test_the_catalog_lists_every_part_with_what_a_reader_needs() -> None:
+    assert [entry["type"] for entry in catalog.layers()] == [layer.tag() for layer in LAYERS]
+    for entry in [*catalog.layers(), *catalog.optimizers(), *catalog.schedules(), *catalog.losses()]:
+        assert entry["formula"]
+        assert entry["source"]
+        assert entry["title"].endswith((".", ":"))
+        assert entry["example"]["type"] == entry["type"]
+        assert set(entry["example"]) - {"type"} <= set(entry["hyperparameters"]["properties"])
+    conv = catalog.layers()[0]["hyperparameters"]
+    assert conv["required"] == ["filters"]
+    assert conv["properties"]["activation"]["anyOf"][0]["enum"] == ["relu", "softmax"]
+    assert [entry["name"] for entry in catalog.presets()] == ["lenet-5", "vgg-small"]

@@ -1,0 +1,167 @@
+"""Convolution and pooling against slow loops, over sizes, strides, paddings and dilations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from engine.errors import ShapeError
+from engine.layers import Context
+from engine.layers.convolution import Conv2D
+from engine.layers.pooling import AveragePool2D, MaxPool2D
+from engine.ops import convolution, windows
+from tests.engine import reference
+
+SIZES = st.tuples(st.integers(1, 7), st.integers(1, 7))
+KERNELS = st.tuples(st.integers(1, 4), st.integers(1, 4))
+STRIDES = st.tuples(st.integers(1, 3), st.integers(1, 3))
+SIDES = st.tuples(
+    st.tuples(st.integers(0, 3), st.integers(0, 3)), st.tuples(st.integers(0, 3), st.integers(0, 3))
+)
+PADDINGS = st.one_of(st.sampled_from(["valid", "same"]), SIDES)
+
+
+def fitting(layer: Any, shape: tuple[int, ...]) -> windows.Window:
+    """Return the layer's window, or leave the example out where it does not fit."""
+    try:
+        return layer.window(shape)
+    except ShapeError:
+        assume(False)
+        raise
+
+
+def sides(window: windows.Window) -> reference.Sides:
+    return (window.height.before, window.height.after), (window.width.before, window.width.after)
+
+
+@given(SIZES, KERNELS, STRIDES, PADDINGS, st.tuples(st.integers(1, 2), st.integers(1, 2)), st.integers(1, 3))
+def test_convolution_equals_the_loops(size, kernel, stride, padding, dilation, channels) -> None:
+    layer = Conv2D(filters=2, kernel_size=kernel, stride=stride, padding=padding, dilation=dilation)
+    shape = (*size, channels)
+    window = fitting(layer, shape)
+    draw = np.random.default_rng(0)
+    x = draw.standard_normal((2, *shape))
+    weights = {name: draw.standard_normal(spec.shape) for name, spec in layer.weights(shape).items()}
+    expected = reference.convolve(x, weights["weight"], weights["bias"], stride, sides(window), dilation)
+    context = Context(training=True)
+    y, saved = layer.forward(weights, x, context=context)
+    assert y.shape[1:] == layer.output_shape(shape) == expected.shape[1:]
+    np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
+    # the gradient of a linear map is its transpose: <dy, conv(x)> = <dx, x>, and the same in the weights
+    dy = draw.standard_normal(y.shape)
+    (dx,), gradients = layer.backward(weights, saved, dy, context=context)
+    without_bias = np.sum(dy * (y - weights["bias"]))
+    np.testing.assert_allclose(np.sum(dx * x), without_bias, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        np.sum(gradients["weight"] * weights["weight"]), without_bias, rtol=1e-9, atol=1e-9
+    )
+    np.testing.assert_allclose(gradients["bias"], dy.sum(axis=(0, 1, 2)), rtol=1e-9, atol=1e-9)
+
+
+@given(SIZES, KERNELS, STRIDES, PADDINGS)
+def test_max_pool_equals_the_loops(size, kernel, stride, padding) -> None:
+    layer = MaxPool2D(pool_size=kernel, stride=stride, padding=padding)
+    shape = (*size, 2)
+    window = fitting(layer, shape)
+    x = np.random.default_rng(0).permutation(2 * 2 * size[0] * size[1]).reshape(2, *shape) - 100.0
+    context = Context(training=True)
+    y, saved = layer.forward({}, x, context=context)
+    dy = np.random.default_rng(1).standard_normal(y.shape)
+    (dx,), _ = layer.backward({}, saved, dy, context=context)
+    expected = np.zeros_like(x)
+    for (image, row, column, channel), pixels in reference.windows(x, kernel, stride, sides(window)):
+        assert y[image, row, column, channel] == max(pixels)
+        expected[image, :, :, channel][x[image, :, :, channel] == max(pixels)] += dy[
+            image, row, column, channel
+        ]
+    np.testing.assert_allclose(dx, expected, atol=1e-12)
+
+
+@given(SIZES, KERNELS, STRIDES, PADDINGS, st.booleans())
+def test_average_pool_equals_the_loops(size, kernel, stride, padding, count_padding) -> None:
+    layer = AveragePool2D(pool_size=kernel, stride=stride, padding=padding, count_padding=count_padding)
+    shape = (*size, 2)
+    window = fitting(layer, shape)
+    x = np.random.default_rng(0).standard_normal((2, *shape))
+    context = Context(training=True)
+    y, saved = layer.forward({}, x, context=context)
+    for (image, row, column, channel), pixels in reference.windows(x, kernel, stride, sides(window)):
+        cells = kernel[0] * kernel[1] if count_padding else len(pixels)
+        assert y[image, row, column, channel] == pytest.approx(sum(pixels) / cells)
+    dy = np.random.default_rng(1).standard_normal(y.shape)
+    (dx,), _ = layer.backward({}, saved, dy, context=context)
+    np.testing.assert_allclose(np.sum(dx * x), np.sum(dy * y), rtol=1e-9, atol=1e-9)
+
+
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 5), st.integers(1, 3))
+def test_same_padding_gives_the_ceiling_and_the_odd_pixel_goes_after(size, kernel, stride, dilation) -> None:
+    before, after = windows.same_padding(size, kernel, stride, dilation)
+    axis = windows.Axis(size, kernel, stride, before, after, dilation)
+    if axis.extent <= axis.padded:
+        assert axis.output == -(-size // stride)
+    assert after - before in (0, 1)
+
+
+@given(
+    st.integers(1, 12),
+    st.integers(1, 5),
+    st.integers(1, 4),
+    st.integers(0, 4),
+    st.integers(0, 4),
+    st.integers(1, 3),
+)
+def test_taps_count_the_pixels_under_the_window(size, kernel, stride, before, after, dilation) -> None:
+    axis = windows.Axis(size, kernel, stride, before, after, dilation)
+    assume(axis.extent <= axis.padded)
+    counted = sum(
+        0 <= position * stride - before + cell * dilation < size
+        for position in range(axis.output)
+        for cell in range(kernel)
+    )
+    assert axis.taps == counted
+
+
+def test_a_tie_sends_its_gradient_to_one_cell() -> None:
+    layer = MaxPool2D(pool_size=2)
+    context = Context(training=True)
+    _, saved = layer.forward({}, np.zeros((1, 2, 2, 1), np.float32), context=context)
+    (dx,), _ = layer.backward({}, saved, np.ones((1, 1, 1, 1), np.float32), context=context)
+    assert dx.ravel().tolist() == [1, 0, 0, 0]
+
+
+def test_max_pool_pads_with_minus_infinity_not_zero() -> None:
+    y, _ = MaxPool2D(pool_size=3, stride=1, padding=1).forward(
+        {}, np.full((1, 3, 3, 1), -5.0, np.float32), context=Context()
+    )
+    assert (y == -5).all()
+
+
+def test_a_window_over_256_cells_remembers_its_winner() -> None:
+    layer = MaxPool2D(pool_size=20)
+    x = np.arange(400.0).reshape(1, 20, 20, 1)
+    context = Context(training=True)
+    _, saved = layer.forward({}, x, context=context)
+    (dx,), _ = layer.backward({}, saved, np.ones((1, 1, 1, 1)), context=context)
+    assert np.flatnonzero(dx).tolist() == [399]
+
+
+def test_tiles_of_a_large_batch_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = Conv2D(filters=3, kernel_size=3, padding="same")
+    draw = np.random.default_rng(0)
+    x = draw.standard_normal((7, 6, 5, 2))
+    weights = {name: draw.standard_normal(spec.shape) for name, spec in layer.weights((6, 5, 2)).items()}
+
+    def run() -> list[np.ndarray]:
+        context = Context(training=True)
+        y, saved = layer.forward(weights, x, context=context)
+        (dx,), gradients = layer.backward(weights, saved, np.cos(y), context=context)
+        return [y, dx, gradients["weight"], gradients["bias"]]
+
+    whole = run()
+    monkeypatch.setattr(convolution, "_TILE_BYTES", 2 * 30 * 18 * 8)  # two pictures at a time
+    for tiled, expected in zip(run(), whole, strict=True):
+        np.testing.assert_allclose(tiled, expected, rtol=1e-12, atol=1e-12)
