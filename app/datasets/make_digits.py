@@ -75,9 +75,8 @@ def choose(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[
     )
 
 
-def pack(folder: Path) -> bytes:
+def pack(images: NDArray[np.uint8], labels: NDArray[np.uint8], splits: NDArray[np.uint8]) -> bytes:
     """Return the bytes of `digits.npz`, the same on every run with the same zlib."""
-    images, labels, splits = choose(folder)
     if len(images) != DIGITS_IMAGES:
         raise ValueError(f"{len(images)} pictures were chosen instead of {DIGITS_IMAGES}")
     packed = io.BytesIO()
@@ -98,7 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, help="file to write instead of the packaged one")
     options = parser.parse_args(arguments)
     output: Path = options.output or Path(__file__).parent.parent / "data" / DIGITS_FILE
-    content = pack(options.mnist)
+    content = pack(*choose(options.mnist))
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_bytes(content)
     sys.stdout.write(f"{output}: {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}\n")

@@ -122,13 +122,13 @@ class StoredDataset:
             return np.arange(self.images, dtype=np.int64)
         return np.flatnonzero(self.splits == SPLIT_NAMES.index(split)).astype(np.int64)
 
-    def split(self, name: str) -> StoredImages:
-        """Return the pictures of the split `train`, `dev` or `test`."""
+    def split(self, name: str | None = None) -> StoredImages:
+        """Return the pictures of the split `train`, `dev` or `test`, or of all three."""
         return StoredImages(self.segments, self.positions(name))
 
     def read(self, position: int) -> tuple[NDArray[np.uint8], int]:
         """Return one picture (H, W, C) and its class index."""
-        images, labels = StoredImages(self.segments, self.positions()).read(np.array([position]))
+        images, labels = self.split().read(np.array([position]))
         return images[0], int(labels[0])
 
     def counts(self, classes: int) -> NDArray[np.int64]:

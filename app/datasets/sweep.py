@@ -1,0 +1,46 @@
+"""Removes files that no row refers to any more: what remains when a process dies at the wrong moment."""
+
+from __future__ import annotations
+
+from app.artifacts import Artifacts
+from app.datasets import storage
+from app.datasets.ingestion import UPLOADS
+from app.errors import NotFound
+from app.jobs.states import UNFINISHED
+from app.store import Store
+from app.store.records import INGESTION
+
+_PAGE = 200
+
+
+def sweep(store: Store, artifacts: Artifacts) -> None:
+    """Remove the files of data sets that are deleted or have failed, and uploads that no job will read.
+
+    To be called before the first request is answered: an upload has no job for a moment.
+    """
+    artifacts.clean(UPLOADS, age=0)  # nobody but the server that is starting receives uploads
+    wanted = _wanted_uploads(store)
+    for name in artifacts.names(UPLOADS):
+        if name not in wanted:
+            artifacts.delete(name)
+    folder = artifacts.local_path(storage.DIRECTORY)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        try:
+            keep = store.datasets.get(path.name).status != "failed"
+        except NotFound:
+            keep = False
+        if not keep:
+            artifacts.delete(storage.directory(path.name))
+
+
+def _wanted_uploads(store: Store) -> set[str]:
+    uploads = set()
+    for status in UNFINISHED:
+        after = None
+        while True:
+            page = store.jobs.page(_PAGE, after, kind=INGESTION, status=status)
+            uploads |= {job.request["upload"] for job in page.data}
+            after = page.next
+            if after is None:
+                break
+    return uploads
