@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from app.artifacts import LocalArtifacts
+from app.datasets import ingestion
 from app.errors import DomainError, StaleAttempt
 from app.jobs import paths, training
 from app.jobs.heartbeat import Cancelled, Drained, Heartbeat
@@ -23,7 +24,7 @@ from app.jobs.processes import LOCK_VARIABLE
 from app.locks import FileLock
 from app.settings import Settings, load_settings
 from app.store import Store
-from app.store.records import TRAINING, JobRecord, Json
+from app.store.records import INGESTION, TRAINING, JobRecord, Json
 from engine.errors import EngineError, NonFiniteError
 
 log = logging.getLogger("worker")
@@ -33,7 +34,7 @@ _LOCK_SECONDS = 10.0
 Work = Callable[[JobRecord, Store, LocalArtifacts, Settings, Heartbeat], None]
 """Does a job and writes its success; raises what kept it from that."""
 
-WORK: Mapping[str, Work] = {TRAINING: training.run}
+WORK: Mapping[str, Work] = {TRAINING: training.run, INGESTION: ingestion.run}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

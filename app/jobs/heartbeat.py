@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from app.errors import StaleAttempt
@@ -75,7 +75,9 @@ class Heartbeat:
 
         def beat() -> None:
             while not over.wait(INTERVAL):
-                self._store.jobs.beat(self._job_id, self._attempt, dict(progress))
+                # A beat that cannot be written is one that is missed; the next may get through.
+                with suppress(Exception):
+                    self._store.jobs.beat(self._job_id, self._attempt, dict(progress))
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
         thread.start()

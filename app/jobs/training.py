@@ -192,7 +192,9 @@ class _Pace:
             "steps": progress.steps,
             "fraction": progress.step / progress.steps,
             "images_per_second": round((self._images - images) / seconds, 1) if steps and seconds else None,
-            "eta_seconds": round(seconds / steps * (progress.steps - progress.step), 1) if steps and seconds else None,
+            "eta_seconds": round(seconds / steps * (progress.steps - progress.step), 1)
+            if steps and seconds
+            else None,
             "exact_resume": self._exact_resume,
         }
         if progress.metrics is not None:

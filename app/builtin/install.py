@@ -1,0 +1,77 @@
+"""Puts what comes with the package into a data directory that does not have it yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import fields, replace
+from datetime import datetime
+from importlib import resources
+from typing import Any, TypeVar
+
+from app.artifacts import Artifacts
+from app.datasets import builtin as digits
+from app.errors import NotFound
+from app.jobs import paths
+from app.jobs.states import JobStatus
+from app.store import Store
+from app.store.records import ArchitectureRecord, JobRecord, Json, ModelRecord
+
+ARCHITECTURE_ID = "arch_example"
+JOB_ID = "job_example"
+MODEL_ID = "model_example"
+
+RECORDS_FILE = "examples.json"
+MODEL_FILE = "model_example.safetensors"
+LOG_FILE = "job_example.log"
+
+R = TypeVar("R", ArchitectureRecord, JobRecord, ModelRecord)
+
+
+def install(store: Store, artifacts: Artifacts) -> None:
+    """Put the data set `digits` and the examples into a data directory; what is there stays as it is."""
+    digits.install(store, artifacts)
+    documents = json.loads(_packaged(RECORDS_FILE))
+    if _missing(store.architectures.get, ARCHITECTURE_ID):
+        store.architectures.create(from_document(ArchitectureRecord, documents["architecture"]))
+    # Files before rows, so that no row is ever without its file.
+    if _missing(store.models.get, MODEL_ID):
+        record = from_document(ModelRecord, documents["model"])
+        artifacts.write(record.path, _packaged(MODEL_FILE))
+        store.models.create(record)
+    if _missing(store.jobs.get, JOB_ID):
+        artifacts.write(paths.log(JOB_ID, 1), _packaged(LOG_FILE))
+        store.jobs.create(from_document(JobRecord, documents["job"]))
+    if not store.jobs.metrics(JOB_ID):
+        store.jobs.add_epochs(JOB_ID, documents["epochs"])
+
+
+def to_document(record: ArchitectureRecord | JobRecord | ModelRecord) -> Json:
+    """Return a record as JSON-ready data, marked as built in."""
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    values["builtin"] = True
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()
+    }
+
+
+def from_document(kind: type[R], document: Json) -> R:
+    """Return the record that `to_document` was given."""
+    values: dict[str, Any] = {
+        name: datetime.fromisoformat(value) if name.endswith("_at") and value else value
+        for name, value in document.items()
+    }
+    record = kind(**values)
+    return replace(record, status=JobStatus(record.status)) if isinstance(record, JobRecord) else record
+
+
+def _packaged(name: str) -> bytes:
+    return (resources.files("app.builtin") / name).read_bytes()
+
+
+def _missing(get: Callable[[str], object], identifier: str) -> bool:
+    try:
+        get(identifier)
+    except NotFound:
+        return True
+    return False
