@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 
 from app.artifacts import LocalArtifacts
 from app.builtin.install import install
+from app.datasets.sweep import sweep
 from app.errors import Unavailable
 from app.jobs.runner import LocalRunner
 from app.locks import FileLock, read_holder
@@ -49,6 +50,7 @@ class Services:
             store.migrate()
             artifacts = LocalArtifacts(settings.data_dir)
             artifacts.clean()
+            sweep(store, artifacts)
             install(store, artifacts)
             runner = LocalRunner(store, artifacts, settings)
             predictors = Predictors(artifacts, settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import shutil
 from base64 import b64decode
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path as FilePath
@@ -20,6 +21,7 @@ from app.datasets.splits import SPLIT_NAMES
 from app.errors import FieldError, Invalid, NotFound
 from app.ids import DATASET, JOB, new_id, sibling
 from app.images import FORMATS, encode_png
+from app.jobs import paths
 from app.openapi import problems
 from app.routing import StrictRoute, is_json, media_type
 from app.schemas.common import After, Limit, PageOf
@@ -211,6 +213,10 @@ def delete_dataset(dataset_id: OwnDatasetId, services: ServicesDep) -> None:
     """
     services.store.datasets.delete(dataset_id)
     services.artifacts.delete(storage.directory(dataset_id))
+    job_id = sibling(dataset_id, JOB)
+    with suppress(NotFound):
+        services.store.jobs.delete(job_id)
+        services.artifacts.delete(paths.directory(job_id))
 
 
 @router.get(
