@@ -1,0 +1,93 @@
+"""A real server for whoever asks, over real HTTP."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.launch import LaunchError, ServerProcess
+from app.locks import is_locked, read_holder
+
+DEADLINE = 180.0
+FINISHED = {"succeeded", "failed", "cancelled"}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that all tests share; it must not matter what others left on it."""
+    folder = tmp_path_factory.mktemp("server")
+    with ServerProcess(folder / "data", folder / "log") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def http(server: str) -> Iterator[httpx.Client]:
+    """A client of the shared server."""
+    with connect(server) as client:
+        yield client
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Make a server of one's own, not started yet; what is left running is killed."""
+    made: list[ServerProcess] = []
+
+    def make(name: str = "data", **settings: str) -> ServerProcess:
+        process = ServerProcess(tmp_path / name, tmp_path / f"{name}.log", settings)
+        made.append(process)
+        return process
+
+    yield make
+    for process in made:
+        with suppress(LaunchError):
+            process.kill()
+        for lock in process.data_dir.glob("jobs/*/lock"):
+            # Workers outlive a server that was killed: that is the point of them, but not here.
+            pid = read_holder(lock)
+            if pid is not None and is_locked(lock):
+                os.kill(pid, signal.SIGKILL)
+
+
+def connect(url: str, **headers: str) -> httpx.Client:
+    """Open a client that no proxy of the environment gets in the way of."""
+    return httpx.Client(base_url=url, timeout=60, trust_env=False, headers=headers)
+
+
+@pytest.fixture(scope="session", name="connect")
+def _connect() -> Callable[..., httpx.Client]:
+    return connect
+
+
+def wait_for(condition: Callable[[], Any], what: str = "the condition") -> Any:
+    """Ask until the answer is true, and return it."""
+    limit = time.monotonic() + DEADLINE
+    while time.monotonic() < limit:
+        if answer := condition():
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"{what} did not come true within {DEADLINE:.0f} s")
+
+
+@pytest.fixture(scope="session", name="wait_for")
+def _wait_for() -> Callable[..., Any]:
+    return wait_for
+
+
+@pytest.fixture(scope="session")
+def finished() -> Callable[[httpx.Client, str], dict[str, Any]]:
+    """Wait for the end of a training job, and return it."""
+
+    def wait(client: httpx.Client, job_id: str) -> dict[str, Any]:
+        def ended() -> dict[str, Any] | None:
+            job = client.get(f"/v1/training-jobs/{job_id}").json()
+            return job if job["status"] in FINISHED else None
+
+        return wait_for(ended, f"the end of {job_id}")
+
+    return wait

@@ -1,0 +1,181 @@
+"""The OpenAPI document keeps its promise: what it shows succeeds as it stands, on a fresh server."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+# They need something of the caller's own to delete or to cancel.
+EXEMPT = {
+    ("delete", "/v1/architectures/{architecture_id}"),
+    ("delete", "/v1/datasets/{dataset_id}"),
+    ("delete", "/v1/models/{model_id}"),
+    ("delete", "/v1/training-jobs/{job_id}"),
+    ("post", "/v1/training-jobs/{job_id}/cancel"),
+}
+
+
+class Call(NamedTuple):
+    """A request as the page would send it."""
+
+    method: str
+    path: str
+    example: str
+    url: str
+    query: dict[str, Any]
+    content_type: str | None
+    body: Any
+
+
+@pytest.fixture(scope="module")
+def document(http: httpx.Client) -> dict[str, Any]:
+    answer = http.get("/openapi.json")
+    assert answer.status_code == 200
+    loaded: dict[str, Any] = answer.json()
+    return loaded
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield method, path, operation
+
+
+def shown(parameter: dict[str, Any]) -> list[Any]:
+    """Return the values that the page offers for a parameter or a body."""
+    if "examples" in parameter:
+        return [example["value"] for example in parameter["examples"].values()]
+    return [parameter["example"]] if "example" in parameter else []
+
+
+def calls(document: dict[str, Any]) -> Iterator[Call]:
+    for method, path, operation in operations(document):
+        if (method, path) in EXEMPT:
+            continue
+        url, query = path, {}
+        for parameter in operation.get("parameters", []):
+            values = shown(parameter)
+            if parameter["in"] == "path":
+                assert values, f"{method} {path}: the path parameter {parameter['name']} has no example"
+                url = url.replace("{" + parameter["name"] + "}", str(values[0]))
+            elif parameter.get("required"):
+                query[parameter["name"]] = values[0]
+        content = operation.get("requestBody", {}).get("content", {})
+        if not content:
+            yield Call(method, path, "", url, query, None, None)
+            continue
+        # The page fills in the first media type; a form with files only a person can fill in.
+        content_type, media = next(iter(content.items()))
+        assert media.get("examples"), f"{method} {path}: the body has no example"
+        for name, example in media["examples"].items():
+            yield Call(method, path, name, url, query, content_type, example["value"])
+
+
+def test_every_example_succeeds(http: httpx.Client, document: dict[str, Any]) -> None:
+    done = []
+    for call in calls(document):
+        answer = http.request(
+            call.method,
+            call.url,
+            params=call.query,
+            json=call.body,
+            headers={"Content-Type": call.content_type} if call.content_type else None,
+        )
+        told = f"{call.method} {call.path} ({call.example}): {answer.status_code} {answer.text[:500]}"
+        operation = document["paths"][call.path][call.method]
+        promised = {status for status in operation["responses"] if status.startswith("2")}
+        assert str(answer.status_code) in promised, told
+        media = operation["responses"][str(answer.status_code)].get("content", {})
+        received = answer.headers.get("content-type", "").partition(";")[0]
+        assert received in media if media else not answer.content, told
+        done.append((call.method, call.path))
+    assert set(done) | EXEMPT == {(method, path) for method, path, _ in operations(document)}
+
+
+def test_every_call_is_described(document: dict[str, Any]) -> None:
+    tags = {tag["name"] for tag in document["tags"]}
+    for method, path, operation in operations(document):
+        told = f"{method} {path}"
+        assert operation.get("summary"), told
+        assert operation.get("description"), told
+        assert set(operation["tags"]) <= tags, told
+        for parameter in operation.get("parameters", []):
+            assert parameter.get("description"), f"{told}: {parameter['name']}"
+        for status, response in operation["responses"].items():
+            assert response["description"], told
+            if int(status) >= 400:
+                assert list(response["content"]) == ["application/problem+json"], told
+        if path not in ("/livez", "/readyz"):
+            assert {"401", "403", "500"} <= set(operation["responses"]), told
+        if "{" in path:
+            assert "404" in operation["responses"], told
+        if "requestBody" in operation:
+            assert {"400", "413", "415", "422"} <= set(operation["responses"]), told
+
+
+def test_operation_ids_are_unique_and_references_resolve(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(names) == len(set(names))
+
+    def references(value: Any) -> Iterator[str]:
+        if isinstance(value, dict):
+            if isinstance(value.get("$ref"), str):
+                yield value["$ref"]
+            yield from itertools.chain.from_iterable(references(member) for member in value.values())
+        elif isinstance(value, list):
+            yield from itertools.chain.from_iterable(references(member) for member in value)
+
+    for reference in set(references(document)):
+        here: Any = document
+        for key in reference.removeprefix("#/").split("/"):
+            assert key in here, reference
+            here = here[key]
+
+
+def test_the_page_needs_no_internet(http: httpx.Client) -> None:
+    page = http.get("/docs")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    linked = re.findall(r"""(?:src|href)=["']([^"']+)""", page.text)
+    assert len(linked) >= 3
+    for address in linked:
+        assert address.startswith("/"), address
+        assert http.get(address).status_code == 200, address
+    assert "http:" not in page.text
+    assert "https:" not in page.text
+    assert '"validatorUrl": null' in page.text
+
+
+def test_the_first_page_says_where_to_go(http: httpx.Client) -> None:
+    text = http.get("/", headers={"Accept": "*/*"})
+    assert text.headers["content-type"].startswith("text/plain")
+    assert "/docs" in text.text
+    html = http.get("/", headers={"Accept": "text/html,application/xhtml+xml"})
+    assert html.headers["content-type"].startswith("text/html")
+    for address in re.findall(r'href="([^"]+)"', html.text):
+        assert http.get(f"/{address}").status_code == 200, address
+
+
+def test_the_example_digit_is_recognised(http: httpx.Client, document: dict[str, Any]) -> None:
+    operation = document["paths"]["/v1/models/{model_id}/predict"]["post"]
+    example = operation["requestBody"]["content"]["application/json"]["examples"]["a digit"]["value"]
+    answer = http.post("/v1/models/model_example/predict", json=example).json()
+    assert answer["data"][0]["label"] == "3"
+
+
+def test_the_key_is_documented(document: dict[str, Any]) -> None:
+    assert {scheme["scheme"] for scheme in document["components"]["securitySchemes"].values()} == {
+        "basic",
+        "bearer",
+    }
+    assert document["paths"]["/livez"]["get"]["security"] == [{}]
+
+
+def test_media_types_of_bodies_begin_with_one_that_can_be_executed(document: dict[str, Any]) -> None:
+    for method, path, operation in operations(document):
+        content = operation.get("requestBody", {}).get("content", {})
+        if content:
+            assert next(iter(content)) == "application/json", f"{method} {path}"
