@@ -75,6 +75,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
         Interrupted, StaleAttempt: as `beat` does.
     """
     request = IngestionRequest.model_validate(job.request)
+    artifacts.clean(storage.directory(request.dataset_id), age=0)  # of an attempt that was killed
     try:
         with PictureArchive(artifacts.local_path(request.upload), archive_limits(settings)) as archive:
             contents = _Ingestion(request, archive, settings, beat).write(artifacts)
