@@ -6,6 +6,7 @@ kind is refused at the first byte that shows it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -19,11 +20,12 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from app.errors import FieldError, Invalid, Malformed, TooLarge, Unsupported
+from app.errors import FieldError, Invalid, Malformed, TooLarge, Unavailable, Unsupported
 
 MAX_FIELD_BYTES = 64 * 1024
 _FLUSH_BYTES = 1 << 20
 _MAX_FILENAME = 255
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -157,6 +159,7 @@ async def receive(request: Request, rules: FormRules, new_sink: Callable[[], Sin
         Malformed: it is no readable multipart body, or ends too early.
         TooLarge: more bytes or files than the rules allow.
         Invalid: an unknown, missing, repeated or misplaced part, or a file of the wrong kind.
+        Unavailable: the disk is full.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > rules.max_bytes:
@@ -183,6 +186,11 @@ async def receive(request: Request, rules: FormRules, new_sink: Callable[[], Sin
             raise Malformed(f"the body is no valid multipart/form-data: {error}") from error
         if isinstance(error, ClientDisconnect):
             raise Malformed("the client went away before the end of its upload") from error
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            raise Unavailable(
+                "the disk of the server is full; delete data sets or models, or try again later",
+                code="no-space",
+            ) from error
         raise
 
 

@@ -6,6 +6,7 @@ ready, nobody looks at its files, and writing them again replaces them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -32,11 +33,21 @@ UPLOADS = "uploads"
 _HEADROOM = 1 << 20
 
 
+class Source(Spec):
+    """The file that a data set was made of."""
+
+    filename: str
+    """The name that it was uploaded under; empty when it had none."""
+    bytes: int
+    sha256: str
+
+
 class IngestionRequest(Spec):
     """What an ingestion job is asked to do."""
 
     dataset_id: str
     upload: str = Field(pattern=rf"^{UPLOADS}/[0-9a-f]+$")
+    source: Source
     options: DatasetOptions
 
 
@@ -49,12 +60,15 @@ def archive_limits(settings: Settings) -> ArchiveLimits:
     )
 
 
-def check_space(archive: PictureArchive, options: DatasetOptions, free: int) -> None:
-    """Refuse an archive whose pictures would not fit on the disk; small files can hold large pictures.
+def check_archive(archive: PictureArchive, options: DatasetOptions, free: int) -> None:
+    """Refuse what cannot become a data set, as far as that shows before any picture is decoded.
 
     Raises:
-        TooLarge: they need more than the `free` bytes.
+        Invalid: no class has enough files for all splits.
+        TooLarge: the arrays need more than the `free` bytes; small files can hold large pictures.
     """
+    if max(Counter(picture.label for picture in archive.pictures).values()) < len(SPLIT_NAMES):
+        raise _too_few("each")
     height, width, channels = options.picture.image_shape
     needed = len(archive.pictures) * height * width * channels
     if needed > free:
@@ -146,16 +160,21 @@ class _Ingestion:
         splits = draw_splits(labels, len(self._archive.classes), options.split, options.seed)
         for code, name in enumerate(SPLIT_NAMES):
             if not (splits == code).any():
-                raise Invalid(
-                    f"there are too few pictures for a {name} split: at least one class needs three that can "
-                    "be read, for train, dev and test",
-                    code="too-few-images",
-                )
+                raise _too_few(f"the {name}")
         return splits
 
     def _report(self) -> Json:
         files = [{"name": file.name, "reason": file.reason} for file in self._skipped[:REPORTED_FILES]]
-        return {"skipped": len(self._skipped), "files": files}
+        source = self._request.source.model_dump(mode="json")
+        return {"source": source, "skipped": len(self._skipped), "files": files}
+
+
+def _too_few(split: str) -> Invalid:
+    return Invalid(
+        f"there are too few pictures for {split} split: at least one class needs three that can be read, for "
+        "train, dev and test",
+        code="too-few-images",
+    )
 
 
 def _progress(done: int, total: int) -> Json:

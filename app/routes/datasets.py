@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import hashlib
 import shutil
 from base64 import b64decode
 from contextlib import suppress
@@ -90,7 +91,7 @@ class _Upload:
 
     path: FilePath
     options: DatasetCreate
-    filename: str
+    source: ingestion.Source
 
 
 @router.post(
@@ -131,7 +132,8 @@ async def _receive_form(request: Request, services: Services) -> _Upload:
     form = await receive(request, rules, partial(DiskSink, _folder(services)))
     (file,) = form.files
     try:
-        return _Upload(file.content, read_form(form.fields), file.filename)
+        source = ingestion.Source(filename=file.filename, bytes=file.size, sha256=file.sha256)
+        return _Upload(file.content, read_form(form.fields), source)
     except BaseException:
         file.content.unlink(missing_ok=True)
         raise
@@ -155,7 +157,8 @@ async def _receive_json(request: Request, services: Services) -> _Upload:
             sink.discard()
             raise
 
-    return _Upload(await to_thread.run_sync(save), document, "")
+    source = ingestion.Source(filename="", bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    return _Upload(await to_thread.run_sync(save), document, source)
 
 
 def _bad_file(detail: str, hint: str) -> Invalid:
@@ -170,16 +173,20 @@ def _accept(services: Services, upload: _Upload) -> DatasetRecord:
     """Check an archive as far as that is quick, and store the data set with the job that will fill it."""
     options = upload.options.options()
     with PictureArchive(upload.path, ingestion.archive_limits(services.settings)) as archive:
-        ingestion.check_space(archive, options, shutil.disk_usage(upload.path.parent).free)
+        ingestion.check_archive(archive, options, shutil.disk_usage(upload.path.parent).free)
     job_id = new_id(JOB)
     record = DatasetRecord(
         id=sibling(job_id, DATASET),
-        name=upload.options.name or _name(upload.filename),
+        name=upload.options.name or _name(upload.source.filename),
         image_shape=list(options.picture.image_shape),
         options=options.model_dump(mode="json"),
+        report={"source": upload.source.model_dump(mode="json")},
     )
     request = ingestion.IngestionRequest(
-        dataset_id=record.id, upload=f"{ingestion.UPLOADS}/{upload.path.name}", options=options
+        dataset_id=record.id,
+        upload=f"{ingestion.UPLOADS}/{upload.path.name}",
+        source=upload.source,
+        options=options,
     )
     job = JobRecord(job_id, INGESTION, request.model_dump(mode="json"), dataset_id=record.id)
     services.store.datasets.create(record, job)

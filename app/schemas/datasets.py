@@ -159,9 +159,19 @@ class SkippedFile(Body):
     reason: str
 
 
-class DatasetReport(Body):
-    """What was left out."""
+class DatasetSource(Body):
+    """The file that was uploaded."""
 
+    filename: str
+    bytes: int
+    sha256: str
+
+
+class DatasetReport(Body):
+    """What was uploaded, and what of it was left out."""
+
+    source: DatasetSource | None = None
+    """The archive; null for what is built in."""
     skipped: int = 0
     """How many files."""
     files: tuple[SkippedFile, ...] = ()

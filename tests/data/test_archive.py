@@ -13,7 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.datasets.archive import ArchiveLimits, PictureArchive
+from app.datasets.ingestion import check_archive
+from app.datasets.options import DatasetOptions
 from app.errors import DomainError, Invalid, TooLarge
+from app.images import PictureSpec
 
 LIMITS = ArchiveLimits(entries=100, ratio=100, member_bytes=4_000_000)
 GOOD = {"cat/1.png": b"first", "cat/2.png": b"second", "dog/1.png": b"third"}
@@ -252,3 +255,13 @@ def test_damage_anywhere_raises_nothing_but_our_errors(tmp_path_factory, positio
     path.write_bytes(content)
     with contextlib.suppress(DomainError), PictureArchive(path, LIMITS) as archive:
         assert sum(len(archive.read(picture)) for picture in archive.pictures) <= 100
+
+
+def test_small_files_that_would_fill_the_disk(saved) -> None:
+    picture = PictureSpec(image_shape=(1000, 1000, 3))
+    entries = {f"{name}/{number}.png": b"" for name in "ab" for number in range(5)}
+    with PictureArchive(saved(pack(entries)), LIMITS) as archive:
+        check_archive(archive, DatasetOptions(picture=picture), free=30_000_000)
+        with pytest.raises(TooLarge) as caught:
+            check_archive(archive, DatasetOptions(picture=picture), free=29_999_999)
+    assert caught.value.code == "no-space"

@@ -1,5 +1,6 @@
 """What is written is what is read, through memory maps, over any number of segments."""
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -144,3 +145,28 @@ def test_segments_that_do_not_fit_together_are_refused(tmp_path: Path, dataset) 
         Segment(other.images, np.zeros(2, np.int32), other.splits)
     with pytest.raises(ValueError, match="at least one"):
         StoredDataset([])
+
+
+def test_memory_does_not_grow_with_the_data_set(tmp_path: Path) -> None:
+    shape, count = (128, 128, 3), 1000  # 49 MB
+    picture = np.arange(np.prod(shape)).astype(np.uint8).reshape(shape)
+    pictures = ((picture, number % 2) for number in range(count))
+    tracemalloc.start()
+    try:
+        written = write_segment(
+            LocalArtifacts(tmp_path),
+            "ds_1",
+            1,
+            shape,
+            2,
+            pictures,
+            lambda labels: np.zeros(len(labels), np.uint8),
+        )
+        stored = StoredDataset([Segment.open(tmp_path / written.record.path)])
+        read = stored.split("train").read(np.arange(900, 910))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert written.bytes > count * picture.nbytes
+    assert np.array_equal(read[0][3], picture)
+    assert peak < 5_000_000
