@@ -119,7 +119,7 @@ def install(app: FastAPI) -> None:
 
     async def known(_: Request, error: Any) -> ProblemResponse:
         answer = respond(error)
-        if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("request_failed", code=type(error).__name__, detail=error.detail)
         return answer
 

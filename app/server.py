@@ -41,9 +41,9 @@ def serve(settings: Settings, ready: Callable[[str], None] | None = None) -> Non
     Raises:
         SettingsError: an address, a port or a data directory that cannot be used.
     """
-    logs.configure(settings)
     app = create_app(settings)
     with closing(_bind(settings)) as listener:
+        logs.configure(settings)
         asyncio.run(_serve(app, settings, listener, ready))
 
 

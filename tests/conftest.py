@@ -91,3 +91,15 @@ def finished() -> Callable[[httpx.Client, str], dict[str, Any]]:
         return wait_for(ended, f"the end of {job_id}")
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def leaves() -> Callable[[ServerProcess], None]:
+    """Wait for the end of a server that has been told to stop; it must end with status 0."""
+
+    def wait(process: ServerProcess) -> None:
+        looking = os.WEXITED | os.WNOWAIT | os.WNOHANG
+        wait_for(lambda: os.waitid(os.P_PID, process.pid, looking), "the end of the server")
+        process.stop()  # sends no signal to what has ended, and looks at its status
+
+    return wait

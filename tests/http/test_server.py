@@ -1,0 +1,163 @@
+"""The server process: one per data directory, found by a file, ready only when it can work."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from app.launch import ServerProcess
+from app.main import create_app
+from app.server import serve
+from app.services import Services
+from app.settings import SettingsError, load_settings
+
+Connect = Callable[..., httpx.Client]
+
+
+class Running(NamedTuple):
+    """A server of this module's own, and a client of it."""
+
+    service: ServerProcess
+    client: httpx.Client
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, connect: Connect) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("logged")
+    service = ServerProcess(folder / "data", folder / "log", {"LOG_FORMAT": "json"})
+    with service as url, connect(url) as client:
+        yield Running(service, client)
+
+
+def logged(service: ServerProcess, request_id: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
+    return [line for line in lines if line.get("request_id") == request_id]
+
+
+def test_it_can_be_found_while_it_runs(
+    start: Callable[..., ServerProcess], connect: Connect, leaves: Callable[[ServerProcess], None]
+) -> None:
+    service = start()
+    url = service.start()
+    found = json.loads((service.data_dir / "server.json").read_text())
+    assert found == {"url": url, "pid": service.pid}
+    with connect(found["url"]) as client:
+        assert client.get("/livez").json() == {"status": "ok"}
+        assert client.get("/readyz").json() == {"status": "ok"}
+    os.kill(service.pid, signal.SIGINT)
+    leaves(service)
+    assert not (service.data_dir / "server.json").exists()
+
+
+def test_a_data_directory_has_one_server(running: Running) -> None:
+    settings = load_settings(data_dir=running.service.data_dir)
+    with pytest.raises(SettingsError) as caught:
+        Services.open(settings)
+    assert f"in use by process {running.service.pid}" in str(caught.value)
+    assert "CONVSERVE_DATA_DIR" in str(caught.value)
+    assert running.client.get("/readyz").status_code == 200
+
+
+def test_a_data_directory_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(SettingsError, match=r"cannot be used.*CONVSERVE_DATA_DIR"):
+        Services.open(load_settings(data_dir=tmp_path / "data"))
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"port {port}.*CONVSERVE_PORT"):
+            serve(load_settings(data_dir=tmp_path / "data", port=port))
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_address_that_is_not_there(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path / "data", host="nowhere.invalid", api_key="key")
+    with pytest.raises(SettingsError, match=r"nowhere\.invalid"):
+        serve(settings)
+
+
+def test_readiness_looks_at_the_runner(tmp_path: Path) -> None:
+    app = create_app(load_settings(data_dir=tmp_path))
+
+    async def ask() -> httpx.Response:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
+        ):
+            services: Services = app.state.services
+            assert (await client.get("/readyz")).status_code == 200
+            services.runner.stop(0)
+            return await client.get("/readyz")
+
+    answer = asyncio.run(ask())
+    assert answer.status_code == 503
+    assert [fault["parameter"] for fault in answer.json()["errors"]] == ["runner"]
+
+
+def test_readiness_looks_at_the_database(running: Running) -> None:
+    database = sqlite3.connect(running.service.data_dir / "convserve.sqlite3")
+    database.execute("ALTER TABLE jobs RENAME TO lost")
+    try:
+        answer = running.client.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["retry-after"]
+        assert [fault["parameter"] for fault in answer.json()["errors"]] == ["database"]
+        assert answer.json()["errors"][0]["hint"]
+        assert running.client.get("/livez").status_code == 200
+    finally:
+        database.execute("ALTER TABLE lost RENAME TO jobs")
+        database.close()
+    assert running.client.get("/readyz").status_code == 200
+
+
+def test_what_nobody_expected_is_logged_and_not_told(running: Running) -> None:
+    service, client = running
+    page = client.get("/openapi.json").json()["paths"]["/v1/models/{model_id}/predict"]["post"]
+    example = page["requestBody"]["content"]["application/json"]["examples"]["a digit"]["value"]
+    model = service.data_dir / "models" / "model_example.safetensors"
+    content = model.read_bytes()
+    model.unlink()
+    answer = client.post("/v1/models/model_example/predict", json=example)
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == "/problems/internal-error"
+    assert "Traceback" not in answer.text
+    assert str(service.data_dir) not in answer.text
+    request_id = answer.headers["x-request-id"]
+    assert request_id in answer.json()["detail"]
+    lines = logged(service, request_id)
+    assert [line["event"] for line in lines] == ["unexpected_error", "request"]
+    assert "FileNotFoundError" in json.dumps(lines[0])
+    assert lines[1]["status"] == 500
+
+    model.write_bytes(content[:-100])
+    answer = client.post("/v1/models/model_example/predict", json=example)
+    assert answer.status_code == 500
+    assert answer.json()["type"] == "/problems/damaged-model-file"
+
+    model.write_bytes(content)
+    assert client.post("/v1/models/model_example/predict", json=example).status_code == 200
+
+
+def test_every_request_is_logged_under_its_id(running: Running) -> None:
+    service, client = running
+    answer = client.get("/v1/models?limit=3", headers={"X-Request-Id": "mine-1"})
+    assert answer.headers["x-request-id"] == "mine-1"
+    assert len({client.get("/v1/models").headers["x-request-id"] for _ in range(3)}) == 3
+    for odd in ('a"b', "c" * 100, "two words"):
+        assert client.get("/v1/models", headers={"X-Request-Id": odd}).headers["x-request-id"].isalnum()
+    (line,) = logged(service, "mine-1")
+    assert (line["method"], line["path"], line["status"]) == ("GET", "/v1/models", 200)
+    assert line["timestamp"].endswith("Z")
+    assert "limit" not in json.dumps(line)

@@ -1,0 +1,115 @@
+"""Settings come from the environment, are checked once, and go on to workers without the key."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.main import create_app
+from app.settings import Settings, SettingsError, is_loopback, load_settings
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"CONVSERVE_{name.upper()}", raising=False)
+
+
+def test_every_setting_is_documented() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+
+
+def test_a_worker_sees_the_same_settings_but_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(
+        data_dir=Path("here"),
+        host="::",
+        port=0,
+        api_key="secret-key",
+        max_jobs=3,
+        checkpoint_seconds=1.5,
+    )
+    environment = settings.environment()
+    assert "secret-key" not in str(environment)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir("/")
+    assert load_settings() == settings.model_copy(update={"api_key": None})
+
+
+def test_the_data_directory_is_the_same_wherever_a_worker_starts() -> None:
+    assert load_settings(data_dir=Path("here")).data_dir == Path.cwd() / "here"
+
+
+def test_what_is_passed_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONVSERVE_PORT", "9000")
+    assert load_settings(port=None).port == 9000
+    assert load_settings(port=9001).port == 9001
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "70000"),
+        ("MAX_JOBS", "0"),
+        ("CHECKPOINT_SECONDS", "nan"),
+        ("GRACE_SECONDS", "-1"),
+        ("LOG_LEVEL", "loud"),
+        ("API_KEY", "with a space"),
+        ("API_KEY", "schlüssel"),
+    ],
+)
+def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"CONVSERVE_{name}", value)
+    with pytest.raises(SettingsError, match=f"^CONVSERVE_{name}: "):
+        load_settings()
+
+
+@pytest.mark.parametrize("value", ["", "  ", "\n"])
+def test_an_empty_key_is_no_key(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("CONVSERVE_API_KEY", value)
+    assert load_settings().api_key is None
+
+
+def test_the_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONVSERVE_API_KEY", "secret-key\n")
+    settings = load_settings()
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == "secret-key"
+    assert "secret-key" not in repr(settings)
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError):
+        load_settings().port = 1  # type: ignore[misc]
+
+
+def test_cores_are_shared_among_the_jobs() -> None:
+    assert load_settings(cores=8, max_jobs=3).worker_threads == 2
+    assert load_settings(cores=1, max_jobs=3).worker_threads == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.1.2.3", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("localhost", True),
+        ("0.0.0.0", False),  # noqa: S104
+        ("::", False),
+        ("10.0.0.1", False),
+        ("example.org", False),
+    ],
+)
+def test_loopback(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
+
+
+def test_no_application_without_a_key_beyond_loopback() -> None:
+    with pytest.raises(SettingsError, match="CONVSERVE_API_KEY"):
+        create_app(load_settings(host="0.0.0.0"))  # noqa: S104
+    create_app(load_settings(host="0.0.0.0", api_key="key"))  # noqa: S104
