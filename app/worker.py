@@ -29,7 +29,7 @@ from engine.errors import EngineError, NonFiniteError
 
 log = logging.getLogger("worker")
 
-_LOCK_SECONDS = 10.0
+_LOCK_SECONDS = 2.0
 
 Work = Callable[[JobRecord, Store, LocalArtifacts, Settings, Heartbeat], None]
 """Does a job and writes its success; raises what kept it from that."""

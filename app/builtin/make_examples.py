@@ -23,11 +23,11 @@ from app.jobs.states import JobStatus
 from app.settings import Settings
 from app.store import Store
 from app.store.records import TRAINING, ArchitectureRecord, JobRecord
-from engine.optimizers import Adam
+from engine.optimizers import SGD
 from engine.presets.lenet import LENET_5
 from engine.schedules import Cosine
 
-EPOCHS = 10
+EPOCHS = 8
 
 log = logging.getLogger("make_examples")
 
@@ -58,7 +58,8 @@ def _make(store: Store, artifacts: LocalArtifacts, settings: Settings) -> int:
         dataset=digits.DIGITS,
         dataset_images=digits.DIGITS_IMAGES,
         epochs=EPOCHS,
-        optimizer=Adam(learning_rate=0.002),
+        batch_size=32,
+        optimizer=SGD(learning_rate=0.02, momentum=0.9),
         schedule=Cosine(),
     )
     store.jobs.create(JobRecord(JOB_ID, TRAINING, request.document(), dataset_id=digits.DIGITS))

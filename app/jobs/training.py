@@ -10,7 +10,7 @@ from collections import deque
 from typing import Any
 
 from app.artifacts import Artifacts
-from app.datasets.storage import Segment, StoredDataset
+from app.datasets.storage import open_dataset
 from app.ids import MODEL, sibling
 from app.jobs import paths
 from app.jobs.heartbeat import Heartbeat, Interrupted
@@ -43,7 +43,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     request = TrainingRequest.model_validate(job.request)
     network = Network.build(request.architecture, settings.max_parameters)
     dataset = store.datasets.get(request.dataset)
-    data = open_dataset(dataset, request.dataset_images, store, artifacts)
+    data = _open(dataset, request.dataset_images, store, artifacts)
     checkpoints = _Checkpoints(job, store, artifacts, settings.checkpoint_seconds)
     checkpoints.remove_strays()
     state = checkpoints.read(network, request.config) or start(network, request.config, data)
@@ -70,13 +70,9 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     store.jobs.succeed(job.id, job.attempt, model=model)
 
 
-def open_dataset(dataset: DatasetRecord, images: int, store: Store, artifacts: Artifacts) -> TrainingData:
+def _open(dataset: DatasetRecord, images: int, store: Store, artifacts: Artifacts) -> TrainingData:
     """Return a data set as the engine wants it, as it was when it held so many pictures."""
-    segments = [
-        Segment.open(artifacts.local_path(segment.path))
-        for segment in store.datasets.find_segments(dataset.id)
-    ]
-    stored = StoredDataset(segments, images)
+    stored = open_dataset(store, artifacts, dataset.id, images)
     return TrainingData(
         train=stored.split("train"),
         dev=stored.split("dev"),

@@ -21,7 +21,9 @@ from app.store.tables import metadata
 
 
 def test_migrations_make_the_tables_that_the_code_uses(tmp_path: Path) -> None:
-    Store(tmp_path).migrate()
+    store = Store(tmp_path)
+    store.migrate()
+    store.close()
     engine = create_engine(f"sqlite:///{tmp_path / DATABASE_NAME}")
     try:
         with engine.connect() as connection:

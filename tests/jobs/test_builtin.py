@@ -1,0 +1,115 @@
+"""What a fresh server holds: whole, in accord with itself, and installed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.artifacts import LocalArtifacts
+from app.builtin.install import ARCHITECTURE_ID, JOB_ID, MODEL_ID, install
+from app.datasets.builtin import DIGITS, load_digits
+from app.datasets.splits import SPLIT_NAMES
+from app.errors import Conflict
+from app.jobs import paths
+from app.jobs.requests import TrainingRequest
+from app.jobs.states import JobStatus
+from app.store import Store
+from engine.inference import Predictor
+from engine.model_file import read_model
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, LocalArtifacts]]:
+    root = tmp_path_factory.mktemp("data")
+    store, artifacts = Store(root), LocalArtifacts(root)
+    store.migrate()
+    install(store, artifacts)
+    yield store, artifacts
+    store.close()
+
+
+def test_the_job_is_one_that_could_have_run_here(installed: tuple[Store, LocalArtifacts]) -> None:
+    store, artifacts = installed
+    job = store.jobs.get(JOB_ID)
+    assert (job.status, job.model_id, job.error, job.builtin) == (JobStatus.SUCCEEDED, MODEL_ID, None, True)
+    request = TrainingRequest.model_validate(job.request)
+    assert request.document() == job.request, "with all of today's defaults written out"
+    assert request.dataset == DIGITS == job.dataset_id
+    assert request.dataset_images == store.datasets.get(DIGITS).images
+    assert request.architecture.document() == store.architectures.get(ARCHITECTURE_ID).architecture
+    figures = store.jobs.metrics(JOB_ID)
+    assert [row["epoch"] for row in figures] == list(range(1, request.epochs + 1))
+    assert job.metrics == figures[-1]
+    assert job.checkpoint is None
+    assert "model_example" in artifacts.local_path(paths.log(JOB_ID, 1)).read_text()
+
+
+def test_the_model_is_as_good_as_it_says(installed: tuple[Store, LocalArtifacts]) -> None:
+    store, artifacts = installed
+    record = store.models.get(MODEL_ID)
+    assert artifacts.checksum(record.path) == record.sha256
+    model = read_model(artifacts.local_path(record.path))
+    assert list(model.classes) == record.classes
+    assert model.architecture.document() == record.architecture
+    assert model.metadata["picture"] == record.preprocessing["picture"]
+    digits = load_digits()
+    chosen = digits.splits == SPLIT_NAMES.index("test")
+    found = Predictor(model).predict(digits.images[chosen]).argmax(axis=1)
+    accuracy = float(np.mean(found == digits.labels[chosen]))
+    assert accuracy == pytest.approx(record.metrics["test_accuracy"], abs=0.002)
+    assert accuracy > 0.97
+
+
+def test_installing_again_changes_nothing(installed: tuple[Store, LocalArtifacts]) -> None:
+    store, artifacts = installed
+    before = [
+        store.architectures.page(10),
+        store.datasets.page(10),
+        store.jobs.page(10),
+        store.models.page(10),
+        store.jobs.metrics(JOB_ID),
+    ]
+    install(store, artifacts)
+    assert before == [
+        store.architectures.page(10),
+        store.datasets.page(10),
+        store.jobs.page(10),
+        store.models.page(10),
+        store.jobs.metrics(JOB_ID),
+    ]
+
+
+def test_a_half_done_installation_is_completed(tmp_path: Path) -> None:
+    store, artifacts = Store(tmp_path), LocalArtifacts(tmp_path)
+    store.migrate()
+
+    class Killed(Exception):
+        pass
+
+    class KilledArtifacts(LocalArtifacts):
+        def write(self, name, content):  # type: ignore[no-untyped-def]
+            if name.startswith("models/"):
+                raise Killed
+            return super().write(name, content)
+
+    with pytest.raises(Killed):
+        install(store, KilledArtifacts(tmp_path))
+    install(store, artifacts)
+    assert store.models.get(MODEL_ID).builtin
+    assert store.jobs.get(JOB_ID).builtin
+    store.close()
+
+
+def test_none_of_it_can_be_deleted(installed: tuple[Store, LocalArtifacts]) -> None:
+    store, _ = installed
+    for repository, identifier in (
+        (store.architectures, ARCHITECTURE_ID),
+        (store.datasets, DIGITS),
+        (store.jobs, JOB_ID),
+        (store.models, MODEL_ID),
+    ):
+        with pytest.raises(Conflict, match="built in"):
+            repository.delete(identifier)

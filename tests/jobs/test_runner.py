@@ -1,0 +1,171 @@
+"""The runner: who is started, how many at once, and what becomes of those that are stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from app.ids import DATASET as DATASET_PREFIX
+from app.ids import JOB, new_id
+from app.jobs import paths
+from app.jobs.states import JobStatus
+from app.locks import is_locked
+from app.store.records import INGESTION, DatasetRecord, JobRecord
+from engine.model_file import read_model
+from engine.optimizers import SGD
+from tests.jobs.service import DATASET, Service, until
+
+
+def test_a_job_becomes_a_model(service: Service) -> None:
+    job_id = service.train(epochs=2)
+    service.run()
+    job = service.wait_end(job_id)
+    assert (job.status, job.attempt, job.error) == (JobStatus.SUCCEEDED, 1, None)
+    assert job.started_at is not None
+    assert job.finished_at is not None
+    assert job.created_at <= job.started_at <= job.finished_at
+    assert job.progress["fraction"] == 1.0
+    assert (job.progress["epoch"], job.progress["step"], job.progress["steps"]) == (2, 32, 32)
+    figures = service.store.jobs.metrics(job_id)
+    assert [row["epoch"] for row in figures] == [1, 2]
+    assert job.metrics == figures[-1]
+    assert job.model_id is not None
+    record = service.store.models.get(job.model_id)
+    assert record.training_job_id == job_id
+    assert record.metrics["kept_epoch"] in (1, 2)
+    assert 0.0 <= record.metrics["test_accuracy"] <= 1.0
+    assert service.artifacts.checksum(record.path) == record.sha256
+    model = read_model(service.artifacts.local_path(record.path))
+    assert list(model.classes) == record.classes == [str(label) for label in range(10)]
+    assert model.architecture.document() == record.architecture
+    assert job.checkpoint is not None
+    files = [name.rpartition("/")[2] for name in service.artifacts.names(paths.directory(job_id))]
+    assert files == ["attempt-1.log", job.checkpoint["name"].rpartition("/")[2], "lock"]
+    log = service.log(job_id, 1)
+    assert "epoch=2" in log
+    assert "done" in log
+    until(lambda: not is_locked(service.lock(job_id)), "the worker's end")
+
+
+def test_never_more_than_allowed_and_the_rest_waits(service: Service) -> None:
+    jobs = [service.train(epochs=12) for _ in range(4)]
+    service.run(max_jobs=2)
+    most = 0
+    while not all(service.job(job).status.finished for job in jobs):
+        active = service.store.jobs.active()
+        holders = [job for job in jobs if is_locked(service.lock(job))]
+        assert len(active) <= 2
+        # One that has just finished may still be leaving when the next has begun to wait for a place.
+        assert len(holders) <= 2
+        most = max(most, len(holders))
+        time.sleep(0.01)
+    assert most == 2
+    finished = [service.job(job) for job in jobs]
+    assert {job.status for job in finished} == {JobStatus.SUCCEEDED}
+    assert {job.attempt for job in finished} == {1}
+
+
+def test_an_upload_is_not_stuck_behind_a_training(service: Service) -> None:
+    service.train()
+    dataset = DatasetRecord(new_id(DATASET_PREFIX), "mine")
+    request = {"dataset_id": dataset.id, "upload": "uploads/00", "options": {"nonsense": 1}}
+    upload = JobRecord(new_id(JOB), INGESTION, request, dataset_id=dataset.id)
+    service.store.datasets.create(dataset, upload)
+    service.run(max_jobs=1)
+    job = service.wait_end(upload.id)
+    assert job.status is JobStatus.FAILED
+    assert service.store.datasets.get(dataset.id).status == "failed"
+    assert len(service.store.jobs.active()) == 1
+
+
+def test_cancelling_keeps_what_was_reached(service: Service) -> None:
+    job_id = service.train()
+    runner = service.run()
+    service.wait_step(job_id, 5)
+    service.store.jobs.request_cancel(job_id)
+    runner.wake()
+    job = service.wait_end(job_id)
+    assert (job.status, job.error, job.model_id) == (JobStatus.CANCELLED, None, None)
+    assert job.checkpoint is not None
+    assert service.artifacts.checksum(job.checkpoint["name"]) == job.checkpoint["sha256"]
+    assert job.checkpoint["step"] >= 5
+
+
+def test_a_loss_that_is_not_finite_fails_at_once(service: Service) -> None:
+    job_id = service.train(optimizer=SGD(learning_rate=1e30))
+    service.run()
+    job = service.wait_end(job_id)
+    assert (job.status, job.attempt, job.model_id) == (JobStatus.FAILED, 1, None)
+    assert job.error is not None
+    assert job.error["code"] == "non_finite"
+    assert "NaN or infinite in step" in job.error["message"]
+
+
+def test_a_job_that_cannot_be_done_says_why(service: Service) -> None:
+    # What the web process would have refused; settings can have changed since.
+    job_id = service.train()
+    service.run(max_parameters=100)
+    job = service.wait_end(job_id)
+    assert job.status is JobStatus.FAILED
+    assert job.error is not None
+    assert "at most 100" in job.error["message"]
+    assert "Traceback" in service.log(job_id, 1)
+
+
+def test_stopping_puts_jobs_back_at_no_cost(service: Service) -> None:
+    job_id = service.train()
+    runner = service.run()
+    service.wait_step(job_id, 3)
+    assert runner.alive
+    runner.stop(60.0)
+    assert not runner.alive
+    job = service.job(job_id)
+    assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
+    assert job.checkpoint is not None
+    assert job.checkpoint["step"] >= 3
+    assert not is_locked(service.lock(job_id))
+    runner.stop(60.0)
+
+
+def test_stopping_right_after_a_start_costs_nothing(service: Service) -> None:
+    job_id = service.train()
+    runner = service.run()
+    until(lambda: is_locked(service.lock(job_id)), "a process")
+    runner.stop(60.0)
+    job = service.job(job_id)
+    assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
+    assert "told to stop" in service.log(job_id, 1)
+
+
+def test_one_that_does_not_stop_is_killed_at_no_cost(service: Service) -> None:
+    job_id = service.train()
+    runner = service.run()
+    pid = service.worker(job_id)
+    service.wait_step(job_id, 3)
+    os.kill(pid, signal.SIGSTOP)
+    runner.stop(0.3)
+    job = service.job(job_id)
+    assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
+    assert not is_locked(service.lock(job_id))
+
+
+def test_files_of_deleted_jobs_go_when_a_runner_starts(service: Service) -> None:
+    kept = service.train()
+    service.artifacts.write(paths.log(kept, 1), b"")
+    service.artifacts.write(paths.log("job_gone", 1), b"")
+    service.store.jobs.request_cancel(kept)
+    service.run()
+    assert not service.artifacts.exists(paths.directory("job_gone"))
+    assert service.artifacts.exists(paths.log(kept, 1))
+
+
+def test_secrets_stay_out_of_workers(service: Service) -> None:
+    job_id = service.train()
+    service.run(api_key="do-not-pass-me-on")
+    pid = service.worker(job_id)
+    with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123 (not a file that a path library knows)
+        environment = file.read()
+    assert b"CONVSERVE_DATA_DIR=" in environment
+    assert b"do-not-pass-me-on" not in environment
+    assert DATASET.encode() not in environment

@@ -1,0 +1,119 @@
+"""A worker as a program, and the heartbeat that it shows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from app.errors import StaleAttempt
+from app.jobs.heartbeat import Cancelled, Drained, Heartbeat
+from app.jobs.states import JobStatus
+from app.store.records import TRAINING
+from app.worker import describe
+from engine.errors import NonFiniteError
+from tests.jobs.service import Service
+
+
+def start_by_hand(service: Service, job_id: str, attempt: int) -> subprocess.CompletedProcess[str]:
+    """Run a worker without a runner, from a directory that has nothing to do with it."""
+    environment = {**os.environ, **service.settings().environment(), "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "app.worker", job_id, str(attempt)],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=service.data_dir,
+        env=environment,
+    )
+
+
+class TestProgram:
+    def test_does_its_attempt(self, service: Service) -> None:
+        job_id = service.train(epochs=1)
+        service.store.jobs.claim_next(TRAINING)
+        process = start_by_hand(service, job_id, 1)
+        assert process.returncode == 0, process.stderr
+        assert service.job(job_id).status is JobStatus.SUCCEEDED
+
+    def test_leaves_a_job_alone_that_is_not_its_own(self, service: Service) -> None:
+        job_id = service.train(epochs=1)
+        before = service.job(job_id)
+        process = start_by_hand(service, job_id, 1)
+        assert process.returncode == 0
+        assert "is over; stopping" in process.stderr
+        assert service.job(job_id) == before
+
+    def test_is_the_only_one(self, service: Service) -> None:
+        job_id = service.train()
+        service.run()
+        service.wait_step(job_id, 1)
+        process = start_by_hand(service, job_id, 1)
+        assert process.returncode == 1
+        assert f"another process has {job_id}" in process.stderr
+        assert service.job(job_id).status is JobStatus.RUNNING
+
+
+class TestHeartbeat:
+    @pytest.fixture
+    def beat(self, service: Service) -> Heartbeat:
+        self.job_id = service.train()
+        service.store.jobs.claim_next(TRAINING)
+        return Heartbeat(service.store, self.job_id, 1)
+
+    def test_writes_at_most_twice_a_second(self, service: Service, beat: Heartbeat) -> None:
+        end = time.monotonic() + 0.8
+        calls = 0
+        while time.monotonic() < end:
+            beat({"step": calls})
+            calls += 1
+        assert calls > 100
+        assert service.job(self.job_id).heartbeat == 2
+        beat({"step": -1}, force=True)
+        job = service.job(self.job_id)
+        assert (job.heartbeat, job.progress) == (3, {"step": -1})
+
+    def test_a_drain_is_seen_at_the_next_call(self, service: Service, beat: Heartbeat) -> None:
+        beat({})
+        beat.drain()
+        with pytest.raises(Drained):
+            beat({"step": 2})
+        assert service.job(self.job_id).progress == {"step": 2}
+
+    def test_a_cancel_goes_before_a_drain(self, service: Service, beat: Heartbeat) -> None:
+        beat({})
+        service.store.jobs.request_cancel(self.job_id)
+        beat.drain()
+        with pytest.raises(Cancelled):
+            beat({})
+
+    def test_an_attempt_that_is_over_is_told(self, service: Service, beat: Heartbeat) -> None:
+        service.store.jobs.lost(self.job_id, 1)
+        with pytest.raises(StaleAttempt, match=f"attempt 1 of {self.job_id}"):
+            beat({})
+
+    def test_is_kept_up_during_a_long_call(self, service: Service, beat: Heartbeat) -> None:
+        with beat.kept_up({"stage": "writing"}):
+            time.sleep(1.3)
+        job = service.job(self.job_id)
+        assert (job.heartbeat, job.progress) == (2, {"stage": "writing"})
+        time.sleep(0.7)
+        assert service.job(self.job_id).heartbeat == 2, "and no longer"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (NonFiniteError("the loss became NaN"), "non_finite", "the loss became NaN"),
+        (MemoryError(), "out_of_memory", "smaller batch"),
+        (OSError(28, "No space left on device"), "storage", "No space left"),
+        (RuntimeError("secret detail"), "internal", "RuntimeError: the log has the details"),
+    ],
+)
+def test_failures_have_a_code(error: Exception, code: str, message: str) -> None:
+    fault = describe(error)
+    assert fault["code"] == code
+    assert message in fault["message"]
