@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import os
-import signal
 import stat
 import zipfile
 from collections.abc import Callable, Iterator
@@ -18,7 +17,6 @@ import pytest
 from PIL import Image
 
 from app.launch import ServerProcess
-from app.locks import read_holder
 
 SHARED_PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "photos"
 
@@ -384,62 +382,6 @@ def test_lists_are_newest_first_and_in_pages(own: tuple[ServerProcess, httpx.Cli
     assert rest["next"] is None
     for identifier in made:
         http.delete(f"/v1/datasets/{identifier}")
-
-
-def slow_archive(per_class: int = 20) -> bytes:
-    """Pictures that take some time to decode, of the same bytes each: seconds of work in a small file."""
-    gradient = np.add.outer(np.arange(1800), np.arange(1800)).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(gradient).save(buffer, "PNG")
-    entries = {f"{name}/{number}.png": buffer.getvalue() for name in "ab" for number in range(per_class)}
-    return pack(entries, zipfile.ZIP_STORED)
-
-
-def test_a_killed_worker_starts_again_and_leaves_no_partial_file(
-    start: Callable[..., ServerProcess], connect: Callable[..., httpx.Client], wait_for: Callable[..., Any]
-) -> None:
-    process = start()
-    with connect(process.start()) as http:
-        location = upload(http, slow_archive()).headers["Location"]
-        identifier = location.rpartition("/")[2]
-        folder = process.data_dir / "datasets" / identifier
-        lock = process.data_dir / "jobs" / identifier.replace("ds_", "job_") / "lock"
-        # Well under way: there is a hidden file, and pictures in it.
-        wait_for(lambda: any(path.stat().st_size > 0 for path in folder.rglob(".tmp-*")), "a first picture")
-        assert http.get(location).json()["status"] == "ingesting"
-        assert http.delete(location).status_code == 409
-        os.kill(read_holder(lock), signal.SIGKILL)
-        assert not list(folder.rglob("*.npy")), "nothing is visible before it is whole"
-        dataset = settle(http, location, wait_for)
-        assert dataset["status"] == "ready", dataset
-        assert dataset["images"] == 40
-        assert dataset["report"]["skipped"] == 0
-        assert (lock.parent / "attempt-2.log").exists()
-        names = sorted(path.name for path in folder.rglob("*") if path.is_file())
-        assert names == ["images.npy", "labels.npy", "splits.npy"]
-        assert files(process, "uploads") == []
-
-
-def test_a_server_that_stops_puts_ingestion_back_and_sweeps_what_nobody_needs(
-    start: Callable[..., ServerProcess], connect: Callable[..., httpx.Client], wait_for: Callable[..., Any]
-) -> None:
-    process = start()
-    with connect(process.start()) as http:
-        location = upload(http, slow_archive()).headers["Location"]
-        folder = process.data_dir / "datasets" / location.rpartition("/")[2]
-        wait_for(lambda: list(folder.rglob(".tmp-*")), "the worker")
-    process.stop()
-    assert len(files(process, "uploads")) == 1
-    (process.data_dir / "uploads" / "0123abcd").write_bytes(b"of a server that was killed")
-    (process.data_dir / "uploads" / ".tmp-0123abcd").write_bytes(b"half of an upload")
-    stray = process.data_dir / "datasets" / "ds_gone" / "segment-0001"
-    stray.mkdir(parents=True)
-    (stray / "images.npy").write_bytes(b"of a data set that is deleted")
-    with connect(process.start()) as http:
-        assert len(files(process, "uploads")) == 1
-        assert not stray.parent.exists()
-        assert settle(http, location, wait_for)["images"] == 40
-        assert files(process, "uploads") == []
 
 
 @pytest.mark.skipif(not SHARED_PHOTOS.is_dir(), reason="the photos are not beside the repository")
