@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -80,13 +81,20 @@ def serve(
 
 
 @cli.command()
-def demo() -> None:
-    """Start a service of its own, train on digits over HTTP, predict, and stop it."""
-    from app.demo import DemoError, run  # noqa: PLC0415 - needed by this command alone
+def demo(
+    epochs: Annotated[int | None, typer.Option(min=1, help="How often to go through the digits.")] = None,
+) -> None:
+    """Start a service of its own, train on digits over HTTP, predict, and stop it.
+
+    It succeeds when all of that happened and at least 97 % of the test digits were recognised.
+    """
+    from app.demo import EPOCHS, DemoError, run  # noqa: PLC0415 - needed by this command alone
 
     console = Console()
+    # Whoever ends this ends the service that it has started, too.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
-        run(console)
+        run(console, epochs or EPOCHS)
     except DemoError as error:
         console.print(Text.assemble(("Failed: ", "bold red"), str(error)), soft_wrap=True)
         raise typer.Exit(1) from error
@@ -96,6 +104,7 @@ def demo() -> None:
 def train(
     architecture: ArchitectureArgument,
     dataset: Annotated[str, typer.Option(help="The id of a data set.")] = "digits",
+    name: Annotated[str | None, typer.Option(help="What to call the model.")] = None,
     epochs: Annotated[int | None, typer.Option(help="How often to go through the data.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures in one step.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same run.")] = None,
@@ -120,6 +129,7 @@ def train(
         job = client.training_jobs.create(
             _trainable(architecture),
             dataset,
+            name=name,
             epochs=epochs,
             batch_size=batch_size,
             seed=seed,

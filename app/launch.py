@@ -73,16 +73,11 @@ class ServerProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        limit = time.monotonic() + timeout
-        while time.monotonic() < limit:
-            if self._process.poll() is not None:
-                raise LaunchError(self._report(f"the service ended with status {self._process.returncode}"))
-            url = self._address()
-            if url and self._ready(url):
-                return url
-            time.sleep(0.05)
-        self.kill()
-        raise LaunchError(self._report(f"the service was not ready after {timeout:.0f} s"))
+        try:
+            return self._wait_until_ready(timeout)
+        except BaseException:
+            self.kill()
+            raise
 
     def stop(self, timeout: float = 60.0) -> None:
         """Tell it to stop, and wait until it has; a process that has already ended is left alone.
@@ -123,6 +118,18 @@ class ServerProcess:
         if self._process is None:
             raise LaunchError("the service has not been started")
         return self._process
+
+    def _wait_until_ready(self, timeout: float) -> str:
+        process = self._running()
+        limit = time.monotonic() + timeout
+        while time.monotonic() < limit:
+            if process.poll() is not None:
+                raise LaunchError(self._report(f"the service ended with status {process.returncode}"))
+            url = self._address()
+            if url and self._ready(url):
+                return url
+            time.sleep(0.05)
+        raise LaunchError(self._report(f"the service was not ready after {timeout:.0f} s"))
 
     def _address(self) -> str | None:
         try:

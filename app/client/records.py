@@ -50,6 +50,8 @@ class CatalogEntry(Record):
     description: str | None = None
     formula: str | None = None
     source: str | None = None
+    hyperparameters: dict[str, Any] | None = None
+    example: dict[str, Any] | None = None
     architecture: dict[str, Any] | None = None
 
 
@@ -118,6 +120,7 @@ class Dataset(Record):
     name: str
     status: Literal["ingesting", "ready", "failed"]
     classes: tuple[DatasetClass, ...]
+    images: int
     splits: dict[str, int]
     image_shape: tuple[int, ...]
     error: Failure | None = None
@@ -130,9 +133,25 @@ class Dataset(Record):
         return self.status != "ingesting"
 
 
+class LabelledPicture(Record):
+    """One picture of a data set.
+
+    Attributes:
+        number: its place in the whole data set.
+        content: the bytes of a PNG file.
+    """
+
+    number: int
+    split: str
+    label: str
+    class_index: int
+    content: bytes
+
+
 class Progress(Record):
     """How far a training job is; the figures are those of the epoch under way."""
 
+    stage: str | None = None
     epoch: int = 0
     epochs: int = 0
     step: int = 0
@@ -163,6 +182,7 @@ class TrainingJob(Record):
     """A training job."""
 
     id: str
+    name: str
     status: JobStatus
     attempt: int
     progress: Progress | None = None
@@ -197,7 +217,7 @@ class Candidate(Record):
 
     label: str
     class_index: int
-    probability: float
+    probability: float | None
 
 
 class Prediction(Candidate):

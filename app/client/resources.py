@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from app.client.records import (
     Architecture,
     CatalogEntry,
     Dataset,
+    LabelledPicture,
     Metrics,
     Model,
     Prediction,
@@ -34,6 +36,11 @@ class _EpochMetrics(Record):
 
 class _Predictions(Record):
     data: tuple[Prediction, ...]
+
+
+def _form_value(value: Any) -> str:
+    """Write a value as the text of a form field: numbers that belong together have commas between them."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 class Catalog:
@@ -108,9 +115,10 @@ class Datasets:
         Args:
             archive: the file.
             name: what to call the data set; by default the name of the file.
-            options: `image_size`, `channels`, `fit`, `split`, `seed`, as the form fields of the call.
+            options: the other fields of the call: `image_size` (a number or height and width), `channels`,
+                `fit`, `background`, `split` (three shares), `seed`.
         """
-        fields = {key: str(value) for key, value in options.items() if value is not None}
+        fields = {key: _form_value(value) for key, value in options.items() if value is not None}
         with archive.open("rb") as content:
             return self._transport.record(
                 Dataset,
@@ -133,6 +141,18 @@ class Datasets:
         while not (dataset := self.get(dataset_id)).finished:
             time.sleep(interval)
         return dataset
+
+    def picture(self, dataset_id: str, number: int, *, split: str | None = None) -> LabelledPicture:
+        """Return one picture and its label; with a split, `number` counts in that split alone."""
+        path = f"/v1/datasets/{dataset_id}/images/{number}"
+        answer = self._transport.request("GET", path, params={"split": split}, accept="image/png")
+        return LabelledPicture(
+            number=int(answer.headers["Image-Number"]),
+            split=answer.headers["Image-Split"],
+            label=unquote(answer.headers["Image-Label"]),
+            class_index=int(answer.headers["Image-Class-Index"]),
+            content=answer.content,
+        )
 
     def delete(self, dataset_id: str) -> None:
         """Delete a data set and its pictures."""
