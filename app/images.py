@@ -34,6 +34,7 @@ _ORIENTATIONS = {
 }
 _SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
+
 def _hexadecimal(value: str) -> str:
     colour = {"white": "#ffffff", "black": "#000000"}.get(value.lower(), value.lower())
     if len(colour) != 7 or colour[0] != "#" or not set(colour[1:]) <= set("0123456789abcdef"):
