@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
+from engine.augmentations import AUGMENTATIONS
 from engine.layers import LAYERS
 from engine.losses import LOSSES
 from engine.optimizers import OPTIMIZERS
@@ -38,6 +39,11 @@ def schedules() -> list[dict[str, Any]]:
 def losses() -> list[dict[str, Any]]:
     """Return every loss."""
     return _entries(LOSSES)
+
+
+def augmentations() -> list[dict[str, Any]]:
+    """Return every augmentation."""
+    return [_entry(augmentation, augmentation.examples[0]) for augmentation in AUGMENTATIONS]
 
 
 def presets() -> list[dict[str, Any]]:

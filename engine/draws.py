@@ -3,6 +3,8 @@
 A stream is keyed by a seed and by words and numbers that name its purpose, so that dropping a
 layer, resuming in the middle of an epoch or splitting a batch leaves every other draw unchanged.
 Counter-based generator: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox).
+Where each sample of a batch has a stream of its own, many short streams are drawn at once by hashing
+counters: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators" (SplitMix64).
 """
 
 from __future__ import annotations
@@ -10,17 +12,20 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+from numpy.typing import NDArray
 
-from engine.arrays import Array, Shape, elements
+from engine.arrays import Array, Indices, Shape, elements
+from engine.workspace import FRESH, Buffers
 
 _FLOATS_PER_COUNT = 8  # one Philox count yields four 64-bit words, and a float32 takes half a word
 
 
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)  # the odd number nearest to 2**64 over the golden ratio
+
+
 def generator(seed: int, *purpose: str | int) -> np.random.Generator:
     """Return the generator of one purpose, such as `generator(seed, "order", epoch)`."""
-    words = "\x1f".join(f"{type(part).__name__}:{part}" for part in (seed, *purpose))
-    key = np.frombuffer(hashlib.sha256(words.encode()).digest()[:16], dtype=np.uint64)
-    return np.random.Generator(np.random.Philox(key=key))
+    return np.random.Generator(np.random.Philox(key=_key(seed, *purpose)))
 
 
 def uniform_per_sample(seed: int, *purpose: str | int, first: int, count: int, shape: Shape) -> Array:
@@ -42,3 +47,59 @@ def uniform_per_sample(seed: int, *purpose: str | int, first: int, count: int, s
     stream.bit_generator.advance(first * padded // _FLOATS_PER_COUNT)  # type: ignore[attr-defined]
     drawn = stream.random((count, padded), dtype=np.float32)
     return drawn[:, :each].reshape(count, *shape)
+
+
+class SampleStreams:
+    """A stream of random numbers for each of some samples, which depends on no other sample.
+
+    Every call draws what comes next in all the streams.
+    """
+
+    def __init__(self, samples: Indices, seed: int, *purpose: str | int, buffers: Buffers = FRESH) -> None:
+        first, second = _key(seed, *purpose)
+        states = samples.astype(np.uint64)
+        states *= _GAMMA
+        states += first
+        self._states = _mix(states, np.empty_like(states)) ^ second  # (n,)
+        self._buffers = buffers
+        self._drawn = 0
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def words(self, count: int) -> NDArray[np.uint64]:
+        """Return the next `count` words of 64 random bits of each sample, (n, count), valid until the next call."""
+        counters = np.arange(self._drawn + 1, self._drawn + count + 1, dtype=np.uint64)
+        counters *= _GAMMA
+        self._drawn += count
+        shape = (len(self), count)
+        words: NDArray[np.uint64] = self._buffers.scratch("words", shape, np.uint64)
+        np.add(self._states[:, np.newaxis], counters, out=words)
+        return _mix(words, self._buffers.scratch("shifted words", shape, np.uint64))
+
+    def uniform(self, count: int) -> Array:
+        """Return the next `count` numbers in [0, 1) of each sample, (n, count) in float64."""
+        return (self.words(count) >> np.uint64(11)) * 2.0**-53
+
+    def levels(self, shape: Shape) -> NDArray[np.uint16]:
+        """Return the next numbers in 0..65535 of each sample, (n, *shape), valid until the next call.
+
+        They are cheap: for a number per pixel.
+        """
+        count = elements(shape)
+        words = self.words(-(-count // 4))
+        return words.view(np.uint16)[:, :count].reshape(len(self), *shape)
+
+
+def _key(seed: int, *purpose: str | int) -> NDArray[np.uint64]:
+    words = "\x1f".join(f"{type(part).__name__}:{part}" for part in (seed, *purpose))
+    return np.frombuffer(hashlib.sha256(words.encode()).digest()[:16], dtype=np.uint64)
+
+
+def _mix(words: NDArray[np.uint64], shifted: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Scramble words in place, one to one, by variant 13 of Stafford's mixers; `shifted` is room to work in."""
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        words ^= np.right_shift(words, np.uint64(shift), out=shifted)
+        words *= np.uint64(factor)
+    words ^= np.right_shift(words, np.uint64(31), out=shifted)
+    return words

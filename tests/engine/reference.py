@@ -63,3 +63,32 @@ def numeric_gradient(function, array: Array, dy: Array, step: float = 1e-6) -> A
         array[index] = kept
         gradient[index] = (above - below) / (2 * step)
     return gradient
+
+
+def resample(images: Array, maps: Array, fill: str) -> Array:
+    """Look each pixel (N, H, W, C) up through its map (N, 3, 3), bilinearly, one at a time."""
+    n, h, w, _ = images.shape
+    y = np.zeros_like(images)
+
+    def pixel(image: int, row: int, column: int) -> Array:
+        if fill == "edge":
+            row, column = min(max(row, 0), h - 1), min(max(column, 0), w - 1)
+        elif fill == "reflect":
+            row = (h - 1) - abs(h - 1 - row % (2 * (h - 1)))
+            column = (w - 1) - abs(w - 1 - column % (2 * (w - 1)))
+        elif not (0 <= row < h and 0 <= column < w):
+            return np.zeros(images.shape[3])
+        return images[image, row, column]
+
+    for image, row, column in itertools.product(range(n), range(h), range(w)):
+        seen = maps[image] @ [column - (w - 1) / 2, row - (h - 1) / 2, 1]
+        x_place, y_place = seen[0] + (w - 1) / 2, seen[1] + (h - 1) / 2
+        left, top = int(np.floor(x_place)), int(np.floor(y_place))
+        right, down = x_place - left, y_place - top
+        y[image, row, column] = (
+            (1 - down) * (1 - right) * pixel(image, top, left)
+            + (1 - down) * right * pixel(image, top, left + 1)
+            + down * (1 - right) * pixel(image, top + 1, left)
+            + down * right * pixel(image, top + 1, left + 1)
+        )
+    return y
