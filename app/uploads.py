@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Generic, Protocol, TypeVar
 
-from anyio import to_thread
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from app.errors import FieldError, Invalid, Malformed, TooLarge, Unavailable, Unsupported
@@ -174,12 +174,12 @@ async def receive(request: Request, rules: FormRules, new_sink: Callable[[], Sin
                 raise _too_large(rules)
             parser.write(chunk)
             if collector.waiting >= _FLUSH_BYTES:
-                await to_thread.run_sync(collector.flush)
+                await run_in_threadpool(collector.flush)
         if not collector.ended:
             raise Malformed(
                 "the body ends before the boundary that closes a multipart body: it was cut short"
             )
-        return await to_thread.run_sync(collector.finish)
+        return await run_in_threadpool(collector.finish)
     except BaseException as error:
         collector.discard()
         if isinstance(error, FormParserError):

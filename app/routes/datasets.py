@@ -13,8 +13,8 @@ from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request, Response, status
+from starlette.concurrency import run_in_threadpool
 
 from app.datasets import ingestion, storage
 from app.datasets.archive import MAGIC, PictureArchive
@@ -118,7 +118,7 @@ async def create_dataset(request: Request, services: ServicesDep, response: Resp
     services.accept_work()
     upload = await (_receive_json if is_json(media_type(request)) else _receive_form)(request, services)
     try:
-        record = await to_thread.run_sync(_accept, services, upload)
+        record = await run_in_threadpool(_accept, services, upload)
     except BaseException:
         upload.path.unlink(missing_ok=True)
         raise
@@ -158,7 +158,7 @@ async def _receive_json(request: Request, services: Services) -> _Upload:
             raise
 
     source = ingestion.Source(filename="", bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-    return _Upload(await to_thread.run_sync(save), document, source)
+    return _Upload(await run_in_threadpool(save), document, source)
 
 
 def _bad_file(detail: str, hint: str) -> Invalid:
