@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from app.artifacts import LocalArtifacts
 from app.datasets import ingestion
-from app.errors import DomainError, StaleAttempt
+from app.errors import DomainError, StaleAttempt, Unavailable
 from app.jobs import paths, training
 from app.jobs.heartbeat import Cancelled, Drained, Heartbeat
 from app.jobs.processes import LOCK_VARIABLE
@@ -76,6 +76,10 @@ def _attempt(job_id: str, attempt: int, store: Store, artifacts: LocalArtifacts,
         store.jobs.requeue(job_id, attempt)
     except StaleAttempt as error:
         log.warning("%s; stopping", error)
+    except Unavailable:
+        # The attempt has not failed, it cannot go on here and now: a death like others, and the next may do.
+        log.exception("giving up")
+        return 1
     except Exception as error:
         fault = describe(error)
         log.exception("failed: %s", fault["message"])

@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from app.errors import Conflict, Unavailable
 from app.locks import FileLock
@@ -35,8 +35,12 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that sees one moment and does not wait for writers."""
-        with self._reader.begin() as connection:
+        """Open a transaction that sees one moment and does not wait for writers.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        with _translated(), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
@@ -45,12 +49,10 @@ class Database:
 
         Raises:
             Conflict: there is such a record already.
+            Unavailable: the database does not answer, or others have been writing for too long.
         """
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except IntegrityError as error:
-            raise Conflict(f"there is such a record already: {error.orig}", code="exists") from error
+        with _translated(), self._engine.begin() as connection:
+            yield connection
 
     def migrate(self) -> None:
         """Make the database, or bring it to the tables of this version; one process at a time.
@@ -78,6 +80,17 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Say what went wrong in the words of the service."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict(f"there is such a record already: {error.orig}", code="exists") from error
+    except OperationalError as error:
+        raise Unavailable(f"the database does not answer: {error.orig}") from error
 
 
 def _engine(path: Path) -> Engine:

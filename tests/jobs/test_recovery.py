@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,7 @@ from app.jobs.runner import LocalRunner
 from app.settings import Settings
 from app.store import Store
 
-settings = Settings(data_dir=Path(sys.argv[1]), checkpoint_seconds=0.2, cores=1)
+settings = Settings(data_dir=Path(sys.argv[1]), checkpoint_seconds=0.2, cores=1, heartbeat_timeout=6.0)
 runner = LocalRunner(Store(settings.data_dir), LocalArtifacts(settings.data_dir), settings)
 runner.start()
 time.sleep(600)
@@ -159,6 +160,24 @@ def test_a_killed_server_and_its_worker(service: Service, undisturbed: Outcome) 
     job = service.wait_end(job_id)
     assert outcome(service, job) == undisturbed
     assert job.attempt == 2
+
+
+def test_a_machine_that_slept_has_no_hung_workers(service: Service) -> None:
+    job_id = service.train()
+    with server(service) as process:
+        pid = service.worker(job_id)
+        service.wait_step(job_id, 5)
+        os.kill(pid, signal.SIGSTOP)
+        process.send_signal(signal.SIGSTOP)
+        attempt = service.job(job_id).attempt
+        time.sleep(7.0)
+        process.send_signal(signal.SIGCONT)
+        time.sleep(1.5)
+        os.kill(pid, signal.SIGCONT)
+        step = service.job(job_id).progress["step"]
+        service.wait_step(job_id, step + 1)
+        assert service.job(job_id).attempt == attempt
+        assert service.worker(job_id) == pid
 
 
 def test_an_adopted_worker_that_hangs(service: Service) -> None:

@@ -90,3 +90,12 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     with database.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM architectures").scalar() == 0
     database.close()
+
+
+def test_a_database_that_does_not_answer_says_so(tmp_path: Path) -> None:
+    store = Store(tmp_path / "not there")
+    with pytest.raises(Unavailable, match="does not answer"):
+        store.jobs.active()
+    with pytest.raises(Unavailable, match="does not answer"):
+        store.jobs.claim_next("training")
+    store.close()
