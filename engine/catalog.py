@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.augmentations import AUGMENTATIONS
+from engine.initializers import INITIALIZERS
 from engine.layers import LAYERS
 from engine.losses import LOSSES
 from engine.optimizers import OPTIMIZERS
@@ -44,6 +45,11 @@ def losses() -> list[dict[str, Any]]:
 def augmentations() -> list[dict[str, Any]]:
     """Return every augmentation."""
     return [_entry(augmentation, augmentation.examples[0]) for augmentation in AUGMENTATIONS]
+
+
+def initializers() -> list[dict[str, Any]]:
+    """Return every way in which weights can start."""
+    return [_entry(initializer, initializer.examples[0]) for initializer in INITIALIZERS]
 
 
 def presets() -> list[dict[str, Any]]:
