@@ -22,4 +22,4 @@ class Architecture(Spec):
 
     def document(self) -> dict[str, Any]:
         """Return the description as JSON-ready data with every default written out."""
-        return self.model_dump(mode="json", serialize_as_any=True)
+        return self.model_dump(mode="json")

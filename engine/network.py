@@ -19,7 +19,6 @@ from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import EngineError, GraphError, LimitError
 from engine.initializers import initialize
 from engine.layers import Block, Context, Layer, LayerRecord, WeightSpec
-from engine.layers.base import activation_layer
 
 INPUT = "input"
 
@@ -113,7 +112,9 @@ class Network:
     def initial_weights(self, seed: int, dtype: type[np.floating[Any]] = np.float32) -> dict[str, Array]:
         """Draw the first weights; each array depends on the seed and its own name alone."""
         return {
-            name: initialize(spec.initializer, spec.shape, draws.generator(seed, "weight", name), dtype)
+            name: np.full(spec.shape, spec.initializer, dtype)
+            if isinstance(spec.initializer, float)
+            else initialize(spec.initializer, spec.shape, draws.generator(seed, "weight", name), dtype)
             for name, spec in self.weight_specs.items()
         }
 
@@ -245,10 +246,17 @@ class _Scope:
             raise type(error)(f"{name}: {error.detail}", hint=error.hint) from None
 
     def chain(
-        self, layers: Sequence[LayerRecord], source: str, keys: tuple[str | int, ...], name: str
+        self, layers: Sequence[LayerRecord], source: str, keys: tuple[str | int, ...] | None, name: str
     ) -> str:
-        child = _Scope(self._graph, f"{self._prefix}{name}/", source, (*self._path, *keys), self)
-        return child.extend(layers)
+        child = _Scope(self._graph, f"{self._prefix}{name}/", source, (*self._path, *(keys or ())), self)
+        try:
+            return child.extend(layers)
+        except EngineError as error:
+            if keys is not None:
+                raise
+            # the block's author did not write these layers: the place can only be told in words
+            place = "/".join(map(str, error.path[len(self._path) :]))
+            raise type(error)(f"{name}/{place}: {error.detail}", path=self._path, hint=error.hint) from None
 
     def _place(
         self, record: LayerRecord, name: str, sources: Sequence[str], path: tuple[str | int, ...]
@@ -261,11 +269,11 @@ class _Scope:
         if not isinstance(record, Layer):
             raise GraphError(f"{record.type} is neither a layer nor a block")
         self._graph.append(name, record, sources, path)
-        if record.activation_name is None:
+        if record.psi is None:
             return name
-        psi = f"{name}/activation"
-        self._graph.append(psi, activation_layer(record.activation_name), (name,), path)
-        return psi
+        psi = record.psi if record.trainable else record.psi.model_copy(update={"trainable": False})
+        self._graph.append(f"{name}/activation", psi, (name,), path)
+        return f"{name}/activation"
 
     def _sources(self, record: LayerRecord, path: tuple[str | int, ...]) -> tuple[str, ...]:
         if record.inputs is None:

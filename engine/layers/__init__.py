@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
-from engine.layers.activation import ReLU, Softmax
+from engine.layers.activation import ACTIVATIONS
 from engine.layers.base import Block, Context, Cost, Example, Layer, LayerRecord, Reach, WeightSpec
 from engine.layers.blocks import Parallel, Residual
 from engine.layers.convolution import Conv2D
@@ -24,8 +24,7 @@ LAYERS: tuple[type[LayerRecord], ...] = (
     GlobalAveragePool2D,
     Flatten,
     Dense,
-    ReLU,
-    Softmax,
+    *ACTIVATIONS,
     BatchNorm,
     Dropout,
     Add,

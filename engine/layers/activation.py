@@ -1,35 +1,291 @@
-"""Layers that apply one function to every number, and softmax."""
+"""The article's psi: layers that apply one function to every number, and softmax.
+
+Each can stand alone or be named in another layer's `activation`.
+"""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from engine.arrays import Array, Weights
-from engine.layers.base import Context, Example, Gradients, Layer
-from engine.ops import activation
+from engine.arrays import Array, Shape, Weights, elements
+from engine.layers.base import Context, Cost, Example, Gradients, Layer, WeightSpec
+from engine.ops import activation, smooth
+from engine.spec import Flag, NonNegativeFloat, PositiveFloat
+from engine.workspace import Buffers
 
 
-class ReLU(Layer):
-    """Rectified linear unit: negative numbers become 0."""
+def _examples(layer: dict[str, Any]) -> tuple[Example, ...]:
+    return Example(layer, ((3, 4, 2),)), Example(layer, ((5,),))
 
-    type: Literal["relu"] = "relu"
 
-    is_activation: ClassVar = True
-    examples: ClassVar = (Example({"type": "relu"}, ((3, 4, 2),)), Example({"type": "relu"}, ((5,),)))
-    formula: ClassVar = "psi(z) = max(z, 0)"
-    source: ClassVar = "Nair & Hinton 2010, Rectified linear units improve restricted Boltzmann machines"
+class ActivationLayer(Layer):
+    """One input, one output of the same shape; a subclass gives the function and its derivative."""
+
+    def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
+        """Return the output, and what `pull` will need."""
+        raise NotImplementedError
+
+    def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
+        """Return the gradient of the input."""
+        raise NotImplementedError
 
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
-        y = activation.relu(xs[0], context)
-        return y, y
+        return self.apply(xs[0], context)
 
     def backward(
         self, weights: Weights, saved: Any, dy: Array, *, context: Context
     ) -> tuple[tuple[Array | None, ...], Gradients]:
-        return (activation.relu_backward(saved, dy, context),), {}
+        return (self.pull(saved, dy, context),), {}
 
 
-class Softmax(Layer):
+class ReLU(ActivationLayer):
+    """Rectified linear unit: negative numbers become 0."""
+
+    type: Literal["relu"] = "relu"
+
+    examples: ClassVar = _examples({"type": "relu"})
+    formula: ClassVar = "psi(z) = max(z, 0)"
+    source: ClassVar = "Nair & Hinton 2010, Rectified linear units improve restricted Boltzmann machines"
+
+    def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
+        y = activation.relu(x, buffers)
+        return y, y
+
+    def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
+        return activation.relu_backward(saved, dy, buffers)
+
+
+class ReLU6(ActivationLayer):
+    """Rectified linear unit that also stops growing at 6."""
+
+    type: Literal["relu6"] = "relu6"
+
+    examples: ClassVar = _examples({"type": "relu6"})
+    formula: ClassVar = "psi(z) = min(max(z, 0), 6)"
+    source: ClassVar = "Krizhevsky 2010, Convolutional deep belief networks on CIFAR-10, section 2"
+
+    def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
+        y = activation.relu6(x, buffers)
+        return y, y
+
+    def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
+        return activation.relu6_backward(saved, dy, buffers)
+
+
+class LeakyReLU(ActivationLayer):
+    """Rectified linear unit that lets a little of the negative numbers through."""
+
+    type: Literal["leaky_relu"] = "leaky_relu"
+    slope: NonNegativeFloat = 0.01
+    """What negative numbers are multiplied by."""
+
+    examples: ClassVar = _examples({"type": "leaky_relu", "slope": 0.2})
+    formula: ClassVar = "psi(z) = z if z > 0, else slope * z"
+    source: ClassVar = (
+        "Maas, Hannun & Ng 2013, Rectifier nonlinearities improve neural network acoustic models, section 2"
+    )
+
+    def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
+        return activation.leaky_relu(x, self.slope, buffers), x
+
+    def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
+        return activation.leaky_relu_backward(saved, self.slope, dy, buffers)
+
+
+class PReLU(ActivationLayer):
+    """Leaky rectified linear unit whose slope is learned, one for each channel or one for all."""
+
+    type: Literal["prelu"] = "prelu"
+    shared: Flag = False
+    """Whether all channels have one slope together."""
+
+    examples: ClassVar = (
+        *_examples({"type": "prelu"}),
+        Example({"type": "prelu", "shared": True}, ((3, 2, 4),)),
+    )
+    formula: ClassVar = "psi(z) = z if z > 0, else slope[c] * z"
+    source: ClassVar = "He et al. 2015, Delving deep into rectifiers, section 2.1"
+
+    def weights(self, *inputs: Shape) -> dict[str, WeightSpec]:
+        # the paper's section 2.1: all slopes start at 0.25, and none is pulled towards 0
+        slopes = (1 if self.shared else inputs[0][-1],)
+        return {"slope": WeightSpec(slopes, 0.25, self.trainable, decays=False)}
+
+    def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
+        return activation.leaky_relu(xs[0], weights["slope"], context), xs[0]
+
+    def backward(
+        self, weights: Weights, saved: Any, dy: Array, *, context: Context
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        dslope = activation.slope_gradient(saved, dy, context)
+        if self.shared:
+            dslope = dslope.sum(keepdims=True)
+        dx = activation.leaky_relu_backward(saved, weights["slope"], dy, context)
+        return (dx,), {"slope": dslope}
+
+
+class ELU(ActivationLayer):
+    """Exponential linear unit: negative numbers bend smoothly towards -alpha."""
+
+    type: Literal["elu"] = "elu"
+    alpha: PositiveFloat = 1.0
+    """Minus the value that very negative numbers approach."""
+
+    examples: ClassVar = _examples({"type": "elu", "alpha": 0.5})
+    formula: ClassVar = "psi(z) = z if z > 0, else alpha * (exp(z) - 1)"
+    source: ClassVar = (
+        "Clevert, Unterthiner & Hochreiter 2015, Fast and accurate deep network learning by exponential "
+        "linear units, equation 15"
+    )
+
+    def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
+        return activation.elu(x, self.alpha, buffers=buffers), x
+
+    def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
+        return activation.elu_backward(saved, self.alpha, dy, buffers=buffers)
+
+
+class SELU(ActivationLayer):
+    """Exponential linear unit of such a scale that the numbers of a deep network keep mean 0 and variance 1."""
+
+    type: Literal["selu"] = "selu"
+
+    examples: ClassVar = _examples({"type": "selu"})
+    formula: ClassVar = "psi(z) = 1.0507 * (z if z > 0, else 1.6733 * (exp(z) - 1))"
+    source: ClassVar = "Klambauer et al. 2017, Self-normalizing neural networks, equations 2 and 14"
+
+    def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
+        return activation.elu(x, activation.SELU_ALPHA, activation.SELU_SCALE, buffers), x
+
+    def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
+        return activation.elu_backward(saved, activation.SELU_ALPHA, dy, activation.SELU_SCALE, buffers)
+
+
+class GELU(ActivationLayer):
+    """Gaussian error linear unit: each number times the share of a normal distribution below it."""
+
+    type: Literal["gelu"] = "gelu"
+    form: Literal["exact", "tanh"] = "exact"
+    """`exact` by the error function, or `tanh`, the approximation of the original BERT and GPT."""
+
+    examples: ClassVar = (
+        *_examples({"type": "gelu"}),
+        Example({"type": "gelu", "form": "tanh"}, ((3, 4, 2),)),
+    )
+    formula: ClassVar = (
+        "psi(z) = z * (1 + erf(z / sqrt(2))) / 2, or z * (1 + tanh(sqrt(2/pi) * (z + 0.044715 z^3))) / 2"
+    )
+    source: ClassVar = "Hendrycks & Gimpel 2016, Gaussian error linear units, section 2"
+
+    def cost(self, *inputs: Shape) -> Cost:
+        return Cost(saved_bytes=4 * elements(inputs[0]))
+
+    def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
+        y, kept = smooth.gelu(x, buffers) if self.form == "exact" else smooth.gelu_tanh(x, buffers)
+        return y, (x, kept)
+
+    def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
+        backward = smooth.gelu_backward if self.form == "exact" else smooth.gelu_tanh_backward
+        x, kept = saved
+        return backward(x, kept, dy, buffers)
+
+
+class SiLU(ActivationLayer):
+    """Sigmoid-weighted linear unit, or swish: each number times its own sigmoid."""
+
+    type: Literal["silu"] = "silu"
+
+    examples: ClassVar = _examples({"type": "silu"})
+    formula: ClassVar = "psi(z) = z / (1 + exp(-z))"
+    source: ClassVar = (
+        "Elfwing, Uchibe & Doya 2017, Sigmoid-weighted linear units for neural network function "
+        "approximation in reinforcement learning, section 2"
+    )
+
+    def cost(self, *inputs: Shape) -> Cost:
+        return Cost(saved_bytes=4 * elements(inputs[0]))
+
+    def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
+        y, gate = smooth.silu(x, buffers)
+        return y, (x, gate)
+
+    def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
+        x, gate = saved
+        return smooth.silu_backward(x, gate, dy, buffers)
+
+
+class HardSwish(ActivationLayer):
+    """Swish made of straight pieces, which is cheaper to compute."""
+
+    type: Literal["hard_swish"] = "hard_swish"
+
+    examples: ClassVar = _examples({"type": "hard_swish"})
+    formula: ClassVar = "psi(z) = z * min(max(z + 3, 0), 6) / 6"
+    source: ClassVar = "Howard et al. 2019, Searching for MobileNetV3, section 5.2"
+
+    def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
+        return activation.hard_swish(x, buffers), x
+
+    def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
+        return activation.hard_swish_backward(saved, dy, buffers)
+
+
+class Softplus(ActivationLayer):
+    """The rectified linear unit with its corner rounded off."""
+
+    type: Literal["softplus"] = "softplus"
+
+    examples: ClassVar = _examples({"type": "softplus"})
+    formula: ClassVar = "psi(z) = log(1 + exp(z))"
+    source: ClassVar = "Dugas et al. 2001, Incorporating second-order functional knowledge, equation 7"
+
+    def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
+        return smooth.softplus(x, buffers), x
+
+    def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
+        return smooth.softplus_backward(saved, dy, buffers)
+
+
+class Sigmoid(ActivationLayer):
+    """Squeezes every number between 0 and 1.
+
+    At the end of a network it is taken over by a loss that brings its own, and is never applied twice.
+    """
+
+    type: Literal["sigmoid"] = "sigmoid"
+
+    examples: ClassVar = _examples({"type": "sigmoid"})
+    formula: ClassVar = "psi(z) = 1 / (1 + exp(-z))"
+    source: ClassVar = (
+        "Rumelhart, Hinton & Williams 1986, Learning representations by back-propagating errors"
+    )
+
+    def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
+        y = smooth.sigmoid(x, buffers)
+        return y, y
+
+    def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
+        return smooth.sigmoid_backward(saved, dy, buffers)
+
+
+class Tanh(ActivationLayer):
+    """Hyperbolic tangent: squeezes every number between -1 and 1."""
+
+    type: Literal["tanh"] = "tanh"
+
+    examples: ClassVar = _examples({"type": "tanh"})
+    formula: ClassVar = "psi(z) = (exp(z) - exp(-z)) / (exp(z) + exp(-z))"
+    source: ClassVar = "LeCun et al. 1998, Efficient BackProp, section 4.4"
+
+    def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
+        y = smooth.tanh(x, buffers)
+        return y, y
+
+    def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
+        return smooth.tanh_backward(saved, dy, buffers)
+
+
+class Softmax(ActivationLayer):
     """Turns the scores of the classes into probabilities that sum to 1.
 
     At the end of a network it is taken over by the loss, which brings its own, and is never applied twice.
@@ -37,18 +293,19 @@ class Softmax(Layer):
 
     type: Literal["softmax"] = "softmax"
 
-    is_activation: ClassVar = True
     examples: ClassVar = (Example({"type": "softmax"}, ((5,),)), Example({"type": "softmax"}, ((2, 3, 4),)))
     formula: ClassVar = "psi(z)_k = exp(z_k) / sum_j exp(z_j)"
     source: ClassVar = (
         "Bridle 1990, Probabilistic interpretation of feedforward classification network outputs"
     )
 
-    def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
-        y = activation.softmax(xs[0], context)
+    def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
+        y = activation.softmax(x, buffers)
         return y, y
 
-    def backward(
-        self, weights: Weights, saved: Any, dy: Array, *, context: Context
-    ) -> tuple[tuple[Array | None, ...], Gradients]:
-        return (activation.softmax_backward(saved, dy, context),), {}
+    def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
+        return activation.softmax_backward(saved, dy, buffers)
+
+
+ACTIVATIONS: tuple[type[ActivationLayer], ...] = tuple(ActivationLayer.__subclasses__())
+"""In the order of this file; what may be named in another layer's `activation`."""

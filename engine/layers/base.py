@@ -37,7 +37,8 @@ class WeightSpec(NamedTuple):
     """One array that a layer needs."""
 
     shape: Shape
-    initializer: Initializer
+    initializer: Initializer | float
+    """How it starts: a rule, or the number that all of it starts from."""
     trainable: bool = True
     decays: bool = True
     """Whether weight decay applies; it does not to biases and to normalisation."""
@@ -145,7 +146,7 @@ class LayerRecord(Spec):
         return default
 
     @property
-    def activation_name(self) -> str | None:
+    def psi(self) -> Layer | None:
         """The activation that follows as a node of its own, if the record asks for one."""
         return getattr(self, "activation", None)
 
@@ -155,9 +156,6 @@ class Layer(LayerRecord):
 
     trainable: Flag = True
     """False keeps this layer's weights as they were initialised or loaded."""
-
-    is_activation: ClassVar[bool] = False
-    """Whether the layer may be named in another's `activation`."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Return the shape of one image's output; by default that of the input.
@@ -205,16 +203,6 @@ class Layer(LayerRecord):
         return (elements(inputs[0]) + 1) * outputs
 
 
-def activations() -> dict[str, type[Layer]]:
-    """Return the layers that may be named in another's `activation`, by their type."""
-    return {layer.tag(): layer for layer in Layer.__subclasses__() if layer.is_activation}
-
-
-def activation_layer(name: str) -> Layer:
-    """Return the activation layer of this type with its default hyperparameters."""
-    return activations()[name].model_validate({})
-
-
 class Scope(Protocol):
     """Where a block puts the layers it expands into."""
 
@@ -227,9 +215,12 @@ class Scope(Protocol):
         ...
 
     def chain(
-        self, layers: Sequence[LayerRecord], source: str, keys: tuple[str | int, ...], name: str
+        self, layers: Sequence[LayerRecord], source: str, keys: tuple[str | int, ...] | None, name: str
     ) -> str:
-        """Add a list of layers as a child scope; `keys` say where the list stands in the block's document."""
+        """Add a list of layers as a child scope and return the node that carries its output.
+
+        `keys` say where the list stands in the block's document; None that the block made it itself.
+        """
         ...
 
 

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from engine.arrays import Shape
 from engine.errors import ShapeError
-from engine.layers.base import Block, Example, Layer, LayerRecord, Scope, activation_layer
+from engine.layers.activation import ReLU
+from engine.layers.base import Block, Example, Layer, LayerRecord, Scope
 from engine.layers.convolution import Conv2D
 from engine.layers.merge import Add, Concatenate
 from engine.layers.parameters import Activation
@@ -34,7 +35,7 @@ class Residual(Block):
     """The body."""
     shortcut: Literal["identity", "projection", "fixed_projection"] | tuple[AnyLayer, ...] = "identity"
     """What leads around the body."""
-    activation: Activation | None = "relu"
+    activation: Activation | None = ReLU()
     """The article's psi, after the sum."""
 
     examples: ClassVar = (
@@ -78,11 +79,7 @@ class Residual(Block):
                 f"{scope.shape(source)[-1]} channels at its end",
             )
         total = scope.add(Add(), (body, around), "add")
-        return (
-            total
-            if self.activation is None
-            else scope.add(activation_layer(self.activation), (total,), "activation")
-        )
+        return total if self.activation is None else scope.add(self.activation, (total,), "activation")
 
     def _projection(self, source: Shape, target: Shape) -> Layer:
         if len(source) != 3 or len(target) != 3:

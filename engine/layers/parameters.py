@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import AfterValidator, BeforeValidator, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import AfterValidator, BeforeValidator, Field, SerializerFunctionWrapHandler, WrapSerializer
 
-from engine.layers.base import activations
+from engine.layers.activation import ACTIVATIONS, ActivationLayer
+from engine.layers.base import Layer
 from engine.spec import NonNegativeInt
 
 _Sides = tuple[NonNegativeInt, NonNegativeInt]
@@ -25,6 +24,12 @@ def _sides(value: Any) -> Any:
     return value
 
 
+Sides = Annotated[
+    tuple[_Sides, _Sides],
+    BeforeValidator(_sides, json_schema_input_type=NonNegativeInt | _Sides | tuple[_Sides, _Sides]),
+]
+"""A number, [height, width] or [[top, bottom], [left, right]]."""
+
 Padding = Annotated[
     Literal["valid", "same"] | tuple[_Sides, _Sides],
     BeforeValidator(
@@ -35,20 +40,35 @@ Padding = Annotated[
 """`valid`, `same`, a number, [height, width] or [[top, bottom], [left, right]]."""
 
 
-def _known(name: str) -> str:
-    if name not in activations():
-        raise ValueError(f"unknown activation {name!r}; known are {', '.join(sorted(activations()))}")
-    return name
+def _record(value: Any) -> Any:
+    """Let the name of an activation stand for its record with all defaults."""
+    return {"type": value} if isinstance(value, str) else value
 
 
-class _Names:
-    """Puts the names of the activation layers into the JSON schema."""
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return handler(schema) | {"enum": sorted(activations())}
+def _without_place(activation: ActivationLayer) -> ActivationLayer:
+    if activation.name is not None or activation.inputs is not None:
+        raise ValueError("an activation of another layer follows that layer: leave out its name and inputs")
+    return activation
 
 
-Activation = Annotated[str, AfterValidator(_known), _Names()]
-"""The type of an activation layer, used with its default hyperparameters."""
+def _written(activation: ActivationLayer, write: SerializerFunctionWrapHandler) -> str | dict[str, Any]:
+    """Write the name alone where it says everything, else the record with its defaults."""
+    if activation.trainable and type(activation).model_fields.keys() == Layer.model_fields.keys():
+        return activation.type
+    return {name: value for name, value in write(activation).items() if name not in {"name", "inputs"}}
+
+
+if TYPE_CHECKING:
+    Activation = ActivationLayer
+else:
+    _AnyActivation = Annotated[Union[ACTIVATIONS], Field(discriminator="type")]  # noqa: UP007
+    Activation = Annotated[
+        _AnyActivation,
+        BeforeValidator(
+            _record,
+            json_schema_input_type=Literal[tuple(kind.tag() for kind in ACTIVATIONS)] | _AnyActivation,
+        ),
+        AfterValidator(_without_place),
+        WrapSerializer(_written),
+    ]
+"""The type of an activation layer, which then has its default hyperparameters, or its whole record."""

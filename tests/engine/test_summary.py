@@ -124,5 +124,7 @@ def test_the_catalog_lists_every_part_with_what_a_reader_needs() -> None:
         assert set(entry["example"]) - {"type"} <= set(entry["hyperparameters"]["properties"])
     conv = catalog.layers()[0]["hyperparameters"]
     assert conv["required"] == ["filters"]
-    assert conv["properties"]["activation"]["anyOf"][0]["enum"] == ["relu", "softmax"]
+    names, records = conv["properties"]["activation"]["anyOf"][:2]
+    assert set(names["enum"]) == set(records["discriminator"]["mapping"])
+    assert {"relu", "prelu", "softmax"} <= set(names["enum"])
     assert [entry["name"] for entry in catalog.presets()] == ["lenet-5", "vgg-small"]
