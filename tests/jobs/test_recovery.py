@@ -168,6 +168,7 @@ def test_a_machine_that_slept_has_no_hung_workers(service: Service) -> None:
         pid = service.worker(job_id)
         service.wait_step(job_id, 5)
         os.kill(pid, signal.SIGSTOP)
+        time.sleep(1.5)  # so that the server has seen the last beat
         process.send_signal(signal.SIGSTOP)
         attempt = service.job(job_id).attempt
         time.sleep(7.0)

@@ -13,7 +13,7 @@ from app.ids import DATASET as DATASET_PREFIX
 from app.ids import JOB, new_id
 from app.jobs import paths
 from app.jobs.states import JobStatus
-from app.locks import is_locked
+from app.locks import FileLock, is_locked
 from app.store.records import INGESTION, DatasetRecord, JobRecord
 from engine.model_file import read_model
 from engine.optimizers import SGD
@@ -151,6 +151,20 @@ def test_one_that_does_not_stop_is_killed_at_no_cost(service: Service) -> None:
     job = service.job(job_id)
     assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
     assert not is_locked(service.lock(job_id))
+
+
+def test_a_job_waits_for_the_process_that_still_has_it(service: Service) -> None:
+    job_id = service.train(epochs=1)
+    path = service.lock(job_id)
+    path.parent.mkdir(parents=True)
+    with FileLock(path) as lock:
+        assert lock.acquire()
+        service.run()
+        time.sleep(2.5)
+        assert service.store.jobs.active() == ()
+        assert (service.job(job_id).status, service.job(job_id).attempt) == (JobStatus.QUEUED, 0)
+    job = service.wait_end(job_id)
+    assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
 
 
 def test_files_of_deleted_jobs_go_when_a_runner_starts(service: Service) -> None:
