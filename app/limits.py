@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import anyio
+import asyncio
+from contextlib import suppress
+
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -82,6 +84,7 @@ class _Body:
 
     async def discard(self) -> None:
         discarded = 0
-        with anyio.move_on_after(DISCARD_SECONDS):
-            while not self.ended and discarded < DISCARD_BYTES:
-                discarded += len((await self.receive()).get("body", b""))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DISCARD_SECONDS):
+                while not self.ended and discarded < DISCARD_BYTES:
+                    discarded += len((await self.receive()).get("body", b""))

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import fastapi_offline
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
@@ -92,7 +93,7 @@ def install(app: FastAPI) -> None:
 
 
 def _assets() -> Path:
-    return Path(str(resources.files("fastapi_offline"))) / "static"
+    return Path(str(resources.files(fastapi_offline))) / "static"
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

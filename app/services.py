@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from app.artifacts import LocalArtifacts
@@ -33,7 +33,7 @@ class Services:
     runner: LocalRunner
     predictors: Predictors
     lock: FileLock
-    inference: CapacityLimiter
+    inference: asyncio.Semaphore
     """Bounds how many predictions run at the same time; the others wait without holding a thread."""
     _draining: threading.Event = field(default_factory=threading.Event)
 
@@ -59,7 +59,7 @@ class Services:
             lock.release()
             raise
         return cls(
-            settings, store, artifacts, runner, predictors, lock, inference=CapacityLimiter(settings.cores)
+            settings, store, artifacts, runner, predictors, lock, inference=asyncio.Semaphore(settings.cores)
         )
 
     @property

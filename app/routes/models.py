@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request
+from starlette.concurrency import run_in_threadpool
 
 from app.errors import FieldError, TooLarge
 from app.limits import read_body
@@ -96,11 +95,10 @@ async def predict_pictures(
 
     Pictures of any size and mode are fitted to the model's input as those that it was trained on were.
     """
-    record = await to_thread.run_sync(services.store.models.get, model_id)
+    record = await run_in_threadpool(services.store.models.get, model_id)
     pictures = await _receive(request, services)
-    data = await to_thread.run_sync(
-        partial(_look, services, record.id, pictures, top_k), limiter=services.inference
-    )
+    async with services.inference:
+        data = await run_in_threadpool(_look, services, record.id, pictures, top_k)
     return Predictions(model_id=record.id, data=data)
 
 
