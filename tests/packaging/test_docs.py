@@ -57,7 +57,9 @@ def settings_table() -> str:
             default = ""
         elif name.endswith("_bytes"):
             mib = field.default // 2**20
-            default = f"{field.default} ({mib // 1024} GiB)" if mib >= 1024 else f"{field.default} ({mib} MiB)"
+            default = (
+                f"{field.default} ({mib // 1024} GiB)" if mib >= 1024 else f"{field.default} ({mib} MiB)"
+            )
         else:
             default = str(field.default)
         rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")

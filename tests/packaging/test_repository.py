@@ -14,11 +14,15 @@ LOCKS = ROOT / "requirements"
 
 MOST_LINES = 400
 # Written by tools, or by others.
-MAY_BE_LONG = {"requirements/runtime.txt", "requirements/dev.txt"}
+MAY_BE_LONG = {"app/builtin/examples.json", "requirements/runtime.txt", "requirements/dev.txt"}
 
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|Users|work|mnt)/[\w.]")
 # Spelt in pieces, so that this file does not hold what it looks for.
-REGISTRIES = re.compile("|".join(["py" + r"pi\.org", "python" + "hosted", "npm" + r"js\.(?:org|com)", "--(?:extra-)?index" + "-url "]))
+REGISTRIES = re.compile(
+    "|".join(
+        ["py" + r"pi\.org", "python" + "hosted", "npm" + r"js\.(?:org|com)", "--(?:extra-)?index" + "-url "]
+    )
+)
 
 
 def tracked() -> list[Path]:
