@@ -54,7 +54,7 @@ class Workspace:
         size = elements(shape) * np.dtype(dtype).itemsize
         block = self._blocks.get((owner, role))
         if block is None or block.nbytes < size:
-            block = self._blocks[owner, role] = _aligned(size)
+            block = self._blocks[owner, role] = aligned(size)
         return block[:size].view(dtype).reshape(shape)
 
     @property
@@ -63,7 +63,8 @@ class Workspace:
         return sum(block.nbytes for block in self._blocks.values())
 
 
-def _aligned(size: int) -> Array:
+def aligned(size: int) -> Array:
+    """Return uninitialised bytes that begin at a cache line."""
     raw = np.empty(size + _ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % _ALIGNMENT
     return raw[start : start + size]

@@ -1,0 +1,12 @@
+"""The fast floor: a network compiled for a batch shape into a plan of fused, tiled kernels.
+
+A reader of the engine can skip this floor. `engine.network` says what a network computes; everything
+here computes the same, faster, and is tested against it. Each kernel is a file with its idea on top:
+
+    gemm        how a matrix product is cut so that BLAS takes its quickest path
+    winograd    3x3 convolutions with fewer multiplications, and nothing gathered
+    columns     every other convolution: tiled im2col, and its special cases
+    subpixel    the gradient of a 3x3 convolution of stride 2
+    steps       what a plan is made of: fused runs of nodes
+    plan        which nodes fuse, and which kernel each convolution takes
+"""

@@ -1,0 +1,104 @@
+"""Which kernel a convolution takes: the rule, from its shape alone.
+
+    3x3, stride 1, padding 1, 16 or more channels in and out, height a multiple of 4   winograd
+    1x1, stride 1, no padding                                                          pointwise
+    one channel in, stride 1                                                           toeplitz
+    up to four channels in                                                             channel_major
+    anything else                                                                      columns
+
+and its dX:
+
+    winograd, pointwise            the same kernel
+    stride 1                       flipped
+    3x3, stride 2, even size       sub-pixel
+    anything else                  scattered
+
+Measured in `docs/performance.md`. Grouped convolutions are no business of this floor: a plan runs them
+through their layer.
+"""
+
+from __future__ import annotations
+
+from engine.arrays import Array
+from engine.fast.columns import (
+    ChannelMajor,
+    Columns,
+    Flipped,
+    InputGradient,
+    Kernel,
+    Pointwise,
+    Scattered,
+    Toeplitz,
+    tile_of,
+)
+from engine.fast.gemm import Tuning, largest_divisor
+from engine.fast.subpixel import SubPixel
+from engine.fast.winograd import Winograd
+from engine.ops.windows import Window
+
+_POINTWISE_BYTES = 1 << 20
+
+
+def choose(
+    batch: int,
+    window: Window,
+    channels: int,
+    filters: int,
+    tuning: Tuning,
+    *,
+    training: bool,
+    needs_input_gradient: bool,
+) -> Kernel:
+    """Return the kernel for a batch of maps."""
+    sides = {(axis.kernel, axis.stride, axis.before, axis.after, axis.dilation) for axis in window}
+    height, width = window.height.size, window.width.size
+    if sides == {(3, 1, 1, 1, 1)} and Winograd.fits(height, width, channels, filters):
+        return Winograd(batch, height, width, channels, filters, tuning, training=training)
+    if sides == {(1, 1, 0, 0, 1)}:
+        tile = largest_divisor(batch, _POINTWISE_BYTES / (4 * height * width * max(channels, filters)))
+        kernel = Pointwise(window, channels, filters, tile, tuning)
+        kernel.input_gradient = _Transposed(filters)
+        return kernel
+    strides = (window.height.stride, window.width.stride)
+    undilated = (window.height.dilation, window.width.dilation) == (1, 1)
+    # a gathered tile is read once and multiplied at once: it may be larger than one that is transformed
+    tile = tile_of(batch, window, channels, 4 * tuning.tile_bytes)
+    layout: type[Columns | ChannelMajor | Toeplitz]
+    if channels == 1 and strides == (1, 1) and undilated:
+        layout, tile = Toeplitz, tile_of(batch, window, channels, 2 * tuning.tile_bytes)
+    elif channels <= 4:
+        layout, tile = ChannelMajor, tile_of(batch, window, channels, tuning.tile_bytes)
+    else:
+        layout = Columns
+    kernel_ = layout(window, channels, filters, tile, tuning)
+    if training and needs_input_gradient:
+        kernel_.input_gradient = _input_gradient(window, channels, filters, tile, tuning)
+    return kernel_
+
+
+def _input_gradient(window: Window, channels: int, filters: int, tile: int, tuning: Tuning) -> InputGradient:
+    if SubPixel.fits(window):
+        return SubPixel(window, channels, filters, tile)
+    strides = (window.height.stride, window.width.stride)
+    padding = [
+        side
+        for axis in window
+        for side in (axis.extent - 1 - axis.before, axis.size - axis.output + axis.before)
+    ]
+    if strides == (1, 1) and min(padding) >= 0:
+        return Flipped(window, channels, filters, tile, tuning)
+    return Scattered(window, channels, filters, tile, tuning)
+
+
+class _Transposed:
+    """dX of a 1x1 window: the product with the transposed filters."""
+
+    def __init__(self, filters: int) -> None:
+        self._filters = filters
+
+    def prepare(self, weight: Array) -> None:
+        self._matrix = weight.reshape(-1, self._filters).T
+
+    def run(self, dy: Array, dx: Array) -> None:
+        rows = dy.reshape(-1, self._filters)
+        rows.dot(self._matrix, out=dx.reshape(-1, dx.shape[-1]))

@@ -1,0 +1,75 @@
+"""How tall matrix products are cut.
+
+OpenBLAS's AVX-512 kernels multiply small matrices without first copying them into packed form, and
+take that path while m * n * k does not exceed an edge of one million. A convolution's matrix is tall,
+(many pixels, K) @ (K, N): cut into a batch of equal pieces under the edge, one batched `matmul` runs
+1.3 to 2 times as fast as a single product. Other kernels (AVX2, Accelerate) have no such edge, so it
+is measured, never assumed: `Tuning.measure`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from engine.arrays import Array
+
+OPENBLAS_EDGE = 1_000_000
+_ROWS, _INNER, _COLUMNS = 16_384, 144, 16
+_ROUNDS = 7
+
+
+class Tuning(BaseModel):
+    """What was measured of this machine; part of a plan, and pinned by a checkpoint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gemm_edge: int = 0
+    """Largest m * n * k of a piece; 0 leaves products whole."""
+    tile_bytes: int = 1 << 18
+    """Working set of one tile of a convolution."""
+
+    @classmethod
+    def measure(cls) -> Tuning:
+        """Time one tall product whole and cut, a few times each, and keep the quicker way."""
+        draw = np.random.default_rng(0)
+        a = draw.standard_normal((_ROWS, _INNER), dtype=np.float32)
+        b = draw.standard_normal((_INNER, _COLUMNS), dtype=np.float32)
+        out = np.empty((_ROWS, _COLUMNS), np.float32)
+        parts = pieces(_ROWS, _INNER * _COLUMNS, OPENBLAS_EDGE)
+        cut_a, cut_out = a.reshape(parts, -1, _INNER), out.reshape(parts, -1, _COLUMNS)
+        whole, cut = [], []
+        for _ in range(_ROUNDS):  # alternating, so that a busy machine slows both
+            whole.append(_seconds(a, b, out))
+            cut.append(_seconds(cut_a, b, cut_out))
+        return cls(gemm_edge=OPENBLAS_EDGE if min(cut) < 0.9 * min(whole) else 0)
+
+
+def pieces(rows: int, each: int, edge: int) -> int:
+    """Return into how many equal pieces `rows` rows, `each` multiplications a row, are cut."""
+    if edge == 0:
+        return 1
+    count = max(1, min(rows, math.ceil(rows * each / edge)))
+    while rows % count:
+        count += 1
+    return count
+
+
+def _seconds(a: Array, b: Array, out: Array) -> float:
+    start = time.perf_counter()
+    np.matmul(a, b, out=out)
+    return time.perf_counter() - start
+
+
+def largest_divisor(number: int, most: float) -> int:
+    """Return the largest divisor of `number` that is at most `most`, at least 1."""
+    return next(size for size in range(max(1, min(number, int(most))), 0, -1) if number % size == 0)
+
+
+def row_of(values: Array, width: int) -> Array:
+    """Repeat a vector (C,) into a row (width * C,): adding rows is quicker than broadcasting channels."""
+    repeated: Array = np.tile(values, width)
+    return repeated

@@ -1,0 +1,272 @@
+"""3x3 convolution of stride 1 and padding 1 by one-dimensional Winograd F(4, 3), without gathering.
+
+Lavin & Gray 2015, "Fast algorithms for convolutional neural networks", section 4: four outputs of a
+three-tap filter from six inputs take 6 multiplications instead of 12. Here along the height only:
+
+    Y = A^T [ (G w) * (B^T x) ]        x: 6 rows, w: 3 rows of the filter, Y: 4 rows
+
+- B^T x is one matrix product over an overlapping view of the padded tile: nothing is copied.
+- Along the width nothing is gathered either: in a flat row of pixels the K = (q + 2) * C numbers from a
+  pixel on *are* the window of q outputs. Every third of them (every second for q = 2) make a plain
+  matrix, so three phases (two) cover all. Neighbouring rows share their one column of zeros.
+- Backward, B^T dY serves both gradients: dX is the same convolution with flipped filters, and dW takes
+  the products of B^T dY with A X.
+
+In float32 the error against direct convolution is a few 1e-6 of the largest output (the transform's
+constants are up to 8); `tests/engine/fast` measures and bounds it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from engine.arrays import Array
+from engine.fast.gemm import Tuning, largest_divisor, pieces
+from engine.workspace import aligned
+
+_BT = np.array(
+    [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ],
+    np.float32,
+)
+_G = np.array(
+    [
+        [1 / 4, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6],
+        [1 / 24, -1 / 12, 1 / 6],
+        [0, 0, 1],
+    ],
+    np.float32,
+)
+_AT = np.array(
+    [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], np.float32
+)
+_FLOAT = 4
+_POINTS = 6
+_ROWS = 4
+
+
+def _strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    """View memory at strides counted in numbers."""
+    return np.lib.stride_tricks.as_strided(array, shape, tuple(_FLOAT * step for step in strides))
+
+
+def _slab(numbers: int) -> int:
+    """Round a slab up to an odd multiple of 64 bytes: six slabs at multiples of 4 KB evict each other."""
+    return numbers + (16 - numbers % 1024) % 1024 + 16
+
+
+class _Direction:
+    """Maps of C channels to maps of O channels, a tile of images at a time."""
+
+    def __init__(
+        self, images: int, height: int, width: int, channels: int, filters: int, q: int, tuning: Tuning
+    ) -> None:
+        self.shape = (images, height, width, channels)
+        self.filters, self.q = filters, q
+        bands = self.bands = height // _ROWS
+        phases = self.phases = 3 if q == 1 else 2
+        row = self.row = math.ceil((width + 1) / q) * q  # pixels in a padded row, one of them zero
+        self.inner, self.outer = (q + 2) * channels, q * filters
+        rows = math.ceil(images * bands * row // q / phases)
+        self.parts = (
+            max(1, math.ceil(rows * self.inner * self.outer / tuning.gemm_edge)) if tuning.gemm_edge else 1
+        )
+        self.part_rows = math.ceil(rows / self.parts)
+        covered = self.parts * self.part_rows * phases * q  # pixels that all phases reach, slack included
+
+        size = images * (height + 2) * row
+        padded = _zeros((size + 8) * channels)
+        pixels = padded[: size * channels].reshape(images, height + 2, row, channels)
+        self.inside = pixels[:, 1 : 1 + height, 1 : 1 + width]  # (T, H, W, C): where a tile is put
+        line = row * channels
+        self._windows = _strided(
+            padded, (images, bands, _POINTS, line), ((height + 2) * line, _ROWS * line, line, 1)
+        )
+        self.slab = _slab((covered + 2 * q + 2) * channels)
+        self.transformed = _zeros(_POINTS * self.slab)
+        self._transformed_rows = _strided(
+            self.transformed, (images, bands, _POINTS, line), (bands * line, line, self.slab, 1)
+        )
+        stride = phases * q * channels
+        self._left = _strided(
+            self.transformed,
+            (_POINTS, phases, self.parts, self.part_rows, self.inner),
+            (self.slab, q * channels, self.part_rows * stride, stride, 1),
+        )
+        self.product_slab = _slab(covered * filters)
+        self.product = _zeros(_POINTS * self.product_slab)
+        stride = phases * q * filters
+        self._out = _strided(
+            self.product,
+            (_POINTS, phases, self.parts, self.part_rows, self.outer),
+            (self.product_slab, q * filters, self.part_rows * stride, stride, 1),
+        )
+        self._out_rows = _strided(
+            self.product,
+            (images, bands, _POINTS, width * filters),
+            (bands * row * filters, row * filters, self.product_slab, 1),
+        )
+        self._right: Array = np.empty(0, np.float32)  # (6, 1, 1, K, N)
+
+    def prepare(self, weight: Array) -> None:
+        """Transform filters (3, 3, C, O): once a step, and once for all in inference."""
+        channels, filters = weight.shape[2:]
+        points = (_G @ weight.reshape(3, -1)).reshape(_POINTS, 3, channels, filters)
+        if self.q == 1:
+            self._right = points.reshape(_POINTS, 1, 1, 3 * channels, filters)
+            return
+        wide = np.zeros((_POINTS, self.q + 2, channels, self.q, filters), np.float32)
+        for pixel in range(self.q):
+            wide[:, pixel : pixel + 3, :, pixel] = points
+        self._right = wide.reshape(_POINTS, 1, 1, self.inner, self.outer)
+
+    def transform(self) -> None:
+        """Compute B^T x of the tile in `inside`."""
+        np.matmul(_BT, self._windows, out=self._transformed_rows)
+
+    def multiply(self) -> None:
+        """Compute the products at the six points."""
+        np.matmul(self._left, self._right, out=self._out)
+
+    def finish(self, out: Array) -> None:
+        """Compute A^T of the products into `out` (T, H, W, O), which is contiguous."""
+        images, _, width, _ = self.shape
+        np.matmul(_AT, self._out_rows, out=out.reshape(images, self.bands, _ROWS, width * self.filters))
+
+
+def _zeros(numbers: int) -> Array:
+    array = aligned(numbers * _FLOAT).view(np.float32)
+    array[...] = 0
+    return array
+
+
+class Winograd:
+    """Kernel for 3x3, stride 1, padding 1, a height that is a multiple of 4."""
+
+    name = "winograd"
+
+    def __init__(
+        self,
+        batch: int,
+        height: int,
+        width: int,
+        channels: int,
+        filters: int,
+        tuning: Tuning,
+        *,
+        training: bool,
+    ) -> None:
+        # two pixels a row of the product keep narrow matrices busy
+        q = 2 if min(channels, filters) <= 16 else 1
+        each = _POINTS * (height // _ROWS) * (width + 1) * max(channels, filters) * _FLOAT
+        self.tile = largest_divisor(batch, tuning.tile_bytes // each)
+        self._channels, self._filters, self._q = channels, filters, q
+        self._there = _Direction(self.tile, height, width, channels, filters, q, tuning)
+        if training:
+            self._back = _Direction(self.tile, height, width, filters, channels, q, tuning)
+            self._weight_gradient(height, width, tuning)
+
+    @staticmethod
+    def fits(height: int, width: int, channels: int, filters: int) -> bool:
+        """Whether the kernel is the quickest for maps of this size; the rest of the rule is in `plan`."""
+        return height % _ROWS == 0 and width >= 2 and channels >= 16 and filters >= 16
+
+    def prepare(self, weight: Array) -> None:
+        """Take new filters (3, 3, C, O)."""
+        self._there.prepare(weight)
+
+    def prepare_backward(self, weight: Array) -> None:
+        """Take the filters for dX: flipped, with inputs and outputs exchanged."""
+        self._back.prepare(np.ascontiguousarray(weight[::-1, ::-1].transpose(0, 1, 3, 2)))
+        self._started = False
+
+    def forward(self, x: Array, y: Array) -> None:
+        """Convolve one tile x (T, H, W, C) into y (T, H, W, O)."""
+        there = self._there
+        np.copyto(there.inside, x)
+        there.transform()
+        there.multiply()
+        there.finish(y)
+
+    def backward(self, x: Array, dy: Array, dx: Array | None) -> None:
+        """Add one tile to dW, and give its dX."""
+        back = self._back
+        np.copyto(back.inside, dy)
+        back.transform()
+        if dx is not None:
+            back.multiply()
+            back.finish(dx)
+        images, height, width, _ = back.shape
+        rows = x.reshape(images, height // _ROWS, _ROWS, width * self._channels)
+        np.matmul(self._a, rows, out=self._x_rows)
+        if self._started:
+            np.matmul(self._left, self._right, out=self._part)
+            self._sum += self._part
+        else:
+            np.matmul(self._left, self._right, out=self._sum)
+            self._started = True
+
+    def weight_gradient(self, dweight: Array) -> None:
+        """Write dW (3, 3, C, O) of all tiles since `prepare_backward`."""
+        points = self._sum.sum(axis=2)
+        if self._phased:
+            summed = points.sum(axis=1).reshape(_POINTS, self._q + 2, self._filters, self._q, self._channels)
+            points = summed[:, 0:3, :, 0]
+            for pixel in range(1, self._q):
+                points = points + summed[:, pixel : pixel + 3, :, pixel]
+        flipped = (_G.T @ points.reshape(_POINTS, -1)).reshape(3, 3, self._filters, self._channels)
+        np.copyto(dweight, flipped[::-1, ::-1].transpose(0, 1, 3, 2))
+
+    def _weight_gradient(self, height: int, width: int, tuning: Tuning) -> None:
+        """Lay out the products of B^T dY and A X; A X lies as the product of the way back would."""
+        back, channels, filters, q = self._back, self._channels, self._filters, self._q
+        bands, row, slab = back.bands, back.row, back.product_slab
+        self._a = np.ascontiguousarray(_AT.T)  # (6, 4)
+        x = np.zeros_like(back.product)
+        self._x_rows = _strided(
+            x,
+            (self.tile, bands, _POINTS, width * channels),
+            (bands * row * channels, row * channels, slab, 1),
+        )
+        self._phased = min(channels, filters) <= 16
+        if self._phased:  # ((q + 2) O, m) @ (m, q C) in each phase
+            rows = back.parts * back.part_rows
+            parts = pieces(rows, back.inner * q * channels, tuning.gemm_edge)
+            m, phases = rows // parts, back.phases
+            stride = phases * q
+            self._left = _strided(
+                back.transformed,
+                (_POINTS, phases, parts, back.inner, m),
+                (back.slab, q * filters, m * stride * filters, 1, stride * filters),
+            )
+            self._right = _strided(
+                x,
+                (_POINTS, phases, parts, m, q * channels),
+                (slab, q * channels, m * stride * channels, stride * channels, 1),
+            )
+            shape = (_POINTS, phases, parts, back.inner, q * channels)
+        else:  # (O, m) @ (m, C) at three offsets, one for each column of the filter
+            rows = self.tile * bands * row
+            parts = pieces(rows, filters * channels, tuning.gemm_edge)
+            m = rows // parts
+            self._left = _strided(
+                back.transformed,
+                (_POINTS, 3, parts, filters, m),
+                (back.slab, filters, m * filters, 1, filters),
+            )
+            self._right = _strided(x, (_POINTS, 1, parts, m, channels), (slab, 0, m * channels, channels, 1))
+            shape = (_POINTS, 3, parts, filters, channels)
+        self._sum = np.empty(shape, np.float32)
+        self._part = np.empty(shape, np.float32)
+        self._started = False

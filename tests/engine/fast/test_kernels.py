@@ -1,0 +1,132 @@
+"""Every kernel against the plain convolution, over the shapes that the rule gives it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from engine.errors import ShapeError
+from engine.fast.choice import choose
+from engine.fast.gemm import OPENBLAS_EDGE, Tuning, largest_divisor, pieces
+from engine.ops import convolution, windows
+
+TUNINGS = [Tuning(), Tuning(gemm_edge=OPENBLAS_EDGE), Tuning(gemm_edge=5_000, tile_bytes=4_000)]
+SIZE = st.integers(1, 13)
+
+
+def run(batch: int, window: windows.Window, channels: int, filters: int, tuning: Tuning) -> tuple[str, float]:
+    """Compare forward, dX and dW twice over (state of the first pass must not leak); return the worst error."""
+    draw = np.random.default_rng(0)
+    shape = (batch, window.height.size, window.width.size, channels)
+    x = draw.standard_normal(shape, dtype=np.float32)
+    weight = draw.standard_normal((*window.kernel, channels, filters), dtype=np.float32)
+    dy = draw.standard_normal((batch, *window.output, filters), dtype=np.float32)
+    exact = [array.astype(np.float64) for array in (x, weight, dy)]
+    expected_y, padded = convolution.convolve(exact[0], exact[1], None, window)
+    expected_dx, expected_dw, _ = convolution.convolve_backward(
+        padded, exact[1], exact[2], window, with_bias=False, with_input=True
+    )
+    kernel = choose(batch, window, channels, filters, tuning, training=True, needs_input_gradient=True)
+    assert batch % kernel.tile == 0
+    y, dx, dweight = np.full_like(dy, np.nan), np.full_like(x, np.nan), np.full_like(weight, np.nan)
+    for _ in range(2):
+        kernel.prepare(weight)
+        for first in range(0, batch, kernel.tile):
+            tile = slice(first, first + kernel.tile)
+            kernel.forward(x[tile], y[tile])
+        kernel.prepare_backward(weight)
+        for first in range(0, batch, kernel.tile):
+            tile = slice(first, first + kernel.tile)
+            kernel.backward(x[tile], dy[tile], dx[tile])
+        kernel.weight_gradient(dweight)
+    worst = max(
+        np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1)
+        for found, wanted in ((y, expected_y), (dx, expected_dx), (dweight, expected_dw))
+    )
+    return kernel.name, float(worst)
+
+
+@pytest.mark.parametrize("tuning", TUNINGS, ids=["whole", "cut", "small"])
+@pytest.mark.parametrize(
+    ("name", "batch", "size", "channels", "filters", "kernel", "stride", "padding"),
+    [
+        ("winograd", 6, (8, 8), 16, 16, 3, 1, "same"),
+        ("winograd", 5, (12, 9), 16, 40, 3, 1, "same"),
+        ("winograd", 4, (16, 16), 32, 32, 3, 1, "same"),
+        ("winograd", 3, (4, 2), 64, 17, 3, 1, "same"),
+        ("pointwise", 4, (5, 6), 7, 9, 1, 1, "valid"),
+        ("toeplitz", 4, (28, 28), 1, 6, 5, 1, "same"),
+        ("toeplitz", 3, (9, 7), 1, 3, 2, 1, "valid"),
+        ("channel_major", 4, (32, 32), 3, 16, 3, 1, "same"),
+        ("channel_major", 4, (32, 32), 3, 8, 7, 2, ((3, 3), (3, 3))),
+        ("columns", 4, (14, 14), 6, 16, 5, 1, "valid"),
+        ("columns", 4, (16, 16), 16, 32, 3, 2, ((1, 1), (1, 1))),
+        ("columns", 3, (7, 7), 16, 8, 3, 2, "same"),
+    ],
+)
+def test_the_rule_gives_a_kernel_and_the_kernel_is_right(
+    name: str,
+    batch: int,
+    size,
+    channels: int,
+    filters: int,
+    kernel: int,
+    stride: int,
+    padding,
+    tuning: Tuning,
+) -> None:
+    window = windows.slide((*size, channels), (kernel, kernel), (stride, stride), padding)
+    chosen, error = run(batch, window, channels, filters, tuning)
+    assert chosen == name
+    assert error < 5e-6
+
+
+@settings(max_examples=150)
+@given(
+    st.integers(1, 5),
+    st.tuples(SIZE, SIZE),
+    st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.sampled_from(["valid", "same", ((1, 1), (1, 1)), ((0, 2), (3, 1))]),
+    st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    st.sampled_from([1, 2, 4, 5, 16]),
+    st.sampled_from([1, 3, 16]),
+    st.sampled_from(TUNINGS),
+)
+def test_any_convolution_is_right(
+    batch, size, kernel, stride, padding, dilation, channels, filters, tuning
+) -> None:
+    try:
+        window = windows.slide((*size, channels), kernel, stride, padding, dilation)
+    except ShapeError:
+        assume(False)
+        raise
+    assert run(batch, window, channels, filters, tuning)[1] < 5e-6
+
+
+def test_winograd_stays_within_its_bound_on_positive_maps() -> None:
+    """After relu nothing cancels: the transform's large constants show most."""
+    window = windows.slide((32, 32, 64), (3, 3), (1, 1), "same")
+    assert run(2, window, 64, 64, Tuning())[1] < 5e-6
+
+
+@given(st.integers(1, 5000), st.integers(1, 3000), st.sampled_from([0, 5_000, OPENBLAS_EDGE]))
+def test_pieces_divide_the_rows(rows: int, each: int, edge: int) -> None:
+    parts = pieces(rows, each, edge)
+    assert rows % parts == 0
+    assert edge == 0 or parts == rows or rows // parts * each <= edge
+
+
+@given(st.integers(1, 300), st.floats(0.1, 400))
+def test_the_largest_divisor_divides(number: int, most: float) -> None:
+    divisor = largest_divisor(number, most)
+    assert number % divisor == 0
+    assert divisor == 1 or divisor <= most
+
+
+def test_tuning_is_measured_and_survives_json() -> None:
+    measured = Tuning.measure()
+    assert measured.gemm_edge in (0, OPENBLAS_EDGE)
+    assert Tuning.model_validate_json(measured.model_dump_json()) == measured
