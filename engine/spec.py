@@ -60,5 +60,11 @@ Stride2D = Annotated[
 ]
 """Pixels from one position of a window to the next, one number or [vertical, horizontal]."""
 
+Extra2D = Annotated[
+    tuple[NonNegativeInt, NonNegativeInt],
+    BeforeValidator(_pair, json_schema_input_type=NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt]),
+]
+"""Pixels to add, one number or [height, width]."""
+
 ImageShape = tuple[_Side, _Side, _Side]
 """(height, width, channels)"""

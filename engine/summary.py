@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.arrays import elements
 from engine.network import INPUT, Network, Node
-from engine.ops.windows import Pair
 
-_Field = tuple[Pair, Pair]
+_Field = tuple[tuple[Fraction, Fraction], tuple[Fraction, Fraction]]
+_ONE = (Fraction(1), Fraction(1))
 _FLOAT = 4  # bytes
 _OPTIMIZER_SLOTS = 2  # Adam's, the largest
 
@@ -41,8 +44,8 @@ class LayerSummary(_Record):
     """Kept for one picture between forward and backward, with gradients, float32."""
     receptive_field: list[int]
     """Height and width in pixels of the picture that one output cell can see."""
-    jump: list[int]
-    """Pixels of the picture between two neighbouring output cells."""
+    jump: list[int | float]
+    """Pixels of the picture between two neighbouring output cells; less than one where a map is enlarged."""
     dense_equivalent_parameters: int | None
     """Parameters that a fully connected layer would need for the same map (parameter sharing)."""
     connection_density: float | None
@@ -79,10 +82,11 @@ def summarize(network: Network, batch_size: int = 64) -> Summary:
     Receptive field and jump: Araujo, Norris & Sim 2019, "Computing receptive fields of convolutional
     neural networks", equations 1 and 2; where branches meet, the largest.
     """
-    fields: dict[str, _Field] = {INPUT: ((1, 1), (1, 1))}
+    fields: dict[str, _Field] = {INPUT: (_ONE, _ONE)}
+    picture = (Fraction(network.input_shape[0]), Fraction(network.input_shape[1]))
     layers = []
     for node in network.nodes:
-        fields[node.name] = _field(node, fields, (network.input_shape[0], network.input_shape[1]))
+        fields[node.name] = _field(node, fields, picture)
         layers.append(_layer(node, *fields[node.name]))
     weight_bytes = sum(elements(spec.shape) for spec in network.weight_specs.values()) * _FLOAT
     trainable = sum(layer.trainable_parameters for layer in layers)
@@ -104,7 +108,7 @@ def summarize(network: Network, batch_size: int = 64) -> Summary:
     )
 
 
-def _field(node: Node, fields: dict[str, _Field], picture: Pair) -> _Field:
+def _field(node: Node, fields: dict[str, _Field], picture: tuple[Fraction, Fraction]) -> _Field:
     """Return receptive field and jump: r + (f - 1) * j and j * s."""
     seen, jumps = zip(*(fields[name] for name in node.inputs), strict=True)
     reach = node.layer.reach(*node.input_shapes)
@@ -116,7 +120,7 @@ def _field(node: Node, fields: dict[str, _Field], picture: Pair) -> _Field:
     return field, (down * reach.step[0], right * reach.step[1])
 
 
-def _layer(node: Node, field: tuple[int, int], jump: tuple[int, int]) -> LayerSummary:
+def _layer(node: Node, field: Sequence[Fraction], jump: Sequence[Fraction]) -> LayerSummary:
     cost = node.layer.cost(*node.input_shapes)
     connections = node.layer.connections(*node.input_shapes)
     outputs = elements(node.output_shape)
@@ -133,8 +137,8 @@ def _layer(node: Node, field: tuple[int, int], jump: tuple[int, int]) -> LayerSu
         multiply_adds=cost.multiply_adds,
         activation_bytes=outputs * _FLOAT,
         training_bytes=(outputs + inputs) * _FLOAT + cost.saved_bytes,
-        receptive_field=list(field),
-        jump=list(jump),
+        receptive_field=[math.ceil(size) for size in field],
+        jump=[int(step) if step.denominator == 1 else float(step) for step in jump],
         dense_equivalent_parameters=node.layer.dense_equivalent(*node.input_shapes),
         connection_density=None if connections is None else connections / pairs,
     )

@@ -66,7 +66,7 @@ class LayerSummary(Record):
     parameters: int
     multiply_adds: int
     receptive_field: tuple[int, ...] | None = None
-    jump: tuple[int, ...] | None = None
+    jump: tuple[int | float, ...] | None = None
     dense_equivalent_parameters: int | None = None
     connection_density: float | None = None
 

@@ -9,20 +9,28 @@ from pydantic import Field
 from engine.layers.activation import ACTIVATIONS
 from engine.layers.base import Block, Context, Cost, Example, Layer, LayerRecord, Reach, WeightSpec
 from engine.layers.blocks import Parallel, Residual
-from engine.layers.convolution import Conv2D
+from engine.layers.convolution import Conv2D, DepthwiseConv2D, TransposedConv2D
 from engine.layers.dense import Dense
 from engine.layers.dropout import Dropout
 from engine.layers.merge import Add, Concatenate
 from engine.layers.normalization import BatchNorm
-from engine.layers.pooling import AveragePool2D, GlobalAveragePool2D, MaxPool2D
-from engine.layers.reshape import Flatten
+from engine.layers.pooling import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D
+from engine.layers.resampling import AdaptiveAveragePool2D, Upsample2D
+from engine.layers.reshape import Flatten, Pad2D, Reshape
 
 LAYERS: tuple[type[LayerRecord], ...] = (
     Conv2D,
+    DepthwiseConv2D,
+    TransposedConv2D,
+    Pad2D,
     MaxPool2D,
     AveragePool2D,
+    GlobalMaxPool2D,
     GlobalAveragePool2D,
+    AdaptiveAveragePool2D,
+    Upsample2D,
     Flatten,
+    Reshape,
     Dense,
     *ACTIVATIONS,
     BatchNorm,

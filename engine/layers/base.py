@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -54,10 +55,13 @@ class Cost(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """How a layer widens the receptive field: a window of `size` input cells, `step` apart."""
+    """How a layer widens the receptive field: a window of `size` input cells, `step` apart.
+
+    A layer that enlarges its map has steps of less than a cell.
+    """
 
     size: tuple[int, int] = (1, 1)
-    step: tuple[int, int] = (1, 1)
+    step: tuple[int | Fraction, int | Fraction] = (1, 1)
 
 
 class Example(NamedTuple):

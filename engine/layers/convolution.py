@@ -1,24 +1,23 @@
-"""The convolution layer."""
+"""Convolution layers: plain, grouped, depthwise and transposed."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
-from engine.arrays import Array, Shape, Weights
+from engine.arrays import Array, Shape, Weights, elements
+from engine.errors import ShapeError
 from engine.initializers import Initializer
 from engine.layers.base import Context, Cost, Example, Gradients, Layer, Reach, WeightSpec, require_map
 from engine.layers.parameters import Activation, Padding
-from engine.ops import convolution, windows
+from engine.ops import convolution, transposed, windows
 from engine.ops.windows import Window
-from engine.spec import Flag, PositiveInt, Size2D, Stride2D
+from engine.spec import Extra2D, Flag, PositiveInt, Size2D, Stride2D
 
 
-class Conv2D(Layer):
-    """Slides a bank of learned filters over the map; each filter makes one channel of the output."""
+class _Convolution(Layer):
+    """What convolutions of one window share; a subclass says how many filters and groups there are."""
 
-    type: Literal["conv2d"] = "conv2d"
-    filters: PositiveInt
-    """Channels of the output, n_C of this layer."""
     kernel_size: Size2D = (3, 3)
     """Height and width of a filter, f."""
     stride: Stride2D = (1, 1)
@@ -34,54 +33,39 @@ class Conv2D(Layer):
     weight_initializer: Initializer = "he_normal"
     """How the filters start."""
 
-    examples: ClassVar = (
-        Example({"type": "conv2d", "filters": 3, "kernel_size": 3, "activation": "relu"}, ((5, 6, 2),)),
-        Example(
-            {"type": "conv2d", "filters": 2, "kernel_size": [2, 3], "stride": [2, 1], "padding": "same"},
-            ((5, 7, 3),),
-        ),
-        Example({"type": "conv2d", "filters": 4, "kernel_size": 1, "bias": False}, ((3, 4, 3),)),
-        Example(
-            {"type": "conv2d", "filters": 2, "kernel_size": 4, "stride": 2, "padding": [[1, 2], [0, 3]]},
-            ((6, 5, 1),),
-        ),
-        Example(
-            {"type": "conv2d", "filters": 2, "kernel_size": 3, "dilation": 2, "padding": 2}, ((7, 6, 2),)
-        ),
-    )
-    formula: ClassVar = "z[x, y, k] = sum_{i,j,c} K[i, j, c, k] * a[s*x + i - p, s*y + j - p, c] + b[k]"
-    source: ClassVar = (
-        "LeCun et al. 1998, Gradient-based learning applied to document recognition, section II.A"
-    )
+    def arrangement(self, channels: int) -> tuple[int, int]:
+        """Return (filters, groups) for a map of so many channels; raises ShapeError."""
+        raise NotImplementedError
 
     def window(self, shape: Shape) -> Window:
         """Return the arithmetic of the sliding window over a map (H, W, C)."""
-        require_map(shape, "conv2d")
+        require_map(shape, self.type)
         return windows.slide(shape, self.kernel_size, self.stride, self.padding, self.dilation)
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        return (*self.window(inputs[0]).output, self.filters)
+        window = self.window(inputs[0])
+        filters, _ = self.arrangement(inputs[0][2])
+        return (*window.output, filters)
 
     def weights(self, *inputs: Shape) -> dict[str, WeightSpec]:
-        kernel = WeightSpec(
-            (*self.kernel_size, inputs[0][2], self.filters), self.weight_initializer, self.trainable
-        )
-        bias = WeightSpec((self.filters,), "zeros", self.trainable, decays=False)
-        return {"weight": kernel, "bias": bias} if self.bias else {"weight": kernel}
+        filters, groups = self.arrangement(inputs[0][2])
+        shape = (*self.kernel_size, inputs[0][2] // groups, filters)
+        return _weights(self, shape)
 
     def cost(self, *inputs: Shape) -> Cost:
-        height, width = self.window(inputs[0]).output
-        taps = self.kernel_size[0] * self.kernel_size[1] * inputs[0][2]
         window = self.window(inputs[0])
+        filters, groups = self.arrangement(inputs[0][2])
+        taps = self.kernel_size[0] * self.kernel_size[1] * inputs[0][2] // groups
         padded = window.height.padded * window.width.padded * inputs[0][2] if window.is_padded else 0
-        return Cost(height * width * self.filters * taps, 4 * padded)
+        return Cost(elements(window.output) * filters * taps, 4 * padded)
 
     def reach(self, *inputs: Shape) -> Reach:
         rows, columns = self.window(inputs[0])
         return Reach((rows.extent, columns.extent), self.stride)
 
     def connections(self, *inputs: Shape) -> int | None:
-        return self.window(inputs[0]).connections * inputs[0][2] * self.filters
+        filters, groups = self.arrangement(inputs[0][2])
+        return self.window(inputs[0]).connections * inputs[0][2] // groups * filters
 
     def size_formula(self, *inputs: Shape) -> dict[str, str]:
         return self.window(inputs[0]).formula
@@ -97,6 +81,213 @@ class Conv2D(Layer):
         padded, window = saved
         dx, dweight, dbias = convolution.convolve_backward(
             padded,
+            weights["weight"],
+            dy,
+            window,
+            with_bias=self.bias,
+            with_input=context.needs_input_gradient,
+            buffers=context,
+        )
+        return (dx,), {"weight": dweight} if dbias is None else {"weight": dweight, "bias": dbias}
+
+
+def _weights(layer: _Convolution | TransposedConv2D, shape: Shape) -> dict[str, WeightSpec]:
+    kernel = WeightSpec(shape, layer.weight_initializer, layer.trainable)
+    bias = WeightSpec(shape[-1:], "zeros", layer.trainable, decays=False)
+    return {"weight": kernel, "bias": bias} if layer.bias else {"weight": kernel}
+
+
+class Conv2D(_Convolution):
+    """Slides a bank of learned filters over the map; each filter makes one channel of the output."""
+
+    type: Literal["conv2d"] = "conv2d"
+    filters: PositiveInt
+    """Channels of the output, n_C of this layer."""
+    groups: PositiveInt = 1
+    """Into how many groups the channels fall; a filter sees its own group alone."""
+
+    examples: ClassVar = (
+        Example({"type": "conv2d", "filters": 3, "kernel_size": 3, "activation": "relu"}, ((5, 6, 2),)),
+        Example(
+            {"type": "conv2d", "filters": 2, "kernel_size": [2, 3], "stride": [2, 1], "padding": "same"},
+            ((5, 7, 3),),
+        ),
+        Example({"type": "conv2d", "filters": 4, "kernel_size": 1, "bias": False}, ((3, 4, 3),)),
+        Example(
+            {"type": "conv2d", "filters": 2, "kernel_size": 4, "stride": 2, "padding": [[1, 2], [0, 3]]},
+            ((6, 5, 1),),
+        ),
+        Example(
+            {"type": "conv2d", "filters": 2, "kernel_size": 3, "dilation": 2, "padding": 2}, ((7, 6, 2),)
+        ),
+        Example({"type": "conv2d", "filters": 6, "groups": 2, "padding": "same"}, ((4, 3, 4),)),
+        Example({"type": "conv2d", "filters": 3, "groups": 3, "stride": 2, "padding": 1}, ((5, 4, 3),)),
+    )
+    formula: ClassVar = "z[x, y, k] = sum_{i,j,c} K[i, j, c, k] * a[s*x + i - p, s*y + j - p, c] + b[k]"
+    source: ClassVar = (
+        "LeCun et al. 1998, Gradient-based learning applied to document recognition, section II.A; groups: "
+        "Krizhevsky et al. 2012, ImageNet classification with deep convolutional neural networks, section 3.5"
+    )
+
+    def arrangement(self, channels: int) -> tuple[int, int]:
+        for number, what in ((channels, "channels of the input"), (self.filters, "filters")):
+            if number % self.groups:
+                raise ShapeError(
+                    f"the {number} {what} cannot be divided into {self.groups} equal groups",
+                    path=("groups",),
+                    hint="use a number of groups that divides both the channels of the input and the filters",
+                )
+        return self.filters, self.groups
+
+
+class DepthwiseConv2D(_Convolution):
+    """Slides a filter of its own over each channel; channels do not mix until a 1x1 convolution follows."""
+
+    type: Literal["depthwise_conv2d"] = "depthwise_conv2d"
+    multiplier: PositiveInt = 1
+    """Filters for each channel; the output has so many times the input's channels."""
+
+    examples: ClassVar = (
+        Example({"type": "depthwise_conv2d", "padding": "same", "activation": "relu6"}, ((5, 4, 3),)),
+        Example(
+            {"type": "depthwise_conv2d", "kernel_size": [2, 3], "stride": 2, "multiplier": 2, "bias": False},
+            ((4, 5, 2),),
+        ),
+        Example({"type": "depthwise_conv2d", "dilation": [1, 2], "padding": 1}, ((4, 5, 2),)),
+    )
+    formula: ClassVar = "z[x, y, c] = sum_{i,j} K[i, j, c] * a[s*x + i - p, s*y + j - p, c] + b[c]"
+    source: ClassVar = "Howard et al. 2017, MobileNets, section 3.1; Chollet 2016, Xception, section 2"
+
+    def arrangement(self, channels: int) -> tuple[int, int]:
+        return channels * self.multiplier, channels
+
+
+class TransposedConv2D(Layer):
+    """Stamps a filter on a larger map for each pixel of the input: a convolution backwards, which enlarges."""
+
+    type: Literal["transposed_conv2d"] = "transposed_conv2d"
+    filters: PositiveInt
+    """Channels of the output."""
+    kernel_size: Size2D = (3, 3)
+    """Height and width of a filter, f."""
+    stride: Stride2D = (1, 1)
+    """Pixels of the output from one stamp to the next, s."""
+    padding: Padding = "valid"
+    """Pixels cut off around the output, p. `same` gives n * s."""
+    output_padding: Extra2D = (0, 0)
+    """Pixels added to the output at the bottom and right, less than the stride."""
+    dilation: Size2D = (1, 1)
+    """Pixels from one cell of the filter to the next."""
+    bias: Flag = True
+    """Whether a number per filter is added."""
+    activation: Activation | None = None
+    """The article's psi, applied as a node of its own."""
+    weight_initializer: Initializer = "he_normal"
+    """How the filters start."""
+
+    examples: ClassVar = (
+        Example({"type": "transposed_conv2d", "filters": 2, "kernel_size": 2, "stride": 2}, ((2, 3, 3),)),
+        Example(
+            {
+                "type": "transposed_conv2d",
+                "filters": 3,
+                "stride": [2, 1],
+                "padding": 1,
+                "output_padding": [1, 0],
+                "bias": False,
+            },
+            ((3, 3, 2),),
+        ),
+        Example(
+            {
+                "type": "transposed_conv2d",
+                "filters": 1,
+                "kernel_size": [4, 2],
+                "stride": 3,
+                "padding": "same",
+            },
+            ((2, 2, 2),),
+        ),
+        Example(
+            {"type": "transposed_conv2d", "filters": 2, "dilation": 2, "padding": [[1, 0], [0, 2]]},
+            ((2, 3, 1),),
+        ),
+    )
+    formula: ClassVar = "z[s*x + i - p, s*y + j - p, k] = sum_{x,y,i,j,c} K[i, j, c, k] * a[x, y, c] + b[k]"
+    source: ClassVar = (
+        "Zeiler et al. 2010, Deconvolutional networks; Dumoulin & Visin 2016, A guide to convolution "
+        "arithmetic for deep learning, chapter 4"
+    )
+
+    def window(self, shape: Shape) -> Window:
+        """Return the window of the convolution that would lead back from the output."""
+        require_map(shape, self.type)
+        for extra, stride in zip(self.output_padding, self.stride, strict=True):
+            if extra and (extra >= stride or self.padding == "same"):
+                raise ShapeError(
+                    f"an output padding of {extra} with stride {stride} and padding {self.padding!r}",
+                    path=("output_padding",),
+                    hint="output padding is less than the stride, and there is none with padding 'same'",
+                )
+        window = transposed.spread(
+            shape, self.kernel_size, self.stride, self.padding, self.output_padding, self.dilation
+        )
+        for axis, n in zip(window, shape[:2], strict=True):
+            if axis.size < 1:
+                raise ShapeError(
+                    f"a padding of {axis.before} + {axis.after} cuts all of the "
+                    f"{(n - 1) * axis.stride + axis.extent} pixels off",
+                    path=("padding",),
+                    hint="use less padding, a larger window or a larger stride",
+                )
+        return window
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        rows, columns = self.window(inputs[0])
+        return (rows.size, columns.size, self.filters)
+
+    def weights(self, *inputs: Shape) -> dict[str, WeightSpec]:
+        return _weights(self, (*self.kernel_size, inputs[0][2], self.filters))
+
+    def cost(self, *inputs: Shape) -> Cost:
+        window = self.window(inputs[0])
+        taps = self.kernel_size[0] * self.kernel_size[1] * self.filters
+        padded = window.height.padded * window.width.padded * self.filters
+        return Cost(elements(inputs[0]) * taps, 4 * padded)
+
+    def reach(self, *inputs: Shape) -> Reach:
+        rows, columns = self.window(inputs[0])
+        # stamps overlap: an output pixel hears of at most ceil(extent / s) neighbouring pixels of the input
+        size = (-(-rows.extent // rows.stride), -(-columns.extent // columns.stride))
+        return Reach(size, (Fraction(1, rows.stride), Fraction(1, columns.stride)))
+
+    def connections(self, *inputs: Shape) -> int | None:
+        return self.window(inputs[0]).connections * inputs[0][2] * self.filters
+
+    def size_formula(self, *inputs: Shape) -> dict[str, str]:
+        formulas = {}
+        window = self.window(inputs[0])
+        for name, axis, n, extra in zip(
+            ("height", "width"), window, inputs[0][:2], self.output_padding, strict=True
+        ):
+            text = f"{n}*{axis.stride}"
+            if self.padding != "same":
+                cut = f"2*{axis.before}" if axis.before == axis.after else f"{axis.before} - {axis.after}"
+                text = f"({n} - 1)*{axis.stride} - {cut} + {axis.dilation}*({axis.kernel} - 1) + 1 + {extra}"
+            formulas[name] = f"{text} = {axis.size}"
+        return formulas
+
+    def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
+        window = self.window(xs[0].shape[1:])
+        y = transposed.convolve_transposed(xs[0], weights["weight"], weights.get("bias"), window, context)
+        return y, (xs[0], window)
+
+    def backward(
+        self, weights: Weights, saved: Any, dy: Array, *, context: Context
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        x, window = saved
+        dx, dweight, dbias = transposed.convolve_transposed_backward(
+            x,
             weights["weight"],
             dy,
             window,

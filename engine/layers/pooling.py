@@ -22,12 +22,20 @@ class _Pool2D(Layer):
     """Pixels from one position of the window to the next, s; by default the window's own size."""
     padding: Padding = "valid"
     """Pixels around the map, p; less than the window on every side."""
+    ceil_mode: Flag = False
+    """Whether a last window that only partly fits counts too: ceil instead of floor in the size formula."""
 
     def window(self, shape: Shape) -> Window:
         """Return the arithmetic of the sliding window over a map (H, W, C)."""
         require_map(shape, self.type)
         try:
-            window = windows.slide(shape, self.pool_size, self.stride or self.pool_size, self.padding)
+            window = windows.slide(
+                shape,
+                self.pool_size,
+                self.stride or self.pool_size,
+                self.padding,
+                round_up=self.ceil_mode,
+            )
         except ShapeError as error:
             raise ShapeError(error.detail, path=("pool_size",), hint=error.hint) from None
         for axis in window:
@@ -64,6 +72,7 @@ class MaxPool2D(_Pool2D):
         Example(
             {"type": "max_pool2d", "pool_size": [3, 2], "stride": [1, 2], "padding": "same"}, ((5, 5, 2),)
         ),
+        Example({"type": "max_pool2d", "pool_size": 3, "stride": 2, "ceil_mode": True}, ((6, 4, 2),)),
     )
     formula: ClassVar = "a'[x, y, c] = max_{i,j} a[s*x + i - p, s*y + j - p, c]"
     source: ClassVar = (
@@ -108,6 +117,17 @@ class AveragePool2D(_Pool2D):
             },
             ((5, 5, 2),),
         ),
+        Example(
+            {
+                "type": "average_pool2d",
+                "pool_size": 3,
+                "stride": 2,
+                "padding": 1,
+                "ceil_mode": True,
+                "count_padding": True,
+            },
+            ((6, 4, 2),),
+        ),
     )
     formula: ClassVar = "a'[x, y, c] = mean_{i,j} a[s*x + i - p, s*y + j - p, c]"
     source: ClassVar = (
@@ -125,14 +145,8 @@ class AveragePool2D(_Pool2D):
         return (dx,), {}
 
 
-class GlobalAveragePool2D(Layer):
-    """Averages each whole map to one number."""
-
-    type: Literal["global_average_pool2d"] = "global_average_pool2d"
-
-    examples: ClassVar = (Example({"type": "global_average_pool2d"}, ((3, 5, 4),)),)
-    formula: ClassVar = "a'[c] = mean_{x,y} a[x, y, c]"
-    source: ClassVar = "Lin, Chen & Yan 2013, Network in network, section 3.2"
+class _GlobalPool2D(Layer):
+    """What the pools over whole maps share."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         require_map(inputs[0], self.type)
@@ -147,6 +161,16 @@ class GlobalAveragePool2D(Layer):
     def size_formula(self, *inputs: Shape) -> dict[str, str]:
         return {"size": f"channels = {inputs[0][2]}"}
 
+
+class GlobalAveragePool2D(_GlobalPool2D):
+    """Averages each whole map to one number."""
+
+    type: Literal["global_average_pool2d"] = "global_average_pool2d"
+
+    examples: ClassVar = (Example({"type": "global_average_pool2d"}, ((3, 5, 4),)),)
+    formula: ClassVar = "a'[c] = mean_{x,y} a[x, y, c]"
+    source: ClassVar = "Lin, Chen & Yan 2013, Network in network, section 3.2"
+
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
         return pooling.global_average_pool(xs[0]), xs[0].shape[1:3]
 
@@ -154,3 +178,26 @@ class GlobalAveragePool2D(Layer):
         self, weights: Weights, saved: Any, dy: Array, *, context: Context
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         return (pooling.global_average_pool_backward(dy, saved[0], saved[1], context),), {}
+
+
+class GlobalMaxPool2D(_GlobalPool2D):
+    """Keeps the largest number of each whole map; a tie goes to the first pixel."""
+
+    type: Literal["global_max_pool2d"] = "global_max_pool2d"
+
+    examples: ClassVar = (Example({"type": "global_max_pool2d"}, ((3, 5, 4),)),)
+    formula: ClassVar = "a'[c] = max_{x,y} a[x, y, c]"
+    source: ClassVar = "Oquab et al. 2015, Is object localization for free?, section 3.1"
+
+    def cost(self, *inputs: Shape) -> Cost:
+        return Cost(0, 8 * inputs[0][2])
+
+    def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
+        y, winner = pooling.global_max_pool(xs[0])
+        return y, (winner, *xs[0].shape[1:3])
+
+    def backward(
+        self, weights: Weights, saved: Any, dy: Array, *, context: Context
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        winner, height, width = saved
+        return (pooling.global_max_pool_backward(winner, dy, height, width, context),), {}

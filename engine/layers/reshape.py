@@ -1,11 +1,15 @@
-"""Layers that only change how numbers are arranged."""
+"""Layers that rearrange numbers, or surround them with more."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
 from engine.arrays import Array, Shape, Weights, elements
-from engine.layers.base import Context, Example, Gradients, Layer
+from engine.errors import ShapeError
+from engine.layers.base import Context, Example, Gradients, Layer, require_map
+from engine.layers.parameters import Sides
+from engine.ops import padding
+from engine.spec import PositiveInt
 
 
 class Flatten(Layer):
@@ -31,3 +35,92 @@ class Flatten(Layer):
         self, weights: Weights, saved: Any, dy: Array, *, context: Context
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         return (dy.reshape(saved),), {}
+
+
+class Reshape(Layer):
+    """Arranges the same numbers as a map or a vector of another shape, in (height, width, channels) order."""
+
+    type: Literal["reshape"] = "reshape"
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt] | tuple[PositiveInt]
+    """[height, width, channels] of a map, or [numbers] of a vector."""
+
+    examples: ClassVar = (
+        Example({"type": "reshape", "shape": [2, 3, 4]}, ((24,),)),
+        Example({"type": "reshape", "shape": [3, 2, 2]}, ((2, 2, 3),)),
+        Example({"type": "reshape", "shape": [6]}, ((1, 2, 3),)),
+    )
+    formula: ClassVar = "n_H' * n_W' * n_C' = n_H * n_W * n_C"
+    source: ClassVar = "The article, section 3, Fully connected layer (its inverse)"
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        if elements(self.shape) != elements(inputs[0]):
+            had, wanted = ("x".join(map(str, shape)) for shape in (inputs[0], self.shape))
+            raise ShapeError(
+                f"the {elements(inputs[0])} numbers of {had} cannot be arranged as {wanted}, "
+                f"which has {elements(self.shape)}",
+                path=("shape",),
+                hint=f"choose sizes whose product is {elements(inputs[0])}",
+            )
+        return self.shape
+
+    def size_formula(self, *inputs: Shape) -> dict[str, str]:
+        before, after = ("*".join(map(str, shape)) for shape in (inputs[0], self.shape))
+        return {"size": f"{before} = {after} = {elements(self.shape)}"}
+
+    def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
+        x = xs[0]
+        return x.reshape(len(x), *self.shape), x.shape
+
+    def backward(
+        self, weights: Weights, saved: Any, dy: Array, *, context: Context
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        return (dy.reshape(saved),), {}
+
+
+class Pad2D(Layer):
+    """Surrounds a map with zeros, with its mirror image, or with its outermost pixels repeated."""
+
+    type: Literal["pad2d"] = "pad2d"
+    padding: Sides
+    """Pixels to add on each side, p."""
+    mode: Literal["zero", "reflect", "replicate"] = "zero"
+    """What they hold; the mirror of `reflect` stands on the outermost pixel, which is not repeated."""
+
+    examples: ClassVar = (
+        Example({"type": "pad2d", "padding": 1, "mode": "reflect"}, ((3, 4, 2),)),
+        Example({"type": "pad2d", "padding": [[2, 0], [1, 3]], "mode": "replicate"}, ((2, 1, 3),)),
+        Example({"type": "pad2d", "padding": [[2, 1], [0, 3]], "mode": "reflect"}, ((3, 4, 1),)),
+        Example({"type": "pad2d", "padding": [1, 2]}, ((2, 3, 2),)),
+    )
+    formula: ClassVar = "n' = n + 2p"
+    source: ClassVar = (
+        "The article, section 2.1, Padding; mirrored: Ronneberger et al. 2015, U-Net, section 2"
+    )
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        require_map(inputs[0], self.type)
+        for size, sides in zip(inputs[0][:2], self.padding, strict=True):
+            if self.mode == "reflect" and max(sides) >= size:
+                raise ShapeError(
+                    f"a map of {size} pixels has no {max(sides)} beside its outermost one to mirror",
+                    path=("padding",),
+                    hint=f"use a padding of at most {size - 1}, or mode 'replicate'",
+                )
+        height, width = (size + sum(sides) for size, sides in zip(inputs[0][:2], self.padding, strict=True))
+        return (height, width, inputs[0][2])
+
+    def size_formula(self, *inputs: Shape) -> dict[str, str]:
+        return {
+            name: f"{size} + {before} + {after} = {size + before + after}"
+            for name, size, (before, after) in zip(
+                ("height", "width"), inputs[0][:2], self.padding, strict=True
+            )
+        }
+
+    def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
+        return padding.pad(xs[0], self.padding, self.mode, context), None
+
+    def backward(
+        self, weights: Weights, saved: Any, dy: Array, *, context: Context
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        return (padding.pad_backward(dy, self.padding, self.mode, context),), {}

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from engine.arrays import Array
-from engine.ops import windows
+from engine.ops import depthwise, windows
 from engine.ops.reduction import channel_sum
 from engine.ops.windows import Window
 from engine.workspace import FRESH, Buffers
@@ -27,9 +27,12 @@ def convolve(
 ) -> tuple[Array, Array]:
     """Convolve a batch.
 
+    Filters that are g times thinner than the images make a grouped convolution: the channels fall into
+    g groups in their order, and the filters too; each filter sees its group alone.
+
     Args:
         x: images (N, H, W, C).
-        weight: filters (KH, KW, C, F).
+        weight: filters (KH, KW, C / g, F).
         bias: (F,) or None.
         window: the arithmetic of the sliding window, from `windows.slide`.
         buffers: where results live.
@@ -40,9 +43,13 @@ def convolve(
     padded = windows.pad(x, window, buffers=buffers)
     filters = weight.shape[3]
     y = buffers.buffer("y", (x.shape[0], *window.output, filters), x.dtype)
-    matrix = weight.reshape(-1, filters)  # (KH*KW*C, F)
-    for images, columns in _tiles(padded, window, buffers):
-        np.matmul(columns, matrix, out=y[images].reshape(-1, filters))
+    if depthwise.applies(x.shape[3], weight):
+        depthwise.convolve(padded, weight, window, y, buffers)
+    else:
+        groups = x.shape[3] // weight.shape[2]
+        matrices = _by_group(weight, groups)  # (g, KH*KW*C/g, F/g)
+        for images, columns in tiles(padded, window, groups, buffers):
+            np.matmul(columns, matrices, out=_by_group(y[images], groups))
     if bias is not None:
         np.add(y, bias, out=y)
     return y, padded
@@ -62,7 +69,7 @@ def convolve_backward(
 
     Args:
         padded: what `convolve` returned beside its result.
-        weight: filters (KH, KW, C, F).
+        weight: filters (KH, KW, C / g, F).
         dy: gradient of the maps (N, OH, OW, F).
         window: as in `convolve`.
         with_bias: whether the gradient of a bias is wanted.
@@ -70,44 +77,80 @@ def convolve_backward(
         buffers: where results live.
 
     Returns:
-        dx (N, H, W, C) or None, dweight (KH, KW, C, F), dbias (F,) or None.
+        dx (N, H, W, C) or None, dweight (KH, KW, C / g, F), dbias (F,) or None.
     """
-    kernel_height, kernel_width, channels, filters = weight.shape
-    matrix = weight.reshape(-1, filters)  # (KH*KW*C, F)
-    dweight = buffers.buffer("dweight", matrix.shape, dy.dtype)
-    part = buffers.scratch("dweight part", matrix.shape, dy.dtype)
+    dweight = buffers.buffer("dweight", weight.shape, dy.dtype)
     dweight[...] = 0
     dpadded = None
     if with_input:
         dpadded = buffers.buffer("dpadded", padded.shape, dy.dtype)
         dpadded[...] = 0
-    for images, columns in _tiles(padded, window, buffers):
-        dy_rows = dy[images].reshape(-1, filters)  # (n*OH*OW, F)
-        np.matmul(columns.T, dy_rows, out=part)
-        dweight += part
+    if depthwise.applies(padded.shape[3], weight):
+        depthwise.convolve_backward(padded, weight, dy, window, dweight, dpadded, buffers)
+    else:
+        _backward(padded, weight, dy, window, dweight, dpadded, buffers)
+    dx = None if dpadded is None else windows.unpad(dpadded, window)
+    return dx, dweight, channel_sum(dy) if with_bias else None
+
+
+def _backward(
+    padded: Array,
+    weight: Array,
+    dy: Array,
+    window: Window,
+    dweight: Array,
+    dpadded: Array | None,
+    buffers: Buffers,
+) -> None:
+    """Add the gradients to `dweight` and, where it is given, to `dpadded`."""
+    groups = padded.shape[3] // weight.shape[2]
+    matrices, dmatrices = _by_group(weight, groups), _by_group(dweight, groups)  # (g, KH*KW*C/g, F/g)
+    part = buffers.scratch("dweight part", dmatrices.shape, dy.dtype)
+    for images, columns in tiles(padded, window, groups, buffers):
+        dy_rows = _by_group(dy[images], groups)  # (g, n*OH*OW, F/g)
+        np.matmul(columns.transpose(0, 2, 1), dy_rows, out=part)
+        dmatrices += part
         if dpadded is not None:
             dcolumns = buffers.scratch("dcolumns", columns.shape, dy.dtype)
-            np.matmul(dy_rows, matrix.T, out=dcolumns)
-            taps = dcolumns.reshape(-1, *window.output, kernel_height, kernel_width, channels)
-            for row in range(kernel_height):
-                for column in range(kernel_width):
-                    target = windows.tap(dpadded[images], window, row, column)
-                    target += taps[:, :, :, row, column]
-    dx = None if dpadded is None else windows.unpad(dpadded, window)
-    dbias = channel_sum(dy) if with_bias else None
-    return dx, dweight.reshape(weight.shape), dbias
+            np.matmul(dy_rows, matrices.transpose(0, 2, 1), out=dcolumns)
+            scatter(dcolumns, dpadded[images], window, groups)
 
 
-def _tiles(padded: Array, window: Window, buffers: Buffers) -> Iterator[tuple[slice, Array]]:
-    """Yield slices of the batch, each with its windows as a matrix (n*OH*OW, KH*KW*C)."""
+def tiles(padded: Array, window: Window, groups: int, buffers: Buffers) -> Iterator[tuple[slice, Array]]:
+    """Yield slices of the batch, each with the windows of each group as a matrix (g, n*OH*OW, KH*KW*C/g)."""
     view = windows.view(padded, window)
-    depth = view.shape[3] * view.shape[4] * view.shape[5]
+    channels = padded.shape[3] // groups
+    depth = view.shape[3] * view.shape[4] * channels
     pixels = view.shape[1] * view.shape[2]
-    step = max(1, _TILE_BYTES // (pixels * depth * padded.itemsize))
+    step = images_per_tile(window, depth * groups, padded.itemsize)
     for start in range(0, len(view), step):
         tile = view[start : start + step]  # (n, OH, OW, KH, KW, C)
-        if not tile.flags.c_contiguous:  # a 1x1 window at stride 1 already is its matrix
-            columns = buffers.scratch("columns", tile.shape, padded.dtype)
-            np.copyto(columns, tile)
-            tile = columns
-        yield slice(start, start + len(tile)), tile.reshape(len(tile) * pixels, depth)
+        if groups == 1 and tile.flags.c_contiguous:  # a 1x1 window at stride 1 already is its matrix
+            yield slice(start, start + len(tile)), tile.reshape(1, len(tile) * pixels, depth)
+            continue
+        grouped = tile.reshape(*tile.shape[:5], groups, channels).transpose(5, 0, 1, 2, 3, 4, 6)
+        columns = buffers.scratch("columns", grouped.shape, padded.dtype)  # (g, n, OH, OW, KH, KW, C/g)
+        np.copyto(columns, grouped)
+        yield slice(start, start + len(tile)), columns.reshape(groups, len(tile) * pixels, depth)
+
+
+def images_per_tile(window: Window, depth: int, itemsize: int) -> int:
+    """Return for how many images windows of `depth` numbers are gathered at a time."""
+    return max(1, _TILE_BYTES // (window.height.output * window.width.output * depth * itemsize))
+
+
+def scatter(columns: Array, padded: Array, window: Window, groups: int) -> None:
+    """Add windows (g, n*OH*OW, KH*KW*C/g) to the pixels (n, H, W, C) that they were gathered from."""
+    n, channels = padded.shape[0], padded.shape[3] // groups
+    kernel_height, kernel_width = window.kernel
+    taps = columns.reshape(groups, n, *window.output, kernel_height, kernel_width, channels)
+    for row in range(kernel_height):
+        for column in range(kernel_width):
+            target = windows.tap(padded, window, row, column)  # (n, OH, OW, C)
+            grouped = target.reshape(*target.shape[:3], groups, channels).transpose(3, 0, 1, 2, 4)
+            grouped += taps[:, :, :, :, row, column]
+
+
+def _by_group(array: Array, groups: int) -> Array:
+    """See (..., C) as one matrix for each group of channels, (g, rows, C / g); a view, nothing is copied."""
+    return array.reshape(-1, groups, array.shape[-1] // groups).transpose(1, 0, 2)

@@ -114,6 +114,24 @@ def global_average_pool_backward(dy: Array, height: int, width: int, buffers: Bu
     return dx
 
 
+def global_max_pool(x: Array) -> tuple[Array, Array]:
+    """Return the largest value of each whole map (N, C), and which pixel it was (N, C); on a tie the first."""
+    pixels = x.reshape(x.shape[0], -1, x.shape[3])  # (N, H*W, C)
+    winner = pixels.argmax(axis=1)
+    return np.take_along_axis(pixels, winner[:, None, :], axis=1)[:, 0, :], winner
+
+
+def global_max_pool_backward(
+    winner: Array, dy: Array, height: int, width: int, buffers: Buffers = FRESH
+) -> Array:
+    """Send each gradient to the one pixel that won: (N, C) to (N, H, W, C)."""
+    n, c = dy.shape
+    dx = buffers.buffer("dx", (n, height, width, c), dy.dtype)
+    dx[...] = 0
+    np.put_along_axis(dx.reshape(n, -1, c), winner[:, None, :], dy[:, None, :], axis=1)
+    return dx
+
+
 def _zeros(dy: Array, window: Window, buffers: Buffers) -> Array:
     shape = (dy.shape[0], window.height.padded, window.width.padded, dy.shape[3])
     dpadded = buffers.buffer("dpadded", shape, dy.dtype)
@@ -122,11 +140,14 @@ def _zeros(dy: Array, window: Window, buffers: Buffers) -> Array:
 
 
 def _weights(window: Window, *, count_padding: bool) -> Array:
-    """Return 1 / (cells averaged) for each window, (OH, OW, 1), float64."""
-    if count_padding:
-        cells = np.full(window.output, float(window.height.kernel * window.width.kernel))
-    else:
-        ones = np.ones((1, window.height.size, window.width.size, 1))
-        cells = windows.view(windows.pad(ones, window), window).sum(axis=(0, 3, 4, 5))
-    weights: Array = 1.0 / cells[:, :, None]
+    """Return 1 / (cells averaged) for each window, (OH, OW, 1), float64.
+
+    What a rounded-up last window sees beyond the padding is never counted.
+    """
+    cells = []
+    for axis in window:
+        first, end = (0, axis.surrounded) if count_padding else (axis.before, axis.before + axis.size)
+        starts = np.arange(axis.output) * axis.stride
+        cells.append(np.minimum(starts + axis.kernel, end) - np.maximum(starts, first))
+    weights: Array = 1.0 / np.multiply.outer(*cells)[:, :, None]
     return weights

@@ -28,6 +28,8 @@ class Axis(NamedTuple):
     before: int
     after: int
     dilation: int
+    round_up: bool = False
+    """Whether a last window that only partly fits counts too ("ceil mode")."""
 
     @property
     def extent(self) -> int:
@@ -35,21 +37,41 @@ class Axis(NamedTuple):
         return (self.kernel - 1) * self.dilation + 1
 
     @property
-    def padded(self) -> int:
-        """The input's size with its padding."""
+    def surrounded(self) -> int:
+        """The input's size with the padding that was asked for: n + 2p."""
         return self.size + self.before + self.after
 
     @property
+    def padded(self) -> int:
+        """The input's size with its padding, and what a last window sticks out of that."""
+        return max(self.surrounded, (self.output - 1) * self.stride + self.extent)
+
+    @property
     def output(self) -> int:
-        """Number of positions of the window: floor((n + 2p - f) / s) + 1."""
-        return (self.padded - self.extent) // self.stride + 1
+        """Number of positions of the window: floor((n + 2p - f) / s) + 1.
+
+        Rounded up it is ceil(...) + 1, but a window never starts beyond the last pixel (as in PyTorch).
+        """
+        return self._steps if self._overshoots else self._steps + 1
+
+    @property
+    def _steps(self) -> int:
+        room = self.surrounded - self.extent
+        return -(-room // self.stride) if self.round_up else room // self.stride
+
+    @property
+    def _overshoots(self) -> bool:
+        """Whether the position that rounding up has added lies wholly in the padding."""
+        return self.round_up and self._steps * self.stride >= self.size + self.before
 
     @property
     def formula(self) -> str:
         """The size formula with its numbers put in."""
         padding = f"2*{self.before}" if self.before == self.after else f"{self.before} + {self.after}"
         window = f"{self.kernel}" if self.dilation == 1 else f"({self.dilation}*({self.kernel} - 1) + 1)"
-        return f"floor(({self.size} + {padding} - {window})/{self.stride}) + 1 = {self.output}"
+        rule = "ceil" if self.round_up else "floor"
+        first = "" if self._overshoots else " + 1"
+        return f"{rule}(({self.size} + {padding} - {window})/{self.stride}){first} = {self.output}"
 
     @property
     def taps(self) -> int:
@@ -80,8 +102,8 @@ class Window(NamedTuple):
 
     @property
     def is_padded(self) -> bool:
-        """Whether any side has padding."""
-        return any((self.height.before, self.height.after, self.width.before, self.width.after))
+        """Whether the window leaves the map on any side."""
+        return any(axis.padded > axis.size for axis in self)
 
     @property
     def connections(self) -> int:
@@ -105,7 +127,15 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> Pair
     return total // 2, total - total // 2
 
 
-def slide(shape: Shape, kernel: Pair, stride: Pair, padding: PaddingSpec, dilation: Pair = (1, 1)) -> Window:
+def slide(
+    shape: Shape,
+    kernel: Pair,
+    stride: Pair,
+    padding: PaddingSpec,
+    dilation: Pair = (1, 1),
+    *,
+    round_up: bool = False,
+) -> Window:
     """Return the window arithmetic of a map of `shape` (H, W, C).
 
     Raises:
@@ -120,12 +150,12 @@ def slide(shape: Shape, kernel: Pair, stride: Pair, padding: PaddingSpec, dilati
             before, after = same_padding(size, f, s, d)
         else:
             before, after = padding[axis]
-        one = Axis(size, f, s, before, after, d)
-        if one.extent > one.padded:
+        one = Axis(size, f, s, before, after, d, round_up)
+        if one.extent > one.surrounded:
             raise ShapeError(
                 f"a {kernel[0]}x{kernel[1]} window does not fit a {shape[0]}x{shape[1]} input"
                 + (f": dilated it is {one.extent} pixels in {name}" if d > 1 else "")
-                + (f", padded to {one.padded} in {name}" if before or after else ""),
+                + (f", padded to {one.surrounded} in {name}" if before or after else ""),
                 path=("kernel_size",),
                 hint="use a smaller window, more padding, or less stride and pooling before this layer",
             )

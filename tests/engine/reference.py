@@ -12,43 +12,101 @@ Sides = tuple[tuple[int, int], tuple[int, int]]
 
 
 def convolve(
-    x: Array, weight: Array, bias: Array, stride: tuple[int, int], padding: Sides, dilation: tuple[int, int]
+    x: Array,
+    weight: Array,
+    bias: Array,
+    stride: tuple[int, int],
+    padding: Sides,
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
 ) -> Array:
-    """Cross-correlate (N, H, W, C) with (KH, KW, C, F), cell by cell."""
+    """Cross-correlate (N, H, W, C) with (KH, KW, C / groups, F), cell by cell."""
     (top, bottom), (left, right) = padding
-    n, h, w, _ = x.shape
-    kh, kw, _, filters = weight.shape
+    n, h, w, channels = x.shape
+    kh, kw, thin, filters = weight.shape
+    assert thin * groups == channels
     oh = (h + top + bottom - dilation[0] * (kh - 1) - 1) // stride[0] + 1
     ow = (w + left + right - dilation[1] * (kw - 1) - 1) // stride[1] + 1
     y = np.zeros((n, oh, ow, filters))
     for image, row, column, f in itertools.product(range(n), range(oh), range(ow), range(filters)):
         total = bias[f]
+        first = f // (filters // groups) * thin
         for i, j in itertools.product(range(kh), range(kw)):
             r, c = row * stride[0] + i * dilation[0] - top, column * stride[1] + j * dilation[1] - left
             if 0 <= r < h and 0 <= c < w:
-                for channel in range(x.shape[3]):
-                    total += x[image, r, c, channel] * weight[i, j, channel, f]
+                for channel in range(thin):
+                    total += x[image, r, c, first + channel] * weight[i, j, channel, f]
         y[image, row, column, f] = total
     return y
 
 
+def convolve_transposed(
+    x: Array,
+    weight: Array,
+    bias: Array,
+    stride: tuple[int, int],
+    padding: Sides,
+    size: tuple[int, int],
+    dilation: tuple[int, int],
+) -> Array:
+    """Stamp (KH, KW, C, F) on maps of `size` for each pixel of (N, H, W, C)."""
+    (top, _), (left, _) = padding
+    n, h, w, channels = x.shape
+    kh, kw, _, filters = weight.shape
+    y = np.zeros((n, *size, filters)) + bias
+    pixels = itertools.product(range(n), range(h), range(w), range(channels))
+    for (image, row, column, channel), i, j in itertools.product(pixels, range(kh), range(kw)):
+        r, c = row * stride[0] + i * dilation[0] - top, column * stride[1] + j * dilation[1] - left
+        if 0 <= r < size[0] and 0 <= c < size[1]:
+            for f in range(filters):
+                y[image, r, c, f] += x[image, row, column, channel] * weight[i, j, channel, f]
+    return y
+
+
+def positions(size: int, kernel: int, stride: int, before: int, after: int, round_up: bool) -> int:
+    """Count the places of a window by trying them: each begins in the map or the padding before it."""
+    count, start = 0, -before
+    while True:
+        fits = start + kernel <= size + after
+        sticks_out = round_up and start < size and start < size + after
+        if not fits and not (sticks_out and start - stride + kernel < size + after):
+            return count
+        count, start = count + 1, start + stride
+
+
 def windows(
-    x: Array, size: tuple[int, int], stride: tuple[int, int], padding: Sides
-) -> list[tuple[tuple[int, ...], list[float]]]:
-    """List, for each output cell (n, row, column, channel), the real pixels under its window."""
+    x: Array, size: tuple[int, int], stride: tuple[int, int], padding: Sides, *, round_up: bool = False
+) -> list[tuple[tuple[int, ...], list[float], int]]:
+    """List, for each output cell (n, row, column, channel), the real pixels under its window.
+
+    And how many cells of the padded map the window covers.
+    """
     (top, bottom), (left, right) = padding
     n, h, w, c = x.shape
-    oh = (h + top + bottom - size[0]) // stride[0] + 1
-    ow = (w + left + right - size[1]) // stride[1] + 1
+    oh = positions(h, size[0], stride[0], top, bottom, round_up)
+    ow = positions(w, size[1], stride[1], left, right, round_up)
     found = []
     for image, row, column, channel in itertools.product(range(n), range(oh), range(ow), range(c)):
-        pixels = [
-            x[image, r, k, channel]
+        cells = [
+            (r, k)
             for i, j in itertools.product(range(size[0]), range(size[1]))
-            if 0 <= (r := row * stride[0] + i - top) < h and 0 <= (k := column * stride[1] + j - left) < w
+            if (r := row * stride[0] + i - top) < h + bottom
+            and (k := column * stride[1] + j - left) < w + right
         ]
-        found.append(((image, row, column, channel), pixels))
+        pixels = [x[image, r, k, channel] for r, k in cells if 0 <= r < h and 0 <= k < w]
+        found.append(((image, row, column, channel), pixels, len(cells)))
     return found
+
+
+def bilinear(line: Array, factor: int) -> Array:
+    """Enlarge a line of numbers, each new one between the two old ones whose centres surround its own."""
+    enlarged = []
+    for number in range(len(line) * factor):
+        centre = min(max((number + 0.5) / factor - 0.5, 0), len(line) - 1)
+        left = int(centre)
+        right = min(left + 1, len(line) - 1)
+        enlarged.append(line[left] * (1 - (centre - left)) + line[right] * (centre - left))
+    return np.array(enlarged)
 
 
 def numeric_gradient(function, array: Array, dy: Array, step: float = 1e-6) -> Array:  # type: ignore[no-untyped-def]

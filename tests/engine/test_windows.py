@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.errors import ShapeError
 from engine.layers import Context
-from engine.layers.convolution import Conv2D
+from engine.layers.convolution import Conv2D, DepthwiseConv2D, TransposedConv2D
 from engine.layers.pooling import AveragePool2D, MaxPool2D
 from engine.ops import convolution, windows
 from tests.engine import reference
@@ -22,6 +22,7 @@ STRIDES = st.tuples(st.integers(1, 3), st.integers(1, 3))
 SIDES = st.tuples(
     st.tuples(st.integers(0, 3), st.integers(0, 3)), st.tuples(st.integers(0, 3), st.integers(0, 3))
 )
+DILATIONS = st.tuples(st.integers(1, 2), st.integers(1, 2))
 PADDINGS = st.one_of(st.sampled_from(["valid", "same"]), SIDES)
 
 
@@ -38,33 +39,104 @@ def sides(window: windows.Window) -> reference.Sides:
     return (window.height.before, window.height.after), (window.width.before, window.width.after)
 
 
-@given(SIZES, KERNELS, STRIDES, PADDINGS, st.tuples(st.integers(1, 2), st.integers(1, 2)), st.integers(1, 3))
-def test_convolution_equals_the_loops(size, kernel, stride, padding, dilation, channels) -> None:
-    layer = Conv2D(filters=2, kernel_size=kernel, stride=stride, padding=padding, dilation=dilation)
-    shape = (*size, channels)
-    window = fitting(layer, shape)
-    draw = np.random.default_rng(0)
-    x = draw.standard_normal((2, *shape))
-    weights = {name: draw.standard_normal(spec.shape) for name, spec in layer.weights(shape).items()}
-    expected = reference.convolve(x, weights["weight"], weights["bias"], stride, sides(window), dilation)
+def check_linear(layer: Any, weights: Any, x: np.ndarray, expected: np.ndarray) -> None:
+    """Check a forward against loops, and the gradients of a map that is linear in input and weights."""
     context = Context(training=True)
     y, saved = layer.forward(weights, x, context=context)
-    assert y.shape[1:] == layer.output_shape(shape) == expected.shape[1:]
+    assert y.shape[1:] == layer.output_shape(x.shape[1:]) == expected.shape[1:]
     np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
-    # the gradient of a linear map is its transpose: <dy, conv(x)> = <dx, x>, and the same in the weights
-    dy = draw.standard_normal(y.shape)
+    # the gradient of a linear map is its transpose: <dy, f(x)> = <dx, x>, and the same in the weights
+    dy = np.random.default_rng(1).standard_normal(y.shape)
     (dx,), gradients = layer.backward(weights, saved, dy, context=context)
-    without_bias = np.sum(dy * (y - weights["bias"]))
-    np.testing.assert_allclose(np.sum(dx * x), without_bias, rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(
-        np.sum(gradients["weight"] * weights["weight"]), without_bias, rtol=1e-9, atol=1e-9
+    without_bias = np.sum(dy * (y - weights.get("bias", 0)))
+    close = {"rtol": 1e-9, "atol": 1e-9}
+    np.testing.assert_allclose(np.sum(dx * x), without_bias, **close)
+    if weights:
+        np.testing.assert_allclose(np.sum(gradients["weight"] * weights["weight"]), without_bias, **close)
+        np.testing.assert_allclose(gradients["bias"], dy.sum(axis=(0, 1, 2)), **close)
+
+
+def drawn(layer: Any, shape: tuple[int, ...]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    draw = np.random.default_rng(0)
+    weights = {name: draw.standard_normal(spec.shape) for name, spec in layer.weights(shape).items()}
+    return weights, draw.standard_normal((2, *shape))
+
+
+@given(SIZES, KERNELS, STRIDES, PADDINGS, DILATIONS, st.integers(1, 3), st.integers(1, 2), st.integers(1, 2))
+def test_convolution_equals_the_loops(size, kernel, stride, padding, dilation, groups, thin, filters) -> None:
+    layer = Conv2D(
+        filters=filters * groups,
+        kernel_size=kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
     )
-    np.testing.assert_allclose(gradients["bias"], dy.sum(axis=(0, 1, 2)), rtol=1e-9, atol=1e-9)
+    shape = (*size, thin * groups)
+    window = fitting(layer, shape)
+    weights, x = drawn(layer, shape)
+    expected = reference.convolve(
+        x, weights["weight"], weights["bias"], stride, sides(window), dilation, groups
+    )
+    check_linear(layer, weights, x, expected)
 
 
-@given(SIZES, KERNELS, STRIDES, PADDINGS)
-def test_max_pool_equals_the_loops(size, kernel, stride, padding) -> None:
-    layer = MaxPool2D(pool_size=kernel, stride=stride, padding=padding)
+@given(SIZES, KERNELS, STRIDES, PADDINGS, DILATIONS, st.integers(1, 3), st.integers(1, 2))
+def test_depthwise_convolution_is_that_of_as_many_groups_as_channels(
+    size, kernel, stride, padding, dilation, channels, multiplier
+) -> None:
+    layer = DepthwiseConv2D(
+        kernel_size=kernel, stride=stride, padding=padding, dilation=dilation, multiplier=multiplier
+    )
+    shape = (*size, channels)
+    window = fitting(layer, shape)
+    weights, x = drawn(layer, shape)
+    expected = reference.convolve(
+        x, weights["weight"], weights["bias"], stride, sides(window), dilation, channels
+    )
+    check_linear(layer, weights, x, expected)
+
+
+@given(
+    SIZES,
+    KERNELS,
+    STRIDES,
+    PADDINGS,
+    DILATIONS,
+    st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    st.booleans(),
+)
+def test_transposed_convolution_equals_the_loops(
+    size, kernel, stride, padding, dilation, output_padding, wide
+) -> None:
+    layer = TransposedConv2D(
+        filters=2,
+        kernel_size=kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        output_padding=output_padding,
+    )
+    shape = (*size, 3 if wide else 1)
+    window = fitting(layer, shape)
+    if padding == "same":
+        assert layer.output_shape(shape)[:2] == (size[0] * stride[0], size[1] * stride[1])
+    weights, x = drawn(layer, shape)
+    expected = reference.convolve_transposed(
+        x,
+        weights["weight"],
+        weights["bias"],
+        stride,
+        sides(window),
+        layer.output_shape(shape)[:2],
+        dilation,
+    )
+    check_linear(layer, weights, x, expected)
+
+
+@given(SIZES, KERNELS, STRIDES, PADDINGS, st.booleans())
+def test_max_pool_equals_the_loops(size, kernel, stride, padding, ceil_mode) -> None:
+    layer = MaxPool2D(pool_size=kernel, stride=stride, padding=padding, ceil_mode=ceil_mode)
     shape = (*size, 2)
     window = fitting(layer, shape)
     x = np.random.default_rng(0).permutation(2 * 2 * size[0] * size[1]).reshape(2, *shape) - 100.0
@@ -73,7 +145,9 @@ def test_max_pool_equals_the_loops(size, kernel, stride, padding) -> None:
     dy = np.random.default_rng(1).standard_normal(y.shape)
     (dx,), _ = layer.backward({}, saved, dy, context=context)
     expected = np.zeros_like(x)
-    for (image, row, column, channel), pixels in reference.windows(x, kernel, stride, sides(window)):
+    cells = reference.windows(x, kernel, stride, sides(window), round_up=ceil_mode)
+    assert len(cells) == y.size
+    for (image, row, column, channel), pixels, _ in cells:
         assert y[image, row, column, channel] == max(pixels)
         expected[image, :, :, channel][x[image, :, :, channel] == max(pixels)] += dy[
             image, row, column, channel
@@ -81,20 +155,18 @@ def test_max_pool_equals_the_loops(size, kernel, stride, padding) -> None:
     np.testing.assert_allclose(dx, expected, atol=1e-12)
 
 
-@given(SIZES, KERNELS, STRIDES, PADDINGS, st.booleans())
-def test_average_pool_equals_the_loops(size, kernel, stride, padding, count_padding) -> None:
-    layer = AveragePool2D(pool_size=kernel, stride=stride, padding=padding, count_padding=count_padding)
+@given(SIZES, KERNELS, STRIDES, PADDINGS, st.booleans(), st.booleans())
+def test_average_pool_equals_the_loops(size, kernel, stride, padding, count_padding, ceil_mode) -> None:
+    layer = AveragePool2D(
+        pool_size=kernel, stride=stride, padding=padding, count_padding=count_padding, ceil_mode=ceil_mode
+    )
     shape = (*size, 2)
     window = fitting(layer, shape)
     x = np.random.default_rng(0).standard_normal((2, *shape))
-    context = Context(training=True)
-    y, saved = layer.forward({}, x, context=context)
-    for (image, row, column, channel), pixels in reference.windows(x, kernel, stride, sides(window)):
-        cells = kernel[0] * kernel[1] if count_padding else len(pixels)
-        assert y[image, row, column, channel] == pytest.approx(sum(pixels) / cells)
-    dy = np.random.default_rng(1).standard_normal(y.shape)
-    (dx,), _ = layer.backward({}, saved, dy, context=context)
-    np.testing.assert_allclose(np.sum(dx * x), np.sum(dy * y), rtol=1e-9, atol=1e-9)
+    expected = np.full((2, *layer.output_shape(shape)), np.nan)
+    for cell, pixels, covered in reference.windows(x, kernel, stride, sides(window), round_up=ceil_mode):
+        expected[cell] = sum(pixels) / (covered if count_padding else len(pixels))
+    check_linear(layer, {}, x, expected)
 
 
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 5), st.integers(1, 3))

@@ -1,0 +1,119 @@
+"""Layers that bring a map to another size without learning anything."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, ClassVar, Literal
+
+from engine.arrays import Array, Shape, Weights
+from engine.layers.base import Context, Example, Gradients, Layer, Reach, require_map
+from engine.ops import resampling
+from engine.spec import Size2D
+
+
+class AdaptiveAveragePool2D(Layer):
+    """Averages a map of any size to one of a fixed size, over stretches as equal as can be."""
+
+    type: Literal["adaptive_average_pool2d"] = "adaptive_average_pool2d"
+    output_size: Size2D = (1, 1)
+    """Height and width of the output."""
+
+    examples: ClassVar = (
+        Example({"type": "adaptive_average_pool2d", "output_size": 2}, ((5, 4, 2),)),
+        Example({"type": "adaptive_average_pool2d", "output_size": [3, 5]}, ((7, 2, 3),)),
+    )
+    formula: ClassVar = (
+        "a'[x, y, c] = mean of a[i, j, c], floor(x*n_H/m_H) <= i < ceil((x + 1)*n_H/m_H), j alike"
+    )
+    source: ClassVar = "He et al. 2014, Spatial pyramid pooling in deep convolutional networks, section 2.2"
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        require_map(inputs[0], self.type)
+        return (*self.output_size, inputs[0][2])
+
+    def reach(self, *inputs: Shape) -> Reach:
+        sizes = [max(lengths) for lengths in self._lengths(inputs[0])]
+        (height, width), (rows, columns) = inputs[0][:2], self.output_size
+        return Reach((sizes[0], sizes[1]), (Fraction(height, rows), Fraction(width, columns)))
+
+    def connections(self, *inputs: Shape) -> int | None:
+        rows, columns = self._lengths(inputs[0])
+        return sum(rows) * sum(columns) * inputs[0][2]
+
+    def size_formula(self, *inputs: Shape) -> dict[str, str]:
+        return {"size": f"output_size = {self.output_size[0]}x{self.output_size[1]}"}
+
+    def _lengths(self, shape: Shape) -> list[list[int]]:
+        """Return how many rows each row of the output averages, and the same of columns."""
+        lengths = []
+        for size, bins in zip(shape[:2], self.output_size, strict=True):
+            stretches = [resampling.stretch(size, bins, number) for number in range(bins)]
+            lengths.append([end - first for first, end in stretches])
+        return lengths
+
+    def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
+        rows, columns = (
+            resampling.averaging(size, bins)
+            for size, bins in zip(xs[0].shape[1:3], self.output_size, strict=True)
+        )
+        return resampling.resample(xs[0], rows, columns, context), (rows, columns)
+
+    def backward(
+        self, weights: Weights, saved: Any, dy: Array, *, context: Context
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        rows, columns = saved
+        return (resampling.resample_backward(dy, rows, columns, context),), {}
+
+
+class Upsample2D(Layer):
+    """Enlarges a map: by repeating each pixel, or by passing smoothly from one to the next."""
+
+    type: Literal["upsample2d"] = "upsample2d"
+    factor: Size2D = (2, 2)
+    """How many times as high and as wide."""
+    mode: Literal["nearest", "bilinear"] = "nearest"
+    """`nearest` repeats pixels; `bilinear` interpolates between pixel centres (not between corners)."""
+
+    examples: ClassVar = (
+        Example({"type": "upsample2d"}, ((2, 3, 2),)),
+        Example({"type": "upsample2d", "mode": "bilinear"}, ((3, 2, 2),)),
+        Example({"type": "upsample2d", "factor": [3, 1], "mode": "bilinear"}, ((2, 4, 1),)),
+    )
+    formula: ClassVar = "n' = factor * n"
+    source: ClassVar = (
+        "Odena, Dumoulin & Olah 2016, Deconvolution and checkerboard artifacts; Long, Shelhamer & Darrell 2015, "
+        "Fully convolutional networks for semantic segmentation, section 3.3"
+    )
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        require_map(inputs[0], self.type)
+        height, width, channels = inputs[0]
+        return (height * self.factor[0], width * self.factor[1], channels)
+
+    def reach(self, *inputs: Shape) -> Reach:
+        down, right = self.factor
+        size = (1, 1) if self.mode == "nearest" else (min(down, 2), min(right, 2))
+        return Reach(size, (Fraction(1, down), Fraction(1, right)))
+
+    def size_formula(self, *inputs: Shape) -> dict[str, str]:
+        return {
+            name: f"{factor}*{size} = {factor * size}"
+            for name, factor, size in zip(("height", "width"), self.factor, inputs[0][:2], strict=True)
+        }
+
+    def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
+        if self.mode == "nearest":
+            return resampling.repeat(xs[0], self.factor, context), None
+        rows, columns = (
+            resampling.interpolating(size, factor)
+            for size, factor in zip(xs[0].shape[1:3], self.factor, strict=True)
+        )
+        return resampling.resample(xs[0], rows, columns, context), (rows, columns)
+
+    def backward(
+        self, weights: Weights, saved: Any, dy: Array, *, context: Context
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        if saved is None:
+            return (resampling.repeat_backward(dy, self.factor, context),), {}
+        rows, columns = saved
+        return (resampling.resample_backward(dy, rows, columns, context),), {}
