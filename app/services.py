@@ -45,8 +45,8 @@ class Services:
             SettingsError: the data directory cannot be used, or another server has it.
         """
         lock = _take(settings.data_dir)
+        store = Store(settings.data_dir)
         try:
-            store = Store(settings.data_dir)
             store.migrate()
             artifacts = LocalArtifacts(settings.data_dir)
             artifacts.clean()
@@ -55,8 +55,11 @@ class Services:
             runner = LocalRunner(store, artifacts, settings)
             predictors = Predictors(artifacts, settings)
             runner.start()
-        except BaseException:
+        except BaseException as error:
+            store.close()
             lock.release()
+            if isinstance(error, Unavailable):
+                raise SettingsError(f"the data directory cannot be used: {error.detail}") from error
             raise
         return cls(
             settings, store, artifacts, runner, predictors, lock, inference=asyncio.Semaphore(settings.cores)

@@ -106,19 +106,21 @@ async def _receive(request: Request, services: Services) -> list[Picture]:
     """Read the pictures of a request in either form."""
     settings = services.settings
     if is_json(media_type(request)):
-        document = parse(await read_body(request, settings.max_predict_bytes))
-        body = validate(PredictionRequest, document)
-        _check_count(len(body.images), settings.max_predict_images)
-        return from_base64(body.images)
+        body = await read_body(request, settings.max_predict_bytes)
+        return await run_in_threadpool(_read_json, body, settings.max_predict_images)
     rules = FormRules(settings.max_predict_bytes, {"files": settings.max_predict_images}, kind="picture")
     form = await receive(request, rules, MemorySink)
     return [Picture(file.content, filename=file.filename, parameter="files") for file in form.files]
 
 
-def _check_count(count: int, most: int) -> None:
-    if count > most:
-        field = FieldError(f"{count} pictures", pointer="/images", hint=f"send at most {most} at a time")
-        raise TooLarge(f"images: {count} pictures; at most {most} are taken at a time", errors=(field,))
+def _read_json(body: bytes, most: int) -> list[Picture]:
+    images = validate(PredictionRequest, parse(body)).images
+    if len(images) > most:
+        field = FieldError(
+            f"{len(images)} pictures", pointer="/images", hint=f"send at most {most} at a time"
+        )
+        raise TooLarge(f"images: {len(images)} pictures; at most {most} are taken at a time", errors=(field,))
+    return from_base64(images)
 
 
 def _look(services: Services, model_id: str, pictures: list[Picture], top_k: int) -> list[Prediction]:

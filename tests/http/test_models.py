@@ -127,6 +127,7 @@ def test_a_deleted_model_is_gone_with_its_file(
     ids = []
     for _ in range(2):
         job = finished(http, http.post("/v1/training-jobs", json={"name": "twice", **body}).json()["id"])
+        assert job["status"] == "succeeded", job
         ids.append(job["model_id"])
     first, second = (http.get(f"/v1/models/{model_id}").json() for model_id in ids)
     assert (first["version"], second["version"]) == (1, 2)

@@ -72,6 +72,17 @@ def test_a_data_directory_that_cannot_be_used(tmp_path: Path) -> None:
         Services.open(load_settings(data_dir=tmp_path / "data"))
 
 
+def test_a_data_directory_of_a_later_version(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path)
+    Services.open(settings).close()
+    with sqlite3.connect(tmp_path / "convserve.sqlite3") as database:
+        database.execute("UPDATE alembic_version SET version_num = 'later'")
+    database.close()
+    for _ in range(2):  # the second time shows that the first one let go of the lock
+        with pytest.raises(SettingsError, match="newer version"):
+            Services.open(settings)
+
+
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -139,6 +150,7 @@ def test_what_nobody_expected_is_logged_and_not_told(running: Running) -> None:
     lines = logged(service, request_id)
     assert [line["event"] for line in lines] == ["unexpected_error", "request"]
     assert "FileNotFoundError" in json.dumps(lines[0])
+    assert "locals" not in json.dumps(lines[0])
     assert lines[1]["status"] == 500
 
     model.write_bytes(content[:-100])
