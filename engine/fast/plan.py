@@ -1,0 +1,173 @@
+"""Compiles a network for a batch size into steps.
+
+Patterns, each only where nobody else reads what lies in between:
+
+    conv2d (+ relu) (+ max_pool2d 2x2)      ConvolutionStep
+    batch_norm (+ relu) on maps             BatchNormStep
+    add + relu                              AddStep
+    dense (+ relu)                          DenseStep
+    max_pool2d 2x2                          PoolStep
+    anything else                           LayerStep: the layer's own forward and backward
+
+A plan has the interface of a network's executor, computes the same numbers up to rounding, and may
+give the same memory out again at the next call. It is float32 only and serves one batch at a time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.arrays import Array, Weights
+from engine.fast.gemm import Tuning
+from engine.fast.steps.base import LayerStep, Step
+from engine.fast.steps.convolution import ConvolutionStep, PoolStep
+from engine.fast.steps.elementwise import AddStep, DenseStep
+from engine.fast.steps.normalization import BatchNormStep
+from engine.layers import Context
+from engine.layers.convolution import Conv2D
+from engine.layers.pooling import MaxPool2D
+from engine.network import INPUT, Network, Node
+
+
+@dataclass(frozen=True)
+class PlanTape:
+    """What a forward pass leaves: the output; the rest is in the plan's own buffers."""
+
+    output: Array
+    weights: Weights
+    context: Context
+
+
+class Plan:
+    """A network ready to run batches of one size."""
+
+    def __init__(self, network: Network, batch: int, tuning: Tuning, *, training: bool) -> None:
+        self.network, self.batch = network, batch
+        self._specs = network.weight_specs
+        self._steps = list(_compile(network, batch, tuning, training=training))
+        self._buffers: dict[tuple[str, str], Array] = {}
+        self._last_use = {name: step.output for step in self._steps for name in step.inputs}
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """What computes each step, by the name of its first node."""
+        return {step.nodes[0].name: step.choice for step in self._steps}
+
+    def forward(self, weights: Weights, x: Array, context: Context) -> PlanTape:
+        """Run a batch (N, H, W, C), N as compiled; the output is valid until the next call."""
+        outputs: dict[str, Array] = {INPUT: x}
+        for step in self._steps:
+            xs = tuple(outputs[name] for name in step.inputs)
+            outputs[step.output] = step.forward(weights, xs, context)
+            for name in step.inputs:
+                if self._last_use[name] == step.output:
+                    outputs.pop(name, None)
+        return PlanTape(outputs[self._steps[-1].output], weights, context)
+
+    def backward(self, tape: PlanTape, dy: Array) -> dict[str, Array]:
+        """Turn the gradient of the output into those of all trainable weights, by full name."""
+        pending: dict[str, Array] = {self._steps[-1].output: dy}
+        gradients: dict[str, Array] = {}
+        for step in reversed(self._steps):
+            if step.output not in pending:
+                continue
+            wanted = any(name != INPUT for name in step.inputs)
+            dxs, found = step.backward(tape.weights, pending.pop(step.output), tape.context, needs_dx=wanted)
+            gradients |= {name: found[name] for name in found if self._specs[name].trainable}
+            for name, dx in zip(step.inputs, dxs, strict=True):
+                if name == INPUT or dx is None:
+                    continue
+                if name in pending:
+                    # never in place: the array may be another branch's gradient as well
+                    pending[name] = np.add(pending[name], dx, out=self._sum(name, step.output, dx))
+                else:
+                    pending[name] = dx
+        return gradients
+
+    def _sum(self, name: str, source: str, like: Array) -> Array:
+        key = (name, source)
+        if key not in self._buffers:
+            self._buffers[key] = np.empty_like(like)
+        return self._buffers[key]
+
+
+def _compile(network: Network, batch: int, tuning: Tuning, *, training: bool) -> list[Step]:
+    readers = Counter(name for node in network.nodes for name in node.inputs)
+    steps: list[Step] = []
+    position = 0
+    while position < len(network.nodes):
+        run = _run(network.nodes, position, readers)
+        steps.append(_step(run, batch, tuning, training=training))
+        position += len(run)
+    return steps
+
+
+def _run(nodes: tuple[Node, ...], position: int, readers: Counter[str]) -> tuple[Node, ...]:
+    """Return the nodes from `position` on that one step computes."""
+    first = nodes[position]
+    run = [first]
+
+    def follows(*types: str) -> Node | None:
+        if position + len(run) >= len(nodes):
+            return None
+        following = nodes[position + len(run)]
+        alone = following.inputs == (run[-1].name,) and readers[run[-1].name] == 1
+        return following if alone and following.layer.type in types else None
+
+    kind = first.layer.type
+    if kind == "conv2d" and _plain(first):
+        if relu := follows("relu"):
+            run.append(relu)
+        if (pool := follows("max_pool2d")) and _halves(pool):
+            run.append(pool)
+            if len(run) == 2 and (relu := follows("relu")):
+                run.append(relu)
+    elif (kind in {"dense", "add"} or (kind == "batch_norm" and len(first.output_shape) == 3)) and (
+        relu := follows("relu")
+    ):
+        run.append(relu)
+    return tuple(run)
+
+
+def _step(run: tuple[Node, ...], batch: int, tuning: Tuning, *, training: bool) -> Step:
+    first = run[0]
+    layer: Any = first.layer
+    match layer.type:
+        case "conv2d" if _plain(first):
+            return ConvolutionStep(
+                run,
+                layer.window(first.input_shapes[0]),
+                batch,
+                tuning,
+                training=training,
+                needs_dx=first.inputs != (INPUT,),
+            )
+        case "batch_norm" if len(first.output_shape) == 3:
+            return BatchNormStep(run, batch, training=training)
+        case "add" if len(run) == 2:
+            return AddStep(run, batch)
+        case "dense":
+            return DenseStep(run, batch)
+        case "max_pool2d" if _halves(first):
+            return PoolStep(run, batch, training=training)
+    return LayerStep(run)
+
+
+def _plain(node: Node) -> bool:
+    """Whether a convolution has one group."""
+    return isinstance(node.layer, Conv2D) and node.weights["weight"].shape[2] == node.input_shapes[0][2]
+
+
+def _halves(node: Node) -> bool:
+    """Whether a pool has 2x2 windows that lie side by side and cover the map."""
+    layer, (height, width, _) = node.layer, node.input_shapes[0]
+    if not isinstance(layer, MaxPool2D) or height % 2 or width % 2:
+        return False
+    return all(
+        (axis.kernel, axis.stride, axis.before, axis.after) == (2, 2, 0, 0)
+        for axis in layer.window(node.input_shapes[0])
+    )

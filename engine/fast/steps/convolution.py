@@ -1,0 +1,177 @@
+"""Convolutions with what follows them, and 2x2 max-pooling."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.arrays import Array, Shape, Weights, elements
+from engine.fast.choice import choose
+from engine.fast.columns import empty
+from engine.fast.gemm import Tuning, largest_divisor, row_of
+from engine.fast.steps.base import BLOCK, Gradients, Step
+from engine.layers import Context
+from engine.network import Node
+from engine.ops.windows import Window
+
+
+class Halving:
+    """2x2 max-pooling of stride 2 on tiles: rows first, in long runs; two bytes of masks per output.
+
+    Where several cells tie, the upper row and then the left column wins: one cell, as it should be.
+    """
+
+    def __init__(self, batch: int, tile: int, shape: Shape, *, training: bool) -> None:
+        height, width, channels = shape
+        self._shape = (height // 2, width // 2, channels)
+        self._rows = empty((tile, height // 2, width * channels))
+        self._pairs = self._rows.reshape(tile, height // 2, width // 2, 2, channels)
+        if training:
+            self._upper = np.empty((batch, height // 2, width * channels), np.bool_)
+            self._left = np.empty((batch, *self._shape), np.bool_)
+        self._training = training
+
+    def forward(self, tile: slice, full: Array, y: Array) -> None:
+        """Pool full (T, H, W, C) into y (T, H/2, W/2, C)."""
+        pairs = full.reshape(len(full), self._shape[0], 2, -1)
+        first, second = pairs[:, :, 0], pairs[:, :, 1]
+        if self._training:
+            np.greater_equal(first, second, out=self._upper[tile])
+        np.maximum(first, second, out=self._rows)
+        first, second = self._pairs[..., 0, :], self._pairs[..., 1, :]
+        if self._training:
+            np.greater_equal(first, second, out=self._left[tile])
+        np.maximum(first, second, out=y)
+
+    def backward(self, tile: slice, dy: Array, dfull: Array) -> None:
+        """Spread dy (T, H/2, W/2, C) over dfull (T, H, W, C): every cell of it is written."""
+        first = self._pairs[..., 0, :]
+        np.multiply(dy, self._left[tile], out=first)
+        np.subtract(dy, first, out=self._pairs[..., 1, :])
+        pairs = dfull.reshape(len(dfull), self._shape[0], 2, -1)
+        first = pairs[:, :, 0]
+        np.multiply(self._rows, self._upper[tile], out=first)
+        np.subtract(self._rows, first, out=pairs[:, :, 1])
+
+
+class ConvolutionStep(Step):
+    """Convolution, bias, ReLU and 2x2 max-pool, of which only the convolution must be there.
+
+    With a pool the full-size map and its gradient are never stored: bias and ReLU commute with the
+    maximum, so they are applied to a quarter of the numbers.
+    """
+
+    def __init__(
+        self,
+        nodes: tuple[Node, ...],
+        window: Window,
+        batch: int,
+        tuning: Tuning,
+        *,
+        training: bool,
+        needs_dx: bool,
+    ) -> None:
+        super().__init__(nodes)
+        node, types = nodes[0], [node.layer.type for node in nodes]
+        self._weight, self._bias = f"{node.name}/weight", f"{node.name}/bias"
+        self._has_bias = "bias" in node.weights
+        self._relu = "relu" in types
+        shape = node.input_shapes[0]
+        self._kernel = choose(
+            batch,
+            window,
+            shape[2],
+            node.output_shape[2],
+            tuning,
+            training=training,
+            needs_input_gradient=needs_dx,
+        )
+        tile = self._kernel.tile
+        self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
+        self._shape = nodes[-1].output_shape
+        self._y = empty((batch, *self._shape))
+        self._pool: Halving | None = None
+        if "max_pool2d" in types:
+            self._pool = Halving(batch, tile, node.output_shape, training=training)
+            self._full = empty((tile, *node.output_shape))
+        if training:
+            self._dx = empty((batch, *shape)) if needs_dx else None
+            self._dy = empty((tile, *self._shape))
+            self._positive = np.empty(self._dy.shape, np.bool_)
+            self._ones = np.ones(tile * self._shape[0], np.float32)
+            self._dweight = empty(node.weights["weight"].shape)
+
+    @property
+    def choice(self) -> str:
+        epilogue = (" relu" if self._relu else "") + (" max_pool" if self._pool else "")
+        return f"{self._kernel.name}/{self._kernel.tile}{epilogue}"
+
+    def forward(self, weights: Weights, xs: tuple[Array, ...], context: Context) -> Array:
+        self._x = xs[0]
+        _, width, filters = self._shape
+        bias = row_of(weights[self._bias], width) if self._has_bias else None
+        self._kernel.prepare(weights[self._weight])
+        for tile in self._tiles:
+            y = self._y[tile]
+            if self._pool is None:
+                self._kernel.forward(self._x[tile], y)
+            else:
+                self._kernel.forward(self._x[tile], self._full)
+                self._pool.forward(tile, self._full, y)
+            rows = y.reshape(-1, width * filters)
+            if bias is not None:
+                rows += bias
+            if self._relu:
+                np.maximum(rows, 0, out=rows)
+        return self._y
+
+    def backward(
+        self, weights: Weights, dy: Array, context: Context, *, needs_dx: bool
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        _, width, filters = self._shape
+        dbias = np.zeros(width * filters, np.float32)
+        self._kernel.prepare_backward(weights[self._weight])
+        for tile in self._tiles:
+            part = dy[tile]
+            if self._relu:
+                np.greater(self._y[tile], 0, out=self._positive)
+                part = np.multiply(part, self._positive, out=self._dy)
+            if self._has_bias:
+                dbias += self._ones @ part.reshape(-1, width * filters)
+            if self._pool is not None:
+                self._pool.backward(tile, part, self._full)
+                part = self._full
+            self._kernel.backward(self._x[tile], part, None if self._dx is None else self._dx[tile])
+        self._kernel.weight_gradient(self._dweight)
+        gradients = {self._weight: self._dweight}
+        if self._has_bias:
+            gradients[self._bias] = dbias.reshape(width, filters).sum(axis=0)
+        return (self._dx,), gradients
+
+
+class PoolStep(Step):
+    """2x2 max-pooling of stride 2."""
+
+    kind = "max_pool"
+
+    def __init__(self, nodes: tuple[Node, ...], batch: int, *, training: bool) -> None:
+        super().__init__(nodes)
+        shape = nodes[0].input_shapes[0]
+        tile = largest_divisor(batch, 2 * BLOCK / elements(shape))
+        self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
+        self._pool = Halving(batch, tile, shape, training=training)
+        self._y = empty((batch, *nodes[0].output_shape))
+        self._dx = empty((batch, *shape)) if training else None
+
+    def forward(self, weights: Weights, xs: tuple[Array, ...], context: Context) -> Array:
+        for tile in self._tiles:
+            self._pool.forward(tile, xs[0][tile], self._y[tile])
+        return self._y
+
+    def backward(
+        self, weights: Weights, dy: Array, context: Context, *, needs_dx: bool
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        if self._dx is None or not needs_dx:
+            return (None,), {}
+        for tile in self._tiles:
+            self._pool.backward(tile, dy[tile], self._dx[tile])
+        return (self._dx,), {}

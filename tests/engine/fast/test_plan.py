@@ -1,0 +1,159 @@
+"""Plans against the plain executor: every preset that is small enough, every layer, odd sizes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.architecture import Architecture
+from engine.fast.gemm import OPENBLAS_EDGE, Tuning
+from engine.fast.plan import Plan
+from engine.layers import LAYERS, Context, Example
+from engine.network import Network
+from engine.presets import PRESETS
+from engine.workspace import Workspace
+
+CUT = Tuning(gemm_edge=OPENBLAS_EDGE)
+CONV = {"type": "conv2d", "filters": 16, "kernel_size": 3, "padding": "same"}
+
+
+def network(layers: list[dict[str, Any]], shape: tuple[int, ...]) -> Network:
+    return Network.build(Architecture.model_validate({"input_shape": shape, "layers": layers}))
+
+
+def compare(net: Network, batch: int = 4, tolerance: float = 2e-5) -> Plan:
+    """Train two steps by the plan and by the plain executor in float64, from the same weights."""
+    weights = net.initial_weights(3)
+    exact = {name: weight.astype(np.float64) for name, weight in weights.items()}
+    draw = np.random.default_rng(0)
+    plan = Plan(net, batch, CUT, training=True)
+    workspace = Workspace()
+    for step in range(2):
+        x = draw.standard_normal((batch, *net.input_shape)).astype(np.float32)
+        ours = Context(training=True, seed=1, step=step, workspace=workspace)
+        theirs = Context(training=True, seed=1, step=step)
+        tape = plan.forward(weights, x, ours)
+        expected = net.forward(exact, x.astype(np.float64), theirs)
+        close(tape.output, expected.output, tolerance, "output")
+        dy = draw.standard_normal(tape.output.shape).astype(np.float32)
+        gradients = plan.backward(tape, dy)
+        wanted = net.backward(expected, dy.astype(np.float64))
+        assert set(gradients) == set(wanted)
+        for name, gradient in gradients.items():
+            assert gradient.dtype == np.float32
+            close(gradient, wanted[name], tolerance, name)
+        assert set(ours.updates) == set(theirs.updates)
+        for name, value in ours.updates.items():
+            close(value, theirs.updates[name], tolerance, name)
+    inference = Plan(net, batch, CUT, training=False)
+    close(
+        inference.forward(weights, x, Context()).output,
+        net.forward(exact, x.astype(np.float64), Context()).output,
+        tolerance,
+        "inference",
+    )
+    return plan
+
+
+def close(found: np.ndarray, wanted: np.ndarray, tolerance: float, what: str) -> None:
+    # a bias before batch norm has no gradient but rounding: that is measured against 0.05
+    scale = max(np.abs(wanted).max(), 0.05)
+    assert np.abs(found - wanted).max() / scale < tolerance, what
+
+
+@pytest.mark.parametrize("kind", LAYERS, ids=lambda kind: kind.tag())
+def test_every_layer_runs_in_a_plan(kind) -> None:
+    for example in kind.examples:
+        compare(around(example), tolerance=1e-4)
+
+
+def around(example: Example) -> Network:
+    """Put an example into a network, fed with what it wants from one picture."""
+    shape = next((shape for shape in example.inputs if len(shape) == 3), (2, 2, 1))
+    layers: list[dict[str, Any]] = []
+    for number, wanted in enumerate(example.inputs):
+        vector = [{"type": "flatten"}, {"type": "dense", "units": wanted[0], "name": f"from_{number}"}]
+        size = (
+            [{"type": "adaptive_average_pool2d", "output_size": list(wanted[:2])}] if len(wanted) == 3 else []
+        )
+        pixels = [
+            *size,
+            {"type": "conv2d", "kernel_size": 1, "filters": wanted[-1], "name": f"from_{number}"},
+        ]
+        made = vector if len(wanted) == 1 else pixels
+        layers += [{**made[0], "inputs": ["input"]}, *made[1:]]
+    layers.append({**example.layer, "inputs": [f"from_{number}" for number in range(len(example.inputs))]})
+    return network(layers, shape)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_every_preset_compiles(preset) -> None:
+    """At its own size nothing is computed: choosing kernels must not fail whatever the network."""
+    small = preset.input_shape[0] <= 64
+    net = Network.build(preset.architecture(classes=10))
+    if small:
+        plan = Plan(net, 2, CUT, training=True)
+        assert len(plan.choices) <= len(net.nodes)
+
+
+@pytest.mark.parametrize("name", ["lenet-5", "vgg-small"])
+def test_the_presets_of_the_benchmarks_agree_with_the_plain_executor(name: str) -> None:
+    preset = next(preset for preset in PRESETS if preset.name == name)
+    plan = compare(Network.build(preset.architecture()), batch=6)
+    assert any("max_pool" in choice for choice in plan.choices.values())
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7])
+@pytest.mark.parametrize("size", [(8, 8), (12, 10), (9, 7), (6, 5)])
+def test_residual_nets_of_odd_sizes(size: tuple[int, int], batch: int) -> None:
+    layers = [
+        {**CONV, "bias": False},
+        {"type": "batch_norm", "activation": "relu"},
+        {
+            "type": "residual",
+            "layers": [
+                {**CONV, "bias": False},
+                {"type": "batch_norm", "activation": "relu"},
+                CONV,
+                {"type": "batch_norm"},
+            ],
+        },
+        {
+            "type": "residual",
+            "layers": [{**CONV, "filters": 20, "stride": 2, "padding": 1}, {"type": "batch_norm"}],
+            "shortcut": "projection",
+        },
+        {"type": "max_pool2d", "pool_size": 2},
+        {"type": "global_average_pool2d"},
+        {"type": "dense", "units": 5},
+    ]
+    compare(network(layers, (*size, 3)), batch, tolerance=1e-4)
+
+
+def test_what_others_read_is_not_fused_away() -> None:
+    """The pool's input feeds a second branch: it must exist in full."""
+    layers = [
+        {**CONV, "name": "c", "activation": "relu"},
+        {"type": "max_pool2d"},
+        {"type": "global_average_pool2d", "name": "left"},
+        {"type": "global_average_pool2d", "name": "right", "inputs": ["c"]},
+        {"type": "add", "inputs": ["left", "right"], "activation": "relu"},
+    ]
+    plan = compare(network(layers, (8, 8, 2)))
+    assert plan.choices["max_pool2d_1"] == "max_pool"
+
+
+def test_the_choices_of_lenet_are_those_of_the_rule() -> None:
+    lenet = next(preset for preset in PRESETS if preset.name == "lenet-5")
+    choices = Plan(Network.build(lenet.architecture()), 64, CUT, training=True).choices
+    assert [choice.split("/")[0] for choice in choices.values()] == [
+        "toeplitz",
+        "columns",
+        "layer",
+        "dense relu",
+        "dense relu",
+        "dense",
+    ]
+    assert choices["conv2d_1"].endswith("relu max_pool")
