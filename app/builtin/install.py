@@ -29,16 +29,20 @@ R = TypeVar("R", ArchitectureRecord, JobRecord, ModelRecord)
 
 
 def install(store: Store, artifacts: Artifacts) -> None:
-    """Put the data set `digits` and the examples into a data directory; what is there stays as it is."""
+    """Put the data set `digits` and the examples into a data directory; what is there stays as it is.
+
+    A copy of a data directory may leave the files of all that out: they are put back.
+    """
     digits.install(store, artifacts)
     documents = json.loads(_packaged(RECORDS_FILE))
     if _missing(store.architectures.get, ARCHITECTURE_ID):
         store.architectures.create(from_document(ArchitectureRecord, documents["architecture"]))
     # Files before rows, so that no row is ever without its file.
+    model = from_document(ModelRecord, documents["model"])
+    if not artifacts.exists(model.path):
+        artifacts.write(model.path, _packaged(MODEL_FILE))
     if _missing(store.models.get, MODEL_ID):
-        record = from_document(ModelRecord, documents["model"])
-        artifacts.write(record.path, _packaged(MODEL_FILE))
-        store.models.create(record)
+        store.models.create(model)
     if _missing(store.jobs.get, JOB_ID):
         artifacts.write(paths.log(JOB_ID, 1), _packaged(LOG_FILE))
         store.jobs.create(from_document(JobRecord, documents["job"]))

@@ -22,6 +22,7 @@ DIGITS_FILE = "digits.npz"
 DIGITS_IMAGES = 10_000
 DIGITS_CLASSES = tuple("0123456789")
 DIGITS_SHAPE = (28, 28, 1)
+_LAST_FILE = f"{storage.directory(DIGITS)}/segment-0001/{storage.SPLITS_FILE}"
 
 
 class Digits(NamedTuple):
@@ -47,7 +48,7 @@ def load_digits() -> Digits:
 
 
 def install(store: Store, artifacts: Artifacts) -> None:
-    """Put `digits` into a data directory that does not have it."""
+    """Put `digits` into a data directory that does not have it, or has lost its pictures."""
     try:
         record = store.datasets.get(DIGITS)
     except NotFound:
@@ -62,7 +63,7 @@ def install(store: Store, artifacts: Artifacts) -> None:
             builtin=True,
         )
         store.datasets.create(record)
-    if record.status == "ready":
+    if record.status == "ready" and artifacts.exists(_LAST_FILE):
         return
     digits = load_digits()
     segment = storage.write_segment(
@@ -74,7 +75,8 @@ def install(store: Store, artifacts: Artifacts) -> None:
         pictures=zip(digits.images, digits.labels.tolist(), strict=True),
         draw=lambda labels: digits.splits,
     )
-    store.datasets.finish(DIGITS, storage.describe(segment, DIGITS_CLASSES, DIGITS_SHAPE, {}))
+    if record.status != "ready":
+        store.datasets.finish(DIGITS, storage.describe(segment, DIGITS_CLASSES, DIGITS_SHAPE, {}))
 
 
 def _read_array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
