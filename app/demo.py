@@ -9,7 +9,7 @@ from rich.console import Console
 
 from app.client import Client, ConvserveError, Model
 from app.launch import LaunchError, ServerProcess
-from app.terminal import follow, percent, prediction_table, shape, summary_table
+from app.terminal import follow, percent, prediction_table, summary_table
 
 PRESET = "lenet-5"
 PARAMETERS = 61_706
@@ -37,7 +37,7 @@ def run(console: Console, epochs: int = EPOCHS) -> None:
         folder = Path(directory)
         try:
             with ServerProcess(folder / "data", folder / "service.log") as url:
-                console.print(f"The service is at {url}, with an empty data directory.\n", highlight=False)
+                console.print(f"The service is at {url}, with a fresh data directory.\n", highlight=False)
                 with Client(url) as client:
                     _show_shapes(console, client)
                     model = _train(console, client, epochs)
@@ -52,7 +52,7 @@ def _show_shapes(console: Console, client: Client) -> None:
     if preset is None or preset.architecture is None:
         raise DemoError(f"the service does not know the preset {PRESET}")
     summary = client.architectures.summary(preset.architecture)
-    console.print(f"{preset.title or PRESET} for pictures of {shape(summary.input_shape)}:", highlight=False)
+    console.print(preset.title or PRESET, highlight=False)
     console.print(summary_table(summary))
     if summary.totals.parameters != PARAMETERS:
         raise DemoError(f"expected {PARAMETERS:,} parameters, found {summary.totals.parameters:,}")

@@ -153,10 +153,8 @@ class _LiveBar:
     """Progress that is redrawn in place."""
 
     def __init__(self, console: Console) -> None:
-        self._bar = Progress(
-            TextColumn("training"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[position]}")
-        )
-        self._task = self._bar.add_task("training", total=1.0, position="")
+        self._bar = Progress(TextColumn("training"), BarColumn(), TaskProgressColumn())
+        self._task = self._bar.add_task("training", total=1.0)
         self._live = Live(console=console, refresh_per_second=8)
 
     def __enter__(self) -> _LiveBar:
@@ -168,8 +166,8 @@ class _LiveBar:
 
     def update(self, job: TrainingJob) -> None:
         fraction = job.progress.fraction if job.progress else 0.0
-        self._bar.update(self._task, completed=fraction, position=_position(job))
-        self._live.update(Group(self._bar, Text(_running_figures(job), style="dim")))
+        self._bar.update(self._task, completed=fraction)
+        self._live.update(Group(self._bar, _position(job), Text(_running_figures(job), style="dim")))
 
 
 class _PlainLines:
