@@ -178,12 +178,12 @@ class _Graph:
     def append(self, name: str, layer: Layer, inputs: Sequence[str], path: tuple[str | int, ...]) -> None:
         fewest, most = layer.input_count
         if len(inputs) < fewest or (most is not None and len(inputs) > most):
-            count = f"{fewest} or more inputs" if most is None else f"{fewest} input"
+            count = f"{fewest} or more inputs" if most is None else f"{fewest} input{'s' * (fewest > 1)}"
             raise GraphError(
                 f"{layer.type} takes {count} but has {len(inputs)}",
                 path=("inputs",),
                 hint="name its inputs in `inputs`"
-                if most is None
+                if fewest > 1
                 else "join them with add or concatenate first",
             )
         shapes = tuple(self.shapes[source] for source in inputs)
@@ -255,8 +255,7 @@ class _Scope:
             if keys is not None:
                 raise
             # the block's author did not write these layers: the place can only be told in words
-            place = "/".join(map(str, error.path[len(self._path) :]))
-            raise type(error)(f"{name}/{place}: {error.detail}", path=self._path, hint=error.hint) from None
+            raise type(error)(f"{name}: {error.detail}", path=self._path, hint=error.hint) from None
 
     def _place(
         self, record: LayerRecord, name: str, sources: Sequence[str], path: tuple[str | int, ...]

@@ -9,11 +9,13 @@ from pydantic import Field
 from engine.layers.activation import ACTIVATIONS
 from engine.layers.base import Block, Context, Cost, Example, Layer, LayerRecord, Reach, WeightSpec
 from engine.layers.blocks import Parallel, Residual
+from engine.layers.branches import DenseBlock, Inception
 from engine.layers.convolution import Conv2D, DepthwiseConv2D, TransposedConv2D
 from engine.layers.dense import Dense
-from engine.layers.dropout import Dropout
-from engine.layers.merge import Add, Concatenate
-from engine.layers.normalization import BatchNorm
+from engine.layers.dropout import Dropout, SpatialDropout2D, StochasticDepth
+from engine.layers.light import DepthwiseSeparable, InvertedResidual, SqueezeAndExcitation
+from engine.layers.merge import Add, Concatenate, Multiply
+from engine.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
 from engine.layers.pooling import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D
 from engine.layers.resampling import AdaptiveAveragePool2D, Upsample2D
 from engine.layers.reshape import Flatten, Pad2D, Reshape
@@ -34,11 +36,23 @@ LAYERS: tuple[type[LayerRecord], ...] = (
     Dense,
     *ACTIVATIONS,
     BatchNorm,
+    LayerNorm,
+    GroupNorm,
+    InstanceNorm,
+    LocalResponseNorm,
     Dropout,
+    SpatialDropout2D,
+    StochasticDepth,
     Add,
+    Multiply,
     Concatenate,
     Residual,
     Parallel,
+    Inception,
+    DenseBlock,
+    SqueezeAndExcitation,
+    DepthwiseSeparable,
+    InvertedResidual,
 )
 
 if TYPE_CHECKING:

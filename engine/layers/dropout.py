@@ -7,37 +7,34 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from engine.arrays import Array, Shape, Weights, elements
-from engine.layers.base import Context, Cost, Example, Gradients, Layer
+from engine.layers.base import Context, Cost, Example, Gradients, Layer, require_map
 from engine.spec import Fraction
 
 
-class Dropout(Layer):
-    """Sets a share of the numbers to 0 while training, and scales the others so that the mean stays.
+class _Dropout(Layer):
+    """What the layers share that drop something: in inference they pass their input on unchanged."""
 
-    In inference it passes its input on unchanged.
-    """
-
-    type: Literal["dropout"] = "dropout"
     rate: Fraction = 0.5
-    """Share of the numbers that are dropped."""
+    """Probability that something is dropped."""
 
-    examples: ClassVar = (
-        Example({"type": "dropout", "rate": 0.4}, ((6,),)),
-        Example({"type": "dropout", "rate": 0.25}, ((3, 4, 2),)),
-    )
-    formula: ClassVar = "a' = a * m / (1 - rate), m = 1 with probability 1 - rate, else 0"
-    source: ClassVar = "Srivastava et al. 2014, Dropout, section 4 (in its inverted form, section 10)"
+    def draws(self, shape: Shape) -> Shape:
+        """Return the shape of one picture's draws, which is stretched over its numbers."""
+        raise NotImplementedError
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        self.draws(inputs[0])
+        return inputs[0]
 
     def cost(self, *inputs: Shape) -> Cost:
-        return Cost(saved_bytes=4 * elements(inputs[0]))
+        return Cost(saved_bytes=4 * elements(self.draws(inputs[0])))
 
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
         x = xs[0]
         if not context.training or self.rate == 0:
             return x, None
-        mask = context.buffer("mask", x.shape, x.dtype)
-        kept = context.uniform(len(x), x.shape[1:]) >= self.rate
-        np.multiply(kept, x.dtype.type(1 / (1 - self.rate)), out=mask)
+        drawn = context.uniform(len(x), self.draws(x.shape[1:]))
+        mask = context.buffer("mask", drawn.shape, x.dtype)
+        np.multiply(drawn >= self.rate, x.dtype.type(1 / (1 - self.rate)), out=mask)
         y = context.buffer("y", x.shape, x.dtype)
         return np.multiply(x, mask, out=y), mask
 
@@ -48,3 +45,51 @@ class Dropout(Layer):
             return (dy,), {}
         dx = context.buffer("dx", dy.shape, dy.dtype)
         return (np.multiply(dy, saved, out=dx),), {}
+
+
+class Dropout(_Dropout):
+    """Sets a share of the numbers to 0 while training, and scales the others so that the mean stays."""
+
+    type: Literal["dropout"] = "dropout"
+
+    examples: ClassVar = (
+        Example({"type": "dropout", "rate": 0.4}, ((6,),)),
+        Example({"type": "dropout", "rate": 0.25}, ((3, 4, 2),)),
+    )
+    formula: ClassVar = "a' = a * m / (1 - rate), m = 1 with probability 1 - rate, else 0"
+    source: ClassVar = "Srivastava et al. 2014, Dropout, section 4 (in its inverted form, section 10)"
+
+    def draws(self, shape: Shape) -> Shape:
+        return shape
+
+
+class SpatialDropout2D(_Dropout):
+    """Sets whole channels of a picture to 0 while training, for neighbouring pixels tell the same."""
+
+    type: Literal["spatial_dropout2d"] = "spatial_dropout2d"
+
+    examples: ClassVar = (Example({"type": "spatial_dropout2d", "rate": 0.4}, ((3, 2, 6),)),)
+    formula: ClassVar = "a'[x, y, c] = a[x, y, c] * m[c] / (1 - rate)"
+    source: ClassVar = (
+        "Tompson et al. 2015, Efficient object localization using convolutional networks, section 3.2"
+    )
+
+    def draws(self, shape: Shape) -> Shape:
+        require_map(shape, self.type)
+        return (1, 1, shape[2])
+
+
+class StochasticDepth(_Dropout):
+    """Sets all of a picture to 0 while training; at the end of a residual's body it skips the body."""
+
+    type: Literal["stochastic_depth"] = "stochastic_depth"
+
+    examples: ClassVar = (
+        Example({"type": "stochastic_depth", "rate": 0.3}, ((3, 2, 2),)),
+        Example({"type": "stochastic_depth"}, ((4,),)),
+    )
+    formula: ClassVar = "a' = a * m / (1 - rate), one m for each picture"
+    source: ClassVar = "Huang et al. 2016, Deep networks with stochastic depth, section 3"
+
+    def draws(self, shape: Shape) -> Shape:
+        return (1,) * len(shape)

@@ -54,6 +54,54 @@ class Add(Layer):
         return (dy,) * saved, {}
 
 
+class Multiply(Layer):
+    """Multiplies its inputs, number by number; a vector is stretched over a map and scales its channels."""
+
+    type: Literal["multiply"] = "multiply"
+    activation: Activation | None = None
+    """The article's psi, applied as a node of its own, after the product."""
+
+    input_count: ClassVar = (2, 2)
+    examples: ClassVar = (
+        Example({"type": "multiply"}, ((3, 4, 2), (2,))),
+        Example({"type": "multiply"}, ((2,), (2, 3, 2))),
+        Example({"type": "multiply"}, ((3, 2, 2), (3, 2, 2))),
+    )
+    formula: ClassVar = "a'[x, y, c] = a_1[x, y, c] * a_2[x, y, c], or * a_2[c]"
+    source: ClassVar = "Hu, Shen & Sun 2017, Squeeze-and-excitation networks, section 3.2, equation 4"
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        small, large = sorted(inputs, key=len)
+        if small not in {large, large[-1:]}:
+            raise ShapeError(
+                f"multiply takes two inputs of one shape, or a map and a vector of its channels, "
+                f"but receives {_written(inputs)}",
+                hint=f"give the vector {large[-1]} numbers, one for each channel",
+            )
+        return large
+
+    def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
+        first, second = (_stretched(x, max(each.ndim for each in xs)) for x in xs)
+        shape = np.broadcast_shapes(first.shape, second.shape)
+        y = context.buffer("y", shape, xs[0].dtype)
+        return np.multiply(first, second, out=y), xs
+
+    def backward(
+        self, weights: Weights, saved: Any, dy: Array, *, context: Context
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        dxs = []
+        for number, (x, other) in enumerate((saved, saved[::-1])):
+            dx = context.buffer(f"dx {number}", dy.shape, dy.dtype)
+            np.multiply(dy, _stretched(other, dy.ndim), out=dx)
+            dxs.append(dx if x.ndim == dy.ndim else dx.sum(axis=(1, 2)))
+        return tuple(dxs), {}
+
+
+def _stretched(x: Array, axes: int) -> Array:
+    """See vectors (N, C) as maps of one pixel where there are maps to go with them."""
+    return x if x.ndim == axes else x[:, None, None, :]
+
+
 class Concatenate(Layer):
     """Stacks the channels of its inputs; they must agree in height and width."""
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from engine.arrays import Array, Shape, Weights, elements
-from engine.layers.base import Context, Cost, Example, Gradients, Layer, WeightSpec
+from engine.errors import ShapeError
+from engine.layers.base import Context, Cost, Example, Gradients, Layer, WeightSpec, require_map
 from engine.layers.parameters import Activation
-from engine.ops import normalization
-from engine.spec import PositiveFloat
+from engine.ops import local_response, normalization, standardization
+from engine.ops.reduction import channel_sum
+from engine.spec import Flag, NonNegativeFloat, PositiveFloat, PositiveInt
 
 Momentum = Annotated[float, Field(strict=True, gt=0, le=1)]
 
@@ -71,3 +74,178 @@ class BatchNorm(Layer):
             normalized, inverse, weights["scale"], dy, count, context.reduce, context
         )
         return (dx,), {"scale": dscale, "shift": dshift}
+
+
+class _PerPicture(Layer):
+    """What normalisations by the numbers of a single picture share: they do the same in training and inference."""
+
+    epsilon: PositiveFloat = 1e-5
+    """Added to the variance."""
+    affine: Flag = True
+    """Whether the result is scaled and shifted by learned numbers."""
+    activation: Activation | None = None
+    """The article's psi, applied as a node of its own."""
+
+    def arrangement(self, shape: Shape) -> tuple[Shape, standardization.Axes]:
+        """Return how a picture's numbers are arranged, and the axes (batch first) to normalise over."""
+        raise NotImplementedError
+
+    def scale_shape(self, shape: Shape) -> Shape:
+        """Return the shape of scale and shift."""
+        return shape[-1:]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        self.arrangement(inputs[0])
+        return inputs[0]
+
+    def weights(self, *inputs: Shape) -> dict[str, WeightSpec]:
+        if not self.affine:
+            return {}
+        shape = self.scale_shape(inputs[0])
+        return {
+            "scale": WeightSpec(shape, "ones", self.trainable, decays=False),
+            "shift": WeightSpec(shape, "zeros", self.trainable, decays=False),
+        }
+
+    def cost(self, *inputs: Shape) -> Cost:
+        return Cost(saved_bytes=4 * elements(inputs[0]))
+
+    def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
+        x = xs[0]
+        shape, axes = self.arrangement(x.shape[1:])
+        normalized, inverse = standardization.standardize(
+            x.reshape(len(x), *shape), axes, self.epsilon, context
+        )
+        y = normalized.reshape(x.shape)
+        if self.affine:
+            y = np.multiply(y, weights["scale"], out=context.buffer("y", x.shape, x.dtype))
+            y += weights["shift"]
+        return y, (normalized, inverse, axes)
+
+    def backward(
+        self, weights: Weights, saved: Any, dy: Array, *, context: Context
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        normalized, inverse, axes = saved
+        gradients: Gradients = {}
+        dnormalized = dy
+        if self.affine:
+            scale = weights["scale"]
+            share = context.scratch("share", dy.shape, dy.dtype)
+            np.multiply(dy, normalized.reshape(dy.shape), out=share)
+            gradients = {
+                name: channel_sum(array) if scale.ndim == 1 else array.sum(axis=0)
+                for name, array in (("scale", share), ("shift", dy))
+            }
+            dnormalized = np.multiply(dy, scale, out=context.buffer("dnormalized", dy.shape, dy.dtype))
+        dx = standardization.standardize_backward(
+            normalized, inverse, dnormalized.reshape(normalized.shape), axes, context
+        )
+        return (dx.reshape(dy.shape),), gradients
+
+
+class LayerNorm(_PerPicture):
+    """Brings the numbers of each picture, or of each of its pixels, to mean 0 and variance 1."""
+
+    type: Literal["layer_norm"] = "layer_norm"
+    over: Literal["channels", "picture"] = "channels"
+    """`channels`: those of each pixel, as in ConvNeXt, with a scale and a shift for each channel. `picture`: all
+    of a picture's numbers, with a scale and a shift for each, as in the paper."""
+
+    examples: ClassVar = (
+        Example({"type": "layer_norm"}, ((3, 2, 4),)),
+        Example({"type": "layer_norm", "over": "picture", "activation": "relu"}, ((2, 3, 2),)),
+        Example({"type": "layer_norm", "epsilon": 0.01, "affine": False}, ((5,),)),
+    )
+    formula: ClassVar = (
+        "a' = scale * (a - mean) / sqrt(variance + epsilon) + shift, over channels or the picture"
+    )
+    source: ClassVar = (
+        "Ba, Kiros & Hinton 2016, Layer normalization, section 3; Liu et al. 2022, A ConvNet for the 2020s"
+    )
+
+    def arrangement(self, shape: Shape) -> tuple[Shape, standardization.Axes]:
+        axes = (len(shape),) if self.over == "channels" else tuple(range(1, len(shape) + 1))
+        return shape, axes
+
+    def scale_shape(self, shape: Shape) -> Shape:
+        return shape[-1:] if self.over == "channels" else shape
+
+
+class GroupNorm(_PerPicture):
+    """Brings each group of a picture's channels to mean 0 and variance 1, whatever the batch size."""
+
+    type: Literal["group_norm"] = "group_norm"
+    groups: PositiveInt = 32
+    """Into how many groups the channels fall."""
+
+    examples: ClassVar = (
+        Example({"type": "group_norm", "groups": 2}, ((3, 2, 4),)),
+        Example({"type": "group_norm", "groups": 3, "affine": False}, ((6,),)),
+    )
+    formula: ClassVar = "a' = scale * (a - mean) / sqrt(variance + epsilon) + shift, over a group of channels"
+    source: ClassVar = "Wu & He 2018, Group normalization, section 3.1"
+
+    def arrangement(self, shape: Shape) -> tuple[Shape, standardization.Axes]:
+        if shape[-1] % self.groups:
+            raise ShapeError(
+                f"the {shape[-1]} channels cannot be divided into {self.groups} equal groups",
+                path=("groups",),
+                hint=f"use a number of groups that divides {shape[-1]}",
+            )
+        return (elements(shape[:-1]), self.groups, shape[-1] // self.groups), (1, 3)
+
+
+class InstanceNorm(_PerPicture):
+    """Brings each channel of each picture to mean 0 and variance 1."""
+
+    type: Literal["instance_norm"] = "instance_norm"
+
+    examples: ClassVar = (
+        Example({"type": "instance_norm"}, ((3, 4, 2),)),
+        Example({"type": "instance_norm", "affine": False, "activation": "relu"}, ((4, 2, 1),)),
+    )
+    formula: ClassVar = "a' = scale * (a - mean) / sqrt(variance + epsilon) + shift, over each channel's map"
+    source: ClassVar = "Ulyanov, Vedaldi & Lempitsky 2016, Instance normalization, equation 2"
+
+    def arrangement(self, shape: Shape) -> tuple[Shape, standardization.Axes]:
+        require_map(shape, self.type)
+        return (shape[0] * shape[1], shape[2]), (1,)
+
+
+class LocalResponseNorm(Layer):
+    """Divides each number by what its neighbouring channels hold at the same pixel."""
+
+    type: Literal["local_response_norm"] = "local_response_norm"
+    size: PositiveInt = 5
+    """Channels that are looked at, n, the number's own in the middle."""
+    k: PositiveFloat = 2.0
+    """What is divided by where the neighbours are 0."""
+    alpha: NonNegativeFloat = 1e-4
+    """How much a neighbour's square weighs; n times as much in PyTorch's notation."""
+    beta: PositiveFloat = 0.75
+    """Power of the divisor."""
+
+    examples: ClassVar = (
+        Example({"type": "local_response_norm", "alpha": 0.3}, ((3, 2, 7),)),
+        Example({"type": "local_response_norm", "size": 4, "k": 1, "alpha": 0.5, "beta": 0.5}, ((2, 2, 3),)),
+    )
+    formula: ClassVar = "a'[c] = a[c] / (k + alpha * sum_j a[j]^2)^beta, |j - c| <= n/2"
+    source: ClassVar = (
+        "Krizhevsky et al. 2012, ImageNet classification with deep convolutional neural networks, section 3.3"
+    )
+
+    def cost(self, *inputs: Shape) -> Cost:
+        return Cost(saved_bytes=4 * elements(inputs[0]))
+
+    def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
+        y, damping = local_response.local_response(xs[0], self.size, self.k, self.alpha, self.beta, context)
+        return y, (xs[0], y, damping)
+
+    def backward(
+        self, weights: Weights, saved: Any, dy: Array, *, context: Context
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        x, y, damping = saved
+        dx = local_response.local_response_backward(
+            x, y, damping, dy, self.size, self.alpha, self.beta, context
+        )
+        return (dx,), {}
