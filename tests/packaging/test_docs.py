@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app.settings import PREFIX, Settings
@@ -85,3 +86,17 @@ def test_the_makefile_targets_that_are_mentioned_exist() -> None:
     for page in tracked("*.md"):
         for line in re.findall(r"`make ([a-z ]+?)[`\n]", page.read_text(encoding="utf-8")):
             assert set(line.split()) <= targets, f"{page.name}: make {line}"
+
+
+def test_every_status_of_an_error_is_explained(http: httpx.Client) -> None:
+    page = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
+    document = http.get("/openapi.json").json()
+    answers = {
+        status
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for status in operation["responses"]
+    }
+    assert {status for status in answers if status >= "4"} == set(
+        re.findall(r"^\| (\d{3}) \|", page, re.MULTILINE)
+    )

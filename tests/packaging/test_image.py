@@ -155,8 +155,9 @@ def test_the_entry_command_serves(image: Image) -> None:
             assert client.get("/v1/models/model_example").status_code == 200
             digits = client.get("/v1/datasets/digits").json()
             assert digits["splits"] == {"train": 8000, "dev": 1000, "test": 1000}
-            page = client.get("/docs").text
-            for asset in re.findall(r'(?:src|href)="([^"]+\.(?:js|css))"', page):
+            assets = re.findall(r'(?:src|href)="([^"]+\.(?:js|css))"', client.get("/docs").text)
+            assert len(assets) >= 2
+            for asset in assets:
                 assert client.get(asset).status_code == 200
         port = url.rpartition(":")[2]
         health = FINAL.words("HEALTHCHECK")
