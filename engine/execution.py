@@ -1,0 +1,73 @@
+"""How a batch is run through a network and back; training does not care which way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from engine.arrays import Array, Weights
+from engine.layers import Context
+from engine.losses import Loss
+from engine.network import Network
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one batch gave; arrays may be used again by the next pass."""
+
+    scores: Array
+    """(N, K), before the loss's link."""
+    losses: Array
+    """(N,)"""
+    gradients: dict[str, Array]
+    """Of the mean loss over the whole step, by full name."""
+    updates: dict[str, Array]
+    """New values of what is not trained by gradients."""
+
+
+class Execution(Protocol):
+    """Runs batches; the shares, kernels and tiles that it uses are in `pins`, for they change bits."""
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """What has to be the same for the same bytes."""
+        ...
+
+    def train(self, weights: Weights, x: Array, targets: Array, pictures: int, context: Context) -> Pass:
+        """Run a batch x (N, H, W, C) forwards and backwards.
+
+        Args:
+            weights: of the network, by full name.
+            x: the batch, preprocessed.
+            targets: (N, K).
+            pictures: size of the whole step, which the loss divides by.
+            context: of this step; `first_sample` says where the batch stands in it.
+        """
+        ...
+
+    def scores(self, weights: Weights, x: Array) -> Array:
+        """Return the scores (N, K) of a batch as in inference."""
+        ...
+
+
+class PlainExecution:
+    """Layer by layer, in one thread: what every other way is tested against."""
+
+    def __init__(self, network: Network, loss: Loss) -> None:
+        self._network, self._loss = network, loss
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """Nothing but the libraries changes bits here."""
+        return {}
+
+    def train(self, weights: Weights, x: Array, targets: Array, pictures: int, context: Context) -> Pass:
+        """Run a batch forwards and backwards."""
+        tape = self._network.forward(weights, x, context)
+        losses, saved = self._loss.forward(tape.output, targets)
+        gradients = self._network.backward(tape, self._loss.backward(saved, pictures))
+        return Pass(tape.output, losses, gradients, context.updates)
+
+    def scores(self, weights: Weights, x: Array) -> Array:
+        """Return the scores of a batch."""
+        return self._network.forward(weights, x, Context()).output
