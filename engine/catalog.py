@@ -15,6 +15,8 @@ from engine.presets import PRESETS
 from engine.schedules import SCHEDULES
 from engine.spec import Spec
 
+_TYPES = {layer.__name__: layer.tag() for layer in LAYERS}
+
 
 def layers() -> list[dict[str, Any]]:
     """Return every layer and block; each comes with shapes that its example accepts."""
@@ -61,6 +63,7 @@ def presets() -> list[dict[str, Any]]:
             "source": preset.source,
             "input_shape": list(preset.input_shape),
             "classes": preset.classes,
+            "smallest_size": [preset.smallest, preset.smallest],
             "architecture": preset.architecture().document(),
         }
         for preset in PRESETS
@@ -74,10 +77,9 @@ def _entries(types: Sequence[type[Spec]]) -> list[dict[str, Any]]:
 def _entry(part: Any, example: dict[str, Any]) -> dict[str, Any]:
     title, _, rest = inspect.cleandoc(part.__doc__).partition("\n")
     schema = part.model_json_schema(mode="validation")
-    if (
-        "properties" not in schema
-    ):  # a block holds layers, blocks among them: it is defined by reference to itself
-        schema |= schema["$defs"][part.__name__]
+    definitions = schema.pop("$defs", {})
+    if "properties" not in schema:  # a block may hold itself: it is defined by reference
+        schema = definitions[part.__name__]
     return {
         "type": example["type"],
         "title": title,
@@ -85,9 +87,23 @@ def _entry(part: Any, example: dict[str, Any]) -> dict[str, Any]:
         "formula": part.formula,
         "source": part.source,
         "hyperparameters": {
-            "properties": {name: field for name, field in schema["properties"].items() if name != "type"},
+            "properties": {
+                name: _brief(field) for name, field in schema["properties"].items() if name != "type"
+            },
             "required": [name for name in schema.get("required", []) if name != "type"],
-            "$defs": schema.get("$defs", {}),
+            "$defs": {name: _brief(found) for name, found in definitions.items() if name not in _TYPES},
         },
         "example": example,
     }
+
+
+def _brief(schema: Any) -> Any:
+    """Return a JSON schema in which a layer is told by its `type` alone: its own entry says the rest."""
+    if isinstance(schema, list):
+        return [_brief(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    layer = _TYPES.get(str(schema.get("$ref", "")).removeprefix("#/$defs/"))
+    if layer is not None:
+        return {"type": "object", "properties": {"type": {"const": layer}}, "required": ["type"]}
+    return {name: _brief(value) for name, value in schema.items() if name != "discriminator"}

@@ -46,5 +46,7 @@ class PresetEntry(Body):
     """[height, width, channels] of its pictures; those of a data set take precedence in training."""
     classes: int
     """How many classes it tells apart; those of a data set take precedence in training."""
+    smallest_size: list[int]
+    """[height, width] of the smallest pictures it takes; smaller ones have shrunk to nothing before its last layer."""
     architecture: JsonObject
     """The architecture, as it can be posted."""

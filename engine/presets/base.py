@@ -1,4 +1,4 @@
-"""What a preset is."""
+"""What a preset is, and the layers that many of them are made of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 from engine.architecture import Architecture
 
-Layers = Sequence[dict[str, Any]]
+Layer = dict[str, Any]
+"""A layer as a caller would post it."""
+Layers = Sequence[Layer]
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,9 @@ class Preset:
     input_shape: tuple[int, int, int]
     classes: int
     layers: Callable[[int], Layers]
-    """From a number of classes to the layers, as a caller would post them."""
+    """From a number of classes to the layers."""
+    smallest: int = 1
+    """Height and width below which a picture has shrunk to nothing before the last layer."""
 
     def architecture(
         self, input_shape: tuple[int, int, int] | None = None, classes: int | None = None
@@ -33,3 +37,32 @@ class Preset:
                 "layers": self.layers(self.classes if classes is None else classes),
             }
         )
+
+
+def convolution(filters: int, size: int, **options: Any) -> Layer:
+    """Return a convolution that keeps the map's size, with a bias and ReLU, as it was before batch norm."""
+    return {
+        "type": "conv2d",
+        "filters": filters,
+        "kernel_size": size,
+        "padding": size // 2,
+        "activation": "relu",
+        **options,
+    }
+
+
+def normalized(filters: int, size: int, stride: int = 1, activation: str | None = "relu") -> list[Layer]:
+    """Return a convolution without bias, batch normalisation and psi, as they have come since."""
+    options = {"stride": stride, "bias": False, "activation": None}
+    return [convolution(filters, size, **options), {"type": "batch_norm", "activation": activation}]
+
+
+def max_pool(size: int, **options: Any) -> Layer:
+    """Return a max-pool; its stride is its size unless it is given."""
+    return {"type": "max_pool2d", "pool_size": size, **options}
+
+
+def classifier(classes: int, dropout: float = 0) -> list[Layer]:
+    """Return the average of each map, and one dense layer on them."""
+    forgetting = [{"type": "dropout", "rate": dropout}] if dropout else []
+    return [{"type": "global_average_pool2d"}, *forgetting, {"type": "dense", "units": classes}]

@@ -26,4 +26,5 @@ LENET_5 = Preset(
     input_shape=(28, 28, 1),
     classes=10,
     layers=_layers,
+    smallest=12,
 )
