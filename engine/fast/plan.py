@@ -9,8 +9,8 @@ Patterns, each only where nobody else reads what lies in between:
     max_pool2d 2x2                          PoolStep
     anything else                           LayerStep: the layer's own forward and backward
 
-A plan has the interface of a network's executor, computes the same numbers up to rounding, and may
-give the same memory out again at the next call. It is float32 only and serves one batch at a time.
+A plan computes the same numbers as the network's own executor up to rounding, and may give the
+same memory out again at the next call. It is float32 only and serves one batch at a time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ class PlanTape:
     """What a forward pass leaves: the output; the rest is in the plan's own buffers."""
 
     output: Array
-    weights: Weights
     context: Context
 
 
@@ -57,16 +56,21 @@ class Plan:
         """What computes each step, by the name of its first node."""
         return {step.nodes[0].name: step.choice for step in self._steps}
 
-    def forward(self, weights: Weights, x: Array, context: Context) -> PlanTape:
+    def prepare(self, weights: Weights) -> None:
+        """Take the weights, transformed for the kernels; again whenever they have changed."""
+        for step in self._steps:
+            step.prepare(weights)
+
+    def forward(self, x: Array, context: Context) -> PlanTape:
         """Run a batch (N, H, W, C), N as compiled; the output is valid until the next call."""
         outputs: dict[str, Array] = {INPUT: x}
         for step in self._steps:
             xs = tuple(outputs[name] for name in step.inputs)
-            outputs[step.output] = step.forward(weights, xs, context)
+            outputs[step.output] = step.forward(xs, context)
             for name in step.inputs:
                 if self._last_use[name] == step.output:
                     outputs.pop(name, None)
-        return PlanTape(outputs[self._steps[-1].output], weights, context)
+        return PlanTape(outputs[self._steps[-1].output], context)
 
     def backward(self, tape: PlanTape, dy: Array) -> dict[str, Array]:
         """Turn the gradient of the output into those of all trainable weights, by full name."""
@@ -76,7 +80,7 @@ class Plan:
             if step.output not in pending:
                 continue
             wanted = any(name != INPUT for name in step.inputs)
-            dxs, found = step.backward(tape.weights, pending.pop(step.output), tape.context, needs_dx=wanted)
+            dxs, found = step.backward(pending.pop(step.output), tape.context, needs_dx=wanted)
             gradients |= {name: found[name] for name in found if self._specs[name].trainable}
             for name, dx in zip(step.inputs, dxs, strict=True):
                 if name == INPUT or dx is None:

@@ -112,7 +112,8 @@ class SharedExecution:
             )
             try:
                 plan = self._plan(share, last - first, training=True)
-                tape = plan.forward(weights, x[first:last], own)
+                plan.prepare(weights)
+                tape = plan.forward(x[first:last], own)
                 losses, saved = self._loss.forward(tape.output, targets[first:last])
                 gradients = plan.backward(tape, self._loss.backward(saved, pictures))
             except BaseException:
@@ -140,7 +141,8 @@ class SharedExecution:
             first, last = bounds[share]
             plan = self._plan(share, last - first, training=False)
             context = Context(workspace=self._workspaces[share])
-            return plan.forward(weights, x[first:last], context).output
+            plan.prepare(weights)
+            return plan.forward(x[first:last], context).output
 
         return np.concatenate(self._together(run, len(bounds)))
 

@@ -21,12 +21,16 @@ class Step:
         self.inputs = nodes[0].inputs
         self.output = nodes[-1].name
 
-    def forward(self, weights: Weights, xs: tuple[Array, ...], context: Context) -> Array:
+    def prepare(self, weights: Weights) -> None:
+        """Take the weights: before each step of training, and once for all in inference."""
+        self._weights = weights
+
+    def forward(self, xs: tuple[Array, ...], context: Context) -> Array:
         """Compute the output of the last node from the inputs of the first."""
         raise NotImplementedError
 
     def backward(
-        self, weights: Weights, dy: Array, context: Context, *, needs_dx: bool
+        self, dy: Array, context: Context, *, needs_dx: bool
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         """Turn the gradient of the output into those of the inputs and of the weights, by full name."""
         raise NotImplementedError
@@ -40,14 +44,17 @@ class Step:
 class LayerStep(Step):
     """A node that no pattern covers: its layer's own forward and backward."""
 
-    def forward(self, weights: Weights, xs: tuple[Array, ...], context: Context) -> Array:
+    def prepare(self, weights: Weights) -> None:
         node = self.nodes[0]
         self._local = {name: weights[f"{node.name}/{name}"] for name in node.weights}
+
+    def forward(self, xs: tuple[Array, ...], context: Context) -> Array:
+        node = self.nodes[0]
         y, self._saved = node.layer.forward(self._local, *xs, context=context.bound(node.name))
         return y
 
     def backward(
-        self, weights: Weights, dy: Array, context: Context, *, needs_dx: bool
+        self, dy: Array, context: Context, *, needs_dx: bool
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         node = self.nodes[0]
         bound = context.bound(node.name, needs_input_gradient=needs_dx)

@@ -105,11 +105,14 @@ class ConvolutionStep(Step):
         epilogue = (" relu" if self._relu else "") + (" max_pool" if self._pool else "")
         return f"{self._kernel.name}/{self._kernel.tile}{epilogue}"
 
-    def forward(self, weights: Weights, xs: tuple[Array, ...], context: Context) -> Array:
+    def prepare(self, weights: Weights) -> None:
+        super().prepare(weights)
+        self._bias_row = row_of(weights[self._bias], self._shape[1]) if self._has_bias else None
+        self._kernel.prepare(weights[self._weight])
+
+    def forward(self, xs: tuple[Array, ...], context: Context) -> Array:
         self._x = xs[0]
         _, width, filters = self._shape
-        bias = row_of(weights[self._bias], width) if self._has_bias else None
-        self._kernel.prepare(weights[self._weight])
         for tile in self._tiles:
             y = self._y[tile]
             if self._pool is None:
@@ -118,18 +121,18 @@ class ConvolutionStep(Step):
                 self._kernel.forward(self._x[tile], self._full)
                 self._pool.forward(tile, self._full, y)
             rows = y.reshape(-1, width * filters)
-            if bias is not None:
-                rows += bias
+            if self._bias_row is not None:
+                rows += self._bias_row
             if self._relu:
                 np.maximum(rows, 0, out=rows)
         return self._y
 
     def backward(
-        self, weights: Weights, dy: Array, context: Context, *, needs_dx: bool
+        self, dy: Array, context: Context, *, needs_dx: bool
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         _, width, filters = self._shape
         dbias = np.zeros(width * filters, np.float32)
-        self._kernel.prepare_backward(weights[self._weight])
+        self._kernel.prepare_backward(self._weights[self._weight])
         for tile in self._tiles:
             part = dy[tile]
             if self._relu:
@@ -162,13 +165,13 @@ class PoolStep(Step):
         self._y = empty((batch, *nodes[0].output_shape))
         self._dx = empty((batch, *shape)) if training else None
 
-    def forward(self, weights: Weights, xs: tuple[Array, ...], context: Context) -> Array:
+    def forward(self, xs: tuple[Array, ...], context: Context) -> Array:
         for tile in self._tiles:
             self._pool.forward(tile, xs[0][tile], self._y[tile])
         return self._y
 
     def backward(
-        self, weights: Weights, dy: Array, context: Context, *, needs_dx: bool
+        self, dy: Array, context: Context, *, needs_dx: bool
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         if self._dx is None or not needs_dx:
             return (None,), {}

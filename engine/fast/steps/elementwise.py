@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.arrays import Array, Weights
+from engine.arrays import Array
 from engine.fast.columns import empty
 from engine.fast.gemm import largest_divisor
 from engine.fast.steps.base import BLOCK, Gradients, Step
@@ -32,24 +32,24 @@ class DenseStep(Step):
     def choice(self) -> str:
         return "dense relu" if self._relu else "dense"
 
-    def forward(self, weights: Weights, xs: tuple[Array, ...], context: Context) -> Array:
+    def forward(self, xs: tuple[Array, ...], context: Context) -> Array:
         self._x = xs[0]
-        np.matmul(self._x, weights[self._weight], out=self._y)
+        np.matmul(self._x, self._weights[self._weight], out=self._y)
         if self._has_bias:
-            self._y += weights[self._bias]
+            self._y += self._weights[self._bias]
         if self._relu:
             np.maximum(self._y, 0, out=self._y)
         return self._y
 
     def backward(
-        self, weights: Weights, dy: Array, context: Context, *, needs_dx: bool
+        self, dy: Array, context: Context, *, needs_dx: bool
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         if self._relu:
             np.greater(self._y, 0, out=self._positive)
             dy = np.multiply(dy, self._positive, out=self._dy)
         dx, dweight, dbias = linear.dense_backward(
             self._x,
-            weights[self._weight],
+            self._weights[self._weight],
             dy,
             with_bias=self._has_bias,
             with_input=needs_dx,
@@ -70,7 +70,7 @@ class AddStep(Step):
         self._block = largest_divisor(self._y.size // self._y.shape[-1], BLOCK / self._y.shape[-1])
         self._positive = np.empty((self._block, self._y.shape[-1]), np.bool_)
 
-    def forward(self, weights: Weights, xs: tuple[Array, ...], context: Context) -> Array:
+    def forward(self, xs: tuple[Array, ...], context: Context) -> Array:
         y = self._blocks(self._y)
         parts = [self._blocks(x) for x in xs]
         for number, block in enumerate(y):
@@ -81,7 +81,7 @@ class AddStep(Step):
         return self._y
 
     def backward(
-        self, weights: Weights, dy: Array, context: Context, *, needs_dx: bool
+        self, dy: Array, context: Context, *, needs_dx: bool
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         for y, d, dx in zip(self._blocks(self._y), self._blocks(dy), self._blocks(self._dx), strict=True):
             np.greater(y, 0, out=self._positive)

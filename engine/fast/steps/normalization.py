@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array, Weights
+from engine.arrays import Array
 from engine.fast.columns import empty
 from engine.fast.gemm import largest_divisor, row_of
 from engine.fast.steps.base import BLOCK, Gradients, Step
@@ -47,17 +47,18 @@ class BatchNormStep(Step):
     def choice(self) -> str:
         return "batch_norm relu" if self._relu else "batch_norm"
 
-    def forward(self, weights: Weights, xs: tuple[Array, ...], context: Context) -> Array:
+    def forward(self, xs: tuple[Array, ...], context: Context) -> Array:
         self._x = xs[0]
         scale, shift, mean, variance = (
-            weights[self._names[name]] for name in ("scale", "shift", "running_mean", "running_variance")
+            self._weights[self._names[name]]
+            for name in ("scale", "shift", "running_mean", "running_variance")
         )
         if context.training:
             mean, variance, count = self._statistics(mean, context)
             self._mean, self._count = mean, count
             unbiased = variance * (count / max(count - 1, 1))
             for name, value in (("running_mean", mean), ("running_variance", unbiased)):
-                old = weights[self._names[name]]
+                old = self._weights[self._names[name]]
                 context.updates[self._names[name]] = old + np.float32(self._layer.momentum) * (value - old)
         self._inverse = (1 / np.sqrt(variance + np.float32(self._layer.epsilon))).astype(np.float32)
         factor = row_of(scale * self._inverse, self._width)
@@ -70,7 +71,7 @@ class BatchNormStep(Step):
         return self._y
 
     def backward(
-        self, weights: Weights, dy: Array, context: Context, *, needs_dx: bool
+        self, dy: Array, context: Context, *, needs_dx: bool
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         mean = row_of(self._mean, self._width)
         sums = np.zeros(self._blocks[2], np.float32)
@@ -83,7 +84,7 @@ class BatchNormStep(Step):
             sums += self._ones @ d
             np.subtract(x, mean, out=self._part)
             products += np.einsum("ij,ij->j", d, self._part)
-        scale = weights[self._names["scale"]]
+        scale = self._weights[self._names["scale"]]
         dshift, dscale = self._per_channel(sums), self._per_channel(products) * self._inverse
         whole = context.reduce(np.concatenate([dshift, dscale])) / np.float32(self._count)
         mean_d, mean_dn = np.split(whole, 2)

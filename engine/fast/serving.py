@@ -1,0 +1,53 @@
+"""Inference plans from a pool: concurrent requests share the weights without a lock.
+
+A plan serves one batch of one size at a time, so each size has a stack of plans: a request takes one, or
+compiles one where all are busy, and puts it back. Batches are served in pieces of a few sizes, largest
+first. Batch norm is folded and filters are transformed once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from engine.arrays import Array, Weights
+from engine.fast.fold import fold
+from engine.fast.gemm import Tuning
+from engine.fast.plan import Plan
+from engine.layers import Context
+from engine.network import Network
+
+_SIZES = (32, 8, 1)
+_KEPT = 4
+
+
+class PlanPool:
+    """A network and its weights, ready to serve."""
+
+    def __init__(self, network: Network, weights: Weights, tuning: Tuning) -> None:
+        self._network, self._weights = fold(network, weights)
+        self._tuning = tuning
+        # appending to and popping from a deque are atomic
+        self._idle: dict[int, deque[Plan]] = {size: deque(maxlen=_KEPT) for size in _SIZES}
+
+    def scores(self, x: Array) -> Array:
+        """Return the scores (N, K) of preprocessed pictures (N, H, W, C)."""
+        scores = np.empty((len(x), *self._network.output_shape), np.float32)
+        first = 0
+        while first < len(x):
+            size = next(size for size in _SIZES if size <= len(x) - first)
+            plan = self._take(size)
+            part = slice(first, first + size)
+            scores[part] = plan.forward(x[part], Context()).output
+            self._idle[size].append(plan)
+            first += size
+        return scores
+
+    def _take(self, size: int) -> Plan:
+        try:
+            return self._idle[size].pop()
+        except IndexError:
+            plan = Plan(self._network, size, self._tuning, training=False)
+            plan.prepare(self._weights)
+            return plan
