@@ -16,7 +16,7 @@ from engine.architecture import Architecture
 from engine.errors import EngineError
 from engine.network import Network
 from engine.presets import PRESETS, find
-from engine.training import TrainingConfig, check_fit, steps_per_epoch
+from engine.training import TrainingConfig, check_config, check_fit, steps_per_epoch
 
 _KEY = "architecture"
 
@@ -54,6 +54,7 @@ def new_job(request: TrainingJobRequest, services: Services) -> JobRecord:
         check_fit(network, config, _shape(dataset), len(dataset.classes))
     except EngineError as error:
         raise resolved.fault(error) from None
+    check_config(network, config, _shape(dataset), len(dataset.classes))
     accepted = TrainingRequest(
         **request.config(),
         name=request.name or resolved.name,

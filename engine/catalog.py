@@ -13,7 +13,6 @@ from engine.losses import LOSSES
 from engine.optimizers import OPTIMIZERS
 from engine.presets import PRESETS
 from engine.schedules import SCHEDULES
-from engine.spec import Spec
 
 _TYPES = {layer.__name__: layer.tag() for layer in LAYERS}
 
@@ -46,12 +45,12 @@ def losses() -> list[dict[str, Any]]:
 
 def augmentations() -> list[dict[str, Any]]:
     """Return every augmentation."""
-    return [_entry(augmentation, augmentation.examples[0]) for augmentation in AUGMENTATIONS]
+    return _entries(AUGMENTATIONS)
 
 
 def initializers() -> list[dict[str, Any]]:
     """Return every way in which weights can start."""
-    return [_entry(initializer, initializer.examples[0]) for initializer in INITIALIZERS]
+    return _entries(INITIALIZERS)
 
 
 def presets() -> list[dict[str, Any]]:
@@ -70,8 +69,8 @@ def presets() -> list[dict[str, Any]]:
     ]
 
 
-def _entries(types: Sequence[type[Spec]]) -> list[dict[str, Any]]:
-    return [_entry(part, {"type": part.model_fields["type"].default}) for part in types]
+def _entries(types: Sequence[Any]) -> list[dict[str, Any]]:
+    return [_entry(part, part.examples[0]) for part in types]
 
 
 def _entry(part: Any, example: dict[str, Any]) -> dict[str, Any]:

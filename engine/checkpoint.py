@@ -14,8 +14,9 @@ from engine.network import Network
 from engine.preprocessing import Preprocessing
 from engine.state import EpochMetrics, Tally, TrainingState
 from engine.training import TrainingConfig
+from engine.transfer import freeze
 
-_WEIGHTS, _BEST, _SLOTS = "weights/", "best/", "slots/"
+_WEIGHTS, _AVERAGE, _BEST, _SLOTS = "weights/", "average/", "best/", "slots/"
 
 
 def checkpoint_bytes(state: TrainingState) -> bytes:
@@ -31,14 +32,16 @@ def checkpoint_bytes(state: TrainingState) -> bytes:
                 hint="use a smaller learning rate",
             )
     arrays: dict[str, Array] = {f"{_WEIGHTS}{name}": array for name, array in state.weights.items()}
-    for name, array in (state.best_weights or {}).items():
-        arrays[f"{_BEST}{name}"] = array
+    for prefix, others in ((_AVERAGE, state.average), (_BEST, state.best_weights)):
+        for name, array in (others or {}).items():
+            arrays[f"{prefix}{name}"] = array
     for name, slots in state.slots.items():
         for slot, array in slots.items():
             arrays[f"{_SLOTS}{slot}/{name}"] = array
     description = {
         "format_version": FORMAT_VERSION,
         "kind": "checkpoint",
+        "has_average": state.average is not None,
         "has_best": state.best_weights is not None,
         "state": state.document(),
     }
@@ -52,15 +55,16 @@ def read_checkpoint(path: Path, network: Network, config: TrainingConfig) -> Tra
         ModelFileError: damaged, or of another network or optimizer.
     """
     description = read_description(path, "checkpoint")
-    specs = network.weight_specs
+    specs = freeze(network, config.freeze).weight_specs
     trained = {name: spec for name, spec in specs.items() if spec.trainable}
     weights = unpack(path, specs, _WEIGHTS)
+    average = unpack(path, specs, _AVERAGE) if description.get("has_average") else None
     best = unpack(path, specs, _BEST) if description.get("has_best") else None
     by_slot = {slot: unpack(path, trained, f"{_SLOTS}{slot}/") for slot in config.optimizer.slots()}
     slots = {name: {slot: arrays[name] for slot, arrays in by_slot.items()} for name in trained}
     try:
         stored = description["state"]
-        loss, correct, images = stored["tally"]
+        loss, correct, images, *judged = stored["tally"]
         return TrainingState(
             weights=weights,
             slots=slots,
@@ -68,11 +72,13 @@ def read_checkpoint(path: Path, network: Network, config: TrainingConfig) -> Tra
             epoch=stored["epoch"],
             position=stored["position"],
             step=stored["step"],
-            tally=Tally(loss, correct, images),
+            tally=Tally(loss, correct, images, *(judged or [images])),
             seconds=stored["seconds"],
             history=[EpochMetrics.model_validate(metrics) for metrics in stored["history"]],
+            average=average,
             best_weights=best,
             best_epoch=stored["best_epoch"],
+            taken=tuple(stored.get("taken", ())),
             pins=stored["pins"],
         )
     except (KeyError, TypeError, ValueError, ValidationError) as error:

@@ -1,18 +1,24 @@
 """Optimizers: the descent method G of the article, theta := G(theta).
 
 An optimizer is a rule for one array. It keeps as many slots (running averages) as it needs, each
-of the array's own shape; whoever trains maps it over all weights.
+of the array's own shape; whoever trains maps it over all weights. What holds for every rule alike
+(clipping, averaging, accumulation, schedules) is not here but in the training configuration.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Union
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from engine.arrays import Array
-from engine.spec import Flag, Fraction, PositiveFloat, Spec
+from engine.spec import Flag, Fraction, NonNegativeFloat, PositiveFloat, Spec
+from engine.workspace import FRESH, Buffers
+
+_CHUNK = 1 << 15  # numbers worked on at a time: weight, gradient, slots and scratch stay in the cache
 
 
 class Optimizer(Spec):
@@ -21,7 +27,13 @@ class Optimizer(Spec):
     type: str
     learning_rate: PositiveFloat
     """Size of a step, before the schedule."""
+    weight_decay: NonNegativeFloat = 0.0
+    """How strongly weights are drawn to 0; biases and the weights of normalisation are not."""
+    decoupled: Flag = False
+    """How weight decay works: true shrinks the weights themselves, w := w - learning_rate * weight_decay * w,
+    false adds weight_decay * w to the gradient, where running averages see it."""
 
+    examples: ClassVar[tuple[dict[str, Any], ...]]
     formula: ClassVar[str]
     source: ClassVar[str]
 
@@ -29,10 +41,18 @@ class Optimizer(Spec):
         """Return the names of the arrays kept for each weight, which start at 0."""
         return ()
 
-    def update(
-        self, weight: Array, gradient: Array, slots: dict[str, Array], learning_rate: float, step: int
+    def step(
+        self,
+        weight: Array,
+        gradient: Array,
+        slots: dict[str, Array],
+        learning_rate: float,
+        step: int,
+        *,
+        decays: bool = True,
+        buffers: Buffers = FRESH,
     ) -> None:
-        """Change `weight` and `slots` in place.
+        """Change `weight` and `slots` in place: weight decay, then the rule.
 
         Args:
             weight: any shape.
@@ -40,7 +60,30 @@ class Optimizer(Spec):
             slots: this weight's slots by name.
             learning_rate: of this step, the schedule applied.
             step: number of this step, from 1.
+            decays: whether weight decay applies to this weight.
+            buffers: where there is room to work in.
         """
+        decay = self.weight_decay if decays else 0.0
+        for w, g, kept in _chunks(weight, gradient, slots):
+            direction = g
+            if decay and self.decoupled:
+                np.multiply(w, 1 - learning_rate * decay, out=w)
+            elif decay:
+                direction = buffers.scratch("decayed", w.shape, w.dtype)
+                np.multiply(w, decay, out=direction)
+                direction += g
+            self.update(w, direction, kept, learning_rate, step, buffers)
+
+    def update(
+        self,
+        weight: Array,
+        gradient: Array,
+        slots: dict[str, Array],
+        learning_rate: float,
+        step: int,
+        buffers: Buffers = FRESH,
+    ) -> None:
+        """Apply the rule alone; arguments as in `step`."""
         raise NotImplementedError
 
 
@@ -55,35 +98,116 @@ class SGD(Optimizer):
     nesterov: Flag = False
     """Whether the gradient looks one step of momentum ahead."""
 
+    examples: ClassVar = (
+        {"type": "sgd"},
+        {"type": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.0005},
+        {"type": "sgd", "momentum": 0.0, "weight_decay": 0.01, "decoupled": True},
+    )
     formula: ClassVar = "v := momentum * v + g; w := w - learning_rate * v"
     source: ClassVar = (
         "Sutskever et al. 2013, On the importance of initialization and momentum, section 2 (as in PyTorch)"
     )
 
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> Self:
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov looks ahead along the momentum: give a momentum above 0")
+        return self
+
     def slots(self) -> tuple[str, ...]:
         return ("velocity",) if self.momentum else ()
 
     def update(
-        self, weight: Array, gradient: Array, slots: dict[str, Array], learning_rate: float, step: int
+        self,
+        weight: Array,
+        gradient: Array,
+        slots: dict[str, Array],
+        learning_rate: float,
+        step: int,
+        buffers: Buffers = FRESH,
     ) -> None:
-        rate = weight.dtype.type(learning_rate)
+        change = buffers.scratch("change", weight.shape, weight.dtype)
         if not self.momentum:
-            weight -= rate * gradient
-            return
-        velocity = slots["velocity"]
-        velocity *= self.momentum
-        velocity += gradient
-        ahead = gradient + self.momentum * velocity if self.nesterov else velocity
-        weight -= rate * ahead
+            np.multiply(gradient, learning_rate, out=change)
+        else:
+            velocity = slots["velocity"]
+            velocity *= self.momentum
+            velocity += gradient
+            if self.nesterov:
+                np.multiply(velocity, self.momentum, out=change)
+                change += gradient
+                change *= learning_rate
+            else:
+                np.multiply(velocity, learning_rate, out=change)
+        weight -= change
+
+
+class RMSProp(Optimizer):
+    """Steps divided, for each weight, by how large its gradients have been lately."""
+
+    type: Literal["rmsprop"] = "rmsprop"
+    learning_rate: PositiveFloat = 0.001
+    """Size of a step, before the schedule."""
+    smoothing: Fraction = 0.99
+    """Share of the old average of squared gradients that is kept."""
+    epsilon: PositiveFloat = 1e-8
+    """Keeps the division finite."""
+    momentum: Fraction = 0.0
+    """Share of the last step that is kept."""
+    centred: Flag = False
+    """Whether the mean of the gradients is taken out of their size, which leaves their variance."""
+
+    examples: ClassVar = (
+        {"type": "rmsprop"},
+        {"type": "rmsprop", "momentum": 0.9, "centred": True, "weight_decay": 0.0001},
+    )
+    formula: ClassVar = (
+        "s := smoothing * s + (1 - smoothing) * g^2; v := momentum * v + g / (sqrt(s) + epsilon); "
+        "w := w - learning_rate * v"
+    )
+    source: ClassVar = "Tieleman & Hinton 2012, Coursera lecture 6.5; centred: Graves 2013, equation 40"
+
+    def slots(self) -> tuple[str, ...]:
+        centred = ("mean",) if self.centred else ()
+        return ("square", *centred, "velocity") if self.momentum else ("square", *centred)
+
+    def update(
+        self,
+        weight: Array,
+        gradient: Array,
+        slots: dict[str, Array],
+        learning_rate: float,
+        step: int,
+        buffers: Buffers = FRESH,
+    ) -> None:
+        change = buffers.scratch("change", weight.shape, weight.dtype)
+        _average_square(slots["square"], gradient, self.smoothing, change)
+        if self.centred:
+            _average(slots["mean"], gradient, self.smoothing, change)
+            np.square(slots["mean"], out=change)
+            np.subtract(slots["square"], change, out=change)
+            np.maximum(change, 0, out=change)  # a variance, but for rounding
+            np.sqrt(change, out=change)
+        else:
+            np.sqrt(slots["square"], out=change)
+        change += self.epsilon
+        np.divide(gradient, change, out=change)
+        if self.momentum:
+            velocity = slots["velocity"]
+            velocity *= self.momentum
+            velocity += change
+            np.multiply(velocity, learning_rate, out=change)
+        else:
+            change *= learning_rate
+        weight -= change
 
 
 Beta = Annotated[float, Field(strict=True, ge=0, lt=1)]
 
 
-class Adam(Optimizer):
-    """Steps scaled for each weight by running averages of its gradient and of its square."""
+class _Moments(Optimizer):
+    """What Adam and AdamW share: all but how weights decay."""
 
-    type: Literal["adam"] = "adam"
     learning_rate: PositiveFloat = 0.001
     """Size of a step, before the schedule."""
     beta_1: Beta = 0.9
@@ -97,28 +221,89 @@ class Adam(Optimizer):
         "m := b1*m + (1-b1)*g; v := b2*v + (1-b2)*g^2; "
         "w := w - learning_rate * (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + epsilon)"
     )
-    source: ClassVar = "Kingma & Ba 2014, Adam, algorithm 1"
 
     def slots(self) -> tuple[str, ...]:
         return ("mean", "square")
 
     def update(
-        self, weight: Array, gradient: Array, slots: dict[str, Array], learning_rate: float, step: int
+        self,
+        weight: Array,
+        gradient: Array,
+        slots: dict[str, Array],
+        learning_rate: float,
+        step: int,
+        buffers: Buffers = FRESH,
     ) -> None:
-        mean, square = slots["mean"], slots["square"]
-        mean *= self.beta_1
-        mean += (1 - self.beta_1) * gradient
-        square *= self.beta_2
-        square += (1 - self.beta_2) * np.square(gradient)
-        denominator = np.sqrt(square)
-        denominator *= 1 / np.sqrt(1 - self.beta_2**step)
-        denominator += self.epsilon
-        np.divide(mean, denominator, out=denominator)
-        denominator *= learning_rate / (1 - self.beta_1**step)
-        weight -= denominator
+        change = buffers.scratch("change", weight.shape, weight.dtype)
+        _average(slots["mean"], gradient, self.beta_1, change)
+        _average_square(slots["square"], gradient, self.beta_2, change)
+        np.sqrt(slots["square"], out=change)
+        change *= 1 / math.sqrt(1 - self.beta_2**step)
+        change += self.epsilon
+        np.divide(slots["mean"], change, out=change)
+        change *= learning_rate / (1 - self.beta_1**step)
+        weight -= change
 
 
-OPTIMIZERS: tuple[type[Optimizer], ...] = (SGD, Adam)
+class Adam(_Moments):
+    """Steps scaled for each weight by running averages of its gradient and of its square."""
+
+    type: Literal["adam"] = "adam"
+
+    examples: ClassVar = (
+        {"type": "adam"},
+        {"type": "adam", "learning_rate": 0.002, "beta_1": 0.8, "weight_decay": 0.001},
+    )
+    source: ClassVar = "Kingma & Ba 2014, Adam, algorithm 1"
+
+
+class AdamW(_Moments):
+    """Adam whose weight decay is apart from its averages, so that all weights decay alike."""
+
+    type: Literal["adamw"] = "adamw"
+    weight_decay: NonNegativeFloat = 0.01
+    """How strongly weights are drawn to 0; biases and the weights of normalisation are not."""
+    decoupled: Literal[True] = True
+    """Always true: this is what AdamW is."""
+
+    examples: ClassVar = (
+        {"type": "adamw"},
+        {"type": "adamw", "learning_rate": 0.003, "weight_decay": 0.05},
+    )
+    formula: ClassVar = f"w := w - learning_rate * weight_decay * w; {_Moments.formula}"
+    source: ClassVar = "Loshchilov & Hutter 2017, Decoupled weight decay regularization, algorithm 2"
+
+
+def _average(mean: Array, values: Array, kept: float, scratch: Array) -> None:
+    """Set mean := kept * mean + (1 - kept) * values."""
+    np.multiply(values, 1 - kept, out=scratch)
+    mean *= kept
+    mean += scratch
+
+
+def _average_square(square: Array, values: Array, kept: float, scratch: Array) -> None:
+    """Set square := kept * square + (1 - kept) * values^2."""
+    np.square(values, out=scratch)
+    scratch *= 1 - kept
+    square *= kept
+    square += scratch
+
+
+def _chunks(
+    weight: Array, gradient: Array, slots: dict[str, Array]
+) -> Iterator[tuple[Array, Array, dict[str, Array]]]:
+    """Cut the arrays into pieces that lie together in the cache; a rule works number by number."""
+    if weight.size <= _CHUNK or not all(array.flags.c_contiguous for array in (weight, *slots.values())):
+        yield weight, gradient, slots
+        return
+    weights, gradients = weight.reshape(-1), gradient.reshape(-1)
+    flat = {name: array.reshape(-1) for name, array in slots.items()}
+    for first in range(0, weight.size, _CHUNK):
+        piece = slice(first, first + _CHUNK)
+        yield weights[piece], gradients[piece], {name: array[piece] for name, array in flat.items()}
+
+
+OPTIMIZERS: tuple[type[Optimizer], ...] = (SGD, RMSProp, Adam, AdamW)
 
 if TYPE_CHECKING:
     AnyOptimizer = Optimizer

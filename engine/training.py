@@ -10,45 +10,42 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
-from pydantic import Field
 
-from engine import draws
+from engine import augmentations, draws
 from engine.arrays import Array, Bytes, Indices, Shape
-from engine.errors import NonFiniteError, ShapeError
+from engine.config import TrainingConfig
+from engine.descent import Batch, Stepper, count
+from engine.errors import EngineError, ShapeError
 from engine.layers import Context
-from engine.losses import AnyLoss, Loss, SoftmaxCrossEntropy
+from engine.losses import Loss
+from engine.model_file import Model
 from engine.network import Network
-from engine.optimizers import Adam, AnyOptimizer
 from engine.preprocessing import ChannelStatistics, Preprocessing
-from engine.schedules import AnySchedule, Constant
-from engine.spec import Seed, Spec
 from engine.state import EpochMetrics, Tally, TrainingState
-from engine.workspace import Workspace
+from engine.transfer import freeze, take
+
+__all__ = [
+    "ImageSet",
+    "Progress",
+    "TrainingConfig",
+    "TrainingData",
+    "as_targets",
+    "check_config",
+    "check_fit",
+    "evaluate",
+    "kept_weights",
+    "one_hot",
+    "start",
+    "steps_per_epoch",
+    "train",
+    "train_statistics",
+]
 
 EVALUATION_BATCH = 250
 _STATISTICS_BATCH = 1000
-
-
-class TrainingConfig(Spec):
-    """How a network is trained."""
-
-    epochs: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 5
-    """Passes over the training pictures."""
-    batch_size: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 64
-    """Pictures per step; the last batch of an epoch may be smaller."""
-    seed: Seed = 0
-    """Decides first weights, order and every other random draw."""
-    optimizer: AnyOptimizer = Adam()
-    """How gradients become steps."""
-    schedule: AnySchedule = Constant()
-    """How the learning rate changes from step to step."""
-    loss: AnyLoss = SoftmaxCrossEntropy()
-    """What is minimised."""
-    select: Literal["best", "last"] = "best"
-    """Which epoch's weights become the model: the one with the lowest dev loss, or the last."""
 
 
 class ImageSet(Protocol):
@@ -58,8 +55,8 @@ class ImageSet(Protocol):
         """Return the number of pictures."""
         ...
 
-    def read(self, indices: Indices) -> tuple[Bytes, Indices]:
-        """Return pictures (n, H, W, C) as bytes and their classes (n,)."""
+    def read(self, indices: Indices) -> tuple[Bytes, Array]:
+        """Return pictures (n, H, W, C) as bytes and their classes (n,), or targets (n, K) for labels or numbers."""
         ...
 
 
@@ -112,15 +109,51 @@ def check_fit(network: Network, config: TrainingConfig, data_shape: Shape, class
     return trained
 
 
-def start(network: Network, config: TrainingConfig, data: TrainingData) -> TrainingState:
-    """Return the state before the first step: weights drawn, statistics of the train split taken."""
+def check_config(network: Network, config: TrainingConfig, data_shape: Shape, classes: int) -> None:
+    """Check what the configuration says about these pictures, classes and layers.
+
+    Raises:
+        ShapeError, GraphError: something does not fit; the path is that in the configuration.
+    """
+    try:
+        config.loss.check_classes(classes)
+    except EngineError as error:
+        raise error.within("loss") from None
+    try:
+        augmentations.check(config.augmentations, data_shape)
+    except EngineError as error:
+        raise error.within("augmentations") from None
+    freeze(network, config.freeze)
+
+
+def start(
+    network: Network, config: TrainingConfig, data: TrainingData, initial: Model | None = None
+) -> TrainingState:
+    """Return the state before the first step.
+
+    Args:
+        network: built from the architecture.
+        config: how to train.
+        data: pictures and classes; the statistics of the train split become the normalisation.
+        initial: a model to begin with: every array whose name and shape agree is copied, the others are
+            drawn (`state.taken`, `state.drawn`). Its normalisation comes with it, for its weights know no other.
+
+    Raises:
+        ShapeError: no array of `initial` fits.
+    """
+    network = freeze(network, config.freeze)
     weights = network.initial_weights(config.seed)
+    taken = () if initial is None else take(weights, initial.weights)
     slots = {
         name: {slot: np.zeros_like(weights[name]) for slot in config.optimizer.slots()}
         for name, spec in network.weight_specs.items()
         if spec.trainable
     }
-    return TrainingState(weights, slots, train_statistics(data.train, data.image_shape[2]))
+    if initial is not None and len(initial.preprocessing.mean) == data.image_shape[2]:
+        preprocessing = initial.preprocessing
+    else:
+        preprocessing = train_statistics(data.train, data.image_shape[2])
+    return TrainingState(weights, slots, preprocessing, taken=taken)
 
 
 def train_statistics(images: ImageSet, channels: int) -> Preprocessing:
@@ -133,8 +166,8 @@ def train_statistics(images: ImageSet, channels: int) -> Preprocessing:
 
 
 def steps_per_epoch(config: TrainingConfig, images: int) -> int:
-    """Return ceil(images / batch size)."""
-    return -(-images // config.batch_size)
+    """Return ceil(images / pictures of a step)."""
+    return -(-images // (config.batch_size * config.accumulate))
 
 
 def train(
@@ -149,31 +182,35 @@ def train(
         state: where to go on, changed in place; by default a new start.
 
     Raises:
-        ShapeError: network and data do not fit.
+        ShapeError, GraphError: network, configuration and data do not fit.
         NonFiniteError: the loss or a gradient is NaN or infinite; `state` is that before the step.
     """
-    network = check_fit(network, config, data.image_shape, len(data.classes))
+    check_config(network, config, data.image_shape, len(data.classes))
     state = state or start(network, config, data)
+    if config.weight_average is not None and state.average is None:
+        state.average = {name: weight.copy() for name, weight in state.weights.items()}
+    network = freeze(check_fit(network, config, data.image_shape, len(data.classes)), config.freeze)
     per_epoch = steps_per_epoch(config, len(data.train))
     total = per_epoch * config.epochs
-    stepper = _Stepper(network, config, total)
+    stepper = Stepper(network, config, per_epoch)
+    feed = _Feed(config, data, stepper.context(node="input/augmentation"))
     while state.epoch < config.epochs:
         epoch = state.epoch + 1
-        order = draws.generator(config.seed, "order", epoch).permutation(len(data.train))
+        feed.shuffle(epoch)
         clock = _Clock(state)
         while state.position < per_epoch:
-            first = state.position * config.batch_size
-            images, labels = data.train.read(order[first : first + config.batch_size])
-            stepper.step(state, images, labels, len(data.classes))
+            pictures = feed.pictures(state.position)
+            stepper.step(state, feed.batches(state.position), pictures)
             clock.lap()
-            yield Progress("step", state, epoch, config.epochs, state.step, total, len(images))
+            yield Progress("step", state, epoch, config.epochs, state.step, total, pictures)
             clock.skip()
         dev = Tally()
-        for seen in evaluate(network, state.weights, state.preprocessing, config.loss, data.dev, dev):
+        weights = state.evaluated_weights
+        for seen in evaluate(network, weights, state.preprocessing, config.loss, data.dev, dev):
             clock.lap()
             yield Progress("evaluation", state, epoch, config.epochs, state.step, total, seen)
             clock.skip()
-        metrics = _end_epoch(state, dev, stepper.learning_rate(state.step - 1))
+        metrics = _end_epoch(state, dev, stepper.learning_rate(state, state.step - 1))
         yield Progress("epoch", state, epoch, config.epochs, state.step, total, 0, metrics)
 
 
@@ -194,8 +231,9 @@ def evaluate(
             over="ignore", invalid="ignore"
         ):  # a diverged network has an infinite loss, no fault
             scores = network.forward(weights, preprocessing.apply(batch), Context()).output
-            losses, _ = loss.forward(scores, one_hot(labels, scores.shape[1]))
-        _count(tally, losses, scores, labels)
+            targets = as_targets(labels, scores.shape[1])
+            losses, _ = loss.forward(scores, targets)
+        count(tally, loss, losses, scores, targets, one_class=labels.ndim == 1)
         yield len(batch)
 
 
@@ -203,7 +241,7 @@ def kept_weights(config: TrainingConfig, state: TrainingState) -> tuple[dict[str
     """Return the weights that become the model, and the epoch they are from."""
     if config.select == "best" and state.best_weights is not None:
         return state.best_weights, state.best_epoch
-    return state.weights, state.epoch
+    return state.evaluated_weights, state.epoch
 
 
 def one_hot(labels: Indices, classes: int) -> Array:
@@ -213,55 +251,51 @@ def one_hot(labels: Indices, classes: int) -> Array:
     return targets
 
 
-class _Stepper:
-    """One step, in memory that is used again by the next."""
+def as_targets(labels: Array, classes: int) -> Array:
+    """Return targets (N, K) in float32, from classes (N,) or from targets."""
+    return one_hot(labels, classes) if labels.ndim == 1 else labels.astype(np.float32, copy=False)
 
-    def __init__(self, network: Network, config: TrainingConfig, steps: int) -> None:
-        self._network = network
+
+class _Feed:
+    """The batches of an epoch, in its order, augmented."""
+
+    def __init__(self, config: TrainingConfig, data: TrainingData, context: Context) -> None:
         self._config = config
-        self._steps = steps
-        self._workspace = Workspace()
+        self._data = data
+        self._context = context
+        self._pipeline = augmentations.Pipeline(config.augmentations, config.seed)
+        self._per_step = config.batch_size * config.accumulate
+        self._epoch = 0
+        self._order: Indices = np.arange(0)
 
-    def learning_rate(self, step: int) -> float:
-        """Return the learning rate of step `step`, from 0."""
-        return self._config.optimizer.learning_rate * self._config.schedule.factor(step, self._steps)
+    def shuffle(self, epoch: int) -> None:
+        """Draw the order of an epoch."""
+        self._epoch = epoch
+        count = len(self._data.train)
+        self._order = draws.generator(self._config.seed, "order", epoch).permutation(count)
 
-    def step(self, state: TrainingState, images: Bytes, labels: Indices, classes: int) -> None:
-        """Take one step on a batch, or raise NonFiniteError and leave the state as it was."""
-        with np.errstate(over="ignore", invalid="ignore"):  # told apart below, by the values themselves
-            self._step(state, images, labels, classes)
+    def pictures(self, position: int) -> int:
+        """Return how many pictures the step at `position`, from 0, of the epoch sees."""
+        return min(self._per_step, len(self._order) - position * self._per_step)
 
-    def _step(self, state: TrainingState, images: Bytes, labels: Indices, classes: int) -> None:
-        config, context = self._config, self._context(state.step)
-        x = state.preprocessing.apply(images, context.buffer("x", images.shape, np.float32))
-        tape = self._network.forward(state.weights, x, context)
-        losses, saved = config.loss.forward(tape.output, one_hot(labels, classes))
-        self._check("loss", losses, state)
-        gradients = self._network.backward(tape, config.loss.backward(saved, len(images)))
-        for name, gradient in gradients.items():
-            self._check(f"gradient of {name}", gradient, state)
-        rate = self.learning_rate(state.step)
-        for name, gradient in gradients.items():
-            config.optimizer.update(state.weights[name], gradient, state.slots[name], rate, state.step + 1)
-        for name, value in context.updates.items():
-            state.weights[name][...] = value
-        state.step += 1
-        state.position += 1
-        _count(state.tally, losses, tape.output, labels)
-
-    def _context(self, step: int) -> Context:
-        return Context(
-            training=True, seed=self._config.seed, step=step, node="input", workspace=self._workspace
-        )
-
-    @staticmethod
-    def _check(what: str, values: Array, state: TrainingState) -> None:
-        # a float64 sum is finite exactly when all float32 terms are
-        if not np.isfinite(values.sum(dtype=np.float64)):
-            raise NonFiniteError(
-                f"the {what} became NaN or infinite in step {state.step + 1} (epoch {state.epoch + 1})",
-                hint="use a smaller learning rate, or batch_norm layers",
+    def batches(self, position: int) -> Iterator[Batch]:
+        """Yield the batches of that step."""
+        first = position * self._per_step
+        last = first + self.pictures(position)
+        for begin in range(first, last, self._config.batch_size):
+            end = min(begin + self._config.batch_size, last)
+            # the partners of the last ones come after them in the epoch's order, which closes in a circle
+            places = np.arange(begin, end + self._pipeline.partners) % len(self._order)
+            samples = self._order[places]
+            images, labels = self._data.train.read(samples)
+            images, targets = self._pipeline.apply(
+                images,
+                as_targets(labels, len(self._data.classes)),
+                samples,
+                self._epoch,
+                self._context,
             )
+            yield Batch(images, targets, labels.ndim == 1, begin - first)
 
 
 class _Clock:
@@ -281,12 +315,6 @@ class _Clock:
         self.skip()
 
 
-def _count(tally: Tally, losses: Array, scores: Array, labels: Indices) -> None:
-    tally.loss += float(losses.sum(dtype=np.float64))
-    tally.correct += int(np.count_nonzero(scores.argmax(axis=1) == labels))
-    tally.images += len(labels)
-
-
 def _end_epoch(state: TrainingState, dev: Tally, learning_rate: float) -> EpochMetrics:
     evaluated = dev.images > 0
     metrics = EpochMetrics(
@@ -299,7 +327,7 @@ def _end_epoch(state: TrainingState, dev: Tally, learning_rate: float) -> EpochM
         seconds=round(state.seconds, 3),
     )
     if _is_best(metrics, state):
-        state.best_weights = {name: weight.copy() for name, weight in state.weights.items()}
+        state.best_weights = {name: weight.copy() for name, weight in state.evaluated_weights.items()}
         state.best_epoch = metrics.epoch
     state.history.append(metrics)
     state.epoch += 1

@@ -140,10 +140,20 @@ class TrainingJob(Body):
     """How many pictures the data set had; what arrives later is not trained on."""
     epochs: int
     batch_size: int
+    accumulate: int = 1
+    """Batches whose gradients are added up for one step."""
     seed: int
     optimizer: JsonObject
     schedule: JsonObject
     loss: JsonObject
+    augmentations: list[JsonObject] = Field(default_factory=list)
+    """How training pictures are varied, one after another."""
+    clip: JsonObject | None = None
+    """How large gradients may be."""
+    weight_average: JsonObject | None = None
+    """The running average of the weights that becomes the model."""
+    freeze: list[str] = Field(default_factory=list)
+    """Names of nodes whose weights stay as they are."""
     select: str
     """Which epoch becomes the model: `best` on the dev split, or `last`."""
 

@@ -43,7 +43,7 @@ def test_the_way_of_a_job(http: httpx.Client, finished: Finished) -> None:
     assert accepted["select"] == "best"
     assert accepted["optimizer"]["type"] == "adam"
     assert accepted["optimizer"]["learning_rate"] > 0
-    assert accepted["loss"] == {"type": "softmax_cross_entropy"}
+    assert accepted["loss"]["type"] == "softmax_cross_entropy"
     assert accepted["architecture"]["format_version"] == 1
     assert set(TINY["layers"][0]) < set(accepted["architecture"]["layers"][0])
     assert accepted["architecture_source"] is None
@@ -81,6 +81,40 @@ def test_the_way_of_a_job(http: httpx.Client, finished: Finished) -> None:
     assert http.get(f"{JOBS}/{job['id']}").status_code == 404
     assert http.get(f"{JOBS}/{job['id']}/log").status_code == 404
     assert http.get(f"/v1/models/{job['model_id']}").status_code == 200
+
+
+def test_a_job_with_everything_that_training_offers(http: httpx.Client, finished: Finished) -> None:
+    asked: dict[str, Any] = {
+        "accumulate": 2,
+        "clip": {"norm": 1.0},
+        "weight_average": {"decay": 0.9},
+        "augmentations": [{"type": "random_crop", "padding": 2}, {"type": "rotation", "degrees": 10}],
+        "schedule": {"type": "cosine", "warm_up": 0.5, "restarts": 1},
+        "loss": {"type": "softmax_cross_entropy", "label_smoothing": 0.1},
+    }
+    job = submit(http, **asked)
+    assert job["progress"]["steps"] == 20
+    for name in ("clip", "augmentations", "schedule"):
+        assert job[name] is not None
+    assert finished(http, job["id"])["status"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "pointer"),
+    [
+        ("augmentations", [{"type": "hue", "degrees": 5}], "/augmentations/0"),
+        ("freeze", ["dense_1", "no_such_*"], "/freeze/1"),
+        ("loss", {"type": "binary_cross_entropy", "positive_weights": [1]}, "/loss/positive_weights"),
+        ("clip", {}, "/clip"),
+    ],
+)
+def test_what_does_not_fit_the_pictures_is_refused_in_its_place(
+    http: httpx.Client, field: str, value: Any, pointer: str
+) -> None:
+    body = {"architecture": TINY, "dataset": "digits", field: value}
+    answer = http.post(JOBS, json=body)
+    assert answer.status_code == 422, answer.text
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
 def test_every_field_of_a_request_is_shown() -> None:

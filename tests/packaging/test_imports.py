@@ -35,7 +35,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "engine.checkpoint",
         "engine.config",
+        "engine.descent",
         "engine.inference",
+        "engine.metrics",
         "engine.model_file",
         "engine.state",
         "engine.training",
@@ -52,9 +54,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "app.strict_json",
     ),
     ("app.images", "app.store"),
-    ("app.datasets", "app.jobs", "app.predictors"),
+    ("app.datasets", "app.jobs", "app.model_files", "app.predictors"),
     ("app.builtin", "app.worker"),
     (
+        "app.file_bodies",
         "app.limits",
         "app.logs",
         "app.openapi",
@@ -99,6 +102,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "app.datasets",
         "app.images",
         "app.jobs",
+        "app.model_files",
         "app.prediction",
         "app.predictors",
         "app.routes",
@@ -111,6 +115,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "safetensors": ("engine.model_file",),
     "sqlalchemy": ("app.store",),
     "starlette": (
+        "app.file_bodies",
         "app.limits",
         "app.logs",
         "app.main",
