@@ -1,0 +1,177 @@
+"""How good a classifier is: counts over pictures it has not seen.
+
+An `Assessment` takes predictions batch by batch and keeps counts only, so that a data set of any size
+can be judged; `report` turns them into figures. The functions below it are the figures' definitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from engine.arrays import Array, Indices
+
+Counts = NDArray[np.int64]
+
+BINS = 15
+"""Bins of the calibration error, as in Guo et al. 2017."""
+
+
+class _Figures(BaseModel):
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class ClassFigures(_Figures):
+    """How one class fared; a share of nothing is given as 0."""
+
+    name: str
+    images: int
+    """Pictures of this class."""
+    predicted: int
+    """Pictures taken for this class."""
+    precision: float
+    """Share of the pictures taken for this class that are of it."""
+    recall: float
+    """Share of the pictures of this class that were taken for it."""
+    f1: float
+    """Harmonic mean of precision and recall."""
+
+
+class MacroFigures(_Figures):
+    """Means over the classes, each counting the same however many pictures it has."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+class CalibrationBin(_Figures):
+    """The predictions whose confidence lies in one interval."""
+
+    lowest: float
+    """Confidence from which on it counts, itself left out (but 0)."""
+    images: int
+    confidence: float | None
+    """Mean probability of the predicted class; None without pictures."""
+    accuracy: float | None
+    """Share of right predictions: that of a well calibrated model is as large as its confidence."""
+
+
+class Report(_Figures):
+    """The figures of a classifier on some pictures."""
+
+    images: int
+    accuracy: float
+    """Share of pictures whose most probable class is theirs."""
+    top_k: dict[int, float]
+    """Share of pictures whose class is among the k most probable, for some k."""
+    confusion: list[list[int]]
+    """Pictures of class i (row) that were taken for class j (column)."""
+    classes: list[ClassFigures]
+    macro: MacroFigures
+    expected_calibration_error: float
+    """Mean distance between confidence and accuracy over bins of confidence, weighted by their pictures."""
+    calibration: list[CalibrationBin]
+
+
+class Assessment:
+    """Counts of predictions, right and wrong."""
+
+    def __init__(self, classes: Sequence[str], top_k: Sequence[int] = (1, 3, 5), bins: int = BINS) -> None:
+        self._classes = tuple(classes)
+        self._top = {k: 0 for k in sorted(top_k) if k <= len(self._classes)}
+        self._confusion = np.zeros((len(self._classes), len(self._classes)), np.int64)
+        self._bins = np.zeros((3, bins))
+
+    def add(self, probabilities: Array, labels: Indices) -> None:
+        """Count a batch.
+
+        Args:
+            probabilities: of each class (N, K).
+            labels: the true classes (N,).
+        """
+        ranks = rank(probabilities, labels)
+        for k in self._top:
+            self._top[k] += int(np.count_nonzero(ranks < k))
+        self._confusion += confusion_matrix(labels, probabilities.argmax(axis=1), len(self._classes))
+        self._bins += calibration(probabilities, labels, self._bins.shape[1])
+
+    def report(self) -> Report:
+        """Return the figures of all that was counted."""
+        images = int(self._confusion.sum())
+        precision, recall, f1 = precision_recall_f1(self._confusion)
+        counts, confidences, rights = self._bins
+        return Report(
+            images=images,
+            accuracy=float(np.trace(self._confusion)) / max(images, 1),
+            top_k={k: right / max(images, 1) for k, right in self._top.items()},
+            confusion=self._confusion.tolist(),
+            classes=[
+                ClassFigures(
+                    name=name,
+                    images=int(self._confusion[number].sum()),
+                    predicted=int(self._confusion[:, number].sum()),
+                    precision=float(precision[number]),
+                    recall=float(recall[number]),
+                    f1=float(f1[number]),
+                )
+                for number, name in enumerate(self._classes)
+            ],
+            macro=MacroFigures(
+                precision=float(precision.mean()), recall=float(recall.mean()), f1=float(f1.mean())
+            ),
+            expected_calibration_error=expected_calibration_error(self._bins),
+            calibration=[
+                CalibrationBin(
+                    lowest=number / len(counts),
+                    images=int(count),
+                    confidence=float(confidences[number] / count) if count else None,
+                    accuracy=float(rights[number] / count) if count else None,
+                )
+                for number, count in enumerate(counts)
+            ],
+        )
+
+
+def confusion_matrix(labels: Indices, predicted: Indices, classes: int) -> Counts:
+    """Return how many pictures of class i (row) were taken for class j (column), (K, K)."""
+    return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+def rank(scores: Array, labels: Indices) -> Indices:
+    """Return how many classes come before the true one, (N,); of equal scores the first class comes first."""
+    own = scores[np.arange(len(labels)), labels][:, np.newaxis]
+    before = np.arange(scores.shape[1]) < labels[:, np.newaxis]
+    ranks: Indices = ((scores > own) | ((scores == own) & before)).sum(axis=1)
+    return ranks
+
+
+def precision_recall_f1(confusion: Counts) -> tuple[Array, Array, Array]:
+    """Return precision, recall and F1 of each class, (K,) each; a share of nothing is 0."""
+    right = np.diagonal(confusion).astype(np.float64)
+    images, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    precision = right / np.maximum(predicted, 1)
+    recall = right / np.maximum(images, 1)
+    return precision, recall, 2 * right / np.maximum(images + predicted, 1)
+
+
+def calibration(probabilities: Array, labels: Indices, bins: int = BINS) -> Array:
+    """Return, for each bin of confidence, how many predictions it has, the sum of their confidences, and how many are
+    right: (3, bins). Bin b holds confidences above b / bins and up to (b + 1) / bins.
+    """  # noqa: D205
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == labels
+    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    return np.stack([np.bincount(place, weights, bins) for weights in (None, confidence, right)])
+
+
+def expected_calibration_error(binned: Array) -> float:
+    """Return sum_b |accuracy(b) - confidence(b)| * n_b / n, from what `calibration` returned.
+
+    Guo et al. 2017, On calibration of modern neural networks, equation 3.
+    """
+    counts, confidences, rights = binned
+    return float(np.abs(rights - confidences).sum() / max(counts.sum(), 1))
