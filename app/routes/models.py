@@ -9,20 +9,26 @@ from starlette.concurrency import run_in_threadpool
 
 from app.errors import FieldError, TooLarge
 from app.limits import read_body
+from app.model_files import provenance
 from app.openapi import problems
 from app.prediction import Picture, from_base64, predict
 from app.routing import StrictRoute, is_json, media_type
 from app.schemas.common import After, Limit, PageOf
 from app.schemas.models import Model, Prediction, PredictionRequest, Predictions
 from app.services import Services, ServicesDep
+from app.store.records import ModelRecord
 from app.strict_json import parse
 from app.uploads import FormRules, MemorySink, receive
 from app.validation import validate
 
 router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
 
-ModelId = Annotated[
-    str, Path(description="The id of a model.", openapi_examples={"built in": {"value": "model_example"}})
+ModelReference = Annotated[
+    str,
+    Path(
+        description="The id of a model, or its name and version: `digits@2`.",
+        openapi_examples={"built in": {"value": "model_example"}},
+    ),
 ]
 
 _MISSING = problems(404)
@@ -60,13 +66,13 @@ _PICTURES: dict[str, Any] = {
 def list_models(services: ServicesDep, limit: Limit = 50, after: After = None) -> PageOf[Model]:
     """List the models, newest first."""
     page = services.store.models.page(limit, after)
-    return PageOf(data=[Model.of(record) for record in page.data], next=page.next)
+    return PageOf(data=[shown(services, record) for record in page.data], next=page.next)
 
 
 @router.get("/{model_id}", summary="Get a model", responses=_MISSING)
-def get_model(model_id: ModelId, services: ServicesDep) -> Model:
-    """Return a model: its classes, its input, how good it is."""
-    return Model.of(services.store.models.get(model_id))
+def get_model(model_id: ModelReference, services: ServicesDep) -> Model:
+    """Return a model: its classes, its input, how good it is, how it was made."""
+    return shown(services, services.store.models.find(model_id))
 
 
 @router.delete("/{model_id}", status_code=204, summary="Delete a model", responses=problems(404, 409))
@@ -86,7 +92,7 @@ def delete_model(
     openapi_extra={"requestBody": _PICTURES},
 )
 async def predict_pictures(
-    model_id: ModelId,
+    model_id: ModelReference,
     request: Request,
     services: ServicesDep,
     top_k: Annotated[int, Query(ge=1, le=1000, description="How many classes to name for each picture.")] = 3,
@@ -95,11 +101,16 @@ async def predict_pictures(
 
     Pictures of any size and mode are fitted to the model's input as those that it was trained on were.
     """
-    record = await run_in_threadpool(services.store.models.get, model_id)
+    record = await run_in_threadpool(services.store.models.find, model_id)
     pictures = await _receive(request, services)
     async with services.inference:
         data = await run_in_threadpool(_look, services, record.id, pictures, top_k)
     return Predictions(model_id=record.id, data=data)
+
+
+def shown(services: Services, record: ModelRecord) -> Model:
+    """Return the body for a record."""
+    return Model.of(record, provenance(services.artifacts, record))
 
 
 async def _receive(request: Request, services: Services) -> list[Picture]:

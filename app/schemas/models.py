@@ -33,14 +33,18 @@ class Model(Body):
     """The size of its file."""
     sha256: str
     """The checksum of its file."""
+    provenance: JsonObject | None
+    """How it was made: `dataset` (its `fingerprint` is that of the pictures), `training` (the configuration), `loss`,
+    and `environment` (the versions of NumPy and BLAS); null when its file cannot be read."""
     created_at: Time
     builtin: bool
     """Whether it came with the server; then it cannot be deleted."""
 
     @classmethod
-    def of(cls, record: ModelRecord) -> Self:
-        """Show a record."""
-        return cls(**{name: getattr(record, name) for name in cls.model_fields})
+    def of(cls, record: ModelRecord, provenance: JsonObject | None) -> Self:
+        """Show a record, and what its file says about its making."""
+        stored = {name: getattr(record, name) for name in cls.model_fields if name != "provenance"}
+        return cls(**stored, provenance=provenance)
 
 
 class PredictionRequest(Spec):

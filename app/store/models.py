@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, delete, func, select
 
+from app.errors import NotFound
 from app.store import tables
 from app.store.records import ModelRecord
 from app.store.repository import Repository
@@ -31,6 +32,25 @@ class Models(Repository[ModelRecord]):
             record = replace(record, version=(connection.scalar(query) or 0) + 1)
         self._insert(connection, record)
         return record
+
+    def find(self, reference: str) -> ModelRecord:
+        """Return the model of an id, or of a name and a version: `digits@2`.
+
+        Raises:
+            NotFound: there is none.
+        """
+        name, _, label = reference.rpartition("@")
+        if not name:
+            return self.get(reference)
+        columns = self.table.c
+        if not (label.isdecimal() and len(label) < 10):
+            raise NotFound(self.kind, reference)
+        query = select(self.table).where(columns.name == name, columns.version == int(label))
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise NotFound(self.kind, reference)
+        return self._record(row)
 
     def delete(self, identifier: str) -> ModelRecord:
         """Delete a record and return what it was, so that its file can follow.

@@ -36,6 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "engine.checkpoint",
         "engine.config",
         "engine.descent",
+        "engine.feed",
         "engine.inference",
         "engine.metrics",
         "engine.model_file",
@@ -115,6 +116,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "safetensors": ("engine.model_file",),
     "sqlalchemy": ("app.store",),
     "starlette": (
+        "app.dataset_forms",
         "app.file_bodies",
         "app.limits",
         "app.logs",
