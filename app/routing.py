@@ -10,8 +10,9 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
+from app import idempotency
 from app.errors import FieldError, Invalid, Unsupported
 from app.limits import read_body
 from app.settings import Settings
@@ -56,6 +57,7 @@ class StrictRoute(APIRoute):
         takes_json = field is not None and not isinstance(field.field_info, params.Form)
         body_kind = field.field_info.annotation if field is not None else None
         known = _query_names(self.dependant)
+        takes_key = idempotency.HEADER in _header_names(self.dependant)
 
         async def strict(request: Request) -> Response:
             request = StrictRequest(request.scope, request.receive)
@@ -66,16 +68,39 @@ class StrictRoute(APIRoute):
                 # Now, because of what goes wrong later FastAPI says no more than that it went wrong.
                 await request.json()
             try:
-                return await handle(request)
+                key = request.headers.get(idempotency.HEADER) if takes_key else None
+                return await (handle(request) if key is None else _once(request, key, handle))
             except RequestValidationError as error:
                 raise invalid(error.errors(), error.body, body_kind) from None
 
         return strict
 
 
+async def _once(
+    request: StrictRequest, key: str, handle: Callable[[Request], Coroutine[Any, Any, Response]]
+) -> Response:
+    """Handle a call with an idempotency key, or give the answer that it has got before."""
+    if not is_json(media_type(request)):
+        raise idempotency.not_for_forms()
+    ledger: idempotency.Ledger = request.app.state.services.ledger
+    route = f"{request.method} {request.url.path}"
+    fingerprint = idempotency.fingerprint(request.url.query, await request.json())
+    async with ledger.claim(route, key, fingerprint) as claim:
+        if claim.known is not None:
+            headers = {**claim.known.headers, idempotency.REPLAYED: "true"}
+            return JSONResponse(claim.known.body, claim.known.status, headers)
+        request.state.claim = claim
+        return await handle(request)
+
+
 def _query_names(dependant: Dependant) -> set[str]:
     names = {parameter.alias for parameter in dependant.query_params}
     return names.union(*(_query_names(inner) for inner in dependant.dependencies))
+
+
+def _header_names(dependant: Dependant) -> set[str]:
+    names = {parameter.alias for parameter in dependant.header_params}
+    return names.union(*(_header_names(inner) for inner in dependant.dependencies))
 
 
 def not_json(request: Request) -> Unsupported:

@@ -14,6 +14,7 @@ from app.artifacts import LocalArtifacts
 from app.builtin.install import install
 from app.datasets.sweep import sweep
 from app.errors import Unavailable
+from app.idempotency import Ledger
 from app.jobs.runner import LocalRunner
 from app.locks import FileLock, read_holder
 from app.predictors import Predictors
@@ -35,6 +36,7 @@ class Services:
     lock: FileLock
     inference: asyncio.Semaphore
     """Bounds how many predictions run at the same time; the others wait without holding a thread."""
+    ledger: Ledger
     _draining: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
@@ -62,7 +64,14 @@ class Services:
                 raise SettingsError(f"the data directory cannot be used: {error.detail}") from error
             raise
         return cls(
-            settings, store, artifacts, runner, predictors, lock, inference=asyncio.Semaphore(settings.cores)
+            settings,
+            store,
+            artifacts,
+            runner,
+            predictors,
+            lock,
+            inference=asyncio.Semaphore(settings.cores),
+            ledger=Ledger(store),
         )
 
     @property

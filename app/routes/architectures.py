@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Response
 
+from app.idempotency import OnceDep
 from app.ids import ARCHITECTURE, new_id
 from app.openapi import problems
 from app.routing import StrictRoute
@@ -81,13 +82,14 @@ def summarize_architecture(
     return summarize(_build(architecture, services), batch_size)
 
 
-@router.post("", status_code=201, summary="Store an architecture", responses=_BODY)
+@router.post("", status_code=201, summary="Store an architecture", responses={**_BODY, **problems(409)})
 def create_architecture(
     request: Annotated[
         ArchitectureRequest,
         Body(openapi_examples={"LeNet-5": {"value": {"name": "my-lenet"} | _LENET}}),
     ],
     services: ServicesDep,
+    once: OnceDep,
     response: Response,
 ) -> ArchitectureAnswer:
     """Keep an architecture under a name, so that training jobs can refer to it by its id.
@@ -97,11 +99,12 @@ def create_architecture(
     """
     architecture = request.architecture()
     summary = summarize(_build(architecture, services))
-    record = services.store.architectures.create(
-        ArchitectureRecord(new_id(ARCHITECTURE), request.name, architecture.document())
-    )
-    response.headers["Location"] = f"/v1/architectures/{record.id}"
-    return ArchitectureAnswer.with_summary(record, summary)
+    record = ArchitectureRecord(new_id(ARCHITECTURE), request.name, architecture.document())
+    answer = ArchitectureAnswer.with_summary(record, summary)
+    headers = {"Location": f"{router.prefix}/{record.id}"}
+    response.headers.update(headers)
+    services.store.architectures.create(record, once.answer(201, answer, headers))
+    return answer
 
 
 @router.get("", summary="List architectures", responses=problems(422))

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Path, Query, Response
 from starlette.responses import PlainTextResponse
 
 from app.errors import NotFound
+from app.idempotency import OnceDep
 from app.jobs import paths
 from app.jobs.states import JobStatus
 from app.openapi import problems
@@ -76,6 +77,7 @@ def create_training_job(
         ),
     ],
     services: ServicesDep,
+    once: OnceDep,
     response: Response,
 ) -> TrainingJob:
     """Ask for a training run. It starts as soon as the server has room for it.
@@ -87,10 +89,12 @@ def create_training_job(
     the number of parameters is within the limit.
     """
     services.accept_work()
-    record = services.store.jobs.create(new_job(request, services))
+    record = new_job(request, services)
+    answer = TrainingJob.of(record)
+    headers = _look_again(response, record)
+    services.store.jobs.create(record, once.answer(202, answer, headers))
     services.runner.wake()
-    _look_again(response, record)
-    return TrainingJob.of(record)
+    return answer
 
 
 @router.get("", summary="List training jobs", responses=problems(422))
@@ -158,9 +162,11 @@ def _get(job_id: str, services: Services) -> JobRecord:
     return record
 
 
-def _look_again(response: Response, record: JobRecord) -> None:
-    response.headers["Location"] = f"/v1/training-jobs/{record.id}"
-    response.headers["Retry-After"] = str(_LOOK_AGAIN_SECONDS)
+def _look_again(response: Response, record: JobRecord) -> dict[str, str]:
+    """Say in the headers, which are returned, where to look and when."""
+    headers = {"Location": f"{router.prefix}/{record.id}", "Retry-After": str(_LOOK_AGAIN_SECONDS)}
+    response.headers.update(headers)
+    return headers
 
 
 def _end_of_log(job_id: str, attempt: int, services: Services) -> str:

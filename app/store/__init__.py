@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app.store.answers import Answers
 from app.store.architectures import Architectures
 from app.store.database import Database
 from app.store.datasets import Datasets
@@ -20,6 +21,7 @@ class Store:
     def __init__(self, data_dir: Path) -> None:
         """Open the store; nothing is read or made before `migrate` or the first query."""
         self._database = Database(data_dir)
+        self.answers = Answers(self._database)
         self.architectures = Architectures(self._database)
         self.datasets = Datasets(self._database)
         self.models = Models(self._database)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy import delete
 
 from app.store import tables
-from app.store.records import ArchitectureRecord
+from app.store.answers import keep
+from app.store.records import AnswerRecord, ArchitectureRecord
 from app.store.repository import Repository
 
 
@@ -16,9 +17,10 @@ class Architectures(Repository[ArchitectureRecord]):
     table = tables.architectures
     record = ArchitectureRecord
 
-    def create(self, record: ArchitectureRecord) -> ArchitectureRecord:
-        """Store a record and return it."""
+    def create(self, record: ArchitectureRecord, answer: AnswerRecord | None = None) -> ArchitectureRecord:
+        """Store a record, with the answer to the call that asked for it, and return it."""
         with self._database.write() as connection:
+            keep(connection, answer)
             self._insert(connection, record)
         return record
 

@@ -7,7 +7,8 @@ from sqlalchemy import Connection, delete, insert, select, update
 from app.errors import Conflict, NotFound
 from app.jobs.states import UNFINISHED
 from app.store import tables
-from app.store.records import DatasetContents, DatasetRecord, JobRecord, Json, SegmentRecord
+from app.store.answers import keep
+from app.store.records import AnswerRecord, DatasetContents, DatasetRecord, JobRecord, Json, SegmentRecord
 from app.store.repository import Repository, values
 
 
@@ -18,9 +19,18 @@ class Datasets(Repository[DatasetRecord]):
     table = tables.datasets
     record = DatasetRecord
 
-    def create(self, record: DatasetRecord, job: JobRecord | None = None) -> DatasetRecord:
-        """Store a record, together with the job that will fill it if there is one, and return it."""
+    def create(
+        self, record: DatasetRecord, job: JobRecord | None = None, answer: AnswerRecord | None = None
+    ) -> DatasetRecord:
+        """Store a record and return it.
+
+        Args:
+            record: the data set.
+            job: the job that will fill it, stored in the same moment.
+            answer: what the call that asked for it is answered, kept in the same moment.
+        """
         with self._database.write() as connection:
+            keep(connection, answer)
             self._insert(connection, record)
             if job is not None:
                 connection.execute(insert(tables.jobs).values(**values(job)))

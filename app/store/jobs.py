@@ -10,12 +10,14 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, sel
 from app.errors import Conflict, StaleAttempt
 from app.jobs.states import ACTIVE, ATTEMPTS, JobStatus, can_move
 from app.store import tables
+from app.store.answers import keep
 from app.store.database import Database
 from app.store.datasets import Datasets
 from app.store.models import Models
 from app.store.records import (
     INGESTION,
     TRAINING,
+    AnswerRecord,
     DatasetContents,
     JobPulse,
     JobRecord,
@@ -41,8 +43,8 @@ class Jobs(Repository[JobRecord]):
 
     # What clients do
 
-    def create(self, record: JobRecord) -> JobRecord:
-        """Store a job and return it.
+    def create(self, record: JobRecord, answer: AnswerRecord | None = None) -> JobRecord:
+        """Store a job, with the answer to the call that asked for it, and return it.
 
         Raises:
             NotFound: the data set that it is to train on does not exist.
@@ -52,6 +54,7 @@ class Jobs(Repository[JobRecord]):
             if record.kind == TRAINING and record.dataset_id and not record.status.finished:
                 # In the transaction that makes the data set count as used, so that it cannot go away.
                 self._datasets.check_ready(connection, record.dataset_id)
+            keep(connection, answer)
             self._insert(connection, record)
         return record
 

@@ -153,6 +153,28 @@ class JobRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerRecord:
+    """How a creating call with an idempotency key was answered.
+
+    Attributes:
+        route: the call, such as `POST /v1/training-jobs`.
+        key: what the caller named it by.
+        fingerprint: a checksum of what was asked; another one under the same key is a mistake.
+        status: of the answer.
+        headers: of the answer, those that matter.
+        body: of the answer.
+    """
+
+    route: str
+    key: str
+    fingerprint: str
+    status: int
+    headers: dict[str, str]
+    body: Json
+    created_at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
 class JobPulse:
     """The little that a runner reads of each active job at every look."""
 

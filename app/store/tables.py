@@ -77,6 +77,20 @@ def _common() -> list[Column[Any]]:
     ]
 
 
+# What creating calls with an idempotency key were answered, for a day.
+answers = Table(
+    "answers",
+    metadata,
+    Column("route", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("fingerprint", String, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index(None, "created_at"),
+)
+
 architectures = Table(
     "architectures",
     metadata,

@@ -31,7 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("engine.architecture", "engine.preprocessing", "engine.presets"),
     ("engine.catalog", "engine.network", "engine.summary"),
-    ("engine.fast",),
+    ("engine.execution", "engine.fast"),
     (
         "engine.checkpoint",
         "engine.config",
@@ -59,6 +59,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("app.builtin", "app.worker"),
     (
         "app.file_bodies",
+        "app.idempotency",
         "app.limits",
         "app.logs",
         "app.openapi",
@@ -86,6 +87,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "PIL": ("app.images",),
     "alembic": ("app.store",),
     "fastapi": (
+        "app.idempotency",
         "app.main",
         "app.openapi",
         "app.problems",
@@ -118,6 +120,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "starlette": (
         "app.dataset_forms",
         "app.file_bodies",
+        "app.idempotency",
         "app.limits",
         "app.logs",
         "app.main",

@@ -1,0 +1,43 @@
+"""The answers that creating calls got, by idempotency key: written with what was created, kept for a day."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import Connection, delete, insert, select
+
+from app.store.database import Database
+from app.store.records import AnswerRecord, now
+from app.store.repository import values
+from app.store.tables import answers
+
+LIFETIME = timedelta(hours=24)
+
+
+class Answers:
+    """What was answered under each key."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, route: str, key: str) -> AnswerRecord | None:
+        """Return the answer of the last day to a call with this key, None when there is none."""
+        columns = answers.c
+        query = select(answers).where(
+            columns.route == route, columns.key == key, columns.created_at > now() - LIFETIME
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else AnswerRecord(**row._asdict())
+
+
+def keep(connection: Connection, answer: AnswerRecord | None) -> None:
+    """Keep an answer, if there is one to keep, in the transaction that creates what it tells of.
+
+    Raises:
+        Conflict: another call with this key has been answered meanwhile (when the transaction ends).
+    """
+    if answer is None:
+        return
+    connection.execute(delete(answers).where(answers.c.created_at <= answer.created_at - LIFETIME))
+    connection.execute(insert(answers).values(**values(answer)))
