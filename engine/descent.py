@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
 from engine.arrays import Array
 from engine.config import GradientClip, TrainingConfig
 from engine.errors import NonFiniteError
+from engine.execution import Execution
+from engine.feed import Batch
 from engine.layers import Context
 from engine.losses import Loss, right_class
 from engine.network import Network
@@ -22,25 +23,13 @@ _CHUNK = 1 << 15
 _NORM_EPSILON = 1e-6  # as in PyTorch's clip_grad_norm_
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Pictures that go through the network together."""
-
-    images: Array
-    """(N, H, W, C), bytes or float32 with values 0..255."""
-    targets: Array
-    """(N, K)"""
-    one_class: bool
-    """Whether each picture is of one class, so that its target is 1 there and 0 elsewhere (or a mixture of such)."""
-    first: int
-    """Where in the step the first of them stands."""
-
-
 class Stepper:
     """Takes steps, in memory that is used again by the next."""
 
-    def __init__(self, network: Network, config: TrainingConfig, per_epoch: int) -> None:
-        self._network = network
+    def __init__(
+        self, network: Network, config: TrainingConfig, per_epoch: int, execution: Execution
+    ) -> None:
+        self._execution = execution
         self._config = config
         self._per_epoch = per_epoch
         self._specs = network.weight_specs
@@ -71,22 +60,21 @@ class Stepper:
             self._step(state, batches, pictures)
 
     def _step(self, state: TrainingState, batches: Iterable[Batch], pictures: int) -> None:
-        config, network = self._config, self._network
+        config = self._config
         gradients: dict[str, Array] = {}
         updates: dict[str, Array] = {}
         seen = Tally()
         for batch in batches:
             context = self.context(state.step, batch.first)
             x = state.preprocessing.apply(batch.images, context.buffer("x", batch.images.shape, np.float32))
-            tape = network.forward({**state.weights, **updates}, x, context)
-            losses, saved = config.loss.forward(tape.output, batch.targets)
-            _check("loss", losses, state)
-            found = network.backward(tape, config.loss.backward(saved, pictures))
+            done = self._execution.train({**state.weights, **updates}, x, batch.targets, pictures, context)
+            _check("loss", done.losses, state)
+            found = done.gradients
             for name, gradient in found.items():
                 _check(f"gradient of {name}", gradient, state)
             gradients = found if len(batch.images) == pictures else self._sum(gradients, found)
-            updates |= context.updates
-            count(seen, config.loss, losses, tape.output, batch.targets, one_class=batch.one_class)
+            updates |= done.updates
+            count(seen, config.loss, done.losses, done.scores, batch.targets, one_class=batch.one_class)
         if config.clip is not None:
             self._clip(gradients, config.clip)
         rate = self.learning_rate(state, state.step)

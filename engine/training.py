@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
-from engine import augmentations, draws
-from engine.arrays import Array, Bytes, Indices, Shape
+from engine import augmentations
+from engine.arrays import Array, Shape
 from engine.config import TrainingConfig
-from engine.descent import Batch, Stepper, count
+from engine.descent import Stepper, count
 from engine.errors import EngineError, ShapeError
-from engine.layers import Context
+from engine.execution import Execution, PlainExecution
+from engine.feed import Feed, ImageSet, TrainingData, as_targets, one_hot
 from engine.losses import Loss
 from engine.model_file import Model
 from engine.network import Network
@@ -28,6 +29,7 @@ from engine.state import EpochMetrics, Tally, TrainingState
 from engine.transfer import freeze, take
 
 __all__ = [
+    "Execute",
     "ImageSet",
     "Progress",
     "TrainingConfig",
@@ -44,31 +46,9 @@ __all__ = [
     "train_statistics",
 ]
 
-EVALUATION_BATCH = 250
+Execute = Callable[[Network, Loss], Execution]
+EVALUATION_BATCH = 256
 _STATISTICS_BATCH = 1000
-
-
-class ImageSet(Protocol):
-    """Labelled pictures that can be read in any order."""
-
-    def __len__(self) -> int:
-        """Return the number of pictures."""
-        ...
-
-    def read(self, indices: Indices) -> tuple[Bytes, Array]:
-        """Return pictures (n, H, W, C) as bytes and their classes (n,), or targets (n, K) for labels or numbers."""
-        ...
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """A data set with its three splits."""
-
-    train: ImageSet
-    dev: ImageSet
-    test: ImageSet
-    classes: tuple[str, ...]
-    image_shape: Shape
 
 
 @dataclass(frozen=True)
@@ -171,7 +151,11 @@ def steps_per_epoch(config: TrainingConfig, images: int) -> int:
 
 
 def train(
-    network: Network, config: TrainingConfig, data: TrainingData, state: TrainingState | None = None
+    network: Network,
+    config: TrainingConfig,
+    data: TrainingData,
+    state: TrainingState | None = None,
+    execute: Execute = PlainExecution,
 ) -> Iterator[Progress]:
     """Train, reporting after every step, every batch of evaluation and every epoch.
 
@@ -180,6 +164,7 @@ def train(
         config: how to train.
         data: pictures and classes.
         state: where to go on, changed in place; by default a new start.
+        execute: makes what runs the batches, from the network as it is trained and its loss.
 
     Raises:
         ShapeError, GraphError: network, configuration and data do not fit.
@@ -192,8 +177,9 @@ def train(
     network = freeze(check_fit(network, config, data.image_shape, len(data.classes)), config.freeze)
     per_epoch = steps_per_epoch(config, len(data.train))
     total = per_epoch * config.epochs
-    stepper = Stepper(network, config, per_epoch)
-    feed = _Feed(config, data, stepper.context(node="input/augmentation"))
+    execution = execute(network, config.loss)
+    stepper = Stepper(network, config, per_epoch, execution)
+    feed = Feed(config, data, stepper.context(node="input/augmentation"))
     while state.epoch < config.epochs:
         epoch = state.epoch + 1
         feed.shuffle(epoch)
@@ -206,7 +192,7 @@ def train(
             clock.skip()
         dev = Tally()
         weights = state.evaluated_weights
-        for seen in evaluate(network, weights, state.preprocessing, config.loss, data.dev, dev):
+        for seen in evaluate(execution, weights, state.preprocessing, config.loss, data.dev, dev):
             clock.lap()
             yield Progress("evaluation", state, epoch, config.epochs, state.step, total, seen)
             clock.skip()
@@ -215,7 +201,7 @@ def train(
 
 
 def evaluate(
-    network: Network,
+    execution: Execution,
     weights: dict[str, Array],
     preprocessing: Preprocessing,
     loss: Loss,
@@ -223,14 +209,13 @@ def evaluate(
     tally: Tally,
 ) -> Iterator[int]:
     """Add the loss and the right answers on a set of pictures to `tally`, yielding after each batch."""
-    network = network.without_final(loss.link)
     for first in range(0, len(images), EVALUATION_BATCH):
         indices = np.arange(first, min(first + EVALUATION_BATCH, len(images)))
         batch, labels = images.read(indices)
         with np.errstate(
             over="ignore", invalid="ignore"
         ):  # a diverged network has an infinite loss, no fault
-            scores = network.forward(weights, preprocessing.apply(batch), Context()).output
+            scores = execution.scores(weights, preprocessing.apply(batch))
             targets = as_targets(labels, scores.shape[1])
             losses, _ = loss.forward(scores, targets)
         count(tally, loss, losses, scores, targets, one_class=labels.ndim == 1)
@@ -242,60 +227,6 @@ def kept_weights(config: TrainingConfig, state: TrainingState) -> tuple[dict[str
     if config.select == "best" and state.best_weights is not None:
         return state.best_weights, state.best_epoch
     return state.evaluated_weights, state.epoch
-
-
-def one_hot(labels: Indices, classes: int) -> Array:
-    """Return targets (N, K): 1 for the class of each picture, else 0."""
-    targets = np.zeros((len(labels), classes), np.float32)
-    targets[np.arange(len(labels)), labels] = 1
-    return targets
-
-
-def as_targets(labels: Array, classes: int) -> Array:
-    """Return targets (N, K) in float32, from classes (N,) or from targets."""
-    return one_hot(labels, classes) if labels.ndim == 1 else labels.astype(np.float32, copy=False)
-
-
-class _Feed:
-    """The batches of an epoch, in its order, augmented."""
-
-    def __init__(self, config: TrainingConfig, data: TrainingData, context: Context) -> None:
-        self._config = config
-        self._data = data
-        self._context = context
-        self._pipeline = augmentations.Pipeline(config.augmentations, config.seed)
-        self._per_step = config.batch_size * config.accumulate
-        self._epoch = 0
-        self._order: Indices = np.arange(0)
-
-    def shuffle(self, epoch: int) -> None:
-        """Draw the order of an epoch."""
-        self._epoch = epoch
-        count = len(self._data.train)
-        self._order = draws.generator(self._config.seed, "order", epoch).permutation(count)
-
-    def pictures(self, position: int) -> int:
-        """Return how many pictures the step at `position`, from 0, of the epoch sees."""
-        return min(self._per_step, len(self._order) - position * self._per_step)
-
-    def batches(self, position: int) -> Iterator[Batch]:
-        """Yield the batches of that step."""
-        first = position * self._per_step
-        last = first + self.pictures(position)
-        for begin in range(first, last, self._config.batch_size):
-            end = min(begin + self._config.batch_size, last)
-            # the partners of the last ones come after them in the epoch's order, which closes in a circle
-            places = np.arange(begin, end + self._pipeline.partners) % len(self._order)
-            samples = self._order[places]
-            images, labels = self._data.train.read(samples)
-            images, targets = self._pipeline.apply(
-                images,
-                as_targets(labels, len(self._data.classes)),
-                samples,
-                self._epoch,
-                self._context,
-            )
-            yield Batch(images, targets, labels.ndim == 1, begin - first)
 
 
 class _Clock:

@@ -58,6 +58,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("app.datasets", "app.jobs", "app.model_files", "app.predictors"),
     ("app.builtin", "app.worker"),
     (
+        "app.dataset_forms",
         "app.file_bodies",
         "app.idempotency",
         "app.limits",

@@ -1,0 +1,126 @@
+"""Compare what augmentation costs with the training step that it feeds: `python -m benchmarks.augmentation`.
+
+Each line of the table is a list of augmentations on one batch of 64; the last column is its share of a step.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from engine.augmentations import AUGMENTATIONS, AnyAugmentation, Augmentation, Pipeline
+from engine.config import TrainingConfig
+from engine.descent import Stepper
+from engine.feed import Batch, one_hot
+from engine.network import Network
+from engine.presets import PRESETS
+from engine.state import TrainingState
+from engine.training import train_statistics
+
+BATCH = 64
+REPEATS = 25
+WARM_UP = 5
+
+LISTS: dict[str, list[dict[str, Any]]] = {
+    "random_crop, horizontal_flip": [{"type": "random_crop", "padding": 4}, {"type": "horizontal_flip"}],
+    "random_crop, rotation": [{"type": "random_crop", "padding": 2}, {"type": "rotation", "degrees": 10}],
+    "rotation, translation, scaling, shear": [
+        {"type": "rotation", "degrees": 10},
+        {"type": "translation", "share": 0.1},
+        {"type": "scaling", "share": 0.1},
+        {"type": "shear", "degrees": 10},
+    ],
+    "brightness, contrast, saturation, hue": [
+        {"type": "brightness", "strength": 0.3},
+        {"type": "contrast", "strength": 0.3},
+        {"type": "saturation", "strength": 0.3},
+        {"type": "hue", "degrees": 20},
+    ],
+    "gaussian_noise": [{"type": "gaussian_noise", "deviation": 0.05}],
+    "random_crop, horizontal_flip, erasing, cutmix": [
+        {"type": "random_crop", "padding": 4},
+        {"type": "horizontal_flip"},
+        {"type": "erasing"},
+        {"type": "cutmix"},
+    ],
+    "one of each": [dict(kind.examples[0]) for kind in AUGMENTATIONS],
+}
+
+
+class Pictures:
+    """Random pictures of ten classes."""
+
+    def __init__(self, shape: Sequence[int], count: int) -> None:
+        draw = np.random.default_rng(0)
+        self.images = draw.integers(0, 256, (count, *shape), dtype=np.uint8)
+        self.labels = draw.integers(0, 10, count)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, indices: Any) -> tuple[Any, Any]:
+        """Return pictures and their classes."""
+        return self.images[indices], self.labels[indices]
+
+
+def main() -> None:
+    print(f"milliseconds for a batch of {BATCH}, median of {REPEATS}\n")
+    print("| network | augmentations | augmentation | training step | share of a step |")
+    print("|---|---|---:|---:|---:|")
+    for name in ("lenet-5", "vgg-small"):
+        preset = next(preset for preset in PRESETS if preset.name == name)
+        pictures = Pictures(preset.input_shape, BATCH + 4)
+        step = median(stepping(Network.build(preset.architecture()), pictures))
+        for label, documents in LISTS.items():
+            parts = [
+                part
+                for part in TypeAdapter(list[AnyAugmentation]).validate_python(documents)
+                if part.channels in (None, preset.input_shape[2])
+            ]
+            if len(parts) < len(documents) and label != "one of each":
+                continue
+            spent = median(augmenting(parts, pictures))
+            print(f"| {name} | {label} | {spent:.2f} | {step:.1f} | {spent / step:.0%} |", flush=True)
+
+
+def stepping(network: Network, pictures: Pictures) -> Callable[[], None]:
+    """Return a training step without augmentation."""
+    config = TrainingConfig()
+    weights = network.initial_weights(0)
+    slots = {
+        name: {slot: np.zeros_like(weights[name]) for slot in config.optimizer.slots()}
+        for name, spec in network.weight_specs.items()
+        if spec.trainable
+    }
+    state = TrainingState(weights, slots, train_statistics(pictures, network.input_shape[2]))
+    stepper = Stepper(network, config, per_epoch=1000)
+    batch = Batch(pictures.images[:BATCH], one_hot(pictures.labels[:BATCH], 10), True, 0)
+    return lambda: stepper.step(state, [batch], BATCH)
+
+
+def augmenting(parts: Sequence[Augmentation], pictures: Pictures) -> Callable[[], object]:
+    """Return the augmentation of a batch, in memory that is used again as in training."""
+    pipeline = Pipeline(parts, 0)
+    count = BATCH + pipeline.partners
+    images, targets = pictures.images[:count], one_hot(pictures.labels[:count], 10)
+    context = Stepper(Network(input_shape=(1, 1, 1), nodes=()), TrainingConfig(), 1).context()
+    return lambda: pipeline.apply(images, targets, np.arange(count), 1, context)
+
+
+def median(work: Callable[[], object]) -> float:
+    """Return the median time of some runs, in milliseconds, after a few to warm up."""
+    times = []
+    for _ in range(WARM_UP + REPEATS):
+        since = time.perf_counter()
+        work()
+        times.append(1000 * (time.perf_counter() - since))
+    return statistics.median(times[WARM_UP:])
+
+
+if __name__ == "__main__":
+    main()

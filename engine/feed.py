@@ -1,0 +1,106 @@
+"""From a data set to the batches of an epoch: in its order, augmented."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from engine import draws
+from engine.arrays import Array, Bytes, Indices, Shape
+from engine.augmentations import Pipeline
+from engine.config import TrainingConfig
+from engine.workspace import FRESH, Buffers
+
+
+class ImageSet(Protocol):
+    """Labelled pictures that can be read in any order."""
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        ...
+
+    def read(self, indices: Indices) -> tuple[Bytes, Array]:
+        """Return pictures (n, H, W, C) as bytes and their classes (n,), or targets (n, K) for labels or numbers."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A data set with its three splits."""
+
+    train: ImageSet
+    dev: ImageSet
+    test: ImageSet
+    classes: tuple[str, ...]
+    image_shape: Shape
+
+
+def one_hot(labels: Indices, classes: int) -> Array:
+    """Return targets (N, K): 1 for the class of each picture, else 0."""
+    targets = np.zeros((len(labels), classes), np.float32)
+    targets[np.arange(len(labels)), labels] = 1
+    return targets
+
+
+def as_targets(labels: Array, classes: int) -> Array:
+    """Return targets (N, K) in float32, from classes (N,) or from targets."""
+    return one_hot(labels, classes) if labels.ndim == 1 else labels.astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures that go through the network together."""
+
+    images: Array
+    """(N, H, W, C), bytes or float32 with values 0..255."""
+    targets: Array
+    """(N, K)"""
+    one_class: bool
+    """Whether each picture is of one class, so that its target is 1 there and 0 elsewhere (or a mixture of such)."""
+    first: int
+    """Where in the step the first of them stands."""
+
+
+class Feed:
+    """The batches of an epoch, in its order, augmented."""
+
+    def __init__(self, config: TrainingConfig, data: TrainingData, buffers: Buffers = FRESH) -> None:
+        self._config = config
+        self._data = data
+        self._buffers = buffers
+        self._pipeline = Pipeline(config.augmentations, config.seed)
+        self._per_step = config.batch_size * config.accumulate
+        self._epoch = 0
+        self._order: Indices = np.arange(0)
+
+    def shuffle(self, epoch: int) -> None:
+        """Draw the order of an epoch."""
+        self._epoch = epoch
+        count = len(self._data.train)
+        self._order = draws.generator(self._config.seed, "order", epoch).permutation(count)
+
+    def pictures(self, position: int) -> int:
+        """Return how many pictures the step at `position`, from 0, of the epoch sees."""
+        return min(self._per_step, len(self._order) - position * self._per_step)
+
+    def batches(self, position: int) -> Iterator[Batch]:
+        """Yield the batches of that step."""
+        first = position * self._per_step
+        last = first + self.pictures(position)
+        for begin in range(first, last, self._config.batch_size):
+            end = min(begin + self._config.batch_size, last)
+            # the partners of the last ones come after them in the epoch's order, which closes in a circle
+            places = np.arange(begin, end + self._pipeline.partners) % len(self._order)
+            samples = self._order[places]
+            images, labels = self._data.train.read(samples)
+            images, targets = self._pipeline.apply(
+                images,
+                as_targets(labels, len(self._data.classes)),
+                samples,
+                self._epoch,
+                self._buffers,
+            )
+            yield Batch(images, targets, labels.ndim == 1, begin - first)
