@@ -25,10 +25,30 @@ def surroundings(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def services(folder: Path) -> str:
-    """Return the processes that have something to do with a directory."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid,args"], capture_output=True, text=True, check=True)
-    return "\n".join(line for line in listed.stdout.splitlines() if str(folder) in line)
+def processes() -> dict[int, tuple[int, str]]:
+    """Return what runs: the parent and the arguments of each process."""
+    listing = ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="]
+    listed = subprocess.run(listing, capture_output=True, text=True, check=True)
+    rows = (line.split(None, 2) for line in listed.stdout.splitlines())
+    return {int(row[0]): (int(row[1]), row[2]) for row in rows if len(row) == 3}
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Return the children of a process, theirs, and so on."""
+    running = processes()
+    found: dict[int, str] = {}
+    while new := {
+        child: args
+        for child, (parent, args) in running.items()
+        if (parent == pid or parent in found) and child not in found
+    }:
+        found |= new
+    return found
+
+
+def services(folder: Path) -> list[str]:
+    """Return the processes that were told of a directory."""
+    return [args for _, args in processes().values() if str(folder) in args]
 
 
 def test_the_demo_shows_the_whole_way(surroundings: dict[str, str], tmp_path: Path) -> None:
@@ -50,7 +70,7 @@ def test_the_demo_shows_the_whole_way(surroundings: dict[str, str], tmp_path: Pa
     assert shown.endswith("The service has stopped.\n")
     assert "\x1b" not in shown
     assert list(tmp_path.iterdir()) == []
-    assert services(tmp_path) == ""
+    assert services(tmp_path) == []
 
 
 def test_too_little_training_fails_the_demo(surroundings: dict[str, str], tmp_path: Path) -> None:
@@ -60,7 +80,7 @@ def test_too_little_training_fails_the_demo(surroundings: dict[str, str], tmp_pa
     assert done.returncode == 1
     assert "Failed: the test accuracy is below 97.0 %" in done.stdout
     assert list(tmp_path.iterdir()) == []
-    assert services(tmp_path) == ""
+    assert services(tmp_path) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -74,12 +94,14 @@ def test_who_ends_the_demo_ends_its_service(
     for line in demo.stdout:
         if line.startswith("Training on"):
             break
-    # Into the training itself.
-    time.sleep(2)
-    assert services(tmp_path) != ""
+    limit = time.monotonic() + 60
+    while "app.worker" not in " ".join((started := descendants(demo.pid)).values()):
+        assert time.monotonic() < limit, started
+        time.sleep(0.1)
+    assert len(services(tmp_path)) == 1
     demo.send_signal(number)
     rest = demo.communicate(timeout=120)[0]
     assert demo.returncode not in (0, -number)
     assert "Traceback" not in rest
-    assert services(tmp_path) == ""
+    assert set(started).isdisjoint(processes())
     assert list(tmp_path.iterdir()) == []
