@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from app.artifacts import Artifacts
 from app.settings import Settings
 from app.store.records import ModelRecord
+from engine.fast.gemm import Tuning
 from engine.inference import Predictor
 from engine.model_file import read_model
 
@@ -26,6 +27,8 @@ class Predictors:
         self._artifacts = artifacts
         self._settings = settings
         self._lock = threading.Lock()
+        self._measuring = threading.Lock()
+        self._measured: Tuning | None = None
         self._loaded: OrderedDict[str, tuple[int, Future[Predictor]]] = OrderedDict()
 
     def get(self, record: ModelRecord) -> Predictor:
@@ -62,7 +65,14 @@ class Predictors:
             max_bytes=record.bytes,
             max_parameters=self._settings.max_parameters,
         )
-        return Predictor(model)
+        return Predictor(model, self._tuning())
+
+    def _tuning(self) -> Tuning:
+        """Measure the machine once, when the first model is loaded."""
+        with self._measuring:
+            if self._measured is None:
+                self._measured = Tuning.measure()
+            return self._measured
 
     def _shrink(self) -> None:
         total = sum(size for size, _ in self._loaded.values())

@@ -6,7 +6,8 @@ import numpy as np
 
 from engine.arrays import Array, Bytes
 from engine.errors import ShapeError
-from engine.layers import Context
+from engine.fast.gemm import Tuning
+from engine.fast.serving import PlanPool
 from engine.model_file import Model
 from engine.network import Network
 
@@ -14,11 +15,13 @@ _BATCH = 64
 
 
 class Predictor:
-    """A model ready to predict: immutable, so that requests share its weights without a lock."""
+    """A model ready to predict; requests share its weights without a lock."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, tuning: Tuning | None = None) -> None:
         self.model = model
-        self._network = Network.build(model.architecture).without_final(model.loss.link)
+        network = Network.build(model.architecture).without_final(model.loss.link)
+        self._input_shape = network.input_shape
+        self._pool = PlanPool(network, model.weights, tuning or Tuning())
 
     def predict(self, images: Bytes) -> Array:
         """Return the probability of each class.
@@ -32,13 +35,12 @@ class Predictor:
         Raises:
             ShapeError: the pictures are of another shape.
         """
-        expected = self._network.input_shape
+        expected = self._input_shape
         if images.shape[1:] != expected:
             wanted, given = ("x".join(map(str, shape)) for shape in (expected, images.shape[1:]))
             raise ShapeError(f"the model takes {wanted} pictures but receives {given}")
         probabilities = np.empty((len(images), len(self.model.classes)), np.float32)
         for first in range(0, len(images), _BATCH):
             batch = self.model.preprocessing.apply(images[first : first + _BATCH])
-            scores = self._network.forward(self.model.weights, batch, Context()).output
-            probabilities[first : first + _BATCH] = self.model.loss.predict(scores)
+            probabilities[first : first + _BATCH] = self.model.loss.predict(self._pool.scores(batch))
         return probabilities

@@ -22,6 +22,9 @@ from app.locks import FileLock, is_locked, read_holder
 LOCK_VARIABLE = "CONVSERVE_WORKER_LOCK"
 """Tells a worker which open file is the lock of its job."""
 
+CORES_VARIABLE = "CONVSERVE_WORKER_CORES"
+"""Tells a worker into how many shares it splits its batches."""
+
 THREADS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _LOCK_SECONDS = 1.0
 
@@ -113,7 +116,9 @@ def spawn(
             raise LockHeld(f"{lock_path} is held by process {read_holder(lock_path)}")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CONVSERVE_")}
         environment |= settings
-        environment |= dict.fromkeys(THREADS_VARIABLES, str(threads))
+        # a batch is split over the cores; BLAS underneath keeps to the one it is called on
+        environment |= dict.fromkeys(THREADS_VARIABLES, "1")
+        environment[CORES_VARIABLE] = str(threads)
         environment |= {LOCK_VARIABLE: str(lock.fileno()), "PYTHONFAULTHANDLER": "1"}
         environment |= _import_path()
         # A SIGTERM that comes before the worker is ready for it waits until it is: the mask is inherited.

@@ -14,7 +14,7 @@ from app.datasets.storage import open_dataset
 from app.ids import MODEL, sibling
 from app.jobs import paths
 from app.jobs.heartbeat import Heartbeat, Interrupted
-from app.jobs.processes import THREADS_VARIABLES
+from app.jobs.processes import CORES_VARIABLE
 from app.jobs.requests import TrainingRequest
 from app.settings import Settings
 from app.store import Store
@@ -22,10 +22,22 @@ from app.store.records import DatasetRecord, JobRecord, Json, ModelRecord
 from engine.checkpoint import checkpoint_bytes, read_checkpoint
 from engine.environment import pins
 from engine.errors import ModelFileError
+from engine.fast.gemm import Tuning
+from engine.fast.shares import SharedExecution
+from engine.losses import Loss
 from engine.model_file import Model, model_bytes
 from engine.network import Network
 from engine.state import Tally, TrainingState
-from engine.training import Progress, TrainingConfig, TrainingData, evaluate, kept_weights, start, train
+from engine.training import (
+    Execute,
+    Progress,
+    TrainingConfig,
+    TrainingData,
+    evaluate,
+    kept_weights,
+    start,
+    train,
+)
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +59,19 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     checkpoints = _Checkpoints(job, store, artifacts, settings.checkpoint_seconds)
     checkpoints.remove_strays()
     state = checkpoints.read(network, request.config) or start(network, request.config, data)
-    checkpoints.pin(state, _threads(settings))
+    shares = _shares(settings)
+    tuning = _tuning(state)
+    checkpoints.pin(state, shares, tuning)
+
+    def execute(trained: Network, loss: Loss) -> SharedExecution:
+        return SharedExecution(trained, loss, tuning, shares)
+
     log.info(
         "%d parameters; %d training pictures; from step %d", network.parameters, len(data.train), state.step
     )
     pace = _Pace(exact_resume=checkpoints.exact)
     try:
-        for progress in train(network, request.config, data, state):
+        for progress in train(network, request.config, data, state, execute):
             if progress.metrics is not None:
                 figures = finite(progress.metrics.model_dump())
                 log.info("epoch %s", " ".join(f"{name}={value}" for name, value in figures.items()))
@@ -61,7 +79,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
             if progress.metrics is not None or checkpoints.due():
                 checkpoints.write(state)
             beat(pace.document(progress), force=progress.metrics is not None)
-        metrics = _test(network, request.config, data, state, beat, pace)
+        metrics = _test(execute, network, request.config, data, state, beat, pace)
     except Interrupted:
         checkpoints.write(state)
         raise
@@ -124,9 +142,9 @@ class _Checkpoints:
             log.warning("cannot go on from %s, starting again: %s", self._name, error)
             return None
 
-    def pin(self, state: TrainingState, threads: int) -> None:
+    def pin(self, state: TrainingState, threads: int, tuning: Tuning) -> None:
         """Note what the run computes with; where that has changed, the bytes of the result will."""
-        current = pins(threads)
+        current = pins(1) | {"shares": str(threads), "tuning": tuning.model_dump_json()}
         changed = [name for name, value in state.pins.items() if current.get(name) != value]
         if changed:
             self.exact = False
@@ -201,6 +219,7 @@ class _Pace:
 
 
 def _test(
+    execute: Execute,
     network: Network,
     config: TrainingConfig,
     data: TrainingData,
@@ -211,7 +230,8 @@ def _test(
     """Judge the weights that are kept by the pictures that had no say in them."""
     weights, epoch = kept_weights(config, state)
     tally = Tally()
-    for _ in evaluate(network, weights, state.preprocessing, config.loss, data.test, tally):
+    execution = execute(network.without_final(config.loss.link), config.loss)
+    for _ in evaluate(execution, weights, state.preprocessing, config.loss, data.test, tally):
         beat(pace.last | {"stage": "test"})
     kept = state.history[epoch - 1]
     measured = tally.images > 0
@@ -280,6 +300,12 @@ def _write_model(
     )
 
 
-def _threads(settings: Settings) -> int:
-    """Return how many threads the numerical libraries of this process use."""
-    return int(os.environ.get(THREADS_VARIABLES[0]) or settings.cores)
+def _shares(settings: Settings) -> int:
+    """Return into how many shares a batch is split: one for each core that is ours."""
+    return int(os.environ.get(CORES_VARIABLE) or settings.worker_threads)
+
+
+def _tuning(state: TrainingState) -> Tuning:
+    """Return what was measured of the machine when the run began; measured now if it begins."""
+    pinned = state.pins.get("tuning")
+    return Tuning.measure() if pinned is None else Tuning.model_validate_json(pinned)

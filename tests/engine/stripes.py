@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 
 from engine.architecture import Architecture
+from engine.execution import PlainExecution
+from engine.fast.gemm import OPENBLAS_EDGE, Tuning
+from engine.fast.shares import SharedExecution
+from engine.losses import Loss
 from engine.network import Network
 from engine.state import TrainingState
-from engine.training import Progress, TrainingConfig, TrainingData, train
+from engine.training import Execute, Progress, TrainingConfig, TrainingData, train
 
 LAYERS = [
     {"type": "conv2d", "filters": 4, "kernel_size": 3, "padding": "same"},
@@ -53,8 +57,15 @@ def network(layers: list[dict[str, Any]] = LAYERS) -> Network:
     return Network.build(Architecture.model_validate({"input_shape": [8, 8, 1], "layers": layers}))
 
 
-def run(config: TrainingConfig, state: TrainingState | None = None) -> list[Progress]:
-    return list(train(network(), config, data(), state))
+def run(
+    config: TrainingConfig, state: TrainingState | None = None, execute: Execute = PlainExecution
+) -> list[Progress]:
+    return list(train(network(), config, data(), state, execute))
+
+
+def in_two_shares(trained: Network, loss: Loss) -> SharedExecution:
+    """Run batches as jobs do: by plans, in shares."""
+    return SharedExecution(trained, loss, Tuning(gemm_edge=OPENBLAS_EDGE), 2)
 
 
 def same_bytes(one: TrainingState, other: TrainingState) -> bool:

@@ -63,6 +63,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "app.idempotency",
         "app.limits",
         "app.logs",
+        "app.negotiation",
         "app.openapi",
         "app.prediction",
         "app.problems",
@@ -90,6 +91,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "fastapi": (
         "app.idempotency",
         "app.main",
+        "app.negotiation",
         "app.openapi",
         "app.problems",
         "app.routes",
