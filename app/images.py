@@ -58,8 +58,8 @@ class PictureSpec(Spec):
 
     In this order: the orientation noted by the camera is applied, 16-bit values are scaled to 8 bits,
     transparency is composited on `background`, colour becomes grey (ITU-R 601 luma) or grey becomes
-    colour, and the result is fitted to `image_shape` with an antialiased bilinear filter. Of an animation
-    the first frame is taken.
+    colour, the result is fitted to `image_shape` with an antialiased bilinear filter, and inverted if that is
+    wanted. Of an animation the first frame is taken.
     """
 
     image_shape: tuple[Side, Side, Annotated[int, AfterValidator(_grey_or_colour)]] = Field(
@@ -73,6 +73,11 @@ class PictureSpec(Spec):
     background: Colour = Field(
         "#ffffff",
         description="Colour behind transparent pixels and of the padding, as #rrggbb, `white` or `black`.",
+    )
+    invert: bool = Field(
+        False,
+        description="Turn dark to light and light to dark at the end, padding included: dark ink on white paper "
+        "becomes light strokes on black, as in `digits`.",
     )
 
 
@@ -102,8 +107,29 @@ def decode(source: bytes | BinaryIO, spec: PictureSpec, max_pixels: int) -> NDAr
             raise Invalid(
                 f"the {image.format} picture is cut short or damaged: {error}", code="unreadable-picture"
             ) from error
-    height, width, channels = spec.image_shape
-    return np.array(fitted, np.uint8).reshape(height, width, channels)
+    return _array(fitted, spec)
+
+
+def convert(array: NDArray[np.uint8], spec: PictureSpec) -> NDArray[np.uint8]:
+    """Turn a picture that is an array already into one of the shape of a spec.
+
+    Args:
+        array: grey (H, W) or (H, W, 1), or colour (H, W, 3).
+        spec: what to make of it.
+
+    Returns:
+        uint8 (H, W, C), a new array unless nothing has to be done.
+    """
+    whole = array[..., np.newaxis] if array.ndim == 2 else array
+    if whole.shape == spec.image_shape:
+        return 255 - whole if spec.invert else whole
+    plain = np.ascontiguousarray(whole[..., 0] if whole.shape[2] == 1 else whole)
+    return _array(_fit(_flatten(Image.fromarray(plain), spec), spec), spec)
+
+
+def _array(image: Image.Image, spec: PictureSpec) -> NDArray[np.uint8]:
+    pixels = np.array(image, np.uint8).reshape(spec.image_shape)
+    return 255 - pixels if spec.invert else pixels
 
 
 def encode_png(array: NDArray[np.uint8]) -> bytes:

@@ -109,7 +109,8 @@ class FormRules:
 
     Attributes:
         max_bytes: the most bytes of the whole body.
-        files: the names of file parts and how many of each may come; at least one of each must.
+        files: the names of file parts and how many of each may come.
+        optional: those of which none need come; of the others at least one must.
         fields: the names of text fields, each at most once.
         magic: the beginnings that files may have, any when empty.
         kind: the words for what such a file is.
@@ -120,6 +121,7 @@ class FormRules:
     fields: frozenset[str] = frozenset()
     magic: tuple[bytes, ...] = ()
     kind: str = "file"
+    optional: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +341,7 @@ class _Collector(Generic[T]):
         """Close all files and return the form."""
         self.flush()
         for name in self._rules.files:
-            if all(file.name != name for file in self._files):
+            if name not in self._rules.optional and all(file.name != name for file in self._files):
                 raise _fault(name, "this file part is required", f"add it, as `curl -F {name}=@name` does")
         fields = {name: _text(name, value) for name, value in self._fields.items()}
         files = [

@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
 
 from app.launch import LaunchError, ServerProcess
 from app.locks import is_locked, read_holder
+
+# A machine that others share is slow at times; that is no fault of what is tested.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 DEADLINE = 300.0  # beyond any doubt, on a machine that has better things to do
 FINISHED = {"succeeded", "failed", "cancelled"}

@@ -1,4 +1,4 @@
-"""Turns an uploaded archive into a data set; runs in a worker process of its own.
+"""Turns an upload into a data set; runs in a worker process of its own.
 
 A worker that dies here is started again from the beginning: until the data set's row says that it is
 ready, nobody looks at its files, and writing them again replaces them.
@@ -6,9 +6,7 @@ ready, nobody looks at its files, and writing them again replaces them.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack
+import contextlib
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +14,20 @@ from pydantic import Field
 
 from app.artifacts import Artifacts
 from app.datasets import storage
-from app.datasets.archive import ArchiveLimits, PictureArchive, Skipped
+from app.datasets.intake import Intake, progress
 from app.datasets.options import DatasetOptions
-from app.datasets.splits import SPLIT_NAMES, draw_splits
+from app.datasets.readers import ArchiveLimits, Reader, open_upload
+from app.datasets.splits import SPLIT_NAMES, place
 from app.errors import DomainError, Invalid, TooLarge
-from app.images import decode
+from app.images import PictureSpec
 from app.jobs.heartbeat import Heartbeat
 from app.settings import Settings
 from app.store import Store
 from app.store.records import DatasetContents, JobRecord, Json
 from engine.spec import Spec
 
-REPORTED_FILES = 1000
-"""Files that a report names; the rest is only counted."""
 UPLOADS = "uploads"
+UPLOAD_PATTERN = rf"^{UPLOADS}/[0-9a-f]+$"
 _HEADROOM = 1 << 20
 
 
@@ -40,13 +38,17 @@ class Source(Spec):
     """The name that it was uploaded under; empty when it had none."""
     bytes: int
     sha256: str
+    format: str | None = None
+    """zip, npz or idx."""
 
 
 class IngestionRequest(Spec):
     """What an ingestion job is asked to do."""
 
     dataset_id: str
-    upload: str = Field(pattern=rf"^{UPLOADS}/[0-9a-f]+$")
+    upload: str = Field(pattern=UPLOAD_PATTERN)
+    labels: str | None = Field(None, pattern=UPLOAD_PATTERN)
+    """The file of labels that belongs to one of images."""
     source: Source
     options: DatasetOptions
 
@@ -60,27 +62,36 @@ def archive_limits(settings: Settings) -> ArchiveLimits:
     )
 
 
-def check_archive(archive: PictureArchive, options: DatasetOptions, free: int) -> None:
+def check_upload(reader: Reader, picture: PictureSpec, free: int) -> None:
     """Refuse what cannot become a data set, as far as that shows before any picture is decoded.
 
     Raises:
-        Invalid: no class has enough files for all splits.
+        Invalid: no class has enough pictures for all splits.
         TooLarge: the arrays need more than the `free` bytes; small files can hold large pictures.
     """
-    if max(Counter(picture.label for picture in archive.pictures).values()) < len(SPLIT_NAMES):
+    if not reader.told and reader.counts.max() < len(SPLIT_NAMES):
         raise _too_few("each")
-    height, width, channels = options.picture.image_shape
-    needed = len(archive.pictures) * height * width * channels
+    check_space(len(reader), picture, free)
+
+
+def check_space(images: int, picture: PictureSpec, free: int) -> None:
+    """Refuse pictures that the disk has no room for.
+
+    Raises:
+        TooLarge: they need more than the `free` bytes.
+    """
+    height, width, channels = picture.image_shape
+    needed = images * height * width * channels
     if needed > free:
         raise TooLarge(
-            f"{len(archive.pictures)} pictures of {height}x{width}x{channels} need {needed} bytes on the disk of "
+            f"{images} pictures of {height}x{width}x{channels} need {needed} bytes on the disk of "
             f"the server, where {free} are free; choose a smaller image_size",
             code="no-space",
         )
 
 
 def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
-    """Read the archive of an ingestion job into its data set, and finish both.
+    """Read the upload of an ingestion job into its data set, and finish both.
 
     Files that are no readable picture are left out and reported. A class that ends up without any fails
     the data set: a network cannot learn what it never sees.
@@ -89,84 +100,115 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
         Interrupted, StaleAttempt: as `beat` does.
     """
     request = IngestionRequest.model_validate(job.request)
-    artifacts.clean(storage.directory(request.dataset_id), age=0)  # of an attempt that was killed
+    labels = None if request.labels is None else artifacts.local_path(request.labels)
     try:
-        with PictureArchive(artifacts.local_path(request.upload), archive_limits(settings)) as archive:
-            contents = _Ingestion(request, archive, settings, beat).write(artifacts)
+        with open_upload(artifacts.local_path(request.upload), labels, archive_limits(settings)) as reader:
+            contents = fill(
+                request.dataset_id, reader, request.options, request.source, artifacts, settings, beat
+            )
     except DomainError as error:
-        # The job ends before its files go: a worker that dies in between leaves only files behind.
-        code = error.code.replace("-", "_")
-        store.jobs.fail(job.id, job.attempt, {"code": code, "message": error.detail})
-        artifacts.delete(storage.directory(request.dataset_id))
+        fail(job, store, artifacts, request.dataset_id, error)
     else:
         store.jobs.succeed(job.id, job.attempt, contents=contents)
-    artifacts.delete(request.upload)
+    for upload in uploads_of(job.request):
+        artifacts.delete(upload)
 
 
-class _Ingestion:
-    def __init__(
-        self, request: IngestionRequest, archive: PictureArchive, settings: Settings, beat: Heartbeat
-    ) -> None:
-        self._request = request
-        self._archive = archive
-        self._settings = settings
-        self._beat = beat
-        self._skipped: list[Skipped] = list(archive.skipped)
-        self._read = np.zeros(len(archive.classes), np.int64)
-        self._writing = ExitStack()
+def fail(job: JobRecord, store: Store, artifacts: Artifacts, dataset_id: str, error: DomainError) -> None:
+    """End a job whose data set cannot be made."""
+    # The job ends before its files go: a worker that dies in between leaves only files behind.
+    code = error.code.replace("-", "_")
+    store.jobs.fail(job.id, job.attempt, {"code": code, "message": error.detail})
+    artifacts.delete(storage.directory(dataset_id))
 
-    def write(self, artifacts: Artifacts) -> DatasetContents:
-        shape = self._request.options.picture.image_shape
-        with self._writing:
-            segment = storage.write_segment(
-                artifacts,
-                self._request.dataset_id,
-                number=1,
-                image_shape=shape,
-                classes=len(self._archive.classes),
-                pictures=self._pictures(),
-                draw=self._draw,
-            )
-        return storage.describe(segment, self._archive.classes, shape, self._report())
 
-    def _pictures(self) -> Iterator[tuple[NDArray[np.uint8], int]]:
-        total = len(self._archive.pictures)
-        for done, picture in enumerate(self._archive.pictures):
-            self._beat(_progress(done, total))
-            try:
-                content = self._archive.read(picture)
-                array = decode(content, self._request.options.picture, self._settings.max_image_pixels)
-            except (Invalid, TooLarge) as error:
-                self._skipped.append(Skipped(picture.name, error.detail))
-                continue
-            self._read[picture.label] += 1
-            yield array, picture.label
-        self._check_classes()
-        # What follows is one long write to the disk: no step at which to show life.
-        self._writing.enter_context(self._beat.kept_up(_progress(total, total)))
+def uploads_of(request: Json) -> set[str]:
+    """Return the uploads that a job was asked to read."""
+    several: list[Json] = request.get("files") or []
+    named = [request.get("upload"), request.get("labels"), *(entry["upload"] for entry in several)]
+    return {name for name in named if name is not None}
 
-    def _check_classes(self) -> None:
-        for label, name in enumerate(self._archive.classes):
-            if self._read[label] == 0:
-                names = {picture.name for picture in self._archive.pictures if picture.label == label}
-                first = next(file for file in self._skipped if file.name in names)
-                raise Invalid(
-                    f"no file of the class {name!r} is a picture that can be read; {first.name}: {first.reason}",
-                    code="empty-class",
-                )
 
-    def _draw(self, labels: NDArray[np.int32]) -> NDArray[np.uint8]:
-        options = self._request.options
-        splits = draw_splits(labels, len(self._archive.classes), options.split, options.seed)
+def fill(
+    dataset_id: str,
+    reader: Reader,
+    options: DatasetOptions,
+    source: Source,
+    artifacts: Artifacts,
+    settings: Settings,
+    beat: Heartbeat,
+) -> DatasetContents:
+    """Write the pictures of a reader as the first segment of a data set.
+
+    Raises:
+        DomainError: they cannot be trained on.
+        Interrupted, StaleAttempt: as `beat` does.
+    """
+    artifacts.clean(storage.directory(dataset_id), age=0)  # of an attempt that was killed
+    intake = Intake(reader, options, settings.max_image_pixels, beat)
+    classes = len(reader.classes)
+
+    def draw(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
+        _check_classes(reader, intake)
+        splits = place(intake.told_splits, labels, classes, options.split, options.seed)
         for code, name in enumerate(SPLIT_NAMES):
             if not (splits == code).any():
                 raise _too_few(f"the {name}")
         return splits
 
-    def _report(self) -> Json:
-        files = [{"name": file.name, "reason": file.reason} for file in self._skipped[:REPORTED_FILES]]
-        source = self._request.source.model_dump(mode="json")
-        return {"source": source, "skipped": len(self._skipped), "files": files}
+    segment = write_kept_up(dataset_id, 1, intake, classes, draw, options, artifacts, beat)
+    report = {
+        "source": source.model_copy(update={"format": reader.format}).model_dump(mode="json"),
+        **intake.report.document(),
+    }
+    return storage.describe(segment, reader.classes, options.picture.image_shape, report)
+
+
+def write_kept_up(
+    dataset_id: str,
+    number: int,
+    intake: Intake,
+    classes: int,
+    draw: storage.Draw,
+    options: DatasetOptions,
+    artifacts: Artifacts,
+    beat: Heartbeat,
+    labels: NDArray[np.int64] | None = None,
+) -> storage.WrittenSegment:
+    """Write a segment, showing life also while the disk is waited for.
+
+    Args:
+        dataset_id: whose segment it is.
+        number: its place in the data set.
+        intake: where the pictures come from.
+        classes: number of classes of the data set.
+        draw: as for `storage.write_segment`.
+        options: of the data set.
+        artifacts: where to.
+        beat: of the job.
+        labels: what the reader's class indices are in the data set; the same when omitted.
+    """
+    with contextlib.ExitStack() as writing:
+
+        def pictures() -> storage.Pictures:
+            for picture, label in intake.pictures():
+                yield picture, label if labels is None else int(labels[label])
+            # What follows is one long write to the disk: no step at which to show life.
+            total = int(intake.taken.sum())
+            writing.enter_context(beat.kept_up(progress(total, total)))
+
+        shape = options.picture.image_shape
+        return storage.write_segment(artifacts, dataset_id, number, shape, classes, pictures(), draw)
+
+
+def _check_classes(reader: Reader, intake: Intake) -> None:
+    for label, name in enumerate(reader.classes):
+        if intake.taken[label] == 0:
+            first = intake.first_faults.get(label)
+            why = f"; {first.name}: {first.reason}" if first else ""
+            raise Invalid(
+                f"no file of the class {name!r} is a picture that can be read{why}", code="empty-class"
+            )
 
 
 def _too_few(split: str) -> Invalid:
@@ -175,7 +217,3 @@ def _too_few(split: str) -> Invalid:
         "train, dev and test",
         code="too-few-images",
     )
-
-
-def _progress(done: int, total: int) -> Json:
-    return {"images": done, "of": total, "fraction": done / total}

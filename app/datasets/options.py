@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from app.datasets.splits import SplitShares
 from app.images import PictureSpec
 from engine.spec import Seed, Spec
+
+Duplicates = Literal["skip", "keep"]
 
 
 class DatasetOptions(Spec):
@@ -17,3 +21,5 @@ class DatasetOptions(Spec):
     picture: PictureSpec
     split: SplitShares = SplitShares()
     seed: Seed = 0
+    duplicates: Duplicates = "keep"
+    """Data sets of before this was asked kept them."""

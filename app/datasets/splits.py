@@ -17,6 +17,8 @@ from engine.spec import Spec
 
 TRAIN, DEV, TEST = 0, 1, 2
 SPLIT_NAMES = ("train", "dev", "test")
+UNTOLD = 255
+"""Stands for the split of a picture that has not been drawn yet."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -47,6 +49,7 @@ def draw_splits(
     shares: SplitShares,
     seed: int,
     present: Sequence[Sequence[int]] | NDArray[np.integer] | None = None,
+    among: Sequence[int] = (TRAIN, DEV, TEST),
 ) -> NDArray[np.uint8]:
     """Draw the split of each arriving picture, class by class.
 
@@ -61,6 +64,7 @@ def draw_splits(
         shares: the data set's shares.
         seed: the data set's seed.
         present: pictures already stored, per class and split, (K, 3); none when omitted.
+        among: the splits that they may go to; the shares of these hold among themselves.
 
     Returns:
         The split code of each arriving picture, (N,).
@@ -74,16 +78,51 @@ def draw_splits(
         shuffle = np.random.Generator(np.random.PCG64([seed, label, sum(counts)]))
         places = np.empty(len(arriving), np.uint8)
         for place in range(len(arriving)):
-            places[place] = split = _next_split(counts, shares.values)
+            places[place] = split = _next_split(counts, shares.values, among)
             counts[split] += 1
         splits[arriving] = shuffle.permutation(places)
     return splits
 
 
-def _next_split(counts: list[int], shares: tuple[float, float, float]) -> int:
-    for split in (TRAIN, DEV, TEST):
+def _next_split(counts: list[int], shares: tuple[float, float, float], among: Sequence[int]) -> int:
+    for split in among:
         if counts[split] == 0:
             return split
-    total = sum(counts) + 1
+    total = sum(counts[split] for split in among) + 1
+    whole = 1.0 if len(among) == len(SPLIT_NAMES) else sum(shares[split] for split in among)
     # max() takes the first of equals, so a tie goes to train.
-    return max((TRAIN, DEV, TEST), key=lambda split: shares[split] * total - counts[split])
+    return max(among, key=lambda split: shares[split] * total - counts[split] * whole)
+
+
+def place(
+    told: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    classes: int,
+    shares: SplitShares,
+    seed: int,
+    present: NDArray[np.integer] | None = None,
+) -> NDArray[np.uint8]:
+    """Return the split of each arriving picture: the one it was told, or one that is drawn.
+
+    Where an upload tells some splits and has none of another, as a train and a test set without a dev set,
+    pictures of its train set are drawn for what is missing, unless the data set has pictures already.
+
+    Args:
+        told: the split that each picture came with, `UNTOLD` for none, (N,).
+        labels: class index of each arriving picture, (N,).
+        classes: number of classes K.
+        shares: the data set's shares.
+        seed: the data set's seed.
+        present: pictures already stored, per class and split, (K, 3); none when omitted.
+    """
+    splits = told.copy()
+    missing = [split for split in (DEV, TEST) if not (told == split).any()]
+    if present is None and missing and (told != UNTOLD).any():
+        parted = told == TRAIN
+        splits[parted] = draw_splits(labels[parted], classes, shares, seed, among=(TRAIN, *missing))
+    untold = told == UNTOLD
+    if untold.any():
+        counts = np.zeros((classes, len(SPLIT_NAMES)), np.int64) if present is None else present.copy()
+        np.add.at(counts, (labels[~untold], splits[~untold]), 1)
+        splits[untold] = draw_splits(labels[untold], classes, shares, seed, counts)
+    return splits

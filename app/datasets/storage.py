@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,6 +29,10 @@ IMAGES_FILE = "images.npy"
 LABELS_FILE = "labels.npy"
 SPLITS_FILE = "splits.npy"
 LABEL_TYPE = np.dtype("<i4")
+
+Pictures = Iterator[tuple[NDArray[np.uint8], int]]
+Draw = Callable[[NDArray[np.int32]], NDArray[np.uint8]]
+"""Returns the splits of pictures, given their labels."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +196,7 @@ def write_segment(
     image_shape: Sequence[int],
     classes: int,
     pictures: Iterable[tuple[NDArray[np.uint8], int]],
-    draw: Callable[[NDArray[np.int32]], NDArray[np.uint8]],
+    draw: Draw,
 ) -> WrittenSegment:
     """Write pictures to disk as they come, one in memory at a time, then draw their splits.
 
@@ -233,19 +237,49 @@ def describe(
     segment: WrittenSegment, classes: Sequence[str], image_shape: Sequence[int], report: Json
 ) -> DatasetContents:
     """Return what the row of a data set with this one segment says."""
+    return _contents(segment, (), segment.counts, classes, image_shape, report)
+
+
+def describe_growth(
+    segment: WrittenSegment,
+    earlier: Sequence[SegmentRecord],
+    record: DatasetRecord,
+    counts: NDArray[np.int64],
+) -> DatasetContents:
+    """Return what the row of a data set says once it has another segment.
+
+    Args:
+        segment: the new one.
+        earlier: those that were there.
+        record: the row so far.
+        counts: pictures per class and split of those that were there, (K, 3).
+    """
+    names = [entry["name"] for entry in record.classes]
+    grown = _contents(segment, earlier, counts + segment.counts, names, record.image_shape, record.report)
+    return replace(grown, bytes=record.bytes + segment.bytes)
+
+
+def _contents(
+    segment: WrittenSegment,
+    earlier: Sequence[SegmentRecord],
+    counts: NDArray[np.int64],
+    classes: Sequence[str],
+    image_shape: Sequence[int],
+    report: Json,
+) -> DatasetContents:
     identity = {
         "classes": list(classes),
         "image_shape": list(image_shape),
-        "segments": [segment.record.sha256],
+        "segments": [*(before.sha256 for before in earlier), segment.record.sha256],
     }
-    per_class, per_split = segment.counts.sum(axis=1), segment.counts.sum(axis=0)
+    per_class, per_split = counts.sum(axis=1), counts.sum(axis=0)
     return DatasetContents(
         classes=[
             {"name": name, "images": int(images)} for name, images in zip(classes, per_class, strict=True)
         ],
         splits={name: int(images) for name, images in zip(SPLIT_NAMES, per_split, strict=True)},
         image_shape=list(image_shape),
-        images=segment.record.images,
+        images=int(counts.sum()),
         bytes=segment.bytes,
         report=report,
         fingerprint=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.artifacts import Artifacts
 from app.datasets import storage
-from app.datasets.ingestion import UPLOADS
+from app.datasets.ingestion import UPLOADS, uploads_of
 from app.errors import NotFound
 from app.jobs.states import UNFINISHED
 from app.store import Store
@@ -34,12 +34,12 @@ def sweep(store: Store, artifacts: Artifacts) -> None:
 
 
 def _wanted_uploads(store: Store) -> set[str]:
-    uploads = set()
+    uploads: set[str] = set()
     for status in UNFINISHED:
         after = None
         while True:
             page = store.jobs.page(_PAGE, after, kind=INGESTION, status=status)
-            uploads |= {job.request["upload"] for job in page.data}
+            uploads = uploads.union(*(uploads_of(job.request) for job in page.data))
             after = page.next
             if after is None:
                 break

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import binascii
-import hashlib
 import shutil
-from base64 import b64decode
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -16,10 +11,11 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Query, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
+from app.dataset_forms import Received, receive_dataset_form, receive_dataset_json
 from app.datasets import ingestion, storage
-from app.datasets.archive import MAGIC, PictureArchive
+from app.datasets.readers import open_upload
 from app.datasets.splits import SPLIT_NAMES
-from app.errors import FieldError, Invalid, NotFound
+from app.errors import NotFound
 from app.ids import DATASET, JOB, new_id, sibling
 from app.images import FORMATS, encode_png
 from app.jobs import paths
@@ -28,22 +24,17 @@ from app.routing import StrictRoute, is_json, media_type
 from app.schemas.common import After, Limit, PageOf
 from app.schemas.datasets import (
     EXAMPLE_ARCHIVE,
-    FORM_FIELDS,
     Dataset,
     DatasetCreate,
     DatasetDocument,
     inlined_schema,
-    read_form,
 )
 from app.services import Services, ServicesDep
 from app.store.records import INGESTION, DatasetRecord, JobRecord
-from app.uploads import DiskSink, FormRules, receive
-from app.validation import validate
 
 router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datasets"])
 
 RETRY_SECONDS = 1
-_KIND = "zip archive"
 
 DatasetId = Annotated[
     str, Path(description="The id of a data set.", openapi_examples={"built in": {"value": "digits"}})
@@ -72,7 +63,16 @@ _UPLOAD: dict[str, Any] = {
                 "type": "object",
                 "required": ["file"],
                 "properties": {
-                    "file": {"type": "string", "format": "binary", "description": "The zip archive."},
+                    "file": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "The zip archive, npz file or IDX file of images.",
+                    },
+                    "labels": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "The IDX file of labels, when `file` is one of images.",
+                    },
                     **{
                         name: {key: value for key, value in schema.items() if key in ("title", "description")}
                         | {"type": "string"}
@@ -85,107 +85,70 @@ _UPLOAD: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Upload:
-    """An archive that has arrived."""
-
-    path: FilePath
-    options: DatasetCreate
-    source: ingestion.Source
-
-
 @router.post(
     "",
     status_code=status.HTTP_202_ACCEPTED,
     summary="Upload a data set",
     responses=problems(400, 413, 415, 422, 503),
     openapi_extra={"requestBody": _UPLOAD},
-    description=f"""Make a data set of a zip archive with one folder of pictures per class: `cat/1.png`, `dog/7.jpg`.
+    description=f"""Make a data set of one of these:
 
-All of it may lie in one common top folder. Pictures may have any size and mode, in the formats
-{", ".join(FORMATS)}; each becomes an array of the size and channels asked for. Hidden files, `__MACOSX`,
+- a zip archive with one folder of pictures per class, `cat/1.png`, `dog/7.jpg`, perhaps below `train`, `dev` and
+  `test`: `train/cat/1.png`;
+- a zip archive with a CSV manifest that has the columns `file` and `label`, and perhaps `split`;
+- an npz file with `images` (N, H, W), (N, H, W, 1) or (N, H, W, 3) and `labels` (N,), perhaps `split` and
+  `class_names`; or with `x_train`, `y_train`, `x_test`, `y_test`;
+- a pair of IDX files, gzipped or not: images as `file`, labels as `labels`.
+
+What the upload says about splits is kept; what it leaves open is drawn. Pictures may have any size and mode, in the
+formats {", ".join(FORMATS)}; each becomes an array of the size and channels asked for. Hidden files, `__MACOSX`,
 `Thumbs.db` and files outside of class folders are left out.
 
-The archive is checked while it arrives and refused at once if it is damaged, harmful or holds no classes. Its
+The upload is checked while it arrives and refused at once if it is damaged, harmful or holds no classes. Its
 pictures are then read in the background: look at the address in `Location` until `status` is `ready` or `failed`.
-Files that are no readable picture are left out and named in `report`; a class that ends up with none fails the
-data set.
+Files that are no readable picture, and those that are there already, are left out and named in `report`; a class
+that ends up with none fails the data set.
 
-Send a form (`multipart/form-data`) with the archive as `file`. A small archive can also be sent in JSON, in base64.""",
+Send a form (`multipart/form-data`) with the file as `file`. A small one can also be sent in JSON, in base64.""",
 )
 async def create_dataset(request: Request, services: ServicesDep, response: Response) -> Dataset:
     """Receive an upload, check it, and leave the rest to a job."""
     services.accept_work()
-    upload = await (_receive_json if is_json(media_type(request)) else _receive_form)(request, services)
+    receive = receive_dataset_json if is_json(media_type(request)) else receive_dataset_form
+    received = await receive(request, services)
     try:
-        record = await run_in_threadpool(_accept, services, upload)
+        record = await run_in_threadpool(_accept, services, received)
     except BaseException:
-        upload.path.unlink(missing_ok=True)
+        received.discard()
         raise
     response.headers["Location"] = f"{router.prefix}/{record.id}"
     response.headers["Retry-After"] = str(RETRY_SECONDS)
     return Dataset.of(record)
 
 
-async def _receive_form(request: Request, services: Services) -> _Upload:
-    rules = FormRules(services.settings.max_upload_bytes, {"file": 1}, FORM_FIELDS, MAGIC, _KIND)
-    form = await receive(request, rules, partial(DiskSink, _folder(services)))
-    (file,) = form.files
-    try:
-        source = ingestion.Source(filename=file.filename, bytes=file.size, sha256=file.sha256)
-        return _Upload(file.content, read_form(form.fields), source)
-    except BaseException:
-        file.content.unlink(missing_ok=True)
-        raise
-
-
-async def _receive_json(request: Request, services: Services) -> _Upload:
-    document = validate(DatasetDocument, await request.json())
-    try:
-        content = b64decode(document.file, validate=True)
-    except binascii.Error as error:
-        raise _bad_file(f"it is no base64: {error}", "encode the archive in base64") from None
-    if not content.startswith(MAGIC):
-        raise _bad_file(f"it is no {_KIND}", f"encode a {_KIND} in base64")
-    sink = DiskSink(_folder(services))
-
-    def save() -> FilePath:
-        try:
-            sink.write(content)
-            return sink.finish()
-        except BaseException:
-            sink.discard()
-            raise
-
-    source = ingestion.Source(filename="", bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-    return _Upload(await run_in_threadpool(save), document, source)
-
-
-def _bad_file(detail: str, hint: str) -> Invalid:
-    return Invalid(f"file: {detail}", errors=(FieldError(detail, pointer="/file", hint=hint),))
-
-
-def _folder(services: Services) -> FilePath:
-    return services.artifacts.local_path(ingestion.UPLOADS)
-
-
-def _accept(services: Services, upload: _Upload) -> DatasetRecord:
-    """Check an archive as far as that is quick, and store the data set with the job that will fill it."""
-    options = upload.options.options()
-    with PictureArchive(upload.path, ingestion.archive_limits(services.settings)) as archive:
-        ingestion.check_archive(archive, options, shutil.disk_usage(upload.path.parent).free)
+def _accept(services: Services, received: Received[DatasetCreate]) -> DatasetRecord:
+    """Check an upload as far as that is quick, and store the data set with the job that will fill it."""
+    file, labels = received.file("file"), received.file("labels")
+    if file is None:
+        raise AssertionError("the form had to have a file")
+    limits = ingestion.archive_limits(services.settings)
+    with open_upload(file.path, labels.path if labels else None, limits) as reader:
+        options = received.options.options(reader.image_shape)
+        ingestion.check_upload(reader, options.picture, shutil.disk_usage(file.path.parent).free)
+        source = file.source.model_copy(update={"format": reader.format})
     job_id = new_id(JOB)
     record = DatasetRecord(
         id=sibling(job_id, DATASET),
-        name=upload.options.name or _name(upload.source.filename),
+        name=received.options.name or _name(source.filename),
         image_shape=list(options.picture.image_shape),
         options=options.model_dump(mode="json"),
-        report={"source": upload.source.model_dump(mode="json")},
+        report={"source": source.model_dump(mode="json")},
     )
     request = ingestion.IngestionRequest(
         dataset_id=record.id,
-        upload=f"{ingestion.UPLOADS}/{upload.path.name}",
-        source=upload.source,
+        upload=file.upload,
+        labels=labels.upload if labels else None,
+        source=source,
         options=options,
     )
     job = JobRecord(job_id, INGESTION, request.model_dump(mode="json"), dataset_id=record.id)

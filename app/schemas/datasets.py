@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from app.datasets.options import DatasetOptions
+from app.datasets.options import DatasetOptions, Duplicates
 from app.datasets.splits import SPLIT_NAMES, SplitShares
 from app.errors import Invalid
 from app.images import MAX_SIDE, Colour, Fit, PictureSpec
@@ -31,6 +31,9 @@ EXAMPLE_ARCHIVE = (
     "Z2h0LzMucGdtUEsFBgAAAAAGAAYAUwEAAFkBAAAAAA=="
 )
 """A zip archive in base64: two class folders with three pictures each, of 2 x 2 pixels in PGM format."""
+
+DEFAULT_SHAPE = (32, 32, 3)
+"""Of a data set made of picture files, which may have any."""
 
 
 def _pair(value: Any) -> Any:
@@ -56,34 +59,52 @@ class DatasetCreate(Spec):
 
     name: Name | None = None
     """A name for people; by default that of the uploaded file."""
-    image_size: ImageSize = (32, 32)
-    """Size of every picture, a number or [height, width]; a form may also say 28x28."""
-    channels: Annotated[Literal[1, 3], Field(examples=[3])] = 3
-    """1 makes every picture grey, 3 makes it RGB."""
+    image_size: ImageSize | None = None
+    """Size of every picture, a number or [height, width]; a form may also say 28x28. By default that of the arrays
+    in an npz or IDX file, and 32 for picture files."""
+    channels: Annotated[Literal[1, 3] | None, Field(examples=[3])] = None
+    """1 makes every picture grey, 3 makes it RGB. By default that of the arrays in an npz or IDX file, and 3 for
+    picture files."""
     fit: Fit = "contain"
     """How a picture of another shape is fitted: `contain` scales all of it into the shape and pads it with the
     background, `cover` fills the shape and cuts off what hangs over, `stretch` distorts."""
     background: Annotated[Colour, Field(examples=["#ffffff"])] = "#ffffff"
     """Colour behind transparent pixels and of the padding: #rrggbb, white or black."""
+    invert: bool = False
+    """Turn dark to light and light to dark, after everything else: ink on paper becomes light strokes on black."""
+    duplicates: Duplicates = "skip"
+    """What to do with a file whose bytes or whose pixels, as they would be stored, are there already: `skip` leaves
+    it out and reports it, `keep` does not look. The same picture in the train and in the test split makes every
+    figure too good."""
     split: Split = SplitShares()
     """Shares of train, dev and test in every class, as {"train": 0.8, "dev": 0.1, "test": 0.1} or
     [0.8, 0.1, 0.1]; a form may also say 0.8,0.1,0.1. Each picture's split is drawn once and kept."""
     seed: Seed = 0
     """Decides which picture falls into which split."""
 
-    def options(self) -> DatasetOptions:
-        """Return what the data set remembers."""
+    def options(self, native: tuple[int, int, int] | None = None) -> DatasetOptions:
+        """Return what the data set remembers.
+
+        Args:
+            native: [height, width, channels] of the pictures in the upload, where they are all alike.
+        """
+        height, width, channels = native or DEFAULT_SHAPE
         picture = PictureSpec(
-            image_shape=(*self.image_size, self.channels), fit=self.fit, background=self.background
+            image_shape=(*(self.image_size or (height, width)), self.channels or channels),
+            fit=self.fit,
+            background=self.background,
+            invert=self.invert,
         )
-        return DatasetOptions(picture=picture, split=self.split, seed=self.seed)
+        return DatasetOptions(picture=picture, split=self.split, seed=self.seed, duplicates=self.duplicates)
 
 
 class DatasetDocument(DatasetCreate):
     """The same with a small archive in it, for who cannot send a form."""
 
     file: Annotated[str, Field(min_length=1)]
-    """The zip archive in base64."""
+    """The zip archive, npz file or IDX file in base64."""
+    labels: Annotated[str, Field(min_length=1)] | None = None
+    """The IDX file of labels in base64, when `file` is one of images."""
 
 
 FORM_FIELDS = frozenset(DatasetCreate.model_fields)
@@ -91,6 +112,10 @@ FORM_FIELDS = frozenset(DatasetCreate.model_fields)
 
 def _number(text: str) -> Any:
     return int(text) if re.fullmatch(r"-?\d{1,20}", text) else text
+
+
+def _truth(text: str) -> Any:
+    return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def _size(text: str) -> Any:
@@ -111,7 +136,13 @@ _HINTS = {
     "image_size": "write a number such as 28, or height and width such as 28x20",
     "split": "write three shares that add up to 1, such as 0.8,0.1,0.1",
 }
-_READERS = {"image_size": _size, "channels": _number, "seed": _number, "split": _shares}
+_READERS = {
+    "image_size": _size,
+    "channels": _number,
+    "invert": _truth,
+    "seed": _number,
+    "split": _shares,
+}
 """What makes the value of a text field; text that it cannot read is left for the validation to refuse."""
 
 
@@ -157,6 +188,16 @@ class SkippedFile(Body):
 
     name: str
     reason: str
+    kind: Literal["misplaced", "unreadable", "duplicate"] = "unreadable"
+    """Whether it lies where nothing is looked for, is no readable picture, or is there already."""
+
+
+class SkippedCounts(Body):
+    """How many files were left out, by kind."""
+
+    misplaced: int = 0
+    unreadable: int = 0
+    duplicate: int = 0
 
 
 class DatasetSource(Body):
@@ -165,6 +206,8 @@ class DatasetSource(Body):
     filename: str
     bytes: int
     sha256: str
+    format: str | None = None
+    """What it was read as: zip, npz or idx."""
 
 
 class DatasetReport(Body):
@@ -174,6 +217,8 @@ class DatasetReport(Body):
     """The archive; null for what is built in."""
     skipped: int = 0
     """How many files."""
+    counts: SkippedCounts | None = None
+    """How many of each kind; null for what was uploaded to an earlier version."""
     files: tuple[SkippedFile, ...] = ()
     """Which and why; of very many the first thousand."""
 
@@ -204,6 +249,8 @@ class Dataset(Body):
     split: SplitShares
     """Shares of the splits."""
     seed: int
+    duplicates: Duplicates
+    """Whether pictures that are there already are left out."""
     report: DatasetReport
     error: DatasetFailure | None
     bytes: int
@@ -229,6 +276,7 @@ class Dataset(Body):
             preprocessing=options.picture,
             split=options.split,
             seed=options.seed,
+            duplicates=options.duplicates,
             report=DatasetReport(**record.report),
             error=DatasetFailure(**record.error) if record.error else None,
             bytes=record.bytes,

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.datasets.archive import ArchiveLimits, PictureArchive
-from app.datasets.ingestion import check_archive
-from app.datasets.options import DatasetOptions
+from app.datasets.ingestion import check_upload
+from app.datasets.readers.pictures import PictureArchive
+from app.datasets.readers.zip_file import ArchiveLimits
 from app.errors import DomainError, Invalid, TooLarge
 from app.images import PictureSpec
 
@@ -261,7 +261,7 @@ def test_small_files_that_would_fill_the_disk(saved) -> None:
     picture = PictureSpec(image_shape=(1000, 1000, 3))
     entries = {f"{name}/{number}.png": b"" for name in "ab" for number in range(5)}
     with PictureArchive(saved(pack(entries)), LIMITS) as archive:
-        check_archive(archive, DatasetOptions(picture=picture), free=30_000_000)
+        check_upload(archive, picture, free=30_000_000)
         with pytest.raises(TooLarge) as caught:
-            check_archive(archive, DatasetOptions(picture=picture), free=29_999_999)
+            check_upload(archive, picture, free=29_999_999)
     assert caught.value.code == "no-space"

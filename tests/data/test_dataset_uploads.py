@@ -103,12 +103,18 @@ def test_upload_train_predict(http: httpx.Client, ingest, finished) -> None:
     assert dataset["splits"] == {"train": 32, "dev": 4, "test": 4}
     assert dataset["images"] == 40
     assert dataset["image_shape"] == [8, 10, 1]
-    assert dataset["preprocessing"] == {"image_shape": [8, 10, 1], "fit": "stretch", "background": "#ffffff"}
+    assert dataset["preprocessing"] == {
+        "image_shape": [8, 10, 1],
+        "fit": "stretch",
+        "background": "#ffffff",
+        "invert": False,
+    }
     assert dataset["report"]["skipped"] == 3
     assert dataset["report"]["source"] == {
         "filename": "shades.zip",
         "bytes": len(archive),
         "sha256": hashlib.sha256(archive).hexdigest(),
+        "format": "zip",
     }
     reasons = {entry["name"]: entry["reason"] for entry in dataset["report"]["files"]}
     assert "no picture" in reasons["shades/dark/notes.txt"]
@@ -393,7 +399,7 @@ def test_real_photos(http: httpx.Client, ingest) -> None:
         for name, content in photos.items()
         for copy in range(3)
     }
-    dataset = ingest(http, pack(entries), image_size="32x32", channels="3", fit="cover")
+    dataset = ingest(http, pack(entries), image_size="32x32", channels="3", fit="cover", duplicates="keep")
     assert dataset["status"] == "ready", dataset
     assert dataset["report"]["skipped"] == 0
     assert dataset["splits"] == {name: len(photos) for name in ("train", "dev", "test")}

@@ -30,7 +30,9 @@ def slow_archive() -> bytes:
 
 
 def upload(http: httpx.Client) -> str:
-    answer = http.post("/v1/datasets", files={"file": ("slow.zip", slow_archive())})
+    answer = http.post(
+        "/v1/datasets", files={"file": ("slow.zip", slow_archive())}, data={"duplicates": "keep"}
+    )
     assert answer.status_code == 202, answer.text
     return answer.headers["Location"]
 

@@ -1,4 +1,4 @@
-"""The one reader of uploaded zip archives.
+"""The one opener of uploaded zip archives; what they hold is for the modules beside this one to say.
 
 An archive is refused as a whole when it is built to harm or cannot be what it should be: all of that is
 seen in its directory, before anything is unpacked. Nothing is ever unpacked to disk; members are read one
@@ -12,12 +12,11 @@ import unicodedata
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from app.errors import Invalid, TooLarge
 
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
-MAX_CLASSES = 10_000
 MAX_NAME = 255
 _ENTRY_SIGNATURE = b"PK\x01\x02"
 _ENTRY_BYTES = 46
@@ -28,7 +27,6 @@ _RATIO_MATTERS_FROM = 1 << 20
 _CHUNK = 1 << 16
 _IGNORED_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db"}
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_LAYOUT = "the archive must hold one folder per class with the pictures directly in it: cat/1.png, dog/7.jpg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,80 +45,88 @@ class ArchiveLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A file that lies in a class folder, not yet known to be a picture."""
+class Member:
+    """An entry of an archive that counts, a file or a folder; `parts` is its name taken apart."""
 
-    name: str
-    label: int
+    parts: tuple[str, ...]
     info: zipfile.ZipInfo
 
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A file that was left out, and why."""
-
-    name: str
-    reason: str
+    @property
+    def name(self) -> str:
+        """Its name as a whole."""
+        return "/".join(self.parts)
 
 
-class PictureArchive:
-    """A zip of class folders, checked when it is opened.
+class SafeZip:
+    """A zip archive that was checked when it was opened.
 
     Attributes:
-        classes: the names of the class folders in the order of their code points.
-        pictures: the files in them, in the order of their names.
-        skipped: files that lie outside of every class folder.
+        members: its entries without what systems leave behind, in the order of their names.
     """
 
     def __init__(self, path: Path, limits: ArchiveLimits) -> None:
         """Open and check an archive.
 
         Raises:
-            Invalid: it is no zip archive, or holds a name, type or layout that is not taken.
+            Invalid: it is no zip archive, or holds a name or type that is not taken.
             TooLarge: more entries or more unpacked bytes than the limits allow.
         """
         self._limits = limits
         self._file = path.open("rb")
         try:
             self._archive = _read_directory(self._file, limits)
-            members = _check(self._archive, limits)
-            self.classes, self.pictures, self.skipped = _find_classes(members)
+            self.members = _check(self._archive, limits)
         except BaseException:
             self._file.close()
             raise
 
-    def __enter__(self) -> PictureArchive:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._archive.close()
         self._file.close()
 
-    def read(self, picture: Picture) -> bytes:
+    def open(self, member: Member) -> IO[bytes]:
+        """Open a member as a stream; its reader counts what it takes, and expects any error of zipfile's.
+
+        Raises:
+            Invalid: it is not what the directory says.
+        """
+        try:
+            return self._archive.open(member.info)
+        # It raises BadZipFile, NotImplementedError, UnicodeDecodeError, struct.error and others.
+        except Exception as error:
+            raise _damaged(error) from error
+
+    def read(self, member: Member, limit: int | None = None) -> bytes:
         """Unpack one member into memory.
 
         Raises:
             Invalid: it is damaged, or is not what the directory says.
-            TooLarge: it holds more than the limit; no more than that was unpacked.
+            TooLarge: it holds more than the limit, by default that of any member; no more was unpacked.
         """
+        most = self._limits.member_bytes if limit is None else limit
         content = bytearray()
         try:
-            with self._archive.open(picture.info) as member:
-                while chunk := member.read(_CHUNK):
+            with self.open(member) as stream:
+                while chunk := stream.read(_CHUNK):
                     content += chunk
-                    if len(content) > self._limits.member_bytes:
-                        raise TooLarge(f"it unpacks to more than {self._limits.member_bytes} bytes")
+                    if len(content) > most:
+                        raise TooLarge(f"it unpacks to more than {most} bytes")
         # zipfile and zlib raise many kinds of error on damaged members, also NotImplementedError.
-        except (TooLarge, MemoryError):
+        except (TooLarge, Invalid, MemoryError):
             raise
         except Exception as error:
-            raise Invalid(f"the archive is damaged here: {error}", code="damaged-archive") from error
-        if len(content) != picture.info.file_size:
+            raise _damaged(error) from error
+        if len(content) != member.info.file_size:
             raise Invalid(
-                f"it unpacks to {len(content)} bytes, the archive's directory says {picture.info.file_size}",
+                f"it unpacks to {len(content)} bytes, the archive's directory says {member.info.file_size}",
                 code="damaged-archive",
             )
         return bytes(content)
+
+
+def _damaged(error: Exception) -> Invalid:
+    return Invalid(f"the archive is damaged here: {error}", code="damaged-archive")
 
 
 class _DirectoryGuard:
@@ -175,8 +181,8 @@ def _read_directory(file: BinaryIO, limits: ArchiveLimits) -> zipfile.ZipFile:
     return archive
 
 
-def _check(archive: zipfile.ZipFile, limits: ArchiveLimits) -> list[tuple[tuple[str, ...], zipfile.ZipInfo]]:
-    """Refuse what is dangerous; return the path of each entry that counts, in the order of names."""
+def _check(archive: zipfile.ZipFile, limits: ArchiveLimits) -> list[Member]:
+    """Refuse what is dangerous; return the entries that count, in the order of names."""
     members = []
     seen: set[str] = set()
     packed = unpacked = 0
@@ -190,10 +196,10 @@ def _check(archive: zipfile.ZipFile, limits: ArchiveLimits) -> list[tuple[tuple[
             if name in seen:
                 raise Invalid(f"the archive holds {name!r} twice", code="unsafe-archive")
             seen.add(name)
-            members.append((parts, info))
+            members.append(Member(parts, info))
     _check_ratio("the archive", unpacked, packed, limits)
     _check_overlap(archive)
-    return sorted(members, key=lambda member: member[0])
+    return sorted(members, key=lambda member: member.parts)
 
 
 def _path(info: zipfile.ZipInfo) -> tuple[str, ...]:
@@ -264,52 +270,3 @@ def _ignored(parts: tuple[str, ...]) -> bool:
         or any(part.startswith(".") for part in parts)
         or parts[-1].lower() in _IGNORED_FILES
     )
-
-
-def _find_classes(
-    members: list[tuple[tuple[str, ...], zipfile.ZipInfo]],
-) -> tuple[tuple[str, ...], tuple[Picture, ...], tuple[Skipped, ...]]:
-    """Sort the files into class folders."""
-    depth = _top_folders(members)
-    folders: dict[str, list[tuple[str, zipfile.ZipInfo]]] = {}
-    skipped = []
-    for parts, info in members:
-        name, inner = "/".join(parts), parts[depth:]
-        if info.is_dir():
-            if len(inner) == 1:
-                folders.setdefault(inner[0], [])
-        elif len(inner) < 2:
-            skipped.append(Skipped(name, "it lies in no class folder"))
-        elif len(inner) > 2:
-            raise Invalid(f"{name!r} lies deeper than in a class folder; {_LAYOUT}", code="unusable-archive")
-        else:
-            folders.setdefault(inner[0], []).append((name, info))
-    _check_classes(folders)
-    classes = tuple(sorted(folders))
-    pictures = tuple(
-        Picture(name, label, info) for label, folder in enumerate(classes) for name, info in folders[folder]
-    )
-    return classes, pictures, tuple(skipped)
-
-
-def _top_folders(members: list[tuple[tuple[str, ...], zipfile.ZipInfo]]) -> int:
-    """Return 1 when everything that could be a picture lies below one common top folder, else 0."""
-    inside = [parts for parts, info in members if len(parts) > 1 and not info.is_dir()]
-    common = len({parts[0] for parts in inside}) == 1 and any(len(parts) > 2 for parts in inside)
-    return 1 if common else 0
-
-
-def _check_classes(folders: dict[str, list[tuple[str, zipfile.ZipInfo]]]) -> None:
-    if not folders:
-        raise Invalid(f"the archive holds no class folder; {_LAYOUT}", code="unusable-archive")
-    empty = [folder for folder, files in folders.items() if not files]
-    if empty:
-        raise Invalid(f"the class folder {empty[0]!r} holds no file; {_LAYOUT}", code="unusable-archive")
-    if len(folders) < 2:
-        raise Invalid(
-            f"the archive holds one class only, {next(iter(folders))!r}, and at least two are needed to tell "
-            f"apart; {_LAYOUT}",
-            code="unusable-archive",
-        )
-    if len(folders) > MAX_CLASSES:
-        raise TooLarge(f"the archive holds {len(folders)} class folders; at most {MAX_CLASSES} are taken")

@@ -1,0 +1,146 @@
+"""How the pictures of a data set arrive: in a form, streamed to the disk, or in base64 within JSON."""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+from base64 import b64decode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from app.datasets import ingestion
+from app.datasets.ingestion import Source
+from app.datasets.readers import KIND, MAGIC
+from app.errors import FieldError, Invalid
+from app.schemas.datasets import FORM_FIELDS, DatasetCreate, DatasetDocument, read_form
+from app.services import Services
+from app.uploads import DiskSink, FormRules, receive
+from app.validation import validate
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SavedFile:
+    """A file of a request, on the disk of the server."""
+
+    field: str
+    path: Path
+    source: Source
+
+    @property
+    def upload(self) -> str:
+        """Its name among the artifacts."""
+        return f"{ingestion.UPLOADS}/{self.path.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[T]):
+    """What a request brought; who has it removes the files that it does not pass on."""
+
+    files: tuple[SavedFile, ...]
+    options: T
+
+    def file(self, field: str) -> SavedFile | None:
+        """Return the file of a field."""
+        return next((file for file in self.files if file.field == field), None)
+
+    def discard(self) -> None:
+        """Remove the files."""
+        for file in self.files:
+            file.path.unlink(missing_ok=True)
+
+
+async def receive_dataset_form(request: Request, services: Services) -> Received[DatasetCreate]:
+    """Receive a form with `file`, perhaps `labels`, and the fields of `DatasetCreate`."""
+    rules = FormRules(
+        services.settings.max_upload_bytes,
+        {"file": 1, "labels": 1},
+        FORM_FIELDS,
+        MAGIC,
+        KIND,
+        optional=frozenset({"labels"}),
+    )
+    return await receive_files(request, services, rules, read_form)
+
+
+async def receive_dataset_json(request: Request, services: Services) -> Received[DatasetCreate]:
+    """Receive the same as JSON."""
+    document = validate(DatasetDocument, await request.json())
+    encoded = {"file": document.file} | ({"labels": document.labels} if document.labels else {})
+    decoded = [(field, "", decode_base64(text, f"/{field}")) for field, text in encoded.items()]
+    for field, _, content in decoded:
+        if not content.startswith(MAGIC):
+            raise bad_file(f"/{field}", f"it is no {KIND}", f"encode a {KIND} in base64")
+    return Received(await save(decoded, services), document)
+
+
+async def receive_files(
+    request: Request, services: Services, rules: FormRules, read: Callable[[dict[str, str]], T]
+) -> Received[T]:
+    """Receive a form to the disk and make sense of its text fields."""
+    form = await receive(request, rules, partial(DiskSink, folder(services)))
+    files = tuple(
+        SavedFile(
+            file.field, file.content, Source(filename=file.filename, bytes=file.size, sha256=file.sha256)
+        )
+        for file in form.files
+    )
+    try:
+        return Received(files, read(form.fields))
+    except BaseException:
+        Received(files, None).discard()
+        raise
+
+
+async def save(contents: Sequence[tuple[str, str, bytes]], services: Services) -> tuple[SavedFile, ...]:
+    """Write the (field, file name, content) of files to the disk."""
+
+    def write() -> tuple[SavedFile, ...]:
+        files: list[SavedFile] = []
+        try:
+            for field, filename, content in contents:
+                sink = DiskSink(folder(services))
+                try:
+                    sink.write(content)
+                    path = sink.finish()
+                except BaseException:
+                    sink.discard()
+                    raise
+                checksum = hashlib.sha256(content).hexdigest()
+                source = Source(filename=filename, bytes=len(content), sha256=checksum)
+                files.append(SavedFile(field, path, source))
+        except BaseException:
+            Received(tuple(files), None).discard()
+            raise
+        return tuple(files)
+
+    return await run_in_threadpool(write)
+
+
+def decode_base64(text: str, pointer: str) -> bytes:
+    """Return what a text in a JSON body stands for.
+
+    Raises:
+        Invalid: it is no base64.
+    """
+    try:
+        return b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise bad_file(pointer, f"it is no base64: {error}", "encode the file in base64") from None
+
+
+def bad_file(pointer: str, detail: str, hint: str) -> Invalid:
+    """Make the error for a file in a JSON body."""
+    return Invalid(f"{pointer[1:]}: {detail}", errors=(FieldError(detail, pointer=pointer, hint=hint),))
+
+
+def folder(services: Services) -> Path:
+    """Return where uploads go."""
+    return services.artifacts.local_path(ingestion.UPLOADS)

@@ -1,0 +1,46 @@
+"""The readers of uploads, one guarded one for each format; nothing else opens what came from outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.datasets.readers.base import Item, Reader, Skipped
+from app.datasets.readers.idx import GZIP_MAGIC, IDX_MAGIC, IdxPair
+from app.datasets.readers.npz import NpzFile, is_npz
+from app.datasets.readers.pictures import PictureArchive
+from app.datasets.readers.zip_file import MAGIC as ZIP_MAGIC
+from app.datasets.readers.zip_file import ArchiveLimits
+from app.errors import FieldError, Invalid
+
+MAGIC = (*ZIP_MAGIC, GZIP_MAGIC, IDX_MAGIC)
+"""How files begin that are read."""
+KIND = "zip archive, npz file or IDX file"
+
+__all__ = ["KIND", "MAGIC", "ArchiveLimits", "Item", "Reader", "Skipped", "open_upload"]
+
+
+def open_upload(path: Path, labels: Path | None, limits: ArchiveLimits) -> Reader:
+    """Open what was uploaded as `file`, and as `labels` beside it, by its content.
+
+    Raises:
+        Invalid, Malformed: it is not what it should be.
+        TooLarge: it holds too much.
+    """
+    with path.open("rb") as file:
+        head = file.read(4)
+    if not head.startswith(ZIP_MAGIC):
+        if labels is None:
+            raise _misplaced(
+                "an IDX file of images needs one of labels",
+                "send the file of labels, such as train-labels-idx1-ubyte.gz, as `labels`",
+            )
+        return IdxPair(path, labels, limits.ratio)
+    if labels is not None:
+        raise _misplaced(
+            "labels belong to an IDX file of images; a zip archive or npz file holds its own", "leave it out"
+        )
+    return NpzFile(path, limits) if is_npz(path) else PictureArchive(path, limits)
+
+
+def _misplaced(detail: str, hint: str) -> Invalid:
+    return Invalid(f"labels: {detail}", errors=(FieldError(detail, parameter="labels", hint=hint),))

@@ -1,0 +1,171 @@
+"""What readers of arrays share: streams whose length is known before anything is allocated, and scaling to bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.datasets.readers.base import MAX_IMAGES, Shape, check_classes
+from app.errors import Invalid, Malformed, TooLarge
+from app.images import MAX_SIDE
+
+_CHUNK_BYTES = 1 << 20
+_FLOAT_MAX = {1.0: 255.0, 255.0: 1.0, 65535.0: 1 / 257}
+_ROUNDING = 1e-6
+
+
+def read_exactly(stream: IO[bytes], size: int, what: str) -> bytes:
+    """Read so many bytes of a stream.
+
+    Raises:
+        Malformed: it ends before, or is damaged.
+    """
+    try:
+        data = stream.read(size)
+    # gzip, zlib and zipfile raise EOFError, OSError, zlib.error, BadZipFile and others on damaged data.
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise Malformed(f"{what} is damaged: {error}", code="damaged-file") from error
+    if len(data) != size:
+        raise Malformed(f"{what} ends too early: it was cut short", code="damaged-file")
+    return data
+
+
+def check_end(stream: IO[bytes], what: str) -> None:
+    """Refuse a stream that goes on after its end.
+
+    Raises:
+        Malformed: there is more in it, or its checksum is wrong.
+    """
+    try:
+        more = stream.read(1)
+    except Exception as error:  # see read_exactly
+        raise Malformed(f"{what} is damaged: {error}", code="damaged-file") from error
+    if more:
+        raise Malformed(f"{what} holds more than its header says", code="damaged-file")
+
+
+def chunks(
+    stream: IO[bytes], shape: Sequence[int], dtype: np.dtype[Any], what: str
+) -> Iterator[NDArray[Any]]:
+    """Read an array (N, ...) of a stream piece by piece.
+
+    Raises:
+        Malformed: it is damaged, cut short or too long.
+    """
+    size = math.prod(shape[1:]) * dtype.itemsize
+    at_once = max(1, _CHUNK_BYTES // max(size, 1))
+    for start in range(0, shape[0], at_once):
+        count = min(at_once, shape[0] - start)
+        data = read_exactly(stream, count * size, what)
+        yield np.frombuffer(data, dtype).reshape(count, *shape[1:])
+    check_end(stream, what)
+
+
+def check_shape(shape: Sequence[int], what: str) -> Shape:
+    """Return [height, width, channels] of an array of pictures.
+
+    Raises:
+        Invalid: it is not (N, H, W), (N, H, W, 1) or (N, H, W, 3), or empty.
+        TooLarge: too many pictures, or too large ones.
+    """
+    shown = "x".join(map(str, shape)) or "a single number"
+    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)):
+        raise Invalid(
+            f"{what} is {shown}; pictures are (N, H, W), (N, H, W, 1) or (N, H, W, 3)", code="unusable-arrays"
+        )
+    if min(shape) < 1:
+        raise Invalid(f"{what} is {shown}: it holds no pictures", code="unusable-arrays")
+    if max(shape[1:3]) > MAX_SIDE or shape[0] > MAX_IMAGES:
+        raise TooLarge(
+            f"{what} is {shown}; at most {MAX_IMAGES} pictures of {MAX_SIDE}x{MAX_SIDE} are taken",
+            code="too-many-pixels",
+        )
+    return int(shape[1]), int(shape[2]), int(shape[3]) if len(shape) == 4 else 1
+
+
+def index_labels(
+    labels: NDArray[Any], names: Sequence[str] | None, what: str
+) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+    """Return the classes, and each picture's index among them.
+
+    Args:
+        labels: integers or strings (N,).
+        names: what the integers 0, 1, ... are called; without them a class is called like its label.
+        what: what messages call the labels.
+
+    Raises:
+        Invalid: too few classes, or labels that are no class.
+        TooLarge: too many classes.
+    """
+    if names is not None and labels.dtype.kind in "iu":
+        if labels.min() < 0 or labels.max() >= len(names):
+            raise Invalid(
+                f"{what} goes from {labels.min()} to {labels.max()}, but there are {len(names)} class names",
+                code="unusable-arrays",
+            )
+        if len(set(names)) != len(names) or not all(map(str.strip, names)):
+            raise Invalid("the class names are not all different, or one is empty", code="unusable-arrays")
+        classes, indices = tuple(names), labels.astype(np.int32)
+    else:
+        values, inverse = np.unique(labels, return_inverse=True)
+        classes, indices = tuple(str(value) for value in values), inverse.reshape(-1).astype(np.int32)
+        if not all(name.strip() for name in classes):
+            raise Invalid(f"{what} holds an empty label", code="unusable-arrays")
+    check_classes(len(classes), what, "give every picture the number or name of its class")
+    return classes, indices
+
+
+class Scale:
+    """How the values of an array become bytes: by what they are, or else by how far they reach.
+
+    Bytes stay as they are, truth values become 0 and 255, uint16 is scaled by its whole range. Other numbers have
+    no range of their own: -1..1, 0..1, 0..255 and 0..65535 are recognised by the least and the greatest.
+    """
+
+    def __init__(self, dtype: np.dtype[Any], least: float = 0.0, greatest: float = 0.0) -> None:
+        """Choose for a type of which `least` and `greatest` are the ends, unless the type says enough.
+
+        Raises:
+            Invalid: the values have no known range.
+        """
+        self._offset, self._factor = 0.0, 1.0
+        self.dtype = dtype
+        if dtype == np.bool_:
+            self._factor = 255.0
+        elif dtype.kind == "u" and dtype.itemsize == 2:
+            self._factor = 1 / 257
+        elif needs_range(dtype):
+            self._choose(least, greatest)
+
+    def _choose(self, least: float, greatest: float) -> None:
+        whole = self.dtype.kind in "iu"
+        if not whole and -1 - _ROUNDING <= least < -_ROUNDING and greatest <= 1 + _ROUNDING:
+            self._offset, self._factor = 1.0, 127.5
+            return
+        for most, factor in _FLOAT_MAX.items():
+            # Integers that are all 0 or 1 are a drawing in two tones, like truth values.
+            if least >= -_ROUNDING and greatest <= most + _ROUNDING:
+                self._factor = factor
+                return
+        raise Invalid(
+            f"the images go from {least:g} to {greatest:g}; use values 0..255, 0..65535, 0..1 or -1..1",
+            code="unusable-arrays",
+        )
+
+    def apply(self, values: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return the values as bytes, rounded."""
+        if values.dtype == np.uint8:
+            return values
+        scaled = (values.astype(np.float64) + self._offset) * self._factor
+        return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def needs_range(dtype: np.dtype[Any]) -> bool:
+    """Tell whether the values must be looked at to know how to scale them."""
+    return dtype != np.bool_ and not (dtype.kind == "u" and dtype.itemsize <= 2)

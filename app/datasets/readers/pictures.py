@@ -1,0 +1,70 @@
+"""The reader of archives of picture files: class folders, or a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from app.datasets.readers.base import Item, Reader
+from app.datasets.readers.folders import Picture, find_classes
+from app.datasets.readers.manifest import find_manifest, read_manifest
+from app.datasets.readers.zip_file import ArchiveLimits, SafeZip
+from app.errors import Invalid, TooLarge
+
+
+class PictureArchive(Reader):
+    """A zip of picture files, checked when it is opened.
+
+    Attributes:
+        pictures: the files that have a label, class by class and in the order of their names.
+    """
+
+    format = "zip"
+
+    def __init__(self, path: Path, limits: ArchiveLimits, *, at_least: int = 2) -> None:
+        """Open and check an archive that must hold at least so many classes.
+
+        Raises:
+            Invalid: it is no zip archive, or holds a name, type or layout that is not taken.
+            TooLarge: more entries or more unpacked bytes than the limits allow.
+        """
+        self._archive = SafeZip(path, limits)
+        try:
+            manifest = find_manifest(self._archive)
+            layout = (
+                find_classes(self._archive.members, at_least=at_least)
+                if manifest is None
+                else read_manifest(self._archive, manifest, at_least=at_least)
+            )
+        except BaseException:
+            self._archive.close()
+            raise
+        self.classes, self.pictures, self.skipped = layout.classes, layout.pictures, layout.skipped
+        labels = [picture.label for picture in self.pictures]
+        self.counts = np.bincount(np.array(labels, np.int64), minlength=len(self.classes))
+        self.told = frozenset(picture.split for picture in self.pictures if picture.split is not None)
+
+    def close(self) -> None:
+        """Close the archive."""
+        self._archive.close()
+
+    def read(self, picture: Picture) -> bytes:
+        """Unpack one file into memory.
+
+        Raises:
+            Invalid: it is damaged, or is not what the directory says.
+            TooLarge: it holds more than the limit; no more than that was unpacked.
+        """
+        return self._archive.read(picture.member)
+
+    def items(self) -> Iterator[Item]:
+        """Read the files one by one."""
+        for picture in self.pictures:
+            content: bytes | Invalid | TooLarge
+            try:
+                content = self.read(picture)
+            except (Invalid, TooLarge) as error:
+                content = error
+            yield Item(picture.name, picture.label, picture.split, content)
