@@ -12,7 +12,17 @@ from starlette.concurrency import run_in_threadpool
 from app import openapi, problems
 from app.limits import FinishBody
 from app.logs import RequestLog
-from app.routes import architectures, catalog, datasets, model_files, models, system, training_jobs
+from app.routes import (
+    architectures,
+    catalog,
+    datasets,
+    model_aliases,
+    model_files,
+    models,
+    predictions,
+    system,
+    training_jobs,
+)
 from app.security import Gate
 from app.services import Services
 from app.settings import Settings
@@ -23,6 +33,8 @@ ROUTERS = (
     datasets.router,
     training_jobs.router,
     models.router,
+    model_aliases.router,
+    predictions.router,
     model_files.router,
     system.router,
 )

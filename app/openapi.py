@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from app.schemas.common import FieldProblem, Problem
+from app.schemas.models import PreprocessedPicture
 
 DESCRIPTION = """\
 Define, train and serve small convolutional neural networks, on a CPU.
@@ -106,7 +107,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    for model in (FieldProblem, Problem):
+    for model in (FieldProblem, Problem, PreprocessedPicture):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schema.pop("$defs", None)
         schemas[model.__name__] = schema

@@ -81,6 +81,16 @@ def predict(
     return predictions
 
 
+def preprocess(record: ModelRecord, picture: Picture, max_pixels: int) -> NDArray[np.uint8]:
+    """Return a picture as `predict` gives it to a model: uint8 (H, W, C).
+
+    Raises:
+        Invalid: it is no picture, or is damaged.
+        TooLarge: it has more than `max_pixels` pixels.
+    """
+    return _decode(picture, picture_spec(record), max_pixels)
+
+
 def picture_spec(record: ModelRecord) -> PictureSpec:
     """Return how pictures are made to fit a model: as those that it was trained on were."""
     return PictureSpec.model_validate(record.preprocessing["picture"])

@@ -20,6 +20,7 @@ from app.store.records import ArchitectureRecord, JobRecord, Json, ModelRecord
 ARCHITECTURE_ID = "arch_example"
 JOB_ID = "job_example"
 MODEL_ID = "model_example"
+MODEL_ALIAS = "example"
 
 RECORDS_FILE = "examples.json"
 MODEL_FILE = "model_example.safetensors"
@@ -43,6 +44,8 @@ def install(store: Store, artifacts: Artifacts) -> None:
         artifacts.write(model.path, _packaged(MODEL_FILE))
     if _missing(store.models.get, MODEL_ID):
         store.models.create(model)
+    if _missing(lambda alias: store.models.get_alias(model.name, alias), MODEL_ALIAS):
+        store.models.set_alias(model.name, MODEL_ALIAS, MODEL_ID)
     if _missing(store.jobs.get, JOB_ID):
         artifacts.write(paths.log(JOB_ID, 1), _packaged(LOG_FILE))
         store.jobs.create(from_document(JobRecord, documents["job"]))

@@ -6,13 +6,13 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
-from app.schemas.common import Body, JsonObject, Number, Time
-from app.store.records import ModelRecord
+from app.schemas.common import Body, JsonObject, Name, Number, Time
+from app.store.records import AliasRecord, ModelRecord
 from engine.spec import Spec
 
 
 class Model(Body):
-    """A trained network; it never changes."""
+    """A trained network; what it computes never changes."""
 
     id: str = Field(examples=["model_example"])
     name: str
@@ -33,6 +33,10 @@ class Model(Body):
     """The size of its file."""
     sha256: str
     """The checksum of its file."""
+    description: str | None
+    """What people want to know about it."""
+    tags: list[str]
+    """Words to find it by."""
     provenance: JsonObject | None
     """How it was made: `dataset` (its `fingerprint` is that of the pictures), `training` (the configuration), `loss`,
     and `environment` (the versions of NumPy and BLAS); null when its file cannot be read."""
@@ -43,8 +47,44 @@ class Model(Body):
     @classmethod
     def of(cls, record: ModelRecord, provenance: JsonObject | None) -> Self:
         """Show a record, and what its file says about its making."""
-        stored = {name: getattr(record, name) for name in cls.model_fields if name != "provenance"}
-        return cls(**stored, provenance=provenance)
+        computed = {"provenance": provenance, "tags": record.tags or []}
+        stored = {name: getattr(record, name) for name in cls.model_fields if name not in computed}
+        return cls(**stored, **computed)
+
+
+Tag = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class ModelChanges(Spec):
+    """What can change about a model; what is left out stays as it is."""
+
+    name: Name = Field("", validate_default=False)
+    """Under another name it becomes that name's next version."""
+    description: Annotated[str | None, Field(max_length=10_000)] = None
+    """What people want to know about it; null takes it away."""
+    tags: Annotated[tuple[Tag, ...], Field(max_length=64)] = ()
+    """Words to find it by; they replace all that it had."""
+
+
+class AliasTarget(Spec):
+    """What an alias is to stand for."""
+
+    model_id: str
+    """The id of a model of that name."""
+
+
+class Alias(Body):
+    """A word that stands for one model of a name; write `name@alias` in place of the model's id."""
+
+    name: str
+    alias: str
+    model_id: str
+    updated_at: Time
+
+    @classmethod
+    def of(cls, record: AliasRecord) -> Self:
+        """Show a record."""
+        return cls(**{name: getattr(record, name) for name in cls.model_fields})
 
 
 class PredictionRequest(Spec):
@@ -77,3 +117,15 @@ class Predictions(Body):
 
     model_id: str
     data: list[Prediction]
+
+
+class PreprocessedPicture(Body):
+    """A picture as a model sees it."""
+
+    model_id: str
+    image_shape: list[int]
+    """[height, width, channels]"""
+    pixels: list[list[list[int]]]
+    """The picture fitted to the model's input, 0 to 255."""
+    input: list[list[list[float]]]
+    """The numbers that the first layer receives: the pixels less the mean, divided by the deviation."""

@@ -1,15 +1,17 @@
-"""Trained models."""
+"""Trained models, and the aliases of their names."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
-from app.errors import NotFound
+from app.errors import Conflict, NotFound
 from app.store import tables
-from app.store.records import ModelRecord
-from app.store.repository import Repository
+from app.store.records import AliasRecord, ModelRecord
+from app.store.repository import Repository, values
 
 
 class Models(Repository[ModelRecord]):
@@ -27,14 +29,12 @@ class Models(Repository[ModelRecord]):
     def add(self, connection: Connection, record: ModelRecord) -> ModelRecord:
         """Do what `create` does, as a part of a larger transaction."""
         if not record.version:
-            columns = self.table.c
-            query = select(func.max(columns.version)).where(columns.name == record.name)
-            record = replace(record, version=(connection.scalar(query) or 0) + 1)
+            record = replace(record, version=self._next_version(connection, record.name))
         self._insert(connection, record)
         return record
 
     def find(self, reference: str) -> ModelRecord:
-        """Return the model of an id, or of a name and a version: `digits@2`.
+        """Return the model of an id, of a name and version (`digits@2`), or of an alias (`digits@production`).
 
         Raises:
             NotFound: there is none.
@@ -43,24 +43,114 @@ class Models(Repository[ModelRecord]):
         if not name:
             return self.get(reference)
         columns = self.table.c
-        if not (label.isdecimal() and len(label) < 10):
-            raise NotFound(self.kind, reference)
-        query = select(self.table).where(columns.name == name, columns.version == int(label))
+        if label.isdecimal():
+            # More digits than an integer of the database holds are no version.
+            version = int(label) if len(label) < 10 else 0
+            query = select(self.table).where(columns.name == name, columns.version == version)
+        else:
+            query = select(self.table).join(tables.model_aliases).where(*_alias(name, label))
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
         if row is None:
             raise NotFound(self.kind, reference)
         return self._record(row)
 
+    def change(self, identifier: str, changes: Mapping[str, Any]) -> ModelRecord:
+        """Change name, description or tags; under another name a model becomes that name's next version.
+
+        Raises:
+            NotFound: there is none of this id.
+            Conflict: it is to be renamed, and is built in or has an alias.
+        """
+        with self._database.write() as connection:
+            record = self._get(connection, identifier)
+            new = dict(changes)
+            if new.get("name", record.name) != record.name:
+                if record.builtin:
+                    raise Conflict(f"model {identifier!r} is built in and cannot be renamed", code="built-in")
+                self._without_aliases(connection, record, "renamed")
+                new["version"] = self._next_version(connection, new["name"])
+            if new:
+                connection.execute(update(self.table).where(self.table.c.id == identifier).values(**new))
+            return self._get(connection, identifier)
+
     def delete(self, identifier: str) -> ModelRecord:
         """Delete a record and return what it was, so that its file can follow.
 
         Raises:
             NotFound: there is none of this id.
-            Conflict: it is built in.
+            Conflict: it is built in, or an alias stands for it.
         """
         with self._database.write() as connection:
             record = self._get(connection, identifier)
             self._not_builtin(record)
+            self._without_aliases(connection, record, "deleted")
             connection.execute(delete(self.table).where(self.table.c.id == identifier))
         return record
+
+    def set_alias(self, name: str, alias: str, model_id: str) -> AliasRecord:
+        """Let an alias stand for a model from now on, whatever it stood for, and return it.
+
+        Raises:
+            NotFound: there is no such model.
+            Conflict: the model has another name.
+        """
+        record = AliasRecord(name, alias, model_id)
+        with self._database.write() as connection:
+            model = self._get(connection, model_id)
+            if model.name != name:
+                raise Conflict(
+                    f"model {model_id!r} is called {model.name!r}, not {name!r}", code="other-name"
+                )
+            connection.execute(delete(tables.model_aliases).where(*_alias(name, alias)))
+            connection.execute(insert(tables.model_aliases).values(**values(record)))
+        return record
+
+    def aliases(self, name: str) -> tuple[AliasRecord, ...]:
+        """Return the aliases of a name, in alphabetical order."""
+        columns = tables.model_aliases.c
+        query = select(tables.model_aliases).where(columns.name == name).order_by(columns.alias)
+        with self._database.read() as connection:
+            return tuple(AliasRecord(**row._asdict()) for row in connection.execute(query))
+
+    def get_alias(self, name: str, alias: str) -> AliasRecord:
+        """Return an alias.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(select(tables.model_aliases).where(*_alias(name, alias))).one_or_none()
+        if row is None:
+            raise NotFound("alias", f"{name}@{alias}")
+        return AliasRecord(**row._asdict())
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Delete an alias; the model stays.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._database.write() as connection:
+            if connection.execute(delete(tables.model_aliases).where(*_alias(name, alias))).rowcount == 0:
+                raise NotFound("alias", f"{name}@{alias}")
+
+    def _next_version(self, connection: Connection, name: str) -> int:
+        columns = self.table.c
+        return (connection.scalar(select(func.max(columns.version)).where(columns.name == name)) or 0) + 1
+
+    def _without_aliases(self, connection: Connection, record: ModelRecord, done: str) -> None:
+        columns = tables.model_aliases.c
+        query = select(columns.alias).where(columns.model_id == record.id).order_by(columns.alias)
+        aliases = [f"{record.name}@{alias}" for alias in connection.scalars(query)]
+        if aliases:
+            raise Conflict(
+                f"model {record.id!r} is what {', '.join(aliases)} stands for and cannot be {done}; "
+                "let it stand for another one first, or delete it",
+                code="has-alias",
+            )
+
+
+def _alias(name: str, alias: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    columns = tables.model_aliases.c
+    return columns.name == name, columns.alias == alias

@@ -13,6 +13,11 @@ T = TypeVar("T")
 
 TRAINING = "training"
 INGESTION = "ingestion"
+DOWNLOAD = "download"
+FILLING = (INGESTION, DOWNLOAD)
+"""The kinds of jobs that write to the data set that they name."""
+EVALUATION = "evaluation"
+BATCH_PREDICTION = "batch_prediction"
 
 
 def now() -> datetime:
@@ -121,17 +126,17 @@ class JobRecord:
     """A job.
 
     Attributes:
-        kind: which work it is, `training` or `ingestion`.
+        kind: which work it is: `training`, `ingestion`, `evaluation` or `batch_prediction`.
         status: where it is; see `app.jobs.states`.
         attempt: how often it was started; a drain does not count. 0 until the first start.
         heartbeat: a counter that its worker moves; how long it stood still is for the observer to time.
         request: what to do, complete: no later change elsewhere changes it.
         progress: how far it is, in the words of its kind.
-        metrics: the values of the last epoch.
+        metrics: the values of the last epoch (training), or what an evaluation found.
         checkpoint: where to go on: `{"name", "sha256", "bytes", "epoch", "step", ...}`.
         error: `{"code", "message"}` once failed.
-        dataset_id: what it reads (training) or writes (ingestion).
-        model_id: what it made.
+        dataset_id: what it reads, or writes (ingestion).
+        model_id: what it made (training), or uses.
     """
 
     id: str
@@ -187,7 +192,7 @@ class JobPulse:
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """A trained model; it never changes.
+    """A trained model; what it computes never changes, what it is called can.
 
     Attributes:
         version: 1, 2, ... among the models of the same name; 0 lets the store give the next one.
@@ -200,6 +205,8 @@ class ModelRecord:
         architecture: the specification with all defaults written out.
         training_job_id: the job that made it; the job may be gone.
         metrics: test and dev figures, and which epoch was kept.
+        description: what people want to know about it.
+        tags: words to find it by.
     """
 
     id: str
@@ -214,5 +221,17 @@ class ModelRecord:
     version: int = 0
     training_job_id: str | None = None
     metrics: Json = field(default_factory=dict)
+    description: str | None = None
+    tags: list[str] | None = None
     created_at: datetime = field(default_factory=now)
     builtin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AliasRecord:
+    """A word that stands for one model of a name, until it is made to stand for another."""
+
+    name: str
+    alias: str
+    model_id: str
+    updated_at: datetime = field(default_factory=now)

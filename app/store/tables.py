@@ -175,6 +175,18 @@ models = Table(
     Column("architecture", JSON, nullable=False),
     Column("training_job_id", String),
     Column("metrics", JSON, nullable=False),
+    Column("description", String),
+    Column("tags", JSON(none_as_null=True)),
     UniqueConstraint("name", "version"),
     Index(None, "created_at", "id"),
+)
+
+model_aliases = Table(
+    "model_aliases",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("alias", String, primary_key=True),
+    Column("model_id", ForeignKey("models.id"), nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index(None, "model_id"),
 )

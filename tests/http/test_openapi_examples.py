@@ -13,6 +13,7 @@ EXEMPT = {
     ("delete", "/v1/architectures/{architecture_id}"),
     ("delete", "/v1/datasets/{dataset_id}"),
     ("delete", "/v1/models/{model_id}"),
+    ("delete", "/v1/models/{model_name}/aliases/{alias}"),
     ("delete", "/v1/training-jobs/{job_id}"),
     ("post", "/v1/training-jobs/{job_id}/cancel"),
 }

@@ -54,7 +54,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "app.settings",
         "app.strict_json",
     ),
-    ("app.images", "app.store"),
+    ("app.drawing", "app.images", "app.store"),
     ("app.datasets", "app.jobs", "app.model_files", "app.predictors"),
     ("app.builtin", "app.worker"),
     (
@@ -86,12 +86,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 # Who may import what others wrote. Whatever is not named here is nobody's.
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    "PIL": ("app.images",),
+    "PIL": ("app.drawing", "app.images"),
     "alembic": ("app.store",),
     "fastapi": (
         "app.idempotency",
         "app.main",
-        "app.negotiation",
         "app.openapi",
         "app.problems",
         "app.routes",
@@ -106,6 +105,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "numpy": (
         "app.builtin",
         "app.datasets",
+        "app.drawing",
         "app.images",
         "app.jobs",
         "app.model_files",
@@ -127,6 +127,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "app.limits",
         "app.logs",
         "app.main",
+        "app.negotiation",
         "app.openapi",
         "app.problems",
         "app.routes",
