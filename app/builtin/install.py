@@ -48,9 +48,7 @@ def install(store: Store, artifacts: Artifacts) -> None:
         store.models.set_alias(model.name, MODEL_ALIAS, MODEL_ID)
     if _missing(store.jobs.get, JOB_ID):
         artifacts.write(paths.log(JOB_ID, 1), _packaged(LOG_FILE))
-        store.jobs.create(from_document(JobRecord, documents["job"]))
-    if not store.jobs.metrics(JOB_ID):
-        store.jobs.add_epochs(JOB_ID, documents["epochs"])
+        store.jobs.create(from_document(JobRecord, documents["job"]), epochs=documents["epochs"])
 
 
 def to_document(record: ArchitectureRecord | JobRecord | ModelRecord) -> Json:

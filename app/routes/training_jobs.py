@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Path, Query, Response
+from fastapi import APIRouter, Body, Header, Path, Query, Response
 from starlette.responses import PlainTextResponse
 
-from app.errors import NotFound
+from app.errors import FieldError, Invalid, NotFound
 from app.idempotency import OnceDep
 from app.jobs import paths
 from app.jobs.states import JobStatus
@@ -17,6 +17,7 @@ from app.schemas.common import After, Limit, ListOf, PageOf
 from app.schemas.training_jobs import EpochFigures, TrainingJob, TrainingJobRequest
 from app.services import Services, ServicesDep
 from app.store.records import TRAINING, JobRecord
+from app.streams import EventStream, follow
 from app.submission import new_job
 
 router = APIRouter(prefix="/v1/training-jobs", route_class=StrictRoute, tags=["training-jobs"])
@@ -120,6 +121,55 @@ def get_metrics(job_id: JobId, services: ServicesDep) -> ListOf[EpochFigures]:
     """Return loss and accuracy on the train and the dev split after each epoch, in order."""
     record = _get(job_id, services)
     return ListOf(data=[EpochFigures.of(figures) for figures in services.store.jobs.metrics(record.id)])
+
+
+@router.get(
+    "/{job_id}/events",
+    summary="Follow a training job",
+    response_class=EventStream,
+    responses={**problems(404, 422), 204: {"description": "It has ended, and its end has been told."}},
+)
+def get_events(
+    job_id: JobId,
+    services: ServicesDep,
+    last_event_id: Annotated[
+        str | None,
+        Header(
+            alias="Last-Event-ID",
+            description="The id of the last event that was received; what follows it is sent.",
+        ),
+    ] = None,
+) -> Response:
+    """Stream what happens to a job as server-sent events, from its beginning, until it has ended.
+
+    | event | data |
+    |---|---|
+    | `status` | the `status` that it came into, in which `attempt`, and when (`at`) |
+    | `progress` | as in the job; has no id, and only the newest is sent |
+    | `epoch` | the figures of an epoch; one that was done again after a crash comes again |
+    | `end` | `status`, `model_id`, `error`, `at`; then the stream is over |
+
+    When the connection breaks, or the server stops, connect again with the id of the last event in
+    `Last-Event-ID`, as browsers do by themselves: nothing is left out and nothing is told twice.
+    """
+    after = _event_number(last_event_id)
+    news = services.store.jobs.news(_get(job_id, services).id, after)
+    if news.status.finished and not news.events:
+        # Told so, a browser does not connect again.
+        return Response(status_code=204)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return EventStream(follow(job_id, after, services), headers=headers)
+
+
+def _event_number(text: str | None) -> int:
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        fault = FieldError(
+            f"{text!r} is no id of an event", parameter="Last-Event-ID", hint="send the id as it was received"
+        )
+        raise Invalid(f"Last-Event-ID: {fault.detail}", errors=(fault,))
+    return int(text)
 
 
 @router.get(

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
-from app.errors import Conflict, StaleAttempt
+from app.errors import Conflict, NotFound, StaleAttempt
 from app.jobs.states import ACTIVE, ATTEMPTS, JobStatus, can_move
-from app.store import tables
+from app.store import events, tables
 from app.store.answers import keep
 from app.store.database import Database
 from app.store.datasets import Datasets
@@ -23,6 +23,7 @@ from app.store.records import (
     JobRecord,
     Json,
     ModelRecord,
+    News,
     Page,
     now,
 )
@@ -43,8 +44,15 @@ class Jobs(Repository[JobRecord]):
 
     # What clients do
 
-    def create(self, record: JobRecord, answer: AnswerRecord | None = None) -> JobRecord:
-        """Store a job, with the answer to the call that asked for it, and return it.
+    def create(
+        self, record: JobRecord, answer: AnswerRecord | None = None, epochs: Collection[Json] = ()
+    ) -> JobRecord:
+        """Store a job and return it.
+
+        Args:
+            record: the job.
+            answer: what the call that asked for it is answered, kept in the same moment.
+            epochs: the values of its epochs, of a job that did not run here.
 
         Raises:
             NotFound: the data set that it is to train on does not exist.
@@ -56,6 +64,9 @@ class Jobs(Repository[JobRecord]):
                 self._datasets.check_ready(connection, record.dataset_id)
             keep(connection, answer)
             self._insert(connection, record)
+            for entry in epochs:
+                self._put_epoch(connection, record.id, entry)
+            events.add_status(connection, self._row(connection, record.id))
         return record
 
     def page(
@@ -83,6 +94,20 @@ class Jobs(Repository[JobRecord]):
         with self._database.read() as connection:
             self._get(connection, identifier)
             return list(connection.scalars(query))
+
+    def news(self, identifier: str, after: int) -> News:
+        """Return what happened to a job after the event of the number `after`, and where it is now.
+
+        Raises:
+            NotFound: there is no job of this id.
+        """
+        columns = self.table.c
+        query = select(columns.status, columns.progress).where(columns.id == identifier)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                raise NotFound(self.kind, identifier)
+            return News(events.read(connection, identifier, after), row.status, row.progress)
 
     def request_cancel(self, identifier: str) -> JobRecord:
         """Ask for the end of a job and return it: cancelled if it was queued, else cancelling.
@@ -124,12 +149,6 @@ class Jobs(Repository[JobRecord]):
             if record.status is JobStatus.QUEUED:
                 self._end(connection, record, JobStatus.CANCELLED)
             connection.execute(delete(self.table).where(self.table.c.id == identifier))
-
-    def add_epochs(self, identifier: str, figures: Collection[Json]) -> None:
-        """Store the epochs of a job that did not run here."""
-        with self._database.write() as connection:
-            for entry in figures:
-                self._put_epoch(connection, identifier, entry)
 
     # What the runner does
 
@@ -315,6 +334,10 @@ class Jobs(Repository[JobRecord]):
         if not can_move(job.status, target):
             raise Conflict(f"job {job.id!r} cannot go from {job.status} to {target}")
         self._set(connection, job.id, status=target, **changes)
+        events.add_status(connection, self._row(connection, job.id))
+
+    def _row(self, connection: Connection, identifier: str) -> Row[Any]:
+        return connection.execute(select(self.table).where(self.table.c.id == identifier)).one()
 
     def _end(
         self,
@@ -340,3 +363,4 @@ class Jobs(Repository[JobRecord]):
         connection.execute(
             insert(tables.epochs).values(job_id=identifier, epoch=figures["epoch"], figures=figures)
         )
+        events.add(connection, identifier, events.EPOCH, figures)

@@ -160,6 +160,16 @@ epochs = Table(
     Column("figures", JSON, nullable=False),
 )
 
+# What happened to a job, in order: its states, its epochs, its end.
+job_events = Table(
+    "job_events",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("data", JSON, nullable=False),
+)
+
 models = Table(
     "models",
     metadata,

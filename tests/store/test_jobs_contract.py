@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import product
 
 import pytest
@@ -260,8 +261,8 @@ class TestResults:
             store.jobs.metrics("job_gone")
 
     def test_epochs_go_with_their_job(self, store: Store) -> None:
-        job = queue(store)
-        store.jobs.add_epochs(job, [{"epoch": 1}])
+        job = store.jobs.create(JobRecord(new_id(JOB), TRAINING, {}), epochs=[{"epoch": 1}]).id
+        assert store.jobs.metrics(job) == [{"epoch": 1}]
         store.jobs.delete(job)
         store.jobs.create(JobRecord(job, TRAINING, {}))
         assert store.jobs.metrics(job) == []
@@ -297,6 +298,54 @@ class TestResults:
         assert [job.id for job in store.jobs.page(10).data] == [waiting, done]
         assert [job.id for job in store.jobs.page(10, status=JobStatus.SUCCEEDED).data] == [done]
         assert [job.kind for job in store.jobs.page(10, kind=INGESTION).data] == [INGESTION]
+
+
+class TestEvents:
+    def test_all_that_happens_in_order_and_once(self, store: Store) -> None:
+        job = queue(store)
+        claim(store, job)
+        store.jobs.record_epoch(job, 1, {"epoch": 1})
+        store.jobs.lost(job, 1)
+        claim(store, job)
+        store.jobs.record_epoch(job, 2, {"epoch": 2})
+        store.jobs.request_cancel(job)
+        store.jobs.cancelled(job, 2)
+        events = store.jobs.news(job, 0).events
+        assert [event.number for event in events] == list(range(1, len(events) + 1))
+        told = [(event.kind, event.data.get("status") or event.data["epoch"]) for event in events]
+        assert told == [
+            ("status", "queued"),
+            ("status", "running"),
+            ("epoch", 1),
+            ("status", "queued"),
+            ("status", "running"),
+            ("epoch", 2),
+            ("status", "cancelling"),
+            ("status", "cancelled"),
+            ("end", "cancelled"),
+        ]
+        assert store.jobs.news(job, 7).events == events[7:]
+        assert store.jobs.news(job, 9).events == ()
+        with pytest.raises(NotFound):
+            store.jobs.news("job_gone", 0)
+
+    def test_a_cancel_that_meets_the_end(self, open_store: Callable[[], Store], store: Store) -> None:
+        stores = [open_store(), open_store()]
+        for _ in range(20):
+            job = queue(store)
+            claim(store, job)
+
+            def cancel(job: str = job) -> None:
+                with suppress(Conflict):
+                    stores[0].jobs.request_cancel(job)
+
+            with ThreadPoolExecutor(2) as pool:
+                both = [pool.submit(cancel), pool.submit(stores[1].jobs.succeed, job, 1)]
+            for call in both:
+                call.result()
+            events = store.jobs.news(job, 0).events
+            assert [event.data["status"] for event in events if event.kind == "end"] == ["succeeded"]
+            assert events[-1].kind == "end"
 
 
 class TestDatasetsOfJobs:
