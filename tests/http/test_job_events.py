@@ -184,7 +184,7 @@ def test_jobs_of_an_earlier_version_have_a_history(
     service.stop()
     with closing(sqlite3.connect(service.data_dir / DATABASE_NAME)) as connection, connection:
         connection.execute("DROP TABLE job_events")
-        connection.execute("UPDATE alembic_version SET version_num = '0002'")
+        connection.execute("UPDATE alembic_version SET version_num = '0003'")
     with connect(service.start()) as http:
         again = follow(http, "job_example")
     for kind in ("epoch", "end"):
