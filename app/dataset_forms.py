@@ -15,9 +15,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from app.datasets import ingestion
+from app.datasets.additions import MAX_FILES
 from app.datasets.ingestion import Source
 from app.datasets.readers import KIND, MAGIC
 from app.errors import FieldError, Invalid
+from app.schemas.dataset_pictures import AdditionDocument, AdditionForm, read_addition_form
 from app.schemas.datasets import FORM_FIELDS, DatasetCreate, DatasetDocument, read_form
 from app.services import Services
 from app.uploads import DiskSink, FormRules, receive
@@ -79,6 +81,65 @@ async def receive_dataset_json(request: Request, services: Services) -> Received
         if not content.startswith(MAGIC):
             raise bad_file(f"/{field}", f"it is no {KIND}", f"encode a {KIND} in base64")
     return Received(await save(decoded, services), document)
+
+
+async def receive_addition_form(request: Request, services: Services) -> Received[AdditionForm]:
+    """Receive a form with `files` and their `label`, or with an archive as `file`."""
+    rules = FormRules(
+        services.settings.max_upload_bytes,
+        {"files": MAX_FILES, "file": 1},
+        frozenset(AdditionForm.model_fields),
+        optional=frozenset({"files", "file"}),
+    )
+    received = await receive_files(request, services, rules, read_addition_form)
+    try:
+        _check_addition(received, lambda name: {"parameter": name})
+    except BaseException:
+        received.discard()
+        raise
+    return received
+
+
+async def receive_addition_json(request: Request, services: Services) -> Received[AdditionForm]:
+    """Receive the same as JSON."""
+    document = validate(AdditionDocument, await request.json())
+    decoded = [
+        ("files", "", decode_base64(text, f"/images/{number}"))
+        for number, text in enumerate(document.images or ())
+    ]
+    if document.file is not None:
+        decoded.append(("file", "", decode_base64(document.file, "/file")))
+    received = Received(
+        await save(decoded, services), AdditionForm(label=document.label, dry_run=document.dry_run)
+    )
+    try:
+        _check_addition(received, lambda name: {"pointer": "/images" if name == "files" else f"/{name}"})
+    except BaseException:
+        received.discard()
+        raise
+    return received
+
+
+def _check_addition(received: Received[AdditionForm], place: Callable[[str], dict[str, str]]) -> None:
+    """Refuse what is neither pictures with a label nor an archive without one."""
+    archive = received.file("file") is not None
+    pictures = received.file("files") is not None
+    label = received.options.label is not None
+    problem = None
+    if archive == pictures:
+        detail = "both pictures and an archive came" if archive else "neither pictures nor an archive came"
+        problem = (
+            "files",
+            detail,
+            "send pictures of one label, or a zip archive with a folder for each class",
+        )
+    elif pictures and not label:
+        problem = ("label", "it is missing", "name the class that the pictures show")
+    elif archive and label:
+        problem = ("label", "an archive holds its own labels", "leave it out")
+    if problem:
+        name, detail, hint = problem
+        raise Invalid(f"{name}: {detail}", errors=(FieldError(detail, hint=hint, **place(name)),))
 
 
 async def receive_files(

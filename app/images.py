@@ -7,11 +7,12 @@ and the model, so that what a model sees when it predicts is what it saw when it
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Annotated, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageColor, UnidentifiedImageError
+from PIL import Image, ImageColor, ImageDraw, ImageFont, UnidentifiedImageError
 from pydantic import AfterValidator, Field
 
 from app.errors import Invalid, TooLarge
@@ -32,6 +33,10 @@ _ORIENTATIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_CELL = 64
+_GAP = 4
+_FONT = 14
+_LABEL_WIDTH = 160
 _SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -139,6 +144,52 @@ def encode_png(array: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(array, np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def encode_sheet(
+    rows: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]], headings: Sequence[str] = ()
+) -> bytes:
+    """Draw labelled rows of pictures as the bytes of a PNG file.
+
+    Args:
+        rows: what is written before each row, and its pictures (H, W, C), all of one shape. Small ones are
+            enlarged by a whole number, so that their pixels can be seen; large ones are reduced.
+        headings: what is written above each column.
+    """
+    shapes = {picture.shape for _, pictures in rows for picture in pictures}
+    height, width = next(iter(shapes))[:2] if shapes else (1, 1)
+    scale = max(1, _CELL // max(height, width)) if max(height, width) <= _CELL else _CELL / max(height, width)
+    cell = (max(1, round(width * scale)), max(1, round(height * scale)))
+    font = ImageFont.load_default(_FONT)
+    columns = max([len(headings), *(len(pictures) for _, pictures in rows)])
+    texts = [_shortened(text, font) for text, _ in rows]
+    left = _GAP + round(max((font.getlength(text) for text in texts), default=0)) + 2 * _GAP
+    column = cell[0] + _GAP
+    if headings:
+        column = max(column, round(max(font.getlength(text) for text in headings)) + 2 * _GAP)
+    top = _GAP + (_FONT + 2 * _GAP if headings else 0)
+    row_height = max(cell[1], _FONT + _GAP) + _GAP
+    sheet = Image.new("RGB", (left + columns * column + _GAP, top + len(rows) * row_height), "#ffffff")
+    draw = ImageDraw.Draw(sheet)
+    for number, text in enumerate(headings):
+        draw.text((left + number * column, _GAP), text, fill="#333333", font=font)
+    for row, (text, (_, pictures)) in enumerate(zip(texts, rows, strict=True)):
+        y = top + row * row_height
+        draw.text((_GAP, y + (cell[1] - _FONT) // 2), text, fill="#333333", font=font)
+        for number, picture in enumerate(pictures):
+            plain = np.ascontiguousarray(picture[..., 0] if picture.shape[2] == 1 else picture)
+            way = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
+            sheet.paste(Image.fromarray(plain).resize(cell, way), (left + number * column, y))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    shown = text
+    while font.getlength(shown) > _LABEL_WIDTH:
+        shown = shown.removesuffix("…")[:-1] + "…"
+    return shown
 
 
 def _open(file: BinaryIO, max_pixels: int) -> Image.Image:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from app.artifacts import LocalArtifacts
-from app.datasets import ingestion
+from app.datasets import filling
 from app.errors import DomainError, StaleAttempt, Unavailable
 from app.jobs import paths, training
 from app.jobs.heartbeat import Cancelled, Drained, Heartbeat
@@ -34,7 +34,7 @@ _LOCK_SECONDS = 2.0
 Work = Callable[[JobRecord, Store, LocalArtifacts, Settings, Heartbeat], None]
 """Does a job and writes its success; raises what kept it from that."""
 
-WORK: Mapping[str, Work] = {TRAINING: training.run, INGESTION: ingestion.run}
+WORK: Mapping[str, Work] = {TRAINING: training.run, INGESTION: filling.run}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 
 import numpy as np
@@ -15,11 +15,13 @@ from app.datasets.splits import UNTOLD
 from app.datasets.storage import StoredDataset
 from app.errors import DomainError, Invalid, TooLarge
 from app.images import convert, decode
-from app.jobs.heartbeat import Heartbeat
 from app.store.records import Json
 
 REPORTED_FILES = 1000
 """Files that a report names; the rest is only counted."""
+Beat = Callable[[Json], None]
+"""Takes the progress now and then, and raises what should end the work."""
+
 _REASON = 400
 _CHUNK = 256
 
@@ -54,7 +56,7 @@ class Intake:
         first_faults: for each class the first file of it that was left out.
     """
 
-    def __init__(self, reader: Reader, options: DatasetOptions, max_pixels: int, beat: Heartbeat) -> None:
+    def __init__(self, reader: Reader, options: DatasetOptions, max_pixels: int, beat: Beat) -> None:
         self._reader = reader
         self._options = options
         self._max_pixels = max_pixels

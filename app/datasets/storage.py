@@ -145,6 +145,11 @@ def directory(dataset_id: str) -> str:
     return f"{DIRECTORY}/{dataset_id}"
 
 
+def segment_directory(dataset_id: str, number: int) -> str:
+    """Return the directory of a segment."""
+    return f"{directory(dataset_id)}/segment-{number:04}"
+
+
 def open_dataset(
     store: Store, artifacts: Artifacts, dataset_id: str, images: int | None = None
 ) -> StoredDataset:
@@ -209,7 +214,7 @@ def write_segment(
         pictures: arrays (H, W, C) with their class index; what it raises ends the writing and is raised on.
         draw: returns the splits of all the pictures, given their labels; may raise as well.
     """
-    folder = f"{directory(dataset_id)}/segment-{number:04}"
+    folder = segment_directory(dataset_id, number)
     arrived: list[int] = []
 
     def write_images(file: IO[bytes]) -> None:

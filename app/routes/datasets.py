@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal
-from urllib.parse import quote
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response, status
+from fastapi import APIRouter, Path, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
 from app.dataset_forms import Received, receive_dataset_form, receive_dataset_json
 from app.datasets import ingestion, storage
 from app.datasets.readers import open_upload
-from app.datasets.splits import SPLIT_NAMES
-from app.errors import NotFound
 from app.ids import DATASET, JOB, new_id, sibling
-from app.images import FORMATS, encode_png
+from app.images import FORMATS
 from app.jobs import paths
 from app.openapi import problems
+from app.routes import dataset_pictures
+from app.routes.dataset_pictures import RETRY_SECONDS, DatasetId
 from app.routing import StrictRoute, is_json, media_type
 from app.schemas.common import After, Limit, PageOf
 from app.schemas.datasets import (
@@ -34,11 +32,7 @@ from app.store.records import INGESTION, DatasetRecord, JobRecord
 
 router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datasets"])
 
-RETRY_SECONDS = 1
 
-DatasetId = Annotated[
-    str, Path(description="The id of a data set.", openapi_examples={"built in": {"value": "digits"}})
-]
 OwnDatasetId = Annotated[str, Path(description="The id of a data set.")]
 
 _MISSING = problems(404)
@@ -166,13 +160,16 @@ def _name(filename: str) -> str:
 def list_datasets(services: ServicesDep, limit: Limit = 50, after: After = None) -> PageOf[Dataset]:
     """List the data sets, newest first."""
     page = services.store.datasets.page(limit, after)
-    return PageOf(data=[Dataset.of(record) for record in page.data], next=page.next)
+    filling = services.store.datasets.being_filled()
+    data = [Dataset.of(record, filling.get(record.id, ())) for record in page.data]
+    return PageOf(data=data, next=page.next)
 
 
 @router.get("/{dataset_id}", summary="Get a data set", responses=_MISSING)
 def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Dataset:
     """Return a data set: its status, its classes and splits, how pictures are treated, what was left out."""
-    return Dataset.of(services.store.datasets.get(dataset_id))
+    record = services.store.datasets.get(dataset_id)
+    return Dataset.of(record, services.store.datasets.being_filled().get(dataset_id, ()))
 
 
 @router.delete("/{dataset_id}", status_code=204, summary="Delete a data set", responses=problems(404, 409))
@@ -181,76 +178,10 @@ def delete_dataset(dataset_id: OwnDatasetId, services: ServicesDep) -> None:
 
     409 when it is built in, or when a job that is not finished reads or fills it.
     """
-    services.store.datasets.delete(dataset_id)
+    jobs = services.store.datasets.delete(dataset_id)
     services.artifacts.delete(storage.directory(dataset_id))
-    job_id = sibling(dataset_id, JOB)
-    with suppress(NotFound):
-        services.store.jobs.delete(job_id)
+    for job_id in jobs:
         services.artifacts.delete(paths.directory(job_id))
 
 
-@router.get(
-    "/{dataset_id}/images/{number}",
-    summary="Get one picture",
-    response_class=Response,
-    responses=problems(404, 409, 422)
-    | {
-        200: {
-            "description": "The picture as training sees it.",
-            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
-            "headers": {
-                "Image-Label": {
-                    "description": "The name of its class, as percent-encoded UTF-8.",
-                    "schema": {"type": "string"},
-                },
-                "Image-Class-Index": {
-                    "description": "The index of its class.",
-                    "schema": {"type": "integer"},
-                },
-                "Image-Split": {
-                    "description": "The split it belongs to.",
-                    "schema": {"type": "string", "enum": list(SPLIT_NAMES)},
-                },
-                "Image-Number": {
-                    "description": "Its number in the whole data set.",
-                    "schema": {"type": "integer"},
-                },
-            },
-        }
-    },
-)
-def get_image(
-    dataset_id: DatasetId,
-    number: Annotated[
-        int,
-        Path(
-            ge=0,
-            le=2**31 - 1,
-            description="The number of the picture, from 0.",
-            openapi_examples={"first": {"value": 0}},
-        ),
-    ],
-    services: ServicesDep,
-    split: Annotated[
-        Literal["train", "dev", "test"] | None,
-        Query(description="Count in this split only, instead of in the whole data set."),
-    ] = None,
-) -> Response:
-    """Return one picture as PNG, exactly as it is stored and trained on; headers name its class and split."""
-    record = services.store.datasets.get(dataset_id)
-    dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
-    positions = dataset.positions(split)
-    if number >= len(positions):
-        where = f"the {split} split of data set" if split else "data set"
-        raise NotFound(
-            "image", str(number), detail=f"{where} {dataset_id!r} holds {len(positions)} images, from 0"
-        )
-    position = int(positions[number])
-    image, label = dataset.read(position)
-    headers = {
-        "Image-Label": quote(record.classes[label]["name"], safe=" "),
-        "Image-Class-Index": str(label),
-        "Image-Split": SPLIT_NAMES[dataset.splits[position]],
-        "Image-Number": str(position),
-    }
-    return Response(encode_png(image), media_type="image/png", headers=headers)
+router.include_router(dataset_pictures.router)

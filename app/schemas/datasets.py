@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError
 
@@ -14,9 +15,11 @@ from app.datasets.splits import SPLIT_NAMES, SplitShares
 from app.errors import Invalid
 from app.images import MAX_SIDE, Colour, Fit, PictureSpec
 from app.schemas.common import Body, Name, Time
-from app.store.records import DatasetRecord
+from app.store.records import DatasetRecord, JobRecord
 from app.validation import field_errors, summary
 from engine.spec import Seed, Spec
+
+S = TypeVar("S", bound=Spec)
 
 EXAMPLE_ARCHIVE = (
     "UEsDBBQAAAAAAAAAIQDbVaNGEQAAABEAAAAKAAAAZGFyay8xLnBnbVAyIDIgMiA5IDAgMSAwIDEKUEsDBBQAAAAAAAAAIQDE0PLg"
@@ -153,8 +156,17 @@ def read_form(fields: dict[str, str]) -> DatasetCreate:
         Invalid: with the name of each bad field.
     """
     document = {name: _READERS.get(name, str)(text.strip()) for name, text in fields.items() if text.strip()}
+    return read_fields(DatasetCreate, document)
+
+
+def read_fields(kind: type[S], document: dict[str, Any]) -> S:
+    """Validate what the text fields of a form say.
+
+    Raises:
+        Invalid: with the name of each bad field.
+    """
     try:
-        return DatasetCreate.model_validate(document)
+        return kind.model_validate(document)
     except ValidationError as error:
         found = [{**fault, "loc": ("form", *fault["loc"])} for fault in error.errors(include_url=False)]
         faults = tuple(
@@ -230,6 +242,32 @@ class DatasetFailure(Body):
     message: str
 
 
+class FillingProgress(Body):
+    """How far a job is that fills a data set."""
+
+    stage: str = Field("queued", examples=["reading"])
+    """queued, downloading, comparing (with what is there already) or reading."""
+    fraction: float = 0.0
+    images: int | None = None
+    """Pictures that have been read."""
+    of: int | None = None
+    """Of how many."""
+    bytes: int | None = None
+    """Bytes that have been downloaded."""
+    of_bytes: int | None = None
+    """Of how many, where that is known."""
+    file: str | None = None
+    """The file that is being downloaded."""
+
+    @classmethod
+    def of_job(cls, job: JobRecord) -> FillingProgress | None:
+        """Return the body for a job; None once that is over."""
+        if job.status.finished:
+            return None
+        known = cls.model_fields
+        return cls(**{name: value for name, value in job.progress.items() if name in known})
+
+
 class Dataset(Body):
     """A data set."""
 
@@ -252,6 +290,10 @@ class Dataset(Body):
     duplicates: Duplicates
     """Whether pictures that are there already are left out."""
     report: DatasetReport
+    progress: FillingProgress | None = None
+    """How far its pictures are, while there are some on their way."""
+    adding: int = 0
+    """How many requests to add pictures are not done yet; see `additions`."""
     error: DatasetFailure | None
     bytes: int
     """Size on disk."""
@@ -262,8 +304,8 @@ class Dataset(Body):
     created_at: Time
 
     @classmethod
-    def of(cls, record: DatasetRecord) -> Dataset:
-        """Return the body for a record."""
+    def of(cls, record: DatasetRecord, filling: Sequence[JobRecord] = ()) -> Dataset:
+        """Return the body for a record, and the unfinished jobs that fill it, the oldest first."""
         options = DatasetOptions.model_validate(record.options)
         return cls(
             id=record.id,
@@ -278,6 +320,8 @@ class Dataset(Body):
             seed=options.seed,
             duplicates=options.duplicates,
             report=DatasetReport(**record.report),
+            progress=FillingProgress.of_job(filling[0]) if filling else None,
+            adding=len(filling) if record.status == "ready" else 0,
             error=DatasetFailure(**record.error) if record.error else None,
             bytes=record.bytes,
             fingerprint=record.fingerprint,

@@ -8,7 +8,16 @@ from app.errors import Conflict, NotFound
 from app.jobs.states import UNFINISHED
 from app.store import tables
 from app.store.answers import keep
-from app.store.records import AnswerRecord, DatasetContents, DatasetRecord, JobRecord, Json, SegmentRecord
+from app.store.records import (
+    FILLING,
+    AnswerRecord,
+    DatasetContents,
+    DatasetRecord,
+    JobRecord,
+    Json,
+    Page,
+    SegmentRecord,
+)
 from app.store.repository import Repository, values
 
 
@@ -71,8 +80,36 @@ class Datasets(Repository[DatasetRecord]):
         with self._database.read() as connection:
             return self._in_use(connection, identifier)
 
-    def delete(self, identifier: str) -> None:
-        """Delete a record and its segments.
+    def ingestions(self, identifier: str, limit: int, after: str | None = None) -> Page[JobRecord]:
+        """Return up to `limit` jobs that fill a data set, newest first, that follow the one whose id is `after`.
+
+        Raises:
+            NotFound: there is no such data set.
+        """
+        columns = tables.jobs.c
+        query = select(tables.jobs).where(columns.dataset_id == identifier, columns.kind.in_(FILLING))
+        if after is not None:
+            # The ids sort by time.
+            query = query.where(columns.id < after)
+        query = query.order_by(columns.id.desc()).limit(limit + 1)
+        with self._database.read() as connection:
+            self._get(connection, identifier)
+            jobs = tuple(JobRecord(**row._asdict()) for row in connection.execute(query))
+        shown = jobs[:limit]
+        return Page(shown, shown[-1].id if len(jobs) > limit else None)
+
+    def being_filled(self) -> dict[str, list[JobRecord]]:
+        """Return the jobs that fill data sets and are not finished, by data set, the oldest first."""
+        columns = tables.jobs.c
+        query = select(tables.jobs).where(columns.kind.in_(FILLING), columns.status.in_(UNFINISHED))
+        found: dict[str, list[JobRecord]] = {}
+        with self._database.read() as connection:
+            for row in connection.execute(query.order_by(columns.id)):
+                found.setdefault(row.dataset_id, []).append(JobRecord(**row._asdict()))
+        return found
+
+    def delete(self, identifier: str) -> tuple[str, ...]:
+        """Delete a record, its segments and the jobs that filled it; return the ids of those jobs.
 
         Raises:
             NotFound: there is none of this id.
@@ -87,16 +124,32 @@ class Datasets(Repository[DatasetRecord]):
                     code="in-use",
                 )
             connection.execute(delete(self.table).where(self.table.c.id == identifier))
+            filled = tables.jobs.c.dataset_id == identifier, tables.jobs.c.kind.in_(FILLING)
+            jobs = tuple(connection.scalars(select(tables.jobs.c.id).where(*filled)))
+            connection.execute(delete(tables.jobs).where(*filled))
+        return jobs
 
     def complete(self, connection: Connection, identifier: str, contents: DatasetContents) -> None:
-        """Do what `finish` does, as a part of a larger transaction."""
+        """Do what `finish` does, as a part of a larger transaction.
+
+        Contents whose segments are not the first ones are the new whole of a data set that is ready.
+        """
         found = values(contents)
         segments = found.pop("segments")
         columns = self.table.c
-        change = update(self.table).where(columns.id == identifier, columns.status == "ingesting")
+        change = update(self.table).where(columns.id == identifier)
+        new = sum(segment.images for segment in segments)
+        if segments and segments[0].number > 1:
+            # Nothing may have been added since these were counted.
+            change = change.where(columns.status == "ready", columns.images == contents.images - new)
+        else:
+            change = change.where(columns.status == "ingesting")
         if connection.execute(change.values(status="ready", **found)).rowcount != 1:
             record = self._get(connection, identifier)
-            raise Conflict(f"data set {identifier!r} is {record.status}, not ingesting")
+            raise Conflict(
+                f"data set {identifier!r} is {record.status} and has {record.images} pictures; "
+                "these contents are of another moment"
+            )
         for segment in segments:
             connection.execute(insert(tables.segments).values(**values(segment)))
 

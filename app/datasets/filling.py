@@ -1,0 +1,16 @@
+"""The work of ingestion jobs: a new data set, or more pictures for one."""
+
+from __future__ import annotations
+
+from app.artifacts import Artifacts
+from app.datasets import additions, ingestion
+from app.jobs.heartbeat import Heartbeat
+from app.settings import Settings
+from app.store import Store
+from app.store.records import JobRecord
+
+
+def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
+    """Do what an ingestion job asks for; see the modules for what they raise."""
+    work = additions.run if "files" in job.request else ingestion.run
+    work(job, store, artifacts, settings, beat)
