@@ -15,6 +15,7 @@ from app.store.database import Database
 from app.store.datasets import Datasets
 from app.store.models import Models
 from app.store.records import (
+    EVALUATION,
     INGESTION,
     TRAINING,
     AnswerRecord,
@@ -59,7 +60,7 @@ class Jobs(Repository[JobRecord]):
             Conflict: that data set is not ready.
         """
         with self._database.write() as connection:
-            if record.kind == TRAINING and record.dataset_id and not record.status.finished:
+            if record.kind in (TRAINING, EVALUATION) and record.dataset_id and not record.status.finished:
                 # In the transaction that makes the data set count as used, so that it cannot go away.
                 self._datasets.check_ready(connection, record.dataset_id)
             keep(connection, answer)
@@ -260,8 +261,9 @@ class Jobs(Repository[JobRecord]):
         *,
         model: ModelRecord | None = None,
         contents: DatasetContents | None = None,
+        metrics: Json | None = None,
     ) -> None:
-        """Finish a job together with what it made: a model, or the contents of its data set.
+        """Finish a job together with what it made: a model, the contents of its data set, or figures.
 
         Raises:
             StaleAttempt: the attempt is over.
@@ -272,7 +274,10 @@ class Jobs(Repository[JobRecord]):
                 self._models.add(connection, model)
             if contents is not None:
                 self._datasets.complete(connection, row.dataset_id, contents)
-            self._end(connection, row, JobStatus.SUCCEEDED, model_id=model.id if model else None)
+            made: Json = {} if model is None else {"model_id": model.id}
+            if metrics is not None:
+                made["metrics"] = metrics
+            self._end(connection, row, JobStatus.SUCCEEDED, **made)
 
     def cancelled(self, identifier: str, attempt: int) -> None:
         """Finish a job that a client wanted to stop.
