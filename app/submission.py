@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from app.beginnings import continued_job, copy_model
 from app.errors import Conflict, FieldError, Invalid, NotFound
 from app.ids import JOB, new_id
 from app.jobs.requests import TrainingRequest
 from app.pointers import readable
-from app.schemas.training_jobs import PresetChoice, TrainingJobRequest
+from app.schemas.training_jobs import ArchitectureChoice, PresetChoice, TrainingJobRequest
 from app.services import Services
 from app.store.records import TRAINING, DatasetRecord, JobRecord
 from engine.architecture import Architecture
@@ -46,8 +47,12 @@ def new_job(request: TrainingJobRequest, services: Services) -> JobRecord:
         Conflict: the data set is not ready.
         EngineError: the network cannot be built, is too large, or does not fit the data set.
     """
+    if request.continue_from is not None:
+        return continued_job(request, request.continue_from, services)
+    if request.architecture is None or request.dataset is None:
+        raise _missing("architecture" if request.architecture is None else "dataset")
     dataset = _dataset(request.dataset, services)
-    resolved = _resolve(request, dataset, services)
+    resolved = _resolve(request.architecture, dataset, services)
     config = TrainingConfig(**request.config())
     try:
         network = Network.build(resolved.architecture, services.settings.max_parameters)
@@ -58,13 +63,19 @@ def new_job(request: TrainingJobRequest, services: Services) -> JobRecord:
     accepted = TrainingRequest(
         **request.config(),
         name=request.name or resolved.name,
+        description=request.description,
+        tags=request.tags,
+        initial_weights=request.initial_weights,
         architecture=resolved.architecture,
         architecture_source=resolved.source,
         dataset=dataset.id,
         dataset_images=dataset.images,
     )
+    job_id = new_id(JOB)
+    if request.initial_weights is not None:
+        copy_model(request.initial_weights, network, job_id, services)
     return JobRecord(
-        id=new_id(JOB),
+        id=job_id,
         kind=TRAINING,
         request=accepted.document(),
         progress={
@@ -95,8 +106,7 @@ def _dataset(identifier: str, services: Services) -> DatasetRecord:
     return dataset
 
 
-def _resolve(request: TrainingJobRequest, dataset: DatasetRecord, services: Services) -> _Resolved:
-    choice = request.architecture
+def _resolve(choice: ArchitectureChoice, dataset: DatasetRecord, services: Services) -> _Resolved:
     if isinstance(choice, PresetChoice):
         preset = find(choice.preset)
         if preset is None:
@@ -117,6 +127,14 @@ def _resolve(request: TrainingJobRequest, dataset: DatasetRecord, services: Serv
         stored = Architecture.model_validate(record.architecture)
         return _Resolved(stored, record.name, {"id": record.id})
     return _Resolved(choice, "network")
+
+
+def _missing(name: str) -> Invalid:
+    detail = "this key is required"
+    fault = FieldError(
+        detail, pointer=f"/{name}", hint=f'add "{name}", or "continue_from" with the id of a job'
+    )
+    return Invalid(f"{name}: {detail}", errors=(fault,))
 
 
 def _shape(dataset: DatasetRecord) -> tuple[int, int, int]:

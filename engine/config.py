@@ -10,7 +10,7 @@ from engine.augmentations import AnyAugmentation
 from engine.losses import AnyLoss, SoftmaxCrossEntropy
 from engine.optimizers import Adam, AnyOptimizer
 from engine.schedules import AnySchedule, Constant
-from engine.spec import Fraction, PositiveFloat, Seed, Spec
+from engine.spec import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Seed, Spec
 
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -39,6 +39,18 @@ class WeightAverage(Spec):
     weights are soon forgotten. Polyak & Juditsky 1992; with the form of TensorFlow's ExponentialMovingAverage."""
 
 
+class EarlyStopping(Spec):
+    """When a run ends before its last epoch: the dev loss has not become better for some time.
+
+    Prechelt 1998, Early stopping - but when?; needs dev pictures.
+    """
+
+    patience: PositiveInt = 5
+    """Epochs without a better dev loss after which the run ends."""
+    min_delta: NonNegativeFloat = 0.0
+    """How much lower than the best one a dev loss must be to count as better."""
+
+
 class TrainingConfig(Spec):
     """How a network is trained."""
 
@@ -64,5 +76,7 @@ class TrainingConfig(Spec):
     """A running average of the weights that is evaluated, and becomes the model, in place of the weights themselves."""
     freeze: Annotated[tuple[Pattern, ...], Field(max_length=1000)] = ()
     """Names of nodes whose weights stay as they are, with * for any characters: `conv2d_*`, `residual_1/*`."""
+    early_stopping: EarlyStopping | None = None
+    """When to end before the last epoch; by default never."""
     select: Literal["best", "last"] = "best"
     """Which epoch's weights become the model: the one with the lowest dev loss, or the last."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +40,7 @@ __all__ = [
     "evaluate",
     "kept_weights",
     "one_hot",
+    "out_of_patience",
     "start",
     "steps_per_epoch",
     "train",
@@ -180,7 +181,7 @@ def train(
     execution = execute(network, config.loss)
     stepper = Stepper(network, config, per_epoch, execution)
     feed = Feed(config, data, stepper.context(node="input/augmentation"))
-    while state.epoch < config.epochs:
+    while state.epoch < config.epochs and not out_of_patience(config, state.history):
         epoch = state.epoch + 1
         feed.shuffle(epoch)
         clock = _Clock(state)
@@ -198,6 +199,19 @@ def train(
             clock.skip()
         metrics = _end_epoch(state, dev, stepper.learning_rate(state, state.step - 1))
         yield Progress("epoch", state, epoch, config.epochs, state.step, total, 0, metrics)
+
+
+def out_of_patience(config: TrainingConfig, history: Sequence[EpochMetrics]) -> bool:
+    """Tell whether the dev loss has not become better for as many epochs as the configuration allows."""
+    if config.early_stopping is None:
+        return False
+    best, since = math.inf, 0
+    for metrics in history:
+        if metrics.dev_loss is None:
+            return False
+        better = metrics.dev_loss < best - config.early_stopping.min_delta
+        best, since = (metrics.dev_loss, 0) if better else (best, since + 1)
+    return since >= config.early_stopping.patience
 
 
 def evaluate(

@@ -25,6 +25,11 @@ def checkpoint(job_id: str, attempt: int, step: int) -> str:
     return f"{DIRECTORY}/{job_id}/checkpoint-{attempt}-{step}.safetensors"
 
 
+def initial(job_id: str) -> str:
+    """Return the file that a job begins with: a copy of another job's checkpoint, or of a model."""
+    return f"{DIRECTORY}/{job_id}/initial.safetensors"
+
+
 def model(model_id: str) -> str:
     """Return the file of a model."""
     return f"models/{model_id}.safetensors"

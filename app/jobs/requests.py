@@ -16,6 +16,14 @@ class TrainingRequest(TrainingConfig):
 
     name: Annotated[str, Field(min_length=1)]
     """What the model will be called."""
+    description: str | None = None
+    """What people want to know about it."""
+    tags: tuple[str, ...] = ()
+    """Words to find it by."""
+    continue_from: str | None = None
+    """Id of the job whose last checkpoint is the beginning of this one."""
+    initial_weights: str | None = None
+    """Id of the model whose weights are the first ones of this job, where names and shapes agree."""
     architecture: Architecture
     """The network; a copy, also where the caller named a preset or a stored architecture."""
     architecture_source: dict[str, Any] | None = None

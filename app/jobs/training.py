@@ -25,7 +25,7 @@ from engine.errors import ModelFileError
 from engine.fast.gemm import Tuning
 from engine.fast.shares import SharedExecution
 from engine.losses import Loss
-from engine.model_file import Model, model_bytes
+from engine.model_file import Model, model_bytes, read_model
 from engine.network import Network
 from engine.state import Tally, TrainingState
 from engine.training import (
@@ -58,7 +58,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     data = _open(dataset, request.dataset_images, store, artifacts)
     checkpoints = _Checkpoints(job, store, artifacts, settings.checkpoint_seconds)
     checkpoints.remove_strays()
-    state = checkpoints.read(network, request.config) or start(network, request.config, data)
+    state = checkpoints.read(network, request.config) or _begin(job, request, network, data, artifacts)
     shares = _shares(settings)
     tuning = _tuning(state)
     checkpoints.pin(state, shares, tuning)
@@ -86,6 +86,17 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     model = _write_model(job, request, dataset, data, state, metrics, artifacts)
     beat(pace.last | {"stage": "finished", "fraction": 1.0, "eta_seconds": 0.0}, force=True)
     store.jobs.succeed(job.id, job.attempt, model=model)
+
+
+def _begin(
+    job: JobRecord, request: TrainingRequest, network: Network, data: TrainingData, artifacts: Artifacts
+) -> TrainingState:
+    """Return the first state: new, that of another job, or new with the weights of a model."""
+    path = artifacts.local_path(paths.initial(job.id))
+    if request.continue_from is not None:
+        return read_checkpoint(path, network, request.config)
+    initial = None if request.initial_weights is None else read_model(path)
+    return start(network, request.config, data, initial)
 
 
 def _open(dataset: DatasetRecord, images: int, store: Store, artifacts: Artifacts) -> TrainingData:

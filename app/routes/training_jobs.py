@@ -86,14 +86,22 @@ def create_training_job(
     Follow it at the address in `Location`; when its `status` is `succeeded`, `model_id` names the model. It
     survives restarts of the server, and goes on from its last checkpoint when its process dies.
 
+    With `continue_from` it goes on where a finished job has stopped, for `epochs` more; with `initial_weights` it
+    begins with the weights of a model.
+
     Everything is checked here: that the shapes meet, that the output fits the classes of the data set, that
     the number of parameters is within the limit.
     """
     services.accept_work()
     record = new_job(request, services)
-    answer = TrainingJob.of(record)
+    answer = TrainingJob.of(record, [*services.store.jobs.queue(), record.id])
     headers = _look_again(response, record)
-    services.store.jobs.create(record, once.answer(202, answer, headers))
+    try:
+        services.store.jobs.create(record, once.answer(202, answer, headers))
+    except BaseException:
+        # What it was to begin with.
+        services.artifacts.delete(paths.directory(record.id))
+        raise
     services.runner.wake()
     return answer
 
@@ -107,13 +115,14 @@ def list_training_jobs(
 ) -> PageOf[TrainingJob]:
     """List the training jobs, newest first."""
     page = services.store.jobs.page(limit, after, status=status)
-    return PageOf(data=[TrainingJob.of(record) for record in page.data], next=page.next)
+    queue = services.store.jobs.queue()
+    return PageOf(data=[TrainingJob.of(record, queue) for record in page.data], next=page.next)
 
 
 @router.get("/{job_id}", summary="Get a training job", responses=_MISSING)
 def get_training_job(job_id: JobId, services: ServicesDep) -> TrainingJob:
     """Return a job: its status, how far it is, the figures of its last epoch."""
-    return TrainingJob.of(_get(job_id, services))
+    return TrainingJob.of(_get(job_id, services), services.store.jobs.queue())
 
 
 @router.get("/{job_id}/metrics", summary="Get the figures of every epoch", responses=_MISSING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag
@@ -52,10 +53,19 @@ class TrainingJobRequest(TrainingConfig):
 
     name: Name | None = None
     """What the model will be called; if not given, like the preset or the stored architecture."""
-    architecture: ArchitectureChoice
+    description: Annotated[str, Field(max_length=2000)] | None = None
+    """What people want to know about it."""
+    tags: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
+    """Words to find it by."""
+    architecture: ArchitectureChoice | None = None
     """The network: `{"preset": name}`, the id of a stored architecture, or one written out."""
-    dataset: str = Field(max_length=64, examples=["digits"])
+    dataset: Annotated[str, Field(max_length=64, examples=["digits"])] | None = None
     """The id of a data set that is ready."""
+    continue_from: Annotated[str, Field(max_length=64)] | None = None
+    """The id of a finished job, to go on from its last checkpoint for `epochs` more. Architecture, data set and all
+    that is not given are that job's; weights, optimizer and the count of epochs go on."""
+    initial_weights: Annotated[str, Field(max_length=64)] | None = None
+    """The id of a model whose weights are the first ones, wherever names and shapes agree: fine-tuning."""
 
     def config(self) -> dict[str, Any]:
         """Return the fields that the engine knows."""
@@ -131,6 +141,14 @@ class TrainingJob(Body):
     builtin: bool
     """Whether it came with the server; then it cannot be deleted."""
     name: str
+    description: str | None = None
+    tags: list[str] = Field(default_factory=list)
+    continue_from: str | None = None
+    """The job whose last checkpoint was the beginning of this one; its epochs are counted in `epochs`."""
+    initial_weights: str | None = None
+    """The model whose weights were the first ones."""
+    queue_position: int | None = None
+    """Its place among the jobs that wait, from 1; null once it has started."""
     architecture: JsonObject
     """The network; a copy, also where a preset or a stored one was named."""
     architecture_source: JsonObject | None
@@ -154,12 +172,14 @@ class TrainingJob(Body):
     """The running average of the weights that becomes the model."""
     freeze: list[str] = Field(default_factory=list)
     """Names of nodes whose weights stay as they are."""
+    early_stopping: JsonObject | None = None
+    """When to end before the last epoch."""
     select: str
     """Which epoch becomes the model: `best` on the dev split, or `last`."""
 
     @classmethod
-    def of(cls, record: JobRecord) -> Self:
-        """Show a record."""
+    def of(cls, record: JobRecord, queue: Sequence[str] = ()) -> Self:
+        """Show a record; `queue` holds the ids of the jobs that wait, the next one first."""
         request = {key: value for key, value in record.request.items() if key in cls.model_fields}
         return cls(
             id=record.id,
@@ -173,6 +193,7 @@ class TrainingJob(Body):
             started_at=record.started_at,
             finished_at=record.finished_at,
             builtin=record.builtin,
+            queue_position=queue.index(record.id) + 1 if record.id in queue else None,
             **request,
         )
 

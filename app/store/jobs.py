@@ -96,6 +96,13 @@ class Jobs(Repository[JobRecord]):
             self._get(connection, identifier)
             return list(connection.scalars(query))
 
+    def queue(self, kind: str = TRAINING) -> list[str]:
+        """Return the ids of the jobs of a kind that wait, the one that starts next first."""
+        columns = self.table.c
+        query = select(columns.id).where(columns.status == JobStatus.QUEUED, columns.kind == kind)
+        with self._database.read() as connection:
+            return list(connection.scalars(query.order_by(columns.created_at, columns.id)))
+
     def news(self, identifier: str, after: int) -> News:
         """Return what happened to a job after the event of the number `after`, and where it is now.
 

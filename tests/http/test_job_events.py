@@ -3,10 +3,9 @@
 import json
 import os
 import signal
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +13,6 @@ import httpx
 import pytest
 
 from app.launch import ServerProcess
-from app.store.database import DATABASE_NAME
 
 JOBS = "/v1/training-jobs"
 TINY: dict[str, Any] = {
@@ -173,23 +171,3 @@ def test_many_readers_that_leave_resume_and_are_sent_home(
             assert http.delete(f"{JOBS}/{deleted}").status_code == 204
             assert [event.data["status"] for event in events if event.kind == "end"] == ["cancelled"]
         assert http.post(f"{JOBS}/{waiting}/cancel").status_code == 202
-
-
-def test_jobs_of_an_earlier_version_have_a_history(
-    start: Callable[..., ServerProcess], connect: Connect
-) -> None:
-    service = start()
-    with connect(service.start()) as http:
-        told = follow(http, "job_example")
-    service.stop()
-    with closing(sqlite3.connect(service.data_dir / DATABASE_NAME)) as connection, connection:
-        connection.execute("DROP TABLE job_events")
-        connection.execute("UPDATE alembic_version SET version_num = '0003'")
-    with connect(service.start()) as http:
-        again = follow(http, "job_example")
-    for kind in ("epoch", "end"):
-        now, then = ([event.data for event in events if event.kind == kind] for events in (again, told))
-        assert now == then
-    assert [event.id for event in again] == [str(number) for number in range(1, len(again) + 1)]
-    assert again[-1].kind == "end"
-    service.stop()

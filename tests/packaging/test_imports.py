@@ -60,6 +60,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "app.dataset_forms",
         "app.file_bodies",
+        "app.beginnings",
         "app.idempotency",
         "app.limits",
         "app.logs",

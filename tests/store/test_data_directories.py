@@ -66,6 +66,9 @@ def test_an_earlier_data_directory_opens_and_goes_on(
         assert agrees(jobs[facts["job"]["id"]]["metrics"], facts["job"]["metrics"])
         metrics = http.get(f"/v1/training-jobs/{facts['job']['id']}/metrics").json()["data"]
         assert len(metrics) == facts["job"]["epochs"]
+        told = http.get(f"/v1/training-jobs/{facts['job']['id']}/events").text
+        assert told.count("event: epoch\n") == facts["job"]["epochs"]
+        assert told.count("event: end\n") == 1
 
         model = http.get(f"/v1/models/{facts['model']['id']}").json()
         assert agrees(
