@@ -16,6 +16,7 @@ ARCHITECTURE = "arch"
 DATASET = "ds"
 JOB = "job"
 MODEL = "model"
+EVALUATION = "eval"
 
 
 def new_id(prefix: str) -> str:

@@ -16,6 +16,7 @@ from app.routes import (
     architectures,
     catalog,
     datasets,
+    evaluations,
     model_aliases,
     model_files,
     models,
@@ -36,6 +37,7 @@ ROUTERS = (
     model_aliases.router,
     predictions.router,
     model_files.router,
+    evaluations.router,
     system.router,
 )
 

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from app.schemas.common import FieldProblem, Problem
+from app.schemas.evaluations import ConfusionMatrix
 from app.schemas.models import PreprocessedPicture
 
 DESCRIPTION = """\
@@ -24,7 +25,8 @@ Define, train and serve small convolutional neural networks, on a CPU.
 
 Every request on this page succeeds as it stands when you press **Execute** on a fresh server: it holds
 the data set `digits`, the architecture `arch_example`, the finished training job `job_example` and its
-model `model_example`. Only what deletes or cancels needs an id of your own.
+model `model_example`. Only what deletes or cancels needs an id of your own, and so do the findings of an
+evaluation: start one to get it.
 
 The way of the work: choose a preset or describe an architecture, look at its shapes, start a training
 job on a data set, follow it, and send pictures to the model that it made.
@@ -40,6 +42,7 @@ TAGS = [
     {"name": "datasets", "description": "Labelled pictures."},
     {"name": "training-jobs", "description": "Training, in a process of its own; it survives restarts."},
     {"name": "models", "description": "Trained networks, and what they see in your pictures."},
+    {"name": "evaluations", "description": "How good a model is on a data set, and what to try next."},
     {"name": "system", "description": "The server itself."},
 ]
 
@@ -107,7 +110,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    for model in (FieldProblem, Problem, PreprocessedPicture):
+    for model in (FieldProblem, Problem, PreprocessedPicture, ConfusionMatrix):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schema.pop("$defs", None)
         schemas[model.__name__] = schema

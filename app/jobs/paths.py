@@ -33,3 +33,13 @@ def initial(job_id: str) -> str:
 def model(model_id: str) -> str:
     """Return the file of a model."""
     return f"models/{model_id}.safetensors"
+
+
+def report(job_id: str) -> str:
+    """Return the file with the findings of an evaluation, JSON."""
+    return f"{DIRECTORY}/{job_id}/report.json"
+
+
+def mistakes(job_id: str) -> str:
+    """Return the sheet of the worst mistakes of an evaluation, PNG."""
+    return f"{DIRECTORY}/{job_id}/mistakes.png"

@@ -17,7 +17,6 @@ DOWNLOAD = "download"
 FILLING = (INGESTION, DOWNLOAD)
 """The kinds of jobs that write to the data set that they name."""
 EVALUATION = "evaluation"
-BATCH_PREDICTION = "batch_prediction"
 
 
 def now() -> datetime:
@@ -126,7 +125,7 @@ class JobRecord:
     """A job.
 
     Attributes:
-        kind: which work it is: `training`, `ingestion`, `evaluation` or `batch_prediction`.
+        kind: which work it is: `training`, `ingestion` or `evaluation`.
         status: where it is; see `app.jobs.states`.
         attempt: how often it was started; a drain does not count. 0 until the first start.
         heartbeat: a counter that its worker moves; how long it stood still is for the observer to time.

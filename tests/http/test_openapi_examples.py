@@ -8,13 +8,19 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-# They need something of the caller's own to delete or to cancel.
+# They need something of the caller's own: to delete, to cancel, or to look at when nothing of the kind is built in.
 EXEMPT = {
     ("delete", "/v1/architectures/{architecture_id}"),
     ("delete", "/v1/datasets/{dataset_id}"),
+    ("delete", "/v1/evaluations/{evaluation_id}"),
+    ("get", "/v1/evaluations/{evaluation_id}"),
+    ("get", "/v1/evaluations/{evaluation_id}/confusion-matrix"),
+    ("get", "/v1/evaluations/{evaluation_id}/mistakes"),
+    ("post", "/v1/evaluations/{evaluation_id}/cancel"),
     ("delete", "/v1/models/{model_id}"),
     ("delete", "/v1/models/{model_name}/aliases/{alias}"),
     ("delete", "/v1/training-jobs/{job_id}"),
+    ("post", "/v1/datasets/{dataset_id}/cancel"),
     ("post", "/v1/training-jobs/{job_id}/cancel"),
 }
 

@@ -1,0 +1,200 @@
+"""Evaluation as a job: a model is judged by the pictures of a data set, and told what to try next."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from app.artifacts import Artifacts
+from app.datasets.splits import SPLIT_NAMES
+from app.datasets.storage import StoredDataset, open_dataset
+from app.drawing import Tile, draw_sheet
+from app.errors import Invalid
+from app.jobs import paths
+from app.jobs.diagnosis import diagnose
+from app.jobs.heartbeat import Heartbeat
+from app.settings import Settings
+from app.store import Store
+from app.store.records import DatasetRecord, JobRecord, Json, ModelRecord
+from engine.inference import Predictor
+from engine.metrics import Assessment
+from engine.model_file import read_model
+from engine.spec import PositiveInt, Spec
+
+log = logging.getLogger(__name__)
+
+SPLIT_SAMPLE = 10_000
+"""Pictures of each other split that its error is measured on, spread evenly over it."""
+MISTAKES = 25
+"""How many of the worst mistakes are named and shown."""
+_BATCH = 64
+
+Split = Literal["train", "dev", "test"]
+
+
+class EvaluationRequest(Spec):
+    """The `request` of an evaluation, as it is stored."""
+
+    model: str
+    """Id of the model."""
+    dataset: str
+    """Id of the data set."""
+    dataset_images: PositiveInt
+    """How many pictures the data set had; what arrived since is not looked at."""
+    split: Split = Field("test")
+    """The split that is looked at closely."""
+
+
+def check_match(model: ModelRecord, dataset: DatasetRecord) -> None:
+    """Refuse to judge a model by pictures that it cannot see or classes that it does not know.
+
+    Raises:
+        Invalid: the shapes differ, or the data set has a class that the model has not.
+    """
+    if list(model.input_shape) != list(dataset.image_shape):
+        raise Invalid(
+            f"the model takes pictures of {model.input_shape}, those of data set {dataset.id!r} are "
+            f"{dataset.image_shape}",
+            code="other-shape",
+        )
+    unknown = [entry["name"] for entry in dataset.classes if entry["name"] not in model.classes]
+    if unknown:
+        listed = ", ".join(map(repr, unknown[:5]))
+        raise Invalid(
+            f"the model knows no class {listed}, which data set {dataset.id!r} has", code="other-classes"
+        )
+
+
+def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
+    """Look at the pictures, write the report and the sheet of mistakes, and finish the job.
+
+    A worker that dies is started again from the beginning.
+
+    Raises:
+        Interrupted: it should stop.
+        NotFound, Invalid: the model is gone, or does not fit.
+    """
+    request = EvaluationRequest.model_validate(job.request)
+    model = store.models.get(request.model)
+    dataset = store.datasets.get(request.dataset)
+    check_match(model, dataset)
+    stored = open_dataset(store, artifacts, dataset.id, request.dataset_images)
+    path = artifacts.local_path(model.path)
+    predictor = Predictor(read_model(path, model.bytes, settings.max_parameters))
+    labels = [model.classes.index(entry["name"]) for entry in dataset.classes]
+    work = _Evaluation(predictor, stored, np.array(labels, np.int64), request.split, beat)
+    assessment = Assessment(model.classes)
+    errors = work.errors(assessment)
+    report = assessment.report().model_dump(mode="json")
+    document = {
+        "classes": list(model.classes),
+        "confusion": report.pop("confusion"),
+        "report": report,
+        "errors": errors,
+        "diagnosis": diagnose(errors).model_dump(mode="json"),
+        "mistakes": work.mistakes(model.classes),
+    }
+    artifacts.write(paths.report(job.id), json.dumps(document, allow_nan=False).encode())
+    artifacts.write(paths.mistakes(job.id), draw_sheet(work.tiles(model.classes)))
+    beat({"images": work.total, "of": work.total, "fraction": 1.0}, force=True)
+    metrics = {
+        "accuracy": report["accuracy"],
+        "macro_f1": report["macro"]["f1"],
+        "expected_calibration_error": report["expected_calibration_error"],
+    }
+    log.info("%s", " ".join(f"{name}={value:.4f}" for name, value in metrics.items()))
+    store.jobs.succeed(job.id, job.attempt, metrics=metrics)
+
+
+class _Evaluation:
+    """One walk over the pictures; of the split that is looked at closely all, of the others a sample."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        dataset: StoredDataset,
+        to_model: NDArray[np.int64],
+        split: Split,
+        beat: Heartbeat,
+    ) -> None:
+        self._predictor = predictor
+        self._dataset = dataset
+        self._to_model = to_model
+        self._split = split
+        self._beat = beat
+        self._positions = {name: self._chosen(name) for name in SPLIT_NAMES}
+        self.total = sum(map(len, self._positions.values()))
+        self._done = 0
+        # (probability of the true class, position, label, predicted, probability of the predicted class)
+        self._worst: list[tuple[float, int, int, int, float]] = []
+
+    def errors(self, assessment: Assessment) -> Json:
+        """Return images and error of each split; what is seen of the chosen one also goes to `assessment`."""
+        found: Json = {}
+        for name, positions in self._positions.items():
+            wrong = 0
+            for probabilities, labels, places in self._batches(positions):
+                predicted = probabilities.argmax(axis=1)
+                wrong += int(np.count_nonzero(predicted != labels))
+                if name == self._split:
+                    assessment.add(probabilities, labels)
+                    self._note(probabilities, labels, predicted, places)
+            error = wrong / len(positions) if len(positions) else None
+            found[name] = {"images": len(positions), "error": error}
+        return found
+
+    def mistakes(self, classes: list[str]) -> list[Json]:
+        """Name the worst mistakes, those with the least probability of what is true first."""
+        return [
+            {
+                "number": position,
+                "label": classes[label],
+                "predicted": classes[predicted],
+                "probability": probability,
+                "label_probability": true,
+            }
+            for true, position, label, predicted, probability in self._worst
+        ]
+
+    def tiles(self, classes: list[str]) -> list[Tile]:
+        """Return the pictures of the worst mistakes, each with what it is and what it was taken for."""
+        return [
+            Tile(self._dataset.read(position)[0], f"{classes[label]} as {classes[predicted]}")
+            for _, position, label, predicted, _ in self._worst
+        ]
+
+    def _chosen(self, name: str) -> NDArray[np.int64]:
+        positions = self._dataset.positions(name)
+        if name == self._split or len(positions) <= SPLIT_SAMPLE:
+            return positions
+        return positions[np.linspace(0, len(positions) - 1, SPLIT_SAMPLE).astype(np.int64)]
+
+    def _batches(
+        self, positions: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]]:
+        images = self._dataset.split()
+        for first in range(0, len(positions), _BATCH):
+            places = positions[first : first + _BATCH]
+            pictures, labels = images.read(places)
+            yield self._predictor.predict(pictures), self._to_model[labels], places
+            self._done += len(places)
+            self._beat({"images": self._done, "of": self.total, "fraction": self._done / self.total})
+
+    def _note(
+        self,
+        probabilities: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        predicted: NDArray[Any],
+        places: NDArray[np.int64],
+    ) -> None:
+        for row in np.flatnonzero(predicted != labels):
+            label, taken = int(labels[row]), int(predicted[row])
+            own, other = float(probabilities[row, label]), float(probabilities[row, taken])
+            self._worst.append((own, int(places[row]), label, taken, other))
+        self._worst = sorted(self._worst)[:MISTAKES]

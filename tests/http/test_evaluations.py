@@ -1,0 +1,148 @@
+"""Evaluations over HTTP, by real workers, held against predictions asked for one by one."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+from xml.etree import ElementTree
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.datasets.builtin import load_digits
+
+BODY = {"model": "lenet-5-digits@example", "dataset": "digits", "split": "test"}
+FINISHED = {"succeeded", "failed", "cancelled"}
+
+
+def ended(http: httpx.Client, address: str, wait_for: Callable[..., Any]) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
+        found = http.get(address).json()
+        return found if found["status"] in FINISHED else None
+
+    found: dict[str, Any] = wait_for(look, f"the end of {address}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def address(http: httpx.Client, wait_for: Callable[..., Any]) -> str:
+    """The address of a finished evaluation of the built-in model."""
+    answer = http.post("/v1/evaluations", json=BODY)
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["model_id"] == "model_example"
+    location: str = answer.headers["location"]
+    assert ended(http, location, wait_for)["status"] == "succeeded"
+    return location
+
+
+def test_it_finds_what_predictions_say(http: httpx.Client, address: str) -> None:
+    evaluation = http.get(address).json()
+    report = evaluation["report"]
+    digits = load_digits()
+    test = np.flatnonzero(digits.splits == 2)
+    predicted = []
+    for first in range(0, len(test), 200):
+        files = []
+        for position in test[first : first + 200]:
+            buffer = io.BytesIO()
+            Image.fromarray(digits.images[position][..., 0]).save(buffer, "PNG")
+            files.append(("files", (f"{position}.png", buffer.getvalue())))
+        answer = http.post("/v1/models/model_example/predict", files=files, params={"top_k": 1}).json()
+        predicted += [item["class_index"] for item in answer["data"]]
+    labels = digits.labels[test]
+    matrix = np.zeros((10, 10), int)
+    np.add.at(matrix, (labels, predicted), 1)
+    headers = {"Accept": "application/json"}
+    shown = http.get(f"{address}/confusion-matrix", headers=headers).json()
+    assert shown == {"classes": list("0123456789"), "matrix": matrix.tolist()}
+    assert report["images"] == len(test)
+    accuracy = float((labels == predicted).mean())
+    assert report["accuracy"] == report["top_k"]["1"] == evaluation["metrics"]["accuracy"] == accuracy
+    assert report["errors"]["test"] == {"images": len(test), "error": pytest.approx(1 - accuracy)}
+    model = http.get("/v1/models/model_example").json()
+    assert accuracy == pytest.approx(model["metrics"]["test_accuracy"])
+    for number, entry in enumerate(report["classes"]):
+        assert entry["recall"] == pytest.approx(matrix[number, number] / matrix[number].sum())
+        assert entry["precision"] == pytest.approx(matrix[number, number] / matrix[:, number].sum())
+    assert sum(entry["images"] for entry in report["calibration"]) == len(test)
+    assert 0 <= report["expected_calibration_error"] < 0.1
+    wrong = {int(test[place]) for place in np.flatnonzero(labels != predicted)}
+    assert {mistake["number"] for mistake in report["mistakes"]} <= wrong
+    assert len(report["mistakes"]) == min(25, len(wrong))
+    truths = [mistake["label_probability"] for mistake in report["mistakes"]]
+    assert truths == sorted(truths)
+
+
+def test_bias_and_variance_come_with_advice(http: httpx.Client, address: str) -> None:
+    report = http.get(address).json()["report"]
+    errors, diagnosis = report["errors"], report["diagnosis"]
+    assert diagnosis["bias"] == errors["train"]["error"]
+    assert diagnosis["variance"] == pytest.approx(errors["dev"]["error"] - errors["train"]["error"])
+    assert diagnosis["verdict"] in ("low", "bias", "variance", "dev_gap")
+    assert diagnosis["advice"].endswith(".")
+
+
+def test_the_pictures_are_pictures(http: httpx.Client, address: str) -> None:
+    drawn = http.get(f"{address}/confusion-matrix")
+    assert drawn.headers["content-type"] == "image/svg+xml"
+    document = ElementTree.fromstring(drawn.text)  # noqa: S314 - our own
+    texts = [element.text for element in document.iter() if element.tag.endswith("text")]
+    matrix = http.get(f"{address}/confusion-matrix", headers={"Accept": "application/json"}).json()["matrix"]
+    assert [text for text in texts if text and text.isdigit()] == [
+        *[str(number) for digit in range(10) for number in (digit, digit)],
+        *[str(count) for row in matrix for count in row if count],
+    ]
+    png = http.get(f"{address}/confusion-matrix", headers={"Accept": "image/png"})
+    picture = Image.open(io.BytesIO(png.content))
+    assert (picture.format, f"{picture.width}") == ("PNG", document.get("width"))
+    sheet = http.get(f"{address}/mistakes")
+    assert Image.open(io.BytesIO(sheet.content)).format == "PNG"
+
+
+def test_what_does_not_fit_is_refused(http: httpx.Client, wait_for: Callable[..., Any]) -> None:
+    for change, pointer in (
+        ({"model": "model_no"}, "/model"),
+        ({"model": "digits@nothing"}, "/model"),
+        ({"dataset": "ds_no"}, "/dataset"),
+        ({"split": "all"}, "/split"),
+    ):
+        fault = http.post("/v1/evaluations", json=BODY | change).json()
+        assert (fault["status"], fault["errors"][0]["pointer"]) == (422, pointer)
+    document = http.get("/openapi.json").json()
+    content = document["paths"]["/v1/datasets"]["post"]["requestBody"]["content"]["application/json"]
+    example = next(iter(content["examples"].values()))["value"]
+    dataset = http.post("/v1/datasets", json=example).json()["id"]
+    wait_for(lambda: http.get(f"/v1/datasets/{dataset}").json()["status"] == "ready", "the data set")
+    fault = http.post("/v1/evaluations", json=BODY | {"dataset": dataset}).json()
+    assert (fault["status"], fault["errors"][0]["pointer"]) == (422, "/dataset")
+    assert "[28, 28, 1]" in fault["detail"]
+
+
+def test_they_are_listed_apart_and_can_be_deleted(
+    http: httpx.Client, address: str, wait_for: Callable[..., Any]
+) -> None:
+    mine = http.post("/v1/evaluations", json=BODY | {"split": "dev"}).headers["location"]
+    listed = http.get("/v1/evaluations").json()["data"]
+    assert [entry["id"] for entry in listed][:2] == [mine.rpartition("/")[2], address.rpartition("/")[2]]
+    jobs = http.get("/v1/training-jobs", params={"limit": 200}).json()["data"]
+    assert not any(job["id"].startswith("eval_") for job in jobs)
+    assert http.get(f"/v1/training-jobs/{listed[0]['id']}").status_code == 404
+    assert http.get("/v1/evaluations/job_example").status_code == 404
+    found = ended(http, mine, wait_for)["report"]
+    assert found["images"] == http.get("/v1/datasets/digits").json()["splits"]["dev"]
+    assert http.post(f"{mine}/cancel").status_code == 409
+    assert http.delete(mine).status_code == 204
+    for part in ("", "/mistakes", "/confusion-matrix"):
+        assert http.get(mine + part).status_code == 404
+
+
+def test_a_cancelled_one_has_found_nothing(http: httpx.Client, wait_for: Callable[..., Any]) -> None:
+    # The lane does one at a time: of several the last is still waiting.
+    several = [http.post("/v1/evaluations", json=BODY).headers["location"] for _ in range(3)]
+    assert http.post(f"{several[-1]}/cancel").status_code == 202
+    last = ended(http, several[-1], wait_for)
+    assert (last["status"], last["report"]) == ("cancelled", None)
+    assert http.get(f"{several[-1]}/mistakes").status_code == 409
+    for other in several[:-1]:
+        assert ended(http, other, wait_for)["status"] == "succeeded"
