@@ -3,13 +3,14 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+BENCH ?= .venv-bench
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --requirement
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run install test lint format types lock clean
+.PHONY: help demo run install test lint format types parity lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +39,9 @@ format: $(VENV)/.dev ## rewrite the code in the project's format
 types: $(VENV)/.dev ## check the types
 	@$(VENV)/bin/mypy
 
+parity: $(BENCH)/.bench ## compare every layer with PyTorch; writes the golden files and docs/parity.md
+	@$(BENCH)/bin/python -m benchmarks.parity
+
 lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes newer releases)
 	$(LOCK) requirements/build.in --output-file requirements/build.txt
 	$(LOCK) pyproject.toml --output-file requirements/runtime.txt
@@ -45,7 +49,7 @@ lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes 
 		--output-file requirements/dev.txt
 
 clean: ## remove what make made: .venv, caches, build products (never your data)
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find app engine tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp in .venv says that an installation step is done; it is repeated when what it read has changed.
@@ -75,4 +79,13 @@ $(VENV)/.runtime: $(VENV)/.build requirements/runtime.txt pyproject.toml
 $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	@echo "Installing what development and tests need ..."
 	@$(PIP) requirements/dev.txt
+	@touch $@
+
+# PyTorch has an environment of its own: what is installed there is never near the product.
+$(BENCH)/.bench: $(VENV)/.runtime requirements/bench.in
+	@echo "Installing PyTorch into $(BENCH) ..."
+	@$(PY) -m venv --without-pip $(BENCH)
+	@$(PY) -m pip --disable-pip-version-check --python $(BENCH)/bin/python install --quiet \
+		--require-hashes --requirement requirements/runtime.txt
+	@$(PY) -m pip --disable-pip-version-check --python $(BENCH)/bin/python install --quiet --requirement requirements/bench.in
 	@touch $@

@@ -180,7 +180,7 @@ class GroupNorm(_PerPicture):
 
     examples: ClassVar = (
         Example({"type": "group_norm", "groups": 2}, ((3, 2, 4),)),
-        Example({"type": "group_norm", "groups": 3, "affine": False}, ((6,),)),
+        Example({"type": "group_norm", "groups": 2, "affine": False}, ((8,),)),
     )
     formula: ClassVar = "a' = scale * (a - mean) / sqrt(variance + epsilon) + shift, over a group of channels"
     source: ClassVar = "Wu & He 2018, Group normalization, section 3.1"

@@ -1,0 +1,230 @@
+"""Compare every layer with PyTorch, forward and gradients; `make parity` runs it.
+
+It writes the answers of PyTorch to the golden files that the tests read, and the figures to docs/parity.md.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks import torch_layers
+from benchmarks.parity_cases import Case, drawn, examples
+from engine.architecture import Architecture
+from engine.arrays import Array
+from engine.layers import LAYERS, Block, Context
+from engine.network import Network
+from engine.presets import PRESETS
+
+ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = ROOT / "tests" / "engine" / "golden" / "layers.npz"
+PAGE = ROOT / "docs" / "parity.md"
+DTYPES = {"float32": np.float32, "float64": np.float64}
+TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
+BATCH = 3
+NETWORK_BATCH = 4
+SEED = 20
+
+Arrays = dict[str, Array]
+
+
+@dataclass
+class Row:
+    """The largest differences found for one kind of layer."""
+
+    cases: int = 0
+    worst: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def add(self, dtype: str, ours: Arrays, theirs: Arrays) -> None:
+        """Compare two sets of answers.
+
+        Raises:
+            ValueError: they differ in more than numbers.
+        """
+        for name in ours.keys() | theirs.keys():
+            found = [
+                f"{array.dtype} {array.shape}"
+                for array in (ours.get(name), theirs.get(name))
+                if array is not None
+            ]
+            if len(found) != 2 or found[0] != found[1] or not found[0].startswith(dtype):
+                raise ValueError(f"{name} is {' here and '.join(found)} there, in {dtype}")
+        largest = max(float(np.abs(array).max()) for array in theirs.values())
+        for name, array in ours.items():
+            part = "forward" if name == "y" or name.startswith("new ") else "gradients"
+            found = difference(array, theirs[name], largest / 100)
+            self.worst[part, dtype] = max(self.worst.get((part, dtype), 0.0), found)
+
+
+def difference(ours: Array, theirs: Array, least: float) -> float:
+    """Return the largest difference as a share of the largest number, but of `least` where all are next to 0."""
+    if not ours.size:
+        return 0.0
+    return float(np.abs(ours - theirs).max()) / max(float(np.abs(theirs).max()), least)
+
+
+def inputs(case: Case) -> Arrays:
+    """Draw a batch of inputs, weights and the gradient of the output: float64, but no more digits than float32."""
+    generator = np.random.default_rng([SEED, *case.name.encode()])
+    arrays = {f"x{n}": generator.standard_normal((BATCH, *shape)) for n, shape in enumerate(case.inputs)}
+    for name, spec in case.layer.weights(*case.inputs).items():
+        values = generator.standard_normal(spec.shape)
+        arrays[f"w {name}"] = np.abs(values) + 0.5 if "variance" in name else values
+    arrays["dy"] = generator.standard_normal((BATCH, *case.layer.output_shape(*case.inputs)))
+    return {name: array.astype(np.float32).astype(np.float64) for name, array in arrays.items()}
+
+
+def _split(arrays: Arrays) -> tuple[Arrays, list[Array]]:
+    weights = {name[2:]: array for name, array in arrays.items() if name.startswith("w ")}
+    return weights, [array for name, array in arrays.items() if name.startswith("x")]
+
+
+def ours(case: Case, arrays: Arrays) -> Arrays:
+    """Return what this project computes."""
+    weights, xs = _split(arrays)
+    context = Context(training=True, seed=SEED, node="layer")
+    y, saved = case.layer.forward(weights, *xs, context=context)
+    dxs, gradients = case.layer.backward(weights, saved, arrays["dy"], context=context)
+    results = {f"dx{number}": dx for number, dx in enumerate(dxs) if dx is not None}
+    results |= {f"dw {name}": gradient for name, gradient in gradients.items()}
+    return {"y": y} | results | {f"new {name}": value for name, value in context.updates.items()}
+
+
+def theirs(case: Case, arrays: Arrays) -> Arrays:
+    """Return what PyTorch computes."""
+    weights, xs = _split(arrays)
+    context = Context(training=True, seed=SEED, node="layer")
+    leaves = {name: torch.from_numpy(array.copy()).requires_grad_() for name, array in arrays.items()}
+    local = {name: leaves[f"w {name}"] for name in weights}
+    function = torch_layers.FUNCTIONS[case.layer.type]
+    y = function(case.layer, local, [leaves[f"x{number}"] for number in range(len(xs))], context)
+    y.backward(leaves["dy"].detach())
+    trained = {name for name, spec in case.layer.weights(*case.inputs).items() if spec.trainable}
+    results = {f"dx{number}": leaves[f"x{number}"].grad.numpy() for number in range(len(xs))}
+    results |= {f"dw {name}": leaves[f"w {name}"].grad.numpy() for name in weights if name in trained}
+    return (
+        {"y": y.detach().numpy()}
+        | results
+        | {f"new {name}": value for name, value in context.updates.items()}
+    )
+
+
+def layer_rows(golden: Arrays) -> dict[str, Row]:
+    """Compare every layer, and put what PyTorch says of the examples into `golden`."""
+    rows = {kind.tag(): Row() for kind in LAYERS if not issubclass(kind, Block)}
+    generator = np.random.default_rng(SEED)
+    for number, case in enumerate([*examples(), *drawn(generator)]):
+        rows[case.layer.type].cases += 1
+        for dtype, kind in DTYPES.items():
+            arrays = {name: array.astype(kind) for name, array in inputs(case).items()}
+            answer = theirs(case, arrays)
+            rows[case.layer.type].add(dtype, ours(case, arrays), answer)
+            if dtype == "float64" and "-drawn-" not in case.name and not _draws(case):
+                golden[f"{number}/layer"] = np.array(case.layer.model_dump_json())
+                golden |= {f"{number}/{name}": array.astype(np.float32) for name, array in arrays.items()}
+                golden |= {f"{number}/{name}": array for name, array in answer.items()}
+    return rows
+
+
+def _draws(case: Case) -> bool:
+    """Whether the layer draws at random: then a golden file would hold the draws, not the arithmetic."""
+    return hasattr(case.layer, "rate")
+
+
+def networks() -> Iterator[tuple[str, Network]]:
+    """Yield a network of each block's examples, and presets small enough to be run here."""
+    for kind in LAYERS:
+        for number, example in enumerate(kind.examples):
+            if issubclass(kind, Block):
+                height, width, channels = example.inputs[0]
+                record = {"input_shape": (4 * height, 4 * width, channels), "layers": [example.layer]}
+                yield f"{kind.tag()} {number + 1}", Network.build(Architecture.model_validate(record))
+    for preset in PRESETS:
+        if preset.name.startswith(("alexnet", "vgg-1")):
+            continue  # hundreds of megabytes of dense weights say nothing about the layers
+        side = max(64 if preset.input_shape[0] == 224 else 32, preset.smallest)
+        yield preset.name, Network.build(preset.architecture((side, side, 3), 10))
+
+
+def network_row(network: Network) -> Row:
+    """Compare scores, gradients and running statistics of a whole network."""
+    row = Row(len(network.nodes))
+    generator = np.random.default_rng(SEED)
+    x = generator.standard_normal((NETWORK_BATCH, *network.input_shape))
+    dy = generator.standard_normal((NETWORK_BATCH, *network.output_shape))
+    for dtype, kind in DTYPES.items():
+        weights = network.initial_weights(SEED, kind)
+        context = Context(training=True, seed=SEED)
+        tape = network.forward(weights, x.astype(kind), context)
+        gradients = network.backward(tape, dy.astype(kind))
+        mine = {"y": tape.output} | gradients | {f"new {k}": v for k, v in context.updates.items()}
+
+        leaves = {name: torch.from_numpy(weight.copy()).requires_grad_() for name, weight in weights.items()}
+        context = Context(training=True, seed=SEED)
+        y = torch_layers.run(network, leaves, torch.from_numpy(x.astype(kind)), context)
+        y.backward(torch.from_numpy(dy.astype(kind)))
+        other = {"y": y.detach().numpy()} | {name: leaves[name].grad.numpy() for name in gradients}
+        row.add(dtype, mine, other | {f"new {k}": v for k, v in context.updates.items()})
+    return row
+
+
+def table(title: str, count: str, rows: dict[str, Row]) -> str:
+    """Write rows as a Markdown table."""
+    columns = [(part, dtype) for dtype in DTYPES for part in ("forward", "gradients")]
+    lines = [
+        f"| {title} | {count} | " + " | ".join(f"{part}, {dtype}" for part, dtype in columns) + " |",
+        "|---|---:|" + "---:|" * len(columns),
+    ]
+    for name, row in rows.items():
+        cells = [f"{row.worst.get(column, 0):.0e}" for column in columns]
+        lines.append(f"| {name} | {row.cases} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def faults(rows: dict[str, Row], dtypes: Sequence[str]) -> list[str]:
+    """Name what differs by more than the tolerance."""
+    return [
+        f"{name}: {part} in {dtype} differ by {found:.1e}"
+        for name, row in rows.items()
+        for (part, dtype), found in row.worst.items()
+        if dtype in dtypes and not found <= TOLERANCE[dtype]
+    ]
+
+
+def main() -> int:
+    golden: Arrays = {}
+    rows = layer_rows(golden)
+    wholes = {name: network_row(network) for name, network in networks()}
+    for name, row in (rows | wholes).items():
+        print(
+            f"{name:28} {row.cases:4}  "
+            + "  ".join(f"{key[0]} {key[1]} {v:.0e}" for key, v in row.worst.items())
+        )
+    wrong = faults(rows, list(DTYPES)) + faults(wholes, ["float64"])
+    if wrong:
+        print("\n".join(["Not equal:", *wrong]), file=sys.stderr)
+        return 1
+    np.savez_compressed(GOLDEN, **golden)
+    text = (ROOT / "benchmarks" / "parity.md.in").read_text(encoding="utf-8")
+    for mark, value in {
+        "{torch}": torch.__version__.partition("+")[0],
+        "{numpy}": np.__version__,
+        "{layers}": table("layer", "cases", rows),
+        "{networks}": table("network", "nodes", wholes),
+    }.items():
+        text = text.replace(mark, value)
+    PAGE.write_text(text, encoding="utf-8")
+    print(
+        json.dumps({"cases": sum(row.cases for row in rows.values()), "golden_bytes": GOLDEN.stat().st_size})
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
