@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, BinaryIO, Literal
 
 import numpy as np
@@ -274,3 +275,46 @@ def _fit(image: Image.Image, spec: PictureSpec) -> Image.Image:
         image.resize(inner, Image.Resampling.BILINEAR), ((width - inner[0]) // 2, (height - inner[1]) // 2)
     )
     return canvas
+
+
+@dataclass(frozen=True, slots=True)
+class ChartLine:
+    """A line through points (x, y) in pixels."""
+
+    points: tuple[tuple[float, float], ...]
+    colour: str
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChartText:
+    """Words on the base line y, which begin, end or have their middle at x."""
+
+    x: float
+    y: float
+    words: str
+    anchor: Literal["start", "middle", "end"]
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A drawing of lines and words, in pixels."""
+
+    width: int
+    height: int
+    lines: tuple[ChartLine, ...]
+    texts: tuple[ChartText, ...]
+
+
+def encode_chart(chart: Chart) -> bytes:
+    """Paint a chart and return it as a PNG file."""
+    image = Image.new("RGB", (chart.width, chart.height), "white")
+    pen = ImageDraw.Draw(image)
+    font = ImageFont.load_default(12)
+    for line in chart.lines:
+        pen.line(line.points, fill=line.colour, width=line.width)
+    for text in chart.texts:
+        anchor = {"start": "ls", "middle": "ms", "end": "rs"}[text.anchor]
+        pen.text((text.x, text.y), text.words, fill=text.colour, font=font, anchor=anchor)
+    return encode_png(np.asarray(image))

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from app.dataset_forms import Received, receive_dataset_form, receive_dataset_json
 from app.datasets import ingestion, storage
 from app.datasets.readers import open_upload
+from app.idempotency import Once, OnceDep
 from app.ids import DATASET, JOB, new_id, sibling
 from app.images import FORMATS
 from app.jobs import paths
@@ -83,7 +84,7 @@ _UPLOAD: dict[str, Any] = {
     "",
     status_code=status.HTTP_202_ACCEPTED,
     summary="Upload a data set",
-    responses=problems(400, 413, 415, 422, 503),
+    responses=problems(400, 409, 413, 415, 422, 503),
     openapi_extra={"requestBody": _UPLOAD},
     description=f"""Make a data set of one of these:
 
@@ -105,22 +106,27 @@ that ends up with none fails the data set.
 
 Send a form (`multipart/form-data`) with the file as `file`. A small one can also be sent in JSON, in base64.""",
 )
-async def create_dataset(request: Request, services: ServicesDep, response: Response) -> Dataset:
+async def create_dataset(
+    request: Request, services: ServicesDep, once: OnceDep, response: Response
+) -> Dataset:
     """Receive an upload, check it, and leave the rest to a job."""
     services.accept_work()
     receive = receive_dataset_json if is_json(media_type(request)) else receive_dataset_form
     received = await receive(request, services)
     try:
-        record = await run_in_threadpool(_accept, services, received)
+        record = await run_in_threadpool(_accept, services, received, once)
     except BaseException:
         received.discard()
         raise
-    response.headers["Location"] = f"{router.prefix}/{record.id}"
-    response.headers["Retry-After"] = str(RETRY_SECONDS)
+    response.headers.update(_look_again(record))
     return Dataset.of(record)
 
 
-def _accept(services: Services, received: Received[DatasetCreate]) -> DatasetRecord:
+def _look_again(record: DatasetRecord) -> dict[str, str]:
+    return {"Location": f"{router.prefix}/{record.id}", "Retry-After": str(RETRY_SECONDS)}
+
+
+def _accept(services: Services, received: Received[DatasetCreate], once: Once) -> DatasetRecord:
     """Check an upload as far as that is quick, and store the data set with the job that will fill it."""
     file, labels = received.file("file"), received.file("labels")
     if file is None:
@@ -146,7 +152,8 @@ def _accept(services: Services, received: Received[DatasetCreate]) -> DatasetRec
         options=options,
     )
     job = JobRecord(job_id, INGESTION, request.model_dump(mode="json"), dataset_id=record.id)
-    services.store.datasets.create(record, job)
+    answer = once.answer(status.HTTP_202_ACCEPTED, Dataset.of(record), _look_again(record))
+    services.store.datasets.create(record, job, answer)
     services.runner.wake()
     return record
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Header, Path, Query, Response
+from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 from starlette.responses import PlainTextResponse
 
+from app import curves
 from app.errors import FieldError, Invalid, NotFound
 from app.idempotency import OnceDep
 from app.jobs import paths
 from app.jobs.states import JobStatus
+from app.negotiation import preferred
 from app.openapi import problems
 from app.routing import StrictRoute
 from app.schemas.common import After, Limit, ListOf, PageOf
@@ -22,6 +24,7 @@ from app.submission import new_job
 
 router = APIRouter(prefix="/v1/training-jobs", route_class=StrictRoute, tags=["training-jobs"])
 
+SVG, PNG = "image/svg+xml", "image/png"
 _LOOK_AGAIN_SECONDS = 2
 _LOG_BYTES = 1 << 20
 
@@ -130,6 +133,20 @@ def get_metrics(job_id: JobId, services: ServicesDep) -> ListOf[EpochFigures]:
     """Return loss and accuracy on the train and the dev split after each epoch, in order."""
     record = _get(job_id, services)
     return ListOf(data=[EpochFigures.of(figures) for figures in services.store.jobs.metrics(record.id)])
+
+
+@router.get(
+    "/{job_id}/curves",
+    summary="Draw the curves",
+    response_class=Response,
+    responses={**_MISSING, 200: {"description": "A picture.", "content": {SVG: {}, PNG: {}}}},
+)
+def get_curves(job_id: JobId, request: Request, services: ServicesDep) -> Response:
+    """Draw loss and accuracy on the train and the dev split over the epochs: SVG, or PNG when that is accepted."""
+    picture = curves.chart(services.store.jobs.metrics(_get(job_id, services).id))
+    if preferred(request, (SVG, PNG)) == PNG:
+        return Response(curves.png(picture), media_type=PNG, headers={"Vary": "Accept"})
+    return Response(curves.svg(picture), media_type=SVG, headers={"Vary": "Accept"})
 
 
 @router.get(

@@ -13,7 +13,7 @@ import pytest
 from app.launch import ServerProcess
 from app.store.database import DATABASE_NAME
 
-ROUTES = ("/v1/architectures", "/v1/training-jobs")
+ROUTES = ("/v1/architectures", "/v1/training-jobs", "/v1/datasets")
 KEY = "Idempotency-Key"
 TINY: dict[str, Any] = {
     "input_shape": [28, 28, 1],
@@ -66,7 +66,7 @@ def test_the_same_again_is_answered_as_before(http: httpx.Client, route: str) ->
 def test_a_key_belongs_to_one_call(http: httpx.Client) -> None:
     key = {KEY: "of-one-call"}
     made = [http.post(route, json=body(http, route), headers=key) for route in ROUTES]
-    assert [answer.status_code for answer in made] == [201, 202]
+    assert [answer.status_code for answer in made] == [201, 202, 202]
     assert http.post(f"{made[1].headers['location']}/cancel").status_code == 202
 
 
@@ -75,6 +75,12 @@ def test_a_refused_call_leaves_its_key_free(http: httpx.Client) -> None:
     wrong = {"name": "n", **TINY, "layers": []}
     assert http.post(ROUTES[0], json=wrong, headers=key).status_code == 422
     assert http.post(ROUTES[0], json={"name": "n", **TINY}, headers=key).status_code == 201
+
+
+def test_a_form_takes_no_key(http: httpx.Client) -> None:
+    answer = http.post("/v1/datasets", files={"file": ("a.zip", b"PK")}, headers={KEY: "form"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["parameter"] == KEY
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "two words"])

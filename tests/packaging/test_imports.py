@@ -61,6 +61,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "app.dataset_forms",
         "app.file_bodies",
         "app.beginnings",
+        "app.curves",
         "app.idempotency",
         "app.limits",
         "app.logs",
