@@ -12,7 +12,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from app.cli_options import LOCAL, ApiKey, Url
 from app.client import Client, ConvserveError, Summary, TrainingJob
+from app.model_commands import evaluate, models
 from app.settings import SettingsError, load_settings
 from app.terminal import follow, percent, prediction_table, print_error, summary_table
 
@@ -24,15 +26,6 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Url = Annotated[
-    str, typer.Option("--url", envvar="CONVSERVE_URL", help="Where the service is.", show_envvar=True)
-]
-ApiKey = Annotated[
-    str | None,
-    typer.Option(
-        "--api-key", envvar="CONVSERVE_API_KEY", help="Its key, when it wants one.", show_envvar=True
-    ),
-]
 ArchitectureArgument = Annotated[
     str,
     typer.Argument(
@@ -42,7 +35,9 @@ ArchitectureArgument = Annotated[
     ),
 ]
 
-LOCAL = "http://127.0.0.1:8000"
+
+cli.add_typer(models)
+cli.command()(evaluate)
 
 
 def main() -> None:
@@ -151,7 +146,7 @@ def train(
 
 @cli.command()
 def predict(
-    model: Annotated[str, typer.Argument(help="The id of a model.", show_default=False)],
+    model: Annotated[str, typer.Argument(help="The id of a model, or name@alias.", show_default=False)],
     pictures: Annotated[
         list[Path],
         typer.Argument(help="Picture files.", exists=True, dir_okay=False, readable=True, show_default=False),

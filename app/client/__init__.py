@@ -14,9 +14,11 @@ from typing import Self
 import httpx
 
 from app.client.records import (
+    Alias,
     Architecture,
     CatalogEntry,
     Dataset,
+    Evaluation,
     Fault,
     LabelledPicture,
     Metrics,
@@ -26,16 +28,18 @@ from app.client.records import (
     Summary,
     TrainingJob,
 )
-from app.client.resources import Architectures, Catalog, Datasets, Models, Picture, TrainingJobs
+from app.client.resources import Architectures, Catalog, Datasets, Evaluations, Models, Picture, TrainingJobs
 from app.client.transport import ConvserveError, Transport
 from app.settings import is_loopback
 
 __all__ = [
+    "Alias",
     "Architecture",
     "CatalogEntry",
     "Client",
     "ConvserveError",
     "Dataset",
+    "Evaluation",
     "Fault",
     "LabelledPicture",
     "Metrics",
@@ -79,6 +83,7 @@ class Client:
         self.datasets = Datasets(self._transport)
         self.training_jobs = TrainingJobs(self._transport)
         self.models = Models(self._transport)
+        self.evaluations = Evaluations(self._transport)
 
     def ready(self) -> bool:
         """Tell whether the service takes requests; raises `ConvserveError` when it cannot be reached."""

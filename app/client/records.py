@@ -209,7 +209,64 @@ class Model(Record):
     input_shape: tuple[int, ...]
     training_job_id: str | None = None
     metrics: Metrics
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    provenance: dict[str, Any] | None = None
     created_at: datetime
+
+
+class Alias(Record):
+    """A word that stands for one model of a name."""
+
+    name: str
+    alias: str
+    model_id: str
+    updated_at: datetime
+
+
+class ClassFigures(Record):
+    """How one class fared in an evaluation."""
+
+    name: str
+    images: int
+    precision: float
+    recall: float
+    f1: float
+
+
+class Diagnosis(Record):
+    """Bias and variance, and what to try next."""
+
+    bias: float | None = None
+    variance: float | None = None
+    verdict: str
+    advice: str
+
+
+class EvaluationReport(Record):
+    """What an evaluation found; the service has more."""
+
+    images: int
+    accuracy: float
+    classes: tuple[ClassFigures, ...]
+    diagnosis: Diagnosis
+
+
+class Evaluation(Record):
+    """How good a model is on a data set."""
+
+    id: str
+    status: JobStatus
+    model_id: str
+    dataset: str
+    split: str
+    error: Failure | None = None
+    report: EvaluationReport | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended; a finished evaluation never changes again."""
+        return self.status in FINISHED
 
 
 class Candidate(Record):

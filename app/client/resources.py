@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from app.client.records import (
+    Alias,
     Architecture,
     CatalogEntry,
     Dataset,
+    Evaluation,
     LabelledPicture,
     Metrics,
     Model,
@@ -233,6 +235,26 @@ class Models:
         """Delete a model and its file."""
         self._transport.request("DELETE", f"/v1/models/{model_id}")
 
+    def export(self, model_id: str, file: Path) -> None:
+        """Write a model into one safetensors file."""
+        file.write_bytes(self._transport.request("GET", f"/v1/models/{model_id}/weights").content)
+
+    def bring(self, file: Path, *, name: str | None = None) -> Model:
+        """Import a model file; it becomes the next version of its name."""
+        with file.open("rb") as content:
+            return self._transport.record(
+                Model,
+                "POST",
+                "/v1/models/import",
+                data={} if name is None else {"name": name},
+                files={"file": (file.name, content, "application/octet-stream")},
+            )
+
+    def set_alias(self, name: str, alias: str, model_id: str) -> Alias:
+        """Let `name@alias` stand for a model of that name from now on."""
+        path = f"/v1/models/{quote(name, safe='')}/aliases/{quote(alias, safe='')}"
+        return self._transport.record(Alias, "PUT", path, json={"model_id": model_id})
+
     def predict(
         self, model_id: str, pictures: Sequence[Picture], *, top_k: int | None = None
     ) -> tuple[Prediction, ...]:
@@ -245,3 +267,33 @@ class Models:
             params={"top_k": top_k},
             files=[("files", (name, content)) for name, content in named],
         ).data
+
+
+class Evaluations:
+    """How good models are on data sets."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(self, model: str, dataset: str, *, split: str = "test") -> Evaluation:
+        """Ask for an evaluation; see `wait`."""
+        body = {"model": model, "dataset": dataset, "split": split}
+        return self._transport.record(Evaluation, "POST", "/v1/evaluations", json=body)
+
+    def list(self) -> Iterator[Evaluation]:
+        """Go through the evaluations, newest first."""
+        return self._transport.pages(Evaluation, "/v1/evaluations")
+
+    def get(self, evaluation_id: str) -> Evaluation:
+        """Return an evaluation; once it has succeeded, with its report."""
+        return self._transport.record(Evaluation, "GET", f"/v1/evaluations/{evaluation_id}")
+
+    def wait(self, evaluation_id: str, *, interval: float = 0.25) -> Evaluation:
+        """Look at an evaluation every `interval` seconds until it has ended."""
+        while not (evaluation := self.get(evaluation_id)).finished:
+            time.sleep(interval)
+        return evaluation
+
+    def delete(self, evaluation_id: str) -> None:
+        """Delete a finished evaluation."""
+        self._transport.request("DELETE", f"/v1/evaluations/{evaluation_id}")

@@ -80,10 +80,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("app.routes",),
     ("app.main",),
-    ("app.server",),
+    ("app.openapi_snapshot", "app.server"),
     ("app.client",),
     ("app.launch", "app.terminal"),
-    ("app.demo",),
+    ("app.cli_options", "app.demo"),
+    ("app.model_commands",),
     ("app.cli",),
 )
 
@@ -105,7 +106,10 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "app.validation",
     ),
     "fastapi_offline": ("app.openapi",),
-    "httpx": ("app.client",),
+    "httpx": (
+        "app.client",
+        "app.datasets.fetching",
+    ),
     "numpy": (
         "app.builtin",
         "app.datasets",
@@ -121,7 +125,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "pydantic": ("app", "engine"),
     "pydantic_settings": ("app.settings",),
     "python_multipart": ("app.uploads",),
-    "rich": ("app.cli", "app.demo", "app.terminal"),
+    "rich": ("app.cli", "app.demo", "app.model_commands", "app.terminal"),
     "safetensors": ("engine.model_file",),
     "sqlalchemy": ("app.store",),
     "starlette": (
@@ -141,7 +145,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "app.uploads",
     ),
     "structlog": ("app",),
-    "typer": ("app.cli",),
+    "typer": ("app.cli", "app.cli_options", "app.model_commands"),
     "uvicorn": ("app.server",),
 }
 

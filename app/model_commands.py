@@ -1,0 +1,116 @@
+"""The commands about models: `convserve models ...` and `convserve evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from app.cli_options import LOCAL, ApiKey, Url
+from app.client import Client, ConvserveError
+from app.terminal import percent
+
+models = typer.Typer(name="models", help="Models: look, take along, bring back, name.", no_args_is_help=True)
+
+Reference = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="The id of a model, or name@version, or name@alias.", show_default=False
+    ),
+]
+
+
+@models.command("list")
+def list_models(url: Url = LOCAL, api_key: ApiKey = None) -> None:
+    """List the models, newest first."""
+    table = Table("id", "name", "version", "test accuracy", box=box.SIMPLE)
+    with Client(url, api_key=api_key) as client:
+        for model in client.models.list():
+            accuracy = percent(model.metrics.test_accuracy)
+            table.add_row(model.id, escape(model.name), str(model.version), accuracy)
+    Console().print(table)
+
+
+@models.command("show")
+def show_model(model: Reference, url: Url = LOCAL, api_key: ApiKey = None) -> None:
+    """Show what is known about a model, as JSON."""
+    with Client(url, api_key=api_key) as client:
+        Console(soft_wrap=True).print_json(client.models.get(model).model_dump_json())
+
+
+@models.command("export")
+def export_model(
+    model: Reference,
+    file: Annotated[Path, typer.Argument(help="Where to write it.", show_default=False)],
+    url: Url = LOCAL,
+    api_key: ApiKey = None,
+) -> None:
+    """Write a model into one safetensors file."""
+    with Client(url, api_key=api_key) as client:
+        try:
+            client.models.export(model, file)
+        except OSError as error:
+            raise ConvserveError(f"cannot write {file}: {error.strerror}") from error
+    Console().print(f"{file}: {file.stat().st_size} bytes", soft_wrap=True, highlight=False, markup=False)
+
+
+@models.command("import")
+def import_model(
+    file: Annotated[
+        Path, typer.Argument(help="A model file.", exists=True, dir_okay=False, show_default=False)
+    ],
+    name: Annotated[str | None, typer.Option(help="What to call it; by default as the file says.")] = None,
+    url: Url = LOCAL,
+    api_key: ApiKey = None,
+) -> None:
+    """Bring a model file to a service."""
+    with Client(url, api_key=api_key) as client:
+        model = client.models.bring(file, name=name)
+    told = f"model {model.id}: {model.name}, version {model.version}"
+    Console().print(told, soft_wrap=True, highlight=False, markup=False)
+
+
+@models.command("alias")
+def alias_model(
+    model: Reference,
+    alias: Annotated[str, typer.Argument(help="Such as production.", show_default=False)],
+    url: Url = LOCAL,
+    api_key: ApiKey = None,
+) -> None:
+    """Let NAME@ALIAS stand for a model from now on."""
+    with Client(url, api_key=api_key) as client:
+        found = client.models.get(model)
+        client.models.set_alias(found.name, alias, found.id)
+    Console().print(f"{found.name}@{alias} is {found.id}", soft_wrap=True, highlight=False, markup=False)
+
+
+def evaluate(
+    model: Reference,
+    dataset: Annotated[str, typer.Option(help="The id of a data set.")] = "digits",
+    split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
+    url: Url = LOCAL,
+    api_key: ApiKey = None,
+) -> None:
+    """Judge a model by a data set, and say what to try next."""
+    console = Console()
+    with Client(url, api_key=api_key) as client:
+        job = client.evaluations.create(model, dataset, split=split)
+        with console.status("looking at the pictures"):
+            job = client.evaluations.wait(job.id)
+    if job.report is None:
+        reason = f": {job.error.message}" if job.error else ""
+        raise ConvserveError(f"the evaluation has {job.status}{reason}")
+    table = Table("class", "pictures", "precision", "recall", "F1", box=box.SIMPLE)
+    for entry in job.report.classes:
+        figures = (percent(entry.precision), percent(entry.recall), percent(entry.f1))
+        table.add_row(escape(entry.name), str(entry.images), *figures)
+    console.print(table)
+    console.print(
+        f"accuracy: {percent(job.report.accuracy)} of {job.report.images} pictures", highlight=False
+    )
+    console.print(job.report.diagnosis.advice, highlight=False, markup=False)

@@ -1,0 +1,71 @@
+"""The commands about models, each in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.client import Client
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(server: str) -> Run:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CONVSERVE_")}
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "app.cli", *words],
+            env={**kept, "COLUMNS": "120", "CONVSERVE_URL": server},
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+    return command
+
+
+def test_a_model_goes_out_comes_back_and_gets_an_alias(run: Run, server: str, tmp_path: Path) -> None:
+    file = tmp_path / "digits.safetensors"
+    done = run("models", "export", "model_example", str(file))
+    assert done.returncode == 0, done.stderr
+    done = run("models", "import", str(file), "--name", "from the shell")
+    assert done.returncode == 0, done.stderr
+    assert "from the shell, version 1" in done.stdout
+    done = run("models", "alias", "from the shell@1", "production")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(run("models", "show", "from the shell@production").stdout)
+    assert shown["name"] == "from the shell"
+    assert shown["id"] in run("models", "list").stdout
+    with Client(server) as client:
+        again = tmp_path / "again.safetensors"
+        client.models.export(shown["id"], again)
+        assert client.models.get("from the shell@production").id == shown["id"]
+    assert again.read_bytes() == file.read_bytes()
+
+
+def test_what_is_no_model_is_refused_in_words(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "no.safetensors"
+    file.write_text("no model")
+    done = run("models", "import", str(file))
+    assert done.returncode == 1
+    assert "cannot be imported" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_evaluation_ends_in_advice(run: Run, server: str) -> None:
+    done = run("evaluate", "model_example", "--split", "dev")
+    assert done.returncode == 0, done.stderr
+    with Client(server) as client:
+        newest = next(client.evaluations.list())
+        found = client.evaluations.get(newest.id)
+        client.evaluations.delete(found.id)
+    assert found.report is not None
+    assert found.report.diagnosis.advice.split(":")[0][:40] in done.stdout
+    assert "accuracy" in done.stdout
