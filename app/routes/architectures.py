@@ -68,7 +68,6 @@ def summarize_architecture(
             }
         ),
     ],
-    services: ServicesDep,
     batch_size: Annotated[
         int, Query(ge=1, le=65_536, description="Pictures in one step, for the memory that training takes.")
     ] = 64,
@@ -77,9 +76,9 @@ def summarize_architecture(
 
     For each node: the output shape and the formula it follows from, parameters, multiply-adds, memory, the
     receptive field, what a fully connected layer would have needed for the same map, and the share of
-    connections that exist.
+    connections that exist. The limit of parameters is one of training: a network beyond it can be looked at.
     """
-    return summarize(_build(architecture, services), batch_size)
+    return summarize(Network.build(architecture), batch_size)
 
 
 @router.post("", status_code=201, summary="Store an architecture", responses={**_BODY, **problems(409)})

@@ -134,14 +134,10 @@ def of_layers() -> Iterator[Bad]:
         CONV | {"name": "one"},
         code="invalid-graph",
     )
-    yield summary(
-        "too many parameters",
-        "/layers/1",
-        "fewer",
-        {"type": "flatten"},
-        {"type": "dense", "units": 2_000_000_000},
-        code="limit-exceeded",
-    )
+    layers = [{"type": "flatten"}, {"type": "dense", "units": 2_000_000_000}]
+    huge = {"name": "huge", "input_shape": [28, 28, 1], "layers": layers}
+    request = {"method": "POST", "url": "/v1/architectures", "json": huge}
+    yield Bad("too many parameters", 422, "limit-exceeded", "/layers/1", "fewer", request)
     nested = {"type": "residual", "layers": [CONV | {"paddin": 1}], "shortcut": [CONV | {"stide": 1}]}
     yield summary("a fault inside a block", "/layers/0/layers/0/paddin", '"padding"', nested)
     yield summary("a fault inside a shortcut", "/layers/0/shortcut/0/stide", '"stride"', nested)
