@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BENCH ?= .venv-bench
+# Both cores; a file stays on one of them, where its fixtures are made once. PARALLEL= runs one test at a time.
+PARALLEL ?= --numprocesses 2 --dist loadfile
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --requirement
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -25,7 +27,7 @@ install: $(VENV)/.runtime ## make .venv with the convserve command in it
 	@echo "Ready: $(VENV)/bin/convserve --help"
 
 test: $(VENV)/.dev ## run the tests (ARGS="tests/engine -k conv" narrows them)
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/.dev ## check style, formatting and the Dockerfile
 	@$(VENV)/bin/ruff check .

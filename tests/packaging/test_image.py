@@ -22,8 +22,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "a-key-for-the-image-test"
 
-pytestmark = pytest.mark.xdist_group("image")
-
 
 @dataclass
 class Stage:
