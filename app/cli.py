@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from app.cli_options import LOCAL, ApiKey, Url
 from app.client import Client, ConvserveError, Summary, TrainingJob
+from app.data_commands import data
 from app.model_commands import evaluate, models
 from app.settings import SettingsError, load_settings
 from app.terminal import follow, percent, prediction_table, print_error, summary_table
@@ -36,6 +38,7 @@ ArchitectureArgument = Annotated[
 ]
 
 
+cli.add_typer(data)
 cli.add_typer(models)
 cli.command()(evaluate)
 
@@ -65,6 +68,7 @@ def serve(
 
     Every setting can be given as a variable CONVSERVE_...; what is given here goes first.
     """
+    _check_platform()
     from app.server import serve as serve_until_stopped  # noqa: PLC0415 - the client's commands need none of it
 
     console = Console(stderr=True)
@@ -75,6 +79,14 @@ def serve(
     serve_until_stopped(load_settings(host=host, port=port, data_dir=data_dir), announce)
 
 
+def _check_platform() -> None:
+    if os.name == "nt":
+        raise ConvserveError(
+            "the service itself runs on Linux and macOS only",
+            hint="run it in WSL 2 or in a container; the other commands work here, with its address in --url",
+        )
+
+
 @cli.command()
 def demo(
     epochs: Annotated[int | None, typer.Option(min=1, help="How often to go through the digits.")] = None,
@@ -83,6 +95,7 @@ def demo(
 
     It succeeds when all of that happened and at least 97 % of the test digits were recognised.
     """
+    _check_platform()
     from app.demo import EPOCHS, DemoError, run  # noqa: PLC0415 - needed by this command alone
 
     console = Console()
