@@ -12,7 +12,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run install test lint format types parity lock clean
+.PHONY: help demo run install test lint format types openapi parity lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ types: $(VENV)/.dev ## check the types
 
 parity: $(BENCH)/.bench ## compare every layer with PyTorch; writes the golden files and docs/parity.md
 	@$(BENCH)/bin/python -m benchmarks.parity
+
+openapi: $(VENV)/.runtime ## write docs/openapi.json anew, after calls have changed
+	@$(PY) -m app.openapi_snapshot docs/openapi.json
 
 lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes newer releases)
 	$(LOCK) requirements/build.in --output-file requirements/build.txt
