@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BENCH ?= .venv-bench
+DATA ?= data
 # Both cores; a file stays on one of them, where its fixtures are made once. PARALLEL= runs one test at a time.
 PARALLEL ?= --numprocesses 2 --dist loadfile
 PY := $(VENV)/bin/python
@@ -12,7 +13,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run install test lint format types openapi parity lock clean
+.PHONY: help demo run install test lint format types openapi parity accuracy lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +47,9 @@ parity: $(BENCH)/.bench ## compare every layer with PyTorch; writes the golden f
 
 openapi: $(VENV)/.runtime ## write docs/openapi.json anew, after calls have changed
 	@$(PY) -m app.openapi_snapshot docs/openapi.json
+
+accuracy: $(BENCH)/.bench ## train to the end beside PyTorch (DATA=directory with the pictures); writes docs/accuracy.md
+	@OPENBLAS_NUM_THREADS=1 $(BENCH)/bin/python -m benchmarks.accuracy --data $(DATA)
 
 lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes newer releases)
 	$(LOCK) requirements/build.in --output-file requirements/build.txt

@@ -1,6 +1,7 @@
 """Compare what augmentation costs with the training step that it feeds: `python -m benchmarks.augmentation`.
 
-Each line of the table is a list of augmentations on one batch of 64; the last column is its share of a step.
+Each line of the table is a list of augmentations on one batch of 64; the last column is its share of a step, which
+is timed as jobs run it: by plans, in two shares, with BLAS on one thread each (OPENBLAS_NUM_THREADS=1).
 """
 
 from __future__ import annotations
@@ -13,14 +14,12 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from benchmarks.sides import training_step
 from engine.augmentations import AUGMENTATIONS, AnyAugmentation, Augmentation, Pipeline
-from engine.config import TrainingConfig
-from engine.descent import Stepper
-from engine.feed import Batch, one_hot
-from engine.network import Network
+from engine.feed import one_hot
+from engine.layers import Context
 from engine.presets import PRESETS
-from engine.state import TrainingState
-from engine.training import train_statistics
+from engine.workspace import Workspace
 
 BATCH = 64
 REPEATS = 25
@@ -75,7 +74,7 @@ def main() -> None:
     for name in ("lenet-5", "vgg-small"):
         preset = next(preset for preset in PRESETS if preset.name == name)
         pictures = Pictures(preset.input_shape, BATCH + 4)
-        step = median(stepping(Network.build(preset.architecture()), pictures))
+        step = median(training_step(name, BATCH, shares=2))
         for label, documents in LISTS.items():
             parts = [
                 part
@@ -88,27 +87,12 @@ def main() -> None:
             print(f"| {name} | {label} | {spent:.2f} | {step:.1f} | {spent / step:.0%} |", flush=True)
 
 
-def stepping(network: Network, pictures: Pictures) -> Callable[[], None]:
-    """Return a training step without augmentation."""
-    config = TrainingConfig()
-    weights = network.initial_weights(0)
-    slots = {
-        name: {slot: np.zeros_like(weights[name]) for slot in config.optimizer.slots()}
-        for name, spec in network.weight_specs.items()
-        if spec.trainable
-    }
-    state = TrainingState(weights, slots, train_statistics(pictures, network.input_shape[2]))
-    stepper = Stepper(network, config, per_epoch=1000)
-    batch = Batch(pictures.images[:BATCH], one_hot(pictures.labels[:BATCH], 10), True, 0)
-    return lambda: stepper.step(state, [batch], BATCH)
-
-
 def augmenting(parts: Sequence[Augmentation], pictures: Pictures) -> Callable[[], object]:
     """Return the augmentation of a batch, in memory that is used again as in training."""
     pipeline = Pipeline(parts, 0)
     count = BATCH + pipeline.partners
     images, targets = pictures.images[:count], one_hot(pictures.labels[:count], 10)
-    context = Stepper(Network(input_shape=(1, 1, 1), nodes=()), TrainingConfig(), 1).context()
+    context = Context(node="input/augmentation", workspace=Workspace())
     return lambda: pipeline.apply(images, targets, np.arange(count), 1, context)
 
 
