@@ -13,7 +13,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run install test lint format types openapi parity accuracy lock clean
+.PHONY: help demo run install test memory lint format types openapi parity accuracy lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ install: $(VENV)/.runtime ## make .venv with the convserve command in it
 
 test: $(VENV)/.dev ## run the tests (ARGS="tests/engine -k conv" narrows them)
 	@$(PY) -m pytest $(PARALLEL) $(ARGS)
+
+memory: $(VENV)/.dev ## train on 2 GB of pictures and measure the memory that takes (minutes)
+	@TEST_MEMORY=1 $(PY) -m pytest tests/data/test_memory.py -s
 
 lint: $(VENV)/.dev ## check style, formatting and the Dockerfile
 	@$(VENV)/bin/ruff check .

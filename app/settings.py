@@ -82,6 +82,11 @@ class Settings(BaseSettings):
     max_archive_ratio: int = Field(
         100, ge=1, description="Largest ratio of unpacked to packed size in an uploaded archive."
     )
+    dataset_mirror: str | None = Field(
+        None,
+        description="Directory or URL that data sets are fetched from by name, instead of from where they are "
+        "published: a folder for each (mnist, fashion-mnist, cifar-10) with its files and perhaps SHA256SUMS.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe message that is logged."
     )
@@ -104,6 +109,15 @@ class Settings(BaseSettings):
     @classmethod
     def _all_cores(cls, value: Any) -> Any:
         return available_cores() if value is None else value
+
+    @field_validator("dataset_mirror", mode="after")
+    @classmethod
+    def _usable_mirror(cls, value: str | None) -> str | None:
+        if value is None or value.startswith(("http://", "https://")):
+            return value
+        if "://" in value:
+            raise ValueError("use a directory, or an address that begins with http:// or https://")
+        return str(Path(value).expanduser().absolute())
 
     @field_validator("api_key", mode="after")
     @classmethod
@@ -147,7 +161,7 @@ class Settings(BaseSettings):
         They are the whole of what a worker should see under ``CONVSERVE_``. The API key is not among
         them: a worker has no use for it, and what handles other people's files should hold no secrets.
         """
-        values = self.model_dump(mode="json", exclude={"api_key"})
+        values = self.model_dump(mode="json", exclude={"api_key"}, exclude_none=True)
         return {PREFIX + name.upper(): str(value) for name, value in values.items()}
 
 

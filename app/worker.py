@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from app.artifacts import LocalArtifacts
-from app.datasets import filling
+from app.datasets import downloads, filling
 from app.errors import DomainError, StaleAttempt, Unavailable
 from app.jobs import evaluation, paths, training
 from app.jobs.heartbeat import Cancelled, Drained, Heartbeat
@@ -24,7 +24,7 @@ from app.jobs.processes import LOCK_VARIABLE
 from app.locks import FileLock
 from app.settings import Settings, load_settings
 from app.store import Store
-from app.store.records import EVALUATION, INGESTION, TRAINING, JobRecord, Json
+from app.store.records import DOWNLOAD, EVALUATION, INGESTION, TRAINING, JobRecord, Json
 from engine.errors import EngineError, NonFiniteError
 
 log = logging.getLogger("worker")
@@ -34,7 +34,12 @@ _LOCK_SECONDS = 2.0
 Work = Callable[[JobRecord, Store, LocalArtifacts, Settings, Heartbeat], None]
 """Does a job and writes its success; raises what kept it from that."""
 
-WORK: Mapping[str, Work] = {TRAINING: training.run, INGESTION: filling.run, EVALUATION: evaluation.run}
+WORK: Mapping[str, Work] = {
+    TRAINING: training.run,
+    INGESTION: filling.run,
+    DOWNLOAD: downloads.run,
+    EVALUATION: evaluation.run,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from engine import augmentations
-from engine.arrays import Array, Shape
+from engine.arrays import Array, Indices, Shape
 from engine.config import TrainingConfig
 from engine.descent import Stepper, count
 from engine.errors import EngineError, ShapeError
@@ -49,7 +49,9 @@ __all__ = [
 
 Execute = Callable[[Network, Loss], Execution]
 EVALUATION_BATCH = 256
-_STATISTICS_BATCH = 1000
+"""Pictures that are evaluated at once, unless they are large."""
+_EVALUATION_BYTES = 8 << 20
+_STATISTICS_BYTES = 2 << 20
 
 
 @dataclass(frozen=True)
@@ -140,10 +142,19 @@ def start(
 def train_statistics(images: ImageSet, channels: int) -> Preprocessing:
     """Return the normalisation of the training pictures; dev and test pictures have no say in it."""
     statistics = ChannelStatistics(channels)
-    for first in range(0, len(images), _STATISTICS_BATCH):
-        indices = np.arange(first, min(first + _STATISTICS_BATCH, len(images)))
+    for indices in _batches(images, len(images), _STATISTICS_BYTES):
         statistics.add(images.read(indices)[0])
     return statistics.preprocessing()
+
+
+def _batches(images: ImageSet, most: int, most_bytes: int) -> Iterator[Indices]:
+    """Yield the places of all pictures in order, as many at once as `most` and as bytes allow."""
+    if not len(images):
+        return
+    size = images.read(np.zeros(1, np.int64))[0].nbytes
+    at_once = max(1, min(most, most_bytes // size))
+    for first in range(0, len(images), at_once):
+        yield np.arange(first, min(first + at_once, len(images)))
 
 
 def steps_per_epoch(config: TrainingConfig, images: int) -> int:
@@ -223,8 +234,7 @@ def evaluate(
     tally: Tally,
 ) -> Iterator[int]:
     """Add the loss and the right answers on a set of pictures to `tally`, yielding after each batch."""
-    for first in range(0, len(images), EVALUATION_BATCH):
-        indices = np.arange(first, min(first + EVALUATION_BATCH, len(images)))
+    for indices in _batches(images, EVALUATION_BATCH, _EVALUATION_BYTES):
         batch, labels = images.read(indices)
         with np.errstate(
             over="ignore", invalid="ignore"

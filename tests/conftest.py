@@ -27,7 +27,9 @@ FINISHED = {"succeeded", "failed", "cancelled"}
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server that all tests share; it must not matter what others left on it."""
     folder = tmp_path_factory.mktemp("server")
-    with ServerProcess(folder / "data", folder / "log") as url:
+    # Nothing is ever fetched from where it is published: this mirror is empty.
+    settings = {"DATASET_MIRROR": str(folder / "mirror")}
+    with ServerProcess(folder / "data", folder / "log", settings) as url:
         yield url
 
 

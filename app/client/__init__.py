@@ -13,11 +13,14 @@ from typing import Self
 
 import httpx
 
+from app.client.datasets import Datasets
 from app.client.records import (
+    Addition,
     Alias,
     Architecture,
     CatalogEntry,
     Dataset,
+    Downloadable,
     Evaluation,
     Fault,
     LabelledPicture,
@@ -28,17 +31,19 @@ from app.client.records import (
     Summary,
     TrainingJob,
 )
-from app.client.resources import Architectures, Catalog, Datasets, Evaluations, Models, Picture, TrainingJobs
+from app.client.resources import Architectures, Catalog, Evaluations, Models, Picture, TrainingJobs
 from app.client.transport import ConvserveError, Transport
 from app.settings import is_loopback
 
 __all__ = [
+    "Addition",
     "Alias",
     "Architecture",
     "CatalogEntry",
     "Client",
     "ConvserveError",
     "Dataset",
+    "Downloadable",
     "Evaluation",
     "Fault",
     "LabelledPicture",

@@ -125,12 +125,43 @@ class Dataset(Record):
     image_shape: tuple[int, ...]
     error: Failure | None = None
     report: dict[str, Any] = Field(default_factory=dict)
+    progress: dict[str, Any] | None = None
+    adding: int = 0
     created_at: datetime
 
     @property
     def finished(self) -> bool:
         """Whether its ingestion has ended, one way or the other."""
         return self.status != "ingesting"
+
+
+class Addition(Record):
+    """Pictures that were added to a data set, or are on their way.
+
+    Attributes:
+        report: how many were `added` and `skipped`, and why; None until it is over.
+    """
+
+    id: str | None
+    dataset_id: str
+    status: str
+    report: dict[str, Any] | None = None
+    error: Failure | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is over, one way or the other."""
+        return self.status not in ("queued", "running", "cancelling")
+
+
+class Downloadable(Record):
+    """A well-known data set that the service can fetch by name."""
+
+    name: str
+    title: str
+    bytes: int
+    images: int
+    address: str
 
 
 class LabelledPicture(Record):

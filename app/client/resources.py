@@ -6,15 +6,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from app.client.records import (
     Alias,
     Architecture,
     CatalogEntry,
-    Dataset,
     Evaluation,
-    LabelledPicture,
     Metrics,
     Model,
     Prediction,
@@ -38,11 +36,6 @@ class _EpochMetrics(Record):
 
 class _Predictions(Record):
     data: tuple[Prediction, ...]
-
-
-def _form_value(value: Any) -> str:
-    """Write a value as the text of a form field: numbers that belong together have commas between them."""
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 class Catalog:
@@ -101,64 +94,6 @@ class Architectures:
     def summary(self, architecture: Mapping[str, Any]) -> Summary:
         """Compute the shapes and costs of an architecture without storing it."""
         return self._transport.record(Summary, "POST", "/v1/architectures/summary", json=dict(architecture))
-
-
-class Datasets:
-    """Labelled pictures."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def upload(self, archive: Path, *, name: str | None = None, **options: Any) -> Dataset:
-        """Upload a zip archive with a folder of pictures per class.
-
-        Returns at once, while the pictures are still being read; see `wait`.
-
-        Args:
-            archive: the file.
-            name: what to call the data set; by default the name of the file.
-            options: the other fields of the call: `image_size` (a number or height and width), `channels`,
-                `fit`, `background`, `split` (three shares), `seed`.
-        """
-        fields = {key: _form_value(value) for key, value in options.items() if value is not None}
-        with archive.open("rb") as content:
-            return self._transport.record(
-                Dataset,
-                "POST",
-                "/v1/datasets",
-                data={"name": name or archive.stem, **fields},
-                files={"file": (archive.name, content, "application/zip")},
-            )
-
-    def list(self) -> Iterator[Dataset]:
-        """Go through the data sets, newest first."""
-        return self._transport.pages(Dataset, "/v1/datasets")
-
-    def get(self, dataset_id: str) -> Dataset:
-        """Return a data set."""
-        return self._transport.record(Dataset, "GET", f"/v1/datasets/{dataset_id}")
-
-    def wait(self, dataset_id: str, *, interval: float = 0.5) -> Dataset:
-        """Look at a data set every `interval` seconds until it is ready or has failed."""
-        while not (dataset := self.get(dataset_id)).finished:
-            time.sleep(interval)
-        return dataset
-
-    def picture(self, dataset_id: str, number: int, *, split: str | None = None) -> LabelledPicture:
-        """Return one picture and its label; with a split, `number` counts in that split alone."""
-        path = f"/v1/datasets/{dataset_id}/images/{number}"
-        answer = self._transport.request("GET", path, params={"split": split}, accept="image/png")
-        return LabelledPicture(
-            number=int(answer.headers["Image-Number"]),
-            split=answer.headers["Image-Split"],
-            label=unquote(answer.headers["Image-Label"]),
-            class_index=int(answer.headers["Image-Class-Index"]),
-            content=answer.content,
-        )
-
-    def delete(self, dataset_id: str) -> None:
-        """Delete a data set and its pictures."""
-        self._transport.request("DELETE", f"/v1/datasets/{dataset_id}")
 
 
 class TrainingJobs:

@@ -23,7 +23,7 @@ from app.jobs.processes import AdoptedWorker, LockHeld, Worker, spawn
 from app.locks import is_locked
 from app.settings import Settings
 from app.store import Store
-from app.store.records import EVALUATION, INGESTION, TRAINING, JobPulse, JobRecord
+from app.store.records import DOWNLOAD, EVALUATION, INGESTION, TRAINING, JobPulse, JobRecord
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -69,7 +69,7 @@ class LocalRunner:
         self._store = store
         self._artifacts = artifacts
         self._settings = settings
-        self._lanes = {TRAINING: settings.max_jobs, INGESTION: 1, EVALUATION: 1}
+        self._lanes = {TRAINING: settings.max_jobs, INGESTION: 1, DOWNLOAD: 1, EVALUATION: 1}
         self._charges: dict[str, _Charge] = {}
         self._not_before: dict[str, float] = {}
         self._looked = time.monotonic()

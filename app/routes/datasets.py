@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
@@ -12,12 +13,13 @@ from starlette.concurrency import run_in_threadpool
 from app.dataset_forms import Received, receive_dataset_form, receive_dataset_json
 from app.datasets import ingestion, storage
 from app.datasets.readers import open_upload
+from app.errors import Conflict, NotFound
 from app.idempotency import Once, OnceDep
 from app.ids import DATASET, JOB, new_id, sibling
 from app.images import FORMATS
 from app.jobs import paths
 from app.openapi import problems
-from app.routes import dataset_pictures
+from app.routes import dataset_downloads, dataset_pictures
 from app.routes.dataset_pictures import RETRY_SECONDS, DatasetId
 from app.routing import StrictRoute, is_json, media_type
 from app.schemas.common import After, Limit, PageOf
@@ -172,6 +174,10 @@ def list_datasets(services: ServicesDep, limit: Limit = 50, after: After = None)
     return PageOf(data=data, next=page.next)
 
 
+# Before the routes of one data set, of which none is called so.
+router.include_router(dataset_downloads.router)
+
+
 @router.get("/{dataset_id}", summary="Get a data set", responses=_MISSING)
 def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Dataset:
     """Return a data set: its status, its classes and splits, how pictures are treated, what was left out."""
@@ -183,12 +189,34 @@ def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Dataset:
 def delete_dataset(dataset_id: OwnDatasetId, services: ServicesDep) -> None:
     """Delete a data set and its pictures. Models that were trained on it stay.
 
-    409 when it is built in, or when a job that is not finished reads or fills it.
+    409 when it is built in, or when a job that is not finished reads or fills it; filling can be stopped by `cancel`.
     """
     jobs = services.store.datasets.delete(dataset_id)
     services.artifacts.delete(storage.directory(dataset_id))
     for job_id in jobs:
         services.artifacts.delete(paths.directory(job_id))
+
+
+@router.post(
+    "/{dataset_id}/cancel", status_code=202, summary="Stop filling a data set", responses=problems(404, 409)
+)
+def cancel_filling(dataset_id: OwnDatasetId, services: ServicesDep) -> Dataset:
+    """Stop what is being read or downloaded for a data set. A new one fails by that; one that is ready stays as it is.
+
+    409 when nothing is on its way.
+    """
+    record = services.store.datasets.get(dataset_id)
+    stopped = 0
+    for job in services.store.datasets.being_filled().get(dataset_id, ()):
+        # It may just have ended.
+        with suppress(Conflict, NotFound):
+            services.store.jobs.request_cancel(job.id)
+            stopped += 1
+    if not stopped:
+        raise Conflict(f"nothing is on its way to data set {dataset_id!r}", code="not-being-filled")
+    services.runner.wake()
+    filling = services.store.datasets.being_filled().get(dataset_id, ())
+    return Dataset.of(services.store.datasets.get(record.id), filling)
 
 
 router.include_router(dataset_pictures.router)

@@ -16,7 +16,7 @@ from app.store.datasets import Datasets
 from app.store.models import Models
 from app.store.records import (
     EVALUATION,
-    INGESTION,
+    FILLING,
     TRAINING,
     AnswerRecord,
     DatasetContents,
@@ -361,7 +361,7 @@ class Jobs(Repository[JobRecord]):
     ) -> None:
         """Move to a final state; a data set that will not be filled now fails with its job."""
         self._move(connection, job, target, error=error, finished_at=now(), **changes)
-        if job.kind == INGESTION and job.dataset_id and target is not JobStatus.SUCCEEDED:
+        if job.kind in FILLING and job.dataset_id and target is not JobStatus.SUCCEEDED:
             cancelled = {"code": "cancelled", "message": "the upload was cancelled"}
             self._datasets.give_up(connection, job.dataset_id, error or cancelled)
 

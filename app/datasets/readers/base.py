@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,7 @@ class Reader:
         image_shape: [height, width, channels] of its pictures where they are all alike by their format.
     """
 
-    format: ClassVar[str]
+    format: str
     classes: tuple[str, ...]
     counts: NDArray[np.int64]
     skipped: tuple[Skipped, ...] = ()
