@@ -65,8 +65,9 @@ def lines(
     y_range: tuple[float, float] | None = None,
     logarithmic: bool = False,
     bands: Mapping[str, Sequence[tuple[float, float, float]]] | None = None,
+    directory: Path = FIGURES,
 ) -> Path:
-    """Draw curves to docs/figures and return the file.
+    """Draw curves and return the file.
 
     Args:
         name: of the file, without its ending.
@@ -77,6 +78,7 @@ def lines(
         y_range: lowest and highest y; by default what the points need.
         logarithmic: whether y runs by powers of ten.
         bands: pale areas (x, lowest, highest) behind the curve of the same words.
+        directory: where the file goes.
     """
     xs = [x for points in series.values() for x, _ in points]
     ys = [y for points in series.values() for _, y in points if math.isfinite(y)]
@@ -101,17 +103,24 @@ def lines(
                 f'<circle cx="{x.place(px):.1f}" cy="{_inside(y, py):.1f}" r="3" fill="{colour}"/>'
                 for px, py in seen
             ]
-    return _write(name, title, [*_grid(x, y), *parts, *_legend(list(series))])
+    return _write(directory / f"{name}.svg", title, [*_grid(x, y), *parts, *_legend(list(series))])
 
 
-def bars(name: str, title: str, values: Mapping[str, Mapping[str, float]], y_label: str) -> Path:
-    """Draw groups of bars to docs/figures and return the file.
+def bars(
+    name: str,
+    title: str,
+    values: Mapping[str, Mapping[str, float]],
+    y_label: str,
+    directory: Path = FIGURES,
+) -> Path:
+    """Draw groups of bars and return the file.
 
     Args:
         name: of the file, without its ending.
         title: above the figure.
         values: heights by group, then by the words of the legend, which are the same in every group.
         y_label: beside the figure.
+        directory: where the file goes.
     """
     words = list(next(iter(values.values())))
     highest = max(height for group in values.values() for height in group.values())
@@ -129,7 +138,7 @@ def bars(name: str, title: str, values: Mapping[str, Mapping[str, float]], y_lab
             )
             parts.append(_text(x + bar / 2, top - 4, _short(heights[word]), "middle", 11))
         parts.append(_text(_LEFT + (place + 0.5) * width, y.first + 18, group, "middle"))
-    return _write(name, title, [*parts, *_legend(words)])
+    return _write(directory / f"{name}.svg", title, [*parts, *_legend(words)])
 
 
 def _grid(x: Axis | None, y: Axis) -> list[str]:
@@ -178,9 +187,8 @@ def _short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _write(name: str, title: str, parts: Sequence[str]) -> Path:
-    FIGURES.mkdir(parents=True, exist_ok=True)
-    file = FIGURES / f"{name}.svg"
+def _write(file: Path, title: str, parts: Sequence[str]) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" '
         f'role="img">\n<title>{escape(title)}</title>\n<rect width="100%" height="100%" fill="white"/>'
