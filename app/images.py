@@ -153,14 +153,14 @@ def encode_sheet(
     """Draw labelled rows of pictures as the bytes of a PNG file.
 
     Args:
-        rows: what is written before each row, and its pictures (H, W, C), all of one shape. Small ones are
-            enlarged by a whole number, so that their pixels can be seen; large ones are reduced.
+        rows: what is written before each row, and its pictures (H, W, C), all of one shape; see `reduce`. Small
+            ones are enlarged by a whole number, so that their pixels can be seen.
         headings: what is written above each column.
     """
     shapes = {picture.shape for _, pictures in rows for picture in pictures}
     height, width = next(iter(shapes))[:2] if shapes else (1, 1)
-    scale = max(1, _CELL // max(height, width)) if max(height, width) <= _CELL else _CELL / max(height, width)
-    cell = (max(1, round(width * scale)), max(1, round(height * scale)))
+    scale = max(1, _CELL // max(height, width))
+    cell = (width * scale, height * scale)
     font = ImageFont.load_default(_FONT)
     columns = max([len(headings), *(len(pictures) for _, pictures in rows)])
     texts = [_shortened(text, font) for text, _ in rows]
@@ -179,11 +179,23 @@ def encode_sheet(
         draw.text((_GAP, y + (cell[1] - _FONT) // 2), text, fill="#333333", font=font)
         for number, picture in enumerate(pictures):
             plain = np.ascontiguousarray(picture[..., 0] if picture.shape[2] == 1 else picture)
-            way = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
-            sheet.paste(Image.fromarray(plain).resize(cell, way), (left + number * column, y))
+            enlarged = Image.fromarray(plain).resize(cell, Image.Resampling.NEAREST)
+            sheet.paste(enlarged, (left + number * column, y))
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def reduce(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture (H, W, C) that is too large for a sheet in a size that fits, others as they are."""
+    height, width, channels = picture.shape
+    scale = _CELL / max(height, width)
+    if scale >= 1:
+        return picture
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    plain = np.ascontiguousarray(picture[..., 0] if channels == 1 else picture)
+    reduced = Image.fromarray(plain).resize(size, Image.Resampling.BOX)
+    return np.array(reduced, np.uint8).reshape(size[1], size[0], channels)
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

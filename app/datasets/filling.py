@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from app.artifacts import Artifacts
 from app.datasets import additions, ingestion
-from app.jobs.heartbeat import Heartbeat
+from app.datasets.ingestion import uploads_of
+from app.jobs.heartbeat import Cancelled, Heartbeat
 from app.settings import Settings
 from app.store import Store
 from app.store.records import JobRecord
@@ -13,4 +14,9 @@ from app.store.records import JobRecord
 def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
     """Do what an ingestion job asks for; see the modules for what they raise."""
     work = additions.run if "files" in job.request else ingestion.run
-    work(job, store, artifacts, settings, beat)
+    try:
+        work(job, store, artifacts, settings, beat)
+    except Cancelled:
+        for upload in uploads_of(job.request):
+            artifacts.delete(upload)
+        raise

@@ -104,8 +104,8 @@ def place(
 ) -> NDArray[np.uint8]:
     """Return the split of each arriving picture: the one it was told, or one that is drawn.
 
-    Where an upload tells some splits and has none of another, as a train and a test set without a dev set,
-    pictures of its train set are drawn for what is missing, unless the data set has pictures already.
+    Where an upload tells the split of every picture and has none for one of them, as a train and a test set without
+    a dev set, pictures of its train set are drawn for what is missing, unless the data set has pictures already.
 
     Args:
         told: the split that each picture came with, `UNTOLD` for none, (N,).
@@ -117,7 +117,7 @@ def place(
     """
     splits = told.copy()
     missing = [split for split in (DEV, TEST) if not (told == split).any()]
-    if present is None and missing and (told != UNTOLD).any():
+    if present is None and missing and (told != UNTOLD).all():
         parted = told == TRAIN
         splits[parted] = draw_splits(labels[parted], classes, shares, seed, among=(TRAIN, *missing))
     untold = told == UNTOLD

@@ -18,9 +18,9 @@ from app.datasets.intake import Intake
 from app.datasets.options import DatasetOptions
 from app.datasets.readers import Reader
 from app.datasets.splits import SPLIT_NAMES
-from app.errors import Conflict, Invalid, NotFound
+from app.errors import Conflict, FieldError, Invalid, NotFound, TooLarge
 from app.ids import JOB, new_id
-from app.images import encode_png, encode_sheet
+from app.images import encode_png, encode_sheet, reduce
 from app.openapi import problems
 from app.routing import StrictRoute, is_json, media_type
 from app.schemas.common import After, Limit, PageOf
@@ -43,6 +43,8 @@ router = APIRouter(route_class=StrictRoute)
 RETRY_SECONDS = 1
 MOST_ROWS = 40
 MOST_COLUMNS = 32
+PREVIEW_BYTES = 16 << 20
+"""Of originals that are augmented at once; each takes some ten times its size."""
 
 DatasetId = Annotated[
     str, Path(description="The id of a data set.", openapi_examples={"built in": {"value": "digits"}})
@@ -240,7 +242,9 @@ def get_samples(
         own = positions[labels == label]
         draw = np.random.Generator(np.random.PCG64([seed, label]))
         chosen = np.sort(draw.permutation(len(own))[:per_class])
-        rows.append((f"{entry['name']} ({len(own)})", [dataset.read(int(place))[0] for place in own[chosen]]))
+        rows.append(
+            (f"{entry['name']} ({len(own)})", [reduce(dataset.read(int(place))[0]) for place in own[chosen]])
+        )
     return Response(encode_sheet(rows), media_type="image/png")
 
 
@@ -264,16 +268,22 @@ def preview_augmentations(
     """
     dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
     images = dataset.split(preview.split)
-    originals, _ = images.read(np.arange(min(preview.images, len(images))))
+    count = min(preview.images, len(images))
+    if count * int(np.prod(dataset.image_shape)) > PREVIEW_BYTES:
+        most = max(1, PREVIEW_BYTES // int(np.prod(dataset.image_shape)))
+        detail = f"{count} pictures of this data set are too much at once"
+        field = FieldError(detail, pointer="/images", hint=f"use {most} or less")
+        raise TooLarge(f"images: {detail}; {field.hint}", errors=(field,))
+    originals, _ = images.read(np.arange(count))
     try:
         variants = [
-            augment(originals, preview.augmentations, preview.seed, epoch)
+            [reduce(picture) for picture in augment(originals, preview.augmentations, preview.seed, epoch)]
             for epoch in range(1, preview.variants + 1)
         ]
     except EngineError as error:
         raise error.within("augmentations") from None
     rows = [
-        (str(number), [original, *(variant[number] for variant in variants)])
+        (str(number), [reduce(original), *(variant[number] for variant in variants)])
         for number, original in enumerate(originals)
     ]
     headings = ["original", *(f"epoch {epoch}" for epoch in range(1, preview.variants + 1))]

@@ -210,8 +210,11 @@ def cancel_filling(dataset_id: OwnDatasetId, services: ServicesDep) -> Dataset:
     for job in services.store.datasets.being_filled().get(dataset_id, ()):
         # It may just have ended.
         with suppress(Conflict, NotFound):
-            services.store.jobs.request_cancel(job.id)
+            cancelled = services.store.jobs.request_cancel(job.id)
             stopped += 1
+            if cancelled.status.finished:  # it was waiting, and no worker will see to its files
+                for upload in ingestion.uploads_of(job.request):
+                    services.artifacts.delete(upload)
     if not stopped:
         raise Conflict(f"nothing is on its way to data set {dataset_id!r}", code="not-being-filled")
     services.runner.wake()

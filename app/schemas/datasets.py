@@ -14,6 +14,7 @@ from app.datasets.options import DatasetOptions, Duplicates
 from app.datasets.splits import SPLIT_NAMES, SplitShares
 from app.errors import Invalid
 from app.images import MAX_SIDE, Colour, Fit, PictureSpec
+from app.jobs.states import JobStatus
 from app.schemas.common import Body, Name, Time
 from app.store.records import DatasetRecord, JobRecord
 from app.validation import field_errors, summary
@@ -246,7 +247,7 @@ class FillingProgress(Body):
     """How far a job is that fills a data set."""
 
     stage: str = Field("queued", examples=["reading"])
-    """queued, downloading, comparing (with what is there already) or reading."""
+    """queued, starting, downloading, comparing (with what is there already) or reading."""
     fraction: float = 0.0
     images: int | None = None
     """Pictures that have been read."""
@@ -265,7 +266,10 @@ class FillingProgress(Body):
         if job.status.finished:
             return None
         known = cls.model_fields
-        return cls(**{name: value for name, value in job.progress.items() if name in known})
+        stage = "queued" if job.status is JobStatus.QUEUED else "starting"
+        return cls(
+            **{"stage": stage} | {name: value for name, value in job.progress.items() if name in known}
+        )
 
 
 class Dataset(Body):

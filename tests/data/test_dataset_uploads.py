@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import io
-import json
 import os
 import stat
 import zipfile
@@ -17,8 +16,6 @@ import pytest
 from PIL import Image
 
 from app.launch import ServerProcess
-
-SHARED_PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "photos"
 
 
 def picture(level: int, seed: int, size: tuple[int, int] = (20, 30), kind: str = "PNG") -> bytes:
@@ -388,19 +385,3 @@ def test_lists_are_newest_first_and_in_pages(own: tuple[ServerProcess, httpx.Cli
     assert rest["next"] is None
     for identifier in made:
         http.delete(f"/v1/datasets/{identifier}")
-
-
-@pytest.mark.skipif(not SHARED_PHOTOS.is_dir(), reason="the photos are not beside the repository")
-def test_real_photos(http: httpx.Client, ingest) -> None:
-    photos = {path.name: path.read_bytes() for path in sorted(SHARED_PHOTOS.iterdir())}
-    assert photos
-    entries = {
-        f"{name.partition('_')[0]}/{copy}-{name}": content
-        for name, content in photos.items()
-        for copy in range(3)
-    }
-    dataset = ingest(http, pack(entries), image_size="32x32", channels="3", fit="cover", duplicates="keep")
-    assert dataset["status"] == "ready", dataset
-    assert dataset["report"]["skipped"] == 0
-    assert dataset["splits"] == {name: len(photos) for name in ("train", "dev", "test")}
-    assert json.dumps(dataset)

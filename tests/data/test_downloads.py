@@ -196,8 +196,7 @@ def test_a_killed_download_goes_on_and_a_cancelled_one_ends(
         part = process.data_dir / "downloads" / "mnist" / "train-images-idx3-ubyte.gz.part"
         wait_for(lambda: part.exists() and part.stat().st_size >= 150_000)
         assert http.delete(location).status_code == 409
-        progress = http.get(location).json()["progress"]
-        assert progress["stage"] == "downloading"
+        wait_for(lambda: http.get(location).json()["progress"]["stage"] == "downloading")
         cancelled = http.post(f"{location}/cancel")
         assert cancelled.status_code == 202, cancelled.text
         wait_for(lambda: http.get(location).json()["status"] == "failed")
