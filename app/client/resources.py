@@ -39,7 +39,7 @@ class _Predictions(Record):
 
 
 class Catalog:
-    """What exists: layers, optimizers, schedules, losses and presets."""
+    """What exists: layers, presets, and all that goes into training."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -59,6 +59,14 @@ class Catalog:
     def losses(self) -> tuple[CatalogEntry, ...]:
         """Return the losses."""
         return self._entries("losses")
+
+    def augmentations(self) -> tuple[CatalogEntry, ...]:
+        """Return the ways in which training pictures can be varied."""
+        return self._entries("augmentations")
+
+    def initializers(self) -> tuple[CatalogEntry, ...]:
+        """Return the ways in which weights can start."""
+        return self._entries("initializers")
 
     def presets(self) -> tuple[CatalogEntry, ...]:
         """Return the architectures that are known by name, each with its `architecture`."""

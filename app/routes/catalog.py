@@ -38,6 +38,18 @@ def list_losses() -> ListOf[Part]:
     return ListOf(data=[Part(**_named(entry)) for entry in catalog.losses()])
 
 
+@router.get("/augmentations", summary="Augmentations")
+def list_augmentations() -> ListOf[Part]:
+    """List every way in which training pictures can be varied."""
+    return ListOf(data=[Part(**_named(entry)) for entry in catalog.augmentations()])
+
+
+@router.get("/initializers", summary="Initializers")
+def list_initializers() -> ListOf[Part]:
+    """List every way in which weights can start; layers take the name of one, or all of it."""
+    return ListOf(data=[Part(**_named(entry)) for entry in catalog.initializers()])
+
+
 @router.get("/presets", summary="Presets")
 def list_presets() -> ListOf[PresetEntry]:
     """List architectures from the literature, each as it could be posted."""

@@ -94,7 +94,7 @@ def test_every_layer_of_the_catalog_can_be_posted(http: httpx.Client) -> None:
             assert answer.status_code == 200, (entry["name"], answer.text)
 
 
-@pytest.mark.parametrize("kind", ["optimizers", "schedules", "losses"])
+@pytest.mark.parametrize("kind", ["optimizers", "schedules", "losses", "augmentations", "initializers"])
 def test_every_rule_of_the_catalog_is_described(http: httpx.Client, kind: str) -> None:
     entries = http.get(f"{CATALOG}/{kind}").json()["data"]
     assert entries
