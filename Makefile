@@ -13,7 +13,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run install test memory lint format types openapi parity accuracy lock clean
+.PHONY: help demo run install test memory lint format types openapi parity bench accuracy lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ types: $(VENV)/.dev ## check the types
 
 parity: $(BENCH)/.bench ## compare every layer with PyTorch; writes the golden files and docs/parity.md
 	@$(BENCH)/bin/python -m benchmarks.parity
+
+bench: $(BENCH)/.bench ## time training steps beside PyTorch (leave the machine alone meanwhile)
+	@$(BENCH)/bin/python -m benchmarks training-step
 
 openapi: $(VENV)/.runtime ## write docs/openapi.json anew, after calls have changed
 	@$(PY) -m app.openapi_snapshot docs/openapi.json

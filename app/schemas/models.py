@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
+from app.images import PictureSpec
 from app.schemas.common import Body, JsonObject, Name, Number, Time
 from app.store.records import AliasRecord, ModelRecord
 from engine.spec import Spec
@@ -47,7 +48,10 @@ class Model(Body):
     @classmethod
     def of(cls, record: ModelRecord, provenance: JsonObject | None) -> Self:
         """Show a record, and what its file says about its making."""
-        computed = {"provenance": provenance, "tags": record.tags or []}
+        # a record of an earlier version may leave out what has a default since
+        picture = PictureSpec.model_validate(record.preprocessing["picture"]).model_dump(mode="json")
+        preprocessing = record.preprocessing | {"picture": picture}
+        computed = {"provenance": provenance, "tags": record.tags or [], "preprocessing": preprocessing}
         stored = {name: getattr(record, name) for name in cls.model_fields if name not in computed}
         return cls(**stored, **computed)
 

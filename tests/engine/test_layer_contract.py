@@ -208,9 +208,7 @@ def test_a_network_of_it_learns_end_to_end(kind: type[Layer], example: Example) 
         layers += [{**made[0], "inputs": ["input"]}, *made[1:]]
     layers.append({**example.layer, "inputs": [f"from_{number}" for number in range(len(example.inputs))]})
     architecture = Architecture.model_validate({"input_shape": shape, "layers": layers})
-    assert (
-        Architecture.model_validate_json(architecture.model_dump_json()) == architecture
-    )
+    assert Architecture.model_validate_json(architecture.model_dump_json()) == architecture
     network = Network.build(architecture)
     weights = network.initial_weights(seed=2, dtype=np.float64)
     x = np.random.default_rng(4).standard_normal((2, *shape))
