@@ -26,6 +26,7 @@ from app.settings import Settings, load_settings
 from app.store import Store
 from app.store.records import DOWNLOAD, EVALUATION, INGESTION, TRAINING, JobRecord, Json
 from engine.errors import EngineError, NonFiniteError
+from engine.fast.share import ShareLost
 
 log = logging.getLogger("worker")
 
@@ -81,7 +82,7 @@ def _attempt(job_id: str, attempt: int, store: Store, artifacts: LocalArtifacts,
         store.jobs.requeue(job_id, attempt)
     except StaleAttempt as error:
         log.warning("%s; stopping", error)
-    except Unavailable:
+    except (ShareLost, Unavailable):
         # The attempt has not failed, it cannot go on here and now: a death like others, and the next may do.
         log.exception("giving up")
         return 1

@@ -16,14 +16,14 @@ from benchmarks import torch_layers
 from engine.arrays import Bytes, Indices
 from engine.config import TrainingConfig
 from engine.fast.gemm import Tuning
-from engine.fast.shares import SharedExecution
+from engine.fast.shares import execution
 from engine.feed import Feed, TrainingData
 from engine.layers import Context
 from engine.network import Network
 from engine.optimizers import SGD
 from engine.preprocessing import Preprocessing
 from engine.schedules import Moment
-from engine.training import check_fit, start, steps_per_epoch, train
+from engine.training import check_fit, evaluated_at_once, start, steps_per_epoch, train
 
 EVALUATION_BATCH = 250
 
@@ -87,8 +87,9 @@ def ours(network: Network, config: TrainingConfig, data: TrainingData) -> Run:
     """Train with the engine, as a job does: by plans, in a share of the batch for each core."""
     run, seen, total = Run(), 0, 0.0
     trained = check_fit(network, config, data.image_shape, len(data.classes))
-    execution = SharedExecution(trained, config.loss, Tuning.measure(), torch.get_num_threads())
-    for report in train(network, config, data, execute=lambda *_: execution):
+    most = max(config.batch_size, evaluated_at_once(trained.input_shape))
+    shares = execution(trained, config.loss, Tuning.measure(), torch.get_num_threads(), most)
+    for report in train(network, config, data, execute=lambda *_: shares):
         if report.kind == "step":
             tally = report.state.tally
             run.losses.append((tally.loss - total) / (tally.images - seen))
@@ -97,7 +98,7 @@ def ours(network: Network, config: TrainingConfig, data: TrainingData) -> Run:
             run.accuracies.append(report.metrics.dev_accuracy or 0.0)
             run.seconds += report.metrics.seconds
             seen, total = 0, 0.0
-    execution.close()
+    shares.close()
     return run
 
 

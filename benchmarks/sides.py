@@ -11,7 +11,7 @@ from engine.config import TrainingConfig
 from engine.descent import Batch, Stepper
 from engine.fast.gemm import Tuning
 from engine.fast.serving import PlanPool
-from engine.fast.shares import SharedExecution
+from engine.fast.shares import execution
 from engine.network import Network
 from engine.optimizers import SGD
 from engine.preprocessing import Preprocessing
@@ -43,8 +43,7 @@ def training_step(preset: str, batch: int, shares: int) -> Callable[[], None]:
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (batch, *built.input_shape), dtype=np.uint8)
     targets = one_hot(draw.integers(0, 10, batch), 10)
-    execution = SharedExecution(built, config.loss, Tuning.measure(), shares)
-    stepper = Stepper(built, config, 1000, execution)
+    stepper = Stepper(built, config, 1000, execution(built, config.loss, Tuning.measure(), shares, batch))
 
     def step() -> None:
         state.position = state.step = 0

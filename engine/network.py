@@ -7,18 +7,19 @@ correct, what every other way of running a network is tested against.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from engine import draws
 from engine.architecture import Architecture
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import EngineError, GraphError, LimitError
 from engine.initializers import initialize
-from engine.layers import Block, Context, Layer, LayerRecord, WeightSpec
+from engine.layers import AnyLayer, Block, Context, Layer, LayerRecord, WeightSpec
 
 INPUT = "input"
 
@@ -77,6 +78,31 @@ class Network:
         scope = _Scope(graph, "", INPUT, ("layers",), None)
         scope.extend(architecture.layers)
         return cls(tuple(architecture.input_shape), tuple(graph.nodes))
+
+    def document(self) -> dict[str, Any]:
+        """Return the graph JSON-ready, for another process; `from_document` takes it back."""
+        nodes = [
+            {
+                "name": node.name,
+                "layer": node.layer.model_dump(mode="json", serialize_as_any=True),
+                "inputs": node.inputs,
+                "input_shapes": node.input_shapes,
+            }
+            for node in self.nodes
+        ]
+        return {"input_shape": self.input_shape, "nodes": nodes}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Network:
+        """Return the network that `document` described."""
+        reader: TypeAdapter[Any] = TypeAdapter(AnyLayer)
+        nodes = []
+        for node in document["nodes"]:
+            layer = reader.validate_python(node["layer"])
+            shapes = tuple(tuple(shape) for shape in node["input_shapes"])
+            shape, weights = layer.output_shape(*shapes), layer.weights(*shapes)
+            nodes.append(Node(node["name"], layer, tuple(node["inputs"]), shapes, shape, weights, ()))
+        return cls(tuple(document["input_shape"]), tuple(nodes))
 
     @property
     def output_shape(self) -> Shape:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from engine import augmentations
-from engine.arrays import Array, Indices, Shape
+from engine.arrays import Array, Indices, Shape, elements
 from engine.config import TrainingConfig
 from engine.descent import Stepper, count
 from engine.errors import EngineError, ShapeError
@@ -38,6 +38,7 @@ __all__ = [
     "check_config",
     "check_fit",
     "evaluate",
+    "evaluated_at_once",
     "kept_weights",
     "one_hot",
     "out_of_patience",
@@ -48,9 +49,9 @@ __all__ = [
 ]
 
 Execute = Callable[[Network, Loss], Execution]
-EVALUATION_BATCH = 256
+EVALUATION_PICTURES = 256
 """Pictures that are evaluated at once, unless they are large."""
-_EVALUATION_BYTES = 8 << 20
+EVALUATION_BYTES = 8 << 20
 _STATISTICS_BYTES = 2 << 20
 
 
@@ -147,6 +148,11 @@ def train_statistics(images: ImageSet, channels: int) -> Preprocessing:
     return statistics.preprocessing()
 
 
+def evaluated_at_once(shape: Shape) -> int:
+    """Return how many pictures (H, W, C) `evaluate` runs at once."""
+    return max(1, min(EVALUATION_PICTURES, EVALUATION_BYTES // elements(shape)))
+
+
 def _batches(images: ImageSet, most: int, most_bytes: int) -> Iterator[Indices]:
     """Yield the places of all pictures in order, as many at once as `most` and as bytes allow."""
     if not len(images):
@@ -234,7 +240,7 @@ def evaluate(
     tally: Tally,
 ) -> Iterator[int]:
     """Add the loss and the right answers on a set of pictures to `tally`, yielding after each batch."""
-    for indices in _batches(images, EVALUATION_BATCH, _EVALUATION_BYTES):
+    for indices in _batches(images, EVALUATION_PICTURES, EVALUATION_BYTES):
         batch, labels = images.read(indices)
         with np.errstate(
             over="ignore", invalid="ignore"

@@ -23,7 +23,7 @@ from engine.checkpoint import checkpoint_bytes, read_checkpoint
 from engine.environment import pins
 from engine.errors import ModelFileError
 from engine.fast.gemm import Tuning
-from engine.fast.shares import SharedExecution
+from engine.fast.shares import SharedExecution, execution
 from engine.losses import Loss
 from engine.model_file import Model, model_bytes, read_model
 from engine.network import Network
@@ -34,6 +34,7 @@ from engine.training import (
     TrainingConfig,
     TrainingData,
     evaluate,
+    evaluated_at_once,
     kept_weights,
     start,
     train,
@@ -63,13 +64,20 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     tuning = _tuning(state)
     checkpoints.pin(state, shares, tuning)
 
-    def execute(trained: Network, loss: Loss) -> SharedExecution:
-        return SharedExecution(trained, loss, tuning, shares)
-
     log.info(
         "%d parameters; %d training pictures; from step %d", network.parameters, len(data.train), state.step
     )
     pace = _Pace(exact_resume=checkpoints.exact)
+    runs: list[SharedExecution] = []
+
+    def execute(trained: Network, loss: Loss) -> SharedExecution:
+        """Make what runs the batches, once for training and test."""
+        if not runs:
+            most = max(request.config.batch_size, evaluated_at_once(trained.input_shape))
+            folder = artifacts.local_path(paths.directory(job.id))
+            runs.append(execution(trained, loss, tuning, shares, most, folder))
+        return runs[0]
+
     try:
         for progress in train(network, request.config, data, state, execute):
             if progress.metrics is not None:
@@ -83,6 +91,9 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     except Interrupted:
         checkpoints.write(state)
         raise
+    finally:
+        for run_ in runs:
+            run_.close()
     model = _write_model(job, request, dataset, data, state, metrics, artifacts)
     beat(pace.last | {"stage": "finished", "fraction": 1.0, "eta_seconds": 0.0}, force=True)
     store.jobs.succeed(job.id, job.attempt, model=model)

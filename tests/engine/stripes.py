@@ -9,7 +9,7 @@ import numpy as np
 from engine.architecture import Architecture
 from engine.execution import PlainExecution
 from engine.fast.gemm import OPENBLAS_EDGE, Tuning
-from engine.fast.shares import SharedExecution
+from engine.fast.threads import ThreadExecution
 from engine.losses import Loss
 from engine.network import Network
 from engine.state import TrainingState
@@ -63,9 +63,9 @@ def run(
     return list(train(network(), config, data(), state, execute))
 
 
-def in_two_shares(trained: Network, loss: Loss) -> SharedExecution:
+def in_two_shares(trained: Network, loss: Loss) -> ThreadExecution:
     """Run batches as jobs do: by plans, in shares."""
-    return SharedExecution(trained, loss, Tuning(gemm_edge=OPENBLAS_EDGE), 2)
+    return ThreadExecution(trained, loss, Tuning(gemm_edge=OPENBLAS_EDGE), 2)
 
 
 def same_bytes(one: TrainingState, other: TrainingState) -> bool:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,7 +17,9 @@ import pytest
 from engine.architecture import Architecture
 from engine.execution import Pass, PlainExecution
 from engine.fast.gemm import Tuning
-from engine.fast.shares import SharedExecution
+from engine.fast.processes import ProcessExecution
+from engine.fast.share import ShareLost
+from engine.fast.threads import ThreadExecution
 from engine.layers import Context
 from engine.losses import SoftmaxCrossEntropy
 from engine.network import Network
@@ -39,17 +47,27 @@ NETWORK = Network.build(
 LOSS = SoftmaxCrossEntropy()
 
 
-@pytest.fixture
+KINDS = ("threads", "processes")
+
+
+@pytest.fixture(scope="module")
 def executions() -> Iterator[Any]:
-    made: list[SharedExecution] = []
-
-    def make(shares: int) -> SharedExecution:
-        made.append(SharedExecution(NETWORK, LOSS, Tuning(), shares))
-        return made[-1]
-
-    yield make
-    for execution in made:
+    made: dict[tuple[str, int], Any] = {}
+    for kind, shares in product(KINDS, (1, 2, 3)):
+        if kind == "threads":
+            made[kind, shares] = ThreadExecution(NETWORK, LOSS, Tuning(), shares)
+        else:
+            made[kind, shares] = ProcessExecution(NETWORK, LOSS, Tuning(), shares, 10)
+    yield made
+    for execution in made.values():
         execution.close()
+
+
+@pytest.fixture
+def processes() -> Iterator[ProcessExecution]:
+    execution = ProcessExecution(NETWORK, LOSS, Tuning(), 3, 10)
+    yield execution
+    execution.close()
 
 
 def run(execution: Any, pictures: int = 10, dtype: type = np.float32) -> Pass:
@@ -62,9 +80,12 @@ def run(execution: Any, pictures: int = 10, dtype: type = np.float32) -> Pass:
 
 @pytest.mark.parametrize("pictures", [1, 2, 7, 10])
 @pytest.mark.parametrize("shares", [1, 2, 3])
-def test_shares_give_what_the_whole_batch_gives(executions: Any, shares: int, pictures: int) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_shares_give_what_the_whole_batch_gives(
+    executions: Any, kind: str, shares: int, pictures: int
+) -> None:
     found, wanted = (
-        run(executions(shares), pictures),
+        run(executions[kind, shares], pictures),
         run(PlainExecution(NETWORK, LOSS), pictures, np.float64),
     )
     for what in ("scores", "losses"):
@@ -76,28 +97,99 @@ def test_shares_give_what_the_whole_batch_gives(executions: Any, shares: int, pi
             np.testing.assert_allclose(value, theirs[name], rtol=1e-3, atol=2e-5, err_msg=name)
 
 
-def test_the_same_shares_give_the_same_bytes(executions: Any) -> None:
-    first, second = run(executions(2)), run(executions(2))
-    for name, gradient in first.gradients.items():
-        assert gradient.tobytes() == second.gradients[name].tobytes()
+@pytest.mark.parametrize("pictures", [2, 9])
+@pytest.mark.parametrize("shares", [2, 3])
+def test_processes_give_the_bytes_of_threads_every_time(executions: Any, shares: int, pictures: int) -> None:
+    passes = [
+        {
+            name: gradient.tobytes()
+            for name, gradient in run(executions[kind, shares], pictures).gradients.items()
+        }
+        for kind in (*KINDS, *KINDS)
+    ]
+    assert all(one == passes[0] for one in passes)
 
 
-def test_inference_in_shares(executions: Any) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_inference_in_shares(executions: Any, kind: str) -> None:
     weights = NETWORK.initial_weights(1)
     x = np.random.default_rng(0).standard_normal((9, 8, 8, 3)).astype(np.float32)
     expected = PlainExecution(NETWORK, LOSS).scores(weights, x)
-    np.testing.assert_allclose(executions(2).scores(weights, x), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(executions[kind, 2].scores(weights, x), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_share_that_fails_takes_the_step_down_and_the_next_step_works(executions: Any) -> None:
-    execution = executions(2)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_share_that_fails_takes_the_step_down_and_the_next_step_works(executions: Any, kind: str) -> None:
+    execution = executions[kind, 2]
     weights = NETWORK.initial_weights(1)
     x = np.zeros((4, 8, 8, 3), np.float32)
-    short = np.zeros((2, 5), np.float32)  # the second share lacks its targets
-    with pytest.raises(ValueError, match=r"shape|operand|dimension"):
-        execution.train(weights, x, short, 4, Context(training=True))
+    with pytest.raises(ValueError, match=r"shape|operand|dimension|broadcast"):
+        execution.train(weights, x, np.zeros((2, 4), np.float32), 4, Context(training=True))
     assert np.isfinite(run(execution).losses).all()
 
 
-def test_what_changes_bits_is_pinned(executions: Any) -> None:
-    assert executions(2).pins == {"shares": "2", "tuning": Tuning().model_dump_json()}
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_changes_bits_is_pinned(executions: Any, kind: str) -> None:
+    assert executions[kind, 2].pins == {"shares": "2", "tuning": Tuning().model_dump_json()}
+
+
+def test_a_batch_beyond_what_was_announced_is_refused(executions: Any) -> None:
+    with pytest.raises(ValueError, match="11 pictures"):
+        run(executions["processes", 2], 11)
+
+
+def members(of: int) -> list[int]:
+    """Return the processes that a process has started as shares."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    )
+    rows = (line.split(None, 2) for line in listed.stdout.splitlines())
+    return [int(row[0]) for row in rows if int(row[1]) == of and "engine.fast.member" in row[2]]
+
+
+def test_a_process_that_dies_takes_the_step_down_and_the_others_with_it(processes: ProcessExecution) -> None:
+    run(processes)
+    mine = {member.pid for member in processes.members}
+    victim = max(mine)
+    os.kill(victim, signal.SIGKILL)
+    with pytest.raises(ShareLost):
+        run(processes)
+    processes.close()
+    assert not mine & set(members(os.getpid()))
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path: Any) -> None:
+    script = tmp_path / "holder.py"
+    script.write_text(
+        "import time\n"
+        "from engine.architecture import Architecture\n"
+        "from engine.fast.gemm import Tuning\n"
+        "from engine.fast.processes import ProcessExecution\n"
+        "from engine.losses import SoftmaxCrossEntropy\n"
+        "from engine.network import Network\n"
+        "layers = [{'type': 'flatten'}, {'type': 'dense', 'units': 2}]\n"
+        "network = Network.build(Architecture.model_validate({'input_shape': [2, 2, 1], 'layers': layers}))\n"
+        "execution = ProcessExecution(network, SoftmaxCrossEntropy(), Tuning(), 2, 4)\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"ready\n"
+        (member,) = members(holder.pid)
+        holder.kill()
+    deadline = time.monotonic() + 60
+    while _alive(member):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    listed = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False
+    )
+    return bool(listed.stdout.strip()) and "Z" not in listed.stdout

@@ -1,0 +1,122 @@
+"""A share of a batch as a process: `python -m engine.fast.member SOCKET FILE`, started by `processes`.
+
+Its first line describes the network; every line after that is a batch, answered by a line when its pass is
+in the mapped file. It ends when the other side of the socket closes, however that comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import os
+import select
+import signal
+import socket
+import sys
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from engine.arrays import Array
+from engine.fast.gemm import Tuning
+from engine.fast.mapped import Layout, Meeting
+from engine.fast.share import Share
+from engine.layers import Context
+from engine.losses import AnyLoss, Loss
+from engine.network import Network
+
+
+def lay_out(network: Network, loss: Loss, shares: int, pictures: int) -> Layout:
+    """Return where everything is that the shares of batches of up to `pictures` pictures have in common."""
+    layout = Layout()
+    specs = network.weight_specs
+    for name, spec in specs.items():
+        layout.add(f"weight {name}", spec.shape)
+    layout.add("x", (pictures, *network.input_shape))
+    layout.add("targets", (pictures, *network.output_shape))
+    layout.add("scores", (pictures, *network.output_shape))
+    layout.add("losses", (pictures,))
+    for share in range(1, shares):
+        for name, spec in specs.items():
+            if spec.trainable:
+                layout.add(f"gradient {share} {name}", spec.shape)
+    widest = max(
+        (shape[-1] for node in network.nodes for shape in (*node.input_shapes, node.output_shape)), default=1
+    )
+    # batch norm sums two vectors of channels and a count; as much again in float64 by the plain layer
+    Meeting.lay_out(layout, shares, 8 * (2 * widest + 8))
+    return layout
+
+
+def main() -> None:
+    """Serve one execution."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    lines = connection.makefile("rb")
+    document = json.loads(lines.readline())
+    network = Network.from_document(document["network"])
+    loss: Loss = TypeAdapter(AnyLoss).validate_python(document["loss"])
+    shares, number = document["shares"], document["share"]
+    layout = lay_out(network, loss, shares, document["pictures"])
+    file = int(sys.argv[2])
+    arrays = layout.arrays(mmap.mmap(file, layout.bytes))
+    os.close(file)
+    share = Share(network, loss, Tuning.model_validate(document["tuning"]))
+    weights = {name: arrays[f"weight {name}"] for name in network.weight_specs}
+    member = _Member(share, number, weights, arrays, Meeting(arrays, number, lambda: closed(connection)))
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        while line := lines.readline():
+            connection.sendall(json.dumps(member.answer(json.loads(line))).encode() + b"\n")
+
+
+def closed(connection: socket.socket) -> bool:
+    """Tell whether the process on the other side is gone."""
+    if not select.select([connection], [], [], 0)[0]:
+        return False
+    try:
+        return not connection.recv(1, socket.MSG_PEEK)
+    except ConnectionError:
+        return True
+
+
+class _Member:
+    """Does what the lines say."""
+
+    def __init__(
+        self, share: Share, number: int, weights: dict[str, Array], arrays: dict[str, Array], meeting: Meeting
+    ) -> None:
+        self._share, self._number = share, number
+        self._weights, self._arrays, self._meeting = weights, arrays, meeting
+
+    def answer(self, batch: dict[str, Any]) -> dict[str, str]:
+        """Run a batch; an empty answer says that all went well."""
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the sums
+                self._run(batch)
+        except BaseException as fault:
+            self._meeting.abandon(batch["command"])
+            return {"fault": f"{type(fault).__name__}: {fault}"}
+        return {}
+
+    def _run(self, batch: dict[str, Any]) -> None:
+        arrays, part = self._arrays, slice(batch["first"], batch["last"])
+        if not batch["training"]:
+            arrays["scores"][part] = self._share.scores(self._weights, arrays["x"][part])
+            return
+        context = Context(
+            training=True, seed=batch["seed"], step=batch["step"], first_sample=batch["first_sample"]
+        )
+        reducer = self._meeting.reducer(batch["command"], batch["shares"])
+        done = self._share.train(
+            self._weights, arrays["x"][part], arrays["targets"][part], batch["pictures"], context, reducer
+        )
+        arrays["scores"][part] = done.scores
+        arrays["losses"][part] = done.losses
+        for name, gradient in done.gradients.items():
+            np.copyto(arrays[f"gradient {self._number} {name}"], gradient)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""Shares of a batch as processes over a mapped file: each has an interpreter's lock of its own.
+
+The first share runs here, each other in a process that is told by a line on a socket what to do, and whose
+scores, losses and gradients are in the file when it answers. The numbers are those of
+`engine.fast.threads`, to the bit. A process that dies ends the execution: the others are woken, the step
+raises ShareLost, and whoever holds a checkpoint goes on from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.arrays import Array, Weights
+from engine.execution import Pass
+from engine.fast.gemm import Tuning
+from engine.fast.mapped import Meeting, create
+from engine.fast.member import closed, lay_out
+from engine.fast.share import Share, ShareLost, bounds, whole
+from engine.layers import Context
+from engine.losses import Loss
+from engine.network import Network
+
+_ROOT = Path(__file__).parents[2]
+_END_SECONDS = 5.0
+
+
+class ProcessExecution:
+    """Runs batches of up to `pictures` pictures in shares; `close` ends the processes."""
+
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        tuning: Tuning,
+        shares: int,
+        pictures: int,
+        directory: Path | None = None,
+    ) -> None:
+        """Start the processes.
+
+        Raises:
+            OSError: there is no room for the mapped file in `directory`, or no process can be started.
+        """
+        self._tuning, self._pictures = tuning, pictures
+        self._own = Share(network, loss, tuning)
+        self._command = 0
+        layout = lay_out(network, loss, shares, pictures)
+        file = create(layout.bytes, directory)
+        try:
+            self._arrays = layout.arrays(mmap.mmap(file, layout.bytes))
+            document = {
+                "network": network.document(),
+                "loss": loss.model_dump(mode="json"),
+                "tuning": tuning.model_dump(),
+                "shares": shares,
+                "pictures": pictures,
+            }
+            self.members: list[Member] = []
+            with contextlib.ExitStack() as undo:
+                undo.callback(self.close)
+                for share in range(1, shares):
+                    self.members.append(Member({**document, "share": share}, file))
+                undo.pop_all()
+        finally:
+            os.close(file)
+        self._weights = {name: self._arrays[f"weight {name}"] for name in network.weight_specs}
+        trained = [name for name, spec in network.weight_specs.items() if spec.trainable]
+        self._gradients = [
+            {name: self._arrays[f"gradient {share} {name}"] for name in trained} for share in range(1, shares)
+        ]
+        self._meeting = Meeting(self._arrays, 0, lambda: any(member.gone for member in self.members))
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """The number of shares and what was measured of the machine: kernels and tiles follow from them."""
+        return {"shares": str(1 + len(self.members)), "tuning": self._tuning.model_dump_json()}
+
+    def close(self) -> None:
+        """End the processes."""
+        for member in self.members:
+            member.end()
+        self.members = []
+
+    def train(self, weights: Weights, x: Array, targets: Array, pictures: int, context: Context) -> Pass:
+        """Run a batch forwards and backwards.
+
+        Raises:
+            ShareLost: a process of a share is gone.
+        """
+        cuts = bounds(len(x), 1 + len(self.members))
+        told = self._tell(
+            weights,
+            {"x": x, "targets": targets},
+            cuts,
+            {"training": True, "seed": context.seed, "step": context.step, "pictures": pictures},
+            context.first_sample,
+        )
+        reducer = self._meeting.reducer(self._command, len(cuts))
+        last = cuts[0][1]
+        with self._joined(told):
+            own = self._own.train(weights, x[:last], targets[:last], pictures, context, reducer)
+        passes = [own] + [
+            Pass(self._arrays["scores"][begin:end], self._arrays["losses"][begin:end], gradients, {})
+            for (begin, end), gradients in zip(cuts[1:], self._gradients, strict=False)
+        ]
+        return whole(passes)
+
+    def scores(self, weights: Weights, x: Array) -> Array:
+        """Return the scores of a batch."""
+        cuts = bounds(len(x), 1 + len(self.members))
+        told = self._tell(weights, {"x": x}, cuts, {"training": False}, 0)
+        with self._joined(told):
+            own = self._own.scores(weights, x[: cuts[0][1]])
+        return np.concatenate([own, self._arrays["scores"][cuts[0][1] : len(x)]])
+
+    def _tell(
+        self,
+        weights: Weights,
+        given: dict[str, Array],
+        cuts: list[tuple[int, int]],
+        batch: dict[str, Any],
+        first_sample: int,
+    ) -> list[Member]:
+        """Set the processes to work on their parts of a batch and return them."""
+        pictures = cuts[-1][1]
+        if pictures > self._pictures:
+            raise ValueError(f"a batch of {pictures} pictures, where at most {self._pictures} were announced")
+        self._command += 1
+        told = self.members[: len(cuts) - 1]
+        if told:
+            for name, weight in self._weights.items():
+                np.copyto(weight, weights[name])
+            theirs = slice(cuts[1][0], pictures)
+            for name, array in given.items():
+                np.copyto(self._arrays[name][theirs], array[theirs])
+        for member, (first, last) in zip(told, cuts[1:], strict=True):
+            member.tell(
+                {
+                    **batch,
+                    "command": self._command,
+                    "shares": len(cuts),
+                    "first": first,
+                    "last": last,
+                    "first_sample": first_sample + first,
+                }
+            )
+        return told
+
+    @contextlib.contextmanager
+    def _joined(self, told: list[Member]) -> Iterator[None]:
+        """Wait for the processes after what this one does; raise the first fault that is not another's."""
+        try:
+            yield
+        except BaseException:
+            self._meeting.abandon(self._command)
+            for member in told:
+                member.hear()
+            raise
+        faults = [fault for member in told if (fault := member.hear()) is not None]
+        if faults:
+            raise next((fault for fault in faults if not isinstance(fault, ShareLost)), faults[0])
+
+
+class Member:
+    """A process that runs a share."""
+
+    def __init__(self, document: dict[str, Any], file: int) -> None:
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
+                [sys.executable, "-P", "-m", "engine.fast.member", str(theirs.fileno()), str(file)],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(), file),
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
+            )
+        self.pid = self._process.pid
+        self._lines = self._socket.makefile("rb")
+        self.tell(document)
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has died."""
+        return closed(self._socket)
+
+    def tell(self, document: dict[str, Any]) -> None:
+        """Send a line."""
+        try:
+            self._socket.sendall(json.dumps(document).encode() + b"\n")
+        except ConnectionError as error:
+            raise ShareLost(self._death()) from error
+
+    def hear(self) -> Exception | None:
+        """Wait for the answer to a batch and return its fault."""
+        try:
+            line = self._lines.readline()
+        except ConnectionError:
+            line = b""
+        if not line:
+            return ShareLost(self._death())
+        fault = json.loads(line).get("fault")
+        if fault is None:
+            return None
+        kind = next(
+            (kind for kind in (ShareLost, MemoryError) if fault.startswith(kind.__name__)), RuntimeError
+        )
+        return kind(f"a share failed: {fault}")
+
+    def end(self) -> None:
+        """Make it end, and wait until it has."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._lines.close()
+        self._socket.close()
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _death(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_SECONDS)
+        return f"the process of a share is gone (exit status {self._process.poll()})"
+
+
+def _import_path() -> list[str]:
+    """Return where the process finds this very package, also in a source tree."""
+    given = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    known = {Path(part) for part in sys.path if part.endswith(("site-packages", "dist-packages"))}
+    return given if _ROOT in known else [str(_ROOT), *given]
