@@ -49,9 +49,9 @@ __all__ = [
 ]
 
 Execute = Callable[[Network, Loss], Execution]
-EVALUATION_PICTURES = 256
+_EVALUATION_PICTURES = 256
 """Pictures that are evaluated at once, unless they are large."""
-EVALUATION_BYTES = 8 << 20
+_EVALUATION_BYTES = 8 << 20
 _STATISTICS_BYTES = 2 << 20
 
 
@@ -150,7 +150,7 @@ def train_statistics(images: ImageSet, channels: int) -> Preprocessing:
 
 def evaluated_at_once(shape: Shape) -> int:
     """Return how many pictures (H, W, C) `evaluate` runs at once."""
-    return max(1, min(EVALUATION_PICTURES, EVALUATION_BYTES // elements(shape)))
+    return max(1, min(_EVALUATION_PICTURES, _EVALUATION_BYTES // elements(shape)))
 
 
 def _batches(images: ImageSet, most: int, most_bytes: int) -> Iterator[Indices]:
@@ -240,7 +240,7 @@ def evaluate(
     tally: Tally,
 ) -> Iterator[int]:
     """Add the loss and the right answers on a set of pictures to `tally`, yielding after each batch."""
-    for indices in _batches(images, EVALUATION_PICTURES, EVALUATION_BYTES):
+    for indices in _batches(images, _EVALUATION_PICTURES, _EVALUATION_BYTES):
         batch, labels = images.read(indices)
         with np.errstate(
             over="ignore", invalid="ignore"

@@ -77,9 +77,10 @@ class _Gathered:
         self.window, self.channels, self.filters = window, channels, filters
         self._depth = window.kernel[0] * window.kernel[1] * channels
         rows = tile * window.output[0] * window.output[1]
-        self._parts = pieces(rows, self._depth * filters, tuning.gemm_edge)
-        self._dweights = empty((self._parts, self._depth, filters))
-        self._dweight = empty((self._depth, filters))
+        self._parts = pieces(rows, self._depth * filters, tuning.gemm_edge, copies=1)
+        # (parts, K, O) and (K, O); only training needs them
+        self._dweights: Array = np.empty(0, np.float32)
+        self._dweight: Array = np.empty(0, np.float32)
         self._matrix = np.empty((0, 0), np.float32)
         self.input_gradient: InputGradient | None = None
         # (parts, rows, depth) and its transpose, views of the columns in whatever layout they have
@@ -90,6 +91,9 @@ class _Gathered:
         self._matrix = weight.reshape(self._depth, self.filters)
 
     def prepare_backward(self, weight: Array) -> None:
+        if not self._dweights.size:
+            self._dweights = empty((self._parts, self._depth, self.filters))
+            self._dweight = empty((self._depth, self.filters))
         self._dweight[...] = 0
         if self.input_gradient is not None:
             self.input_gradient.prepare(weight)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from engine.arrays import Array
 
 OPENBLAS_EDGE = 1_000_000
+_MOST_SUMMED = 1 << 22  # numbers in the partial results of one product; more do not fit any cache
 _ROWS, _INNER, _COLUMNS = 16_384, 144, 16
 _ROUNDS = 21
 
@@ -48,13 +49,23 @@ class Tuning(BaseModel):
         return cls(gemm_edge=OPENBLAS_EDGE if min(cut) < 0.9 * min(whole) else 0)
 
 
-def pieces(rows: int, each: int, edge: int) -> int:
-    """Return into how many equal pieces `rows` rows, `each` multiplications a row, are cut."""
+def pieces(rows: int, each: int, edge: int, copies: int = 0) -> int:
+    """Return into how many equal pieces `rows` rows, `each` multiplications a row, are cut.
+
+    Args:
+        rows: height of the left matrix.
+        each: multiplications a row.
+        edge: the most of one piece; 0 leaves it whole.
+        copies: how many results of `each` numbers a piece has that are summed over the pieces afterwards, 0 for
+            none. With many channels they would take more memory than all the rest, and more time than is won.
+    """
     if edge == 0:
         return 1
     count = max(1, min(rows, math.ceil(rows * each / edge)))
     while rows % count:
         count += 1
+    if count * each * copies > _MOST_SUMMED:
+        return largest_divisor(rows, _MOST_SUMMED / (each * copies))
     return count
 
 

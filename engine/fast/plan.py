@@ -16,6 +16,7 @@ same memory out again at the next call. It is float32 only and serves one batch 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,14 +101,17 @@ class Plan:
 
 
 def _compile(network: Network, batch: int, tuning: Tuning, *, training: bool) -> list[Step]:
+    return [_step(run, batch, tuning, training=training) for run in runs(network)]
+
+
+def runs(network: Network) -> Iterator[tuple[Node, ...]]:
+    """Yield the nodes of a network as they are computed together."""
     readers = Counter(name for node in network.nodes for name in node.inputs)
-    steps: list[Step] = []
     position = 0
     while position < len(network.nodes):
         run = _run(network.nodes, position, readers)
-        steps.append(_step(run, batch, tuning, training=training))
+        yield run
         position += len(run)
-    return steps
 
 
 def _run(nodes: tuple[Node, ...], position: int, readers: Counter[str]) -> tuple[Node, ...]:
@@ -123,10 +127,10 @@ def _run(nodes: tuple[Node, ...], position: int, readers: Counter[str]) -> tuple
         return following if alone and following.layer.type in types else None
 
     kind = first.layer.type
-    if kind == "conv2d" and _plain(first):
+    if kind == "conv2d" and is_plain(first):
         if relu := follows("relu"):
             run.append(relu)
-        if (pool := follows("max_pool2d")) and _halves(pool):
+        if (pool := follows("max_pool2d")) and halves(pool):
             run.append(pool)
             if len(run) == 2 and (relu := follows("relu")):
                 run.append(relu)
@@ -141,7 +145,7 @@ def _step(run: tuple[Node, ...], batch: int, tuning: Tuning, *, training: bool) 
     first = run[0]
     layer: Any = first.layer
     match layer.type:
-        case "conv2d" if _plain(first):
+        case "conv2d" if is_plain(first):
             return ConvolutionStep(
                 run,
                 layer.window(first.input_shapes[0]),
@@ -156,17 +160,17 @@ def _step(run: tuple[Node, ...], batch: int, tuning: Tuning, *, training: bool) 
             return AddStep(run, batch)
         case "dense":
             return DenseStep(run, batch)
-        case "max_pool2d" if _halves(first):
+        case "max_pool2d" if halves(first):
             return PoolStep(run, batch, training=training)
     return LayerStep(run)
 
 
-def _plain(node: Node) -> bool:
+def is_plain(node: Node) -> bool:
     """Whether a convolution has one group."""
     return isinstance(node.layer, Conv2D) and node.weights["weight"].shape[2] == node.input_shapes[0][2]
 
 
-def _halves(node: Node) -> bool:
+def halves(node: Node) -> bool:
     """Whether a pool has 2x2 windows that lie side by side and cover the map."""
     layer, (height, width, _) = node.layer, node.input_shapes[0]
     if not isinstance(layer, MaxPool2D) or height % 2 or width % 2:

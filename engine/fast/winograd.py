@@ -242,7 +242,7 @@ class Winograd:
         self._phased = min(channels, filters) <= 16
         if self._phased:  # ((q + 2) O, m) @ (m, q C) in each phase
             rows = back.parts * back.part_rows
-            parts = pieces(rows, back.inner * q * channels, tuning.gemm_edge)
+            parts = pieces(rows, back.inner * q * channels, tuning.gemm_edge, copies=_POINTS * back.phases)
             m, phases = rows // parts, back.phases
             stride = phases * q
             self._left = _strided(
@@ -258,7 +258,7 @@ class Winograd:
             shape = (_POINTS, phases, parts, back.inner, q * channels)
         else:  # (O, m) @ (m, C) at three offsets, one for each column of the filter
             rows = self.tile * bands * row
-            parts = pieces(rows, filters * channels, tuning.gemm_edge)
+            parts = pieces(rows, filters * channels, tuning.gemm_edge, copies=_POINTS * 3)
             m = rows // parts
             self._left = _strided(
                 back.transformed,

@@ -1,0 +1,79 @@
+"""What a plan is expected to hold is held against what it allocates."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.architecture import Architecture
+from engine.fast.gemm import OPENBLAS_EDGE, Tuning
+from engine.fast.memory import pass_bytes
+from engine.fast.plan import Plan
+from engine.layers import Context
+from engine.network import Network
+from engine.presets import find
+from engine.workspace import Workspace
+
+MOST = 3.5
+"""How many times what is needed an estimate may be; less than what is needed it may not."""
+SLACK = 1 << 19
+"""Bytes of objects that are no arrays."""
+CONVOLUTION = {"type": "conv2d", "kernel_size": 3, "padding": "same"}
+
+PRESETS = ("lenet-5", "resnet-20", "tiny-vgg")
+WRITTEN: dict[str, dict[str, Any]] = {
+    # maps whose number of pixels has no divisors but itself: products cannot be cut as one would like
+    "many channels, odd size": {
+        "input_shape": [13, 13, 64],
+        "layers": [CONVOLUTION | {"filters": 256}, CONVOLUTION | {"filters": 256}],
+    },
+    "many channels, winograd": {
+        "input_shape": [8, 8, 256],
+        "layers": [CONVOLUTION | {"filters": 256}, CONVOLUTION | {"filters": 256}],
+    },
+    "no plan has a step for these": {
+        "input_shape": [48, 48, 16],
+        "layers": [
+            {"type": "depthwise_conv2d", "kernel_size": 3, "padding": "same"},
+            {"type": "layer_norm"},
+            {"type": "gelu"},
+            {"type": "dropout", "rate": 0.2},
+            {"type": "max_pool2d", "pool_size": 3, "stride": 1},
+            {"type": "average_pool2d", "pool_size": 2},
+        ],
+    },
+}
+
+
+def network(name: str) -> Network:
+    if name in WRITTEN:
+        return Network.build(Architecture.model_validate(WRITTEN[name]))
+    preset = find(name)
+    assert preset is not None
+    return Network.build(preset.architecture()).without_final("softmax")
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
+@pytest.mark.parametrize("edge", [0, OPENBLAS_EDGE])
+@pytest.mark.parametrize("name", [*PRESETS, *WRITTEN])
+def test_a_plan_holds_what_was_expected(name: str, edge: int, training: bool) -> None:
+    net = network(name)
+    pictures = 5
+    weights = net.initial_weights(0)
+    x = np.zeros((pictures, *net.input_shape), np.float32)
+    tracemalloc.start()
+    try:
+        plan = Plan(net, pictures, Tuning(gemm_edge=edge), training=training)
+        context = Context(training=training, workspace=Workspace())
+        plan.prepare(weights)
+        tape = plan.forward(x, context)
+        if training:
+            plan.backward(tape, np.zeros_like(tape.output))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    expected = pass_bytes(net, pictures, training=training)
+    assert peak - SLACK <= expected <= MOST * peak + SLACK
