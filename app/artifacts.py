@@ -9,6 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol
@@ -124,6 +125,16 @@ class LocalArtifacts:
             return []
         found = (entry.name for entry in path.iterdir() if entry.is_file())
         return sorted(f"{directory}/{name}" for name in found if not name.startswith(_TEMPORARY))
+
+    def bytes(self) -> int:
+        """Return the size of all files, of the database too; a walk through everything, to be taken by a thread."""
+        total = 0
+        for folder, _, files in os.walk(self.root):
+            for name in files:
+                # Files come and go while we walk.
+                with suppress(FileNotFoundError):
+                    total += (Path(folder) / name).lstat().st_size
+        return total
 
     def clean(self, directory: str | None = None, age: float = _STALE_SECONDS) -> None:
         """Remove what writers that died have left half written.

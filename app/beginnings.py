@@ -11,6 +11,7 @@ from app.errors import Conflict, FieldError, Invalid, NotFound
 from app.ids import JOB, new_id
 from app.jobs import paths
 from app.jobs.requests import TrainingRequest
+from app.memory_limit import check_memory
 from app.schemas.training_jobs import TrainingJobRequest
 from app.services import Services
 from app.store.records import TRAINING, JobRecord
@@ -38,12 +39,13 @@ def continued_job(request: TrainingJobRequest, source_id: str, services: Service
     """Make the job that goes on from the last checkpoint of another one.
 
     Raises:
-        Invalid: there is no such job, or something is asked for that cannot change any more.
+        Invalid: there is no such job, something is asked for that cannot change any more, or the memory does not
+            suffice.
         Conflict: it is not finished, or has left no checkpoint.
     """
     source = _source(source_id, services)
     checkpoint = source.checkpoint or {}
-    given = request.model_fields_set - {"continue_from"}
+    given = request.model_fields_set - {"continue_from", "webhook"}
     fixed = sorted(given - set(CHANGEABLE))
     if fixed:
         hint = f"leave it out; these can be new: {', '.join(CHANGEABLE)}"
@@ -62,6 +64,7 @@ def continued_job(request: TrainingJobRequest, source_id: str, services: Service
     network = Network.build(accepted.architecture, services.settings.max_parameters)
     height, width, channels = dataset.image_shape
     check_config(network, accepted.config, (height, width, channels), len(dataset.classes))
+    memory = check_memory(network, accepted.config, dataset, services.settings)
     job_id = new_id(JOB)
     _copy(checkpoint["name"], job_id, services, "continue_from")
     # Pictures that came later do not change what an epoch is.
@@ -72,6 +75,8 @@ def continued_job(request: TrainingJobRequest, source_id: str, services: Service
         request=accepted.document(),
         progress={"stage": "queued", "epochs": accepted.epochs, "steps": per_epoch * accepted.epochs},
         dataset_id=dataset.id,
+        memory_bytes=memory,
+        webhook_url=None if request.webhook is None else request.webhook.url,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -31,15 +31,24 @@ class DomainError(Exception):
         detail: what is wrong and, where one is known, what would fix it.
         code: a stable slug in kebab-case that programs can tell errors apart by.
         errors: the fields at fault, when it is a matter of fields.
+        numbers: what is needed and what is allowed, by name, when it is a matter of numbers.
     """
 
     default_code: ClassVar[str] = "error"
 
-    def __init__(self, detail: str, *, code: str | None = None, errors: Iterable[FieldError] = ()) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        errors: Iterable[FieldError] = (),
+        numbers: Mapping[str, int | None] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.code = code or self.default_code
         self.errors = tuple(errors)
+        self.numbers = numbers
 
 
 class NotFound(DomainError):
@@ -77,6 +86,12 @@ class TooLarge(DomainError):
     """More bytes, pixels, entries or pictures than this installation takes."""
 
     default_code = "too-large"
+
+
+class StorageFull(DomainError):
+    """The data directory holds as much as this installation allows."""
+
+    default_code = "quota-exceeded"
 
 
 class Unsupported(DomainError):

@@ -17,6 +17,8 @@ DATASET = "ds"
 JOB = "job"
 MODEL = "model"
 EVALUATION = "eval"
+BATCH_PREDICTION = "batch"
+DELIVERY = "msg"
 
 
 def new_id(prefix: str) -> str:

@@ -26,7 +26,7 @@ Define, train and serve small convolutional neural networks, on a CPU.
 Every request on this page succeeds as it stands when you press **Execute** on a fresh server: it holds
 the data set `digits`, the architecture `arch_example`, the finished training job `job_example` and its
 model `model_example`. Only what deletes or cancels needs an id of your own, and so do the findings of an
-evaluation: start one to get it.
+evaluation or a batch prediction: start one to get it.
 
 The way of the work: choose a preset or describe an architecture, look at its shapes, start a training
 job on a data set, follow it, and send pictures to the model that it made.
@@ -42,6 +42,7 @@ TAGS = [
     {"name": "datasets", "description": "Labelled pictures."},
     {"name": "training-jobs", "description": "Training, in a process of its own; it survives restarts."},
     {"name": "models", "description": "Trained networks, and what they see in your pictures."},
+    {"name": "batch-predictions", "description": "What a model sees in each picture of an archive."},
     {"name": "evaluations", "description": "How good a model is on a data set, and what to try next."},
     {"name": "system", "description": "The server itself."},
 ]
@@ -59,6 +60,7 @@ _DESCRIPTIONS: Mapping[int, str] = {
     422: "Well-formed, but wrong; `errors` names the fields.",
     500: "Something went wrong in the server.",
     503: "Not now.",
+    507: "The data directory holds as much as it may.",
 }
 
 

@@ -20,6 +20,7 @@ from app.errors import (
     Invalid,
     Malformed,
     NotFound,
+    StorageFull,
     TooLarge,
     Unavailable,
     Unsupported,
@@ -42,6 +43,7 @@ STATUS: Mapping[type[Exception], int] = {
     ModelFileError: 500,
     DomainError: 500,
     Unavailable: 503,
+    StorageFull: 507,
 }
 
 ENGINE_CODES: Mapping[type[EngineError], str] = {
@@ -64,7 +66,13 @@ class ProblemResponse(JSONResponse):
     media_type = "application/problem+json"
 
 
-def problem(status: int, code: str, detail: str, errors: Iterable[FieldError] = ()) -> dict[str, Any]:
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    errors: Iterable[FieldError] = (),
+    numbers: Mapping[str, int | None] | None = None,
+) -> dict[str, Any]:
     """Write the body of a problem; absent members are left out."""
     body: dict[str, Any] = {
         "type": f"/problems/{code}",
@@ -82,6 +90,8 @@ def problem(status: int, code: str, detail: str, errors: Iterable[FieldError] = 
     ]
     if fields:
         body["errors"] = fields
+    if numbers is not None:
+        body["numbers"] = dict(numbers)
     return body
 
 
@@ -91,10 +101,11 @@ def problem_response(
     detail: str,
     *,
     errors: Iterable[FieldError] = (),
+    numbers: Mapping[str, int | None] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> ProblemResponse:
     """Make the answer for a problem."""
-    return ProblemResponse(problem(status, code, detail, errors), status, headers=headers)
+    return ProblemResponse(problem(status, code, detail, errors, numbers), status, headers=headers)
 
 
 def respond(error: DomainError | EngineError) -> ProblemResponse:
@@ -102,7 +113,9 @@ def respond(error: DomainError | EngineError) -> ProblemResponse:
     status = _nearest(STATUS, error)
     headers = {"Retry-After": str(RETRY_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     if isinstance(error, DomainError):
-        return problem_response(status, error.code, error.detail, errors=error.errors, headers=headers)
+        return problem_response(
+            status, error.code, error.detail, errors=error.errors, numbers=error.numbers, headers=headers
+        )
     field = FieldError(pointer=pointer(error.path), detail=error.detail, hint=error.hint)
     place = f"{readable(error.path)}: " if error.path else ""
     return problem_response(

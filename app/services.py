@@ -15,11 +15,13 @@ from app.builtin.install import install
 from app.datasets.sweep import sweep
 from app.errors import Unavailable
 from app.idempotency import Ledger
+from app.janitor import Janitor
 from app.jobs.runner import LocalRunner
 from app.locks import FileLock, read_holder
 from app.predictors import Predictors
 from app.settings import Settings, SettingsError
 from app.store import Store
+from app.webhooks import Courier
 
 LOCK_FILE = "server.lock"
 
@@ -37,6 +39,8 @@ class Services:
     inference: asyncio.Semaphore
     """Bounds how many predictions run at the same time; the others wait without holding a thread."""
     ledger: Ledger
+    janitor: Janitor
+    courier: Courier
     _draining: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
@@ -56,6 +60,10 @@ class Services:
             install(store, artifacts)
             runner = LocalRunner(store, artifacts, settings)
             predictors = Predictors(artifacts, settings)
+            janitor = Janitor(store, artifacts, settings)
+            courier = Courier(store, settings)
+            janitor.start()
+            courier.start()
             runner.start()
         except BaseException as error:
             store.close()
@@ -72,6 +80,8 @@ class Services:
             lock,
             inference=asyncio.Semaphore(settings.cores),
             ledger=Ledger(store),
+            janitor=janitor,
+            courier=courier,
         )
 
     @property
@@ -88,14 +98,22 @@ class Services:
         """Stop what is left and let go of the data directory."""
         try:
             self.drain()
+            self.courier.stop()
+            self.janitor.stop()
             self.store.close()
         finally:
             self.lock.release()
 
     def accept_work(self) -> None:
-        """Raise Unavailable when this server is about to stop."""
+        """Refuse work that this server has no time or no room for. Reads the database: not for the event loop.
+
+        Raises:
+            Unavailable: the server is about to stop.
+            StorageFull: the data directory holds as much as it may.
+        """
         if self.draining:
             raise Unavailable("this server is about to stop and takes no new work; try again once it is back")
+        self.janitor.check_quota()
 
 
 def _take(data_dir: Path) -> FileLock:

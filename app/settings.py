@@ -1,5 +1,7 @@
 """Everything that an operator can set: one frozen record, read from ``CONVSERVE_*`` when it is made."""
 
+import base64
+import binascii
 import ipaddress
 import os
 from pathlib import Path
@@ -8,6 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.memory import available_memory
+
 PREFIX = "CONVSERVE_"
 
 KIB = 1024
@@ -15,6 +19,9 @@ MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+_STANDARD_PREFIX = "whsec_"
 
 
 class SettingsError(Exception):
@@ -66,6 +73,12 @@ class Settings(BaseSettings):
         20.0,
         description="Seconds that running jobs get for a last checkpoint when the server is told to stop.",
     )
+    max_training_bytes: int = Field(
+        default_factory=lambda values: available_memory() * 4 // 5 // values.get("max_jobs", 1),
+        ge=1,
+        description="Most memory that a training job may need, by the estimate when it is submitted; by default four "
+        "fifths of what the machine or the container has, divided by CONVSERVE_MAX_JOBS.",
+    )
     max_parameters: int = Field(
         50_000_000, ge=1, description="Largest number of parameters that a network may have."
     )
@@ -81,6 +94,25 @@ class Settings(BaseSettings):
     max_archive_entries: int = Field(200_000, ge=1, description="Most files in one uploaded archive.")
     max_archive_ratio: int = Field(
         100, ge=1, description="Largest ratio of unpacked to packed size in an uploaded archive."
+    )
+    max_data_bytes: int | None = Field(
+        None,
+        ge=1,
+        description="Size of the data directory beyond which calls that add to it are refused; by default none.",
+    )
+    retention_days: Annotated[float, Field(gt=0, le=36500, allow_inf_nan=False)] | None = Field(
+        None,
+        description="Days after which finished jobs are deleted with their files; models and data sets stay. "
+        "By default never.",
+    )
+    webhook_secret: SecretStr | None = Field(
+        None,
+        description="Key that webhooks are signed with: whsec_ and 24 to 64 random bytes in base64. "
+        "Without it jobs cannot have webhooks.",
+    )
+    webhook_private: bool = Field(
+        False,
+        description="Whether webhooks may go to loopback, private and link-local addresses.",
     )
     dataset_mirror: str | None = Field(
         None,
@@ -130,6 +162,30 @@ class Settings(BaseSettings):
             raise ValueError("use printable ASCII characters without spaces")
         return SecretStr(key)
 
+    @field_validator("webhook_secret", mode="after")
+    @classmethod
+    def _usable_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        text = value.get_secret_value().strip() if value else ""
+        if not text:
+            return None
+        try:
+            key = base64.b64decode(text.removeprefix(_STANDARD_PREFIX), validate=True)
+        except binascii.Error:
+            key = b""
+        if not 24 <= len(key) <= 64:
+            raise ValueError(
+                "use whsec_ and 24 to 64 random bytes in base64, as from "
+                "python3 -c \"import base64, os; print('whsec_' + base64.b64encode(os.urandom(32)).decode())\""
+            )
+        return SecretStr(text)
+
+    @property
+    def webhook_key(self) -> bytes | None:
+        """The bytes that webhooks are signed with."""
+        if self.webhook_secret is None:
+            return None
+        return base64.b64decode(self.webhook_secret.get_secret_value().removeprefix(_STANDARD_PREFIX))
+
     @property
     def worker_threads(self) -> int:
         """Cores that each of the concurrently running jobs may use."""
@@ -158,10 +214,10 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """Return these settings as variables for a worker process.
 
-        They are the whole of what a worker should see under ``CONVSERVE_``. The API key is not among
-        them: a worker has no use for it, and what handles other people's files should hold no secrets.
+        They are the whole of what a worker should see under ``CONVSERVE_``. API key and webhook secret are not among
+        them: a worker has no use for them, and what handles other people's files should hold no secrets.
         """
-        values = self.model_dump(mode="json", exclude={"api_key"}, exclude_none=True)
+        values = self.model_dump(mode="json", exclude={"api_key", "webhook_secret"}, exclude_none=True)
         return {PREFIX + name.upper(): str(value) for name, value in values.items()}
 
 

@@ -9,6 +9,7 @@ from app.beginnings import continued_job, copy_model
 from app.errors import Conflict, FieldError, Invalid, NotFound
 from app.ids import JOB, new_id
 from app.jobs.requests import TrainingRequest
+from app.memory_limit import check_memory
 from app.pointers import readable
 from app.schemas.training_jobs import ArchitectureChoice, PresetChoice, TrainingJobRequest
 from app.services import Services
@@ -43,10 +44,12 @@ def new_job(request: TrainingJobRequest, services: Services) -> JobRecord:
     """Make the job for a request.
 
     Raises:
-        Invalid: there is no such data set, preset or stored architecture.
+        Invalid: there is no such data set, preset or stored architecture; the memory does not suffice; or there is a
+            webhook and no secret.
         Conflict: the data set is not ready.
         EngineError: the network cannot be built, is too large, or does not fit the data set.
     """
+    check_webhook(request, services)
     if request.continue_from is not None:
         return continued_job(request, request.continue_from, services)
     if request.architecture is None or request.dataset is None:
@@ -60,6 +63,7 @@ def new_job(request: TrainingJobRequest, services: Services) -> JobRecord:
     except EngineError as error:
         raise resolved.fault(error) from None
     check_config(network, config, _shape(dataset), len(dataset.classes))
+    memory = check_memory(network, config, dataset, services.settings)
     accepted = TrainingRequest(
         **request.config(),
         name=request.name or resolved.name,
@@ -84,7 +88,22 @@ def new_job(request: TrainingJobRequest, services: Services) -> JobRecord:
             "steps": steps_per_epoch(config, dataset.splits["train"]) * config.epochs,
         },
         dataset_id=dataset.id,
+        memory_bytes=memory,
+        webhook_url=None if request.webhook is None else request.webhook.url,
     )
+
+
+def check_webhook(request: TrainingJobRequest, services: Services) -> None:
+    """Refuse a webhook that could not be signed.
+
+    Raises:
+        Invalid: there is one, and no secret.
+    """
+    if request.webhook is not None and services.settings.webhook_key is None:
+        detail = "this server has no secret to sign webhooks with"
+        hint = "the operator sets one in CONVSERVE_WEBHOOK_SECRET; or leave the webhook out and follow the events"
+        fault = FieldError(detail, pointer="/webhook", hint=hint)
+        raise Invalid(f"webhook: {detail}; {hint}", code="no-webhook-secret", errors=(fault,))
 
 
 def _dataset(identifier: str, services: Services) -> DatasetRecord:

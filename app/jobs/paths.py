@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 DIRECTORY = "jobs"
+MODELS = "models"
+ROWS = ".rows"
+"""How the names of files with rows of a table end."""
 
 
 def directory(job_id: str) -> str:
@@ -32,7 +35,7 @@ def initial(job_id: str) -> str:
 
 def model(model_id: str) -> str:
     """Return the file of a model."""
-    return f"models/{model_id}.safetensors"
+    return f"{MODELS}/{model_id}.safetensors"
 
 
 def report(job_id: str) -> str:
@@ -43,3 +46,13 @@ def report(job_id: str) -> str:
 def mistakes(job_id: str) -> str:
     """Return the sheet of the worst mistakes of an evaluation, PNG."""
     return f"{DIRECTORY}/{job_id}/mistakes.png"
+
+
+def rows(job_id: str, part: int) -> str:
+    """Return the file with a part of the rows of a batch prediction, CSV; the first is 1."""
+    return f"{DIRECTORY}/{job_id}/part-{part}{ROWS}"
+
+
+def predictions(job_id: str) -> str:
+    """Return the file with what a batch prediction found, CSV."""
+    return f"{DIRECTORY}/{job_id}/predictions.csv"

@@ -12,6 +12,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -21,9 +23,18 @@ from app.errors import StaleAttempt
 from app.jobs import paths
 from app.jobs.processes import AdoptedWorker, LockHeld, Worker, spawn
 from app.locks import is_locked
+from app.memory import count_kills, kill_counter
 from app.settings import Settings
 from app.store import Store
-from app.store.records import DOWNLOAD, EVALUATION, INGESTION, TRAINING, JobPulse, JobRecord
+from app.store.records import (
+    BATCH_PREDICTION,
+    DOWNLOAD,
+    EVALUATION,
+    INGESTION,
+    TRAINING,
+    JobPulse,
+    JobRecord,
+)
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -53,23 +64,45 @@ class Runner(Protocol):
 
 @dataclass
 class _Charge:
-    """A worker that is being looked after; `pulse` was last seen to change at `since`."""
+    """A worker that is being looked after; `pulse` was last seen to change at `since`.
+
+    `kills` is how many processes the system had killed for want of memory when it came into our charge.
+    """
 
     kind: str
     attempt: int
     worker: Worker
     pulse: JobPulse | None
     since: float
+    kills: int
+    hung: bool = False
 
 
 class LocalRunner:
     """Runs jobs as processes of this machine: training at most `max_jobs`, each other kind one at a time."""
 
-    def __init__(self, store: Store, artifacts: Artifacts, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, artifacts: Artifacts, settings: Settings, *, kills: Path | None = None
+    ) -> None:
+        """Make a runner that does nothing yet.
+
+        Args:
+            store: where the jobs are.
+            artifacts: where their files are.
+            settings: how many at once, and with what.
+            kills: where the system counts what it kills for want of memory; by default where it says itself.
+        """
+        self._kills = kills or kill_counter()
         self._store = store
         self._artifacts = artifacts
         self._settings = settings
-        self._lanes = {TRAINING: settings.max_jobs, INGESTION: 1, DOWNLOAD: 1, EVALUATION: 1}
+        self._lanes = {
+            TRAINING: settings.max_jobs,
+            INGESTION: 1,
+            DOWNLOAD: 1,
+            EVALUATION: 1,
+            BATCH_PREDICTION: 1,
+        }
         self._charges: dict[str, _Charge] = {}
         self._not_before: dict[str, float] = {}
         self._looked = time.monotonic()
@@ -143,25 +176,33 @@ class LocalRunner:
                 charge.since = at
         self._looked = at
         # Who is dead comes first: after that, what the row says is the last that its worker wrote.
-        dead = [job_id for job_id, charge in self._charges.items() if not charge.worker.alive()]
+        dead = {job_id: charge for job_id, charge in self._charges.items() if not charge.worker.alive()}
         for job_id in dead:
             del self._charges[job_id]
         pulses = {pulse.id: pulse for pulse in self._store.jobs.active()}
         for pulse in pulses.values():
             if pulse.id not in self._charges:
-                self._find(pulse, at)
+                self._find(pulse, at, dead.get(pulse.id))
         for job_id, charge in self._charges.items():
             self._check(job_id, charge, pulses.get(job_id), at)
         self._start_queued(at)
 
-    def _find(self, pulse: JobPulse, at: float) -> None:
-        """Adopt the worker of a job that should have one, or note that there is none."""
+    def _find(self, pulse: JobPulse, at: float, dead: _Charge | None) -> None:
+        """Adopt the worker of a job that should have one, or note that there is none, and of what it died."""
         lock = self._artifacts.local_path(paths.lock(pulse.id))
         if is_locked(lock):
             log.info("worker_adopted", job=pulse.id, attempt=pulse.attempt)
-            self._charges[pulse.id] = _Charge(pulse.kind, pulse.attempt, AdoptedWorker(lock), pulse, at)
+            self._charges[pulse.id] = self._charge(pulse.kind, pulse.attempt, AdoptedWorker(lock), pulse, at)
             return
-        self._try(self._store.jobs.lost, pulse)
+        starved = dead is not None and dead.attempt == pulse.attempt and self._starved(dead)
+        self._try(partial(self._store.jobs.lost, out_of_memory=starved), pulse)
+
+    def _charge(self, kind: str, attempt: int, worker: Worker, pulse: JobPulse | None, at: float) -> _Charge:
+        return _Charge(kind, attempt, worker, pulse, at, count_kills(self._kills))
+
+    def _starved(self, dead: _Charge) -> bool:
+        """Tell whether the system says that it killed a worker for want of memory."""
+        return dead.worker.killed and not dead.hung and count_kills(self._kills) > dead.kills
 
     def _try(self, write: Callable[[str, int], object], pulse: JobPulse) -> None:
         try:
@@ -178,7 +219,7 @@ class LocalRunner:
         elif at - charge.since > self._settings.heartbeat_timeout:
             log.warning("worker_killed", job=job_id, attempt=charge.attempt, reason="no sign of life")
             charge.worker.signal(signal.SIGKILL)
-            charge.since = at
+            charge.since, charge.hung = at, True
 
     def _start_queued(self, at: float) -> None:
         self._not_before = {job_id: then for job_id, then in self._not_before.items() if then > at}
@@ -212,7 +253,7 @@ class LocalRunner:
             self._not_before[job.id] = at + _BACK_OFF
             return
         log.info("worker_started", job=job.id, attempt=job.attempt, pid=worker.process.pid)
-        self._charges[job.id] = _Charge(job.kind, job.attempt, worker, None, at)
+        self._charges[job.id] = self._charge(job.kind, job.attempt, worker, None, at)
 
     def _remove_orphans(self) -> None:
         """Remove the files of jobs that were deleted when nobody could, say because we were killed."""

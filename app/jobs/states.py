@@ -60,3 +60,18 @@ FINISHED = frozenset(status for status, targets in TRANSITIONS.items() if not ta
 def can_move(source: JobStatus, target: JobStatus) -> bool:
     """Tell whether a job in one state may go to the other."""
     return target in TRANSITIONS[source]
+
+
+def death(*, out_of_memory: bool) -> dict[str, str]:
+    """Return the `{"code", "message"}` of a job whose worker has died too often.
+
+    Args:
+        out_of_memory: whether the system killed the last one for want of memory.
+    """
+    if out_of_memory:
+        message = (
+            f"the system killed its process for want of memory, the last of {ATTEMPTS}; use a smaller batch"
+        )
+        return {"code": "out_of_memory", "message": message}
+    message = f"its process died {ATTEMPTS} times; the log says how far it came"
+    return {"code": "worker_lost", "message": message}

@@ -36,7 +36,7 @@ def list_downloads(services: ServicesDep) -> ListOf[Downloadable]:
     "/downloads",
     status_code=status.HTTP_202_ACCEPTED,
     summary="Get a well-known data set",
-    responses=problems(400, 409, 413, 415, 422, 503),
+    responses=problems(400, 409, 413, 415, 422, 503, 507),
 )
 def download_dataset(
     wanted: Annotated[DownloadCreate, Body(openapi_examples={"MNIST": {"value": {"dataset": "mnist"}}})],

@@ -41,7 +41,7 @@ EvaluationId = Annotated[str, Path(description="The id of an evaluation.")]
 
 
 @router.post(
-    "", status_code=202, summary="Evaluate a model", responses=problems(400, 409, 413, 415, 422, 503)
+    "", status_code=202, summary="Evaluate a model", responses=problems(400, 409, 413, 415, 422, 503, 507)
 )
 def create_evaluation(
     request: Annotated[

@@ -11,6 +11,7 @@ from app import curves
 from app.errors import FieldError, Invalid, NotFound
 from app.idempotency import OnceDep
 from app.jobs import paths
+from app.jobs.forecast import Place, places
 from app.jobs.states import JobStatus
 from app.negotiation import preferred
 from app.openapi import problems
@@ -67,7 +68,7 @@ _WRITTEN_EXAMPLE = {
     "",
     status_code=202,
     summary="Start training",
-    responses=problems(400, 409, 413, 415, 422, 503),
+    responses=problems(400, 409, 413, 415, 422, 503, 507),
 )
 def create_training_job(
     request: Annotated[
@@ -93,11 +94,13 @@ def create_training_job(
     begins with the weights of a model.
 
     Everything is checked here: that the shapes meet, that the output fits the classes of the data set, that
-    the number of parameters is within the limit.
+    the number of parameters and the memory that it will need are within the limits.
+
+    With a `webhook` its end is told by a POST, signed as in Standard Webhooks and repeated until it is received.
     """
     services.accept_work()
     record = new_job(request, services)
-    answer = TrainingJob.of(record, [*services.store.jobs.queue(), record.id])
+    answer = TrainingJob.of(record, _places(services, record).get(record.id))
     headers = _look_again(response, record)
     try:
         services.store.jobs.create(record, once.answer(202, answer, headers))
@@ -118,14 +121,13 @@ def list_training_jobs(
 ) -> PageOf[TrainingJob]:
     """List the training jobs, newest first."""
     page = services.store.jobs.page(limit, after, status=status)
-    queue = services.store.jobs.queue()
-    return PageOf(data=[TrainingJob.of(record, queue) for record in page.data], next=page.next)
+    return PageOf(data=_shown(services, *page.data), next=page.next)
 
 
 @router.get("/{job_id}", summary="Get a training job", responses=_MISSING)
 def get_training_job(job_id: JobId, services: ServicesDep) -> TrainingJob:
     """Return a job: its status, how far it is, the figures of its last epoch."""
-    return TrainingJob.of(_get(job_id, services), services.store.jobs.queue())
+    return _shown(services, _get(job_id, services))[0]
 
 
 @router.get("/{job_id}/metrics", summary="Get the figures of every epoch", responses=_MISSING)
@@ -220,7 +222,7 @@ def cancel_training_job(job_id: OwnJobId, services: ServicesDep, response: Respo
     record = services.store.jobs.request_cancel(_get(job_id, services).id)
     services.runner.wake()
     _look_again(response, record)
-    return TrainingJob.of(record)
+    return _shown(services, record)[0]
 
 
 @router.delete("/{job_id}", status_code=204, summary="Delete a training job", responses=problems(404, 409))
@@ -236,6 +238,21 @@ def _get(job_id: str, services: Services) -> JobRecord:
     if record.kind != TRAINING:
         raise NotFound("training job", job_id)
     return record
+
+
+def _shown(services: Services, *records: JobRecord) -> list[TrainingJob]:
+    """Return the bodies for records, with what others know of them."""
+    waiting = any(record.status is JobStatus.QUEUED for record in records)
+    line = _places(services) if waiting else {}
+    told = [record.id for record in records if record.webhook_url is not None]
+    messages = services.store.deliveries.of(told) if told else {}
+    return [TrainingJob.of(record, line.get(record.id), messages.get(record.id)) for record in records]
+
+
+def _places(services: Services, new: JobRecord | None = None) -> dict[str, Place]:
+    """Return the places of the jobs that wait; one that is new comes last."""
+    line = services.store.queues.line(TRAINING, new)
+    return places(line, services.settings.max_jobs)
 
 
 def _look_again(response: Response, record: JobRecord) -> dict[str, str]:

@@ -96,6 +96,8 @@ class Problem(Body):
     """What is wrong with this request."""
     errors: list[FieldProblem] | None = None
     """The fields at fault."""
+    numbers: dict[str, int | None] | None = None
+    """What is needed and what is allowed, by name, when it is a matter of numbers."""
 
 
 def _one_line(text: str) -> str:

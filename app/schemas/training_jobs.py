@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag
 
+from app.jobs.forecast import Place
 from app.jobs.states import JobStatus
 from app.schemas.common import Body, JsonObject, Name, Number, Time
-from app.store.records import JobRecord
+from app.schemas.webhooks import Webhook, WebhookRequest
+from app.store.records import DeliveryRecord, JobRecord
 from engine.architecture import Architecture
 from engine.spec import ImageShape, PositiveInt, Spec
 from engine.training import TrainingConfig
@@ -66,6 +67,9 @@ class TrainingJobRequest(TrainingConfig):
     that is not given are that job's; weights, optimizer and the count of epochs go on."""
     initial_weights: Annotated[str, Field(max_length=64)] | None = None
     """The id of a model whose weights are the first ones, wherever names and shapes agree: fine-tuning."""
+
+    webhook: WebhookRequest | None = None
+    """Whom to tell when it has ended."""
 
     def config(self) -> dict[str, Any]:
         """Return the fields that the engine knows."""
@@ -149,6 +153,13 @@ class TrainingJob(Body):
     """The model whose weights were the first ones."""
     queue_position: int | None = None
     """Its place among the jobs that wait, from 1; null once it has started."""
+    starts_in_seconds: Number = None
+    """When its turn will probably come: from what runs, and how long jobs like those before it took. Null once it has
+    started, and when that cannot be told."""
+    memory_bytes: int | None = None
+    """How much memory it was expected to need when it was accepted; null for jobs of earlier versions."""
+    webhook: Webhook | None = None
+    """Whom its end is told."""
     architecture: JsonObject
     """The network; a copy, also where a preset or a stored one was named."""
     architecture_source: JsonObject | None
@@ -178,8 +189,10 @@ class TrainingJob(Body):
     """Which epoch becomes the model: `best` on the dev split, or `last`."""
 
     @classmethod
-    def of(cls, record: JobRecord, queue: Sequence[str] = ()) -> Self:
-        """Show a record; `queue` holds the ids of the jobs that wait, the next one first."""
+    def of(
+        cls, record: JobRecord, place: Place | None = None, delivery: DeliveryRecord | None = None
+    ) -> Self:
+        """Show a record, with its place in the line if it waits, and the message of its end if there is one."""
         request = {key: value for key, value in record.request.items() if key in cls.model_fields}
         return cls(
             id=record.id,
@@ -193,7 +206,10 @@ class TrainingJob(Body):
             started_at=record.started_at,
             finished_at=record.finished_at,
             builtin=record.builtin,
-            queue_position=queue.index(record.id) + 1 if record.id in queue else None,
+            queue_position=None if place is None else place.position,
+            starts_in_seconds=None if place is None else place.starts_in_seconds,
+            memory_bytes=record.memory_bytes,
+            webhook=Webhook.of(record, delivery),
             **request,
         )
 

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sqlalchemy import func, select
+
+from app.store import tables
 from app.store.answers import Answers
 from app.store.architectures import Architectures
 from app.store.database import Database
 from app.store.datasets import Datasets
+from app.store.deliveries import Deliveries
 from app.store.jobs import Jobs
 from app.store.models import Models
+from app.store.queues import Queues
 
 
 class Store:
@@ -26,6 +31,8 @@ class Store:
         self.datasets = Datasets(self._database)
         self.models = Models(self._database)
         self.jobs = Jobs(self._database, self.datasets, self.models)
+        self.queues = Queues(self._database)
+        self.deliveries = Deliveries(self._database)
 
     def migrate(self) -> None:
         """Make the database, or bring it to this version.
@@ -34,6 +41,15 @@ class Store:
             Unavailable: it cannot be brought to this version.
         """
         self._database.migrate()
+
+    def recorded_bytes(self) -> int:
+        """Return what data sets and models take on disk, as their records say."""
+        with self._database.read() as connection:
+            totals = [
+                connection.scalar(select(func.sum(table.c.bytes)))
+                for table in (tables.datasets, tables.models)
+            ]
+        return sum(total or 0 for total in totals)
 
     def close(self) -> None:
         """Close all connections."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from app.errors import Conflict, NotFound, StaleAttempt
-from app.jobs.states import ACTIVE, ATTEMPTS, JobStatus, can_move
-from app.store import events, tables
+from app.jobs.states import ACTIVE, ATTEMPTS, FINISHED, JobStatus, can_move, death
+from app.store import deliveries, events, tables
 from app.store.answers import keep
 from app.store.database import Database
 from app.store.datasets import Datasets
@@ -56,13 +57,15 @@ class Jobs(Repository[JobRecord]):
             epochs: the values of its epochs, of a job that did not run here.
 
         Raises:
-            NotFound: the data set that it is to train on does not exist.
+            NotFound: the data set that it is to train on, or the model that it uses, does not exist.
             Conflict: that data set is not ready.
         """
         with self._database.write() as connection:
             if record.kind in (TRAINING, EVALUATION) and record.dataset_id and not record.status.finished:
                 # In the transaction that makes the data set count as used, so that it cannot go away.
                 self._datasets.check_ready(connection, record.dataset_id)
+            if record.model_id and not record.status.finished:
+                self._models.check_exists(connection, record.model_id)
             keep(connection, answer)
             self._insert(connection, record)
             for entry in epochs:
@@ -95,13 +98,6 @@ class Jobs(Repository[JobRecord]):
         with self._database.read() as connection:
             self._get(connection, identifier)
             return list(connection.scalars(query))
-
-    def queue(self, kind: str = TRAINING) -> list[str]:
-        """Return the ids of the jobs of a kind that wait, the one that starts next first."""
-        columns = self.table.c
-        query = select(columns.id).where(columns.status == JobStatus.QUEUED, columns.kind == kind)
-        with self._database.read() as connection:
-            return list(connection.scalars(query.order_by(columns.created_at, columns.id)))
 
     def news(self, identifier: str, after: int) -> News:
         """Return what happened to a job after the event of the number `after`, and where it is now.
@@ -157,8 +153,18 @@ class Jobs(Repository[JobRecord]):
             if record.status is JobStatus.QUEUED:
                 self._end(connection, record, JobStatus.CANCELLED)
             connection.execute(delete(self.table).where(self.table.c.id == identifier))
+            deliveries.forget(connection, identifier)
 
-    # What the runner does
+    # What the server does by itself
+
+    def expired(self, before: datetime) -> tuple[str, ...]:
+        """Return the ids of the jobs that were finished before a time; those that are built in do not expire."""
+        columns = self.table.c
+        query = select(columns.id).where(
+            columns.status.in_(FINISHED), columns.finished_at < before, columns.builtin.is_(False)
+        )
+        with self._database.read() as connection:
+            return tuple(connection.scalars(query.order_by(columns.finished_at)))
 
     def active(self) -> tuple[JobPulse, ...]:
         """Return the jobs that a worker has or should have, and nothing that is long to read."""
@@ -167,11 +173,6 @@ class Jobs(Repository[JobRecord]):
         with self._database.read() as connection:
             rows = connection.execute(query.where(columns.status.in_(ACTIVE)))
             return tuple(JobPulse(**row._asdict()) for row in rows)
-
-    def identifiers(self) -> frozenset[str]:
-        """Return the ids of all jobs."""
-        with self._database.read() as connection:
-            return frozenset(connection.scalars(select(self.table.c.id)))
 
     def claim_next(self, kind: str, skip: Collection[str] = ()) -> JobRecord | None:
         """Start the next attempt of the oldest job of a kind that is queued, and return it.
@@ -202,8 +203,13 @@ class Jobs(Repository[JobRecord]):
             )
             return self._get(connection, row.id)
 
-    def lost(self, identifier: str, attempt: int) -> JobStatus:
+    def lost(self, identifier: str, attempt: int, *, out_of_memory: bool = False) -> JobStatus:
         """Take a job back from a worker that died and return where that put it.
+
+        Args:
+            identifier: the job.
+            attempt: the attempt whose worker died.
+            out_of_memory: whether the system killed it for want of memory.
 
         Raises:
             StaleAttempt: the attempt is over, by whatever its worker last wrote.
@@ -213,11 +219,7 @@ class Jobs(Repository[JobRecord]):
             if row.status is JobStatus.CANCELLING:
                 target, error = JobStatus.CANCELLED, None
             elif attempt >= ATTEMPTS:
-                target = JobStatus.FAILED
-                error = {
-                    "code": "worker_lost",
-                    "message": f"its process died {attempt} times; the log says how far it came",
-                }
+                target, error = JobStatus.FAILED, death(out_of_memory=out_of_memory)
             else:
                 self._move(connection, row, JobStatus.QUEUED)
                 return JobStatus.QUEUED
@@ -361,6 +363,7 @@ class Jobs(Repository[JobRecord]):
     ) -> None:
         """Move to a final state; a data set that will not be filled now fails with its job."""
         self._move(connection, job, target, error=error, finished_at=now(), **changes)
+        deliveries.announce(connection, self._row(connection, job.id))
         if job.kind in FILLING and job.dataset_id and target is not JobStatus.SUCCEEDED:
             cancelled = {"code": "cancelled", "message": "the upload was cancelled"}
             self._datasets.give_up(connection, job.dataset_id, error or cancelled)

@@ -17,6 +17,7 @@ DOWNLOAD = "download"
 FILLING = (INGESTION, DOWNLOAD)
 """The kinds of jobs that write to the data set that they name."""
 EVALUATION = "evaluation"
+BATCH_PREDICTION = "batch_prediction"
 
 
 def now() -> datetime:
@@ -125,17 +126,19 @@ class JobRecord:
     """A job.
 
     Attributes:
-        kind: which work it is: `training`, `ingestion` or `evaluation`.
+        kind: which work it is: `training`, `ingestion`, `download`, `evaluation` or `batch_prediction`.
         status: where it is; see `app.jobs.states`.
         attempt: how often it was started; a drain does not count. 0 until the first start.
         heartbeat: a counter that its worker moves; how long it stood still is for the observer to time.
         request: what to do, complete: no later change elsewhere changes it.
         progress: how far it is, in the words of its kind.
-        metrics: the values of the last epoch (training), or what an evaluation found.
+        metrics: the values of the last epoch (training), or what the job found.
         checkpoint: where to go on: `{"name", "sha256", "bytes", "epoch", "step", ...}`.
         error: `{"code", "message"}` once failed.
         dataset_id: what it reads, or writes (ingestion).
         model_id: what it made (training), or uses.
+        memory_bytes: what it was expected to need of memory when it was accepted.
+        webhook_url: where its end is told.
     """
 
     id: str
@@ -154,6 +157,57 @@ class JobRecord:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     builtin: bool = False
+    memory_bytes: int | None = None
+    webhook_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPace:
+    """What is known of how long a job takes; the fields are those of its record."""
+
+    id: str
+    request: Json
+    progress: Json
+    metrics: Json | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The jobs of a kind, as far as they matter to those that wait.
+
+    Attributes:
+        waiting: the one that starts next first.
+        running: those that have a worker.
+        past: the last ones that have started, the newest first.
+    """
+
+    waiting: tuple[JobPace, ...] = ()
+    running: tuple[JobPace, ...] = ()
+    past: tuple[JobPace, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """A message that tells the end of a job.
+
+    Attributes:
+        url: where it goes.
+        body: what it says, as it is signed.
+        status: `pending`, then `delivered` or `failed`.
+        attempts: how often it was sent.
+        due_at: when it is sent next.
+        error: what went wrong the last time.
+    """
+
+    id: str
+    job_id: str
+    url: str
+    body: str
+    status: str = "pending"
+    attempts: int = 0
+    due_at: datetime = field(default_factory=now)
+    error: str | None = None
+    created_at: datetime = field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,11 @@ class Repository(Generic[R]):
         """
         return self._page(limit, after)
 
+    def identifiers(self) -> frozenset[str]:
+        """Return the ids of all records."""
+        with self._database.read() as connection:
+            return frozenset(connection.scalars(select(self.table.c.id)))
+
     def _get(self, connection: Connection, identifier: str) -> R:
         query = select(self.table).where(self.table.c.id == identifier)
         row = connection.execute(query).one_or_none()

@@ -146,6 +146,8 @@ jobs = Table(
     Column("model_id", String),
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
+    Column("memory_bytes", BigInteger),
+    Column("webhook_url", String),
     Index(None, "kind", "created_at", "id"),
     # What the runner asks at every look, however many jobs there have been.
     Index(None, "status", "kind", "created_at", "id"),
@@ -168,6 +170,23 @@ job_events = Table(
     Column("number", Integer, primary_key=True),
     Column("kind", String, nullable=False),
     Column("data", JSON, nullable=False),
+)
+
+# Messages that tell the ends of jobs. They outlive their jobs until they are sent.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("job_id", String, nullable=False),
+    Column("url", String, nullable=False),
+    Column("body", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("error", String),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("job_id"),
+    Index(None, "status", "due_at"),
 )
 
 models = Table(

@@ -279,7 +279,7 @@ def test_bad_requests_are_refused_in_one_form(http: httpx.Client, bad: Bad) -> N
     assert answer.status_code == bad.status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
-    assert set(problem) <= {"type", "title", "status", "detail", "errors"}
+    assert set(problem) <= {"type", "title", "status", "detail", "errors", "numbers"}
     assert problem["type"] == f"/problems/{bad.code}"
     assert problem["status"] == bad.status
     assert problem["title"]

@@ -1,0 +1,69 @@
+"""When the jobs that wait will start, as far as that can be told.
+
+A job takes as many steps as it still has, each as long as in the last epoch of the newest job like it; jobs are
+alike when architecture, data set, batches and augmentations are the same. What runs takes as long as it says
+itself. Where there is nothing to go by, a job counts as one that never ends: what waits for such jobs alone starts
+nobody knows when, and what waits for others as well starts no later than foretold.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass
+
+from app.store.records import JobPace, Json, Line
+
+_ALIKE = ("architecture", "dataset", "batch_size", "accumulate", "augmentations")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a line.
+
+    Attributes:
+        position: from 1.
+        starts_in_seconds: when its turn comes; None when that cannot be told.
+    """
+
+    position: int
+    starts_in_seconds: float | None
+
+
+def places(line: Line, slots: int) -> dict[str, Place]:
+    """Return the place of each job that waits, by its id.
+
+    Args:
+        line: of one kind.
+        slots: how many jobs run at the same time.
+    """
+    ends = [_left(job, line.past) for job in line.running] + [0.0] * (slots - len(line.running))
+    heapq.heapify(ends)
+    # More can run than may, after a restart with fewer slots: the first ones to end make no room.
+    for _ in range(len(ends) - slots):
+        heapq.heappop(ends)
+    found: dict[str, Place] = {}
+    for position, job in enumerate(line.waiting, 1):
+        start = heapq.heappop(ends)
+        found[job.id] = Place(position, round(start, 1) if math.isfinite(start) else None)
+        heapq.heappush(ends, start + _left(job, line.past))
+    return found
+
+
+def _left(job: JobPace, past: tuple[JobPace, ...]) -> float:
+    """Return for how many seconds a job will still run once it runs, infinity when that is unknown."""
+    told = job.progress.get("eta_seconds")
+    if told is not None:
+        return float(told)
+    steps = job.progress.get("steps")
+    wanted = _kind(job.request)
+    for other in past:
+        if other.metrics and other.progress.get("steps") and steps and _kind(other.request) == wanted:
+            per_epoch = other.progress["steps"] / other.request["epochs"]
+            left: float = (steps - job.progress.get("step", 0)) * other.metrics["seconds"] / per_epoch
+            return left
+    return math.inf
+
+
+def _kind(request: Json) -> tuple[object, ...]:
+    return tuple(request.get(name) for name in _ALIKE)

@@ -1,0 +1,102 @@
+"""The messages that tell the ends of jobs: written in the transaction that ends the job, so that none is lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from app.ids import DELIVERY, new_id
+from app.store.database import Database
+from app.store.records import DeliveryRecord, now
+from app.store.repository import values
+from app.store.tables import deliveries, jobs
+
+PENDING = "pending"
+
+
+class Deliveries:
+    """The messages, the ones that are due first."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, job_ids: Collection[str]) -> dict[str, DeliveryRecord]:
+        """Return the messages of jobs that have one, by job."""
+        query = select(deliveries).where(deliveries.c.job_id.in_(job_ids))
+        with self._database.read() as connection:
+            return {row.job_id: DeliveryRecord(**row._asdict()) for row in connection.execute(query)}
+
+    def due(self, limit: int) -> tuple[DeliveryRecord, ...]:
+        """Return messages whose time to be sent has come."""
+        columns = deliveries.c
+        query = select(deliveries).where(columns.status == PENDING, columns.due_at <= now())
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(columns.due_at, columns.id).limit(limit))
+            return tuple(DeliveryRecord(**row._asdict()) for row in rows)
+
+    def attempted(
+        self,
+        identifier: str,
+        status: Literal["pending", "delivered", "failed"],
+        *,
+        error: str | None = None,
+        due_at: datetime | None = None,
+    ) -> None:
+        """Note how an attempt to send a message went.
+
+        Args:
+            identifier: the message.
+            status: `pending` when it is to be tried again.
+            error: what went wrong.
+            due_at: when to try again.
+        """
+        columns = deliveries.c
+        changes: dict[str, Any] = {"status": status, "attempts": columns.attempts + 1, "error": error}
+        if due_at is not None:
+            changes["due_at"] = due_at
+        with self._database.write() as connection:
+            connection.execute(update(deliveries).where(columns.id == identifier).values(**changes))
+            # One whose job was deleted meanwhile has nobody left who could look at it.
+            orphaned = columns.job_id.not_in(select(jobs.c.id))
+            connection.execute(
+                delete(deliveries).where(columns.id == identifier, columns.status != PENDING, orphaned)
+            )
+
+
+def announce(connection: Connection, job: Row[Any]) -> None:
+    """Write the message that tells the end of a job, if somebody wants to hear of it."""
+    if job.webhook_url is None:
+        return
+    body = {
+        "type": f"{job.kind}.{job.status}",
+        "timestamp": _time(job.finished_at),
+        "data": {
+            "id": job.id,
+            "kind": job.kind,
+            "status": str(job.status),
+            "attempt": job.attempt,
+            "model_id": job.model_id,
+            "error": job.error,
+            "created_at": _time(job.created_at),
+            "started_at": None if job.started_at is None else _time(job.started_at),
+            "finished_at": _time(job.finished_at),
+        },
+    }
+    written = json.dumps(body, allow_nan=False, separators=(",", ":"))
+    record = DeliveryRecord(new_id(DELIVERY), job.id, job.webhook_url, written)
+    connection.execute(insert(deliveries).values(**values(record)))
+
+
+def forget(connection: Connection, job_id: str) -> None:
+    """Remove the message of a job that is deleted, unless it is still to be sent."""
+    connection.execute(
+        delete(deliveries).where(deliveries.c.job_id == job_id, deliveries.c.status != PENDING)
+    )
+
+
+def _time(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

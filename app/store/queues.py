@@ -1,0 +1,47 @@
+"""Who waits for what: all that is known of how soon waiting jobs will start."""
+
+from __future__ import annotations
+
+from sqlalchemy import Select, select
+
+from app.jobs.states import ACTIVE, JobStatus
+from app.store.database import Database
+from app.store.records import JobPace, JobRecord, Line
+from app.store.tables import jobs
+
+_PAST = 50
+
+
+class Queues:
+    """The lines of jobs, one for each kind."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def line(self, kind: str, new: JobRecord | None = None) -> Line:
+        """Return the jobs of a kind that wait, those that run, and the last ones that have started.
+
+        Args:
+            kind: the kind of job.
+            new: one that is about to be stored, and will wait behind the others.
+        """
+        columns = jobs.c
+        oldest = columns.created_at, columns.id
+        with self._database.read() as connection:
+
+            def read(query: Select[tuple[object, ...]]) -> tuple[JobPace, ...]:
+                return tuple(JobPace(**row._asdict()) for row in connection.execute(query))
+
+            of_kind = select(columns.id, columns.request, columns.progress, columns.metrics).where(
+                columns.kind == kind
+            )
+            behind = () if new is None else (JobPace(new.id, new.request, new.progress),)
+            waiting = read(of_kind.where(columns.status == JobStatus.QUEUED).order_by(*oldest)) + behind
+            if not waiting:
+                return Line()
+            newest = columns.created_at.desc(), columns.id.desc()
+            return Line(
+                waiting,
+                read(of_kind.where(columns.status.in_(ACTIVE)).order_by(*oldest)),
+                read(of_kind.where(columns.started_at.is_not(None)).order_by(*newest).limit(_PAST)),
+            )
