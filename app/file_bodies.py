@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import binascii
+import hashlib
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
+from app import idempotency
 from app.errors import FieldError, Invalid, Malformed, TooLarge, Unsupported
 from app.routing import is_json, media_type
 from app.uploads import DiskSink, FormRules, receive
-from app.validation import validate
+from app.validation import invalid, validate
 from engine.spec import Spec
 
 _CHUNK = 1 << 20
@@ -39,11 +41,18 @@ class FileBody(Generic[D]):
         path: where it is, under a random name.
         filename: the name that the client gave; empty when it gave none.
         document: the other fields of the call; its `file` is empty.
+        json: whether all of it came as JSON.
     """
 
     path: Path
     filename: str
     document: D
+    json: bool = False
+
+    def fault(self, name: str, detail: str, hint: str) -> Invalid:
+        """Make the error for a field of the document, or for the file."""
+        place = {"pointer": f"/{name}"} if self.json else {"parameter": name}
+        return Invalid(f"{name}: {detail}", errors=(FieldError(detail, hint=hint, **place),))
 
 
 async def receive_file(
@@ -59,14 +68,14 @@ async def receive_file(
         raw: makes the document that belongs to a raw body.
 
     Raises:
-        Malformed, TooLarge, Unsupported, Invalid: as `app.uploads.receive` does.
+        Malformed, TooLarge, Unsupported, Invalid, Answered: as `app.uploads.receive` does.
     """
     received = media_type(request)
     if is_json(received):
         document = validate(kind, await request.json())
         content = await run_in_threadpool(_decode, document.file)
         path = await run_in_threadpool(_save, folder, content)
-        return FileBody(path, "", document.model_copy(update={"file": ""}))
+        return FileBody(path, "", document.model_copy(update={"file": ""}), json=True)
     if received == "multipart/form-data":
         form = await receive(request, rules, lambda: DiskSink(folder))
         (file,) = form.files
@@ -96,6 +105,7 @@ async def _receive_raw(request: Request, folder: Path, limit: int) -> Path:
     if declared.isdecimal() and int(declared) > limit:
         raise _too_large(limit)
     sink = DiskSink(folder)
+    digest = hashlib.sha256()
     waiting, size = bytearray(), 0
     try:
         async for chunk in request.stream():
@@ -104,10 +114,12 @@ async def _receive_raw(request: Request, folder: Path, limit: int) -> Path:
                 raise _too_large(limit)
             waiting += chunk
             if len(waiting) >= _CHUNK:
-                await run_in_threadpool(sink.write, bytes(waiting))
+                await run_in_threadpool(_take, sink, digest, bytes(waiting))
                 waiting.clear()
-        await run_in_threadpool(sink.write, bytes(waiting))
-        return await run_in_threadpool(sink.finish)
+        await run_in_threadpool(_take, sink, digest, bytes(waiting))
+        path = await run_in_threadpool(sink.finish)
+        idempotency.settle(request, {"sha256": digest.hexdigest()})
+        return path
     except BaseException as error:
         sink.discard()
         if isinstance(error, ClientDisconnect):
@@ -115,15 +127,22 @@ async def _receive_raw(request: Request, folder: Path, limit: int) -> Path:
         raise
 
 
+def _take(sink: DiskSink, digest: hashlib._Hash, data: bytes) -> None:
+    digest.update(data)
+    sink.write(data)
+
+
 def _read_fields(kind: type[D], fields: dict[str, str]) -> D:
+    document = {"file": "", **{name: text for name, text in fields.items() if text.strip()}}
     try:
-        return validate(kind, {"file": "", **{name: text for name, text in fields.items() if text.strip()}})
-    except Invalid as error:
+        return kind.model_validate_strings(document)
+    except ValidationError as error:
+        found = invalid(error.errors(include_url=False), document, kind, body=False)
         faults = [
             FieldError(fault.detail, parameter=(fault.pointer or "").removeprefix("/"), hint=fault.hint)
-            for fault in error.errors
+            for fault in found.errors
         ]
-        raise Invalid(error.detail, errors=faults) from None
+        raise Invalid(found.detail, errors=faults) from None
 
 
 def _decode(text: str) -> bytes:

@@ -29,14 +29,47 @@ REPLAYED = "Idempotent-Replayed"
 _KEY = re.compile(r"[!-~]{1,255}")
 
 
-@dataclass(frozen=True, slots=True)
+class Answered(Exception):
+    """A call was answered before; whoever receives its body lets go of that, and the answer is given again.
+
+    Never seen by a client: it passes from the reader of a body to the route's frame.
+    """
+
+    def __init__(self, answer: AnswerRecord) -> None:
+        super().__init__(f"{answer.route} was answered before")
+        self.answer = answer
+
+
+@dataclass(slots=True)
 class Claim:
-    """The right to answer a call with a key, or the answer that it has got already."""
+    """The right to answer a call with a key.
+
+    Attributes:
+        known: the answer that a call with this key has got.
+        fingerprint: what is asked, empty until the body has arrived.
+    """
 
     route: str
     key: str
-    fingerprint: str
-    known: AnswerRecord | None = None
+    known: AnswerRecord | None
+    fingerprint: str = ""
+
+    def settle(self, fingerprint: str) -> None:
+        """Say what is asked.
+
+        Raises:
+            Answered: the same was asked before.
+            Invalid: something else was asked with this key.
+        """
+        if self.known is not None:
+            if self.known.fingerprint == fingerprint:
+                raise Answered(self.known)
+            raise _refused(
+                "something else was asked with this key",
+                "a key belongs to one request for 24 hours: choose another one",
+                code="idempotency-key-reused",
+            )
+        self.fingerprint = fingerprint
 
 
 @dataclass
@@ -50,12 +83,12 @@ class Ledger:
     _under_way: set[tuple[str, str]] = field(default_factory=set)
 
     @asynccontextmanager
-    async def claim(self, route: str, key: str, fingerprint: str) -> AsyncIterator[Claim]:
+    async def claim(self, route: str, key: str) -> AsyncIterator[Claim]:
         """Have a key to oneself for the length of a call.
 
         Raises:
             Conflict: another call with this key is under way.
-            Invalid: it is no key, or one that something else was asked with.
+            Invalid: it is no key.
         """
         if not _KEY.fullmatch(key):
             raise _refused(
@@ -69,32 +102,30 @@ class Ledger:
             raise Conflict(f"{HEADER}: {detail}", code="idempotency-key-in-use", errors=(fault,))
         self._under_way.add(place)
         try:
-            known = await run_in_threadpool(self.store.answers.find, route, key)
-            if known is not None and known.fingerprint != fingerprint:
-                raise _refused(
-                    "something else was asked with this key",
-                    "a key belongs to one request for 24 hours: choose another one",
-                    code="idempotency-key-reused",
-                )
-            yield Claim(route, key, fingerprint, known)
+            yield Claim(route, key, await run_in_threadpool(self.store.answers.find, route, key))
         finally:
             self._under_way.discard(place)
 
 
-def fingerprint(query: str, document: Any) -> str:
-    """Return a checksum of a request: its query and its JSON, however that is laid out."""
-    written = json.dumps(document, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(f"{query}\n{written}".encode()).hexdigest()
+def settle(request: Request, document: Any) -> None:
+    """Hold what is asked against what was asked before, if the call has a key: to be called with its whole body.
+
+    Args:
+        request: the call; its query counts as well.
+        document: the body as JSON-ready data, with the checksums of files in place of their bytes.
+
+    Raises:
+        Answered, Invalid: as `Claim.settle` does.
+    """
+    claim: Claim | None = getattr(request.state, "claim", None)
+    if claim is not None:
+        written = json.dumps(document, sort_keys=True, separators=(",", ":"))
+        claim.settle(hashlib.sha256(f"{request.url.query}\n{written}".encode()).hexdigest())
 
 
 def _refused(detail: str, hint: str, code: str | None = None) -> Invalid:
     field_error = FieldError(detail, parameter=HEADER, hint=hint)
     return Invalid(f"{HEADER}: {detail}", code=code, errors=(field_error,))
-
-
-def not_for_forms() -> Invalid:
-    """Make the error for a key with a body that is not JSON."""
-    return _refused("keys are for JSON bodies", "send the same in JSON, or leave the key out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +138,8 @@ class Once:
         """Return what the store is to keep with what is created; None where no key was sent."""
         if self.claim is None:
             return None
+        if not self.claim.fingerprint:
+            raise AssertionError("the body was received by something that does not settle its claim")
         return AnswerRecord(
             route=self.claim.route,
             key=self.claim.key,

@@ -14,6 +14,7 @@ from app.limits import FinishBody
 from app.logs import RequestLog
 from app.routes import (
     architectures,
+    batch_predictions,
     catalog,
     datasets,
     evaluations,
@@ -37,6 +38,7 @@ ROUTERS = (
     model_aliases.router,
     predictions.router,
     model_files.router,
+    batch_predictions.router,
     evaluations.router,
     system.router,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -17,7 +18,7 @@ from app.images import PictureSpec
 from app.jobs import paths
 from app.settings import Settings
 from app.store import Store
-from app.store.records import Json, ModelRecord
+from app.store.records import AnswerRecord, Json, ModelRecord
 from engine.errors import EngineError
 from engine.model_file import Model, read_description, read_model
 
@@ -43,7 +44,12 @@ def provenance(artifacts: Artifacts, record: ModelRecord) -> Json | None:
 
 
 def import_model(
-    path: Path, name: str | None, store: Store, artifacts: Artifacts, settings: Settings
+    path: Path,
+    name: str | None,
+    store: Store,
+    artifacts: Artifacts,
+    settings: Settings,
+    answer: Callable[[ModelRecord], AnswerRecord | None] = lambda stored: None,
 ) -> ModelRecord:
     """Check a model file and store a copy of it, byte for byte, as the next version of its name.
 
@@ -53,6 +59,7 @@ def import_model(
         store: where its record goes.
         artifacts: where its file goes.
         settings: the limits.
+        answer: makes what the call that brings it is answered, kept in the same moment.
 
     Raises:
         Invalid: it is no model file, is damaged, contradicts itself, or is larger than this server takes.
@@ -82,7 +89,7 @@ def import_model(
         metrics=_figures(model.metadata.get("metrics")),
     )
     try:
-        return store.models.create(record)
+        return store.models.create(record, answer)
     except BaseException:
         artifacts.delete(written.name)
         raise

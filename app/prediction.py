@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from app.errors import DomainError, FieldError, Invalid
 from app.images import PictureSpec, decode
-from app.schemas.models import Candidate, Prediction
 from app.store.records import ModelRecord
 from engine.inference import Predictor
 
 _CHUNK_PIXELS = 1 << 23
-"""Pixels that are decoded before they are looked at: what a request needs does not grow with its pictures."""
+_CHUNK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,15 @@ class Picture:
     filename: str | None = None
     pointer: str | None = None
     parameter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A class, and how probable a model finds it: from 0 to 1."""
+
+    label: str
+    class_index: int
+    probability: float
 
 
 def from_base64(images: Sequence[str]) -> list[Picture]:
@@ -61,24 +69,35 @@ def from_base64(images: Sequence[str]) -> list[Picture]:
 
 def predict(
     predictor: Predictor, record: ModelRecord, pictures: Sequence[Picture], top_k: int, max_pixels: int
-) -> list[Prediction]:
-    """Decode pictures, look at them and name what is in them.
+) -> list[list[Candidate]]:
+    """Decode pictures, look at them, and return the most probable classes of each, the best first.
 
     Raises:
         Invalid: one is no picture, or is damaged.
         TooLarge: one has more than `max_pixels` pixels.
     """
     spec = picture_spec(record)
-    size = max(1, min(64, _CHUNK_PIXELS // math.prod(spec.image_shape)))
-    predictions = []
+    size = at_a_time(spec)
+    found: list[list[Candidate]] = []
     for first in range(0, len(pictures), size):
-        chunk = pictures[first : first + size]
-        images = np.stack([_decode(picture, spec, max_pixels) for picture in chunk])  # (n, H, W, C)
-        probabilities = predictor.predict(images)  # (n, K)
-        for picture, row in zip(chunk, probabilities, strict=True):
-            top = list(_candidates(row, record.classes, top_k))
-            predictions.append(Prediction(**dict(top[0]), filename=picture.filename, top=top))
-    return predictions
+        images = [_decode(picture, spec, max_pixels) for picture in pictures[first : first + size]]
+        found += look(predictor, record, images, top_k)
+    return found
+
+
+def at_a_time(spec: PictureSpec) -> int:
+    """Return how many pictures to decode before they are looked at, so that memory does not grow with their number."""
+    return max(1, min(_CHUNK, _CHUNK_PIXELS // math.prod(spec.image_shape)))
+
+
+def look(
+    predictor: Predictor, record: ModelRecord, images: Sequence[NDArray[np.uint8]], top_k: int
+) -> list[list[Candidate]]:
+    """Return the most probable classes of decoded pictures (H, W, C), the best first; see `at_a_time`."""
+    if not images:
+        return []
+    probabilities = predictor.predict(np.stack(images))  # (n, K)
+    return [list(_candidates(row, record.classes, top_k)) for row in probabilities]
 
 
 def preprocess(record: ModelRecord, picture: Picture, max_pixels: int) -> NDArray[np.uint8]:
@@ -113,4 +132,4 @@ def _candidates(
 ) -> Iterator[Candidate]:
     """Yield the most probable classes, the best first; of equals the one that comes first."""
     for index in np.argsort(-probabilities, kind="stable")[:count]:
-        yield Candidate(label=classes[index], class_index=int(index), probability=float(probabilities[index]))
+        yield Candidate(classes[index], int(index), float(probabilities[index]))

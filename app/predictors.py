@@ -17,6 +17,18 @@ MAX_BYTES = 512 * 1024 * 1024
 """Size of the model files held in memory; one larger model is held alone."""
 
 
+def load(
+    record: ModelRecord, artifacts: Artifacts, settings: Settings, tuning: Tuning | None = None
+) -> Predictor:
+    """Return the predictor of a model, for one cause; `Predictors` keeps them.
+
+    Raises:
+        ModelFileError: the file is damaged.
+    """
+    path = artifacts.local_path(record.path)
+    return Predictor(read_model(path, record.bytes, settings.max_parameters), tuning)
+
+
 class Predictors:
     """A cache of loaded models; safe to use from several threads.
 
@@ -48,7 +60,8 @@ class Predictors:
                 self._loaded.move_to_end(record.id)
         if known is None:
             try:
-                future.set_result(self._load(record))
+                made = load(record, self._artifacts, self._settings, self._tuning())
+                future.set_result(made)
             except BaseException as error:
                 self.forget(record.id)
                 future.set_exception(error)
@@ -58,14 +71,6 @@ class Predictors:
         """Drop a model that is deleted."""
         with self._lock:
             self._loaded.pop(identifier, None)
-
-    def _load(self, record: ModelRecord) -> Predictor:
-        model = read_model(
-            self._artifacts.local_path(record.path),
-            max_bytes=record.bytes,
-            max_parameters=self._settings.max_parameters,
-        )
-        return Predictor(model, self._tuning())
 
     def _tuning(self) -> Tuning:
         """Measure the machine once, when the first model is loaded."""

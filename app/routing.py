@@ -79,18 +79,20 @@ class StrictRoute(APIRoute):
 async def _once(
     request: StrictRequest, key: str, handle: Callable[[Request], Coroutine[Any, Any, Response]]
 ) -> Response:
-    """Handle a call with an idempotency key, or give the answer that it has got before."""
-    if not is_json(media_type(request)):
-        raise idempotency.not_for_forms()
+    """Handle a call with an idempotency key, or give the answer that it has got before.
+
+    What JSON asks is known here; what files ask, to their receiver, once they have arrived.
+    """
     ledger: idempotency.Ledger = request.app.state.services.ledger
-    route = f"{request.method} {request.url.path}"
-    fingerprint = idempotency.fingerprint(request.url.query, await request.json())
-    async with ledger.claim(route, key, fingerprint) as claim:
-        if claim.known is not None:
-            headers = {**claim.known.headers, idempotency.REPLAYED: "true"}
-            return JSONResponse(claim.known.body, claim.known.status, headers)
+    async with ledger.claim(f"{request.method} {request.url.path}", key) as claim:
         request.state.claim = claim
-        return await handle(request)
+        try:
+            if is_json(media_type(request)):
+                idempotency.settle(request, await request.json())
+            return await handle(request)
+        except idempotency.Answered as again:
+            headers = {**again.answer.headers, idempotency.REPLAYED: "true"}
+            return JSONResponse(again.answer.body, again.answer.status, headers)
 
 
 def _query_names(dependant: Dependant) -> set[str]:

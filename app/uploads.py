@@ -13,13 +13,14 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Generic, Protocol, TypeVar
+from typing import IO, Any, Generic, Protocol, TypeVar
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
+from app import idempotency
 from app.errors import FieldError, Invalid, Malformed, TooLarge, Unavailable, Unsupported
 
 MAX_FIELD_BYTES = 64 * 1024
@@ -150,6 +151,11 @@ class Form(Generic[T]):
     fields: dict[str, str]
     files: list[ReceivedFile[T]]
 
+    def summary(self) -> dict[str, Any]:
+        """Return what distinguishes it from other forms, JSON ready."""
+        files = [[file.field, file.filename, file.sha256] for file in self.files]
+        return {"fields": self.fields, "files": files}
+
 
 async def receive(request: Request, rules: FormRules, new_sink: Callable[[], Sink[T]]) -> Form[T]:
     """Receive a multipart/form-data body as it streams in.
@@ -162,6 +168,7 @@ async def receive(request: Request, rules: FormRules, new_sink: Callable[[], Sin
         TooLarge: more bytes or files than the rules allow.
         Invalid: an unknown, missing, repeated or misplaced part, or a file of the wrong kind.
         Unavailable: the disk is full.
+        Answered: it came before, with the same idempotency key.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > rules.max_bytes:
@@ -181,7 +188,9 @@ async def receive(request: Request, rules: FormRules, new_sink: Callable[[], Sin
             raise Malformed(
                 "the body ends before the boundary that closes a multipart body: it was cut short"
             )
-        return await run_in_threadpool(collector.finish)
+        form = await run_in_threadpool(collector.finish)
+        idempotency.settle(request, form.summary())
+        return form
     except BaseException as error:
         collector.discard()
         if isinstance(error, FormParserError):

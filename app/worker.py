@@ -18,13 +18,21 @@ from contextlib import suppress
 from app.artifacts import LocalArtifacts
 from app.datasets import downloads, filling
 from app.errors import DomainError, StaleAttempt, Unavailable
-from app.jobs import evaluation, paths, training
+from app.jobs import batch_prediction, evaluation, paths, training
 from app.jobs.heartbeat import Cancelled, Drained, Heartbeat
 from app.jobs.processes import LOCK_VARIABLE
 from app.locks import FileLock
 from app.settings import Settings, load_settings
 from app.store import Store
-from app.store.records import DOWNLOAD, EVALUATION, INGESTION, TRAINING, JobRecord, Json
+from app.store.records import (
+    BATCH_PREDICTION,
+    DOWNLOAD,
+    EVALUATION,
+    INGESTION,
+    TRAINING,
+    JobRecord,
+    Json,
+)
 from engine.errors import EngineError, NonFiniteError
 from engine.fast.share import ShareLost
 
@@ -40,6 +48,7 @@ WORK: Mapping[str, Work] = {
     INGESTION: filling.run,
     DOWNLOAD: downloads.run,
     EVALUATION: evaluation.run,
+    BATCH_PREDICTION: batch_prediction.run,
 }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from app.artifacts import Artifacts
 from app.datasets import storage
 from app.datasets.ingestion import UPLOADS, uploads_of
 from app.errors import NotFound
 from app.jobs.states import UNFINISHED
 from app.store import Store
-from app.store.records import INGESTION
+from app.store.records import BATCH_PREDICTION, INGESTION
 
 _PAGE = 200
 
@@ -35,10 +37,10 @@ def sweep(store: Store, artifacts: Artifacts) -> None:
 
 def _wanted_uploads(store: Store) -> set[str]:
     uploads: set[str] = set()
-    for status in UNFINISHED:
+    for kind, status in product((INGESTION, BATCH_PREDICTION), UNFINISHED):
         after = None
         while True:
-            page = store.jobs.page(_PAGE, after, kind=INGESTION, status=status)
+            page = store.jobs.page(_PAGE, after, kind=kind, status=status)
             uploads = uploads.union(*(uploads_of(job.request) for job in page.data))
             after = page.next
             if after is None:

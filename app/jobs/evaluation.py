@@ -19,12 +19,12 @@ from app.errors import Invalid
 from app.jobs import paths
 from app.jobs.diagnosis import diagnose
 from app.jobs.heartbeat import Heartbeat
+from app.predictors import load
 from app.settings import Settings
 from app.store import Store
 from app.store.records import DatasetRecord, JobRecord, Json, ModelRecord
 from engine.inference import Predictor
 from engine.metrics import Assessment
-from engine.model_file import read_model
 from engine.spec import PositiveInt, Spec
 
 log = logging.getLogger(__name__)
@@ -85,9 +85,8 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     dataset = store.datasets.get(request.dataset)
     check_match(model, dataset)
     stored = open_dataset(store, artifacts, dataset.id, request.dataset_images)
-    path = artifacts.local_path(model.path)
-    predictor = Predictor(read_model(path, model.bytes, settings.max_parameters))
     labels = [model.classes.index(entry["name"]) for entry in dataset.classes]
+    predictor = load(model, artifacts, settings)
     work = _Evaluation(predictor, stored, np.array(labels, np.int64), request.split, beat)
     assessment = Assessment(model.classes)
     errors = work.errors(assessment)

@@ -19,6 +19,7 @@ from app.datasets.options import DatasetOptions
 from app.datasets.readers import Reader
 from app.datasets.splits import SPLIT_NAMES
 from app.errors import Conflict, FieldError, Invalid, NotFound, TooLarge
+from app.idempotency import Once, OnceDep
 from app.ids import JOB, new_id
 from app.images import encode_png, encode_sheet, reduce
 from app.openapi import problems
@@ -114,7 +115,7 @@ _PREVIEW_EXAMPLE = {
     openapi_extra={"requestBody": _ADDITION},
 )
 async def add_images(
-    dataset_id: DatasetId, request: Request, services: ServicesDep, response: Response
+    dataset_id: DatasetId, request: Request, services: ServicesDep, once: OnceDep, response: Response
 ) -> Addition:
     """Add pictures to a data set that is ready: `files` of one `label`, or a zip archive as `file`.
 
@@ -130,7 +131,7 @@ async def add_images(
     receive = receive_addition_json if is_json(media_type(request)) else receive_addition_form
     received = await receive(request, services)
     try:
-        addition = await run_in_threadpool(_add, services, dataset_id, received)
+        addition = await run_in_threadpool(_add, services, dataset_id, received, once)
     except BaseException:
         received.discard()
         raise
@@ -138,12 +139,15 @@ async def add_images(
         received.discard()
         response.status_code = status.HTTP_200_OK
         return addition
-    response.headers["Location"] = f"/v1/datasets/{quote(dataset_id)}/additions"
-    response.headers["Retry-After"] = str(RETRY_SECONDS)
+    response.headers.update(_look_again(dataset_id))
     return addition
 
 
-def _add(services: Services, dataset_id: str, received: Received[AdditionForm]) -> Addition:
+def _look_again(dataset_id: str) -> dict[str, str]:
+    return {"Location": f"/v1/datasets/{quote(dataset_id)}/additions", "Retry-After": str(RETRY_SECONDS)}
+
+
+def _add(services: Services, dataset_id: str, received: Received[AdditionForm], once: Once) -> Addition:
     record = services.store.datasets.get(dataset_id)
     storage.check_ready(record)
     request = AdditionRequest(
@@ -163,9 +167,11 @@ def _add(services: Services, dataset_id: str, received: Received[AdditionForm]) 
     if record.builtin:
         raise Conflict(f"data set {dataset_id!r} is built in and cannot be added to", code="built-in")
     job = JobRecord(new_id(JOB), INGESTION, request.model_dump(mode="json"), dataset_id=dataset_id)
-    services.store.jobs.create(job)
+    addition = Addition.of(job)
+    answer = once.answer(status.HTTP_202_ACCEPTED, addition, _look_again(dataset_id))
+    services.store.jobs.create(job, answer)
     services.runner.wake()
-    return Addition.of(job)
+    return addition
 
 
 def _dry_run(services: Services, record: DatasetRecord, reader: Reader, options: DatasetOptions) -> Addition:

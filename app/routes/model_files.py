@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.errors import NotFound
 from app.file_bodies import FileBody, receive_file
+from app.idempotency import Once, OnceDep
 from app.model_files import import_model
 from app.openapi import problems
 from app.routes.models import ModelReference, shown
@@ -20,7 +21,7 @@ from app.schemas.datasets import inlined_schema
 from app.schemas.model_files import EXAMPLE_MODEL, ModelImport
 from app.schemas.models import Model
 from app.services import Services, ServicesDep
-from app.store.records import ModelRecord
+from app.store.records import AnswerRecord, ModelRecord
 from app.uploads import FormRules
 
 router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
@@ -89,12 +90,13 @@ def get_weights(
     "/import",
     status_code=status.HTTP_201_CREATED,
     summary="Import a model",
-    responses=problems(400, 413, 415, 422, 503),
+    responses=problems(400, 409, 413, 415, 422, 503),
     openapi_extra={"requestBody": _BODY},
 )
 async def post_model(
     request: Request,
     services: ServicesDep,
+    once: OnceDep,
     response: Response,
     name: Annotated[
         Name | None,
@@ -110,15 +112,23 @@ async def post_model(
     rules = FormRules(services.settings.max_upload_bytes, {"file": 1}, frozenset({"name"}), kind="model file")
     folder = services.artifacts.local_path(_UPLOADS)
     body = await receive_file(request, folder, rules, ModelImport, lambda: ModelImport(file="", name=name))
-    record = await run_in_threadpool(_take_in, services, body)
-    response.headers["Location"] = f"{router.prefix}/{record.id}"
-    return shown(services, record)
+    model = await run_in_threadpool(_take_in, services, body, once)
+    response.headers.update(_place(model.id))
+    return model
 
 
-def _take_in(services: Services, body: FileBody[ModelImport]) -> ModelRecord:
+def _place(model_id: str) -> dict[str, str]:
+    return {"Location": f"{router.prefix}/{model_id}"}
+
+
+def _take_in(services: Services, body: FileBody[ModelImport], once: Once) -> Model:
+    def answer(record: ModelRecord) -> AnswerRecord | None:
+        return once.answer(status.HTTP_201_CREATED, shown(services, record), _place(record.id))
+
+    store, artifacts, settings = services.store, services.artifacts, services.settings
     try:
-        return import_model(
-            body.path, body.document.name, services.store, services.artifacts, services.settings
+        return shown(
+            services, import_model(body.path, body.document.name, store, artifacts, settings, answer)
         )
     finally:
         body.path.unlink(missing_ok=True)

@@ -137,7 +137,8 @@ def _read_json(body: bytes, most: int) -> list[Picture]:
 def _look(services: Services, model_id: str, pictures: list[Picture], top_k: int) -> list[Prediction]:
     record = services.store.models.get(model_id)
     predictor = services.predictors.get(record)
-    return predict(predictor, record, pictures, top_k, services.settings.max_image_pixels)
+    found = predict(predictor, record, pictures, top_k, services.settings.max_image_pixels)
+    return [Prediction.of(picture.filename, top) for picture, top in zip(pictures, found, strict=True)]
 
 
 def _show(services: Services, record: ModelRecord, picture: Picture, as_json: bool) -> Response:

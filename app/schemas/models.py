@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Self
 
 from pydantic import Field
 
+from app import prediction
 from app.images import PictureSpec
 from app.schemas.common import Body, JsonObject, Name, Number, Time
 from app.store.records import AliasRecord, ModelRecord
@@ -114,6 +117,12 @@ class Prediction(Candidate):
     """The name under which it was uploaded."""
     top: list[Candidate]
     """The most probable classes, the best first."""
+
+    @classmethod
+    def of(cls, filename: str | None, found: Sequence[prediction.Candidate]) -> Self:
+        """Show what was found in a picture."""
+        top = [Candidate(**asdict(candidate)) for candidate in found]
+        return cls(**dict(top[0]), filename=filename, top=top)
 
 
 class Predictions(Body):

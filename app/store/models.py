@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from app.errors import Conflict, NotFound
+from app.jobs.states import UNFINISHED
 from app.store import tables
-from app.store.records import AliasRecord, ModelRecord
+from app.store.answers import keep
+from app.store.records import AliasRecord, AnswerRecord, ModelRecord
 from app.store.repository import Repository, values
+
+_NAMED_JOBS = 5
 
 
 class Models(Repository[ModelRecord]):
@@ -21,10 +25,19 @@ class Models(Repository[ModelRecord]):
     table = tables.models
     record = ModelRecord
 
-    def create(self, record: ModelRecord) -> ModelRecord:
-        """Store a record and return it with its version: the next one of its name if it had none."""
+    def create(
+        self, record: ModelRecord, answer: Callable[[ModelRecord], AnswerRecord | None] = lambda stored: None
+    ) -> ModelRecord:
+        """Store a record and return it with its version: the next one of its name if it had none.
+
+        Args:
+            record: the model.
+            answer: makes what the call that asked for it is answered, kept in the same moment.
+        """
         with self._database.write() as connection:
-            return self.add(connection, record)
+            stored = self.add(connection, record)
+            keep(connection, answer(stored))
+            return stored
 
     def add(self, connection: Connection, record: ModelRecord) -> ModelRecord:
         """Do what `create` does, as a part of a larger transaction."""
@@ -32,6 +45,14 @@ class Models(Repository[ModelRecord]):
             record = replace(record, version=self._next_version(connection, record.name))
         self._insert(connection, record)
         return record
+
+    def check_exists(self, connection: Connection, identifier: str) -> None:
+        """Refuse a model that is gone.
+
+        Raises:
+            NotFound: there is none of this id.
+        """
+        self._get(connection, identifier)
 
     def find(self, reference: str) -> ModelRecord:
         """Return the model of an id, of a name and version (`digits@2`), or of an alias (`digits@production`).
@@ -79,12 +100,13 @@ class Models(Repository[ModelRecord]):
 
         Raises:
             NotFound: there is none of this id.
-            Conflict: it is built in, or an alias stands for it.
+            Conflict: it is built in, an alias stands for it, or a job that is not finished uses it.
         """
         with self._database.write() as connection:
             record = self._get(connection, identifier)
             self._not_builtin(record)
             self._without_aliases(connection, record, "deleted")
+            self._without_jobs(connection, record)
             connection.execute(delete(self.table).where(self.table.c.id == identifier))
         return record
 
@@ -148,6 +170,16 @@ class Models(Repository[ModelRecord]):
                 f"model {record.id!r} is what {', '.join(aliases)} stands for and cannot be {done}; "
                 "let it stand for another one first, or delete it",
                 code="has-alias",
+            )
+
+    def _without_jobs(self, connection: Connection, record: ModelRecord) -> None:
+        columns = tables.jobs.c
+        query = select(columns.id).where(columns.model_id == record.id, columns.status.in_(UNFINISHED))
+        jobs = list(connection.scalars(query.order_by(columns.id).limit(_NAMED_JOBS)))
+        if jobs:
+            raise Conflict(
+                f"model {record.id!r} is used by {', '.join(jobs)}; wait for the end of that, or cancel it",
+                code="in-use",
             )
 
 

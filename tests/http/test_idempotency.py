@@ -77,12 +77,6 @@ def test_a_refused_call_leaves_its_key_free(http: httpx.Client) -> None:
     assert http.post(ROUTES[0], json={"name": "n", **TINY}, headers=key).status_code == 201
 
 
-def test_a_form_takes_no_key(http: httpx.Client) -> None:
-    answer = http.post("/v1/datasets", files={"file": ("a.zip", b"PK")}, headers={KEY: "form"})
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["parameter"] == KEY
-
-
 @pytest.mark.parametrize("key", ["", "x" * 256, "two words"])
 def test_what_is_no_key(http: httpx.Client, key: str) -> None:
     answer = http.post(ROUTES[0], json={"name": "n", **TINY}, headers={KEY: key})

@@ -12,6 +12,10 @@ import pytest
 EXEMPT = {
     ("delete", "/v1/architectures/{architecture_id}"),
     ("delete", "/v1/datasets/{dataset_id}"),
+    ("delete", "/v1/batch-predictions/{batch_id}"),
+    ("get", "/v1/batch-predictions/{batch_id}"),
+    ("get", "/v1/batch-predictions/{batch_id}/result"),
+    ("post", "/v1/batch-predictions/{batch_id}/cancel"),
     ("delete", "/v1/evaluations/{evaluation_id}"),
     ("get", "/v1/evaluations/{evaluation_id}"),
     ("get", "/v1/evaluations/{evaluation_id}/confusion-matrix"),
