@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.text import Text
 
 from app.cli_options import LOCAL, ApiKey, Url
-from app.client import Client, ConvserveError, Summary, TrainingJob
+from app.client import Client, ConvserveError, Summary
 from app.data_commands import data
+from app.job_commands import jobs, watch_to_the_end
 from app.model_commands import evaluate, models
 from app.settings import SettingsError, load_settings
-from app.terminal import follow, percent, prediction_table, print_error, summary_table
+from app.terminal import prediction_table, print_error, summary_table
 
 cli = typer.Typer(
     name="convserve",
@@ -40,6 +41,7 @@ ArchitectureArgument = Annotated[
 
 cli.add_typer(data)
 cli.add_typer(models)
+cli.add_typer(jobs)
 cli.command()(evaluate)
 
 
@@ -147,14 +149,7 @@ def train(
         console.print(f"training job {job.id}", highlight=False)
         if detach:
             return
-        try:
-            job = follow(console, client, job.id)
-        except KeyboardInterrupt:
-            console.print(
-                f"The job goes on; POST {url}/v1/training-jobs/{job.id}/cancel would stop it.", soft_wrap=True
-            )
-            raise typer.Exit(130) from None
-        _report(console, client, job)
+        watch_to_the_end(console, client, job.id)
 
 
 @cli.command()
@@ -220,20 +215,6 @@ def _trainable(argument: str) -> str | dict[str, Any]:
             f"{path} holds no architecture", hint='it should be {"input_shape": [...], "layers": [...]}'
         )
     return content
-
-
-def _report(console: Console, client: Client, job: TrainingJob) -> None:
-    if job.status != "succeeded" or job.model_id is None:
-        reason = f": {job.error.message}" if job.error else ""
-        raise ConvserveError(
-            f"the job has {job.status}{reason}" if job.status == "failed" else f"the job was {job.status}",
-            hint=f"its log is at /v1/training-jobs/{job.id}/log",
-        )
-    model = client.models.get(job.model_id)
-    console.print(f"test accuracy: {percent(model.metrics.test_accuracy)}", highlight=False)
-    console.print(
-        f"model {model.id}; try: convserve predict {model.id} PICTURE...", soft_wrap=True, highlight=False
-    )
 
 
 if __name__ == "__main__":

@@ -9,13 +9,16 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from app.cli_options import LOCAL, ApiKey, Url
 from app.client import Client, ConvserveError
 from app.terminal import percent
 
-models = typer.Typer(name="models", help="Models: look, take along, bring back, name.", no_args_is_help=True)
+models = typer.Typer(
+    name="models", help="Models: look, take along, bring back, name, use on many.", no_args_is_help=True
+)
 
 Reference = Annotated[
     str,
@@ -89,6 +92,45 @@ def alias_model(
     Console().print(f"{found.name}@{alias} is {found.id}", soft_wrap=True, highlight=False, markup=False)
 
 
+@models.command("predict-batch")
+def predict_batch(
+    model: Reference,
+    archive: Annotated[
+        Path,
+        typer.Argument(help="A zip archive of pictures.", exists=True, dir_okay=False, show_default=False),
+    ],
+    table: Annotated[Path, typer.Argument(help="The CSV file to write.", show_default=False)],
+    top: Annotated[int, typer.Option(min=1, help="How many classes to name for each.")] = 3,
+    url: Url = LOCAL,
+    api_key: ApiKey = None,
+) -> None:
+    """Let a model look at every picture of an archive, and write what it sees into a table.
+
+    Ctrl-C ends the waiting, not the work.
+    """
+    console = Console()
+    with Client(url, api_key=api_key) as client:
+        batch = client.batch_predictions.create(model, archive, top_k=top)
+        console.print(f"batch prediction {batch.id}", highlight=False)
+        columns = (TextColumn("looking"), BarColumn(), TextColumn("{task.completed:.0f} of {task.total:.0f}"))
+        with Progress(*columns, console=console, transient=True) as bars:
+            task = bars.add_task("looking", total=batch.progress.of)
+            for found in client.batch_predictions.watch(batch.id):
+                batch = found
+                bars.update(task, completed=batch.progress.images)
+        if batch.status != "succeeded":
+            reason = f": {batch.error.message}" if batch.error else ""
+            raise ConvserveError(f"the batch prediction has {batch.status}{reason}")
+        try:
+            table.write_bytes(client.batch_predictions.result(batch.id))
+        except OSError as error:
+            raise ConvserveError(f"cannot write {table}: {error.strerror}") from error
+    failed = f", {batch.progress.failed} of which are no picture" if batch.progress.failed else ""
+    console.print(
+        f"{table}: {batch.progress.of} files{failed}", soft_wrap=True, highlight=False, markup=False
+    )
+
+
 def evaluate(
     model: Reference,
     dataset: Annotated[str, typer.Option(help="The id of a data set.")] = "digits",
@@ -114,3 +156,5 @@ def evaluate(
         f"accuracy: {percent(job.report.accuracy)} of {job.report.images} pictures", highlight=False
     )
     console.print(job.report.diagnosis.advice, highlight=False, markup=False)
+    for warning in job.warnings:
+        console.print(f"Warning: {warning}", highlight=False, markup=False)

@@ -4,24 +4,34 @@ with Client("http://127.0.0.1:8000") as client:
     job = client.training_jobs.create({"preset": "lenet-5"}, "digits", epochs=3)
     for job in client.training_jobs.watch(job.id):
         print(job.status, job.progress)
+
+async with AsyncClient("http://127.0.0.1:8000") as client:
+    job = await client.training_jobs.create({"preset": "lenet-5"}, "digits", epochs=3)
+    async for event in client.training_jobs.events(job.id):
+        print(event.kind, event.data)
 """
 
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
+from app.client.calls import Call
 from app.client.datasets import Datasets
+from app.client.errors import ConvserveError
+from app.client.models import Models, Picture
 from app.client.records import (
     Addition,
     Alias,
     Architecture,
+    BatchPrediction,
     CatalogEntry,
     Dataset,
     Downloadable,
     Evaluation,
+    Event,
     Fault,
     LabelledPicture,
     Metrics,
@@ -31,20 +41,24 @@ from app.client.records import (
     Summary,
     TrainingJob,
 )
-from app.client.resources import Architectures, Catalog, Evaluations, Models, Picture, TrainingJobs
-from app.client.transport import ConvserveError, Transport
+from app.client.resource import M, Resource, call
+from app.client.resources import Architectures, BatchPredictions, Catalog, Evaluations, TrainingJobs
+from app.client.transport import AsyncTransport, Transport
 from app.settings import is_loopback
 
 __all__ = [
     "Addition",
     "Alias",
     "Architecture",
+    "AsyncClient",
+    "BatchPrediction",
     "CatalogEntry",
     "Client",
     "ConvserveError",
     "Dataset",
     "Downloadable",
     "Evaluation",
+    "Event",
     "Fault",
     "LabelledPicture",
     "Metrics",
@@ -57,7 +71,26 @@ __all__ = [
 ]
 
 
-class Client:
+class _Service(Resource[M]):
+    """What both clients have."""
+
+    def __init__(self, transport: M) -> None:
+        super().__init__(transport)
+        self.catalog = Catalog(transport)
+        self.architectures = Architectures(transport)
+        self.datasets = Datasets(transport)
+        self.training_jobs = TrainingJobs(transport)
+        self.models = Models(transport)
+        self.evaluations = Evaluations(transport)
+        self.batch_predictions = BatchPredictions(transport)
+
+    @call
+    def ready(self) -> Call[bool]:
+        """Tell whether the service takes requests; raises `ConvserveError` when it cannot be reached."""
+        return Call("GET", "/readyz", lambda answer: answer.is_success, refusable=True)
+
+
+class Client(_Service[Transport]):
     """A connection to one service; close it, or use it in a `with`.
 
     Args:
@@ -67,38 +100,8 @@ class Client:
     """
 
     def __init__(self, base_url: str, *, api_key: str | None = None, timeout: float = 60.0) -> None:
-        try:
-            url = httpx.URL(base_url)
-        except httpx.InvalidURL as error:
-            raise ConvserveError(f"{base_url!r} is no address: {error}") from error
-        if url.scheme not in ("http", "https") or not url.host:
-            raise ConvserveError(f"{base_url!r} is no address", hint="write it like http://127.0.0.1:8000")
-        if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
-            raise ConvserveError("the API key has characters that cannot be sent in a header")
-        self._http = httpx.Client(
-            base_url=url,
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
-            timeout=timeout,
-            # A proxy set for the outside world has no way to this machine's own loopback.
-            trust_env=not is_loopback(url.host),
-        )
-        self._transport = Transport(self._http)
-        self.catalog = Catalog(self._transport)
-        self.architectures = Architectures(self._transport)
-        self.datasets = Datasets(self._transport)
-        self.training_jobs = TrainingJobs(self._transport)
-        self.models = Models(self._transport)
-        self.evaluations = Evaluations(self._transport)
-
-    def ready(self) -> bool:
-        """Tell whether the service takes requests; raises `ConvserveError` when it cannot be reached."""
-        try:
-            self._transport.request("GET", "/readyz")
-        except ConvserveError as error:
-            if error.status is None:
-                raise
-            return False
-        return True
+        self._http = httpx.Client(**_connection(base_url, api_key), timeout=timeout)
+        super().__init__(Transport(self._http))
 
     def close(self) -> None:
         """Close the connections."""
@@ -111,3 +114,47 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class AsyncClient(_Service[AsyncTransport]):
+    """The same for asyncio: its methods are awaited, and what it goes through is for `async for`.
+
+    Args:
+        base_url: where the service is, such as `http://127.0.0.1:8000`.
+        api_key: its key, when it wants one.
+        timeout: seconds to wait for a connection, and for each piece of an answer.
+    """
+
+    def __init__(self, base_url: str, *, api_key: str | None = None, timeout: float = 60.0) -> None:
+        self._http = httpx.AsyncClient(**_connection(base_url, api_key), timeout=timeout)
+        super().__init__(AsyncTransport(self._http))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _connection(base_url: str, api_key: str | None) -> dict[str, Any]:
+    """Return what an HTTP client needs to know; raises `ConvserveError` for what cannot be used."""
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise ConvserveError(f"{base_url!r} is no address: {error}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ConvserveError(f"{base_url!r} is no address", hint="write it like http://127.0.0.1:8000")
+    if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+        raise ConvserveError("the API key has characters that cannot be sent in a header")
+    return {
+        "base_url": url,
+        "headers": {"Authorization": f"Bearer {api_key}"} if api_key else None,
+        # A proxy set for the outside world has no way to this machine's own loopback.
+        "trust_env": not is_loopback(url.host),
+    }

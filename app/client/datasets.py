@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from app.client.records import Addition, Dataset, Downloadable, LabelledPicture, Record
-from app.client.transport import Transport
+import httpx
 
-_BYTES = "application/octet-stream"
+from app.client.calls import (
+    Attachment,
+    Call,
+    Item,
+    Pause,
+    Script,
+    Stream,
+    awaited,
+    chosen,
+    content,
+    nothing,
+    pages,
+    record,
+    watched,
+)
+from app.client.records import Addition, Dataset, Downloadable, LabelledPicture, Record
+from app.client.resource import M, Resource, call, stream
+
+_DATASETS = "/v1/datasets"
 
 
 class _Downloads(Record):
@@ -24,15 +39,32 @@ def _form_value(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-class Datasets:
+def _finished(dataset: Dataset) -> bool:
+    return dataset.finished
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def _labelled(answer: httpx.Response) -> LabelledPicture:
+    return LabelledPicture(
+        number=int(answer.headers["Image-Number"]),
+        split=answer.headers["Image-Split"],
+        label=unquote(answer.headers["Image-Label"]),
+        class_index=int(answer.headers["Image-Class-Index"]),
+        content=answer.content,
+    )
+
+
+class Datasets(Resource[M]):
     """Labelled pictures."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
+    @call
     def upload(
-        self, archive: Path, *, labels: Path | None = None, name: str | None = None, **options: Any
-    ) -> Dataset:
+        self, /, archive: Path, *, labels: Path | None = None, name: str | None = None, **options: Any
+    ) -> Call[Dataset]:
         """Upload pictures: a zip archive, an npz file or an IDX file of images.
 
         Returns at once, while the pictures are still being read; see `wait`.
@@ -44,24 +76,23 @@ class Datasets:
             options: the other fields of the call: `image_size` (a number or height and width), `channels`,
                 `fit`, `background`, `invert`, `duplicates`, `split` (three shares), `seed`.
         """
-        fields = {key: _form_value(value) for key, value in options.items() if value is not None}
-        with ExitStack() as opened:
-            files = {"file": (archive.name, opened.enter_context(archive.open("rb")), _BYTES)}
-            if labels is not None:
-                files["labels"] = (labels.name, opened.enter_context(labels.open("rb")), _BYTES)
-            return self._transport.record(
-                Dataset,
-                "POST",
-                "/v1/datasets",
-                data={"name": name or archive.stem, **fields},
-                files=files,
-            )
+        fields = {key: _form_value(value) for key, value in chosen(options).items()}
+        files = [Attachment.of("file", archive)]
+        if labels is not None:
+            files.append(Attachment.of("labels", labels))
+        return record(Dataset, "POST", _DATASETS, data={"name": name or archive.stem, **fields}, files=files)
 
-    def downloads(self) -> tuple[Downloadable, ...]:
+    @call
+    def downloads(self) -> Call[tuple[Downloadable, ...]]:
         """Return the well-known data sets that the service can fetch by name."""
-        return self._transport.record(_Downloads, "GET", "/v1/datasets/downloads").data
+        return Call(
+            "GET",
+            f"{_DATASETS}/downloads",
+            lambda answer: _Downloads.model_validate_json(answer.content).data,
+        )
 
-    def download(self, dataset: str, *, name: str | None = None, **options: Any) -> Dataset:
+    @call
+    def download(self, /, dataset: str, *, name: str | None = None, **options: Any) -> Call[Dataset]:
         """Let the service fetch a well-known data set, such as mnist; see `wait`.
 
         Args:
@@ -69,47 +100,58 @@ class Datasets:
             name: what to call it.
             options: the other fields of the call: `image_size`, `channels`, `fit`, `split`, `seed` ...
         """
-        body = {"dataset": dataset, "name": name, **options}
-        chosen = {key: value for key, value in body.items() if value is not None}
-        return self._transport.record(Dataset, "POST", "/v1/datasets/downloads", json=chosen)
+        body = chosen({"dataset": dataset, "name": name, **options})
+        return record(Dataset, "POST", f"{_DATASETS}/downloads", json=body)
 
+    @call
     def append(
         self, dataset_id: str, pictures: Path | Sequence[Path], *, label: str | None = None
-    ) -> Addition:
+    ) -> Call[Addition]:
         """Add pictures to a data set: files of one label, or a zip archive of class folders without one.
 
         Returns at once, while the pictures are still being read; see `additions`.
         """
-        paths = [pictures] if isinstance(pictures, Path) else list(pictures)
         part = "file" if label is None else "files"
-        with ExitStack() as opened:
-            files = [(part, (path.name, opened.enter_context(path.open("rb")), _BYTES)) for path in paths]
-            path = f"/v1/datasets/{dataset_id}/images"
-            data = {} if label is None else {"label": label}
-            return self._transport.record(Addition, "POST", path, data=data, files=files)
+        paths = [pictures] if isinstance(pictures, Path) else pictures
+        return record(
+            Addition,
+            "POST",
+            f"{_DATASETS}/{dataset_id}/images",
+            data=chosen({"label": label}),
+            files=[Attachment.of(part, path) for path in paths],
+        )
 
-    def additions(self, dataset_id: str) -> Iterator[Addition]:
+    @stream
+    def additions(self, dataset_id: str) -> Stream[Addition]:
         """Go through what was added to a data set or is on its way, newest first."""
-        return self._transport.pages(Addition, f"/v1/datasets/{dataset_id}/additions")
+        return pages(Addition, f"{_DATASETS}/{dataset_id}/additions")
 
-    def wait_addition(self, addition: Addition, *, interval: float = 0.5) -> Addition:
+    @call
+    def wait_addition(self, addition: Addition, *, interval: float = 0.5) -> Script[Addition]:
         """Look at an addition every `interval` seconds until it is over."""
         while not addition.finished:
-            time.sleep(interval)
-            addition = next(found for found in self.additions(addition.dataset_id) if found.id == addition.id)
+            yield Pause(interval)
+            steps = pages(Addition, f"{_DATASETS}/{addition.dataset_id}/additions")
+            step = next(steps)
+            while not (isinstance(step, Item) and step.value.id == addition.id):
+                step = steps.send((yield step) if isinstance(step, Call) else None)
+            addition = step.value
         return addition
 
-    def statistics(self, dataset_id: str) -> dict[str, Any]:
+    @call
+    def statistics(self, dataset_id: str) -> Call[dict[str, Any]]:
         """Return pictures per class and split, and the figures of each channel."""
-        found: dict[str, Any] = self._transport.request("GET", f"/v1/datasets/{dataset_id}/statistics").json()
-        return found
+        return Call("GET", f"{_DATASETS}/{dataset_id}/statistics", _object)
 
-    def samples(self, dataset_id: str, **query: Any) -> bytes:
+    @call
+    def samples(self, /, dataset_id: str, **query: Any) -> Call[bytes]:
         """Return a sheet of samples as PNG; the query takes `split`, `per_class`, `first_class` and `seed`."""
-        path = f"/v1/datasets/{dataset_id}/samples"
-        return self._transport.request("GET", path, params=query, accept="image/png").content
+        return content(f"{_DATASETS}/{dataset_id}/samples", "image/png", params=query)
 
-    def preview(self, dataset_id: str, augmentations: Sequence[Mapping[str, Any]], **options: Any) -> bytes:
+    @call
+    def preview(
+        self, /, dataset_id: str, augmentations: Sequence[Mapping[str, Any]], **options: Any
+    ) -> Call[bytes]:
         """Return a sheet of pictures and what augmentations make of them, as PNG.
 
         Args:
@@ -118,48 +160,41 @@ class Datasets:
             options: the other fields of the call: `images`, `variants`, `split`, `seed`.
         """
         body = {"augmentations": [dict(augmentation) for augmentation in augmentations], **options}
-        path = f"/v1/datasets/{dataset_id}/augmentation-preview"
-        return self._transport.request("POST", path, json=body, accept="image/png").content
+        path = f"{_DATASETS}/{dataset_id}/augmentation-preview"
+        return content(path, "image/png", method="POST", json=body)
 
-    def cancel(self, dataset_id: str) -> Dataset:
+    @call
+    def cancel(self, dataset_id: str) -> Call[Dataset]:
         """Stop what is being read or fetched for a data set."""
-        return self._transport.record(Dataset, "POST", f"/v1/datasets/{dataset_id}/cancel")
+        return record(Dataset, "POST", f"{_DATASETS}/{dataset_id}/cancel")
 
-    def list(self) -> Iterator[Dataset]:
+    @stream
+    def list(self) -> Stream[Dataset]:
         """Go through the data sets, newest first."""
-        return self._transport.pages(Dataset, "/v1/datasets")
+        return pages(Dataset, _DATASETS)
 
-    def get(self, dataset_id: str) -> Dataset:
+    @call
+    def get(self, dataset_id: str) -> Call[Dataset]:
         """Return a data set."""
-        return self._transport.record(Dataset, "GET", f"/v1/datasets/{dataset_id}")
+        return record(Dataset, "GET", f"{_DATASETS}/{dataset_id}")
 
-    def wait(self, dataset_id: str, *, interval: float = 0.5) -> Dataset:
+    @call
+    def wait(self, dataset_id: str, *, interval: float = 0.5) -> Script[Dataset]:
         """Look at a data set every `interval` seconds until it is ready or has failed."""
-        while not (dataset := self.get(dataset_id)).finished:
-            time.sleep(interval)
-        return dataset
+        return awaited(record(Dataset, "GET", f"{_DATASETS}/{dataset_id}"), _finished, interval)
 
-    def watch(self, dataset_id: str, *, interval: float = 0.5) -> Iterator[Dataset]:
+    @stream
+    def watch(self, dataset_id: str, *, interval: float = 0.5) -> Stream[Dataset]:
         """Look at a data set every `interval` seconds, the last time when it is ready or has failed."""
-        while True:
-            dataset = self.get(dataset_id)
-            yield dataset
-            if dataset.finished:
-                return
-            time.sleep(interval)
+        return watched(record(Dataset, "GET", f"{_DATASETS}/{dataset_id}"), _finished, interval)
 
-    def picture(self, dataset_id: str, number: int, *, split: str | None = None) -> LabelledPicture:
+    @call
+    def picture(self, dataset_id: str, number: int, *, split: str | None = None) -> Call[LabelledPicture]:
         """Return one picture and its label; with a split, `number` counts in that split alone."""
-        path = f"/v1/datasets/{dataset_id}/images/{number}"
-        answer = self._transport.request("GET", path, params={"split": split}, accept="image/png")
-        return LabelledPicture(
-            number=int(answer.headers["Image-Number"]),
-            split=answer.headers["Image-Split"],
-            label=unquote(answer.headers["Image-Label"]),
-            class_index=int(answer.headers["Image-Class-Index"]),
-            content=answer.content,
-        )
+        path = f"{_DATASETS}/{dataset_id}/images/{number}"
+        return Call("GET", path, _labelled, params={"split": split}, accept="image/png")
 
-    def delete(self, dataset_id: str) -> None:
+    @call
+    def delete(self, dataset_id: str) -> Call[None]:
         """Delete a data set and its pictures."""
-        self._transport.request("DELETE", f"/v1/datasets/{dataset_id}")
+        return nothing("DELETE", f"{_DATASETS}/{dataset_id}")

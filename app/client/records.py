@@ -291,6 +291,8 @@ class Evaluation(Record):
     model_id: str
     dataset: str
     split: str
+    warnings: tuple[str, ...] = ()
+    metrics: EvaluationMetrics | None = None
     error: Failure | None = None
     report: EvaluationReport | None = None
 
@@ -298,6 +300,55 @@ class Evaluation(Record):
     def finished(self) -> bool:
         """Whether it has ended; a finished evaluation never changes again."""
         return self.status in FINISHED
+
+
+class EvaluationMetrics(Record):
+    """The three numbers to compare evaluations by."""
+
+    accuracy: float
+    macro_f1: float
+    expected_calibration_error: float
+
+
+class BatchProgress(Record):
+    """How far a batch prediction is: files looked at, those without a picture, and all there are."""
+
+    images: int = 0
+    failed: int = 0
+    of: int
+    fraction: float = 0.0
+
+
+class BatchPrediction(Record):
+    """What a model sees in each picture of an archive, or will."""
+
+    id: str
+    status: JobStatus
+    attempt: int
+    model_id: str
+    top_k: int
+    filename: str
+    progress: BatchProgress
+    error: Failure | None = None
+    created_at: datetime
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended; a finished batch prediction never changes again."""
+        return self.status in FINISHED
+
+
+class Event(Record):
+    """Something that happened to a training job.
+
+    Attributes:
+        kind: `status`, `epoch`, `progress`, and at last `end`.
+        id: its number; `progress` has none.
+    """
+
+    kind: str
+    id: int | None = None
+    data: dict[str, Any]
 
 
 class Candidate(Record):

@@ -2,241 +2,298 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+from app.client.calls import (
+    Attachment,
+    Call,
+    Script,
+    Stream,
+    awaited,
+    chosen,
+    content,
+    nothing,
+    pages,
+    record,
+    watched,
+)
+from app.client.events import follow
 from app.client.records import (
-    Alias,
     Architecture,
+    BatchPrediction,
     CatalogEntry,
     Evaluation,
+    Event,
     Metrics,
-    Model,
-    Prediction,
     Record,
     Summary,
     TrainingJob,
 )
-from app.client.transport import Transport
+from app.client.resource import M, Resource, call, stream
 
-Picture = Path | tuple[str, bytes]
-"""A picture to send: a file, or a name and the bytes of one."""
+Entries = tuple[CatalogEntry, ...]
+
+_ARCHITECTURES = "/v1/architectures"
+_JOBS = "/v1/training-jobs"
+_EVALUATIONS = "/v1/evaluations"
+_BATCHES = "/v1/batch-predictions"
 
 
 class _Entries(Record):
-    data: tuple[CatalogEntry, ...]
+    data: Entries
 
 
 class _EpochMetrics(Record):
     data: tuple[Metrics, ...]
 
 
-class _Predictions(Record):
-    data: tuple[Prediction, ...]
+def _entries(kind: str) -> Call[Entries]:
+    return Call(
+        "GET", f"/v1/catalog/{kind}", lambda answer: _Entries.model_validate_json(answer.content).data
+    )
 
 
-class Catalog:
+def _finished(entry: TrainingJob | Evaluation | BatchPrediction) -> bool:
+    return entry.finished
+
+
+class Catalog(Resource[M]):
     """What exists: layers, presets, and all that goes into training."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def layers(self) -> tuple[CatalogEntry, ...]:
+    @call
+    def layers(self) -> Call[Entries]:
         """Return the layers that an architecture can be made of."""
-        return self._entries("layers")
+        return _entries("layers")
 
-    def optimizers(self) -> tuple[CatalogEntry, ...]:
+    @call
+    def optimizers(self) -> Call[Entries]:
         """Return the optimizers."""
-        return self._entries("optimizers")
+        return _entries("optimizers")
 
-    def schedules(self) -> tuple[CatalogEntry, ...]:
+    @call
+    def schedules(self) -> Call[Entries]:
         """Return the ways in which a learning rate can move."""
-        return self._entries("schedules")
+        return _entries("schedules")
 
-    def losses(self) -> tuple[CatalogEntry, ...]:
+    @call
+    def losses(self) -> Call[Entries]:
         """Return the losses."""
-        return self._entries("losses")
+        return _entries("losses")
 
-    def augmentations(self) -> tuple[CatalogEntry, ...]:
+    @call
+    def augmentations(self) -> Call[Entries]:
         """Return the ways in which training pictures can be varied."""
-        return self._entries("augmentations")
+        return _entries("augmentations")
 
-    def initializers(self) -> tuple[CatalogEntry, ...]:
+    @call
+    def initializers(self) -> Call[Entries]:
         """Return the ways in which weights can start."""
-        return self._entries("initializers")
+        return _entries("initializers")
 
-    def presets(self) -> tuple[CatalogEntry, ...]:
+    @call
+    def presets(self) -> Call[Entries]:
         """Return the architectures that are known by name, each with its `architecture`."""
-        return self._entries("presets")
-
-    def _entries(self, kind: str) -> tuple[CatalogEntry, ...]:
-        return self._transport.record(_Entries, "GET", f"/v1/catalog/{kind}").data
+        return _entries("presets")
 
 
-class Architectures:
+class Architectures(Resource[M]):
     """Stored architectures, and the summary of any."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def create(self, name: str, architecture: Mapping[str, Any]) -> Architecture:
+    @call
+    def create(self, name: str, architecture: Mapping[str, Any]) -> Call[Architecture]:
         """Store an architecture (`input_shape` and `layers`) under a name."""
-        body = {**architecture, "name": name}
-        return self._transport.record(Architecture, "POST", "/v1/architectures", json=body)
+        return record(Architecture, "POST", _ARCHITECTURES, json={**architecture, "name": name})
 
-    def list(self) -> Iterator[Architecture]:
+    @stream
+    def list(self) -> Stream[Architecture]:
         """Go through the stored architectures, newest first."""
-        return self._transport.pages(Architecture, "/v1/architectures")
+        return pages(Architecture, _ARCHITECTURES)
 
-    def get(self, architecture_id: str) -> Architecture:
+    @call
+    def get(self, architecture_id: str) -> Call[Architecture]:
         """Return a stored architecture."""
-        return self._transport.record(Architecture, "GET", f"/v1/architectures/{architecture_id}")
+        return record(Architecture, "GET", f"{_ARCHITECTURES}/{architecture_id}")
 
-    def delete(self, architecture_id: str) -> None:
+    @call
+    def delete(self, architecture_id: str) -> Call[None]:
         """Delete a stored architecture."""
-        self._transport.request("DELETE", f"/v1/architectures/{architecture_id}")
+        return nothing("DELETE", f"{_ARCHITECTURES}/{architecture_id}")
 
-    def summary(self, architecture: Mapping[str, Any]) -> Summary:
+    @call
+    def summary(self, architecture: Mapping[str, Any]) -> Call[Summary]:
         """Compute the shapes and costs of an architecture without storing it."""
-        return self._transport.record(Summary, "POST", "/v1/architectures/summary", json=dict(architecture))
+        return record(Summary, "POST", f"{_ARCHITECTURES}/summary", json=dict(architecture))
 
 
-class TrainingJobs:
+class TrainingJobs(Resource[M]):
     """Training, from the wish to the model."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def create(self, architecture: str | Mapping[str, Any], dataset: str, **options: Any) -> TrainingJob:
+    @call
+    def create(
+        self,
+        /,
+        architecture: str | Mapping[str, Any] | None = None,
+        dataset: str | None = None,
+        **options: Any,
+    ) -> Call[TrainingJob]:
         """Ask for a training run; it starts when the service has room for it.
 
         Args:
             architecture: the id of a stored one, `{"preset": name}`, or one written out.
             dataset: the id of a data set.
-            options: the other fields of the call: `epochs`, `batch_size`, `seed`, `optimizer`, `schedule`,
-                `loss`, `select`, `name`. Those that are None are left to the service.
+            options: the other fields of the call: `epochs`, `batch_size`, `seed`, `optimizer`, `schedule`, `loss`,
+                `select`, `name` ... Those that are None are left to the service. With `continue_from`, the id of
+                a job, neither architecture nor data set is needed.
         """
-        body = {
-            "architecture": architecture if isinstance(architecture, str) else dict(architecture),
-            "dataset": dataset,
-            **{key: value for key, value in options.items() if value is not None},
-        }
-        return self._transport.record(TrainingJob, "POST", "/v1/training-jobs", json=body)
+        described = dict(architecture) if isinstance(architecture, Mapping) else architecture
+        body = chosen({"architecture": described, "dataset": dataset, **options})
+        return record(TrainingJob, "POST", _JOBS, json=body)
 
-    def list(self, *, status: str | None = None) -> Iterator[TrainingJob]:
+    @stream
+    def list(self, *, status: str | None = None) -> Stream[TrainingJob]:
         """Go through the jobs, newest first; on request only those of one status."""
-        return self._transport.pages(TrainingJob, "/v1/training-jobs", status=status)
+        return pages(TrainingJob, _JOBS, status=status)
 
-    def get(self, job_id: str) -> TrainingJob:
+    @call
+    def get(self, job_id: str) -> Call[TrainingJob]:
         """Return a job."""
-        return self._transport.record(TrainingJob, "GET", f"/v1/training-jobs/{job_id}")
+        return record(TrainingJob, "GET", f"{_JOBS}/{job_id}")
 
-    def watch(self, job_id: str, *, interval: float = 0.25) -> Iterator[TrainingJob]:
+    @stream
+    def watch(self, job_id: str, *, interval: float = 0.25) -> Stream[TrainingJob]:
         """Yield the job every `interval` seconds, the last time when it has finished."""
-        while True:
-            job = self.get(job_id)
-            yield job
-            if job.finished:
-                return
-            time.sleep(interval)
+        return watched(record(TrainingJob, "GET", f"{_JOBS}/{job_id}"), _finished, interval)
 
-    def metrics(self, job_id: str) -> tuple[Metrics, ...]:
+    @stream
+    def events(self, job_id: str, *, after: int | None = None, patience: float = 60.0) -> Stream[Event]:
+        """Yield what happens to a job when it happens, to its `end`.
+
+        When the connection breaks, or the service restarts, it goes on after the last event that came.
+
+        Args:
+            job_id: the job.
+            after: the `id` of an event: begin with the one that follows it.
+            patience: seconds without a sign of the service after which to give up.
+        """
+        return follow(f"{_JOBS}/{job_id}/events", after, patience)
+
+    @call
+    def metrics(self, job_id: str) -> Call[tuple[Metrics, ...]]:
         """Return the figures of each epoch so far."""
-        return self._transport.record(_EpochMetrics, "GET", f"/v1/training-jobs/{job_id}/metrics").data
+        return Call(
+            "GET",
+            f"{_JOBS}/{job_id}/metrics",
+            lambda answer: _EpochMetrics.model_validate_json(answer.content).data,
+        )
 
-    def log(self, job_id: str) -> str:
+    @call
+    def curves(self, job_id: str, *, accept: str = "image/svg+xml") -> Call[bytes]:
+        """Return a drawing of loss and accuracy over the epochs, as SVG or `image/png`."""
+        return content(f"{_JOBS}/{job_id}/curves", accept)
+
+    @call
+    def log(self, job_id: str) -> Call[str]:
         """Return what the workers of a job have written."""
-        return self._transport.request("GET", f"/v1/training-jobs/{job_id}/log").text
+        return Call("GET", f"{_JOBS}/{job_id}/log", lambda answer: answer.text)
 
-    def cancel(self, job_id: str) -> TrainingJob:
+    @call
+    def cancel(self, job_id: str) -> Call[TrainingJob]:
         """Ask a job to stop; it ends as `cancelled` a moment later."""
-        return self._transport.record(TrainingJob, "POST", f"/v1/training-jobs/{job_id}/cancel")
+        return record(TrainingJob, "POST", f"{_JOBS}/{job_id}/cancel")
 
-    def delete(self, job_id: str) -> None:
+    @call
+    def delete(self, job_id: str) -> Call[None]:
         """Delete a finished job; its model stays."""
-        self._transport.request("DELETE", f"/v1/training-jobs/{job_id}")
+        return nothing("DELETE", f"{_JOBS}/{job_id}")
 
 
-class Models:
-    """Trained models."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def list(self) -> Iterator[Model]:
-        """Go through the models, newest first."""
-        return self._transport.pages(Model, "/v1/models")
-
-    def get(self, model_id: str) -> Model:
-        """Return a model."""
-        return self._transport.record(Model, "GET", f"/v1/models/{model_id}")
-
-    def delete(self, model_id: str) -> None:
-        """Delete a model and its file."""
-        self._transport.request("DELETE", f"/v1/models/{model_id}")
-
-    def export(self, model_id: str, file: Path) -> None:
-        """Write a model into one safetensors file."""
-        file.write_bytes(self._transport.request("GET", f"/v1/models/{model_id}/weights").content)
-
-    def bring(self, file: Path, *, name: str | None = None) -> Model:
-        """Import a model file; it becomes the next version of its name."""
-        with file.open("rb") as content:
-            return self._transport.record(
-                Model,
-                "POST",
-                "/v1/models/import",
-                data={} if name is None else {"name": name},
-                files={"file": (file.name, content, "application/octet-stream")},
-            )
-
-    def set_alias(self, name: str, alias: str, model_id: str) -> Alias:
-        """Let `name@alias` stand for a model of that name from now on."""
-        path = f"/v1/models/{quote(name, safe='')}/aliases/{quote(alias, safe='')}"
-        return self._transport.record(Alias, "PUT", path, json={"model_id": model_id})
-
-    def predict(
-        self, model_id: str, pictures: Sequence[Picture], *, top_k: int | None = None
-    ) -> tuple[Prediction, ...]:
-        """Upload pictures and return what the model sees in each, in the same order."""
-        named = [(item.name, item.read_bytes()) if isinstance(item, Path) else item for item in pictures]
-        return self._transport.record(
-            _Predictions,
-            "POST",
-            f"/v1/models/{model_id}/predict",
-            params={"top_k": top_k},
-            files=[("files", (name, content)) for name, content in named],
-        ).data
-
-
-class Evaluations:
+class Evaluations(Resource[M]):
     """How good models are on data sets."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def create(self, model: str, dataset: str, *, split: str = "test") -> Evaluation:
+    @call
+    def create(self, model: str, dataset: str, *, split: str = "test") -> Call[Evaluation]:
         """Ask for an evaluation; see `wait`."""
         body = {"model": model, "dataset": dataset, "split": split}
-        return self._transport.record(Evaluation, "POST", "/v1/evaluations", json=body)
+        return record(Evaluation, "POST", _EVALUATIONS, json=body)
 
-    def list(self) -> Iterator[Evaluation]:
+    @stream
+    def list(self) -> Stream[Evaluation]:
         """Go through the evaluations, newest first."""
-        return self._transport.pages(Evaluation, "/v1/evaluations")
+        return pages(Evaluation, _EVALUATIONS)
 
-    def get(self, evaluation_id: str) -> Evaluation:
+    @call
+    def get(self, evaluation_id: str) -> Call[Evaluation]:
         """Return an evaluation; once it has succeeded, with its report."""
-        return self._transport.record(Evaluation, "GET", f"/v1/evaluations/{evaluation_id}")
+        return record(Evaluation, "GET", f"{_EVALUATIONS}/{evaluation_id}")
 
-    def wait(self, evaluation_id: str, *, interval: float = 0.25) -> Evaluation:
+    @call
+    def wait(self, evaluation_id: str, *, interval: float = 0.25) -> Script[Evaluation]:
         """Look at an evaluation every `interval` seconds until it has ended."""
-        while not (evaluation := self.get(evaluation_id)).finished:
-            time.sleep(interval)
-        return evaluation
+        return awaited(record(Evaluation, "GET", f"{_EVALUATIONS}/{evaluation_id}"), _finished, interval)
 
-    def delete(self, evaluation_id: str) -> None:
+    @call
+    def confusion_matrix(self, evaluation_id: str, *, accept: str = "image/svg+xml") -> Call[bytes]:
+        """Return how often what was taken for what, as SVG, `image/png` or `application/json`."""
+        return content(f"{_EVALUATIONS}/{evaluation_id}/confusion-matrix", accept)
+
+    @call
+    def mistakes(self, evaluation_id: str) -> Call[bytes]:
+        """Return the worst mistakes as a sheet of pictures, PNG."""
+        return content(f"{_EVALUATIONS}/{evaluation_id}/mistakes", "image/png")
+
+    @call
+    def cancel(self, evaluation_id: str) -> Call[Evaluation]:
+        """Ask an evaluation to stop."""
+        return record(Evaluation, "POST", f"{_EVALUATIONS}/{evaluation_id}/cancel")
+
+    @call
+    def delete(self, evaluation_id: str) -> Call[None]:
         """Delete a finished evaluation."""
-        self._transport.request("DELETE", f"/v1/evaluations/{evaluation_id}")
+        return nothing("DELETE", f"{_EVALUATIONS}/{evaluation_id}")
+
+
+class BatchPredictions(Resource[M]):
+    """What models see in whole archives of pictures."""
+
+    @call
+    def create(self, model: str, archive: Path, *, top_k: int | None = None) -> Call[BatchPrediction]:
+        """Upload a zip archive for a model to look at; see `wait` and `result`."""
+        fields = chosen({"model": model, "top_k": top_k})
+        return record(BatchPrediction, "POST", _BATCHES, data=fields, files=[Attachment.of("file", archive)])
+
+    @stream
+    def list(self) -> Stream[BatchPrediction]:
+        """Go through the batch predictions, newest first."""
+        return pages(BatchPrediction, _BATCHES)
+
+    @call
+    def get(self, batch_id: str) -> Call[BatchPrediction]:
+        """Return a batch prediction: how far it is."""
+        return record(BatchPrediction, "GET", f"{_BATCHES}/{batch_id}")
+
+    @stream
+    def watch(self, batch_id: str, *, interval: float = 0.5) -> Stream[BatchPrediction]:
+        """Yield a batch prediction every `interval` seconds, the last time when it has ended."""
+        return watched(record(BatchPrediction, "GET", f"{_BATCHES}/{batch_id}"), _finished, interval)
+
+    @call
+    def wait(self, batch_id: str, *, interval: float = 0.5) -> Script[BatchPrediction]:
+        """Look at a batch prediction every `interval` seconds until it has ended."""
+        return awaited(record(BatchPrediction, "GET", f"{_BATCHES}/{batch_id}"), _finished, interval)
+
+    @call
+    def result(self, batch_id: str) -> Call[bytes]:
+        """Return the table of what the model sees in each picture, CSV in UTF-8."""
+        return content(f"{_BATCHES}/{batch_id}/result", "text/csv")
+
+    @call
+    def cancel(self, batch_id: str) -> Call[BatchPrediction]:
+        """Ask a batch prediction to stop."""
+        return record(BatchPrediction, "POST", f"{_BATCHES}/{batch_id}/cancel")
+
+    @call
+    def delete(self, batch_id: str) -> Call[None]:
+        """Delete a batch prediction that does not run, with its table."""
+        return nothing("DELETE", f"{_BATCHES}/{batch_id}")

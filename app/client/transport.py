@@ -1,150 +1,156 @@
-"""Requests to the service, and its errors as exceptions."""
+"""The two ways to carry out what `app.client.calls` describes: blocking, and with `await`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
 
-from app.client.records import Fault, Record
+from app.client.calls import Call, Connect, Pause, Script, Stream
+from app.client.errors import ConvserveError, reaching, refusal, stranger
 
-R = TypeVar("R", bound=Record)
-
-
-class _Page(Record):
-    data: tuple[dict[str, Any], ...]
-    next: str | None = None
+T = TypeVar("T")
 
 
-_FAULTS = TypeAdapter(tuple[Fault, ...])
-
-
-class ConvserveError(Exception):
-    """The service refused a request, or cannot be reached.
-
-    Attributes:
-        detail: what is wrong, in a sentence.
-        status: the HTTP status; None when there was no answer.
-        type: the kind of problem, such as `/problems/shape-mismatch`; None when it was no problem+json.
-        faults: the bad fields, each with its place and a hint.
-    """
-
-    def __init__(
-        self,
-        detail: str,
-        *,
-        status: int | None = None,
-        type: str | None = None,  # noqa: A002 - the member's name in RFC 9457
-        faults: tuple[Fault, ...] = (),
-        hint: str | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.status = status
-        self.type = type
-        self.faults = faults
-        self._hint = hint
-
-    @property
-    def pointer(self) -> str | None:
-        """The place of the first bad field in the JSON body that was sent."""
-        return next((fault.pointer for fault in self.faults if fault.pointer is not None), None)
-
-    @property
-    def hint(self) -> str | None:
-        """What would fix it."""
-        return self._hint or next((fault.hint for fault in self.faults if fault.hint), None)
+def _understand(base_url: httpx.URL, call: Call[T], answer: httpx.Response) -> T:
+    if not (answer.is_success or call.refusable):
+        raise refusal(answer)
+    try:
+        return call.read(answer)
+    except (ValueError, KeyError) as error:  # pydantic's and json's are of these
+        raise stranger(base_url, str(call)) from error
 
 
 class Transport:
-    """Sends requests to one service."""
+    """Carries out calls, and returns when they are done."""
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        json: Any = None,
-        params: Mapping[str, Any] | None = None,
-        data: Mapping[str, Any] | None = None,
-        files: Any = None,
-        accept: str | None = None,
-    ) -> httpx.Response:
-        """Send a request and return its successful answer.
+    def send(self, described: Call[T] | Script[T]) -> T:
+        """Make a call, or go through the steps of several, and return what comes of it.
 
         Raises:
             ConvserveError: the service answered with an error, or could not be reached.
         """
-        headers = {"Accept": accept} if accept else None
-        chosen = {name: value for name, value in (params or {}).items() if value is not None}
-        try:
-            answer = self._http.request(
-                method, path, json=json, params=chosen, data=data, files=files, headers=headers
-            )
-        except httpx.TimeoutException as error:
-            raise ConvserveError(
-                f"{self._http.base_url} did not answer in time ({method} {path})",
-                hint="is the service overloaded or stopped? /readyz tells",
-            ) from error
-        except httpx.TransportError as error:
-            raise ConvserveError(
-                f"cannot reach {self._http.base_url}: {error}",
-                hint="start the service with `convserve serve`, or name the address of one that runs",
-            ) from error
-        if not answer.is_success:
-            raise _error(answer)
-        return answer
+        if not isinstance(described, Call):
+            return self._run(described)
+        base_url = self._http.base_url
+        with ExitStack() as opened, reaching(base_url, str(described)):
+            answer = self._http.send(described.request(self._http, opened))
+        return _understand(base_url, described, answer)
 
-    def record(self, kind: type[R], method: str, path: str, **arguments: Any) -> R:
-        """Send a request and return its answer as a record."""
-        answer = self.request(method, path, **arguments)
-        try:
-            return kind.model_validate_json(answer.content)
-        except ValidationError as error:
-            raise self._stranger(method, path) from error
-
-    def pages(self, kind: type[R], path: str, **params: Any) -> Iterator[R]:
-        """Go through a list, newest first, asking for the next page when one is used up."""
-        after: str | None = None
+    def stream(self, steps: Stream[T]) -> Generator[T, None, None]:
+        """Go through the steps of a stream, and yield what comes of it."""
+        result: Any = None
         while True:
-            page = self.record(_Page, "GET", path, params={**params, "after": after})
             try:
-                items = [kind.model_validate(item) for item in page.data]
-            except ValidationError as error:
-                raise self._stranger("GET", path) from error
-            yield from items
-            if page.next is None:
+                step = steps.send(result)
+            except StopIteration:
                 return
-            after = page.next
+            result = None
+            if isinstance(step, Call):
+                result = self.send(step)
+            elif isinstance(step, Pause):
+                time.sleep(step.seconds)
+            elif isinstance(step, Connect):
+                try:
+                    yield from self._connect(step)
+                except ConvserveError as error:
+                    result = error
+            else:
+                yield step.value
 
-    def _stranger(self, method: str, path: str) -> ConvserveError:
-        return ConvserveError(
-            f"{self._http.base_url} gave an answer that this client does not understand ({method} {path})",
-            hint="is this the address of a convserve service, and of the same version?",
-        )
+    def _run(self, steps: Script[T]) -> T:
+        result: Any = None
+        while True:
+            try:
+                step = steps.send(result)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            if isinstance(step, Call):
+                result = self.send(step)
+            else:
+                time.sleep(step.seconds)
+
+    def _connect(self, step: Connect) -> Generator[Any, None, None]:
+        with (
+            reaching(self._http.base_url, f"GET {step.path}"),
+            self._http.stream("GET", step.path, headers=step.headers) as answer,
+        ):
+            if not answer.is_success:
+                answer.read()
+                raise refusal(answer)
+            for line in answer.iter_lines():
+                if (event := step.feed(line)) is not None:
+                    yield event
 
 
-def _error(answer: httpx.Response) -> ConvserveError:
-    """Make the exception for an answer that is an error; anything on the way may have sent it."""
-    fallback = f"{answer.request.method} {answer.request.url.path} answered {answer.status_code}"
-    try:
-        body = answer.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict) or not isinstance(body.get("detail"), str):
-        return ConvserveError(fallback, status=answer.status_code)
-    try:
-        faults = _FAULTS.validate_python(body.get("errors", ()))
-    except ValidationError:
-        faults = ()
-    hint = None
-    if answer.status_code == httpx.codes.UNAUTHORIZED:
-        hint = "pass the service's key: --api-key, or CONVSERVE_API_KEY in the environment"
-    return ConvserveError(
-        body["detail"], status=answer.status_code, type=body.get("type"), faults=faults, hint=hint
-    )
+class AsyncTransport:
+    """Carries out calls while others go on."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def send(self, described: Call[T] | Script[T]) -> T:
+        """Make a call, or go through the steps of several, and return what comes of it.
+
+        Raises:
+            ConvserveError: the service answered with an error, or could not be reached.
+        """
+        if not isinstance(described, Call):
+            return await self._run(described)
+        base_url = self._http.base_url
+        with ExitStack() as opened, reaching(base_url, str(described)):
+            answer = await self._http.send(described.request(self._http, opened))
+        return _understand(base_url, described, answer)
+
+    async def stream(self, steps: Stream[T]) -> AsyncGenerator[T, None]:
+        """Go through the steps of a stream, and yield what comes of it."""
+        result: Any = None
+        while True:
+            try:
+                step = steps.send(result)
+            except StopIteration:
+                return
+            result = None
+            if isinstance(step, Call):
+                result = await self.send(step)
+            elif isinstance(step, Pause):
+                await asyncio.sleep(step.seconds)
+            elif isinstance(step, Connect):
+                try:
+                    async for event in self._connect(step):
+                        yield event
+                except ConvserveError as error:
+                    result = error
+            else:
+                yield step.value
+
+    async def _run(self, steps: Script[T]) -> T:
+        result: Any = None
+        while True:
+            try:
+                step = steps.send(result)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            if isinstance(step, Call):
+                result = await self.send(step)
+            else:
+                await asyncio.sleep(step.seconds)
+
+    async def _connect(self, step: Connect) -> AsyncGenerator[Any, None]:
+        with reaching(self._http.base_url, f"GET {step.path}"):
+            async with self._http.stream("GET", step.path, headers=step.headers) as answer:
+                if not answer.is_success:
+                    await answer.aread()
+                    raise refusal(answer)
+                async for line in answer.aiter_lines():
+                    if (event := step.feed(line)) is not None:
+                        yield event

@@ -89,7 +89,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("app.client",),
     ("app.launch", "app.terminal"),
     ("app.cli_options", "app.demo"),
-    ("app.data_commands", "app.model_commands"),
+    ("app.data_commands", "app.job_commands", "app.model_commands"),
     ("app.cli",),
 )
 
@@ -132,7 +132,14 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "pydantic": ("app", "engine"),
     "pydantic_settings": ("app.settings",),
     "python_multipart": ("app.uploads",),
-    "rich": ("app.cli", "app.data_commands", "app.demo", "app.model_commands", "app.terminal"),
+    "rich": (
+        "app.cli",
+        "app.data_commands",
+        "app.demo",
+        "app.job_commands",
+        "app.model_commands",
+        "app.terminal",
+    ),
     "safetensors": ("engine.model_file",),
     "sqlalchemy": ("app.store",),
     "starlette": (
@@ -152,7 +159,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "app.uploads",
     ),
     "structlog": ("app",),
-    "typer": ("app.cli", "app.cli_options", "app.data_commands", "app.model_commands"),
+    "typer": ("app.cli", "app.cli_options", "app.data_commands", "app.job_commands", "app.model_commands"),
     "uvicorn": ("app.server",),
 }
 

@@ -1,0 +1,182 @@
+"""What there is to say to the service, as values: written once, sent by either client.
+
+A `Call` is one request and the reader of its answer. What takes several of them is a generator that yields its
+steps and is given their results: a `Script` returns something at its end, a `Stream` gives things on the way. None of
+it sends or waits; `app.client.transport` does, with or without `await`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import httpx
+
+from app.client.records import Event, Record
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Record)
+
+_BYTES = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file of a form; one on the disk is opened when it is sent."""
+
+    field: str
+    filename: str
+    content: Path | bytes
+
+    @classmethod
+    def of(cls, field: str, path: Path) -> Attachment:
+        """Attach a file under its own name."""
+        return cls(field, path.name, path)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request.
+
+    Attributes:
+        method: of HTTP.
+        path: with everything quoted.
+        read: makes something of the answer.
+        params: the query; what is None is left out.
+        json: the body, or else
+        data: the text fields of a form, and
+        files: its files.
+        accept: the media type that is wanted.
+        refusable: whether `read` also takes an answer that is an error.
+    """
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    json: Any = None
+    data: Mapping[str, Any] | None = None
+    files: Sequence[Attachment] = ()
+    accept: str | None = None
+    refusable: bool = False
+
+    def request(self, http: httpx.Client | httpx.AsyncClient, opened: ExitStack) -> httpx.Request:
+        """Make the request; its files are open for as long as `opened` is."""
+        files = [
+            (
+                attached.field,
+                (
+                    attached.filename,
+                    opened.enter_context(attached.content.open("rb"))
+                    if isinstance(attached.content, Path)
+                    else attached.content,
+                    _BYTES,
+                ),
+            )
+            for attached in self.files
+        ]
+        return http.build_request(
+            self.method,
+            self.path,
+            params={name: value for name, value in self.params.items() if value is not None},
+            json=self.json,
+            data=self.data,
+            files=files or None,
+            headers={"Accept": self.accept} if self.accept else None,
+        )
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A step: wait so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Generic[T]):
+    """A step of a stream: here is something."""
+
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """A step of a stream: read lines while they come, and give what they make.
+
+    The result is the `ConvserveError` that ended it, or None when the other side has.
+    """
+
+    path: str
+    headers: Mapping[str, str]
+    feed: Callable[[str], Event | None]
+
+
+Script: TypeAlias = Generator[Call[Any] | Pause, Any, T]
+Stream: TypeAlias = Generator[Call[Any] | Pause | Connect | Item[T], Any, None]
+
+
+class _Page(Record):
+    data: tuple[dict[str, Any], ...]
+    next: str | None = None
+
+
+def record(kind: type[R], method: str, path: str, **details: Any) -> Call[R]:
+    """Describe a call that is answered with a record."""
+    return Call(method, path, lambda answer: kind.model_validate_json(answer.content), **details)
+
+
+def nothing(method: str, path: str) -> Call[None]:
+    """Describe a call whose answer says no more than that it is done."""
+    return Call(method, path, lambda answer: None)
+
+
+def content(path: str, accept: str, method: str = "GET", **details: Any) -> Call[bytes]:
+    """Describe a call that is answered with a file."""
+    return Call(method, path, lambda answer: answer.content, accept=accept, **details)
+
+
+def pages(kind: type[R], path: str, **params: Any) -> Stream[R]:
+    """Go through a list, newest first, asking for the next page when one is used up."""
+
+    def read(answer: httpx.Response) -> tuple[list[R], str | None]:
+        page = _Page.model_validate_json(answer.content)
+        return [kind.model_validate(entry) for entry in page.data], page.next
+
+    after: str | None = None
+    while True:
+        entries, after = yield Call("GET", path, read, params={**params, "after": after})
+        for entry in entries:
+            yield Item(entry)
+        if after is None:
+            return
+
+
+def watched(call: Call[T], over: Callable[[T], bool], interval: float) -> Stream[T]:
+    """Make a call every `interval` seconds and give each answer, the last one when that is the last there will be."""
+    while True:
+        answer: T = yield call
+        yield Item(answer)
+        if over(answer):
+            return
+        yield Pause(interval)
+
+
+def awaited(call: Call[T], over: Callable[[T], bool], interval: float) -> Script[T]:
+    """Make a call every `interval` seconds until its answer is the last there will be, and return that."""
+    while True:
+        answer: T = yield call
+        if over(answer):
+            return answer
+        yield Pause(interval)
+
+
+def chosen(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is None: that is left to the service."""
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,109 @@
+"""The calls on models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from app.client.calls import Attachment, Call, Stream, content, nothing, pages, record
+from app.client.records import Alias, Model, Prediction, Record
+from app.client.resource import M, Resource, call, stream
+
+Picture = Path | tuple[str, bytes]
+"""A picture to send: a file, or a name and the bytes of one."""
+
+_MODELS = "/v1/models"
+
+
+class _Predictions(Record):
+    data: tuple[Prediction, ...]
+
+
+class _Aliases(Record):
+    data: tuple[Alias, ...]
+
+
+def _attached(picture: Picture) -> Attachment:
+    return Attachment.of("files", picture) if isinstance(picture, Path) else Attachment("files", *picture)
+
+
+def _aliases(name: str, alias: str | None = None) -> str:
+    path = f"{_MODELS}/{quote(name, safe='')}/aliases"
+    return path if alias is None else f"{path}/{quote(alias, safe='')}"
+
+
+class Models(Resource[M]):
+    """Trained models; `model_id` can be written as name@version or name@alias where a model is only used."""
+
+    @stream
+    def list(self) -> Stream[Model]:
+        """Go through the models, newest first."""
+        return pages(Model, _MODELS)
+
+    @call
+    def get(self, model_id: str) -> Call[Model]:
+        """Return a model."""
+        return record(Model, "GET", f"{_MODELS}/{model_id}")
+
+    @call
+    def change(self, /, model_id: str, **changes: Any) -> Call[Model]:
+        """Change `name`, `description` or `tags` of a model; what is not given stays as it is."""
+        return record(Model, "PATCH", f"{_MODELS}/{model_id}", json=changes)
+
+    @call
+    def delete(self, model_id: str) -> Call[None]:
+        """Delete a model and its file."""
+        return nothing("DELETE", f"{_MODELS}/{model_id}")
+
+    @call
+    def export(self, model_id: str, file: Path) -> Call[None]:
+        """Write a model into one safetensors file."""
+
+        def write(answer: httpx.Response) -> None:
+            file.write_bytes(answer.content)
+
+        return Call("GET", f"{_MODELS}/{model_id}/weights", write)
+
+    @call
+    def bring(self, file: Path, *, name: str | None = None) -> Call[Model]:
+        """Import a model file; it becomes the next version of its name."""
+        fields = {} if name is None else {"name": name}
+        return record(Model, "POST", f"{_MODELS}/import", data=fields, files=[Attachment.of("file", file)])
+
+    @call
+    def aliases(self, name: str) -> Call[tuple[Alias, ...]]:
+        """Return the aliases of a name."""
+        return Call("GET", _aliases(name), lambda answer: _Aliases.model_validate_json(answer.content).data)
+
+    @call
+    def set_alias(self, name: str, alias: str, model_id: str) -> Call[Alias]:
+        """Let `name@alias` stand for a model of that name from now on."""
+        return record(Alias, "PUT", _aliases(name, alias), json={"model_id": model_id})
+
+    @call
+    def delete_alias(self, name: str, alias: str) -> Call[None]:
+        """Let `name@alias` stand for nothing any more; the model stays."""
+        return nothing("DELETE", _aliases(name, alias))
+
+    @call
+    def predict(
+        self, model_id: str, pictures: Sequence[Picture], *, top_k: int | None = None
+    ) -> Call[tuple[Prediction, ...]]:
+        """Upload pictures and return what the model sees in each, in the same order."""
+        return Call(
+            "POST",
+            f"{_MODELS}/{model_id}/predict",
+            lambda answer: _Predictions.model_validate_json(answer.content).data,
+            params={"top_k": top_k},
+            files=[_attached(picture) for picture in pictures],
+        )
+
+    @call
+    def preprocess(self, model_id: str, picture: Picture) -> Call[bytes]:
+        """Return a picture exactly as the model sees it, PNG."""
+        path = f"{_MODELS}/{model_id}/preprocess"
+        return content(path, "image/png", method="POST", files=[_attached(picture)])

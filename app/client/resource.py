@@ -1,0 +1,72 @@
+"""Resources: what is described once becomes a method that returns, and one that is awaited.
+
+    class Models(Resource[M]):
+        @call
+        def get(self, model_id: str) -> Call[Model]:
+            return record(Model, "GET", f"/v1/models/{model_id}")
+
+`Models(transport).get("m")` returns a `Model` over a `Transport`, and something to await over an
+`AsyncTransport`; type checkers know which.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from app.client.calls import Call, Script, Stream
+from app.client.transport import AsyncTransport, Transport
+
+M = TypeVar("M", bound=Transport | AsyncTransport)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Resource(Generic[M]):
+    """Some calls that belong together."""
+
+    def __init__(self, transport: M) -> None:
+        self._transport = transport
+
+
+class call(Generic[P, T]):  # noqa: N801 - a decorator
+    """Makes a method of what describes a call, or the steps of several."""
+
+    def __init__(self, describe: Callable[Concatenate[Any, P], Call[T] | Script[T]]) -> None:
+        self._describe = describe
+        self.__doc__ = describe.__doc__
+
+    @overload
+    def __get__(self, owner: Resource[Transport], kind: Any) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, owner: Resource[AsyncTransport], kind: Any) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(self, owner: Any, kind: Any) -> Any:
+        """Return the method of a resource; of the class, what is described there."""
+        return self if owner is None else _bound(self._describe, owner, owner._transport.send)
+
+
+class stream(Generic[P, T]):  # noqa: N801 - a decorator
+    """Makes a method of what describes a stream: an iterator, or one for `async for`."""
+
+    def __init__(self, describe: Callable[Concatenate[Any, P], Stream[T]]) -> None:
+        self._describe = describe
+        self.__doc__ = describe.__doc__
+
+    @overload
+    def __get__(self, owner: Resource[Transport], kind: Any) -> Callable[P, Generator[T, None, None]]: ...
+    @overload
+    def __get__(self, owner: Resource[AsyncTransport], kind: Any) -> Callable[P, AsyncGenerator[T, None]]: ...
+    def __get__(self, owner: Any, kind: Any) -> Any:
+        """Return the method of a resource; of the class, what is described there."""
+        return self if owner is None else _bound(self._describe, owner, owner._transport.stream)
+
+
+def _bound(describe: Callable[..., Any], owner: Any, carry_out: Callable[[Any], Any]) -> Callable[..., Any]:
+    described = describe.__get__(owner)
+
+    @functools.wraps(described)
+    def method(*args: Any, **kwargs: Any) -> Any:
+        return carry_out(described(*args, **kwargs))
+
+    return method

@@ -1,0 +1,234 @@
+"""Every method of both clients, in one story that is told to each of them."""
+
+import asyncio
+import io
+import zipfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextlib import suppress
+from inspect import iscoroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from app.client import AsyncClient, Client, ConvserveError
+from app.client.resource import Resource
+
+TINY = {
+    "input_shape": [28, 28, 1],
+    "layers": [{"type": "max_pool2d", "pool_size": 4}, {"type": "flatten"}, {"type": "dense", "units": 10}],
+}
+
+
+def resources(client: Any) -> dict[str, Any]:
+    return {name: part for name, part in vars(client).items() if isinstance(part, Resource)}
+
+
+def methods(client: Any) -> set[tuple[str, str]]:
+    """Return all that can be called, with the resource that it belongs to."""
+    found = {
+        (name, attribute)
+        for name, part in resources(client).items()
+        for attribute in dir(part)
+        if not attribute.startswith("_")
+    }
+    return found | {("", "ready")}
+
+
+class Told:
+    """A client whose methods are all awaited or gone through by `async for`, and that remembers which were used."""
+
+    def __init__(self, client: Any) -> None:
+        self.used: set[tuple[str, str]] = set()
+        self._client = client
+        for name, part in resources(client).items():
+            setattr(self, name, _Part(name, part, self.used))
+
+    def __getattr__(self, name: str) -> Any:
+        return _Part("", self._client, self.used).__getattr__(name)
+
+
+class _Part:
+    def __init__(self, name: str, part: Any, used: set[tuple[str, str]]) -> None:
+        self._name, self._part, self._used = name, part, used
+
+    def __getattr__(self, attribute: str) -> Callable[..., Any]:
+        method = getattr(self._part, attribute)
+        self._used.add((self._name, attribute))
+
+        def adapted(*arguments: Any, **named: Any) -> Any:
+            made = method(*arguments, **named)
+            if isinstance(made, Generator):
+                return _each(made)
+            return made if iscoroutine(made) or isinstance(made, AsyncIterator) else _value(made)
+
+        return adapted
+
+
+async def _each(made: Any) -> AsyncIterator[Any]:
+    for entry in made:
+        yield entry
+
+
+async def _value(made: Any) -> Any:
+    return made
+
+
+async def everything(entries: AsyncIterator[Any]) -> list[Any]:
+    return [entry async for entry in entries]
+
+
+async def refused(call: Awaitable[Any]) -> ConvserveError:
+    with pytest.raises(ConvserveError) as caught:
+        await call
+    return caught.value
+
+
+def archive(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as packed:
+        for name, shade in (("dark", 10), ("light", 240)):
+            for number in range(6):
+                picture = io.BytesIO()
+                Image.new("L", (28, 28), shade + number).save(picture, "PNG")
+                packed.writestr(f"{name}/{number}.png", picture.getvalue())
+    return path
+
+
+async def story(client: Any, folder: Path) -> None:
+    assert await client.ready()
+    for kind in ("layers", "optimizers", "schedules", "losses", "augmentations", "initializers", "presets"):
+        assert await getattr(client.catalog, kind)()
+
+    stored = await client.architectures.create("tiny", TINY)
+    assert stored == await client.architectures.get(stored.id)
+    assert stored.id in {entry.id for entry in await everything(client.architectures.list())}
+    assert (await client.architectures.summary(TINY)).totals.parameters == 500
+    await client.architectures.delete(stored.id)
+    assert (await refused(client.architectures.get(stored.id))).status == 404
+
+    await _data(client, folder)
+    model = await _training(client)
+    await _models(client, model, folder)
+    evaluation = await client.evaluations.create(model, "digits", split="dev")
+    evaluation = await client.evaluations.wait(evaluation.id, interval=0.05)
+    assert evaluation.report == (await client.evaluations.get(evaluation.id)).report
+    assert evaluation.metrics.accuracy == evaluation.report.accuracy
+    assert evaluation.id in {entry.id for entry in await everything(client.evaluations.list())}
+    assert b"<svg" in await client.evaluations.confusion_matrix(evaluation.id)
+    assert (await client.evaluations.mistakes(evaluation.id)).startswith(b"\x89PNG")
+    assert (await refused(client.evaluations.cancel(evaluation.id))).status == 409
+    await client.evaluations.delete(evaluation.id)
+
+    batch = await client.batch_predictions.create(model, archive(folder / "batch.zip"), top_k=1)
+    *_, batch = await everything(client.batch_predictions.watch(batch.id, interval=0.05))
+    assert (
+        batch == await client.batch_predictions.wait(batch.id) == await client.batch_predictions.get(batch.id)
+    )
+    assert (batch.status, batch.progress.images, batch.filename) == ("succeeded", 12, "batch.zip")
+    assert batch.id in {entry.id for entry in await everything(client.batch_predictions.list())}
+    assert (await client.batch_predictions.result(batch.id)).count(b"\r\n") == 13
+    assert (await refused(client.batch_predictions.cancel(batch.id))).status == 409
+    await client.batch_predictions.delete(batch.id)
+    await client.models.delete(model)
+
+
+async def _data(client: Any, folder: Path) -> None:
+    dataset = await client.datasets.upload(archive(folder / "shades.zip"), image_size=(8, 8), channels=1)
+    *_, dataset = await everything(client.datasets.watch(dataset.id, interval=0.05))
+    assert dataset == await client.datasets.wait(dataset.id) == await client.datasets.get(dataset.id)
+    assert (dataset.status, dataset.name, dataset.images) == ("ready", "shades", 12)
+    more = folder / "more.png"
+    Image.new("L", (8, 8), 99).save(more)
+    addition = await client.datasets.append(dataset.id, [more], label="dark")
+    addition = await client.datasets.wait_addition(addition, interval=0.05)
+    assert addition.report["added"] == 1
+    assert await everything(client.datasets.additions(dataset.id)) == [addition]
+    assert len((await client.datasets.statistics(dataset.id))["classes"]) == 2
+    assert (await client.datasets.samples(dataset.id, per_class=2)).startswith(b"\x89PNG")
+    sheet = await client.datasets.preview(dataset.id, [{"type": "rotation", "degrees": 15}], images=2)
+    assert sheet.startswith(b"\x89PNG")
+    assert (await client.datasets.picture(dataset.id, 12)).label == "dark"
+    assert dataset.id in {entry.id for entry in await everything(client.datasets.list())}
+    assert (await refused(client.datasets.cancel(dataset.id))).status == 409
+    await client.datasets.delete(dataset.id)
+    assert "mnist" in {entry.name for entry in await client.datasets.downloads()}
+    # The mirror of the tests is empty: what is refused or fails there has been asked for all the same.
+    with suppress(ConvserveError):
+        fetched = await client.datasets.download("mnist")
+        assert (await client.datasets.wait(fetched.id)).status == "failed"
+
+
+async def _training(client: Any) -> str:
+    """Train a model and return its id."""
+    options = {"epochs": 2, "batch_size": 256, "name": "told"}
+    job = await client.training_jobs.create(TINY, "digits", **options)
+    events = await everything(client.training_jobs.events(job.id))
+    lasting = [event for event in events if event.kind != "progress"]
+    assert [event.id for event in lasting] == list(range(1, len(lasting) + 1))
+    assert events[-1].kind == "end"
+    assert await everything(client.training_jobs.events(job.id, after=lasting[-2].id)) == [lasting[-1]]
+    assert await everything(client.training_jobs.events(job.id, after=lasting[-1].id)) == []
+    *_, job = await everything(client.training_jobs.watch(job.id, interval=0.05))
+    assert job.status == events[-1].data["status"] == "succeeded"
+    assert [entry.epoch for entry in await client.training_jobs.metrics(job.id)] == [1, 2]
+    assert (await client.training_jobs.curves(job.id, accept="image/png")).startswith(b"\x89PNG")
+    assert job.id in await client.training_jobs.log(job.id)
+    assert job.id in {entry.id for entry in await everything(client.training_jobs.list(status="succeeded"))}
+    assert (await refused(client.training_jobs.cancel(job.id))).status == 409
+    onward = await client.training_jobs.create(continue_from=job.id, epochs=1)
+    *_, onward = await everything(client.training_jobs.watch(onward.id, interval=0.05))
+    assert onward.status == "succeeded"
+    for entry in (job, onward):
+        await client.training_jobs.delete(entry.id)
+    assert (await refused(client.training_jobs.get(job.id))).status == 404
+    await client.models.delete(onward.model_id)
+    return str(job.model_id)
+
+
+async def _models(client: Any, model: str, folder: Path) -> None:
+    assert (await client.models.get(model)).name == "told"
+    assert (await client.models.change(model, description="tells digits apart")).description is not None
+    file = folder / "told.safetensors"
+    await client.models.export(model, file)
+    again = await client.models.bring(file, name="brought")
+    assert (await client.models.set_alias("brought", "production", again.id)).model_id == again.id
+    assert [entry.alias for entry in await client.models.aliases("brought")] == ["production"]
+    picture = await client.datasets.picture("digits", 3, split="test")
+    (seen,) = await client.models.predict("brought@production", [("three.png", picture.content)], top_k=2)
+    assert (seen.filename, len(seen.top)) == ("three.png", 2)
+    assert (await client.models.preprocess(model, ("three.png", picture.content))).startswith(b"\x89PNG")
+    await client.models.delete_alias("brought", "production")
+    await client.models.delete(again.id)
+    assert again.id not in {entry.id for entry in await everything(client.models.list())}
+
+
+def test_the_story_told_to_the_client_that_blocks(server: str, tmp_path: Path) -> None:
+    with Client(server) as client:
+        told = Told(client)
+        asyncio.run(story(told, tmp_path))
+        assert told.used == methods(client)
+
+
+def test_the_story_told_to_the_client_that_is_awaited(server: str, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with AsyncClient(server) as client:
+            told = Told(client)
+            await story(told, tmp_path)
+            assert told.used == methods(client)
+
+    asyncio.run(run())
+
+
+def test_both_have_the_same_to_offer() -> None:
+    with Client("http://127.0.0.1:1") as blocking:
+        awaited = AsyncClient("http://127.0.0.1:1")
+        assert methods(blocking) == methods(awaited)
+        assert {type(part) for part in resources(blocking).values()} == {
+            type(part) for part in resources(awaited).values()
+        }
+        for name, attribute in methods(blocking) - {("", "ready")}:
+            shown = getattr(resources(blocking)[name], attribute)
+            assert shown.__doc__, (name, attribute)
+            assert shown.__doc__ == getattr(resources(awaited)[name], attribute).__doc__
+        asyncio.run(awaited.close())
