@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from app.artifacts import Artifacts
+from app.datasets.options import DatasetOptions
 from app.datasets.splits import SPLIT_NAMES
 from app.datasets.storage import StoredDataset, open_dataset
 from app.drawing import Tile, draw_sheet
 from app.errors import Invalid
+from app.images import PictureSpec
 from app.jobs import paths
 from app.jobs.diagnosis import diagnose
 from app.jobs.heartbeat import Heartbeat
+from app.prediction import picture_spec
 from app.predictors import load
 from app.settings import Settings
 from app.store import Store
@@ -49,6 +52,8 @@ class EvaluationRequest(Spec):
     """How many pictures the data set had; what arrived since is not looked at."""
     split: Split = Field("test")
     """The split that is looked at closely."""
+    warnings: tuple[str, ...] = ()
+    """What makes its figures worth less; see `differences`."""
 
 
 def check_match(model: ModelRecord, dataset: DatasetRecord) -> None:
@@ -69,6 +74,17 @@ def check_match(model: ModelRecord, dataset: DatasetRecord) -> None:
         raise Invalid(
             f"the model knows no class {listed}, which data set {dataset.id!r} has", code="other-classes"
         )
+
+
+def differences(model: ModelRecord, dataset: DatasetRecord) -> tuple[str, ...]:
+    """Say in what the pictures of a data set were treated otherwise than the model treats what it is shown."""
+    own, other = picture_spec(model), DatasetOptions.model_validate(dataset.options).picture
+    return tuple(
+        f"the pictures of data set {dataset.id!r} were made with {name} {getattr(other, name)!r}, and the model "
+        f"treats pictures with {getattr(own, name)!r}: it may be wrong more often here than elsewhere"
+        for name in PictureSpec.model_fields
+        if getattr(own, name) != getattr(other, name)
+    )
 
 
 def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:

@@ -15,7 +15,7 @@ from app.idempotency import OnceDep
 from app.ids import EVALUATION as PREFIX
 from app.ids import new_id
 from app.jobs import paths
-from app.jobs.evaluation import EvaluationRequest, check_match
+from app.jobs.evaluation import EvaluationRequest, check_match, differences
 from app.jobs.states import JobStatus
 from app.negotiation import preferred
 from app.openapi import problems
@@ -171,7 +171,11 @@ def _new(request: EvaluationCreate, services: Services) -> JobRecord:
     except Invalid as error:
         raise _fault("dataset", error, "take a data set like the one that it was trained on") from None
     accepted = EvaluationRequest(
-        model=model.id, dataset=dataset.id, dataset_images=dataset.images, split=request.split
+        model=model.id,
+        dataset=dataset.id,
+        dataset_images=dataset.images,
+        split=request.split,
+        warnings=differences(model, dataset),
     )
     return JobRecord(
         new_id(PREFIX), EVALUATION, accepted.model_dump(mode="json"), dataset_id=dataset.id, model_id=model.id

@@ -103,6 +103,8 @@ class Evaluation(Body):
     dataset_images: int
     """How many pictures the data set had; what arrives later is not looked at."""
     split: Split
+    warnings: list[str]
+    """What makes its figures worth less: in what the data set's pictures were treated otherwise than the model's."""
     progress: EvaluationProgress
     metrics: EvaluationMetrics | None
     """Null until it has succeeded."""
@@ -123,6 +125,7 @@ class Evaluation(Body):
             dataset=record.request["dataset"],
             dataset_images=record.request["dataset_images"],
             split=record.request["split"],
+            warnings=record.request.get("warnings", []),
             progress=EvaluationProgress(**progress),
             metrics=EvaluationMetrics(**record.metrics) if record.metrics else None,
             error=JobError(**record.error) if record.error else None,

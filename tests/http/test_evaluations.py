@@ -1,7 +1,12 @@
 """Evaluations over HTTP, by real workers, held against predictions asked for one by one."""
 
+import functools
 import io
+import os
+import signal
+import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from xml.etree import ElementTree
 
@@ -11,6 +16,8 @@ import pytest
 from PIL import Image
 
 from app.datasets.builtin import load_digits
+from app.launch import ServerProcess
+from app.locks import read_holder
 
 BODY = {"model": "lenet-5-digits@example", "dataset": "digits", "split": "test"}
 FINISHED = {"succeeded", "failed", "cancelled"}
@@ -117,6 +124,72 @@ def test_what_does_not_fit_is_refused(http: httpx.Client, wait_for: Callable[...
     fault = http.post("/v1/evaluations", json=BODY | {"dataset": dataset}).json()
     assert (fault["status"], fault["errors"][0]["pointer"]) == (422, "/dataset")
     assert "[28, 28, 1]" in fault["detail"]
+
+
+def test_pictures_that_were_treated_otherwise_are_warned_of(
+    http: httpx.Client, address: str, wait_for: Callable[..., Any]
+) -> None:
+    assert http.get(address).json()["warnings"] == []
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for label in "01":
+            for number in range(4):
+                picture = io.BytesIO()
+                Image.new("L", (30, 20), 60 * number + int(label)).save(picture, "PNG")
+                archive.writestr(f"{label}/{number}.png", picture.getvalue())
+    fields = {"image_size": "28", "channels": "1", "fit": "stretch", "invert": "true"}
+    files = {"file": ("odd.zip", buffer.getvalue())}
+    dataset = http.post("/v1/datasets", data=fields, files=files).json()["id"]
+    wait_for(lambda: http.get(f"/v1/datasets/{dataset}").json()["status"] == "ready", "the data set")
+    made = http.post("/v1/evaluations", json=BODY | {"dataset": dataset})
+    warnings = made.json()["warnings"]
+    assert [warning.partition(" were made with ")[2].split()[0] for warning in warnings] == ["fit", "invert"]
+    assert "'stretch'" in warnings[0]
+    found = ended(http, made.headers["location"], wait_for)
+    assert (found["status"], found["warnings"]) == ("succeeded", warnings)
+
+
+def test_it_survives_kill_9_of_its_worker(
+    start: Callable[..., ServerProcess],
+    connect: Callable[..., httpx.Client],
+    http: httpx.Client,
+    address: str,
+    wait_for: Callable[..., Any],
+) -> None:
+    service = start()
+    with connect(service.start()) as own:
+        for _ in range(20):
+            location = own.post("/v1/evaluations", json=BODY).headers["location"]
+            folder = service.data_dir / "jobs" / location.rpartition("/")[2]
+            pid = wait_for(functools.partial(read_holder, folder / "lock"), "the worker")
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            found = ended(own, location, wait_for)
+            assert found["status"] == "succeeded", found
+            assert found["report"] == http.get(address).json()["report"]
+            if (folder / "attempt-2.log").exists():
+                break
+        else:
+            raise AssertionError("its worker was always done before it could be killed")
+    service.stop()
+
+
+def test_a_model_stays_while_it_is_judged(http: httpx.Client, wait_for: Callable[..., Any]) -> None:
+    weights = http.get("/v1/models/model_example/weights").content
+    raw = {"Content-Type": "application/octet-stream"}
+    model = http.post("/v1/models/import", content=weights, headers=raw).json()["id"]
+    body = BODY | {"model": model}
+    # The lane does one at a time: the last of several has not ended when the model is to go.
+    several = [http.post("/v1/evaluations", json=body).headers["location"] for _ in range(3)]
+    refused = http.delete(f"/v1/models/{model}")
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/in-use")
+    assert several[-1].rpartition("/")[2] in refused.json()["detail"]
+    for location in several[1:]:
+        http.post(f"{location}/cancel")
+    for location in several:
+        assert ended(http, location, wait_for)["status"] in ("succeeded", "cancelled")
+    assert http.delete(f"/v1/models/{model}").status_code == 204
+    assert http.post("/v1/evaluations", json=body).status_code == 422
 
 
 def test_they_are_listed_apart_and_can_be_deleted(
