@@ -1,4 +1,4 @@
-"""Pictures to arrays and back: the only module that uses Pillow.
+"""Pictures to arrays and back: the only module that decodes what others send.
 
 A picture becomes an array in one way only, described by a `PictureSpec` that travels with the data set
 and the model, so that what a model sees when it predicts is what it saw when it was trained.
@@ -7,13 +7,11 @@ and the model, so that what a model sees when it predicts is what it saw when it
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageColor, ImageDraw, ImageFont, UnidentifiedImageError
+from PIL import Image, ImageColor, UnidentifiedImageError
 from pydantic import AfterValidator, Field
 
 from app.errors import Invalid, TooLarge
@@ -34,10 +32,6 @@ _ORIENTATIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_CELL = 64
-_GAP = 4
-_FONT = 14
-_LABEL_WIDTH = 160
 _SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -147,64 +141,6 @@ def encode_png(array: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def encode_sheet(
-    rows: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]], headings: Sequence[str] = ()
-) -> bytes:
-    """Draw labelled rows of pictures as the bytes of a PNG file.
-
-    Args:
-        rows: what is written before each row, and its pictures (H, W, C), all of one shape; see `reduce`. Small
-            ones are enlarged by a whole number, so that their pixels can be seen.
-        headings: what is written above each column.
-    """
-    shapes = {picture.shape for _, pictures in rows for picture in pictures}
-    height, width = next(iter(shapes))[:2] if shapes else (1, 1)
-    scale = max(1, _CELL // max(height, width))
-    cell = (width * scale, height * scale)
-    font = ImageFont.load_default(_FONT)
-    columns = max([len(headings), *(len(pictures) for _, pictures in rows)])
-    texts = [_shortened(text, font) for text, _ in rows]
-    left = _GAP + round(max((font.getlength(text) for text in texts), default=0)) + 2 * _GAP
-    column = cell[0] + _GAP
-    if headings:
-        column = max(column, round(max(font.getlength(text) for text in headings)) + 2 * _GAP)
-    top = _GAP + (_FONT + 2 * _GAP if headings else 0)
-    row_height = max(cell[1], _FONT + _GAP) + _GAP
-    sheet = Image.new("RGB", (left + columns * column + _GAP, top + len(rows) * row_height), "#ffffff")
-    draw = ImageDraw.Draw(sheet)
-    for number, text in enumerate(headings):
-        draw.text((left + number * column, _GAP), text, fill="#333333", font=font)
-    for row, (text, (_, pictures)) in enumerate(zip(texts, rows, strict=True)):
-        y = top + row * row_height
-        draw.text((_GAP, y + (cell[1] - _FONT) // 2), text, fill="#333333", font=font)
-        for number, picture in enumerate(pictures):
-            plain = np.ascontiguousarray(picture[..., 0] if picture.shape[2] == 1 else picture)
-            enlarged = Image.fromarray(plain).resize(cell, Image.Resampling.NEAREST)
-            sheet.paste(enlarged, (left + number * column, y))
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def reduce(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a picture (H, W, C) that is too large for a sheet in a size that fits, others as they are."""
-    height, width, channels = picture.shape
-    scale = _CELL / max(height, width)
-    if scale >= 1:
-        return picture
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    plain = np.ascontiguousarray(picture[..., 0] if channels == 1 else picture)
-    reduced = Image.fromarray(plain).resize(size, Image.Resampling.BOX)
-    return np.array(reduced, np.uint8).reshape(size[1], size[0], channels)
-
-
-def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    shown = text
-    while font.getlength(shown) > _LABEL_WIDTH:
-        shown = shown.removesuffix("…")[:-1] + "…"
-    return shown
-
-
 def _open(file: BinaryIO, max_pixels: int) -> Image.Image:
     """Read the header alone, and hold its size against the limit."""
     if not file.read(1):
@@ -287,46 +223,3 @@ def _fit(image: Image.Image, spec: PictureSpec) -> Image.Image:
         image.resize(inner, Image.Resampling.BILINEAR), ((width - inner[0]) // 2, (height - inner[1]) // 2)
     )
     return canvas
-
-
-@dataclass(frozen=True, slots=True)
-class ChartLine:
-    """A line through points (x, y) in pixels."""
-
-    points: tuple[tuple[float, float], ...]
-    colour: str
-    width: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChartText:
-    """Words on the base line y, which begin, end or have their middle at x."""
-
-    x: float
-    y: float
-    words: str
-    anchor: Literal["start", "middle", "end"]
-    colour: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A drawing of lines and words, in pixels."""
-
-    width: int
-    height: int
-    lines: tuple[ChartLine, ...]
-    texts: tuple[ChartText, ...]
-
-
-def encode_chart(chart: Chart) -> bytes:
-    """Paint a chart and return it as a PNG file."""
-    image = Image.new("RGB", (chart.width, chart.height), "white")
-    pen = ImageDraw.Draw(image)
-    font = ImageFont.load_default(12)
-    for line in chart.lines:
-        pen.line(line.points, fill=line.colour, width=line.width)
-    for text in chart.texts:
-        anchor = {"start": "ls", "middle": "ms", "end": "rs"}[text.anchor]
-        pen.text((text.x, text.y), text.words, fill=text.colour, font=font, anchor=anchor)
-    return encode_png(np.asarray(image))

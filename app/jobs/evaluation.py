@@ -15,7 +15,6 @@ from app.artifacts import Artifacts
 from app.datasets.options import DatasetOptions
 from app.datasets.splits import SPLIT_NAMES
 from app.datasets.storage import StoredDataset, open_dataset
-from app.drawing import Tile, draw_sheet
 from app.errors import Invalid
 from app.images import PictureSpec
 from app.jobs import paths
@@ -24,6 +23,7 @@ from app.jobs.heartbeat import Heartbeat
 from app.prediction import picture_spec
 from app.predictors import load
 from app.settings import Settings
+from app.sheets import Tile, draw_sheet
 from app.store import Store
 from app.store.records import DatasetRecord, JobRecord, Json, ModelRecord
 from engine.inference import Predictor

@@ -21,7 +21,7 @@ from app.datasets.splits import SPLIT_NAMES
 from app.errors import Conflict, FieldError, Invalid, NotFound, TooLarge
 from app.idempotency import Once, OnceDep
 from app.ids import JOB, new_id
-from app.images import encode_png, encode_sheet, reduce
+from app.images import encode_png
 from app.openapi import problems
 from app.routing import StrictRoute, is_json, media_type
 from app.schemas.common import After, Limit, PageOf
@@ -35,6 +35,7 @@ from app.schemas.dataset_pictures import (
 )
 from app.schemas.datasets import inlined_schema
 from app.services import Services, ServicesDep
+from app.sheets import encode_sheet, reduce
 from app.store.records import INGESTION, DatasetRecord, JobRecord
 from engine.augmentations import augment
 from engine.errors import EngineError

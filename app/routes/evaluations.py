@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path, Request, Response
 from fastapi.responses import JSONResponse
 
+from app import confusion_matrix
+from app.confusion_matrix import MAX_CLASSES
 from app.datasets.storage import check_ready
-from app.drawing import MAX_CLASSES, MatrixDrawing
 from app.errors import Conflict, DomainError, FieldError, Invalid, NotFound
 from app.idempotency import OnceDep
 from app.ids import EVALUATION as PREFIX
@@ -117,7 +118,7 @@ def get_confusion_matrix(evaluation_id: EvaluationId, request: Request, services
             f"the matrix of {len(classes)} classes cannot be drawn, at most {MAX_CLASSES} can; "
             f"ask for its numbers with `Accept: {_JSON}`"
         )
-    drawing = MatrixDrawing(classes, matrix)
+    drawing = confusion_matrix.draw(classes, matrix)
     return Response(drawing.png() if kind == _PNG else drawing.svg(), media_type=kind)
 
 

@@ -147,8 +147,8 @@ def get_curves(job_id: JobId, request: Request, services: ServicesDep) -> Respon
     """Draw loss and accuracy on the train and the dev split over the epochs: SVG, or PNG when that is accepted."""
     picture = curves.chart(services.store.jobs.metrics(_get(job_id, services).id))
     if preferred(request, (SVG, PNG)) == PNG:
-        return Response(curves.png(picture), media_type=PNG, headers={"Vary": "Accept"})
-    return Response(curves.svg(picture), media_type=SVG, headers={"Vary": "Accept"})
+        return Response(picture.png(), media_type=PNG, headers={"Vary": "Accept"})
+    return Response(picture.svg(), media_type=SVG, headers={"Vary": "Accept"})
 
 
 @router.get(

@@ -131,26 +131,25 @@ def test_while_an_upload_is_under_way_its_key_is_taken(
 ) -> None:
     service = start()
     url = service.start()
-    with connect(url) as http_client:
-        content = example(http_client, "/v1/models/import")["file"]
-        headers = {**RAW, KEY: "slow", "Content-Length": str(len(content))}
-        slow = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    folder = service.data_dir / "uploads"
+    with connect(url) as own:
+        content = example(own, "/v1/models/import")["file"]
+        large = b"-" * (3 << 20)
+        slow = http.client.HTTPConnection(urlsplit(url).netloc, timeout=300)
         slow.putrequest("POST", "/v1/models/import")
-        for name, value in headers.items():
+        for name, value in {**RAW, KEY: "slow", "Content-Length": str(len(large))}.items():
             slow.putheader(name, value)
-        slow.endheaders(content[:100])
-
-        def answer() -> httpx.Response | None:
-            # Until the first call has reached its route, one more may only find that it is no model.
-            found = http_client.post("/v1/models/import", content=b"-", headers={**RAW, KEY: "slow"})
-            assert found.status_code in (409, 422), found.text
-            return found if found.status_code == 409 else None
-
-        assert wait_for(answer, "the key in use").json()["type"] == "/problems/idempotency-key-in-use"
-        slow.send(content[100:])
-        assert slow.getresponse().status == 201
+        slow.endheaders(large[: 2 << 20])
+        wait_for(lambda: folder.is_dir() and list(folder.iterdir()), "the first part of the upload")
+        refused = own.post("/v1/models/import", content=content, headers={**RAW, KEY: "slow"})
+        assert refused.status_code == 409
+        assert refused.json()["type"] == "/problems/idempotency-key-in-use"
+        slow.send(large[2 << 20 :])
+        assert slow.getresponse().status == 422
         slow.close()
-        again = http_client.post("/v1/models/import", content=content, headers={**RAW, KEY: "slow"})
-        assert again.headers["idempotent-replayed"] == "true"
-        assert list((service.data_dir / "uploads").iterdir()) == []
+        # It has created nothing, and so its key is free.
+        answers = [own.post("/v1/models/import", content=content, headers={**RAW, KEY: "slow"}) for _ in "12"]
+        assert [answer.status_code for answer in answers] == [201, 201]
+        assert answers[0].json() == answers[1].json()
+        assert list(folder.iterdir()) == []
     service.stop()

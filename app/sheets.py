@@ -1,0 +1,122 @@
+"""Sheets: many pictures on one, for people to look at."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+_CELL = 64
+_GAP = 4
+_FONT = 14
+_LABEL_WIDTH = 160
+_TILE = 96
+_CAPTION = 14
+_CAPTION_LETTERS = 16
+_BETWEEN = 6
+_COLUMNS = 5
+
+
+def encode_sheet(
+    rows: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]], headings: Sequence[str] = ()
+) -> bytes:
+    """Draw labelled rows of pictures as the bytes of a PNG file.
+
+    Args:
+        rows: what is written before each row, and its pictures (H, W, C), all of one shape; see `reduce`. Small
+            ones are enlarged by a whole number, so that their pixels can be seen.
+        headings: what is written above each column.
+    """
+    shapes = {picture.shape for _, pictures in rows for picture in pictures}
+    height, width = next(iter(shapes))[:2] if shapes else (1, 1)
+    scale = max(1, _CELL // max(height, width))
+    cell = (width * scale, height * scale)
+    font = ImageFont.load_default(_FONT)
+    columns = max([len(headings), *(len(pictures) for _, pictures in rows)])
+    texts = [_shortened(text, font) for text, _ in rows]
+    left = _GAP + round(max((font.getlength(text) for text in texts), default=0)) + 2 * _GAP
+    column = cell[0] + _GAP
+    if headings:
+        column = max(column, round(max(font.getlength(text) for text in headings)) + 2 * _GAP)
+    top = _GAP + (_FONT + 2 * _GAP if headings else 0)
+    row_height = max(cell[1], _FONT + _GAP) + _GAP
+    sheet = Image.new("RGB", (left + columns * column + _GAP, top + len(rows) * row_height), "#ffffff")
+    draw = ImageDraw.Draw(sheet)
+    for number, text in enumerate(headings):
+        draw.text((left + number * column, _GAP), text, fill="#333333", font=font)
+    for row, (text, (_, pictures)) in enumerate(zip(texts, rows, strict=True)):
+        y = top + row * row_height
+        draw.text((_GAP, y + (cell[1] - _FONT) // 2), text, fill="#333333", font=font)
+        for number, picture in enumerate(pictures):
+            enlarged = _picture(picture).resize(cell, Image.Resampling.NEAREST)
+            sheet.paste(enlarged, (left + number * column, y))
+    return _png(sheet)
+
+
+def reduce(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture (H, W, C) that is too large for a sheet in a size that fits, others as they are."""
+    height, width, channels = picture.shape
+    scale = _CELL / max(height, width)
+    if scale >= 1:
+        return picture
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    reduced = _picture(picture).resize(size, Image.Resampling.BOX)
+    return np.array(reduced, np.uint8).reshape(size[1], size[0], channels)
+
+
+def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    shown = text
+    while font.getlength(shown) > _LABEL_WIDTH:
+        shown = shown.removesuffix("…")[:-1] + "…"
+    return shown
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A picture (H, W, C) in bytes and what to write below it."""
+
+    image: NDArray[np.uint8]
+    caption: str
+
+
+def draw_sheet(tiles: Sequence[Tile]) -> bytes:
+    """Return tiles in rows of five as the bytes of a PNG file; each keeps its proportions."""
+    rows = max(1, -(-len(tiles) // _COLUMNS))
+    size = (_COLUMNS * (_TILE + _BETWEEN) + _BETWEEN, rows * (_TILE + _CAPTION + _BETWEEN) + _BETWEEN)
+    sheet = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(sheet)
+    if not tiles:
+        pen.text((_BETWEEN, _BETWEEN), "no mistakes", "black")
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, _COLUMNS)
+        left = _BETWEEN + column * (_TILE + _BETWEEN)
+        top = _BETWEEN + row * (_TILE + _CAPTION + _BETWEEN)
+        picture = _picture(tile.image).convert("RGB")
+        scale = _TILE / max(picture.size)
+        shape = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        # Pixels stay squares: what the model sees is not made smoother than it is.
+        method = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BILINEAR
+        picture = picture.resize(shape, method)
+        sheet.paste(picture, (left + (_TILE - shape[0]) // 2, top + (_TILE - shape[1]) // 2))
+        pen.text((left, top + _TILE + 1), _latin(tile.caption), "black")
+    return _png(sheet)
+
+
+def _picture(array: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(array[..., 0] if array.shape[2] == 1 else array))
+
+
+def _latin(text: str) -> str:
+    """Return what there is room for of a text, in the letters that the built-in font has."""
+    shown = text if len(text) <= _CAPTION_LETTERS else text[: _CAPTION_LETTERS - 1] + "~"
+    return shown.encode("latin-1", "replace").decode("latin-1")
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
