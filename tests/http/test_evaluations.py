@@ -126,6 +126,35 @@ def test_what_does_not_fit_is_refused(http: httpx.Client, wait_for: Callable[...
     assert "[28, 28, 1]" in fault["detail"]
 
 
+def test_they_are_listed_apart_and_can_be_deleted(
+    http: httpx.Client, address: str, wait_for: Callable[..., Any]
+) -> None:
+    mine = http.post("/v1/evaluations", json=BODY | {"split": "dev"}).headers["location"]
+    listed = http.get("/v1/evaluations").json()["data"]
+    assert [entry["id"] for entry in listed][:2] == [mine.rpartition("/")[2], address.rpartition("/")[2]]
+    jobs = http.get("/v1/training-jobs", params={"limit": 200}).json()["data"]
+    assert not any(job["id"].startswith("eval_") for job in jobs)
+    assert http.get(f"/v1/training-jobs/{listed[0]['id']}").status_code == 404
+    assert http.get("/v1/evaluations/job_example").status_code == 404
+    found = ended(http, mine, wait_for)["report"]
+    assert found["images"] == http.get("/v1/datasets/digits").json()["splits"]["dev"]
+    assert http.post(f"{mine}/cancel").status_code == 409
+    assert http.delete(mine).status_code == 204
+    for part in ("", "/mistakes", "/confusion-matrix"):
+        assert http.get(mine + part).status_code == 404
+
+
+def test_a_cancelled_one_has_found_nothing(http: httpx.Client, wait_for: Callable[..., Any]) -> None:
+    # The lane does one at a time: of several the last is still waiting.
+    several = [http.post("/v1/evaluations", json=BODY).headers["location"] for _ in range(3)]
+    assert http.post(f"{several[-1]}/cancel").status_code == 202
+    last = ended(http, several[-1], wait_for)
+    assert (last["status"], last["report"]) == ("cancelled", None)
+    assert http.get(f"{several[-1]}/mistakes").status_code == 409
+    for other in several[:-1]:
+        assert ended(http, other, wait_for)["status"] == "succeeded"
+
+
 def test_pictures_that_were_treated_otherwise_are_warned_of(
     http: httpx.Client, address: str, wait_for: Callable[..., Any]
 ) -> None:
@@ -143,7 +172,11 @@ def test_pictures_that_were_treated_otherwise_are_warned_of(
     wait_for(lambda: http.get(f"/v1/datasets/{dataset}").json()["status"] == "ready", "the data set")
     made = http.post("/v1/evaluations", json=BODY | {"dataset": dataset})
     warnings = made.json()["warnings"]
-    assert [warning.partition(" were made with ")[2].split()[0] for warning in warnings] == ["fit", "invert"]
+    assert [warning.partition(" were made with ")[2].split()[0] for warning in warnings] == [
+        "fit",
+        "background",
+        "invert",
+    ]
     assert "'stretch'" in warnings[0]
     found = ended(http, made.headers["location"], wait_for)
     assert (found["status"], found["warnings"]) == ("succeeded", warnings)
@@ -190,32 +223,3 @@ def test_a_model_stays_while_it_is_judged(http: httpx.Client, wait_for: Callable
         assert ended(http, location, wait_for)["status"] in ("succeeded", "cancelled")
     assert http.delete(f"/v1/models/{model}").status_code == 204
     assert http.post("/v1/evaluations", json=body).status_code == 422
-
-
-def test_they_are_listed_apart_and_can_be_deleted(
-    http: httpx.Client, address: str, wait_for: Callable[..., Any]
-) -> None:
-    mine = http.post("/v1/evaluations", json=BODY | {"split": "dev"}).headers["location"]
-    listed = http.get("/v1/evaluations").json()["data"]
-    assert [entry["id"] for entry in listed][:2] == [mine.rpartition("/")[2], address.rpartition("/")[2]]
-    jobs = http.get("/v1/training-jobs", params={"limit": 200}).json()["data"]
-    assert not any(job["id"].startswith("eval_") for job in jobs)
-    assert http.get(f"/v1/training-jobs/{listed[0]['id']}").status_code == 404
-    assert http.get("/v1/evaluations/job_example").status_code == 404
-    found = ended(http, mine, wait_for)["report"]
-    assert found["images"] == http.get("/v1/datasets/digits").json()["splits"]["dev"]
-    assert http.post(f"{mine}/cancel").status_code == 409
-    assert http.delete(mine).status_code == 204
-    for part in ("", "/mistakes", "/confusion-matrix"):
-        assert http.get(mine + part).status_code == 404
-
-
-def test_a_cancelled_one_has_found_nothing(http: httpx.Client, wait_for: Callable[..., Any]) -> None:
-    # The lane does one at a time: of several the last is still waiting.
-    several = [http.post("/v1/evaluations", json=BODY).headers["location"] for _ in range(3)]
-    assert http.post(f"{several[-1]}/cancel").status_code == 202
-    last = ended(http, several[-1], wait_for)
-    assert (last["status"], last["report"]) == ("cancelled", None)
-    assert http.get(f"{several[-1]}/mistakes").status_code == 409
-    for other in several[:-1]:
-        assert ended(http, other, wait_for)["status"] == "succeeded"
