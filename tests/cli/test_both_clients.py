@@ -3,9 +3,9 @@
 import asyncio
 import io
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from inspect import iscoroutine
+from inspect import getattr_static, iscoroutine
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from app.client import AsyncClient, Client, ConvserveError
-from app.client.resource import Resource
+from app.client.resource import Resource, stream
 
 TINY = {
     "input_shape": [28, 28, 1],
@@ -57,22 +57,20 @@ class _Part:
         method = getattr(self._part, attribute)
         self._used.add((self._name, attribute))
 
-        def adapted(*arguments: Any, **named: Any) -> Any:
+        async def each(*arguments: Any, **named: Any) -> AsyncIterator[Any]:
             made = method(*arguments, **named)
-            if isinstance(made, Generator):
-                return _each(made)
-            return made if iscoroutine(made) or isinstance(made, AsyncIterator) else _value(made)
+            if isinstance(made, AsyncIterator):
+                async for entry in made:
+                    yield entry
+            else:
+                for entry in made:
+                    yield entry
 
-        return adapted
+        async def value(*arguments: Any, **named: Any) -> Any:
+            made = method(*arguments, **named)
+            return await made if iscoroutine(made) else made
 
-
-async def _each(made: Any) -> AsyncIterator[Any]:
-    for entry in made:
-        yield entry
-
-
-async def _value(made: Any) -> Any:
-    return made
+        return each if isinstance(getattr_static(self._part, attribute), stream) else value
 
 
 async def everything(entries: AsyncIterator[Any]) -> list[Any]:
