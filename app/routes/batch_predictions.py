@@ -62,7 +62,7 @@ BatchId = Annotated[str, Path(description="The id of a batch prediction.")]
     "",
     status_code=status.HTTP_202_ACCEPTED,
     summary="Predict a whole archive",
-    responses=problems(400, 409, 413, 415, 422, 503),
+    responses=problems(400, 409, 413, 415, 422, 503, 507),
     openapi_extra={"requestBody": _BODY},
 )
 async def create_batch_prediction(

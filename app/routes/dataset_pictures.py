@@ -111,7 +111,7 @@ _PREVIEW_EXAMPLE = {
     "/{dataset_id}/images",
     status_code=status.HTTP_202_ACCEPTED,
     summary="Add labelled pictures",
-    responses=problems(400, 404, 409, 413, 415, 422, 503)
+    responses=problems(400, 404, 409, 413, 415, 422, 503, 507)
     | {200: {"description": "What would be added, for a dry run.", "model": Addition}},
     openapi_extra={"requestBody": _ADDITION},
 )
@@ -128,7 +128,7 @@ async def add_images(
     With `dry_run` the answer, 200, tells at once what would be added, and nothing is. Data sets that are built in
     take no more than that.
     """
-    services.accept_work()
+    await run_in_threadpool(services.accept_work)
     receive = receive_addition_json if is_json(media_type(request)) else receive_addition_form
     received = await receive(request, services)
     try:

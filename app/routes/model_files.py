@@ -90,7 +90,7 @@ def get_weights(
     "/import",
     status_code=status.HTTP_201_CREATED,
     summary="Import a model",
-    responses=problems(400, 409, 413, 415, 422, 503),
+    responses=problems(400, 409, 413, 415, 422, 503, 507),
     openapi_extra={"requestBody": _BODY},
 )
 async def post_model(
@@ -108,7 +108,7 @@ async def post_model(
     Send the file itself (`application/octet-stream`), as `file` of a form, or a small one in JSON, in base64.
     Its header and the shapes of all arrays are held against its architecture before anything is allocated.
     """
-    services.accept_work()
+    await run_in_threadpool(services.accept_work)
     rules = FormRules(services.settings.max_upload_bytes, {"file": 1}, frozenset({"name"}), kind="model file")
     folder = services.artifacts.local_path(_UPLOADS)
     body = await receive_file(request, folder, rules, ModelImport, lambda: ModelImport(file="", name=name))
