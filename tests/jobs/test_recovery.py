@@ -30,7 +30,7 @@ from app.jobs.runner import LocalRunner
 from app.settings import Settings
 from app.store import Store
 
-settings = Settings(data_dir=Path(sys.argv[1]), checkpoint_seconds=0.2, cores=1, heartbeat_timeout=6.0)
+settings = Settings(data_dir=Path(sys.argv[1]), checkpoint_seconds=0.2, cores=1, heartbeat_timeout=30.0)
 runner = LocalRunner(Store(settings.data_dir), LocalArtifacts(settings.data_dir), settings)
 runner.start()
 time.sleep(600)
@@ -122,7 +122,7 @@ def test_a_terminated_worker(service: Service, undisturbed: Outcome) -> None:
 
 def test_a_hung_worker(service: Service, undisturbed: Outcome) -> None:
     job_id = train(service)
-    service.run(heartbeat_timeout=8.0)
+    service.run(heartbeat_timeout=20.0)
     pid = service.worker(job_id)
     service.wait_mid_epoch(job_id, STEPS)
     os.kill(pid, signal.SIGSTOP)
@@ -189,7 +189,7 @@ def test_an_adopted_worker_that_hangs(service: Service) -> None:
         process.kill()
         process.wait()
     os.kill(pid, signal.SIGSTOP)
-    service.run(heartbeat_timeout=5.0)
+    service.run(heartbeat_timeout=20.0)
     until(lambda: service.job(job_id).attempt > 1, "the second attempt")
     assert service.worker(job_id) != pid
 
