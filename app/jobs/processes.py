@@ -39,10 +39,6 @@ class Worker(Protocol):
     def alive(self) -> bool:
         """Tell whether it is there."""
 
-    @property
-    def killed(self) -> bool:
-        """Whether it was ended by SIGKILL, as far as anybody knows."""
-
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, and never anybody else; nothing happens when it is gone."""
 
@@ -56,11 +52,6 @@ class SpawnedWorker:
     def alive(self) -> bool:
         """Tell whether it runs, and bury it when it does not."""
         return self.process.poll() is None
-
-    @property
-    def killed(self) -> bool:
-        """Whether SIGKILL ended it."""
-        return self.process.returncode == -signal.SIGKILL
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; the id of a child cannot be another's before `alive` has buried it."""
@@ -76,11 +67,6 @@ class AdoptedWorker:
     def alive(self) -> bool:
         """Tell whether it runs."""
         return is_locked(self.lock)
-
-    @property
-    def killed(self) -> bool:
-        """Nobody but a parent is told: it may have been."""
-        return True
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to who holds the lock."""

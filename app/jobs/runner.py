@@ -201,8 +201,8 @@ class LocalRunner:
         return _Charge(kind, attempt, worker, pulse, at, count_kills(self._kills))
 
     def _starved(self, dead: _Charge) -> bool:
-        """Tell whether the system says that it killed a worker for want of memory."""
-        return dead.worker.killed and not dead.hung and count_kills(self._kills) > dead.kills
+        """Tell whether the system has killed for want of memory in the life of a worker: it, or a share of it."""
+        return not dead.hung and count_kills(self._kills) > dead.kills
 
     def _try(self, write: Callable[[str, int], object], pulse: JobPulse) -> None:
         try:
