@@ -16,7 +16,7 @@ same memory out again at the next call. It is float32 only and serves one batch 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ import numpy as np
 
 from engine.arrays import Array, Weights
 from engine.fast.gemm import Tuning
-from engine.fast.steps.base import LayerStep, Step
+from engine.fast.steps.base import LayerStep, Map, Step, stored
 from engine.fast.steps.convolution import ConvolutionStep, PoolStep
 from engine.fast.steps.elementwise import AddStep, DenseStep
 from engine.fast.steps.normalization import BatchNormStep
@@ -48,7 +48,9 @@ class Plan:
     def __init__(self, network: Network, batch: int, tuning: Tuning, *, training: bool) -> None:
         self.network, self.batch = network, batch
         self._specs = network.weight_specs
-        self._steps = list(_compile(network, batch, tuning, training=training))
+        self._steps = _compile(network, batch, tuning, training=training)
+        if training:
+            link(self._steps)
         self._buffers: dict[tuple[str, str], Array] = {}
         self._last_use = {name: step.output for step in self._steps for name in step.inputs}
 
@@ -64,31 +66,38 @@ class Plan:
 
     def forward(self, x: Array, context: Context) -> PlanTape:
         """Run a batch (N, H, W, C), N as compiled; the output is valid until the next call."""
-        outputs: dict[str, Array] = {INPUT: x}
+        outputs: dict[str, Map] = {INPUT: x}
         for step in self._steps:
             xs = tuple(outputs[name] for name in step.inputs)
             outputs[step.output] = step.forward(xs, context)
             for name in step.inputs:
                 if self._last_use[name] == step.output:
                     outputs.pop(name, None)
-        return PlanTape(outputs[self._steps[-1].output], context)
+        return PlanTape(stored(outputs[self._steps[-1].output]), context)
 
     def backward(self, tape: PlanTape, dy: Array) -> dict[str, Array]:
         """Turn the gradient of the output into those of all trainable weights, by full name."""
-        pending: dict[str, Array] = {self._steps[-1].output: dy}
+        pending: dict[str, Map] = {self._steps[-1].output: dy}
         gradients: dict[str, Array] = {}
         for step in reversed(self._steps):
             if step.output not in pending:
                 continue
             wanted = any(name != INPUT for name in step.inputs)
-            dxs, found = step.backward(pending.pop(step.output), tape.context, needs_dx=wanted)
+            base = None if step.receiver is None else pending.pop(step.inputs[0], None)
+            dxs, found = step.backward(
+                pending.pop(step.output),
+                tape.context,
+                needs_dx=wanted,
+                base=None if base is None else stored(base),
+            )
             gradients |= {name: found[name] for name in found if self._specs[name].trainable}
             for name, dx in zip(step.inputs, dxs, strict=True):
                 if name == INPUT or dx is None:
                     continue
                 if name in pending:
                     # never in place: the array may be another branch's gradient as well
-                    pending[name] = np.add(pending[name], dx, out=self._sum(name, step.output, dx))
+                    one, other = stored(pending[name]), stored(dx)
+                    pending[name] = np.add(one, other, out=self._sum(name, step.output, other))
                 else:
                     pending[name] = dx
         return gradients
@@ -98,6 +107,34 @@ class Plan:
         if key not in self._buffers:
             self._buffers[key] = np.empty_like(like)
         return self._buffers[key]
+
+
+def link(steps: Sequence[Step]) -> None:
+    """Tell steps what they may do in each other's tiles; see `engine.fast.steps`."""
+    producers = {step.output: step for step in steps}
+    readers: dict[str, list[Step]] = {}
+    for step in steps:
+        for name in step.inputs:
+            readers.setdefault(name, []).append(step)
+    for step in steps:
+        if isinstance(step, BatchNormStep):
+            before = producers.get(step.inputs[0])
+            if (
+                isinstance(before, ConvolutionStep)
+                and len(before.nodes) == 1
+                and len(readers[before.output]) == 1
+            ):
+                before.observer, step.observed = step, True
+            following = readers.get(step.output, [])
+            if len(following) == 1 and isinstance(following[0], ConvolutionStep | AddStep):
+                step.deferred = True
+                if isinstance(following[0], AddStep):
+                    following[0].norms.append(step)
+        elif isinstance(step, ConvolutionStep):
+            before = producers.get(step.inputs[0])
+            # the first reader is the last in the way back: with its gradient the sum is complete
+            if isinstance(before, BatchNormStep | AddStep) and readers[before.output][0] is step:
+                step.receiver = before
 
 
 def _compile(network: Network, batch: int, tuning: Tuning, *, training: bool) -> list[Step]:

@@ -1,8 +1,14 @@
-"""The contract of a step, and the step that is always possible."""
+"""The contract of a step, and the step that is always possible.
+
+What a step hands on is an array, or a *deferred* map: one that is computed a tile at a time where it is used,
+while the tile is in the cache, and never stored. Only steps that were linked for it (`plan`) get one.
+"""
 
 from __future__ import annotations
 
-from engine.arrays import Array, Weights
+from typing import Protocol
+
+from engine.arrays import Array, Shape, Weights
 from engine.layers import Context
 from engine.network import Node
 
@@ -11,34 +17,85 @@ BLOCK = 1 << 16
 """Numbers of one block of element-wise work: 256 KB."""
 
 
+class Deferred:
+    """A map (N, H, W, C) that is computed where it is used."""
+
+    def into(self, tile: slice, out: Array) -> None:
+        """Compute the pictures of a tile into out (T, H, W, C), which is contiguous."""
+        raise NotImplementedError
+
+
+Map = Array | Deferred
+
+
+class Receiver(Protocol):
+    """A step that takes the gradient of its output a tile at a time, as the step behind it computes them."""
+
+    def begin(self) -> None:
+        """Expect a new gradient."""
+
+    def receive(self, tile: slice, d: Array, z: Array) -> None:
+        """Take d (T, H, W, C), the whole gradient of the output z (T, H, W, C); it is changed in place."""
+
+
 class Step:
     """One or more nodes; `inputs` are read and `output` is written."""
 
     kind = "layer"
+    receiver: Receiver | None = None
+    """The step before, where it takes the gradient of its output tile by tile from this one."""
 
     def __init__(self, nodes: tuple[Node, ...]) -> None:
         self.nodes = nodes
         self.inputs = nodes[0].inputs
         self.output = nodes[-1].name
 
+    @property
+    def shape(self) -> Shape:
+        """Shape of one picture's output."""
+        return self.nodes[-1].output_shape
+
     def prepare(self, weights: Weights) -> None:
         """Take the weights: before each step of training, and once for all in inference."""
         self._weights = weights
 
-    def forward(self, xs: tuple[Array, ...], context: Context) -> Array:
+    def forward(self, xs: tuple[Map, ...], context: Context) -> Map:
         """Compute the output of the last node from the inputs of the first."""
         raise NotImplementedError
 
     def backward(
-        self, dy: Array, context: Context, *, needs_dx: bool
-    ) -> tuple[tuple[Array | None, ...], Gradients]:
-        """Turn the gradient of the output into those of the inputs and of the weights, by full name."""
+        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
+    ) -> tuple[tuple[Map | None, ...], Gradients]:
+        """Turn the gradient of the output into those of the inputs and of the weights, by full name.
+
+        Args:
+            dy: of the output.
+            context: of the forward pass.
+            needs_dx: whether anybody wants those of the inputs.
+            base: for a step with a receiver, the gradient of its input by all other readers.
+        """
         raise NotImplementedError
 
     @property
     def choice(self) -> str:
         """What computes it, for people and for checkpoints."""
         return self.kind
+
+
+def stored(given: Map) -> Array:
+    """Return an array, where no deferred map can be."""
+    if isinstance(given, Deferred):
+        raise TypeError("a deferred map reached a step that was not linked for it")
+    return given
+
+
+def tile_of(given: Map, tile: slice, scratch: Array) -> Array:
+    """Return the pictures of a tile, in `scratch` if they have to be computed."""
+    if isinstance(given, Deferred):
+        given.into(tile, scratch)
+        return scratch
+    part: Array = given[tile]
+    return part
 
 
 class LayerStep(Step):
@@ -48,15 +105,16 @@ class LayerStep(Step):
         node = self.nodes[0]
         self._local = {name: weights[f"{node.name}/{name}"] for name in node.weights}
 
-    def forward(self, xs: tuple[Array, ...], context: Context) -> Array:
+    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
         node = self.nodes[0]
-        y, self._saved = node.layer.forward(self._local, *xs, context=context.bound(node.name))
+        arrays = [stored(x) for x in xs]
+        y, self._saved = node.layer.forward(self._local, *arrays, context=context.bound(node.name))
         return y
 
     def backward(
-        self, dy: Array, context: Context, *, needs_dx: bool
+        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         node = self.nodes[0]
         bound = context.bound(node.name, needs_input_gradient=needs_dx)
-        dxs, found = node.layer.backward(self._local, self._saved, dy, context=bound)
+        dxs, found = node.layer.backward(self._local, self._saved, stored(dy), context=bound)
         return dxs, {f"{node.name}/{name}": gradient for name, gradient in found.items()}

@@ -8,7 +8,8 @@ from engine.arrays import Array, Shape, Weights, elements
 from engine.fast.choice import choose
 from engine.fast.columns import empty
 from engine.fast.gemm import Tuning, largest_divisor, row_of
-from engine.fast.steps.base import BLOCK, Gradients, Step
+from engine.fast.steps.base import BLOCK, Deferred, Gradients, Map, Step, stored, tile_of
+from engine.fast.steps.normalization import BatchNormStep, NormGradient
 from engine.layers import Context
 from engine.network import Node
 from engine.ops.windows import Window
@@ -57,8 +58,12 @@ class ConvolutionStep(Step):
     """Convolution, bias, ReLU and 2x2 max-pool, of which only the convolution must be there.
 
     With a pool the full-size map and its gradient are never stored: bias and ReLU commute with the
-    maximum, so they are applied to a quarter of the numbers.
+    maximum, so they are applied to a quarter of the numbers. Batch norm on either side takes its part of the work
+    in the tiles of the convolution, while they are in the cache (`observer`, `receiver`, deferred maps).
     """
+
+    observer: BatchNormStep | None = None
+    """Batch norm that reads the output, and nobody else does."""
 
     def __init__(
         self,
@@ -96,6 +101,7 @@ class ConvolutionStep(Step):
         if training:
             self._dx = empty((batch, *shape)) if needs_dx else None
             self._dy = empty((tile, *self._shape))
+            self._x_tile = empty((tile, *shape))
             self._positive = np.empty(self._dy.shape, np.bool_)
             self._ones = np.ones(tile * self._shape[0], np.float32)
             self._dweight = empty(node.weights["weight"].shape)
@@ -110,31 +116,40 @@ class ConvolutionStep(Step):
         self._bias_row = row_of(weights[self._bias], self._shape[1]) if self._has_bias else None
         self._kernel.prepare(weights[self._weight])
 
-    def forward(self, xs: tuple[Array, ...], context: Context) -> Array:
+    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
         self._x = xs[0]
         _, width, filters = self._shape
+        observer = self.observer if context.training else None
+        if observer is not None:
+            observer.begin_statistics()
         for tile in self._tiles:
-            y = self._y[tile]
+            x, y = self._input(tile), self._y[tile]
             if self._pool is None:
-                self._kernel.forward(self._x[tile], y)
+                self._kernel.forward(x, y)
             else:
-                self._kernel.forward(self._x[tile], self._full)
+                self._kernel.forward(x, self._full)
                 self._pool.forward(tile, self._full, y)
             rows = y.reshape(-1, width * filters)
             if self._bias_row is not None:
                 rows += self._bias_row
             if self._relu:
                 np.maximum(rows, 0, out=rows)
+            if observer is not None:
+                observer.observe(y)
         return self._y
 
     def backward(
-        self, dy: Array, context: Context, *, needs_dx: bool
+        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         _, width, filters = self._shape
+        scale = dy.scale if isinstance(dy, NormGradient) else None
         dbias = np.zeros(width * filters, np.float32)
-        self._kernel.prepare_backward(self._weights[self._weight])
+        weight = self._weights[self._weight]
+        self._kernel.prepare_backward(weight if scale is None else weight * scale)
+        if self.receiver is not None:
+            self.receiver.begin()
         for tile in self._tiles:
-            part = dy[tile]
+            part = tile_of(dy, tile, self._dy)
             if self._relu:
                 np.greater(self._y[tile], 0, out=self._positive)
                 part = np.multiply(part, self._positive, out=self._dy)
@@ -143,12 +158,26 @@ class ConvolutionStep(Step):
             if self._pool is not None:
                 self._pool.backward(tile, part, self._full)
                 part = self._full
-            self._kernel.backward(self._x[tile], part, None if self._dx is None else self._dx[tile])
+            x = self._input(tile)
+            dx = None if self._dx is None else self._dx[tile]
+            self._kernel.backward(x, part, dx)
+            if dx is not None and base is not None:
+                dx += base[tile]
+            if dx is not None and self.receiver is not None:
+                self.receiver.receive(tile, dx, x)
         self._kernel.weight_gradient(self._dweight)
+        if scale is not None:
+            self._dweight *= scale
         gradients = {self._weight: self._dweight}
         if self._has_bias:
-            gradients[self._bias] = dbias.reshape(width, filters).sum(axis=0)
+            summed = dbias.reshape(width, filters).sum(axis=0)
+            gradients[self._bias] = summed if scale is None else summed * scale
         return (self._dx,), gradients
+
+    def _input(self, tile: slice) -> Array:
+        if isinstance(self._x, Deferred):
+            return tile_of(self._x, tile, self._x_tile)
+        return self._x[tile]
 
 
 class PoolStep(Step):
@@ -165,16 +194,18 @@ class PoolStep(Step):
         self._y = empty((batch, *nodes[0].output_shape))
         self._dx = empty((batch, *shape)) if training else None
 
-    def forward(self, xs: tuple[Array, ...], context: Context) -> Array:
+    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
+        x = stored(xs[0])
         for tile in self._tiles:
-            self._pool.forward(tile, xs[0][tile], self._y[tile])
+            self._pool.forward(tile, x[tile], self._y[tile])
         return self._y
 
     def backward(
-        self, dy: Array, context: Context, *, needs_dx: bool
+        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         if self._dx is None or not needs_dx:
             return (None,), {}
+        d = stored(dy)
         for tile in self._tiles:
-            self._pool.backward(tile, dy[tile], self._dx[tile])
+            self._pool.backward(tile, d[tile], self._dx[tile])
         return (self._dx,), {}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.arrays import Array
+from engine.arrays import Array, elements
 from engine.fast.columns import empty
 from engine.fast.gemm import largest_divisor
-from engine.fast.steps.base import BLOCK, Gradients, Step
+from engine.fast.steps.base import BLOCK, Gradients, Map, Step, stored, tile_of
+from engine.fast.steps.normalization import BatchNormStep
 from engine.layers import Context
 from engine.network import Node
 from engine.ops import linear
@@ -32,8 +33,8 @@ class DenseStep(Step):
     def choice(self) -> str:
         return "dense relu" if self._relu else "dense"
 
-    def forward(self, xs: tuple[Array, ...], context: Context) -> Array:
-        self._x = xs[0]
+    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
+        self._x = stored(xs[0])
         np.matmul(self._x, self._weights[self._weight], out=self._y)
         if self._has_bias:
             self._y += self._weights[self._bias]
@@ -42,8 +43,9 @@ class DenseStep(Step):
         return self._y
 
     def backward(
-        self, dy: Array, context: Context, *, needs_dx: bool
+        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
     ) -> tuple[tuple[Array | None, ...], Gradients]:
+        dy = stored(dy)
         if self._relu:
             np.greater(self._y, 0, out=self._positive)
             dy = np.multiply(dy, self._positive, out=self._dy)
@@ -59,34 +61,56 @@ class DenseStep(Step):
 
 
 class AddStep(Step):
-    """A sum of inputs and ReLU."""
+    """A sum of inputs and ReLU; batch norms among the inputs are computed in its tiles (`norms`)."""
 
     kind = "add relu"
 
     def __init__(self, nodes: tuple[Node, ...], batch: int) -> None:
         super().__init__(nodes)
         self._y = empty((batch, *nodes[0].output_shape))
-        self._dx = empty(self._y.shape)
-        self._block = largest_divisor(self._y.size // self._y.shape[-1], BLOCK / self._y.shape[-1])
-        self._positive = np.empty((self._block, self._y.shape[-1]), np.bool_)
+        self._d: Array | None = None
+        tile = largest_divisor(batch, BLOCK / elements(self.shape))
+        self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
+        self._room = empty((tile, *self.shape))
+        self._positive = np.empty((tile, *self.shape), np.bool_)
+        self._received = False
+        self.norms: list[BatchNormStep] = []
 
-    def forward(self, xs: tuple[Array, ...], context: Context) -> Array:
-        y = self._blocks(self._y)
-        parts = [self._blocks(x) for x in xs]
-        for number, block in enumerate(y):
-            np.add(parts[0][number], parts[1][number], out=block)
-            for part in parts[2:]:
-                block += part[number]
-            np.maximum(block, 0, out=block)
+    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
+        for tile in self._tiles:
+            y = self._y[tile]
+            np.add(tile_of(xs[0], tile, y), tile_of(xs[1], tile, self._room), out=y)
+            for x in xs[2:]:
+                y += tile_of(x, tile, self._room)
+            np.maximum(y, 0, out=y)
         return self._y
 
-    def backward(
-        self, dy: Array, context: Context, *, needs_dx: bool
-    ) -> tuple[tuple[Array | None, ...], Gradients]:
-        for y, d, dx in zip(self._blocks(self._y), self._blocks(dy), self._blocks(self._dx), strict=True):
-            np.greater(y, 0, out=self._positive)
-            np.multiply(d, self._positive, out=dx)
-        return (self._dx,) * len(self.inputs), {}
+    def begin(self) -> None:
+        """Expect a new gradient, tile by tile."""
+        self._received = True
+        for norm in self.norms:
+            norm.begin()
 
-    def _blocks(self, array: Array) -> Array:
-        return array.reshape(-1, self._block, array.shape[-1])
+    def receive(self, tile: slice, d: Array, z: Array) -> None:
+        """Take the gradient of a tile of the output z, in place: what ReLU stopped becomes zero."""
+        if len(self._positive) < len(d):
+            self._positive = np.empty(d.shape, np.bool_)
+        positive = np.greater(z, 0, out=self._positive[: len(d)])
+        d *= positive
+        for norm in self.norms:
+            norm.add(tile, d)
+
+    def backward(
+        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        d = stored(dy)
+        if not self._received:
+            self.begin()
+            if self._d is None:
+                self._d = empty(self._y.shape)
+            for tile in self._tiles:
+                np.copyto(self._d[tile], d[tile])
+                self.receive(tile, self._d[tile], self._y[tile])
+            d = self._d
+        self._received = False
+        return (d,) * len(self.inputs), {}

@@ -1,4 +1,4 @@
-"""Batch normalisation with the ReLU that follows it."""
+"""Batch normalisation with the ReLU that follows it, computed in the tiles of the steps around it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ import numpy as np
 from engine.arrays import Array
 from engine.fast.columns import empty
 from engine.fast.gemm import largest_divisor, row_of
-from engine.fast.steps.base import BLOCK, Gradients, Step
+from engine.fast.steps.base import BLOCK, Deferred, Gradients, Map, Step, stored
 from engine.layers import Context
 from engine.network import Node
 
 
 class BatchNormStep(Step):
-    """Batch normalisation and ReLU on maps, in blocks of rows.
+    """Batch normalisation and ReLU on maps.
+
+    What it is linked to decides how often the map is read from memory:
+
+    - behind a convolution (`observed`), the sums for mean and variance are taken of each tile as it comes out of
+      the product, and the gradient of the map is computed where the convolution takes it apart again;
+    - before a convolution or a sum (`deferred`), the normalised map is computed where it is read, forward and
+      again backward, and never stored;
+    - where the step behind hands over its gradient tile by tile (`receive`), so are the sums of backward.
 
     The sums are taken about the running mean (Chan, Golub & LeVeque 1983, "Algorithms for computing the
     sample variance", on shifted data), so that one pass over the map is as safe as two.
@@ -30,30 +38,52 @@ class BatchNormStep(Step):
         self._layer = layer
         self._names = {name: f"{node.name}/{name}" for name in node.weights}
         self._relu = len(nodes) > 1
-        height, width, channels = node.output_shape
-        self._width, self._channels = width, channels
-        row = width * channels
-        lines = largest_divisor(batch * height, max(1, BLOCK // row))
-        self._blocks = (batch * height // lines, lines, row)
-        self._values = batch * height * width
-        self._y = empty((batch, height, width, channels))
-        self._part = empty((lines, row))
-        if training:
-            self._dx = empty(self._y.shape)
-            self._positive = np.empty((lines, row), np.bool_)
-            self._ones = np.ones(lines, np.float32)
+        self._batch = batch
+        self._height, self._width, self._channels = node.output_shape
+        self._row = self._width * self._channels
+        self.tile = largest_divisor(batch, BLOCK / (self._height * self._row))
+        self._tiles = [slice(first, first + self.tile) for first in range(0, batch, self.tile)]
+        self._training = training
+        self.deferred = False
+        self.observed = False
+        self._y: Array | None = None
+        self._d: Array | None = None
+        self._part = empty((self._height, self._row))
+        self._positive = np.empty((self._height, self._row), np.bool_)
+        self._ones = np.ones(self._height, np.float32)
+        self._received = False
 
     @property
     def choice(self) -> str:
-        return "batch_norm relu" if self._relu else "batch_norm"
+        words = [self.kind, *(["relu"] if self._relu else [])]
+        words += [word for word, is_so in (("observed", self.observed), ("deferred", self.deferred)) if is_so]
+        return " ".join(words)
 
-    def forward(self, xs: tuple[Array, ...], context: Context) -> Array:
-        self._x = xs[0]
+    def begin_statistics(self) -> None:
+        """Expect the tiles of a new map."""
+        self._about = row_of(self._weights[self._names["running_mean"]], self._width)
+        self._sums = np.zeros(self._row, np.float32)
+        self._squares = np.zeros(self._row, np.float32)
+
+    def observe(self, x: Array) -> None:
+        """Add the sums of a tile (T, H, W, C) while it is in the cache."""
+        x = x.reshape(-1, self._row)
+        part = self._room(len(x))
+        np.subtract(x, self._about, out=part)
+        self._sums += self._ones[: len(x)] @ part
+        self._squares += np.einsum("ij,ij->j", part, part)
+
+    def forward(self, xs: tuple[Map, ...], context: Context) -> Map:
+        self._x = stored(xs[0])
         scale, shift, mean, variance = (
             self._weights[self._names[name]]
             for name in ("scale", "shift", "running_mean", "running_variance")
         )
         if context.training:
+            if not self.observed:
+                self.begin_statistics()
+                for tile in self._tiles:
+                    self.observe(self._x[tile])
             mean, variance, count = self._statistics(mean, context)
             self._mean, self._count = mean, count
             unbiased = variance * (count / max(count - 1, 1))
@@ -63,58 +93,93 @@ class BatchNormStep(Step):
         self._inverse = (1 / np.sqrt(variance + np.float32(self._layer.epsilon))).astype(np.float32)
         factor = row_of(scale * self._inverse, self._width)
         offset = row_of(shift - mean * scale * self._inverse, self._width)
-        for x, y in zip(self._rows(self._x), self._rows(self._y), strict=True):
-            np.multiply(x, factor, out=y)
-            y += offset
-            if self._relu:
-                np.maximum(y, 0, out=y)
+        normalised = _Normalised(self._x, factor, offset, relu=self._relu)
+        if self.deferred:
+            return normalised
+        if self._y is None:
+            self._y = empty(self._x.shape)
+        for tile in self._tiles:
+            normalised.into(tile, self._y[tile])
         return self._y
 
+    def begin(self) -> None:
+        """Expect a new gradient, tile by tile."""
+        self._received = True
+        self._mean_row = row_of(self._mean, self._width)
+        self._d_sums = np.zeros(self._row, np.float32)
+        self._products = np.zeros(self._row, np.float32)
+
+    def receive(self, tile: slice, d: Array, z: Array) -> None:
+        """Take the gradient of a tile of the output z, in place: what ReLU stopped becomes zero."""
+        if self._relu:
+            positive = self._mask(len(d) * self._height)
+            np.greater(z.reshape(positive.shape), 0, out=positive)
+            rows = d.reshape(positive.shape)
+            rows *= positive
+        self.add(tile, d)
+
+    def add(self, tile: slice, d: Array) -> None:
+        """Add the sums of a tile's gradient behind ReLU."""
+        d = d.reshape(-1, self._row)
+        part = self._room(len(d))
+        np.subtract(self._x[tile].reshape(d.shape), self._mean_row, out=part)
+        self._d_sums += self._ones[: len(d)] @ d
+        self._products += np.einsum("ij,ij->j", d, part)
+
     def backward(
-        self, dy: Array, context: Context, *, needs_dx: bool
-    ) -> tuple[tuple[Array | None, ...], Gradients]:
-        mean = row_of(self._mean, self._width)
-        sums = np.zeros(self._blocks[2], np.float32)
-        products = np.zeros(self._blocks[2], np.float32)
-        maps = (self._rows(array) for array in (self._x, self._y, dy, self._dx))
-        for x, y, d, dx in zip(*maps, strict=True):
-            if self._relu:
-                np.greater(y, 0, out=self._positive)
-                d = np.multiply(d, self._positive, out=dx)
-            sums += self._ones @ d
-            np.subtract(x, mean, out=self._part)
-            products += np.einsum("ij,ij->j", d, self._part)
+        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
+    ) -> tuple[tuple[Map | None, ...], Gradients]:
+        d = stored(dy)
+        if not self._received:
+            d = self._take(d)
+        self._received = False
         scale = self._weights[self._names["scale"]]
-        dshift, dscale = self._per_channel(sums), self._per_channel(products) * self._inverse
+        dshift, dscale = self._per_channel(self._d_sums), self._per_channel(self._products) * self._inverse
         whole = context.reduce(np.concatenate([dshift, dscale])) / np.float32(self._count)
         mean_d, mean_dn = np.split(whole, 2)
         # dx = k (d - mean(d) - n mean(d n)), n = (x - mean) / deviation
-        k = scale * self._inverse
-        by_d = row_of(k, self._width)
-        by_x = row_of(-k * mean_dn * self._inverse, self._width)
-        constant = row_of(-k * mean_d, self._width)
-        for x, d, dx in zip(self._rows(self._x), self._rows(dy), self._rows(self._dx), strict=True):
-            np.subtract(x, mean, out=self._part)
-            self._part *= by_x
-            np.multiply(dx if self._relu else d, by_d, out=dx)
-            dx += self._part
-            dx += constant
-        return (self._dx,), {self._names["scale"]: dscale, self._names["shift"]: dshift}
+        by_x = -mean_dn * self._inverse
+        gradient = NormGradient(
+            self._x,
+            d,
+            row_of(by_x, self._width),
+            row_of(-mean_d - by_x * self._mean, self._width),
+            scale * self._inverse,
+        )
+        found = {self._names["scale"]: dscale, self._names["shift"]: dshift}
+        if self.observed:
+            return (gradient,), found
+        dx = self._d = self._d if self._d is not None else empty(self._x.shape)
+        room = self._room(self.tile * self._height).reshape(self.tile, *self.nodes[0].output_shape)
+        k = row_of(gradient.scale, self._width)
+        for tile in self._tiles:
+            gradient.into(tile, room)
+            np.multiply(room.reshape(-1, self._row), k, out=dx[tile].reshape(-1, self._row))
+        return (dx,), found
+
+    def _take(self, dy: Array) -> Array:
+        """Go through a gradient that came as a whole, and leave it as it is."""
+        self.begin()
+        if self._d is None:
+            self._d = empty(self._x.shape)
+        normalised = self._y
+        for tile in self._tiles:
+            d = self._d[tile]
+            np.copyto(d, dy[tile])
+            if self._relu and normalised is not None:
+                self.receive(tile, d, normalised[tile])
+            else:
+                self.add(tile, d)
+        return self._d
 
     def _statistics(self, about: Array, context: Context) -> tuple[Array, Array, int]:
         """Return mean and variance (C,) over all shares, and how many values each channel has."""
-        row = row_of(about, self._width)
-        sums = np.zeros(self._blocks[2], np.float32)
-        squares = np.zeros(self._blocks[2], np.float32)
-        for x in self._rows(self._x):
-            np.subtract(x, row, out=self._part)
-            sums += self._ones @ self._part
-            squares += np.einsum("ij,ij->j", self._part, self._part)
-        moved, square = self._per_channel(sums), self._per_channel(squares)  # sums of (x - about), squared
-        total = context.reduce(np.append(moved, np.float32(self._values)))
+        values = self._batch * self._height * self._width
+        moved, square = self._per_channel(self._sums), self._per_channel(self._squares)
+        total = context.reduce(np.append(moved, np.float32(values)))
         count = int(total[-1])
         offset = total[:-1] / total[-1]
-        about_mean = square - 2 * offset * moved + self._values * np.square(offset)
+        about_mean = square - 2 * offset * moved + values * np.square(offset)
         variance = np.maximum(context.reduce(about_mean), 0) / np.float32(count)
         return about + offset, variance, count
 
@@ -122,5 +187,45 @@ class BatchNormStep(Step):
         total: Array = row.reshape(self._width, self._channels).sum(axis=0)
         return total
 
-    def _rows(self, array: Array) -> Array:
-        return array.reshape(self._blocks)
+    def _room(self, rows: int) -> Array:
+        """Return memory for so many rows of a tile; tiles are as large as the steps around want them."""
+        if len(self._part) < rows:
+            self._part = empty((rows, self._row))
+            self._ones = np.ones(rows, np.float32)
+        return self._part[:rows]
+
+    def _mask(self, rows: int) -> Array:
+        if len(self._positive) < rows:
+            self._positive = np.empty((rows, self._row), np.bool_)
+        return self._positive[:rows]
+
+
+class _Normalised(Deferred):
+    """relu(x * factor + offset), with factor and offset repeated over a row (W * C,)."""
+
+    def __init__(self, x: Array, factor: Array, offset: Array, *, relu: bool) -> None:
+        self._x, self._factor, self._offset, self._relu = x, factor, offset, relu
+
+    def into(self, tile: slice, out: Array) -> None:
+        rows = out.reshape(-1, len(self._factor))
+        np.multiply(self._x[tile].reshape(rows.shape), self._factor, out=rows)
+        rows += self._offset
+        if self._relu:
+            np.maximum(rows, 0, out=rows)
+
+
+class NormGradient(Deferred):
+    """x * by_x + constant + d: the gradient of the map before batch norm, but for one factor a channel.
+
+    The convolution before takes that factor (`scale`) into its filters: dX and dW are linear in them.
+    """
+
+    def __init__(self, x: Array, d: Array, by_x: Array, constant: Array, scale: Array) -> None:
+        self._x, self._d, self._by_x, self._constant = x, d, by_x, constant
+        self.scale = scale
+
+    def into(self, tile: slice, out: Array) -> None:
+        rows = out.reshape(-1, len(self._by_x))
+        np.multiply(self._x[tile].reshape(rows.shape), self._by_x, out=rows)
+        rows += self._constant
+        rows += self._d[tile].reshape(rows.shape)
