@@ -7,9 +7,8 @@ from typing import Annotated, Self
 from pydantic import Field
 
 from app.file_bodies import FileDocument
-from app.jobs.states import JobStatus
-from app.schemas.common import Body, Number, Time
-from app.schemas.training_jobs import JobError
+from app.schemas.common import Body, Number
+from app.schemas.jobs import JobBody, shared
 from app.store.records import JobRecord
 
 EXAMPLE_ARCHIVE = (
@@ -54,22 +53,14 @@ class BatchProgress(Body):
     fraction: Number = 0.0
 
 
-class BatchPrediction(Body):
+class BatchPrediction(JobBody):
     """A batch prediction: what was asked for, and what became of it."""
 
-    id: str
-    status: JobStatus
-    attempt: int
-    """How often it was started; more than once when its process died."""
     model_id: str
     top_k: int
     filename: str
     """The name that the archive was uploaded under; empty when it had none."""
     progress: BatchProgress
-    error: JobError | None
-    created_at: Time
-    started_at: Time | None
-    finished_at: Time | None
 
     @classmethod
     def of(cls, record: JobRecord) -> Self:
@@ -77,15 +68,9 @@ class BatchPrediction(Body):
         request = record.request
         shown = {name: value for name, value in record.progress.items() if name in BatchProgress.model_fields}
         return cls(
-            id=record.id,
-            status=record.status,
-            attempt=record.attempt,
+            **shared(record),
             model_id=request["model"],
             top_k=request["top_k"],
             filename=request["filename"],
             progress=BatchProgress(**{"of": request["images"]} | shown),
-            error=JobError(**record.error) if record.error else None,
-            created_at=record.created_at,
-            started_at=record.started_at,
-            finished_at=record.finished_at,
         )

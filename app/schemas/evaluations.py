@@ -7,9 +7,8 @@ from typing import Any, Literal, Self
 from pydantic import Field
 
 from app.jobs.diagnosis import Diagnosis
-from app.jobs.states import JobStatus
-from app.schemas.common import Body, Number, Time
-from app.schemas.training_jobs import JobError
+from app.schemas.common import Body, Number
+from app.schemas.jobs import JobBody, shared
 from app.store.records import JobRecord
 from engine.metrics import CalibrationBin, ClassFigures, MacroFigures
 from engine.spec import Spec
@@ -93,11 +92,9 @@ class EvaluationReport(Body):
         return cls(**document["report"], **rest)
 
 
-class Evaluation(Body):
+class Evaluation(JobBody):
     """An evaluation: what was asked for, and what became of it."""
 
-    id: str
-    status: JobStatus
     model_id: str
     dataset: str
     dataset_images: int
@@ -108,10 +105,6 @@ class Evaluation(Body):
     progress: EvaluationProgress
     metrics: EvaluationMetrics | None
     """Null until it has succeeded."""
-    error: JobError | None
-    created_at: Time
-    started_at: Time | None
-    finished_at: Time | None
 
     @classmethod
     def of(cls, record: JobRecord) -> Self:
@@ -119,8 +112,7 @@ class Evaluation(Body):
         names = EvaluationProgress.model_fields
         progress = {name: value for name, value in record.progress.items() if name in names}
         return cls(
-            id=record.id,
-            status=record.status,
+            **shared(record),
             model_id=record.request["model"],
             dataset=record.request["dataset"],
             dataset_images=record.request["dataset_images"],
@@ -128,10 +120,6 @@ class Evaluation(Body):
             warnings=record.request.get("warnings", []),
             progress=EvaluationProgress(**progress),
             metrics=EvaluationMetrics(**record.metrics) if record.metrics else None,
-            error=JobError(**record.error) if record.error else None,
-            created_at=record.created_at,
-            started_at=record.started_at,
-            finished_at=record.finished_at,
         )
 
 
