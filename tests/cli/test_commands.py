@@ -210,5 +210,5 @@ def test_a_launch_that_fails_says_why(start: Callable[..., ServerProcess]) -> No
 
 def test_help_names_the_commands(run: Run) -> None:
     done = run("--help")
-    for command in ("serve", "demo", "train", "predict", "summary"):
+    for command in ("serve", "demo", "train", "predict", "evaluate", "summary", "jobs", "models", "data"):
         assert command in done.stdout

@@ -13,6 +13,7 @@ from app.ids import ARCHITECTURE, DATASET, JOB, MODEL, new_id
 from app.jobs.states import JobStatus
 from app.store import Store
 from app.store.records import (
+    BATCH_PREDICTION,
     INGESTION,
     TRAINING,
     ArchitectureRecord,
@@ -221,3 +222,15 @@ class TestDatasets:
         with pytest.raises(Conflict, match="already"):
             store.datasets.create(replace(record, id=new_id(DATASET)), job)
         assert len(store.datasets.page(10).data) == 1
+
+
+def test_a_model_stays_for_as_long_as_a_job_needs_it(store: Store) -> None:
+    kept, gone = store.models.create(model()), model()
+    job = JobRecord(new_id(JOB), BATCH_PREDICTION, {}, model_id=kept.id)
+    store.jobs.create(job)
+    with pytest.raises(Conflict, match=job.id):
+        store.models.delete(kept.id)
+    store.jobs.request_cancel(job.id)
+    store.models.delete(kept.id)
+    with pytest.raises(NotFound, match=gone.id):
+        store.jobs.create(JobRecord(new_id(JOB), BATCH_PREDICTION, {}, model_id=gone.id))
