@@ -19,7 +19,7 @@ from engine.optimizers import SGD
 from engine.presets import find
 from tests.jobs.service import PATIENCE, SMALL_NETWORK, Service
 
-MOST = 2.5
+MOST = 2.0
 """How many times what is taken an estimate may be; less than what is taken it may not."""
 
 
