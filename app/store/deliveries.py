@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from app.ids import DELIVERY, new_id
 from app.store.database import Database
+from app.store.events import time_text
 from app.store.records import DeliveryRecord, now
 from app.store.repository import values
 from app.store.tables import deliveries, jobs
@@ -73,7 +74,7 @@ def announce(connection: Connection, job: Row[Any]) -> None:
         return
     body = {
         "type": f"{job.kind}.{job.status}",
-        "timestamp": _time(job.finished_at),
+        "timestamp": time_text(job.finished_at),
         "data": {
             "id": job.id,
             "kind": job.kind,
@@ -81,9 +82,9 @@ def announce(connection: Connection, job: Row[Any]) -> None:
             "attempt": job.attempt,
             "model_id": job.model_id,
             "error": job.error,
-            "created_at": _time(job.created_at),
-            "started_at": None if job.started_at is None else _time(job.started_at),
-            "finished_at": _time(job.finished_at),
+            "created_at": time_text(job.created_at),
+            "started_at": None if job.started_at is None else time_text(job.started_at),
+            "finished_at": time_text(job.finished_at),
         },
     }
     written = json.dumps(body, allow_nan=False, separators=(",", ":"))
@@ -96,7 +97,3 @@ def forget(connection: Connection, job_id: str) -> None:
     connection.execute(
         delete(deliveries).where(deliveries.c.job_id == job_id, deliveries.c.status != PENDING)
     )
-
-
-def _time(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -26,7 +26,7 @@ def add(connection: Connection, job_id: str, kind: str, data: Json) -> None:
 
 def add_status(connection: Connection, job: Row[Any]) -> None:
     """Write that a job has come into the state that its row has, and if that is final, its end."""
-    at = _time(job.finished_at or now())
+    at = time_text(job.finished_at or now())
     add(connection, job.id, STATUS, {"status": str(job.status), "attempt": job.attempt, "at": at})
     if job.status.finished:
         end = {"status": str(job.status), "model_id": job.model_id, "error": job.error, "at": at}
@@ -41,5 +41,6 @@ def read(connection: Connection, job_id: str, after: int) -> tuple[EventRecord, 
     return tuple(EventRecord(**row._asdict()) for row in connection.execute(query.limit(MOST)))
 
 
-def _time(at: datetime) -> str:
+def time_text(at: datetime) -> str:
+    """Return a time as clients are told it."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

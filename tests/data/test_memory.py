@@ -22,6 +22,7 @@ from app.settings import Settings
 from app.store import Store
 from app.store.records import TRAINING, DatasetContents, DatasetRecord, JobRecord, SegmentRecord
 from engine.architecture import Architecture
+from tests.jobs.service import anonymous
 
 GIB = 1 << 30
 SHAPE = (256, 256, 3)
@@ -68,16 +69,6 @@ def make_large(store: Store, artifacts: LocalArtifacts) -> int:
     )
     store.datasets.finish(DATASET, contents)
     return count
-
-
-def anonymous(pid: int) -> int:
-    """Return the bytes of a process that are in no file, 0 once it is gone."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    found = [line.split()[1] for line in status.splitlines() if line.startswith("RssAnon:")]
-    return int(found[0]) * 1024 if found else 0
 
 
 def test_two_gigabytes_are_trained_on_within_300_megabytes(tmp_path: Path, record_property: Any) -> None:

@@ -55,6 +55,16 @@ def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) ->
     return found
 
 
+def anonymous(pid: int) -> int:
+    """Return the bytes of a process that are in no file, 0 once it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    found = [line.split()[1] for line in status.splitlines() if line.startswith("RssAnon:")]
+    return int(found[0]) * 1024 if found else 0
+
+
 @dataclass
 class Service:
     """A data directory and what works on it."""

@@ -17,20 +17,10 @@ from engine.architecture import Architecture
 from engine.network import Network
 from engine.optimizers import SGD
 from engine.presets import find
-from tests.jobs.service import PATIENCE, SMALL_NETWORK, Service
+from tests.jobs.service import PATIENCE, SMALL_NETWORK, Service, anonymous
 
 MOST = 2.0
 """How many times what is taken an estimate may be; less than what is taken it may not."""
-
-
-def anonymous(pid: int) -> int:
-    """Return the bytes of a process that are in no file, 0 once it is gone."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    found = [line.split()[1] for line in status.splitlines() if line.startswith("RssAnon:")]
-    return int(found[0]) * 1024 if found else 0
 
 
 def architecture(name: str) -> Architecture:
