@@ -67,10 +67,8 @@ def _train(console: Console, client: Client, epochs: int) -> Model:
         DATASET,
         epochs=epochs,
         batch_size=32,
-        seed=1,
-        optimizer={"type": "adam", "learning_rate": 0.003},
+        optimizer={"type": "sgd", "learning_rate": 0.02, "momentum": 0.9},
         schedule={"type": "cosine"},
-        select="last",
     )
     job = follow(console, client, job.id)
     if job.status != "succeeded" or job.model_id is None:

@@ -22,6 +22,25 @@ hypothesis.settings.load_profile("patient")
 DEADLINE = 300.0  # beyond any doubt, on a machine that has better things to do
 FINISHED = {"succeeded", "failed", "cancelled"}
 
+LONGEST = (
+    "packaging/test_image.py",
+    "jobs/test_recovery.py",
+    "http/test_recovery.py",
+    "cli/test_commands.py",
+    "cli/test_demo.py",
+    "data/test_dataset_uploads.py",
+    "data/test_downloads.py",
+    "http/test_job_beginnings.py",
+)
+"""Files that go first, so that no test process is left alone with a long one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring the tests into that order; of the others, none moves."""
+    root = Path(__file__).parent
+    places = {root / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

@@ -48,14 +48,22 @@ JsonObject = Annotated[dict[str, Any], BeforeValidator(finite)]
 """Any JSON object; numbers in it that are not finite become null."""
 
 
+# A class that is made for one T has no source of its own: looking for its docstrings is slow and finds none.
+_MADE = ConfigDict(use_attribute_docstrings=False)
+
+
 class ListOf(Body, Generic[T]):
     """All there is, not in pages."""
+
+    model_config = _MADE
 
     data: list[T]
 
 
 class PageOf(Body, Generic[T]):
     """A slice of a list, newest first."""
+
+    model_config = _MADE
 
     data: list[T]
     next: Annotated[
