@@ -78,13 +78,13 @@ class Courier:
                 log.exception("courier_failed")
 
     def _attempt(self, record: DeliveryRecord) -> None:
-        error, final = self._send(record), False
-        if isinstance(error, Forbidden):
-            final = True
+        error = self._send(record)
         attempts = record.attempts + 1
+        # What is forbidden now will be forbidden later.
+        final = isinstance(error, Forbidden) or attempts >= ATTEMPTS
         if error is None:
             self._store.deliveries.attempted(record.id, "delivered")
-        elif final or attempts >= ATTEMPTS:
+        elif final:
             self._store.deliveries.attempted(record.id, "failed", error=str(error))
         else:
             pause = timedelta(seconds=_FIRST_PAUSE * _GROWTH ** (attempts - 1))
