@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 
+from app.datasets.options import DatasetOptions
 from app.errors import Conflict, FieldError, Invalid, NotFound
 from app.ids import JOB, new_id
 from app.jobs import paths
@@ -63,7 +64,8 @@ def continued_job(request: TrainingJobRequest, source_id: str, services: Service
     dataset = services.store.datasets.get(accepted.dataset)
     network = Network.build(accepted.architecture, services.settings.max_parameters)
     height, width, channels = dataset.image_shape
-    check_config(network, accepted.config, (height, width, channels), len(dataset.classes))
+    target = DatasetOptions.model_validate(dataset.options).target
+    check_config(network, accepted.config, (height, width, channels), len(dataset.classes), target)
     memory = check_memory(network, accepted.config, dataset, services.settings)
     job_id = new_id(JOB)
     _copy(checkpoint["name"], job_id, services, "continue_from")

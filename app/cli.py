@@ -121,6 +121,9 @@ def train(
     optimizer: Annotated[str | None, typer.Option(help="Such as adam or sgd.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The optimizer's step size.")] = None,
     schedule: Annotated[str | None, typer.Option(help="Such as constant or cosine.")] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="Such as binary_cross_entropy for data sets of labels.")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
     url: Url = LOCAL,
     api_key: ApiKey = None,
@@ -145,6 +148,7 @@ def train(
             seed=seed,
             optimizer=rule,
             schedule=None if schedule is None else {"type": schedule},
+            loss=None if loss is None else {"type": loss},
         )
         console.print(f"training job {job.id}", highlight=False)
         if detach:

@@ -15,13 +15,15 @@ _TICKS = 4
 
 
 def chart(epochs: Sequence[Mapping[str, Any]]) -> Drawing:
-    """Return the picture of the figures of each epoch: loss on the left, accuracy on the right."""
+    """Return the picture of the figures of each epoch: loss on the left, accuracy on the right where there is one."""
     lines: list[Line] = []
     texts: list[Text] = []
     losses = [row[name] for row in epochs for name in ("train_loss", "dev_loss") if _finite(row.get(name))]
     _panel(epochs, "loss", _LEFT, max(losses, default=1.0) * 1.05 or 1.0, lines, texts)
-    _panel(epochs, "accuracy", _LEFT + _NEXT, 1.0, lines, texts)
-    return Drawing("Loss and accuracy", WIDTH, HEIGHT, (*lines, *texts))
+    judged = not epochs or any(_finite(row.get("train_accuracy")) for row in epochs)
+    if judged:
+        _panel(epochs, "accuracy", _LEFT + _NEXT, 1.0, lines, texts)
+    return Drawing("Loss and accuracy" if judged else "Loss", WIDTH, HEIGHT, (*lines, *texts))
 
 
 def _finite(value: Any) -> bool:

@@ -38,6 +38,9 @@ def add(
     name: Annotated[str | None, typer.Option(help="What to call it; by default like the file.")] = None,
     to: Annotated[str | None, typer.Option(help="Add to this data set instead of making one.")] = None,
     label: Annotated[str | None, typer.Option(help="With --to: the class of the pictures.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="What the file tells of each picture: class, labels or values.")
+    ] = None,
     image_size: ImageSize = None,
     channels: Annotated[int | None, typer.Option(help="1 for grey, 3 for colour.")] = None,
     fit: Annotated[str | None, typer.Option(help="contain, cover or stretch.")] = None,
@@ -73,6 +76,7 @@ def add(
             files[0],
             labels=files[1] if len(files) == 2 else None,
             name=name,
+            target=target,
             image_size=image_size,
             channels=channels,
             fit=fit,
@@ -139,16 +143,29 @@ def show(
         _describe(console, found)
         if found.status != "ready":
             return
-        table = Table("class", "pictures", "train", "dev", "test", box=box.SIMPLE)
-        for entry in client.datasets.statistics(dataset)["classes"]:
-            splits = [str(entry["splits"][split]) for split in ("train", "dev", "test")]
-            table.add_row(escape(entry["name"]), str(entry["images"]), *splits)
-        console.print(table)
+        statistics = client.datasets.statistics(dataset)
+        console.print(_value_table(statistics) if found.target == "values" else _class_table(statistics))
         if samples is not None:
             try:
                 samples.write_bytes(client.datasets.samples(dataset))
             except OSError as error:
                 raise ConvserveError(f"cannot write {samples}: {error.strerror}") from error
+
+
+def _class_table(statistics: dict[str, Any]) -> Table:
+    table = Table("class", "pictures", "train", "dev", "test", box=box.SIMPLE)
+    for entry in statistics["classes"]:
+        splits = [str(entry["splits"][split]) for split in ("train", "dev", "test")]
+        table.add_row(escape(entry["name"]), str(entry["images"]), *splits)
+    return table
+
+
+def _value_table(statistics: dict[str, Any]) -> Table:
+    figures = ("mean", "std", "min", "max")
+    table = Table("value", *figures, box=box.SIMPLE)
+    for entry in statistics["values"]:
+        table.add_row(escape(entry["name"]), *(f"{entry['all'][name]:.4g}" for name in figures))
+    return table
 
 
 def _finish(console: Console, client: Client, dataset: Dataset) -> None:

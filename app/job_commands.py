@@ -101,7 +101,11 @@ def _report(console: Console, client: Client, job: TrainingJob) -> None:
             hint=f"convserve jobs log {job.id} shows its log",
         )
     model = client.models.get(job.model_id)
-    console.print(f"test accuracy: {percent(model.metrics.test_accuracy)}", highlight=False)
+    metrics = model.metrics
+    if metrics.test_accuracy is None and metrics.test_loss is not None:
+        console.print(f"test loss: {metrics.test_loss:.4f}", highlight=False)
+    else:
+        console.print(f"test accuracy: {percent(metrics.test_accuracy)}", highlight=False)
     console.print(
         f"model {model.id}; try: convserve predict {model.id} PICTURE...", soft_wrap=True, highlight=False
     )

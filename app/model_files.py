@@ -87,6 +87,7 @@ def import_model(
         },
         architecture=model.architecture.document(),
         metrics=_figures(model.metadata.get("metrics")),
+        target=model.target,
     )
     try:
         return store.models.create(record, answer)

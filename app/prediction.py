@@ -1,4 +1,4 @@
-"""From the bytes of pictures to labels and probabilities."""
+"""From the bytes of pictures to classes, labels and values."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from app.errors import DomainError, FieldError, Invalid
 from app.images import PictureSpec, decode
 from app.store.records import ModelRecord
 from engine.inference import Predictor
+
+THRESHOLD = 0.5
+"""How probable a label must be to be told, unless something else is asked for."""
 
 _CHUNK_PIXELS = 1 << 23
 _CHUNK = 64
@@ -39,11 +42,34 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A class, and how probable a model finds it: from 0 to 1."""
+    """A class or label, and how probable a model finds it: from 0 to 1."""
 
     label: str
     class_index: int
     probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A number that a model has been trained to tell."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a model sees in a picture.
+
+    Attributes:
+        top: the most probable classes or labels, the best first; none of values.
+        labels: all labels that are probable enough, the most probable first; None of classes and values.
+        values: all values; None of classes and labels.
+    """
+
+    top: tuple[Candidate, ...] = ()
+    labels: tuple[Candidate, ...] | None = None
+    values: tuple[Value, ...] | None = None
 
 
 def from_base64(images: Sequence[str]) -> list[Picture]:
@@ -68,20 +94,38 @@ def from_base64(images: Sequence[str]) -> list[Picture]:
 
 
 def predict(
-    predictor: Predictor, record: ModelRecord, pictures: Sequence[Picture], top_k: int, max_pixels: int
-) -> list[list[Candidate]]:
-    """Decode pictures, look at them, and return the most probable classes of each, the best first.
+    predictor: Predictor,
+    record: ModelRecord,
+    pictures: Sequence[Picture],
+    top_k: int,
+    max_pixels: int,
+    threshold: float | None = None,
+) -> list[Seen]:
+    """Decode pictures, look at them, and return what is seen in each.
+
+    Args:
+        predictor: of the model.
+        record: of the model.
+        pictures: what to look at.
+        top_k: how many classes or labels to name.
+        max_pixels: the most pixels of a picture.
+        threshold: how probable a label must be, for models of labels.
 
     Raises:
-        Invalid: one is no picture, or is damaged.
+        Invalid: one is no picture, or is damaged; or there is a threshold, and the model is not one of labels.
         TooLarge: one has more than `max_pixels` pixels.
     """
     spec = picture_spec(record)
     size = at_a_time(spec)
-    found: list[list[Candidate]] = []
+    if threshold is not None and record.target != "labels":
+        detail = f"the model {record.id!r} does not tell labels"
+        field = FieldError(detail, parameter="threshold", hint="leave it out")
+        raise Invalid(f"threshold: {detail}; leave it out", errors=(field,))
+    found: list[Seen] = []
     for first in range(0, len(pictures), size):
         images = [_decode(picture, spec, max_pixels) for picture in pictures[first : first + size]]
-        found += look(predictor, record, images, top_k)
+        rows = predictor.predict(np.stack(images))  # (n, K)
+        found += [_see(record, row, top_k, THRESHOLD if threshold is None else threshold) for row in rows]
     return found
 
 
@@ -125,6 +169,16 @@ def _decode(picture: Picture, spec: PictureSpec, max_pixels: int) -> NDArray[np.
         place = (picture.pointer or picture.parameter or "").removeprefix("/").replace("/", "[", 1)
         place += "]" if "[" in place else ""
         raise type(error)(f"{place}: {field.detail}", code=error.code, errors=(field,)) from error
+
+
+def _see(record: ModelRecord, row: NDArray[np.float32], top_k: int, threshold: float) -> Seen:
+    if record.target == "values":
+        named = zip(record.classes, row.tolist(), strict=True)
+        return Seen(values=tuple(Value(name, value) for name, value in named))
+    if record.target == "class":
+        return Seen(tuple(_candidates(row, record.classes, top_k)))
+    ranked = tuple(_candidates(row, record.classes, len(record.classes)))
+    return Seen(ranked[:top_k], tuple(found for found in ranked if found.probability >= threshold))
 
 
 def _candidates(

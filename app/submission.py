@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.beginnings import continued_job, copy_model
+from app.datasets.options import DatasetOptions
 from app.errors import Conflict, FieldError, Invalid, NotFound
 from app.ids import JOB, new_id
 from app.jobs.requests import TrainingRequest
@@ -57,12 +58,13 @@ def new_job(request: TrainingJobRequest, services: Services) -> JobRecord:
     dataset = _dataset(request.dataset, services)
     resolved = _resolve(request.architecture, dataset, services)
     config = TrainingConfig(**request.config())
+    fitting = (_shape(dataset), len(dataset.classes), DatasetOptions.model_validate(dataset.options).target)
     try:
         network = Network.build(resolved.architecture, services.settings.max_parameters)
-        check_fit(network, config, _shape(dataset), len(dataset.classes))
+        check_fit(network, config, *fitting)
     except EngineError as error:
         raise resolved.fault(error) from None
-    check_config(network, config, _shape(dataset), len(dataset.classes))
+    check_config(network, config, *fitting)
     memory = check_memory(network, config, dataset, services.settings)
     accepted = TrainingRequest(
         **request.config(),

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from app.client import Client, ConvserveError, Metrics, Prediction, Summary, TrainingJob
+from app.client import Candidate, Client, ConvserveError, Metrics, Prediction, Summary, TrainingJob
 
 PLAIN_SECONDS = 5.0
 """How often a line of progress is printed where there is no terminal."""
@@ -53,7 +53,7 @@ def summary_table(summary: Summary, *, formulas: bool = False) -> Table:
     return table
 
 
-def prediction_table(predictions: Sequence[Prediction], truth: Sequence[str] | None = None) -> Table:
+def prediction_table(predictions: Sequence[Prediction], truth: Sequence[str | None] | None = None) -> Table:
     """Show what a model sees in each picture, beside what is really there when that is known."""
     table = Table("picture")
     if truth is not None:
@@ -64,18 +64,34 @@ def prediction_table(predictions: Sequence[Prediction], truth: Sequence[str] | N
     if others:
         table.add_column("then")
     for row, prediction in enumerate(predictions):
-        known = [] if truth is None else [escape(truth[row])]
+        known = [] if truth is None else [escape(truth[row] or "–")]
         wrong = truth is not None and truth[row] != prediction.label
-        label = escape(prediction.label)
-        runners_up = "  ".join(f"{top.label} {percent(top.probability)}" for top in prediction.top[1:])
+        label = escape(_answer(prediction))
+        told = 1 if prediction.labels is None else len(prediction.labels)
+        runners_up = _candidates(prediction.top[told:])
         table.add_row(
             escape(prediction.filename or str(row + 1)),
             *known,
             f"[red]{label}[/red]" if wrong else label,
-            percent(prediction.probability),
+            percent(prediction.probability) if prediction.label is not None else "",
             *([escape(runners_up)] if others else []),
         )
     return table
+
+
+def _answer(prediction: Prediction) -> str:
+    if prediction.values is not None:
+        return "  ".join(
+            f"{value.name} {'–' if value.value is None else f'{value.value:.4g}'}"
+            for value in prediction.values
+        )
+    if prediction.labels is not None:
+        return _candidates(prediction.labels) or "no label"
+    return prediction.label or "–"
+
+
+def _candidates(candidates: Sequence[Candidate]) -> str:
+    return "  ".join(f"{candidate.label} {percent(candidate.probability)}" for candidate in candidates)
 
 
 def print_error(console: Console, error: ConvserveError) -> None:
@@ -116,7 +132,9 @@ def follow(console: Console, client: Client, job_id: str) -> TrainingJob:
 
 
 def _figures(loss: float | None, accuracy: float | None) -> str:
-    return f"loss {'–' if loss is None else f'{loss:.4f}'}, accuracy {percent(accuracy)}"
+    told = f"loss {'–' if loss is None else f'{loss:.4f}'}"
+    # Values have a loss, but are not right or wrong.
+    return told if accuracy is None and loss is not None else f"{told}, accuracy {percent(accuracy)}"
 
 
 def _epoch_line(metrics: Metrics) -> str:

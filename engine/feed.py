@@ -12,6 +12,7 @@ from engine import draws
 from engine.arrays import Array, Bytes, Indices, Shape
 from engine.augmentations import Pipeline
 from engine.config import TrainingConfig
+from engine.losses import Target
 from engine.workspace import FRESH, Buffers
 
 
@@ -35,7 +36,9 @@ class TrainingData:
     dev: ImageSet
     test: ImageSet
     classes: tuple[str, ...]
+    """Or the names of the labels or values."""
     image_shape: Shape
+    target: Target = "class"
 
 
 def one_hot(labels: Indices, classes: int) -> Array:

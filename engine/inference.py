@@ -24,13 +24,13 @@ class Predictor:
         self._pool = PlanPool(network, model.weights, tuning or Tuning())
 
     def predict(self, images: Bytes) -> Array:
-        """Return the probability of each class.
+        """Return the probability of each class or label, or the values.
 
         Args:
             images: pictures (N, H, W, C) as bytes, of the model's input shape.
 
         Returns:
-            Probabilities (N, K), float32.
+            Predictions (N, K), float32.
 
         Raises:
             ShapeError: the pictures are of another shape.
@@ -39,8 +39,8 @@ class Predictor:
         if images.shape[1:] != expected:
             wanted, given = ("x".join(map(str, shape)) for shape in (expected, images.shape[1:]))
             raise ShapeError(f"the model takes {wanted} pictures but receives {given}")
-        probabilities = np.empty((len(images), len(self.model.classes)), np.float32)
+        predictions = np.empty((len(images), len(self.model.classes)), np.float32)
         for first in range(0, len(images), _BATCH):
             batch = self.model.preprocessing.apply(images[first : first + _BATCH])
-            probabilities[first : first + _BATCH] = self.model.loss.predict(self._pool.scores(batch))
-        return probabilities
+            predictions[first : first + _BATCH] = self.model.loss.predict(self._pool.scores(batch))
+        return predictions

@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from engine.arrays import Array, Shape
-from engine.errors import ShapeError
+from engine.errors import EngineError, ShapeError
 from engine.ops import activation, smooth
 from engine.spec import Fraction, PositiveFloat, Spec
 
 PerClass = Annotated[tuple[PositiveFloat, ...], Field(min_length=1, max_length=1_000_000)]
 Right = NDArray[np.bool_]
+Target = Literal["class", "labels", "values"]
+"""What is known of each picture: one of K classes, any of K labels, or K numbers."""
+
+NOUNS: dict[Target, str] = {"class": "classes", "labels": "labels", "values": "values"}
 
 
 class Loss(Spec):
@@ -28,8 +32,8 @@ class Loss(Spec):
 
     link: ClassVar[str]
     """The layer type that this loss takes over at the end of a network."""
-    prediction: ClassVar[Literal["class", "labels", "values"]]
-    """What a prediction is: one of K classes, any of K labels, or K numbers."""
+    targets: ClassVar[tuple[Target, ...]]
+    """The kinds of data that it can be trained on; a class is 1 for itself and 0 for the others."""
     examples: ClassVar[tuple[dict[str, Any], ...]]
     """As callers would post it, for three classes where there is one number for each."""
     formula: ClassVar[str]
@@ -41,14 +45,24 @@ class Loss(Spec):
         default: str = cls.model_fields["type"].default
         return default
 
-    def check(self, output_shape: Shape, classes: int) -> None:
-        """Raise ShapeError unless a network's output fits the number of classes."""
+    def check(self, output_shape: Shape, classes: int, target: Target = "class") -> None:
+        """Raise ShapeError unless a network's output fits the number of classes, labels or values."""
         if output_shape != (classes,):
             size = "x".join(map(str, output_shape))
             raise ShapeError(
-                f"the network's output is {size} but the data set has {classes} classes",
+                f"the network's output is {size} but the data set has {classes} {NOUNS[target]}",
                 path=("layers",),
                 hint=f"end the network with a dense layer of {classes} units",
+            )
+
+    def check_target(self, target: Target) -> None:
+        """Raise EngineError unless it can be trained on data of this kind."""
+        if target not in self.targets:
+            fitting = " or ".join(f'{{"type": "{loss.tag()}"}}' for loss in LOSSES if target in loss.targets)
+            known = {"class": "a class", "labels": "any number of labels", "values": "numbers"}[target]
+            raise EngineError(
+                f"{self.type} cannot be trained on this data set, whose pictures have {known} each",
+                hint=f"use {fitting}",
             )
 
     def check_classes(self, classes: int) -> None:
@@ -81,7 +95,7 @@ class SoftmaxCrossEntropy(Loss):
     """How much each class counts, in the order of the classes; by default all the same."""
 
     link: ClassVar = "softmax"
-    prediction: ClassVar = "class"
+    targets: ClassVar = ("class",)
     examples: ClassVar = (
         {"type": "softmax_cross_entropy"},
         {"type": "softmax_cross_entropy", "label_smoothing": 0.1, "class_weights": [1.0, 0.5, 2.0]},
@@ -129,7 +143,7 @@ class BinaryCrossEntropy(Loss):
     """How much more a yes counts than a no, for each label; above 1 for labels that are rare."""
 
     link: ClassVar = "sigmoid"
-    prediction: ClassVar = "labels"
+    targets: ClassVar = ("class", "labels")
     examples: ClassVar = (
         {"type": "binary_cross_entropy"},
         {"type": "binary_cross_entropy", "positive_weights": [1.0, 2.0, 4.0]},
@@ -168,12 +182,16 @@ class BinaryCrossEntropy(Loss):
 
 
 class MeanSquaredError(Loss):
-    """For numbers instead of classes: the squared distance from each."""
+    """For numbers instead of classes: the squared distance from each.
+
+    Numbers far from 0 and 1 make steps far too large for usual learning rates: scale them first, such as to a mean of 0
+    and a deviation of 1.
+    """
 
     type: Literal["mean_squared_error"] = "mean_squared_error"
 
     link: ClassVar = "identity"
-    prediction: ClassVar = "values"
+    targets: ClassVar = ("class", "values")
     examples: ClassVar = ({"type": "mean_squared_error"},)
     formula: ClassVar = "L = 1/K sum_k (z_k - y_k)^2"
     source: ClassVar = "Legendre 1805; Goodfellow, Bengio & Courville 2016, Deep learning, section 6.2.2.1"

@@ -21,7 +21,7 @@ from engine.architecture import Architecture
 from engine.arrays import Array
 from engine.errors import EngineError, ModelFileError
 from engine.layers import WeightSpec
-from engine.losses import AnyLoss, Loss
+from engine.losses import AnyLoss, Loss, Target
 from engine.network import Network
 from engine.preprocessing import Preprocessing
 
@@ -40,6 +40,8 @@ class Model:
     weights: dict[str, Array] = field(repr=False)
     metadata: dict[str, Any] = field(default_factory=dict)
     """What is good to know but changes no prediction: data set, configuration, versions, metrics."""
+    target: Target = "class"
+    """What it says of a picture: one of the classes, any of the labels or numbers that `classes` names."""
 
 
 def model_bytes(model: Model) -> bytes:
@@ -48,6 +50,7 @@ def model_bytes(model: Model) -> bytes:
         "format_version": FORMAT_VERSION,
         "kind": "model",
         "architecture": model.architecture.document(),
+        "target": model.target,
         "classes": list(model.classes),
         "preprocessing": model.preprocessing.model_dump(mode="json"),
         "loss": model.loss.model_dump(mode="json"),
@@ -69,6 +72,8 @@ def read_model(path: Path, max_bytes: int | None = None, max_parameters: int | N
         preprocessing = Preprocessing.model_validate(description["preprocessing"])
         loss: Loss = TypeAdapter(AnyLoss).validate_python(description["loss"])
         classes = TypeAdapter(tuple[str, ...]).validate_python(description["classes"])
+        # Files of before there were labels and values do not say.
+        target: Target = TypeAdapter(Target).validate_python(description.get("target", "class"))
     except KeyError as error:
         raise ModelFileError(f"the model file's description has no {error.args[0]!r}") from None
     except ValidationError as error:
@@ -77,7 +82,8 @@ def read_model(path: Path, max_bytes: int | None = None, max_parameters: int | N
         raise ModelFileError(f"the model file's description is not valid: {where}: {first['msg']}") from None
     network = Network.build(architecture, max_parameters)
     try:
-        loss.check(network.without_final(loss.link).output_shape, len(classes))
+        loss.check_target(target)
+        loss.check(network.without_final(loss.link).output_shape, len(classes), target)
     except EngineError as error:
         raise ModelFileError(f"the model file contradicts itself: {error.detail}") from None
     if (
@@ -86,7 +92,8 @@ def read_model(path: Path, max_bytes: int | None = None, max_parameters: int | N
     ):
         raise ModelFileError("the model file's preprocessing does not fit the channels of its input")
     weights = unpack(path, network.weight_specs)
-    return Model(architecture, classes, preprocessing, loss, weights, dict(description.get("metadata", {})))
+    metadata = dict(description.get("metadata", {}))
+    return Model(architecture, classes, preprocessing, loss, weights, metadata, target)
 
 
 def pack(arrays: dict[str, Array], description: dict[str, Any]) -> bytes:

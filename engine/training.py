@@ -21,7 +21,7 @@ from engine.descent import Stepper, count
 from engine.errors import EngineError, ShapeError
 from engine.execution import Execution, PlainExecution
 from engine.feed import Feed, ImageSet, TrainingData, as_targets, one_hot
-from engine.losses import Loss
+from engine.losses import Loss, Target
 from engine.model_file import Model
 from engine.network import Network
 from engine.preprocessing import ChannelStatistics, Preprocessing
@@ -75,7 +75,9 @@ class Progress:
     """With kind `epoch`."""
 
 
-def check_fit(network: Network, config: TrainingConfig, data_shape: Shape, classes: int) -> Network:
+def check_fit(
+    network: Network, config: TrainingConfig, data_shape: Shape, classes: int, target: Target = "class"
+) -> Network:
     """Return the network as it is trained, without a final link that the loss brings itself.
 
     Raises:
@@ -89,17 +91,20 @@ def check_fit(network: Network, config: TrainingConfig, data_shape: Shape, class
             hint=f"set input_shape to {list(data_shape)}",
         )
     trained = network.without_final(config.loss.link)
-    config.loss.check(trained.output_shape, classes)
+    config.loss.check(trained.output_shape, classes, target)
     return trained
 
 
-def check_config(network: Network, config: TrainingConfig, data_shape: Shape, classes: int) -> None:
+def check_config(
+    network: Network, config: TrainingConfig, data_shape: Shape, classes: int, target: Target = "class"
+) -> None:
     """Check what the configuration says about these pictures, classes and layers.
 
     Raises:
-        ShapeError, GraphError: something does not fit; the path is that in the configuration.
+        EngineError: something does not fit; the path is that in the configuration.
     """
     try:
+        config.loss.check_target(target)
         config.loss.check_classes(classes)
     except EngineError as error:
         raise error.within("loss") from None
@@ -185,14 +190,15 @@ def train(
         execute: makes what runs the batches, from the network as it is trained and its loss.
 
     Raises:
-        ShapeError, GraphError: network, configuration and data do not fit.
+        EngineError: network, configuration and data do not fit.
         NonFiniteError: the loss or a gradient is NaN or infinite; `state` is that before the step.
     """
-    check_config(network, config, data.image_shape, len(data.classes))
+    fitting = (data.image_shape, len(data.classes), data.target)
+    check_config(network, config, *fitting)
     state = state or start(network, config, data)
     if config.weight_average is not None and state.average is None:
         state.average = {name: weight.copy() for name, weight in state.weights.items()}
-    network = freeze(check_fit(network, config, data.image_shape, len(data.classes)), config.freeze)
+    network = freeze(check_fit(network, config, *fitting), config.freeze)
     per_epoch = steps_per_epoch(config, len(data.train))
     total = per_epoch * config.epochs
     execution = execute(network, config.loss)

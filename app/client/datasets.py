@@ -49,11 +49,15 @@ def _object(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _labelled(answer: httpx.Response) -> LabelledPicture:
+    index = answer.headers.get("Image-Class-Index")
+    label, values = answer.headers.get("Image-Label", ""), answer.headers.get("Image-Values", "")
     return LabelledPicture(
         number=int(answer.headers["Image-Number"]),
         split=answer.headers["Image-Split"],
-        label=unquote(answer.headers["Image-Label"]),
-        class_index=int(answer.headers["Image-Class-Index"]),
+        label=None if index is None else unquote(label),
+        class_index=None if index is None else int(index),
+        labels=tuple(map(unquote, label.split("|"))) if index is None and label else (),
+        values=tuple(map(float, values.split(","))) if values else (),
         content=answer.content,
     )
 
@@ -73,8 +77,9 @@ class Datasets(Resource[M]):
             archive: the file.
             labels: the IDX file of labels, when `archive` is one of images.
             name: what to call the data set; by default the name of the file.
-            options: the other fields of the call: `image_size` (a number or height and width), `channels`,
-                `fit`, `background`, `invert`, `duplicates`, `split` (three shares), `seed`.
+            options: the other fields of the call: `target` (class, labels or values), `image_size` (a number or
+                height and width), `channels`, `fit`, `background`, `invert`, `duplicates`, `split` (three shares),
+                `seed`.
         """
         fields = {key: _form_value(value) for key, value in chosen(options).items()}
         files = [Attachment.of("file", archive)]

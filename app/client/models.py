@@ -91,14 +91,26 @@ class Models(Resource[M]):
 
     @call
     def predict(
-        self, model_id: str, pictures: Sequence[Picture], *, top_k: int | None = None
+        self,
+        model_id: str,
+        pictures: Sequence[Picture],
+        *,
+        top_k: int | None = None,
+        threshold: float | None = None,
     ) -> Call[tuple[Prediction, ...]]:
-        """Upload pictures and return what the model sees in each, in the same order."""
+        """Upload pictures and return what the model sees in each, in the same order.
+
+        Args:
+            model_id: the model.
+            pictures: what to look at.
+            top_k: how many classes or labels to name for each.
+            threshold: how probable a label must be to be told, for models of labels only.
+        """
         return Call(
             "POST",
             f"{_MODELS}/{model_id}/predict",
             lambda answer: _Predictions.model_validate_json(answer.content).data,
-            params={"top_k": top_k},
+            params={"top_k": top_k, "threshold": threshold},
             files=[_attached(picture) for picture in pictures],
         )
 

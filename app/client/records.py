@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 JobStatus = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
+Target = Literal["class", "labels", "values"]
 
 FINISHED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -119,6 +120,7 @@ class Dataset(Record):
     id: str
     name: str
     status: Literal["ingesting", "ready", "failed"]
+    target: Target = "class"
     classes: tuple[DatasetClass, ...]
     images: int
     splits: dict[str, int]
@@ -169,13 +171,18 @@ class LabelledPicture(Record):
 
     Attributes:
         number: its place in the whole data set.
+        label: the name of its class, None in data sets of labels or values.
+        labels: the names of its labels, in a data set of these.
+        values: its numbers, in the order of the data set's `classes`.
         content: the bytes of a PNG file.
     """
 
     number: int
     split: str
-    label: str
-    class_index: int
+    label: str | None
+    class_index: int | None
+    labels: tuple[str, ...] = ()
+    values: tuple[float, ...] = ()
     content: bytes
 
 
@@ -236,6 +243,7 @@ class Model(Record):
     id: str
     name: str
     version: int | None = None
+    target: Target = "class"
     classes: tuple[str, ...]
     input_shape: tuple[int, ...]
     training_job_id: str | None = None
@@ -352,15 +360,36 @@ class Event(Record):
 
 
 class Candidate(Record):
-    """One class and how probable the model finds it, from 0 to 1."""
+    """One class or label and how probable the model finds it, from 0 to 1."""
 
     label: str
     class_index: int
     probability: float | None
 
 
-class Prediction(Candidate):
-    """The most probable class of one picture, and the `top` ones."""
+class PredictedValue(Record):
+    """A number that the model tells; None where it is not finite."""
 
+    name: str
+    value: float | None
+
+
+class Prediction(Record):
+    """What the model sees in one picture.
+
+    Attributes:
+        label: the most probable class; None for models of labels or values, as are the next two.
+        class_index: the index of that class.
+        probability: how probable the model finds it, from 0 to 1.
+        top: the most probable classes or labels, the best first.
+        labels: the labels that are probable enough; None for other models.
+        values: the values; None for other models.
+    """
+
+    label: str | None
+    class_index: int | None
+    probability: float | None
     filename: str | None = None
     top: tuple[Candidate, ...] = ()
+    labels: tuple[Candidate, ...] | None = None
+    values: tuple[PredictedValue, ...] | None = None

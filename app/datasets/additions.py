@@ -21,7 +21,7 @@ from app.datasets.options import DatasetOptions
 from app.datasets.readers import Item, Reader
 from app.datasets.readers.pictures import PictureArchive
 from app.datasets.splits import place
-from app.errors import DomainError, FieldError, Invalid
+from app.errors import Conflict, DomainError, FieldError, Invalid
 from app.jobs.heartbeat import Heartbeat
 from app.settings import Settings
 from app.store import Store
@@ -74,6 +74,21 @@ def open_addition(request: AdditionRequest, artifacts: Artifacts, settings: Sett
     if request.label is not None:
         return LabelledFiles(files, request.label)
     return PictureArchive(files[0][1], archive_limits(settings), at_least=1)
+
+
+def check_addable(record: DatasetRecord) -> None:
+    """Refuse to add to a data set whose pictures have labels or values in place of classes.
+
+    Raises:
+        Conflict: it is one.
+    """
+    target = DatasetOptions.model_validate(record.options).target
+    if target != "class":
+        raise Conflict(
+            f"the pictures of data set {record.id!r} have {target}, and only to those with classes more can be added; "
+            "make another data set of all pictures",
+            code="not-of-classes",
+        )
 
 
 def class_indices(reader: Reader, record: DatasetRecord) -> NDArray[np.int64]:

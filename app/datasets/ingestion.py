@@ -102,7 +102,8 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     request = IngestionRequest.model_validate(job.request)
     labels = None if request.labels is None else artifacts.local_path(request.labels)
     try:
-        with open_upload(artifacts.local_path(request.upload), labels, archive_limits(settings)) as reader:
+        file, limits = artifacts.local_path(request.upload), archive_limits(settings)
+        with open_upload(file, labels, limits, request.options.target) as reader:
             contents = fill(
                 request.dataset_id, reader, request.options, request.source, artifacts, settings, beat
             )
@@ -146,7 +147,7 @@ def fill(
     """
     artifacts.clean(storage.directory(dataset_id), age=0)  # of an attempt that was killed
     intake = Intake(reader, options, settings.max_image_pixels, beat)
-    classes = len(reader.classes)
+    classes = len(reader.counts)
 
     def draw(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
         _check_classes(reader, intake)
@@ -181,7 +182,7 @@ def write_kept_up(
         dataset_id: whose segment it is.
         number: its place in the data set.
         intake: where the pictures come from.
-        classes: number of classes of the data set.
+        classes: number of classes of the data set, or of whatever else splits are drawn by.
         draw: as for `storage.write_segment`.
         options: of the data set.
         artifacts: where to.
@@ -198,10 +199,17 @@ def write_kept_up(
             writing.enter_context(beat.kept_up(progress(total, total)))
 
         shape = options.picture.image_shape
-        return storage.write_segment(artifacts, dataset_id, number, shape, classes, pictures(), draw)
+        targets = None if options.target == "class" else intake.targets
+        return storage.write_segment(artifacts, dataset_id, number, shape, classes, pictures(), draw, targets)
 
 
 def _check_classes(reader: Reader, intake: Intake) -> None:
+    if reader.target != "class":
+        target, known = intake.targets()
+        for name, images in zip(reader.classes, storage.count_shown(known, target), strict=True):
+            if not images:
+                raise Invalid(f"no picture that can be read has the label {name!r}", code="empty-class")
+        return
     for label, name in enumerate(reader.classes):
         if intake.taken[label] == 0:
             first = intake.first_faults.get(label)

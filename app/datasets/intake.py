@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from app.datasets.options import DatasetOptions
 from app.datasets.readers.base import Item, Reader, Skipped
 from app.datasets.splits import UNTOLD
-from app.datasets.storage import StoredDataset
+from app.datasets.storage import StoredDataset, Targets
 from app.errors import DomainError, Invalid, TooLarge
 from app.images import convert, decode
 from app.store.records import Json
+from engine.losses import Target
 
 REPORTED_FILES = 1000
 """Files that a report names; the rest is only counted."""
@@ -54,6 +55,8 @@ class Intake:
         told: the split that each picture taken came with, `UNTOLD` for none.
         taken: how many pictures of each class were taken, (K,).
         first_faults: for each class the first file of it that was left out.
+
+    Where the reader tells labels or values, read what splits are drawn by for class.
     """
 
     def __init__(self, reader: Reader, options: DatasetOptions, max_pixels: int, beat: Beat) -> None:
@@ -65,7 +68,8 @@ class Intake:
         self._pixels: dict[bytes, str | int] | None = {} if options.duplicates == "skip" else None
         self.report = Report()
         self.told = bytearray()
-        self.taken = np.zeros(len(reader.classes), np.int64)
+        self.taken = np.zeros(len(reader.counts), np.int64)
+        self._targets = bytearray()
         self.first_faults: dict[int, Skipped] = {}
         for skipped in reader.skipped:
             self.report.add(skipped)
@@ -74,6 +78,11 @@ class Intake:
     def told_splits(self) -> NDArray[np.uint8]:
         """The split that each picture taken came with, (N,)."""
         return np.frombuffer(bytes(self.told), np.uint8)
+
+    def targets(self) -> tuple[Target, Targets]:
+        """Return what the reader tells, and the labels or values of each picture taken, (N, K)."""
+        numbers = np.frombuffer(self._targets, np.float32)
+        return self._reader.target, numbers.reshape(-1, len(self._reader.classes))
 
     def know(self, dataset: StoredDataset) -> None:
         """Look at the pictures that are there already, so that none is taken again."""
@@ -107,6 +116,8 @@ class Intake:
                 continue
             self.taken[item.label] += 1
             self.told.append(UNTOLD if item.split is None else item.split)
+            if item.target is not None:
+                self._targets += item.target.tobytes()
             yield picture, item.label
 
     def _take(self, item: Item) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from app.datasets.splits import SplitShares
 from app.images import PictureSpec
+from engine.losses import Target
 from engine.spec import Seed, Spec
 
 Duplicates = Literal["skip", "keep"]
@@ -23,3 +24,5 @@ class DatasetOptions(Spec):
     seed: Seed = 0
     duplicates: Duplicates = "keep"
     """Data sets of before this was asked kept them."""
+    target: Target = "class"
+    """What is known of each picture: its class, any number of labels, or numbers."""

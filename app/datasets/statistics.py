@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from app.artifacts import Artifacts
 from app.datasets import storage
+from app.datasets.options import DatasetOptions
 from app.datasets.splits import SPLIT_NAMES
 from app.datasets.storage import StoredDataset
 from app.store.records import DatasetRecord, Json
@@ -26,14 +27,20 @@ def statistics(record: DatasetRecord, dataset: StoredDataset, artifacts: Artifac
     if artifacts.exists(name):
         known: Json = json.loads(artifacts.local_path(name).read_bytes())
         return known
-    found = _compute([entry["name"] for entry in record.classes], dataset)
+    names = [entry["name"] for entry in record.classes]
+    of_values = DatasetOptions.model_validate(record.options).target == "values"
+    found = _compute([] if of_values else names, dataset)
+    found["values"] = _values(names, dataset) if of_values else []
     artifacts.write(name, json.dumps(found, allow_nan=False).encode())
     return found
 
 
 def _compute(classes: Sequence[str], dataset: StoredDataset) -> Json:
+    # A cell for each class or label and split, and at last for all pictures: one can have several labels, or none.
+    everything = len(classes)
     channels = dataset.image_shape[2]
-    cells = (len(classes), len(SPLIT_NAMES))
+    cells = (len(classes) + 1, len(SPLIT_NAMES))
+    counts = np.zeros(cells, np.int64)
     sums, squares = (np.zeros((*cells, channels), np.float64) for _ in range(2))
     least = np.full((*cells, channels), 255, np.uint8)
     greatest = np.zeros((*cells, channels), np.uint8)
@@ -41,40 +48,82 @@ def _compute(classes: Sequence[str], dataset: StoredDataset) -> Json:
     at_once = max(1, _CHUNK_BYTES // int(np.prod(dataset.image_shape)))
     for start in range(0, dataset.images, at_once):
         numbers = np.arange(start, min(start + at_once, dataset.images))
-        batch, labels = images.read(numbers)  # (n, H, W, C)
-        where = (labels, dataset.splits[numbers].astype(np.int64))
-        np.add.at(sums, where, batch.sum(axis=(1, 2), dtype=np.float64))
-        np.add.at(squares, where, np.square(batch, dtype=np.uint16).sum(axis=(1, 2), dtype=np.float64))
-        np.minimum.at(least, where, batch.min(axis=(1, 2)))
-        np.maximum.at(greatest, where, batch.max(axis=(1, 2)))
-    counts = dataset.counts(len(classes))
+        batch, _ = images.read(numbers)  # (n, H, W, C)
+        rows, labels = _shown(dataset, numbers, everything)
+        where = (labels, dataset.splits[numbers].astype(np.int64)[rows])
+        np.add.at(counts, where, 1)
+        np.add.at(sums, where, batch.sum(axis=(1, 2), dtype=np.float64)[rows])
+        np.add.at(squares, where, np.square(batch, dtype=np.uint16).sum(axis=(1, 2), dtype=np.float64)[rows])
+        np.minimum.at(least, where, batch.min(axis=(1, 2))[rows])
+        np.maximum.at(greatest, where, batch.max(axis=(1, 2))[rows])
     pixels = int(np.prod(dataset.image_shape[:2]))
 
-    def describe(part: tuple[int | slice, int | slice]) -> Json:
-        index = tuple(slice(place, place + 1) if isinstance(place, int) else place for place in part)
-        number = int(counts[index].sum())
+    def describe(label: int, splits: slice) -> Json:
+        number = int(counts[label, splits].sum())
         figures = _channels(
             number * pixels,
-            sums[index].sum(axis=(0, 1)),
-            squares[index].sum(axis=(0, 1)),
-            least[index].min(axis=(0, 1)),
-            greatest[index].max(axis=(0, 1)),
+            sums[label, splits].sum(axis=0),
+            squares[label, splits].sum(axis=0),
+            least[label, splits].min(axis=0),
+            greatest[label, splits].max(axis=0),
         )
         return {"images": number, "channels": figures if number else []}
 
     return {
         "images": dataset.images,
         "image_shape": list(dataset.image_shape),
-        "all": describe((slice(None), slice(None))),
-        "splits": {name: describe((slice(None), code)) for code, name in enumerate(SPLIT_NAMES)},
+        "all": describe(everything, slice(None)),
+        "splits": {
+            name: describe(everything, slice(code, code + 1)) for code, name in enumerate(SPLIT_NAMES)
+        },
         "classes": [
             {
                 "name": name,
                 "splits": {split: int(counts[label, code]) for code, split in enumerate(SPLIT_NAMES)},
-                **describe((label, slice(None))),
+                **describe(label, slice(None)),
             }
             for label, name in enumerate(classes)
         ],
+    }
+
+
+def _shown(
+    dataset: StoredDataset, numbers: NDArray[np.int64], everything: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return which of some pictures show which class or label, as pairs; each also shows `everything`."""
+    each = np.arange(len(numbers))
+    if everything == 0:
+        rows, labels = each[:0], each[:0]
+    elif dataset.targets is None:
+        rows, labels = each, dataset.labels[numbers].astype(np.int64)
+    else:
+        rows, labels = np.nonzero(dataset.targets[numbers])
+    return np.concatenate([rows, each]), np.concatenate([labels, np.full(len(each), everything)])
+
+
+def _values(names: Sequence[str], dataset: StoredDataset) -> list[Json]:
+    if dataset.targets is None:
+        raise AssertionError("a data set of values has targets")
+    split = {name: dataset.targets[dataset.positions(name)] for name in SPLIT_NAMES}
+    return [
+        {
+            "name": name,
+            "all": _figures(dataset.targets[:, place]),
+            "splits": {code: _figures(values[:, place]) for code, values in split.items()},
+        }
+        for place, name in enumerate(names)
+    ]
+
+
+def _figures(values: NDArray[np.float32]) -> Json | None:
+    if not len(values):
+        return None
+    wide = values.astype(np.float64)
+    return {
+        "mean": float(wide.mean()),
+        "std": float(wide.std()),
+        "min": float(wide.min()),
+        "max": float(wide.max()),
     }
 
 

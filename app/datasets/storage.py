@@ -1,8 +1,9 @@
 """How a data set lies on disk, and how training reads it without loading it.
 
 A data set is an append-only list of immutable segments. A segment is three arrays of equal length in
-npy files: `images` uint8 (n, H, W, C), `labels` int32 (n,) and `splits` uint8 (n,). They are read through
-memory maps, so that the pages of a set larger than memory come and go as the system sees fit.
+npy files: `images` uint8 (n, H, W, C), `labels` int32 (n,) and `splits` uint8 (n,). Where pictures have labels or
+values in place of a class there is a fourth, `targets` float32 (n, K), and `labels` says by what splits are drawn.
+They are read through memory maps, so that the pages of a set larger than memory come and go as the system sees fit.
 """
 
 from __future__ import annotations
@@ -19,31 +20,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.artifacts import Artifacts
+from app.datasets.options import DatasetOptions
 from app.datasets.splits import SPLIT_NAMES
 from app.errors import Conflict
 from app.store import Store
 from app.store.records import DatasetContents, DatasetRecord, Json, SegmentRecord
+from engine.losses import Target
 
 DIRECTORY = "datasets"
 IMAGES_FILE = "images.npy"
 LABELS_FILE = "labels.npy"
 SPLITS_FILE = "splits.npy"
+TARGETS_FILE = "targets.npy"
 LABEL_TYPE = np.dtype("<i4")
+TARGET_TYPE = np.dtype("<f4")
 
 Pictures = Iterator[tuple[NDArray[np.uint8], int]]
 Draw = Callable[[NDArray[np.int32]], NDArray[np.uint8]]
 """Returns the splits of pictures, given their labels."""
+Targets = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Segment:
-    """The three arrays of one segment, in memory or mapped from files."""
+    """The arrays of one segment, in memory or mapped from files."""
 
     images: NDArray[np.uint8]  # (n, H, W, C)
     labels: NDArray[np.integer]  # (n,)
     splits: NDArray[np.uint8]  # (n,)
+    targets: Targets | None = None  # (n, K), where pictures have no classes
 
     def __post_init__(self) -> None:
+        if self.targets is not None and len(self.targets) != len(self.images):
+            raise ValueError(f"a segment has {len(self.images)} images, but {len(self.targets)} targets")
         if not len(self.images) == len(self.labels) == len(self.splits):
             raise ValueError(
                 "the arrays of a segment differ in length: "
@@ -51,13 +60,20 @@ class Segment:
             )
 
     @classmethod
-    def open(cls, folder: Path) -> Segment:
+    def open(cls, folder: Path, target: Target = "class") -> Segment:
         """Map the segment's files; nothing is read before it is asked for."""
         return cls(
             images=_map(folder / IMAGES_FILE, np.dtype(np.uint8), 4),
             labels=_map(folder / LABELS_FILE, LABEL_TYPE, 1),
             splits=_map(folder / SPLITS_FILE, np.dtype(np.uint8), 1),
+            targets=None if target == "class" else _map(folder / TARGETS_FILE, TARGET_TYPE, 2),
         )
+
+    def told(self, positions: NDArray[np.int64]) -> NDArray[Any]:
+        """Copy out the classes of pictures, int64 (n,), or their targets (n, K)."""
+        if self.targets is None:
+            return self.labels[positions].astype(np.int64)
+        return np.asarray(self.targets[positions])
 
 
 def _map(path: Path, dtype: np.dtype[Any], dimensions: int) -> NDArray[Any]:
@@ -79,22 +95,26 @@ class StoredImages:
     def __len__(self) -> int:
         return len(self._positions)
 
-    def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Copy out pictures by their index in this set: uint8 (n, H, W, C) and labels int64 (n,)."""
+    def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+        """Copy out pictures by their index in this set: uint8 (n, H, W, C), and their classes int64 (n,).
+
+        Where they have labels or values in place of a class: targets float32 (n, K).
+        """
         positions = self._positions[indices]
+        first = self._segments[0]
         if len(self._segments) == 1:
-            segment = self._segments[0]
-            return np.asarray(segment.images[positions]), segment.labels[positions].astype(np.int64)
-        images = np.empty((len(positions), *self._segments[0].images.shape[1:]), np.uint8)
-        labels = np.empty(len(positions), np.int64)
+            return np.asarray(first.images[positions]), first.told(positions)
+        images = np.empty((len(positions), *first.images.shape[1:]), np.uint8)
+        nothing = first.told(positions[:0])
+        told = np.empty((len(positions), *nothing.shape[1:]), nothing.dtype)
         owners = np.searchsorted(self._starts, positions, side="right") - 1
         for owner in np.unique(owners):
             here = np.flatnonzero(owners == owner)
             segment = self._segments[owner]
             local = positions[here] - self._starts[owner]
             images[here] = segment.images[local]
-            labels[here] = segment.labels[local]
-        return images, labels
+            told[here] = segment.told(local)
+        return images, told
 
 
 class StoredDataset:
@@ -119,6 +139,12 @@ class StoredDataset:
         self.image_shape: tuple[int, ...] = segments[0].images.shape[1:]
         self.labels = np.concatenate([segment.labels for segment in segments])[: self.images]
         self.splits = np.concatenate([segment.splits for segment in segments])[: self.images]
+        targets = [segment.targets for segment in segments if segment.targets is not None]
+        if targets and len(targets) != len(segments):
+            raise ValueError("some segments hold targets, others do not")
+        whole = targets[0] if len(targets) == 1 else np.concatenate(targets) if targets else None
+        self.targets: Targets | None = None if whole is None else whole[: self.images]
+        """Labels as 0 and 1, or values, (N, K); None where pictures have classes."""
 
     def positions(self, split: str | None = None) -> NDArray[np.int64]:
         """Return where the pictures of a split are, or all pictures, in their order of arrival."""
@@ -131,9 +157,9 @@ class StoredDataset:
         return StoredImages(self.segments, self.positions(name))
 
     def read(self, position: int) -> tuple[NDArray[np.uint8], int]:
-        """Return one picture (H, W, C) and its class index."""
-        images, labels = self.split().read(np.array([position]))
-        return images[0], int(labels[0])
+        """Return one picture (H, W, C), and its class index where it has one."""
+        images, _ = self.split().read(np.array([position]))
+        return images[0], int(self.labels[position])
 
     def counts(self, classes: int) -> NDArray[np.int64]:
         """Count the pictures per class and split, (K, 3)."""
@@ -161,9 +187,10 @@ def open_dataset(
     """
     record = store.datasets.get(dataset_id)
     check_ready(record)
+    options = DatasetOptions.model_validate(record.options)
     segments = store.datasets.find_segments(dataset_id)
     return StoredDataset(
-        [Segment.open(artifacts.local_path(segment.path)) for segment in segments],
+        [Segment.open(artifacts.local_path(segment.path), options.target) for segment in segments],
         record.images if images is None else images,
     )
 
@@ -186,11 +213,13 @@ class WrittenSegment:
     Attributes:
         record: what the row will hold.
         counts: pictures per class and split, (K, 3).
+        shown: pictures that show each class, or have each label or value, (K,).
         bytes: the size of its files.
     """
 
     record: SegmentRecord
     counts: NDArray[np.int64]
+    shown: NDArray[np.int64]
     bytes: int
 
 
@@ -202,6 +231,7 @@ def write_segment(
     classes: int,
     pictures: Iterable[tuple[NDArray[np.uint8], int]],
     draw: Draw,
+    targets: Callable[[], tuple[Target, Targets]] | None = None,
 ) -> WrittenSegment:
     """Write pictures to disk as they come, one in memory at a time, then draw their splits.
 
@@ -210,9 +240,10 @@ def write_segment(
         dataset_id: whose segment it is.
         number: its place in the data set, from 1.
         image_shape: [height, width, channels] of every picture.
-        classes: number of classes.
+        classes: number of classes, or of whatever else splits are drawn by.
         pictures: arrays (H, W, C) with their class index; what it raises ends the writing and is raised on.
         draw: returns the splits of all the pictures, given their labels; may raise as well.
+        targets: returns what is known of all the pictures in place of their classes, after the last of them.
     """
     folder = segment_directory(dataset_id, number)
     arrived: list[int] = []
@@ -230,10 +261,17 @@ def write_segment(
     splits = draw(labels)
     written.append(artifacts.write(f"{folder}/{LABELS_FILE}", _npy(labels)))
     written.append(artifacts.write(f"{folder}/{SPLITS_FILE}", _npy(splits)))
+    counts = count_pictures(labels, splits, classes)
+    shown = counts.sum(axis=1)
+    if targets is not None:
+        target, known = targets()
+        written.append(artifacts.write(f"{folder}/{TARGETS_FILE}", _npy(known.astype(TARGET_TYPE))))
+        shown = count_shown(known, target)
     checksum = hashlib.sha256("".join(file.sha256 for file in written).encode()).hexdigest()
     return WrittenSegment(
         SegmentRecord(dataset_id, number, len(labels), folder, checksum),
-        count_pictures(labels, splits, classes),
+        counts,
+        shown,
         sum(file.bytes for file in written),
     )
 
@@ -242,7 +280,7 @@ def describe(
     segment: WrittenSegment, classes: Sequence[str], image_shape: Sequence[int], report: Json
 ) -> DatasetContents:
     """Return what the row of a data set with this one segment says."""
-    return _contents(segment, (), segment.counts, classes, image_shape, report)
+    return _contents(segment, (), segment.counts, segment.shown, classes, image_shape, report)
 
 
 def describe_growth(
@@ -260,7 +298,8 @@ def describe_growth(
         counts: pictures per class and split of those that were there, (K, 3).
     """
     names = [entry["name"] for entry in record.classes]
-    grown = _contents(segment, earlier, counts + segment.counts, names, record.image_shape, record.report)
+    both = counts + segment.counts
+    grown = _contents(segment, earlier, both, both.sum(axis=1), names, record.image_shape, record.report)
     return replace(grown, bytes=record.bytes + segment.bytes)
 
 
@@ -268,6 +307,7 @@ def _contents(
     segment: WrittenSegment,
     earlier: Sequence[SegmentRecord],
     counts: NDArray[np.int64],
+    shown: NDArray[np.int64],
     classes: Sequence[str],
     image_shape: Sequence[int],
     report: Json,
@@ -277,11 +317,9 @@ def _contents(
         "image_shape": list(image_shape),
         "segments": [*(before.sha256 for before in earlier), segment.record.sha256],
     }
-    per_class, per_split = counts.sum(axis=1), counts.sum(axis=0)
+    per_split = counts.sum(axis=0)
     return DatasetContents(
-        classes=[
-            {"name": name, "images": int(images)} for name, images in zip(classes, per_class, strict=True)
-        ],
+        classes=[{"name": name, "images": int(images)} for name, images in zip(classes, shown, strict=True)],
         splits={name: int(images) for name, images in zip(SPLIT_NAMES, per_split, strict=True)},
         image_shape=list(image_shape),
         images=int(counts.sum()),
@@ -296,6 +334,13 @@ def count_pictures(labels: NDArray[np.integer], splits: NDArray[np.uint8], class
     """Count pictures per class and split, (K, 3)."""
     cells = labels.astype(np.int64) * len(SPLIT_NAMES) + splits
     return np.bincount(cells, minlength=classes * len(SPLIT_NAMES)).reshape(classes, len(SPLIT_NAMES))
+
+
+def count_shown(targets: Targets, target: Target) -> NDArray[np.int64]:
+    """Count the pictures that have each label, (K,); each value has them all."""
+    if target == "values":
+        return np.full(targets.shape[1], len(targets), np.int64)
+    return np.asarray(np.count_nonzero(targets, axis=0), np.int64)
 
 
 def _header(shape: tuple[int, ...]) -> bytes:

@@ -27,6 +27,7 @@ from app.sheets import Tile, draw_sheet
 from app.store import Store
 from app.store.records import DatasetRecord, JobRecord, Json, ModelRecord
 from engine.inference import Predictor
+from engine.losses import NOUNS
 from engine.metrics import Assessment
 from engine.spec import PositiveInt, Spec
 
@@ -60,8 +61,15 @@ def check_match(model: ModelRecord, dataset: DatasetRecord) -> None:
     """Refuse to judge a model by pictures that it cannot see or classes that it does not know.
 
     Raises:
-        Invalid: the shapes differ, or the data set has a class that the model has not.
+        Invalid: the shapes differ, the data set has a class that the model has not, or one of the two has no classes.
     """
+    target = DatasetOptions.model_validate(dataset.options).target
+    if model.target != target:
+        raise Invalid(
+            f"the model tells {NOUNS[model.target]}, and the pictures of data set {dataset.id!r} have "
+            f"{NOUNS[target]}",
+            code="other-target",
+        )
     if list(model.input_shape) != list(dataset.image_shape):
         raise Invalid(
             f"the model takes pictures of {model.input_shape}, those of data set {dataset.id!r} are "

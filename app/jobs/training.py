@@ -10,6 +10,7 @@ from collections import deque
 from typing import Any
 
 from app.artifacts import Artifacts
+from app.datasets.options import DatasetOptions
 from app.datasets.storage import open_dataset
 from app.ids import MODEL, sibling
 from app.jobs import paths
@@ -119,6 +120,7 @@ def _open(dataset: DatasetRecord, images: int, store: Store, artifacts: Artifact
         test=stored.split("test"),
         classes=tuple(entry["name"] for entry in dataset.classes),
         image_shape=stored.image_shape,
+        target=DatasetOptions.model_validate(dataset.options).target,
     )
 
 
@@ -300,6 +302,7 @@ def _write_model(
             "metrics": metrics,
             "environment": state.pins,
         },
+        target=data.target,
     )
     identifier = sibling(job.id, MODEL)
     written = artifacts.write(paths.model(identifier), model_bytes(model))
@@ -319,6 +322,7 @@ def _write_model(
         architecture=request.architecture.document(),
         training_job_id=job.id,
         metrics=metrics,
+        target=data.target,
     )
 
 

@@ -93,6 +93,9 @@ def _accept(services: Services, body: FileBody[BatchPredictionCreate], once: Onc
         model = services.store.models.find(body.document.model)
     except NotFound as error:
         raise body.fault("model", error.detail, "list them with GET /v1/models") from None
+    if model.target == "values":
+        hint = "send its pictures to predict, some at a time"
+        raise body.fault("model", "it tells values, and the table holds classes or labels", hint)
     with closing(SafeZip(body.path, archive_limits(services.settings))) as archive:
         images = len(pictures(archive))
     accepted = BatchPredictionRequest(

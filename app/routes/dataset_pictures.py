@@ -17,7 +17,9 @@ from app.datasets.ingestion import check_space
 from app.datasets.intake import Intake
 from app.datasets.options import DatasetOptions
 from app.datasets.readers import Reader
+from app.datasets.samples import choose
 from app.datasets.splits import SPLIT_NAMES
+from app.datasets.storage import StoredDataset
 from app.errors import Conflict, FieldError, Invalid, NotFound, TooLarge
 from app.idempotency import Once, OnceDep
 from app.ids import JOB, new_id
@@ -39,6 +41,7 @@ from app.sheets import encode_sheet, reduce
 from app.store.records import INGESTION, DatasetRecord, JobRecord
 from engine.augmentations import augment
 from engine.errors import EngineError
+from engine.losses import NOUNS
 
 router = APIRouter(route_class=StrictRoute)
 
@@ -123,7 +126,7 @@ async def add_images(
     They are read in the background; `GET .../additions` says what became of them. They get the numbers after the
     last one. Splits are drawn for them, or taken from the folders or manifest of the archive; those of earlier
     pictures stay, and so does all that running jobs see. Pictures that the data set has already are left out if it
-    was made so. New classes cannot be added.
+    was made so. New classes cannot be added, and nothing to data sets of labels or values (409).
 
     With `dry_run` the answer, 200, tells at once what would be added, and nothing is. Data sets that are built in
     take no more than that.
@@ -151,6 +154,7 @@ def _look_again(dataset_id: str) -> dict[str, str]:
 def _add(services: Services, dataset_id: str, received: Received[AdditionForm], once: Once) -> Addition:
     record = services.store.datasets.get(dataset_id)
     storage.check_ready(record)
+    additions.check_addable(record)
     request = AdditionRequest(
         dataset_id=dataset_id,
         files=tuple(
@@ -235,22 +239,24 @@ def get_samples(
     ] = 0,
     seed: Annotated[int, Query(ge=0, le=2**32 - 1, description="Decides which pictures are taken.")] = 0,
 ) -> Response:
-    """Return a sheet as PNG with a row for each class: its name, how many pictures there are, and some of them."""
+    """Return a sheet as PNG with a row for each class: its name, how many pictures there are, and some of them.
+
+    Labels have rows like classes. The row of a value goes from where it is least to where it is greatest.
+    """
     record = services.store.datasets.get(dataset_id)
+    target = DatasetOptions.model_validate(record.options).target
     dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
-    positions = dataset.positions(split)
-    labels = dataset.labels[positions]
     if first_class >= len(record.classes):
         raise NotFound(
-            "class", str(first_class), detail=f"data set {dataset_id!r} has {len(record.classes)} classes"
+            "class",
+            str(first_class),
+            detail=f"data set {dataset_id!r} has {len(record.classes)} {NOUNS[target]}",
         )
     rows = []
     for label, entry in list(enumerate(record.classes))[first_class : first_class + MOST_ROWS]:
-        own = positions[labels == label]
-        draw = np.random.Generator(np.random.PCG64([seed, label]))
-        chosen = np.sort(draw.permutation(len(own))[:per_class])
+        remark, chosen = choose(dataset, target, label, split, per_class, seed)
         rows.append(
-            (f"{entry['name']} ({len(own)})", [reduce(dataset.read(int(place))[0]) for place in own[chosen]])
+            (f"{entry['name']} ({remark})", [reduce(dataset.read(int(place))[0]) for place in chosen])
         )
     return Response(encode_sheet(rows), media_type="image/png")
 
@@ -308,12 +314,17 @@ def preview_augmentations(
             "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
             "headers": {
                 "Image-Label": {
-                    "description": "The name of its class, as percent-encoded UTF-8.",
+                    "description": "The name of its class, as percent-encoded UTF-8; or the names of its labels, with "
+                    "| between them.",
                     "schema": {"type": "string"},
                 },
                 "Image-Class-Index": {
-                    "description": "The index of its class.",
+                    "description": "The index of its class, where it has one.",
                     "schema": {"type": "integer"},
+                },
+                "Image-Values": {
+                    "description": "Its values with commas between them, in a data set of values.",
+                    "schema": {"type": "string"},
                 },
                 "Image-Split": {
                     "description": "The split it belongs to.",
@@ -341,7 +352,7 @@ def get_image(
     services: ServicesDep,
     split: SplitQuery = None,
 ) -> Response:
-    """Return one picture as PNG, exactly as it is stored and trained on; headers name its class and split."""
+    """Return one picture as PNG, exactly as it is stored and trained on; headers tell its class and split."""
     record = services.store.datasets.get(dataset_id)
     dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
     positions = dataset.positions(split)
@@ -351,11 +362,23 @@ def get_image(
             "image", str(number), detail=f"{where} {dataset_id!r} holds {len(positions)} images, from 0"
         )
     position = int(positions[number])
-    image, label = dataset.read(position)
+    image, _ = dataset.read(position)
     headers = {
-        "Image-Label": quote(record.classes[label]["name"], safe=" "),
-        "Image-Class-Index": str(label),
+        **_told(record, dataset, position),
         "Image-Split": SPLIT_NAMES[dataset.splits[position]],
         "Image-Number": str(position),
     }
     return Response(encode_png(image), media_type="image/png", headers=headers)
+
+
+def _told(record: DatasetRecord, dataset: StoredDataset, position: int) -> dict[str, str]:
+    """Return the headers that tell what is known of a picture."""
+    names = [quote(entry["name"], safe=" ") for entry in record.classes]
+    target = DatasetOptions.model_validate(record.options).target
+    if dataset.targets is None:
+        label = int(dataset.labels[position])
+        return {"Image-Label": names[label], "Image-Class-Index": str(label)}
+    known = dataset.targets[position]
+    if target == "labels":
+        return {"Image-Label": "|".join(names[label] for label in np.flatnonzero(known))}
+    return {"Image-Values": ",".join(f"{value:.9g}" for value in known)}

@@ -86,7 +86,7 @@ _UPLOAD: dict[str, Any] = {
     "",
     status_code=status.HTTP_202_ACCEPTED,
     summary="Upload a data set",
-    responses=problems(400, 409, 413, 415, 422, 503),
+    responses=problems(400, 409, 413, 415, 422, 503, 507),
     openapi_extra={"requestBody": _UPLOAD},
     description=f"""Make a data set of one of these:
 
@@ -96,6 +96,11 @@ _UPLOAD: dict[str, Any] = {
 - an npz file with `images` (N, H, W), (N, H, W, 1) or (N, H, W, 3) and `labels` (N,), perhaps `split` and
   `class_names`; or with `x_train`, `y_train`, `x_test`, `y_test`;
 - a pair of IDX files, gzipped or not: images as `file`, labels as `labels`.
+
+That is for pictures of one class each. With `target=labels` each picture has any number of labels, or none: the column
+`label` of the manifest holds names with `|` between them, or `labels` is an array (N, K) of 0 and 1. With
+`target=values` it has numbers: every column of the manifest but `file` and `split` is one, or `labels` is an array (N,)
+or (N, K) of finite numbers. `class_names` then names labels or values.
 
 What the upload says about splits is kept; what it leaves open is drawn. Pictures may have any size and mode, in the
 formats {", ".join(FORMATS)}; each becomes an array of the size and channels asked for. Hidden files, `__MACOSX`,
@@ -112,7 +117,7 @@ async def create_dataset(
     request: Request, services: ServicesDep, once: OnceDep, response: Response
 ) -> Dataset:
     """Receive an upload, check it, and leave the rest to a job."""
-    services.accept_work()
+    await run_in_threadpool(services.accept_work)
     receive = receive_dataset_json if is_json(media_type(request)) else receive_dataset_form
     received = await receive(request, services)
     try:
@@ -134,7 +139,8 @@ def _accept(services: Services, received: Received[DatasetCreate], once: Once) -
     if file is None:
         raise AssertionError("the form had to have a file")
     limits = ingestion.archive_limits(services.settings)
-    with open_upload(file.path, labels.path if labels else None, limits) as reader:
+    target = received.options.target
+    with open_upload(file.path, labels.path if labels else None, limits, target) as reader:
         options = received.options.options(reader.image_shape)
         ingestion.check_upload(reader, options.picture, shutil.disk_usage(file.path.parent).free)
         source = file.source.model_copy(update={"format": reader.format})

@@ -13,7 +13,7 @@ from app.images import encode_png
 from app.limits import read_body
 from app.negotiation import preferred
 from app.openapi import problems
-from app.prediction import Picture, from_base64, predict, preprocess
+from app.prediction import THRESHOLD, Picture, from_base64, predict, preprocess
 from app.routes.models import ModelReference
 from app.routing import StrictRoute, is_json, media_type
 from app.schemas.models import Prediction, PredictionRequest, Predictions, PreprocessedPicture
@@ -67,16 +67,30 @@ async def predict_pictures(
     model_id: ModelReference,
     request: Request,
     services: ServicesDep,
-    top_k: Annotated[int, Query(ge=1, le=1000, description="How many classes to name for each picture.")] = 3,
+    top_k: Annotated[
+        int, Query(ge=1, le=1000, description="How many classes or labels to name for each picture.")
+    ] = 3,
+    threshold: Annotated[
+        float | None,
+        Query(
+            ge=0,
+            le=1,
+            allow_inf_nan=False,
+            description=f"How probable a label must be to be one of `labels`; {THRESHOLD} if it is not given. For "
+            "models of labels only.",
+        ),
+    ] = None,
 ) -> Predictions:
     """Name what is in one or many pictures: files of a form, base64 in JSON, or one picture as the body (`image/*`).
 
-    Pictures of any size and mode are fitted to the model's input as those that it was trained on were.
+    A model of classes tells the most probable one, a model of labels all that are probable enough (`labels`), a model
+    of values its numbers (`values`). Pictures of any size and mode are fitted to the model's input as those that it was
+    trained on were.
     """
     record = await run_in_threadpool(services.store.models.find, model_id)
     pictures = await _receive(request, services)
     async with services.inference:
-        data = await run_in_threadpool(_look, services, record.id, pictures, top_k)
+        data = await run_in_threadpool(_look, services, record.id, pictures, top_k, threshold)
     return Predictions(model_id=record.id, data=data)
 
 
@@ -134,11 +148,14 @@ def _read_json(body: bytes, most: int) -> list[Picture]:
     return from_base64(images)
 
 
-def _look(services: Services, model_id: str, pictures: list[Picture], top_k: int) -> list[Prediction]:
+def _look(
+    services: Services, model_id: str, pictures: list[Picture], top_k: int, threshold: float | None
+) -> list[Prediction]:
     record = services.store.models.get(model_id)
     predictor = services.predictors.get(record)
-    found = predict(predictor, record, pictures, top_k, services.settings.max_image_pixels)
-    return [Prediction.of(picture.filename, top) for picture, top in zip(pictures, found, strict=True)]
+    most = services.settings.max_image_pixels
+    found = predict(predictor, record, pictures, top_k, most, threshold)
+    return [Prediction.of(picture.filename, seen) for picture, seen in zip(pictures, found, strict=True)]
 
 
 def _show(services: Services, record: ModelRecord, picture: Picture, as_json: bool) -> Response:

@@ -117,6 +117,25 @@ class ClassFigures(PartFigures):
     """How many of them are in each split."""
 
 
+class NumberFigures(Body):
+    """Some numbers."""
+
+    mean: float
+    std: float
+    """Standard deviation."""
+    min: float
+    max: float
+
+
+class ValueFigures(Body):
+    """A value of the pictures."""
+
+    name: str
+    all: NumberFigures
+    splits: dict[str, NumberFigures | None]
+    """Null for a split without pictures."""
+
+
 class DatasetStatistics(Body):
     """What the pictures of a data set are like."""
 
@@ -126,7 +145,9 @@ class DatasetStatistics(Body):
     all: PartFigures
     splits: dict[str, PartFigures]
     classes: tuple[ClassFigures, ...]
-    """In the order of the class indices."""
+    """In the order of the class indices; or labels, of which a picture can have several; none for values."""
+    values: tuple[ValueFigures, ...] = ()
+    """In the order of the data set; none for classes and labels."""
 
 
 class PreviewRequest(Spec):

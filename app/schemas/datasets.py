@@ -18,6 +18,7 @@ from app.jobs.states import JobStatus
 from app.schemas.common import Body, Name, Time
 from app.store.records import DatasetRecord, JobRecord
 from app.validation import field_errors, summary
+from engine.losses import Target
 from engine.spec import Seed, Spec
 
 S = TypeVar("S", bound=Spec)
@@ -63,6 +64,10 @@ class DatasetCreate(Spec):
 
     name: Name | None = None
     """A name for people; by default that of the uploaded file."""
+    target: Target = "class"
+    """What the file tells of each picture: its `class`; any number of `labels`, as names with | between them in the
+    column `label` of a manifest, or an array (N, K) of 0 and 1; or `values`, as columns of numbers in a manifest, or an
+    array (N,) or (N, K) of numbers."""
     image_size: ImageSize | None = None
     """Size of every picture, a number or [height, width]; a form may also say 28x28. By default that of the arrays
     in an npz or IDX file, and 32 for picture files."""
@@ -99,7 +104,13 @@ class DatasetCreate(Spec):
             background=self.background,
             invert=self.invert,
         )
-        return DatasetOptions(picture=picture, split=self.split, seed=self.seed, duplicates=self.duplicates)
+        return DatasetOptions(
+            picture=picture,
+            split=self.split,
+            seed=self.seed,
+            duplicates=self.duplicates,
+            target=self.target,
+        )
 
 
 class DatasetDocument(DatasetCreate):
@@ -178,11 +189,11 @@ def read_fields(kind: type[S], document: dict[str, Any]) -> S:
 
 
 class DatasetClass(Body):
-    """A class."""
+    """A class, a label or a value."""
 
     name: str
     images: int
-    """How many of the pictures show it."""
+    """How many of the pictures show it; all have each value."""
 
 
 class SplitCounts(Body):
@@ -279,8 +290,10 @@ class Dataset(Body):
     name: str
     status: Literal["ingesting", "ready", "failed"]
     """`ingesting` while its pictures are read; it can be trained on once it is `ready`."""
+    target: Target
+    """What is known of each picture: its `class`, any number of `labels`, or `values`."""
     classes: list[DatasetClass]
-    """In the order of the class indices; empty until the pictures are read."""
+    """In the order of the class indices, or the labels or values; empty until the pictures are read."""
     images: int
     """All pictures."""
     splits: SplitCounts
@@ -315,6 +328,7 @@ class Dataset(Body):
             id=record.id,
             name=record.name,
             status=record.status,
+            target=options.target,
             classes=[DatasetClass(**entry) for entry in record.classes],
             images=record.images,
             splits=SplitCounts(**record.splits),

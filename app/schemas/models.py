@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Self
 
@@ -12,6 +11,7 @@ from app import prediction
 from app.images import PictureSpec
 from app.schemas.common import Body, JsonObject, Name, Number, Time
 from app.store.records import AliasRecord, ModelRecord
+from engine.losses import Target
 from engine.spec import Spec
 
 
@@ -22,8 +22,10 @@ class Model(Body):
     name: str
     version: int
     """1, 2, ... among the models of the same name."""
+    target: Target
+    """What it says of a picture: its `class`, any number of `labels`, or `values`."""
     classes: list[str]
-    """The names of the classes, in the order of the outputs."""
+    """The names of the classes, labels or values, in the order of the outputs."""
     input_shape: list[int]
     """[height, width, channels] to which every picture is fitted."""
     preprocessing: JsonObject
@@ -102,7 +104,7 @@ class PredictionRequest(Spec):
 
 
 class Candidate(Body):
-    """A class, and how probable the model finds it."""
+    """A class or label, and how probable the model finds it."""
 
     label: str
     class_index: int
@@ -110,19 +112,37 @@ class Candidate(Body):
     """From 0 to 1."""
 
 
-class Prediction(Candidate):
-    """The most probable class of one picture."""
+class PredictedValue(Body):
+    """A number that the model tells."""
 
+    name: str
+    value: Number
+
+
+class Prediction(Body):
+    """What the model sees in one picture."""
+
+    label: str | None
+    """The most probable class; null for models of labels or values, as are `class_index` and `probability`."""
+    class_index: int | None
+    probability: Number
+    """From 0 to 1."""
     filename: str | None
     """The name under which it was uploaded."""
     top: list[Candidate]
-    """The most probable classes, the best first."""
+    """The most probable classes or labels, the best first; none for models of values."""
+    labels: list[Candidate] | None = None
+    """All labels at least as probable as `threshold`, the most probable first; null for other models."""
+    values: list[PredictedValue] | None = None
+    """The values; null for other models."""
 
     @classmethod
-    def of(cls, filename: str | None, found: Sequence[prediction.Candidate]) -> Self:
+    def of(cls, filename: str | None, seen: prediction.Seen) -> Self:
         """Show what was found in a picture."""
-        top = [Candidate(**asdict(candidate)) for candidate in found]
-        return cls(**dict(top[0]), filename=filename, top=top)
+        found = asdict(seen)
+        of_class = seen.labels is None and seen.values is None
+        best = found["top"][0] if of_class else dict.fromkeys(Candidate.model_fields)
+        return cls(**best, filename=filename, **found)
 
 
 class Predictions(Body):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from app.jobs.states import JobStatus
+from engine.losses import Target
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -290,6 +291,7 @@ class ModelRecord:
         metrics: test and dev figures, and which epoch was kept.
         description: what people want to know about it.
         tags: words to find it by.
+        target: what it says of a picture: `class`, `labels` or `values`; `classes` are the names of these.
     """
 
     id: str
@@ -306,6 +308,7 @@ class ModelRecord:
     metrics: Json = field(default_factory=dict)
     description: str | None = None
     tags: list[str] | None = None
+    target: Target = "class"
     created_at: datetime = field(default_factory=now)
     builtin: bool = False
 

@@ -206,6 +206,7 @@ models = Table(
     Column("metrics", JSON, nullable=False),
     Column("description", String),
     Column("tags", JSON(none_as_null=True)),
+    Column("target", String, nullable=False, server_default="class"),
     UniqueConstraint("name", "version"),
     Index(None, "created_at", "id"),
 )

@@ -8,9 +8,11 @@ from app.datasets.readers.base import Item, Reader, Skipped
 from app.datasets.readers.idx import GZIP_MAGIC, IDX_MAGIC, IdxPair
 from app.datasets.readers.npz import NpzFile, is_npz
 from app.datasets.readers.pictures import PictureArchive
+from app.datasets.readers.targets import unfit
 from app.datasets.readers.zip_file import MAGIC as ZIP_MAGIC
 from app.datasets.readers.zip_file import ArchiveLimits
 from app.errors import FieldError, Invalid
+from engine.losses import Target
 
 MAGIC = (*ZIP_MAGIC, GZIP_MAGIC, IDX_MAGIC)
 """How files begin that are read."""
@@ -19,8 +21,8 @@ KIND = "zip archive, npz file or IDX file"
 __all__ = ["KIND", "MAGIC", "ArchiveLimits", "Item", "Reader", "Skipped", "open_upload"]
 
 
-def open_upload(path: Path, labels: Path | None, limits: ArchiveLimits) -> Reader:
-    """Open what was uploaded as `file`, and as `labels` beside it, by its content.
+def open_upload(path: Path, labels: Path | None, limits: ArchiveLimits, target: Target = "class") -> Reader:
+    """Open what was uploaded as `file`, and as `labels` beside it, by its content, for what it should tell.
 
     Raises:
         Invalid, Malformed: it is not what it should be.
@@ -34,12 +36,16 @@ def open_upload(path: Path, labels: Path | None, limits: ArchiveLimits) -> Reade
                 "an IDX file of images needs one of labels",
                 "send the file of labels, such as train-labels-idx1-ubyte.gz, as `labels`",
             )
+        if target != "class":
+            raise unfit("IDX files hold one class for each picture", "leave it out, or send an npz file")
         return IdxPair(path, labels, limits.ratio)
     if labels is not None:
         raise _misplaced(
             "labels belong to an IDX file of images; a zip archive or npz file holds its own", "leave it out"
         )
-    return NpzFile(path, limits) if is_npz(path) else PictureArchive(path, limits)
+    if is_npz(path):
+        return NpzFile(path, limits, target)
+    return PictureArchive(path, limits, target=target)
 
 
 def _misplaced(detail: str, hint: str) -> Invalid:

@@ -109,8 +109,7 @@ def index_labels(
                 f"{what} goes from {labels.min()} to {labels.max()}, but there are {len(names)} class names",
                 code="unusable-arrays",
             )
-        if len(set(names)) != len(names) or not all(map(str.strip, names)):
-            raise Invalid("the class names are not all different, or one is empty", code="unusable-arrays")
+        check_names(names)
         classes, indices = tuple(names), labels.astype(np.int32)
     else:
         values, inverse = np.unique(labels, return_inverse=True)
@@ -119,6 +118,16 @@ def index_labels(
             raise Invalid(f"{what} holds an empty label", code="unusable-arrays")
     check_classes(len(classes), what, "give every picture the number or name of its class")
     return classes, indices
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuse names that do not tell classes, labels or values apart.
+
+    Raises:
+        Invalid: one is empty, or there twice.
+    """
+    if len(set(names)) != len(names) or not all(map(str.strip, names)):
+        raise Invalid("the class names are not all different, or one is empty", code="unusable-arrays")
 
 
 class Scale:

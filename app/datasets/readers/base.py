@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from app.datasets.splits import DEV, TEST, TRAIN
 from app.errors import DomainError, Invalid, TooLarge
+from engine.losses import Target
 
 MAX_CLASSES = 10_000
 MAX_IMAGES = 10_000_000
@@ -48,15 +49,17 @@ class Item:
 
     Attributes:
         name: what the report calls it.
-        label: the index of its class.
+        label: the index of its class; of labels and values what its split is drawn by, see `targets.strata`.
         split: the split that the upload puts it in, None when that is to be drawn.
         content: the bytes of a picture file, or an array (H, W) or (H, W, C), or why it cannot be read.
+        target: which labels it has, as 0 and 1, or its values, (K,); None where it has a class.
     """
 
     name: str
     label: int
     split: int | None
     content: bytes | NDArray[np.uint8] | DomainError
+    target: NDArray[np.float32] | None = None
 
 
 class Reader:
@@ -64,14 +67,16 @@ class Reader:
 
     Attributes:
         format: a word for what it is.
-        classes: the names of its classes.
-        counts: how many pictures of each class it seems to hold, (K,).
+        target: what it tells of each picture.
+        classes: the names of its classes, labels or values.
+        counts: how many pictures of each class it seems to hold, (K,); or of whatever else splits are drawn by.
         skipped: what it holds that is not used.
         told: the splits that it puts its pictures in itself; empty when all are to be drawn.
         image_shape: [height, width, channels] of its pictures where they are all alike by their format.
     """
 
     format: str
+    target: Target = "class"
     classes: tuple[str, ...]
     counts: NDArray[np.int64]
     skipped: tuple[Skipped, ...] = ()

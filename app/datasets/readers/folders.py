@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.datasets.readers.base import SPLIT_WORDS, Skipped, check_classes
 from app.datasets.readers.zip_file import Member
 from app.errors import Invalid
@@ -14,12 +17,13 @@ LAYOUT = "the archive must hold one folder per class with the pictures directly 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A file that has a label, not yet known to be a picture."""
+    """A file of which something is told, see `Item`; not yet known to be a picture."""
 
     name: str
     label: int
     split: int | None
     member: Member
+    target: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)

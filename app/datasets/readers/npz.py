@@ -16,11 +16,29 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.datasets.readers.arrays import Scale, check_shape, chunks, index_labels, needs_range, read_exactly
+from app.datasets.readers.arrays import (
+    Scale,
+    check_names,
+    check_shape,
+    chunks,
+    index_labels,
+    needs_range,
+    read_exactly,
+)
 from app.datasets.readers.base import MAX_IMAGES, SPLIT_WORDS, Item, Reader
+from app.datasets.readers.targets import (
+    Targets,
+    check_array,
+    check_size,
+    count_strata,
+    read_array,
+    strata,
+    unfit,
+)
 from app.datasets.readers.zip_file import ArchiveLimits, Member, SafeZip
 from app.datasets.splits import DEV, SPLIT_NAMES, TEST, TRAIN
 from app.errors import Invalid, Malformed, TooLarge
+from engine.losses import NOUNS, Target
 
 IMAGES, LABELS, SPLIT, CLASS_NAMES = "images", "labels", "split", "class_names"
 _KERAS = (("x_train", "y_train", TRAIN), ("x_val", "y_val", DEV), ("x_test", "y_test", TEST))
@@ -53,13 +71,15 @@ class NpzFile(Reader):
 
     format = "npz"
 
-    def __init__(self, path: Path, limits: ArchiveLimits) -> None:
+    def __init__(self, path: Path, limits: ArchiveLimits, target: Target = "class") -> None:
         """Open and check a file, and read all of it but the images.
 
         Raises:
             Invalid, Malformed: it is no npz file, or its arrays are not what they should be.
             TooLarge: they hold too much.
         """
+        self.target = target
+        self._targets: Targets | None = None
         self._archive = SafeZip(path, limits)
         try:
             self._open()
@@ -81,7 +101,8 @@ class NpzFile(Reader):
                 for picture in scale.apply(chunk):
                     split = int(self._splits[position]) if self._splits is not None else part.split
                     name = f"{part.images.name}[{number}]"
-                    yield Item(name, int(self.labels[position]), split, picture)
+                    target = None if self._targets is None else self._targets[position]
+                    yield Item(name, int(self.labels[position]), split, picture, target)
                     position, number = position + 1, number + 1
 
     def _open(self) -> None:
@@ -97,18 +118,52 @@ class NpzFile(Reader):
         self.image_shape = shapes.pop()
         for part in self._parts:
             _check_images(part.images)
-            _check_vector(part.labels, part.images.shape[0], "iuU")
+            self._check_labels(part)
         if sum(part.images.shape[0] for part in self._parts) > MAX_IMAGES:
             raise TooLarge(f"at most {MAX_IMAGES} pictures are taken")
+        if self.target == "class":
+            self._read_classes(members)
+        else:
+            self._targets = self._read_targets(members)
+        self.counts = count_strata(self.labels, len(self.classes), self.target)
+        self._splits = self._read_splits(members) if len(self._parts) == 1 else None
+        told = {part.split for part in self._parts} if self._splits is None else set(self._splits.tolist())
+        self.told = frozenset(split for split in told if split is not None)
+
+    def _check_labels(self, part: _Part) -> None:
+        images, labels = part.images.shape[0], part.labels
+        if self.target != "class":
+            check_array(labels.shape, labels.dtype, images, self.target)
+            return
+        if len(labels.shape) == 2 and labels.shape[1] > 1:
+            raise unfit(
+                f"{labels.name} holds {labels.shape[1]} numbers for each image, and a class is one",
+                "say target=labels if they are 0 and 1, or target=values",
+            )
+        _check_vector(labels, images, "iuU")
+
+    def _read_classes(self, members: dict[str, Member]) -> None:
         kinds = {part.labels.dtype.kind for part in self._parts}
         if "U" in kinds and len(kinds) > 1:
             raise _unusable("some labels are numbers and others are names")
         labels = np.concatenate([self._read(part.labels).reshape(-1) for part in self._parts])
         self.classes, self.labels = index_labels(labels, self._names(members), LABELS)
-        self.counts = np.bincount(self.labels, minlength=len(self.classes))
-        self._splits = self._read_splits(members) if len(self._parts) == 1 else None
-        told = {part.split for part in self._parts} if self._splits is None else set(self._splits.tolist())
-        self.told = frozenset(split for split in told if split is not None)
+
+    def _read_targets(self, members: dict[str, Member]) -> Targets:
+        parts = [read_array(self._read(part.labels), self.target) for part in self._parts]
+        widths = {part.shape[1] for part in parts}
+        if len(widths) > 1:
+            raise _unusable(f"the arrays hold different numbers of {NOUNS[self.target]}: {sorted(widths)}")
+        targets = np.concatenate(parts)
+        names = self._names(members) or tuple(map(str, range(targets.shape[1])))
+        check_names(names)
+        if len(names) != targets.shape[1]:
+            raise _unusable(
+                f"there are {targets.shape[1]} {NOUNS[self.target]}, but {len(names)} class names"
+            )
+        check_size(len(targets), len(names), self.target)
+        self.classes, self.labels = names, strata(targets, self.target).astype(np.int32)
+        return targets
 
     def _header(self, name: str, member: Member) -> _Array:
         with self._archive.open(member) as stream:

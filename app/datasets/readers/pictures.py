@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from app.datasets.readers.base import Item, Reader
-from app.datasets.readers.folders import Picture, find_classes
-from app.datasets.readers.manifest import find_manifest, read_manifest
+from app.datasets.readers.folders import Layout, Picture, find_classes
+from app.datasets.readers.manifest import FORMS, find_manifest, read_manifest
+from app.datasets.readers.targets import count_strata, unfit
 from app.datasets.readers.zip_file import ArchiveLimits, SafeZip
 from app.errors import Invalid, TooLarge
+from engine.losses import Target
 
 
 class PictureArchive(Reader):
@@ -23,7 +25,9 @@ class PictureArchive(Reader):
 
     format = "zip"
 
-    def __init__(self, path: Path, limits: ArchiveLimits, *, at_least: int = 2) -> None:
+    def __init__(
+        self, path: Path, limits: ArchiveLimits, *, at_least: int = 2, target: Target = "class"
+    ) -> None:
         """Open and check an archive that must hold at least so many classes.
 
         Raises:
@@ -32,19 +36,31 @@ class PictureArchive(Reader):
         """
         self._archive = SafeZip(path, limits)
         try:
-            manifest = find_manifest(self._archive)
-            layout = (
-                find_classes(self._archive.members, at_least=at_least)
-                if manifest is None
-                else read_manifest(self._archive, manifest, at_least=at_least)
-            )
+            manifest = find_manifest(self._archive, target)
+            if manifest is not None:
+                layout = read_manifest(self._archive, manifest, at_least=at_least, target=target)
+            elif target == "class":
+                layout = self._class_folders(at_least)
+            else:
+                raise unfit(f"the archive has no manifest that tells {target}", f"add one: {FORMS[target]}")
         except BaseException:
             self._archive.close()
             raise
+        self.target = target
         self.classes, self.pictures, self.skipped = layout.classes, layout.pictures, layout.skipped
-        labels = [picture.label for picture in self.pictures]
-        self.counts = np.bincount(np.array(labels, np.int64), minlength=len(self.classes))
+        labels = np.array([picture.label for picture in self.pictures], np.int64)
+        self.counts = count_strata(labels, len(self.classes), target)
         self.told = frozenset(picture.split for picture in self.pictures if picture.split is not None)
+
+    def _class_folders(self, at_least: int) -> Layout:
+        try:
+            return find_classes(self._archive.members, at_least=at_least)
+        except Invalid:
+            if find_manifest(self._archive, "values") is None:
+                raise
+            raise unfit(
+                "the manifest has no column label", "add it, or say target=values if its columns are numbers"
+            ) from None
 
     def close(self) -> None:
         """Close the archive."""
@@ -67,4 +83,4 @@ class PictureArchive(Reader):
                 content = self.read(picture)
             except (Invalid, TooLarge) as error:
                 content = error
-            yield Item(picture.name, picture.label, picture.split, content)
+            yield Item(picture.name, picture.label, picture.split, content, picture.target)
