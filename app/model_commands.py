@@ -14,6 +14,7 @@ from rich.table import Table
 
 from app.cli_options import LOCAL, ApiKey, Url
 from app.client import Client, ConvserveError
+from app.client.records import EvaluationReport
 from app.terminal import percent
 
 models = typer.Typer(
@@ -147,14 +148,28 @@ def evaluate(
     if job.report is None:
         reason = f": {job.error.message}" if job.error else ""
         raise ConvserveError(f"the evaluation has {job.status}{reason}")
-    table = Table("class", "pictures", "precision", "recall", "F1", box=box.SIMPLE)
-    for entry in job.report.classes:
-        figures = (percent(entry.precision), percent(entry.recall), percent(entry.f1))
-        table.add_row(escape(entry.name), str(entry.images), *figures)
-    console.print(table)
-    console.print(
-        f"accuracy: {percent(job.report.accuracy)} of {job.report.images} pictures", highlight=False
-    )
-    console.print(job.report.diagnosis.advice, highlight=False, markup=False)
+    console.print(_value_table(job.report) if job.report.values else _class_table(job.report))
+    if job.report.accuracy is not None:
+        console.print(
+            f"accuracy: {percent(job.report.accuracy)} of {job.report.images} pictures", highlight=False
+        )
+    if job.report.diagnosis is not None:
+        console.print(job.report.diagnosis.advice, highlight=False, markup=False)
     for warning in job.warnings:
         console.print(f"Warning: {warning}", highlight=False, markup=False)
+
+
+def _class_table(report: EvaluationReport) -> Table:
+    table = Table("class", "pictures", "precision", "recall", "F1", box=box.SIMPLE)
+    for entry in report.classes:
+        figures = (percent(entry.precision), percent(entry.recall), percent(entry.f1))
+        table.add_row(escape(entry.name), str(entry.images), *figures)
+    return table
+
+
+def _value_table(report: EvaluationReport) -> Table:
+    table = Table("value", "mean error", "root mean squared error", "R²", box=box.SIMPLE)
+    for entry in report.values:
+        errors = (f"{entry.mean_absolute_error:.4g}", f"{entry.root_mean_squared_error:.4g}")
+        table.add_row(escape(entry.name), *errors, "–" if entry.r2 is None else f"{entry.r2:.3f}")
+    return table

@@ -282,13 +282,24 @@ class Diagnosis(Record):
     advice: str
 
 
+class ValueFigures(Record):
+    """How far a value is off in an evaluation; `r2` is None where all pictures have the same."""
+
+    name: str
+    mean_absolute_error: float
+    root_mean_squared_error: float
+    bias: float
+    r2: float | None = None
+
+
 class EvaluationReport(Record):
     """What an evaluation found; the service has more."""
 
     images: int
-    accuracy: float
-    classes: tuple[ClassFigures, ...]
-    diagnosis: Diagnosis
+    accuracy: float | None = None
+    classes: tuple[ClassFigures, ...] = ()
+    values: tuple[ValueFigures, ...] = ()
+    diagnosis: Diagnosis | None = None
 
 
 class Evaluation(Record):
@@ -311,11 +322,12 @@ class Evaluation(Record):
 
 
 class EvaluationMetrics(Record):
-    """The three numbers to compare evaluations by."""
+    """The numbers to compare evaluations by; None where the model is of another kind."""
 
-    accuracy: float
-    macro_f1: float
-    expected_calibration_error: float
+    accuracy: float | None = None
+    macro_f1: float | None = None
+    expected_calibration_error: float | None = None
+    r2: float | None = None
 
 
 class BatchProgress(Record):

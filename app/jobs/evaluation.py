@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,26 +19,22 @@ from app.images import PictureSpec
 from app.jobs import paths
 from app.jobs.diagnosis import diagnose
 from app.jobs.heartbeat import Heartbeat
+from app.jobs.target_evaluation import judge_labels, judge_values
+from app.jobs.walk import Split, Walk
 from app.prediction import picture_spec
 from app.predictors import load
 from app.settings import Settings
 from app.sheets import Tile, draw_sheet
 from app.store import Store
 from app.store.records import DatasetRecord, JobRecord, Json, ModelRecord
-from engine.inference import Predictor
 from engine.losses import NOUNS
 from engine.metrics import Assessment
 from engine.spec import PositiveInt, Spec
 
 log = logging.getLogger(__name__)
 
-SPLIT_SAMPLE = 10_000
-"""Pictures of each other split that its error is measured on, spread evenly over it."""
 MISTAKES = 25
 """How many of the worst mistakes are named and shown."""
-_BATCH = 64
-
-Split = Literal["train", "dev", "test"]
 
 
 class EvaluationRequest(Spec):
@@ -109,67 +104,69 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     dataset = store.datasets.get(request.dataset)
     check_match(model, dataset)
     stored = open_dataset(store, artifacts, dataset.id, request.dataset_images)
-    labels = [model.classes.index(entry["name"]) for entry in dataset.classes]
-    predictor = load(model, artifacts, settings)
-    work = _Evaluation(predictor, stored, np.array(labels, np.int64), request.split, beat)
-    assessment = Assessment(model.classes)
-    errors = work.errors(assessment)
-    report = assessment.report().model_dump(mode="json")
-    document = {
-        "classes": list(model.classes),
-        "confusion": report.pop("confusion"),
-        "report": report,
-        "errors": errors,
-        "diagnosis": diagnose(errors).model_dump(mode="json"),
-        "mistakes": work.mistakes(model.classes),
-    }
+    names = [entry["name"] for entry in dataset.classes]
+    places = [model.classes.index(name) for name in names]
+    walk = Walk(load(model, artifacts, settings), stored, request.split, beat)
+    tiles: list[Tile] = []
+    match model.target:
+        case "class":
+            classes = _Evaluation(walk, stored, np.array(places, np.int64))
+            document, metrics = classes.judge(model.classes)
+            tiles = classes.tiles(model.classes)
+        case "labels":
+            document, metrics = judge_labels(walk, names, places)
+        case "values":
+            document, metrics = judge_values(walk, names, places)
     artifacts.write(paths.report(job.id), json.dumps(document, allow_nan=False).encode())
-    artifacts.write(paths.mistakes(job.id), draw_sheet(work.tiles(model.classes)))
-    beat({"images": work.total, "of": work.total, "fraction": 1.0}, force=True)
-    metrics = {
-        "accuracy": report["accuracy"],
-        "macro_f1": report["macro"]["f1"],
-        "expected_calibration_error": report["expected_calibration_error"],
-    }
-    log.info("%s", " ".join(f"{name}={value:.4f}" for name, value in metrics.items()))
+    artifacts.write(paths.mistakes(job.id), draw_sheet(tiles))
+    walk.end()
+    log.info("%s", " ".join(f"{name}={value}" for name, value in metrics.items()))
     store.jobs.succeed(job.id, job.attempt, metrics=metrics)
 
 
 class _Evaluation:
-    """One walk over the pictures; of the split that is looked at closely all, of the others a sample."""
+    """What is found out about a model of classes."""
 
-    def __init__(
-        self,
-        predictor: Predictor,
-        dataset: StoredDataset,
-        to_model: NDArray[np.int64],
-        split: Split,
-        beat: Heartbeat,
-    ) -> None:
-        self._predictor = predictor
+    def __init__(self, walk: Walk, dataset: StoredDataset, to_model: NDArray[np.int64]) -> None:
+        self._walk = walk
         self._dataset = dataset
         self._to_model = to_model
-        self._split = split
-        self._beat = beat
-        self._positions = {name: self._chosen(name) for name in SPLIT_NAMES}
-        self.total = sum(map(len, self._positions.values()))
-        self._done = 0
         # (probability of the true class, position, label, predicted, probability of the predicted class)
         self._worst: list[tuple[float, int, int, int, float]] = []
 
-    def errors(self, assessment: Assessment) -> Json:
+    def judge(self, classes: list[str]) -> tuple[Json, Json]:
+        """Return all that is found, and the figures to compare it by."""
+        assessment = Assessment(classes)
+        errors = self._errors(assessment)
+        report = assessment.report().model_dump(mode="json")
+        document = {
+            "classes": list(classes),
+            "confusion": report.pop("confusion"),
+            "report": report,
+            "errors": errors,
+            "diagnosis": diagnose(errors).model_dump(mode="json"),
+            "mistakes": self.mistakes(classes),
+        }
+        return document, {
+            "accuracy": report["accuracy"],
+            "macro_f1": report["macro"]["f1"],
+            "expected_calibration_error": report["expected_calibration_error"],
+        }
+
+    def _errors(self, assessment: Assessment) -> Json:
         """Return images and error of each split; what is seen of the chosen one also goes to `assessment`."""
         found: Json = {}
-        for name, positions in self._positions.items():
+        for name in SPLIT_NAMES:
             wrong = 0
-            for probabilities, labels, places in self._batches(positions):
+            for probabilities, told, places in self._walk.batches(name):
+                labels = self._to_model[told]
                 predicted = probabilities.argmax(axis=1)
                 wrong += int(np.count_nonzero(predicted != labels))
-                if name == self._split:
+                if name == self._walk.split:
                     assessment.add(probabilities, labels)
                     self._note(probabilities, labels, predicted, places)
-            error = wrong / len(positions) if len(positions) else None
-            found[name] = {"images": len(positions), "error": error}
+            images = self._walk.images(name)
+            found[name] = {"images": images, "error": wrong / images if images else None}
         return found
 
     def mistakes(self, classes: list[str]) -> list[Json]:
@@ -191,23 +188,6 @@ class _Evaluation:
             Tile(self._dataset.read(position)[0], f"{classes[label]} as {classes[predicted]}")
             for _, position, label, predicted, _ in self._worst
         ]
-
-    def _chosen(self, name: str) -> NDArray[np.int64]:
-        positions = self._dataset.positions(name)
-        if name == self._split or len(positions) <= SPLIT_SAMPLE:
-            return positions
-        return positions[np.linspace(0, len(positions) - 1, SPLIT_SAMPLE).astype(np.int64)]
-
-    def _batches(
-        self, positions: NDArray[np.int64]
-    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]]:
-        images = self._dataset.split()
-        for first in range(0, len(positions), _BATCH):
-            places = positions[first : first + _BATCH]
-            pictures, labels = images.read(places)
-            yield self._predictor.predict(pictures), self._to_model[labels], places
-            self._done += len(places)
-            self._beat({"images": self._done, "of": self.total, "fraction": self._done / self.total})
 
     def _note(
         self,

@@ -109,6 +109,11 @@ def get_evaluation(evaluation_id: EvaluationId, services: ServicesDep) -> Finish
 def get_confusion_matrix(evaluation_id: EvaluationId, request: Request, services: ServicesDep) -> Response:
     """Return how often what was taken for what: as SVG, or as PNG or JSON by the header `Accept`."""
     findings = _findings(_get(evaluation_id, services), services)
+    if "confusion" not in findings:
+        raise Conflict(
+            f"evaluation {evaluation_id!r} is of a model that tells no classes: there is no confusion matrix",
+            code="no-confusion-matrix",
+        )
     classes, matrix = findings["classes"], findings["confusion"]
     kind = preferred(request, (_SVG, _PNG, _JSON))
     if kind == _JSON:

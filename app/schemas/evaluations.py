@@ -12,6 +12,7 @@ from app.schemas.jobs import JobBody, shared
 from app.store.records import JobRecord
 from engine.metrics import CalibrationBin, ClassFigures, MacroFigures
 from engine.spec import Spec
+from engine.target_metrics import ValueFigures
 
 Split = Literal["train", "dev", "test"]
 
@@ -36,11 +37,15 @@ class EvaluationProgress(Body):
 
 
 class EvaluationMetrics(Body):
-    """The three numbers to compare evaluations by."""
+    """The numbers to compare evaluations by; null where the model is of another kind."""
 
-    accuracy: Number
-    macro_f1: Number
-    expected_calibration_error: Number
+    accuracy: Number = None
+    """Share of pictures whose class, or all of whose labels, are right."""
+    macro_f1: Number = None
+    expected_calibration_error: Number = None
+    """Of classes only."""
+    r2: Number = None
+    """Mean over the values of the share of their variance that is explained."""
 
 
 class SplitError(Body):
@@ -49,7 +54,7 @@ class SplitError(Body):
     images: int
     """How many pictures were looked at."""
     error: Number
-    """The share of them that it is wrong about; null without pictures."""
+    """The share of them that it is wrong about; null without pictures, and of values."""
 
 
 class Mistake(Body):
@@ -68,22 +73,31 @@ class Mistake(Body):
 
 
 class EvaluationReport(Body):
-    """What was found."""
+    """What was found; models of labels and of values have a part of it."""
 
     images: int
     """Pictures of the split that was looked at closely."""
-    accuracy: Number
-    top_k: dict[int, float]
+    accuracy: Number = None
+    """Of labels: share of pictures all of whose labels are right. Null for values."""
+    top_k: dict[int, float] = Field(default_factory=dict)
     """Share of pictures whose class is among the k most probable."""
-    classes: list[ClassFigures]
-    macro: MacroFigures
-    expected_calibration_error: Number
-    calibration: list[CalibrationBin]
+    classes: list[ClassFigures] = Field(default_factory=list)
+    """Of each class or label."""
+    macro: MacroFigures | None = None
+    """Null for values."""
+    expected_calibration_error: Number = None
+    """Null for labels and values."""
+    calibration: list[CalibrationBin] = Field(default_factory=list)
+    values: list[ValueFigures] = Field(default_factory=list)
+    """How far each value is off."""
     errors: dict[str, SplitError]
     """The error on `train`, `dev` and `test`."""
-    diagnosis: Diagnosis
+    mean_squared_errors: dict[str, Number] = Field(default_factory=dict)
+    """Of values: that on `train`, `dev` and `test`, the mean over pictures and values."""
+    diagnosis: Diagnosis | None
+    """Null for values."""
     mistakes: list[Mistake]
-    """The worst ones, the least probable truth first."""
+    """The worst ones, the least probable truth first; of classes only."""
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> Self:

@@ -2,7 +2,10 @@
 
 import io
 import zipfile
+from collections.abc import Callable
+from typing import Any
 
+import httpx
 import numpy as np
 from PIL import Image
 
@@ -38,11 +41,12 @@ def png(picture: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def pack(manifest: str, pictures: dict[str, bytes]) -> bytes:
+def pack(manifest: str, pictures: dict[str, bytes], name: str = "manifest.csv") -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in {"manifest.csv": manifest.encode(), **pictures}.items():
-            archive.writestr(name, content)
+        archive.writestr(name, manifest)
+        for file, content in pictures.items():
+            archive.writestr(file, content)
     return buffer.getvalue()
 
 
@@ -64,3 +68,22 @@ def npz(**arrays: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
+
+
+def upload(http: httpx.Client, content: bytes, **fields: str) -> httpx.Response:
+    return http.post("/v1/datasets", files={"file": ("pictures.zip", content)}, data=fields)
+
+
+def ingested(
+    http: httpx.Client, content: bytes, wait_for: Callable[..., Any], **fields: str
+) -> dict[str, Any]:
+    """Upload a data set, and return it when it is ready or has failed."""
+    answer = upload(http, content, **fields)
+    assert answer.status_code == 202, answer.text
+
+    def settled() -> dict[str, Any] | None:
+        dataset = http.get(answer.headers["Location"]).json()
+        return dataset if dataset["status"] != "ingesting" else None
+
+    found: dict[str, Any] = wait_for(settled, "the end of the ingestion")
+    return found

@@ -16,8 +16,8 @@ from tests.http.drawn_pictures import (
     SIDE,
     archive_of_shades,
     archive_of_squares,
+    ingested,
     npz,
-    pack,
     png,
     shade,
     squares,
@@ -26,11 +26,6 @@ from tests.http.drawn_pictures import (
 TRUNK = [{"type": "conv2d", "filters": 8, "kernel_size": 3, "padding": "same", "activation": "relu"}]
 LABEL_LAYERS = [*TRUNK, {"type": "global_max_pool2d"}, {"type": "dense", "units": 3}]
 VALUE_LAYERS = [*TRUNK, {"type": "global_average_pool2d"}, {"type": "dense", "units": 2}]
-IMAGES = np.random.default_rng(0).integers(0, 256, (24, 8, 8), np.uint8)
-
-
-def upload(http: httpx.Client, content: bytes, **fields: str) -> httpx.Response:
-    return http.post("/v1/datasets", files={"file": ("pictures.zip", content)}, data=fields)
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +33,9 @@ def make(wait_for: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
     """Upload a data set and wait until it is ready."""
 
     def ready(http: httpx.Client, content: bytes, **fields: str) -> dict[str, Any]:
-        answer = upload(http, content, **fields)
-        assert answer.status_code == 202, answer.text
-
-        def settled() -> dict[str, Any] | None:
-            dataset = http.get(answer.headers["Location"]).json()
-            return dataset if dataset["status"] != "ingesting" else None
-
-        found: dict[str, Any] = wait_for(settled, "the end of the ingestion")
-        assert found["status"] == "ready", found["error"]
-        return found
+        dataset = ingested(http, content, wait_for, **fields)
+        assert dataset["status"] == "ready", dataset["error"]
+        return dataset
 
     return ready
 
@@ -296,46 +284,6 @@ def test_a_model_file_keeps_what_the_model_tells(
     assert answers[0] == answers[1]
 
 
-def test_from_arrays(http: httpx.Client, make: Callable[..., dict[str, Any]]) -> None:
-    labels = np.zeros((24, 2), np.uint8)
-    labels[::3, 0] = labels[::2, 1] = 1
-    names = np.array(["third", "even"])
-    dataset = make(http, npz(images=IMAGES, labels=labels, class_names=names), target="labels")
-    assert dataset["classes"] == [{"name": "third", "images": 8}, {"name": "even", "images": 12}]
-    dataset = make(http, npz(images=IMAGES, labels=np.linspace(-1, 1, 24)), target="values")
-    assert dataset["classes"] == [{"name": "0", "images": 24}]
-    first = http.get(f"/v1/datasets/{dataset['id']}/images/0").headers["Image-Values"]
-    assert float(first) == -1
-
-
-def test_nothing_is_added_to_them(http: httpx.Client, labelled: dict[str, Any]) -> None:
-    answer = http.post(
-        f"/v1/datasets/{labelled['id']}/images",
-        files={"files": ("a.png", png(squares(1)[0]))},
-        data={"label": "red"},
-    )
-    assert answer.status_code == 409
-    assert answer.json()["type"] == "/problems/not-of-classes"
-
-
-def test_a_label_of_which_no_picture_can_be_read_fails_the_data_set(
-    http: httpx.Client, wait_for: Callable[..., Any]
-) -> None:
-    pictures = {f"{seed}.png": png(squares(seed)[0]) for seed in range(6)}
-    lines = [f"{name},a" for name in pictures]
-    answer = upload(
-        http,
-        pack("\n".join(["file,label", *lines, "no.png,b"]), {**pictures, "no.png": b"x"}),
-        target="labels",
-    )
-    assert answer.status_code == 202, answer.text
-    dataset = wait_for(
-        lambda: (found := http.get(answer.headers["Location"]).json())["status"] != "ingesting" and found
-    )
-    assert (dataset["status"], dataset["error"]["code"]) == ("failed", "empty_class")
-    assert "'b'" in dataset["error"]["message"]
-
-
 def test_the_client_and_the_command_line_show_them(
     server: str, http: httpx.Client, labelled: dict[str, Any], tagger: dict[str, Any], meter: dict[str, Any]
 ) -> None:
@@ -353,3 +301,55 @@ def test_the_client_and_the_command_line_show_them(
         assert {found.label for found in seen.labels or ()} == set(picture.labels)
         (seen,) = client.models.predict(meter["id"], [("a.png", picture.content)])
         assert [value.name for value in seen.values or ()] == ["Light", "warmth"]
+
+
+@pytest.fixture(scope="module")
+def judge(http: httpx.Client, wait_for: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+    """Evaluate a model on a data set, and return the evaluation when it has ended."""
+
+    def evaluation(model: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
+        answer = http.post("/v1/evaluations", json={"model": model["id"], "dataset": dataset["id"]})
+        assert answer.status_code == 202, answer.text
+
+        def ended() -> dict[str, Any] | None:
+            found: dict[str, Any] = http.get(answer.headers["Location"]).json()
+            return found if found["status"] in ("succeeded", "failed") else None
+
+        found: dict[str, Any] = wait_for(ended, "the end of the evaluation")
+        assert found["status"] == "succeeded", found["error"]
+        return found
+
+    return evaluation
+
+
+def test_labels_are_evaluated(
+    http: httpx.Client, tagger: dict[str, Any], labelled: dict[str, Any], judge: Callable[..., dict[str, Any]]
+) -> None:
+    found = judge(tagger, labelled)
+    report = found["report"]
+    assert report["accuracy"] == pytest.approx(tagger["metrics"]["test_accuracy"])
+    assert found["metrics"]["accuracy"] == report["accuracy"]
+    assert [entry["name"] for entry in report["classes"]] == list(COLOURS)
+    assert min(entry["f1"] for entry in report["classes"]) > 0.8
+    assert report["errors"]["test"]["error"] == pytest.approx(1 - report["accuracy"])
+    assert report["diagnosis"]["advice"]
+    matrix = http.get(f"/v1/evaluations/{found['id']}/confusion-matrix")
+    assert (matrix.status_code, matrix.json()["type"]) == (409, "/problems/no-confusion-matrix")
+
+
+def test_values_are_evaluated(
+    meter: dict[str, Any], measured: dict[str, Any], judge: Callable[..., dict[str, Any]]
+) -> None:
+    report = judge(meter, measured)["report"]
+    assert (report["accuracy"], report["diagnosis"], report["classes"]) == (None, None, [])
+    assert [entry["name"] for entry in report["values"]] == ["Light", "warmth"]
+    assert min(entry["r2"] for entry in report["values"]) > 0.9
+    error = np.mean([entry["root_mean_squared_error"] ** 2 for entry in report["values"]])
+    assert error == pytest.approx(meter["metrics"]["test_loss"], rel=1e-3)
+    assert report["mean_squared_errors"]["test"] == pytest.approx(error)
+
+
+def test_an_evaluation_wants_a_data_set_of_the_same_kind(http: httpx.Client, tagger: dict[str, Any]) -> None:
+    answer = http.post("/v1/evaluations", json={"model": tagger["id"], "dataset": "digits"})
+    assert answer.status_code == 422
+    assert "labels" in answer.json()["errors"][0]["detail"]

@@ -42,6 +42,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "engine.metrics",
         "engine.model_file",
         "engine.state",
+        "engine.target_metrics",
         "engine.training",
         "engine.transfer",
     ),

@@ -30,6 +30,7 @@ FORMS: dict[Target, str] = {
 _NAMES = ("manifest.csv", "labels.csv")
 _DELIMITERS = (",", ";", "\t")
 _HEADER_BYTES = 4096
+_GREATEST = float(np.finfo(np.float32).max)
 
 _Told = str | tuple[str, ...] | Targets
 """What a line says of its file: a class, labels or values."""
@@ -221,7 +222,7 @@ def _read_values(cells: tuple[str, ...], columns: _Columns, name: str, line: int
             value = float(text)
         except ValueError:
             value = math.nan
-        if not abs(value) <= np.finfo(np.float32).max:
+        if not abs(value) <= _GREATEST:
             shown = repr(text[:40]) if text else "nothing"
             raise _bad(name, f"line {line} has {shown} as {column}", "write a finite number such as 0.5")
         values[place] = value
