@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Discriminator, Field, Tag
 
 from engine.arrays import Array, Shape, elements
-from engine.errors import EngineError
+from engine.errors import ShapeError
 from engine.spec import PositiveFloat, Spec
 
 
@@ -32,6 +32,9 @@ class InitializerRecord(Spec):
         """Return the value of `type` that stands for this class."""
         default: str = cls.model_fields["type"].default
         return default
+
+    def check(self, shape: Shape) -> None:
+        """Raise ShapeError when a weight of this shape cannot start so."""
 
     def draw(self, shape: Shape, generator: np.random.Generator) -> Array:
         """Return the first values of a weight of this shape, in float64."""
@@ -206,9 +209,16 @@ class Dirac(InitializerRecord):
     formula: ClassVar = "K[i, j, c, k] = 1 in the middle of the filter where c = k, else 0"
     source: ClassVar = "Zagoruyko & Komodakis 2017, DiracNets, section 3"
 
-    def draw(self, shape: Shape, generator: np.random.Generator) -> Array:
+    def check(self, shape: Shape) -> None:
         if len(shape) != 4:
-            raise EngineError("dirac is for convolution weights, which have four axes")
+            raise ShapeError(
+                "dirac is for convolution weights, which have four axes",
+                path=("weight_initializer",),
+                hint='use "he_normal", or another that is not for convolutions alone',
+            )
+
+    def draw(self, shape: Shape, generator: np.random.Generator) -> Array:
+        self.check(shape)
         weight = np.zeros(shape)
         channels = np.arange(min(shape[2:]))
         weight[shape[0] // 2, shape[1] // 2, channels, channels] = 1
@@ -256,10 +266,18 @@ else:
     ]
 
 
+def check(kind: Initializer, shape: Shape) -> None:
+    """Raise ShapeError when a weight of this shape cannot start so."""
+    _record(kind).check(shape)
+
+
 def initialize(
     kind: Initializer, shape: Shape, generator: np.random.Generator, dtype: type[np.floating] = np.float32
 ) -> Array:
     """Return the first values of a weight of this shape."""
-    record = _BY_NAME[kind].model_validate({}) if isinstance(kind, str) else kind
-    weights: Array = record.draw(shape, generator).astype(dtype)
+    weights: Array = _record(kind).draw(shape, generator).astype(dtype)
     return weights
+
+
+def _record(kind: Initializer) -> InitializerRecord:
+    return _BY_NAME[kind].model_validate({}) if isinstance(kind, str) else kind

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from engine import draws
+from engine import draws, initializers
 from engine.architecture import Architecture
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import EngineError, GraphError, LimitError
-from engine.initializers import initialize
 from engine.layers import AnyLayer, Block, Context, Layer, LayerRecord, WeightSpec
 
 INPUT = "input"
@@ -140,7 +139,9 @@ class Network:
         return {
             name: np.full(spec.shape, spec.initializer, dtype)
             if isinstance(spec.initializer, float)
-            else initialize(spec.initializer, spec.shape, draws.generator(seed, "weight", name), dtype)
+            else initializers.initialize(
+                spec.initializer, spec.shape, draws.generator(seed, "weight", name), dtype
+            )
             for name, spec in self.weight_specs.items()
         }
 
@@ -214,7 +215,11 @@ class _Graph:
             )
         shapes = tuple(self.shapes[source] for source in inputs)
         output_shape = layer.output_shape(*shapes)
-        node = Node(name, layer, tuple(inputs), shapes, output_shape, layer.weights(*shapes), path)
+        weights = layer.weights(*shapes)
+        for spec in weights.values():
+            if not isinstance(spec.initializer, float):
+                initializers.check(spec.initializer, spec.shape)
+        node = Node(name, layer, tuple(inputs), shapes, output_shape, weights, path)
         self._parameters += node.parameters
         if self._limit is not None and self._parameters > self._limit:
             raise LimitError(

@@ -10,9 +10,11 @@ import pytest
 from pydantic import ValidationError
 
 from engine import draws
-from engine.errors import EngineError
+from engine.architecture import Architecture
+from engine.errors import ShapeError
 from engine.initializers import INITIALIZERS, Constant, InitializerRecord, TruncatedNormal, initialize
 from engine.layers.convolution import Conv2D
+from engine.network import Network
 
 SHAPE = (3, 3, 40, 60)
 FAN_IN, FAN_OUT = 360, 540
@@ -61,8 +63,15 @@ def test_dirac_passes_a_picture_on() -> None:
     weight = drawn("dirac", (3, 3, 2, 3))
     assert weight.sum() == 2
     assert weight[1, 1, 0, 0] == weight[1, 1, 1, 1] == 1
-    with pytest.raises(EngineError, match="four axes"):
+    with pytest.raises(ShapeError, match="four axes"):
         drawn("dirac", (3, 3))
+
+
+def test_a_layer_that_cannot_start_so_is_refused_before_anything_is_drawn() -> None:
+    layers = [{"type": "flatten"}, {"type": "dense", "units": 3, "weight_initializer": "dirac"}]
+    with pytest.raises(ShapeError, match="four axes") as caught:
+        Network.build(Architecture.model_validate({"input_shape": [4, 4, 1], "layers": layers}))
+    assert caught.value.path == ("layers", 1, "weight_initializer")
 
 
 @pytest.mark.parametrize("kind", INITIALIZERS)
