@@ -22,7 +22,13 @@ LIMITS = ArchiveLimits(entries=1000, ratio=100, member_bytes=4_000_000)
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 8, 8), np.uint8)
 FILES = {f"images/{n}.png": str(n).encode() for n in range(1, 5)}
 LABELS = "file,label,split\nimages/1.png,sea|boat,train\nimages/2.png,,val\nimages/3.png, boat ,\nimages/4.png,sea|sea,"
-VALUES = "Height;FILE;split;wéight\n1.5;images/1.png;train;-2e3\n0;images/2.png;;4\n1;images/3.png;;5\n\n2;images/4.png;;6"
+VALUES = """Height;FILE;split;wéight
+1.5;images/1.png;train;-2e3
+0;images/2.png;;4
+
+1;images/3.png;;5
+2;images/4.png;;6
+"""
 
 
 def pack_bytes(entries: dict[str, bytes]) -> bytes:

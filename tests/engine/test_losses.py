@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from engine.errors import ShapeError
-from engine.losses import LOSSES, AnyLoss, BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from engine.errors import EngineError, ShapeError
+from engine.losses import (
+    LOSSES,
+    AnyLoss,
+    BinaryCrossEntropy,
+    Loss,
+    MeanSquaredError,
+    SoftmaxCrossEntropy,
+    Target,
+)
 from tests.engine.reference import numeric_gradient
 
 PARSE = TypeAdapter(AnyLoss)
@@ -122,3 +131,18 @@ def test_what_is_right_depends_on_the_question() -> None:
     assert SoftmaxCrossEntropy().right(scores, targets).tolist() == [True, True]  # type: ignore[union-attr]
     assert BinaryCrossEntropy().right(scores, targets).tolist() == [False, True]  # type: ignore[union-attr]
     assert MeanSquaredError().right(scores, targets) is None
+
+
+@pytest.mark.parametrize("target", ["class", "labels", "values"])
+def test_a_loss_says_which_data_it_is_for(target: Target) -> None:
+    fitting = [loss for loss in LOSSES if target in loss.targets]
+    assert fitting
+    for kind in LOSSES:
+        if kind in fitting:
+            kind().check_target(target)
+        else:
+            with pytest.raises(EngineError) as caught:
+                kind().check_target(target)
+            assert {loss.tag() for loss in fitting} == set(
+                re.findall(r'"type": "(\w+)"', caught.value.hint or "")
+            )

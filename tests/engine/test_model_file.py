@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from engine.architecture import Architecture
 from engine.errors import ModelFileError, ShapeError
 from engine.inference import Predictor
-from engine.model_file import Model, model_bytes, pack, read_model
+from engine.losses import BinaryCrossEntropy, MeanSquaredError
+from engine.model_file import Model, model_bytes, pack, read_description, read_model
 from engine.preprocessing import Preprocessing
 from engine.training import TrainingConfig
 from tests.engine.stripes import LAYERS, data, run
@@ -116,6 +118,25 @@ def test_a_damaged_model_file_is_refused_in_words(tmp_path: Path, kind: str) -> 
     with pytest.raises(ModelFileError) as caught:
         read_model(path)
     assert caught.value.detail
+
+
+def test_a_model_file_says_what_the_model_tells(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    model = trained_model()
+    for target, loss in (("labels", BinaryCrossEntropy()), ("values", MeanSquaredError())):
+        known = replace(model, target=target, loss=loss)
+        path.write_bytes(model_bytes(known))
+        assert read_model(path).target == target
+        path.write_bytes(model_bytes(replace(known, loss=model.loss)))
+        with pytest.raises(
+            ModelFileError, match="contradicts itself: softmax_cross_entropy cannot be trained"
+        ):
+            read_model(path)
+    path.write_bytes(model_bytes(model))
+    description = read_description(path, "model")
+    assert description.pop("target") == "class"
+    path.write_bytes(pack(model.weights, description))  # as it was written before there were others
+    assert read_model(path).target == "class"
 
 
 def test_a_model_file_beyond_the_limits_is_refused(tmp_path: Path) -> None:
