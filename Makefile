@@ -48,8 +48,8 @@ types: $(VENV)/.dev ## check the types
 parity: $(BENCH)/.bench ## compare every layer with PyTorch; writes the golden files and docs/parity.md
 	@$(BENCH)/bin/python -m benchmarks.parity
 
-bench: $(BENCH)/.bench ## time training steps beside PyTorch (leave the machine alone meanwhile)
-	@$(BENCH)/bin/python -m benchmarks training-step
+bench: $(BENCH)/.bench ## time everything beside PyTorch and ONNX Runtime (leave the machine alone meanwhile)
+	@$(BENCH)/bin/python -m benchmarks all --data $(DATA)
 
 openapi: $(VENV)/.runtime ## write docs/openapi.json anew, after calls have changed
 	@$(PY) -m app.openapi_snapshot docs/openapi.json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 from app.artifacts import Artifacts
 from app.settings import Settings
@@ -18,7 +18,11 @@ MAX_BYTES = 512 * 1024 * 1024
 
 
 def load(
-    record: ModelRecord, artifacts: Artifacts, settings: Settings, tuning: Tuning | None = None
+    record: ModelRecord,
+    artifacts: Artifacts,
+    settings: Settings,
+    tuning: Tuning | None = None,
+    executor: Executor | None = None,
 ) -> Predictor:
     """Return the predictor of a model, for one cause; `Predictors` keeps them.
 
@@ -26,7 +30,8 @@ def load(
         ModelFileError: the file is damaged.
     """
     path = artifacts.local_path(record.path)
-    return Predictor(read_model(path, record.bytes, settings.max_parameters), tuning)
+    model = read_model(path, record.bytes, settings.max_parameters)
+    return Predictor(model, tuning, executor, settings.cores)
 
 
 class Predictors:
@@ -41,6 +46,12 @@ class Predictors:
         self._lock = threading.Lock()
         self._measuring = threading.Lock()
         self._measured: Tuning | None = None
+        # one less than there are cores: the first part of a batch is done by the thread of the request
+        self._executor = (
+            ThreadPoolExecutor(settings.cores - 1, thread_name_prefix="predict")
+            if settings.cores > 1
+            else None
+        )
         self._loaded: OrderedDict[str, tuple[int, Future[Predictor]]] = OrderedDict()
 
     def get(self, record: ModelRecord) -> Predictor:
@@ -60,12 +71,17 @@ class Predictors:
                 self._loaded.move_to_end(record.id)
         if known is None:
             try:
-                made = load(record, self._artifacts, self._settings, self._tuning())
+                made = load(record, self._artifacts, self._settings, self._tuning(), self._executor)
                 future.set_result(made)
             except BaseException as error:
                 self.forget(record.id)
                 future.set_exception(error)
         return future.result()
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._executor is not None:
+            self._executor.shutdown()
 
     def forget(self, identifier: str) -> None:
         """Drop a model that is deleted."""

@@ -100,6 +100,7 @@ class Services:
             self.drain()
             self.courier.stop()
             self.janitor.stop()
+            self.predictors.close()
             self.store.close()
         finally:
             self.lock.release()

@@ -7,6 +7,7 @@ ratios are taken within a round. Medians of chunks, with quartiles.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import multiprocessing
 import os
@@ -68,8 +69,10 @@ def run(sides: Mapping[str, Side], rounds: int = 11, chunk: float = 0.25) -> dic
     for name, side in sides.items():
         os.environ.update(dict.fromkeys(_THREADS, str(side.threads)))
         here, there = context.Pipe()
-        process = context.Process(target=_serve, args=(there, side), daemon=True)
+        # not a daemon: those may have no processes of their own, and both sides do
+        process = context.Process(target=_serve, args=(there, side))
         process.start()
+        there.close()
         answer = here.recv()
         if isinstance(answer, str):
             print(f"{name} cannot be timed:\n{answer}", flush=True)
@@ -90,6 +93,27 @@ def run(sides: Mapping[str, Side], rounds: int = 11, chunk: float = 0.25) -> dic
     return {name: Timing(seconds) for name, seconds in timings.items()}
 
 
+def value(side: Side) -> Any:
+    """Return what the function of a side, called once in a process of its own, gives."""
+    context = multiprocessing.get_context("spawn")
+    os.environ.update(dict.fromkeys(_THREADS, str(side.threads)))
+    here, there = context.Pipe()
+    process = context.Process(target=_tell, args=(there, side))
+    process.start()
+    found = here.recv()
+    process.join()
+    if isinstance(found, str):
+        raise RuntimeError(found)
+    return found
+
+
+def _tell(pipe: Connection, side: Side) -> None:
+    try:
+        pipe.send(getattr(importlib.import_module(side.module), side.function)(**side.arguments)())
+    except Exception:
+        pipe.send(traceback.format_exc())
+
+
 def ratio(ours: Timing, theirs: Timing) -> Ratio:
     """Return our time as a share of theirs."""
     ratios = [one / other for one, other in zip(ours.rounds, theirs.rounds, strict=True)]
@@ -106,9 +130,10 @@ def _serve(pipe: Connection, side: Side) -> None:
     except Exception:
         pipe.send(traceback.format_exc())
         return
-    while (calls := pipe.recv()) is not None:
-        work()
-        pipe.send([_timed(work) for _ in range(calls)])
+    with contextlib.suppress(EOFError):
+        while (calls := pipe.recv()) is not None:
+            work()
+            pipe.send([_timed(work) for _ in range(calls)])
 
 
 def _timed(work: Any) -> float:

@@ -1,36 +1,66 @@
-"""What is timed on our side: training steps and inference of presets, as jobs and requests do them."""
+"""What is timed on our side: training steps, inference, single layers and epochs, as jobs and requests do them."""
 
 from __future__ import annotations
 
+import gzip
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
+from engine.architecture import Architecture
 from engine.arrays import Array
 from engine.config import TrainingConfig
 from engine.descent import Batch, Stepper
 from engine.fast.gemm import Tuning
 from engine.fast.serving import PlanPool
 from engine.fast.shares import execution
+from engine.fast.steps.convolution import ConvolutionStep
+from engine.feed import Feed, TrainingData
+from engine.layers import Context
+from engine.layers.convolution import Conv2D
 from engine.network import Network
 from engine.optimizers import SGD
 from engine.preprocessing import Preprocessing
 from engine.presets import find
 from engine.state import TrainingState
-from engine.training import one_hot
+from engine.training import one_hot, start, steps_per_epoch
+
+SHARES = 2
+MNIST: dict[str, Any] = {
+    "batch_size": 64,
+    "optimizer": {"type": "sgd", "learning_rate": 0.02},
+    "augmentations": [{"type": "random_crop", "padding": 2}, {"type": "rotation", "degrees": 10}],
+}
+"""The epoch that is timed against a DataLoader doing the same."""
 
 
-def network(preset: str) -> Network:
-    """Build a preset for ten classes."""
+def network(preset: str, size: int | None = None) -> Network:
+    """Build a preset for ten classes, on request for square pictures of another size."""
     found = find(preset)
     if found is None:
         raise ValueError(f"there is no preset {preset!r}")
-    return Network.build(found.architecture(classes=10))
+    shape = None if size is None else (size, size, 3)
+    return Network.build(found.architecture(shape, classes=10))
 
 
-def training_step(preset: str, batch: int, shares: int) -> Callable[[], None]:
-    """Return a step of stochastic gradient descent with momentum, from bytes to changed weights."""
-    built = network(preset)
+def stack(size: int, channels: int, depth: int) -> Network:
+    """Build so many 3x3 convolutions in a row, for scaling."""
+    layers: list[dict[str, Any]] = [
+        {"type": "conv2d", "filters": channels, "padding": "same", "activation": "relu"} for _ in range(depth)
+    ]
+    layers += [{"type": "global_average_pool2d"}, {"type": "dense", "units": 10}]
+    return Network.build(Architecture.model_validate({"input_shape": [size, size, 3], "layers": layers}))
+
+
+def training_step(
+    batch: int, preset: str = "", size: int | None = None, grid: tuple[int, int, int] | None = None
+) -> Callable[[], None]:
+    """Return a step of stochastic gradient descent with momentum, from a batch of bytes to changed weights."""
+    built = network(preset, size) if grid is None else stack(*grid)
     config = TrainingConfig(batch_size=batch, optimizer=SGD())
     weights = built.initial_weights(0)
     slots = {
@@ -38,12 +68,14 @@ def training_step(preset: str, batch: int, shares: int) -> Callable[[], None]:
         for name, spec in built.weight_specs.items()
         if spec.trainable
     }
-    channels = built.input_shape[2]
-    state = TrainingState(weights, slots, Preprocessing(mean=(0.5,) * channels, deviation=(0.25,) * channels))
     draw = np.random.default_rng(0)
+    identity = Preprocessing(mean=(0.0,) * built.input_shape[2], deviation=(1.0,) * built.input_shape[2])
+    state = TrainingState(weights, slots, identity)
+    # turning bytes into floats is part of our step, while the other sides are given floats
     images = draw.integers(0, 256, (batch, *built.input_shape), dtype=np.uint8)
     targets = one_hot(draw.integers(0, 10, batch), 10)
-    stepper = Stepper(built, config, 1000, execution(built, config.loss, Tuning.measure(), shares, batch))
+    shares = execution(built, config.loss, Tuning.measure(), SHARES, batch)
+    stepper = Stepper(built, config, 1000, shares)
 
     def step() -> None:
         state.position = state.step = 0
@@ -52,9 +84,110 @@ def training_step(preset: str, batch: int, shares: int) -> Callable[[], None]:
     return step
 
 
-def inference(preset: str, batch: int) -> Callable[[], Array]:
-    """Return the scores of a batch of preprocessed pictures."""
-    built = network(preset)
-    pool = PlanPool(built, built.initial_weights(0), Tuning.measure())
+def inference(preset: str, batch: int, size: int | None = None) -> Callable[[], Array]:
+    """Return the scores of a batch of preprocessed pictures: one on one core, many on two."""
+    built = network(preset, size)
+    executor = ThreadPoolExecutor(SHARES - 1)
+    pool = PlanPool(built, built.initial_weights(0), Tuning.measure(), executor, SHARES)
     x = np.random.default_rng(0).standard_normal((batch, *built.input_shape)).astype(np.float32)
     return lambda: pool.scores(x)
+
+
+def layer(case: list[int], *, backward: bool) -> Callable[[], object]:
+    """Return one convolution, forward or forward and backward, on one core."""
+    pictures, size, channels, filters, kernel, stride, padding = case
+    convolution = {
+        "type": "conv2d",
+        "filters": filters,
+        "kernel_size": kernel,
+        "stride": stride,
+        "padding": padding,
+    }
+    built = Network.build(
+        Architecture.model_validate({"input_shape": [size, size, channels], "layers": [convolution]})
+    )
+    node, tuning = built.nodes[0], Tuning.measure()
+    window = cast(Conv2D, node.layer).window(node.input_shapes[0])
+    step = ConvolutionStep((node,), window, pictures, tuning, training=backward, needs_dx=backward)
+    weights = built.initial_weights(0)
+    draw = np.random.default_rng(0)
+    x = draw.standard_normal((pictures, size, size, channels)).astype(np.float32)
+    dy = draw.standard_normal((pictures, *built.output_shape)).astype(np.float32)
+    context = Context(training=backward)
+
+    def run() -> object:
+        step.prepare(weights)
+        y = step.forward((x,), context)
+        return step.backward(dy, context, needs_dx=True) if backward else y
+
+    return run
+
+
+def product(rows: int) -> Callable[[], Array]:
+    """Return a square product of matrices: what this machine's BLAS can do on one core."""
+    a = np.random.default_rng(0).standard_normal((rows, rows)).astype(np.float32)
+    return lambda: a @ a
+
+
+def epoch(data: str, steps: int) -> Callable[[], None]:
+    """Return so many steps of an epoch of LeNet-5 on MNIST, with reading, augmentation and normalisation."""
+    pictures = mnist(Path(data))
+    config = TrainingConfig.model_validate(MNIST)
+    sets = TrainingData(pictures, pictures, pictures, tuple("0123456789"), (28, 28, 1))
+    built = network("lenet-5")
+    state = start(built, config, sets)
+    per_epoch = steps_per_epoch(config, len(pictures))
+    shares = execution(built, config.loss, Tuning.measure(), SHARES, config.batch_size)
+    stepper = Stepper(built, config, per_epoch, shares)
+    feed = Feed(config, sets, stepper.context(node="input/augmentation"))
+    feed.shuffle(1)
+
+    def run() -> None:
+        for _ in range(steps):
+            state.position %= per_epoch - 1
+            stepper.step(state, feed.batches(state.position), feed.pictures(state.position))
+
+    return run
+
+
+class Pictures:
+    """Labelled pictures in memory."""
+
+    def __init__(self, images: Array, labels: Array) -> None:
+        self.images, self.labels = images, labels.astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, indices: Array) -> tuple[Array, Array]:
+        """Return pictures and their classes."""
+        return self.images[indices], self.labels[indices]
+
+
+def mnist(directory: Path, name: str = "train") -> Pictures:
+    """Read one pair of the IDX files of MNIST."""
+    with gzip.open(directory / "mnist" / f"{name}-images-idx3-ubyte.gz") as file:
+        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28, 1)
+    with gzip.open(directory / "mnist" / f"{name}-labels-idx1-ubyte.gz") as file:
+        labels = np.frombuffer(file.read(), np.uint8, offset=8)
+    return Pictures(images, labels)
+
+
+def step_memory(
+    batch: int, preset: str = "", size: int | None = None, grid: tuple[int, int, int] | None = None
+) -> Callable[[], int]:
+    """Return what tells the bytes that training steps have taken from the system, both shares together."""
+    before = resident()
+    step = training_step(batch, preset, size, grid)
+    for _ in range(3):
+        step()
+    children = [int(name) for name in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    return lambda: resident() - before + sum(resident(child) for child in children)
+
+
+def resident(process: int | str = "self") -> int:
+    """Return the bytes of a process that are in memory."""
+    for line in Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
+
 import numpy as np
 
 from engine.arrays import Array, Bytes
@@ -17,11 +19,14 @@ _BATCH = 64
 class Predictor:
     """A model ready to predict; requests share its weights without a lock."""
 
-    def __init__(self, model: Model, tuning: Tuning | None = None) -> None:
+    def __init__(
+        self, model: Model, tuning: Tuning | None = None, executor: Executor | None = None, ways: int = 1
+    ) -> None:
+        """Take a model; large batches are split in `ways` parts over the threads of an executor, if there is one."""
         self.model = model
         network = Network.build(model.architecture).without_final(model.loss.link)
         self._input_shape = network.input_shape
-        self._pool = PlanPool(network, model.weights, tuning or Tuning())
+        self._pool = PlanPool(network, model.weights, tuning or Tuning(), executor, ways)
 
     def predict(self, images: Bytes) -> Array:
         """Return the probability of each class or label, or the values.

@@ -2,12 +2,13 @@
 
 A plan serves one batch of one size at a time, so each size has a stack of plans: a request takes one, or
 compiles one where all are busy, and puts it back. Batches are served in pieces of a few sizes, largest
-first. Batch norm is folded and filters are transformed once.
+first; a large one is split over the threads of an executor. Batch norm is folded and filters are transformed once.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from concurrent.futures import Executor
 
 import numpy as np
 
@@ -15,25 +16,57 @@ from engine.arrays import Array, Weights
 from engine.fast.fold import fold
 from engine.fast.gemm import Tuning
 from engine.fast.plan import Plan
+from engine.fast.share import bounds
 from engine.layers import Context
 from engine.network import Network
 
-_SIZES = (32, 8, 1)
+_SIZES = (32, 16, 8, 1)
 _KEPT = 4
+_WORTH_SPLITTING = 16  # pictures; a hand-off costs as much as one or two of a small network
 
 
 class PlanPool:
     """A network and its weights, ready to serve."""
 
-    def __init__(self, network: Network, weights: Weights, tuning: Tuning) -> None:
+    def __init__(
+        self,
+        network: Network,
+        weights: Weights,
+        tuning: Tuning,
+        executor: Executor | None = None,
+        ways: int = 1,
+    ) -> None:
+        """Fold and keep the network.
+
+        Args:
+            network: ending in scores.
+            weights: by full name.
+            tuning: what was measured of the machine.
+            executor: has threads for parts of large batches.
+            ways: into how many parts those are split.
+        """
         self._network, self._weights = fold(network, weights)
         self._tuning = tuning
+        self._executor, self._ways = executor, ways
         # appending to and popping from a deque are atomic
         self._idle: dict[int, deque[Plan]] = {size: deque(maxlen=_KEPT) for size in _SIZES}
 
     def scores(self, x: Array) -> Array:
         """Return the scores (N, K) of preprocessed pictures (N, H, W, C)."""
         scores = np.empty((len(x), *self._network.output_shape), np.float32)
+        if self._executor is None or self._ways == 1 or len(x) < _WORTH_SPLITTING:
+            self._run(x, scores)
+            return scores
+        own, *others = bounds(len(x), self._ways)
+        waited = [
+            self._executor.submit(self._run, x[first:last], scores[first:last]) for first, last in others
+        ]
+        self._run(x[: own[1]], scores[: own[1]])
+        for future in waited:
+            future.result()
+        return scores
+
+    def _run(self, x: Array, scores: Array) -> None:
         first = 0
         while first < len(x):
             size = next(size for size in _SIZES if size <= len(x) - first)
@@ -42,7 +75,6 @@ class PlanPool:
             scores[part] = plan.forward(x[part], Context()).output
             self._idle[size].append(plan)
             first += size
-        return scores
 
     def _take(self, size: int) -> Plan:
         try:

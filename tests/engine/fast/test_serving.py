@@ -82,3 +82,12 @@ def test_a_prediction_does_not_depend_on_what_else_is_served() -> None:
     with ThreadPoolExecutor(8) as threads:
         for found, wanted in zip(threads.map(pool.scores, batches), expected, strict=True):
             np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 33, 70])
+def test_large_batches_are_split_over_threads_and_stay_in_order(count: int) -> None:
+    built, weights = network()
+    x = pictures(count)
+    with ThreadPoolExecutor(2) as executor:
+        split = PlanPool(built, weights, Tuning(), executor, ways=3).scores(x)
+    np.testing.assert_allclose(split, PlanPool(built, weights, Tuning()).scores(x), rtol=1e-4, atol=1e-5)

@@ -1,0 +1,97 @@
+"""Keeps what was measured: one JSON of all results, and the tables in docs/performance.md made from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "performance.json"
+PAGE = ROOT / "docs" / "performance.md"
+_BEGIN, _END = "<!-- measured -->", "<!-- /measured -->"
+
+TARGETS = {
+    "lenet-5": 0.70,
+    "vgg-small": 0.70,
+    "resnet-20": 0.95,
+    "lenet-5, batch 1": 1.4,
+    "vgg-small, batch 1": 2.2,
+    "resnet-20, batch 1": 2.0,
+    "lenet-5, batch 32": 1.5,
+    "vgg-small, batch 32": 1.35,
+    "resnet-20, batch 32": 1.35,
+    "lenet-5 on MNIST, their augmentation picture by picture": 0.5,
+}
+
+
+def keep(benchmark: str, found: list[dict[str, Any]]) -> None:
+    """Put the results of a benchmark in place of those before, and write the tables anew."""
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    known |= {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "numpy": np.__version__,
+        "torch": torch.__version__.partition("+")[0],
+        "onnxruntime": onnxruntime.__version__,
+    }
+    known.setdefault("benchmarks", {})[benchmark] = found
+    RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
+    before, after = text.partition(_BEGIN)[0], text.partition(_END)[2]
+    PAGE.write_text(
+        f"{before}{_BEGIN}\n\n" + "\n".join(_tables(known)) + f"\n\n{_END}{after}", encoding="utf-8"
+    )
+
+
+def _tables(known: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"On {known['cores']} cores of {known['processor']}, NumPy {known['numpy']}, PyTorch {known['torch']}, "
+        f"ONNX Runtime {known['onnxruntime']}. A ratio is our time to that of the other side: below 1, ours is less."
+    )
+    for benchmark, entries in known["benchmarks"].items():
+        more = [
+            name
+            for name in ("share_of_sgemm", "megabytes", "images_per_second")
+            if any(name in e for e in entries)
+        ]
+        heads = ["case", "ratio (quartiles)", "against", "to its fast quartile", "target", "ours, ms", *more]
+        yield f"\n### {benchmark}\n"
+        yield "| " + " | ".join(head.replace("_", " ") for head in heads) + " |"
+        yield "|---|---:|---|---:|---:|---:|" + "---:|" * len(more)
+        for entry in entries:
+            ratio, target = entry["ratio"], TARGETS.get(entry["case"])
+            cells = [
+                entry["case"],
+                f"{ratio['median']:.2f} ({ratio['low']:.2f}-{ratio['high']:.2f})",
+                entry["against"],
+                f"{entry['against_fast_quartile']:.2f}",
+                "" if target is None else f"{target:.2f}",
+                f"{entry['milliseconds']['ours']:.2f}",
+                *(_written(entry.get(name)) for name in more),
+            ]
+            yield "| " + " | ".join(cells) + " |"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {part:,}" for name, part in value.items())
+    return "" if value is None else f"{value:.0%}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
