@@ -71,6 +71,17 @@ def test_a_manifest_of_values(read: Callable[..., Any]) -> None:
     assert {item.target.dtype for item in items} == {np.dtype(np.float32)}
 
 
+def test_names_of_values_may_be_quoted_and_many(read: Callable[..., Any]) -> None:
+    names = ["height, cm", 'an "odd" one', *(f"number {place}" for place in range(1000))]
+    header = ",".join('"' + name.replace('"', '""') + '"' for name in [*names, "file"])
+    lines = [",".join(["0.5"] * len(names) + [f"images/{n}.png"]) for n in range(1, 4)]
+    reader, items = read(
+        pack_bytes({"manifest.csv": "\n".join([header, *lines]).encode(), **FILES}), "values"
+    )
+    assert list(reader.classes) == names
+    assert np.array_equal([item.target for item in items], np.full((3, len(names)), 0.5))
+
+
 @pytest.mark.parametrize(
     ("target", "text", "said"),
     [

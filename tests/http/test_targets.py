@@ -1,5 +1,6 @@
 """Pictures with any number of labels, and with numbers: from the upload over training to predictions, over HTTP."""
 
+import csv
 import io
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from tests.http.drawn_pictures import (
     archive_of_squares,
     ingested,
     npz,
+    pack,
     png,
     shade,
     squares,
@@ -353,3 +355,34 @@ def test_an_evaluation_wants_a_data_set_of_the_same_kind(http: httpx.Client, tag
     answer = http.post("/v1/evaluations", json={"model": tagger["id"], "dataset": "digits"})
     assert answer.status_code == 422
     assert "labels" in answer.json()["errors"][0]["detail"]
+
+
+def test_an_archive_is_predicted_with_labels_and_not_with_values(
+    http: httpx.Client, tagger: dict[str, Any], meter: dict[str, Any], wait_for: Callable[..., Any]
+) -> None:
+    picture, chosen = next(drawn for drawn in map(squares, range(1000, 1100)) if len(drawn[1]) == 1)
+    sent = {"file": ("a.zip", pack("no picture", {"one.png": png(picture)}, "notes.txt"))}
+    refused = http.post("/v1/batch-predictions", data={"model": meter["id"]}, files=sent)
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["parameter"] == "model"
+    answer = http.post("/v1/batch-predictions", data={"model": tagger["id"], "top_k": "3"}, files=sent)
+    assert answer.status_code == 202, answer.text
+    where = answer.headers["Location"]
+    wait_for(lambda: http.get(where).json()["status"] == "succeeded", "the end of the batch")
+    rows = list(csv.DictReader(http.get(f"{where}/result").text.splitlines()))
+    assert [row["filename"] for row in rows] == ["notes.txt", "one.png"]
+    assert rows[0]["error"]
+    assert {rows[1][name] for name in ("label", "label_2", "label_3")} == set(COLOURS)
+    assert rows[1]["label"] == chosen[0]
+    assert float(rows[1]["probability_2"]) < 0.5 <= float(rows[1]["probability"])
+
+
+def test_a_job_goes_on_with_labels(
+    http: httpx.Client, tagger: dict[str, Any], finished: Callable[..., dict[str, Any]]
+) -> None:
+    body = {"continue_from": tagger["training_job_id"], "epochs": 1}
+    answer = http.post("/v1/training-jobs", json=body)
+    assert answer.status_code == 202, answer.text
+    job = finished(http, answer.json()["id"])
+    assert job["status"] == "succeeded", job["error"]
+    assert http.get(f"/v1/models/{job['model_id']}").json()["target"] == "labels"

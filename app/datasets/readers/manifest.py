@@ -29,7 +29,7 @@ FORMS: dict[Target, str] = {
 }
 _NAMES = ("manifest.csv", "labels.csv")
 _DELIMITERS = (",", ";", "\t")
-_HEADER_BYTES = 4096
+_HEADER_BYTES = 1 << 16
 _GREATEST = float(np.finfo(np.float32).max)
 
 _Told = str | tuple[str, ...] | Targets
@@ -251,7 +251,10 @@ def _usable(name: str) -> bool:
 def _columns(header: str, target: Target) -> _Columns | None:
     """Return the delimiter and where the columns are, or None when those that are needed are not among them."""
     for delimiter in _DELIMITERS:
-        written = [name.strip().strip('"').strip() for name in header.strip().split(delimiter)]
+        try:
+            written = [name.strip() for name in next(csv.reader([header.strip()], delimiter=delimiter), [])]
+        except csv.Error:
+            continue
         names = [name.lower() for name in written]
         if "file" not in names:
             continue
