@@ -85,3 +85,8 @@ def row_of(values: Array, width: int) -> Array:
     """Repeat a vector (C,) into a row (width * C,): adding rows is quicker than broadcasting channels."""
     repeated: Array = np.tile(values, width)
     return repeated
+
+
+def rectify(rows: Array, zeros: Array) -> None:
+    """Apply ReLU in place to rows (n, m), given m zeros: NumPy has no vector code for the maximum with a scalar."""
+    np.maximum(rows, zeros, out=rows)

@@ -7,6 +7,8 @@ Patterns, each only where nobody else reads what lies in between:
     add + relu                              AddStep
     dense (+ relu)                          DenseStep
     max_pool2d 2x2                          PoolStep
+    flatten                                 FlattenStep
+    global_average_pool2d                   GlobalAverageStep
     anything else                           LayerStep: the layer's own forward and backward
 
 A plan computes the same numbers as the network's own executor up to rounding, and may give the
@@ -26,7 +28,7 @@ from engine.arrays import Array, Weights
 from engine.fast.gemm import Tuning
 from engine.fast.steps.base import LayerStep, Map, Step, stored
 from engine.fast.steps.convolution import ConvolutionStep, PoolStep
-from engine.fast.steps.elementwise import AddStep, DenseStep
+from engine.fast.steps.elementwise import AddStep, DenseStep, FlattenStep, GlobalAverageStep
 from engine.fast.steps.normalization import BatchNormStep
 from engine.layers import Context
 from engine.layers.convolution import Conv2D
@@ -178,7 +180,9 @@ def _run(nodes: tuple[Node, ...], position: int, readers: Counter[str]) -> tuple
     return tuple(run)
 
 
-def _step(run: tuple[Node, ...], batch: int, tuning: Tuning, *, training: bool) -> Step:
+def _step(  # noqa: PLR0911 - one return for each pattern
+    run: tuple[Node, ...], batch: int, tuning: Tuning, *, training: bool
+) -> Step:
     first = run[0]
     layer: Any = first.layer
     match layer.type:
@@ -197,6 +201,10 @@ def _step(run: tuple[Node, ...], batch: int, tuning: Tuning, *, training: bool) 
             return AddStep(run, batch)
         case "dense":
             return DenseStep(run, batch)
+        case "flatten":
+            return FlattenStep(run)
+        case "global_average_pool2d":
+            return GlobalAverageStep(run, batch)
         case "max_pool2d" if halves(first):
             return PoolStep(run, batch, training=training)
     return LayerStep(run)

@@ -7,7 +7,7 @@ import numpy as np
 from engine.arrays import Array, Shape, Weights, elements
 from engine.fast.choice import choose
 from engine.fast.columns import empty
-from engine.fast.gemm import Tuning, largest_divisor, row_of
+from engine.fast.gemm import Tuning, largest_divisor, rectify, row_of
 from engine.fast.steps.base import BLOCK, Deferred, Gradients, Map, Step, stored, tile_of
 from engine.fast.steps.normalization import BatchNormStep, NormGradient
 from engine.layers import Context
@@ -94,6 +94,7 @@ class ConvolutionStep(Step):
         self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
         self._shape = nodes[-1].output_shape
         self._y = empty((batch, *self._shape))
+        self._zeros = np.zeros(self._shape[1] * self._shape[2], np.float32)
         self._pool: Halving | None = None
         if "max_pool2d" in types:
             self._pool = Halving(batch, tile, node.output_shape, training=training)
@@ -133,7 +134,7 @@ class ConvolutionStep(Step):
             if self._bias_row is not None:
                 rows += self._bias_row
             if self._relu:
-                np.maximum(rows, 0, out=rows)
+                rectify(rows, self._zeros)
             if observer is not None:
                 observer.observe(y)
         return self._y

@@ -1,4 +1,4 @@
-"""Dense products and sums with the ReLU that follows them."""
+"""Dense products, sums and means of maps, with what follows them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.arrays import Array, elements
 from engine.fast.columns import empty
-from engine.fast.gemm import largest_divisor
+from engine.fast.gemm import largest_divisor, rectify
 from engine.fast.steps.base import BLOCK, Gradients, Map, Step, stored, tile_of
 from engine.fast.steps.normalization import BatchNormStep
 from engine.layers import Context
@@ -26,6 +26,7 @@ class DenseStep(Step):
         self._has_bias = "bias" in node.weights
         self._relu = len(nodes) > 1
         self._y = empty((batch, *node.output_shape))
+        self._zeros = np.zeros(self._y.shape[1:], np.float32)
         self._dy = empty(self._y.shape)
         self._positive = np.empty(self._y.shape, np.bool_)
 
@@ -39,7 +40,7 @@ class DenseStep(Step):
         if self._has_bias:
             self._y += self._weights[self._bias]
         if self._relu:
-            np.maximum(self._y, 0, out=self._y)
+            rectify(self._y, self._zeros)
         return self._y
 
     def backward(
@@ -72,6 +73,7 @@ class AddStep(Step):
         tile = largest_divisor(batch, BLOCK / elements(self.shape))
         self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
         self._room = empty((tile, *self.shape))
+        self._zeros = np.zeros(self.shape[-1] * (self.shape[-2] if len(self.shape) > 1 else 1), np.float32)
         self._positive = np.empty((tile, *self.shape), np.bool_)
         self._received = False
         self.norms: list[BatchNormStep] = []
@@ -82,7 +84,7 @@ class AddStep(Step):
             np.add(tile_of(xs[0], tile, y), tile_of(xs[1], tile, self._room), out=y)
             for x in xs[2:]:
                 y += tile_of(x, tile, self._room)
-            np.maximum(y, 0, out=y)
+            rectify(y.reshape(-1, len(self._zeros)), self._zeros)
         return self._y
 
     def begin(self) -> None:
@@ -114,3 +116,46 @@ class AddStep(Step):
             d = self._d
         self._received = False
         return (d,) * len(self.inputs), {}
+
+
+class FlattenStep(Step):
+    """The same numbers in another shape."""
+
+    kind = "view"
+
+    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
+        x = stored(xs[0])
+        self._input = x.shape
+        return x.reshape(len(x), *self.shape)
+
+    def backward(
+        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        return (stored(dy).reshape(self._input),), {}
+
+
+class GlobalAverageStep(Step):
+    """The mean of each channel, as a product with a row of 1 / (H * W)."""
+
+    kind = "global_average"
+
+    def __init__(self, nodes: tuple[Node, ...], batch: int) -> None:
+        super().__init__(nodes)
+        height, width, channels = self._input = nodes[0].input_shapes[0]
+        self._row = np.full((1, height * width), 1 / (height * width), np.float32)
+        self._y = empty((batch, 1, channels))
+        self._dx: Array | None = None
+
+    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
+        x = stored(xs[0])
+        np.matmul(self._row, x.reshape(len(x), -1, self._y.shape[2]), out=self._y)
+        return self._y.reshape(len(x), -1)
+
+    def backward(
+        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        if self._dx is None:
+            self._dx = empty((len(self._y), *self._input))
+        d = stored(dy)
+        np.multiply(d[:, None, None, :], self._row[0, 0], out=self._dx)
+        return (self._dx,), {}

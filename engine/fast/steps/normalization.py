@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.arrays import Array
 from engine.fast.columns import empty
-from engine.fast.gemm import largest_divisor, row_of
+from engine.fast.gemm import largest_divisor, rectify, row_of
 from engine.fast.steps.base import BLOCK, Deferred, Gradients, Map, Step, stored
 from engine.layers import Context
 from engine.network import Node
@@ -205,13 +205,14 @@ class _Normalised(Deferred):
 
     def __init__(self, x: Array, factor: Array, offset: Array, *, relu: bool) -> None:
         self._x, self._factor, self._offset, self._relu = x, factor, offset, relu
+        self._zeros = np.zeros_like(offset)
 
     def into(self, tile: slice, out: Array) -> None:
         rows = out.reshape(-1, len(self._factor))
         np.multiply(self._x[tile].reshape(rows.shape), self._factor, out=rows)
         rows += self._offset
         if self._relu:
-            np.maximum(rows, 0, out=rows)
+            rectify(rows, self._zeros)
 
 
 class NormGradient(Deferred):

@@ -153,7 +153,7 @@ def test_the_choices_of_lenet_are_those_of_the_rule() -> None:
     assert [choice.split("/")[0] for choice in choices.values()] == [
         "toeplitz",
         "columns",
-        "layer",
+        "view",
         "dense relu",
         "dense relu",
         "dense",
