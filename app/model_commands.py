@@ -14,7 +14,7 @@ from rich.table import Table
 
 from app.cli_options import LOCAL, ApiKey, Url
 from app.client import Client, ConvserveError
-from app.client.records import EvaluationReport
+from app.client.evaluation_records import EvaluationReport
 from app.terminal import percent
 
 models = typer.Typer(

@@ -21,6 +21,7 @@ import httpx
 from app.client.calls import Call
 from app.client.datasets import Datasets
 from app.client.errors import ConvserveError
+from app.client.evaluation_records import Evaluation
 from app.client.models import Models, Picture
 from app.client.records import (
     Addition,
@@ -31,7 +32,6 @@ from app.client.records import (
     CatalogEntry,
     Dataset,
     Downloadable,
-    Evaluation,
     Event,
     Fault,
     LabelledPicture,

@@ -19,12 +19,12 @@ from app.client.calls import (
     record,
     watched,
 )
+from app.client.evaluation_records import Evaluation
 from app.client.events import follow
 from app.client.records import (
     Architecture,
     BatchPrediction,
     CatalogEntry,
-    Evaluation,
     Event,
     Metrics,
     Record,

@@ -48,6 +48,8 @@ router = APIRouter(route_class=StrictRoute)
 RETRY_SECONDS = 1
 MOST_ROWS = 40
 MOST_COLUMNS = 32
+MOST_TOLD = 8000
+"""Characters of a header that tells labels or values."""
 PREVIEW_BYTES = 16 << 20
 """Of originals that are augmented at once; each takes some ten times its size."""
 
@@ -315,7 +317,7 @@ def preview_augmentations(
             "headers": {
                 "Image-Label": {
                     "description": "The name of its class, as percent-encoded UTF-8; or the names of its labels, with "
-                    "| between them.",
+                    f"| between them. Left out when it had more than {MOST_TOLD} characters.",
                     "schema": {"type": "string"},
                 },
                 "Image-Class-Index": {
@@ -323,7 +325,8 @@ def preview_augmentations(
                     "schema": {"type": "integer"},
                 },
                 "Image-Values": {
-                    "description": "Its values with commas between them, in a data set of values.",
+                    "description": "Its values with commas between them, in a data set of values; left out when it had "
+                    f"more than {MOST_TOLD} characters.",
                     "schema": {"type": "string"},
                 },
                 "Image-Split": {
@@ -380,5 +383,8 @@ def _told(record: DatasetRecord, dataset: StoredDataset, position: int) -> dict[
         return {"Image-Label": names[label], "Image-Class-Index": str(label)}
     known = dataset.targets[position]
     if target == "labels":
-        return {"Image-Label": "|".join(names[label] for label in np.flatnonzero(known))}
-    return {"Image-Values": ",".join(f"{value:.9g}" for value in known)}
+        header, told = "Image-Label", "|".join(names[label] for label in np.flatnonzero(known))
+    else:
+        header, told = "Image-Values", ",".join(f"{value:.9g}" for value in known)
+    # Many clients give up on headers that are longer.
+    return {header: told} if len(told) <= MOST_TOLD else {}

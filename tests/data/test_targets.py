@@ -234,6 +234,17 @@ def test_data_sets_of_arrays(http: httpx.Client, wait_for: Callable[..., Any]) -
     first = http.get(f"/v1/datasets/{dataset['id']}/images/0").headers["Image-Values"]
     assert float(first) == -1
 
+    many = ingested(
+        http,
+        npz(images=IMAGES, labels=np.full((24, 1500), 0.123)),
+        wait_for,
+        target="values",
+        duplicates="keep",
+    )
+    headers = http.get(f"/v1/datasets/{many['id']}/images/0").headers
+    assert "Image-Values" not in headers
+    assert headers["Image-Number"] == "0"
+
     answer = http.post(
         f"/v1/datasets/{dataset['id']}/images", files={"files": ("a.png", b"x")}, data={"label": "0"}
     )
