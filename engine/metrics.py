@@ -20,11 +20,13 @@ BINS = 15
 """Bins of the calibration error, as in Guo et al. 2017."""
 
 
-class _Figures(BaseModel):
+class Figures(BaseModel):
+    """A record of figures."""
+
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
-class ClassFigures(_Figures):
+class ClassFigures(Figures):
     """How one class fared; a share of nothing is given as 0."""
 
     name: str
@@ -40,7 +42,7 @@ class ClassFigures(_Figures):
     """Harmonic mean of precision and recall."""
 
 
-class MacroFigures(_Figures):
+class MacroFigures(Figures):
     """Means over the classes, each counting the same however many pictures it has."""
 
     precision: float
@@ -48,7 +50,7 @@ class MacroFigures(_Figures):
     f1: float
 
 
-class CalibrationBin(_Figures):
+class CalibrationBin(Figures):
     """The predictions whose confidence lies in one interval."""
 
     lowest: float
@@ -60,7 +62,7 @@ class CalibrationBin(_Figures):
     """Share of right predictions: that of a well calibrated model is as large as its confidence."""
 
 
-class Report(_Figures):
+class Report(Figures):
     """The figures of a classifier on some pictures."""
 
     images: int

@@ -8,17 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from engine.arrays import Array
-from engine.metrics import ClassFigures, MacroFigures
+from engine.metrics import ClassFigures, Figures, MacroFigures
 
 
-class _Figures(BaseModel):
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
-
-
-class LabelReport(_Figures):
+class LabelReport(Figures):
     """The figures of a model of labels on some pictures; a label is told from a probability of 0.5 on."""
 
     images: int
@@ -29,7 +24,7 @@ class LabelReport(_Figures):
     macro: MacroFigures
 
 
-class ValueFigures(_Figures):
+class ValueFigures(Figures):
     """How far one value is off; all in its own unit, but `r2`."""
 
     name: str
@@ -43,7 +38,7 @@ class ValueFigures(_Figures):
     all pictures have the same value. Draper & Smith 1998, Applied regression analysis, section 1.3."""
 
 
-class ValueReport(_Figures):
+class ValueReport(Figures):
     """The figures of a model of values on some pictures."""
 
     images: int
