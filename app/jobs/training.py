@@ -21,9 +21,10 @@ from app.settings import Settings
 from app.store import Store
 from app.store.records import DatasetRecord, JobRecord, Json, ModelRecord
 from engine.checkpoint import checkpoint_bytes, read_checkpoint
-from engine.environment import pins
+from engine.environment import pins as library_pins
 from engine.errors import ModelFileError
 from engine.fast.gemm import Tuning
+from engine.fast.share import pins
 from engine.fast.shares import SharedExecution, execution
 from engine.losses import Loss
 from engine.model_file import Model, model_bytes, read_model
@@ -168,8 +169,10 @@ class _Checkpoints:
 
     def pin(self, state: TrainingState, threads: int, tuning: Tuning) -> None:
         """Note what the run computes with; where that has changed, the bytes of the result will."""
-        current = pins(1) | {"shares": str(threads), "tuning": tuning.model_dump_json()}
-        changed = [name for name, value in state.pins.items() if current.get(name) != value]
+        current = library_pins(1) | pins(threads, tuning)
+        # a run that begins has none yet
+        known = state.pins or current
+        changed = [name for name in current | known if current.get(name) != known.get(name)]
         if changed:
             self.exact = False
             log.warning("not the same as before: %s; the result may differ in its last digits", changed)

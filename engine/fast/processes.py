@@ -26,7 +26,7 @@ from engine.execution import Pass
 from engine.fast.gemm import Tuning
 from engine.fast.mapped import Meeting, create
 from engine.fast.member import closed, lay_out
-from engine.fast.share import Share, ShareLost, bounds, whole
+from engine.fast.share import Share, ShareLost, bounds, pins, whole
 from engine.layers import Context
 from engine.losses import Loss
 from engine.network import Network
@@ -84,7 +84,7 @@ class ProcessExecution:
     @property
     def pins(self) -> dict[str, str]:
         """The number of shares and what was measured of the machine: kernels and tiles follow from them."""
-        return {"shares": str(1 + len(self.members)), "tuning": self._tuning.model_dump_json()}
+        return pins(1 + len(self.members), self._tuning)
 
     def close(self) -> None:
         """End the processes."""

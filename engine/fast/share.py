@@ -11,7 +11,7 @@ import numpy as np
 from engine.arrays import Array, Weights
 from engine.execution import Pass
 from engine.fast.gemm import Tuning
-from engine.fast.plan import Plan
+from engine.fast.plan import REVISION, Plan
 from engine.layers import Context
 from engine.losses import Loss
 from engine.network import Network
@@ -65,6 +65,11 @@ class Share:
         if key not in self._plans:
             self._plans[key] = Plan(self._network, pictures, self._tuning, training=training)
         return self._plans[key]
+
+
+def pins(shares: int, tuning: Tuning) -> dict[str, str]:
+    """Return what changes the bits of a step beside libraries and processor: kernels and tiles follow from it."""
+    return {"shares": str(shares), "tuning": tuning.model_dump_json(), "plan": str(REVISION)}
 
 
 def bounds(pictures: int, shares: int) -> list[tuple[int, int]]:

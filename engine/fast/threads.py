@@ -19,7 +19,7 @@ import numpy as np
 from engine.arrays import Array, Weights
 from engine.execution import Pass
 from engine.fast.gemm import Tuning
-from engine.fast.share import Reducer, Share, ShareLost, alone, bounds, total, whole
+from engine.fast.share import Reducer, Share, ShareLost, alone, bounds, pins, total, whole
 from engine.layers import Context
 from engine.losses import Loss
 from engine.network import Network
@@ -38,7 +38,7 @@ class ThreadExecution:
     @property
     def pins(self) -> dict[str, str]:
         """The number of shares and what was measured of the machine: kernels and tiles follow from them."""
-        return {"shares": str(len(self._shares)), "tuning": self._tuning.model_dump_json()}
+        return pins(len(self._shares), self._tuning)
 
     def close(self) -> None:
         """End the threads."""

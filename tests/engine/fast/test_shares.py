@@ -17,6 +17,7 @@ import pytest
 from engine.architecture import Architecture
 from engine.execution import Pass, PlainExecution
 from engine.fast.gemm import Tuning
+from engine.fast.plan import REVISION
 from engine.fast.processes import ProcessExecution
 from engine.fast.share import ShareLost
 from engine.fast.threads import ThreadExecution
@@ -130,7 +131,8 @@ def test_a_share_that_fails_takes_the_step_down_and_the_next_step_works(executio
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_changes_bits_is_pinned(executions: Any, kind: str) -> None:
-    assert executions[kind, 2].pins == {"shares": "2", "tuning": Tuning().model_dump_json()}
+    expected = {"shares": "2", "tuning": Tuning().model_dump_json(), "plan": str(REVISION)}
+    assert executions[kind, 2].pins == expected
 
 
 def test_a_batch_beyond_what_was_announced_is_refused(executions: Any) -> None:
