@@ -126,7 +126,9 @@ def test_a_deleted_model_is_gone_with_its_file(
     body = {"architecture": {"input_shape": [28, 28, 1], "layers": layers}, "dataset": "digits", "epochs": 1}
     ids = []
     for _ in range(2):
-        job = finished(http, http.post("/v1/training-jobs", json={"name": "soon deleted", **body}).json()["id"])
+        job = finished(
+            http, http.post("/v1/training-jobs", json={"name": "soon deleted", **body}).json()["id"]
+        )
         assert job["status"] == "succeeded", job
         ids.append(job["model_id"])
     first, second = (http.get(f"/v1/models/{model_id}").json() for model_id in ids)
