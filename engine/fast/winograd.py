@@ -117,19 +117,17 @@ class _Direction:
             (images, bands, _POINTS, width * filters),
             (bands * row * filters, row * filters, self.product_slab, 1),
         )
-        self._right: Array = np.empty(0, np.float32)  # (6, 1, 1, K, N)
+        self._points = np.empty((_POINTS, 3, channels, filters), np.float32)
+        # (6, q + 2, C, q, O): the filters once for each of q neighbouring outputs
+        self._wide = np.zeros((_POINTS, q + 2, channels, q, filters), np.float32) if q > 1 else self._points
+        self._right = self._wide.reshape(_POINTS, 1, 1, self.inner, self.outer)
 
     def prepare(self, weight: Array) -> None:
         """Transform filters (3, 3, C, O): once a step, and once for all in inference."""
-        channels, filters = weight.shape[2:]
-        points = (_G @ weight.reshape(3, -1)).reshape(_POINTS, 3, channels, filters)
-        if self.q == 1:
-            self._right = points.reshape(_POINTS, 1, 1, 3 * channels, filters)
-            return
-        wide = np.zeros((_POINTS, self.q + 2, channels, self.q, filters), np.float32)
-        for pixel in range(self.q):
-            wide[:, pixel : pixel + 3, :, pixel] = points
-        self._right = wide.reshape(_POINTS, 1, 1, self.inner, self.outer)
+        np.matmul(_G, weight.reshape(3, -1), out=self._points.reshape(_POINTS, -1))
+        if self.q > 1:
+            for pixel in range(self.q):
+                self._wide[:, pixel : pixel + 3, :, pixel] = self._points
 
     def transform(self) -> None:
         """Compute B^T x of the tile in `inside`."""
@@ -175,6 +173,7 @@ class Winograd:
         self._there = _Direction(self.tile, height, width, channels, filters, q, tuning)
         if training:
             self._back = _Direction(self.tile, height, width, filters, channels, q, tuning)
+            self._turned = np.empty((3, 3, filters, channels), np.float32)
             self._weight_gradient(height, width, tuning)
 
     @staticmethod
@@ -188,7 +187,8 @@ class Winograd:
 
     def prepare_backward(self, weight: Array) -> None:
         """Take the filters for dX: flipped, with inputs and outputs exchanged."""
-        self._back.prepare(np.ascontiguousarray(weight[::-1, ::-1].transpose(0, 1, 3, 2)))
+        np.copyto(self._turned, weight[::-1, ::-1].transpose(0, 1, 3, 2))
+        self._back.prepare(self._turned)
         self._started = False
 
     def forward(self, x: Array, y: Array) -> None:

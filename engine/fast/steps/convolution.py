@@ -146,7 +146,9 @@ class ConvolutionStep(Step):
         scale = dy.scale if isinstance(dy, NormGradient) else None
         dbias = np.zeros(width * filters, np.float32)
         weight = self._weights[self._weight]
-        self._kernel.prepare_backward(weight if scale is None else weight * scale)
+        if scale is not None:
+            weight = np.multiply(weight, scale, out=self._dweight)  # free until the end of the pass
+        self._kernel.prepare_backward(weight)
         if self.receiver is not None:
             self.receiver.begin()
         for tile in self._tiles:
