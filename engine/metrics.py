@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from engine.arrays import Array, Indices
+from engine.spec import describe
 
 Counts = NDArray[np.int64]
 
@@ -23,7 +24,7 @@ BINS = 15
 class Figures(BaseModel):
     """A record of figures."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra=describe)
 
 
 class ClassFigures(Figures):

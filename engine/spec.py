@@ -2,9 +2,53 @@
 
 from __future__ import annotations
 
+import ast
+import functools
+import inspect
+import sys
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+
+def describe(schema: dict[str, Any], kind: type[BaseModel]) -> None:
+    """Put the strings below attributes into a JSON schema as their descriptions.
+
+    pydantic can do that (`use_attribute_docstrings`), but reads the sources of all classes when they are made: half
+    a second of every start of a server and a quarter of every worker's. Here they are read when a schema is asked for.
+    """
+    properties: dict[str, Any] = schema.get("properties", {})
+    texts: dict[str, str | None] = {}
+    for made in reversed(kind.__mro__):
+        if issubclass(made, BaseModel):
+            found = _docstrings(made.__module__).get(made.__qualname__, {})
+            texts |= {name: found.get(name) for name in inspect.get_annotations(made)}
+    for name, field in kind.model_fields.items():
+        place, text = properties.get(field.alias or name), texts.get(name)
+        if place is not None and text is not None and field.description is None:
+            place["description"] = text
+
+
+@functools.cache
+def _docstrings(module: str) -> dict[str, dict[str, str]]:
+    """Return the strings below the attributes of a module's classes, by class and attribute."""
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+    except (OSError, TypeError):  # of a class that was made without a source
+        return {}
+    return {
+        made.name: {
+            before.target.id: inspect.cleandoc(after.value.value)
+            for before, after in zip(made.body, made.body[1:], strict=False)
+            if isinstance(before, ast.AnnAssign)
+            and isinstance(before.target, ast.Name)
+            and isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+            and isinstance(after.value.value, str)
+        }
+        for made in tree.body
+        if isinstance(made, ast.ClassDef)
+    }
 
 
 class Spec(BaseModel):
@@ -14,7 +58,7 @@ class Spec(BaseModel):
         frozen=True,
         extra="forbid",
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
+        json_schema_extra=describe,
         validate_default=True,
     )
 

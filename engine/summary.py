@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.arrays import elements
 from engine.network import INPUT, Network, Node
+from engine.spec import describe
 
 _Field = tuple[tuple[Fraction, Fraction], tuple[Fraction, Fraction]]
 _ONE = (Fraction(1), Fraction(1))
@@ -19,7 +20,7 @@ _OPTIMIZER_SLOTS = 2  # Adam's, the largest
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra=describe)
 
 
 class LayerSummary(_Record):

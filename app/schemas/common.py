@@ -9,13 +9,15 @@ from typing import Annotated, Any, Generic, TypeVar
 from fastapi import Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from engine.spec import describe
+
 T = TypeVar("T")
 
 
 class Body(BaseModel):
     """The base of every answer."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=describe)
 
 
 def _write_time(time: datetime) -> str:
@@ -48,22 +50,14 @@ JsonObject = Annotated[dict[str, Any], BeforeValidator(finite)]
 """Any JSON object; numbers in it that are not finite become null."""
 
 
-# A class that is made for one T has no source of its own: looking for its docstrings is slow and finds none.
-_MADE = ConfigDict(use_attribute_docstrings=False)
-
-
 class ListOf(Body, Generic[T]):
     """All there is, not in pages."""
-
-    model_config = _MADE
 
     data: list[T]
 
 
 class PageOf(Body, Generic[T]):
     """A slice of a list, newest first."""
-
-    model_config = _MADE
 
     data: list[T]
     next: Annotated[

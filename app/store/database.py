@@ -9,9 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import IntegrityError, OperationalError
 
@@ -61,6 +58,11 @@ class Database:
             Unavailable: another process has been at it for too long, or the database is from a newer
                 version.
         """
+        # workers never migrate, and start sooner without what it takes
+        from alembic import command  # noqa: PLC0415
+        from alembic.config import Config  # noqa: PLC0415
+        from alembic.util import CommandError  # noqa: PLC0415
+
         self.directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.directory / _LOCK_NAME)
         if not lock.acquire(timeout=_MIGRATE_SECONDS):
