@@ -7,6 +7,7 @@ ended; anything else is a death, which the runner finds and answers with the nex
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import os
 import signal
@@ -16,9 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from app.artifacts import LocalArtifacts
-from app.datasets import downloads, filling
 from app.errors import DomainError, StaleAttempt, Unavailable
-from app.jobs import batch_prediction, evaluation, paths, training
+from app.jobs import paths
 from app.jobs.heartbeat import Cancelled, Drained, Heartbeat
 from app.jobs.processes import LOCK_VARIABLE
 from app.locks import FileLock
@@ -43,13 +43,14 @@ _LOCK_SECONDS = 2.0
 Work = Callable[[JobRecord, Store, LocalArtifacts, Settings, Heartbeat], None]
 """Does a job and writes its success; raises what kept it from that."""
 
-WORK: Mapping[str, Work] = {
-    TRAINING: training.run,
-    INGESTION: filling.run,
-    DOWNLOAD: downloads.run,
-    EVALUATION: evaluation.run,
-    BATCH_PREDICTION: batch_prediction.run,
+WORK: Mapping[str, str] = {
+    TRAINING: "app.jobs.training",
+    INGESTION: "app.datasets.filling",
+    DOWNLOAD: "app.datasets.downloads",
+    EVALUATION: "app.jobs.evaluation",
+    BATCH_PREDICTION: "app.jobs.batch_prediction",
 }
+"""The module whose `run` does a kind of job; a worker loads that one and no other, to start soon."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +82,8 @@ def _attempt(job_id: str, attempt: int, store: Store, artifacts: LocalArtifacts,
             raise StaleAttempt(job_id, attempt)
         log.info("attempt %d of %s %s, process %d", attempt, job.kind, job_id, os.getpid())
         beat(job.progress, force=True)
-        WORK[job.kind](job, store, artifacts, settings, beat)
+        work: Work = importlib.import_module(WORK[job.kind]).run
+        work(job, store, artifacts, settings, beat)
         log.info("done")
     except Cancelled:
         log.info("cancelled")
