@@ -71,6 +71,7 @@ def serve(
     Every setting can be given as a variable CONVSERVE_...; what is given here goes first.
     """
     _check_platform()
+    settings = load_settings(host=host, port=port, data_dir=data_dir)
     from app.server import serve as serve_until_stopped  # noqa: PLC0415 - the client's commands need none of it
 
     console = Console(stderr=True)
@@ -78,7 +79,7 @@ def serve(
     def announce(url: str) -> None:
         console.print(f"convserve is at {url} (its calls: {url}/docs). Ctrl-C stops it.", soft_wrap=True)
 
-    serve_until_stopped(load_settings(host=host, port=port, data_dir=data_dir), announce)
+    serve_until_stopped(settings, announce)
 
 
 def _check_platform() -> None:
