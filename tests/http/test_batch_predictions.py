@@ -223,6 +223,6 @@ def test_it_survives_kill_9_of_its_worker_and_of_the_server(
         assert batch["progress"] == {"images": 201, "failed": 1, "of": 201, "fraction": 1.0}
         assert "goes on after" in (folder / "attempt-2.log").read_text()
         assert http.get(f"{address}/result").content == http.get(f"{undisturbed}/result").content
-    assert not list(folder.glob("part-*"))
-    assert uploads(service) == []
+        wait_for(lambda: not list(folder.glob("part-*")), "the removal of the parts")
+        wait_for(lambda: uploads(service) == [], "the removal of the archive")
     service.stop()

@@ -14,6 +14,7 @@ import pytest
 
 from app.launch import ServerProcess
 from app.locks import is_locked, read_holder
+from tests.jobs.service import pause
 
 REQUEST = {
     "name": "recovered",
@@ -88,7 +89,7 @@ def stop_mid_epoch(client: httpx.Client, job_id: str, data_dir: Path, wait_for: 
     assert is_locked(lock)
     pid = read_holder(lock)
     assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+    pause(data_dir, pid)
     assert client.get(f"/v1/training-jobs/{job_id}").json()["status"] == "running"
     return pid
 

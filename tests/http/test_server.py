@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,8 +39,14 @@ def running(tmp_path_factory: pytest.TempPathFactory, connect: Connect) -> Itera
 
 
 def logged(service: ServerProcess, request_id: str) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
-    return [line for line in lines if line.get("request_id") == request_id]
+    """Return the lines about a request, once the last of them is there: it comes after the answer."""
+    deadline = time.monotonic() + 60
+    while True:
+        lines = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
+        found = [line for line in lines if line.get("request_id") == request_id]
+        if any(line["event"] == "request" for line in found) or time.monotonic() > deadline:
+            return found
+        time.sleep(0.05)
 
 
 def test_it_can_be_found_while_it_runs(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from app.jobs.states import JobStatus
 from app.locks import is_locked, read_holder
 from app.settings import Settings
 from app.store import Store
+from app.store.database import DATABASE_NAME
 from app.store.records import TRAINING, DatasetRecord, JobRecord
 from engine.architecture import Architecture
 
@@ -63,6 +65,16 @@ def anonymous(pid: int) -> int:
         return 0
     found = [line.split()[1] for line in status.splitlines() if line.startswith("RssAnon:")]
     return int(found[0]) * 1024 if found else 0
+
+
+def pause(data_dir: Path, pid: int) -> None:
+    """Stop a worker as a hung machine would, at a moment when it is not writing: others are to go on."""
+    with closing(
+        sqlite3.connect(data_dir / DATABASE_NAME, timeout=PATIENCE, isolation_level=None)
+    ) as database:
+        database.execute("BEGIN IMMEDIATE")
+        os.kill(pid, signal.SIGSTOP)
+        database.execute("ROLLBACK")
 
 
 @dataclass

@@ -10,7 +10,7 @@ import pytest
 
 from app.jobs.runner import LocalRunner
 from app.jobs.states import ATTEMPTS, JobStatus
-from tests.jobs.service import Service, until
+from tests.jobs.service import Service, pause, until
 
 
 def kill_each_attempt(service: Service, job_id: str, counter: Path, *, counted: bool) -> None:
@@ -59,7 +59,7 @@ def test_a_worker_that_hung_was_not_short_of_memory(service: Service, tmp_path: 
             os.kill(pid, signal.SIGKILL)
         else:
             counter.write_text("oom_kill 1\n", encoding="ascii")
-            os.kill(pid, signal.SIGSTOP)
+            pause(service.data_dir, pid)
     job = service.wait_end(job_id)
     assert job.error is not None
     assert job.error["code"] == "worker_lost"

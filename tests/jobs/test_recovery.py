@@ -18,7 +18,7 @@ from app.jobs.states import JobStatus
 from app.locks import is_locked
 from app.store.records import TRAINING, JobRecord
 from engine.presets.lenet import LENET_5
-from tests.jobs.service import DATASET, Service, new_service, until
+from tests.jobs.service import DATASET, Service, new_service, pause, until
 
 ROOT = Path(__file__).parents[2]
 
@@ -125,7 +125,7 @@ def test_a_hung_worker(service: Service, undisturbed: Outcome) -> None:
     service.run(heartbeat_timeout=20.0)
     pid = service.worker(job_id)
     service.wait_mid_epoch(job_id, STEPS)
-    os.kill(pid, signal.SIGSTOP)
+    pause(service.data_dir, pid)
     job = service.wait_end(job_id)
     assert outcome(service, job) == undisturbed
     assert job.attempt > 1
@@ -167,11 +167,11 @@ def test_a_machine_that_slept_has_no_hung_workers(service: Service) -> None:
     with server(service) as process:
         pid = service.worker(job_id)
         service.wait_step(job_id, 5)
-        os.kill(pid, signal.SIGSTOP)
+        pause(service.data_dir, pid)
         time.sleep(1.5)  # so that the server has seen the last beat
         process.send_signal(signal.SIGSTOP)
         attempt = service.job(job_id).attempt
-        time.sleep(7.0)
+        time.sleep(33.0)  # longer than the server waits for a sign of life
         process.send_signal(signal.SIGCONT)
         time.sleep(1.5)
         os.kill(pid, signal.SIGCONT)
@@ -188,7 +188,7 @@ def test_an_adopted_worker_that_hangs(service: Service) -> None:
         service.wait_step(job_id, 5)
         process.kill()
         process.wait()
-    os.kill(pid, signal.SIGSTOP)
+    pause(service.data_dir, pid)
     service.run(heartbeat_timeout=20.0)
     until(lambda: service.job(job_id).attempt > 1, "the second attempt")
     assert service.worker(job_id) != pid
@@ -237,7 +237,7 @@ def test_a_worker_whose_attempt_is_over_leaves_without_a_trace(service: Service)
     pid = service.worker(job_id)
     service.wait_step(job_id, 5)
     # What a second server on the same directory would do, if the lock of the directory let it.
-    os.kill(pid, signal.SIGSTOP)
+    pause(service.data_dir, pid)
     service.store.jobs.lost(job_id, 1)
     service.store.jobs.request_cancel(job_id)
     service.store.jobs.delete(job_id)
@@ -255,7 +255,7 @@ def test_a_cancelled_job_whose_worker_dies_is_cancelled(service: Service) -> Non
     service.run()
     pid = service.worker(job_id)
     service.wait_step(job_id, 3)
-    os.kill(pid, signal.SIGSTOP)
+    pause(service.data_dir, pid)
     service.store.jobs.request_cancel(job_id)
     os.kill(pid, signal.SIGKILL)
     job = service.wait_end(job_id)

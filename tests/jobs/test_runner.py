@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from app.locks import FileLock, is_locked
 from app.store.records import INGESTION, DatasetRecord, JobRecord
 from engine.model_file import read_model
 from engine.optimizers import SGD
-from tests.jobs.service import Service, until
+from tests.jobs.service import Service, pause, until
 
 
 def test_a_job_becomes_a_model(service: Service) -> None:
@@ -146,7 +144,7 @@ def test_one_that_does_not_stop_is_killed_at_no_cost(service: Service) -> None:
     runner = service.run()
     pid = service.worker(job_id)
     service.wait_step(job_id, 3)
-    os.kill(pid, signal.SIGSTOP)
+    pause(service.data_dir, pid)
     runner.stop(0.3)
     job = service.job(job_id)
     assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
