@@ -43,12 +43,22 @@ def keep(benchmark: str, found: list[dict[str, Any]]) -> None:
         "onnxruntime": onnxruntime.__version__,
     }
     known.setdefault("benchmarks", {})[benchmark] = found
-    RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    RESULTS.write_text(_lines(known), encoding="utf-8")
     text = PAGE.read_text(encoding="utf-8")
     before, after = text.partition(_BEGIN)[0], text.partition(_END)[2]
     PAGE.write_text(
         f"{before}{_BEGIN}\n\n" + "\n".join(_tables(known)) + f"\n\n{_END}{after}", encoding="utf-8"
     )
+
+
+def _lines(known: dict[str, Any]) -> str:
+    """Return the JSON of all results, a case on a line."""
+    about = {name: value for name, value in known.items() if name != "benchmarks"}
+    lists = (
+        f" {json.dumps(name)}: [\n  " + ",\n  ".join(json.dumps(case) for case in cases) + "\n ]"
+        for name, cases in known["benchmarks"].items()
+    )
+    return json.dumps(about, indent=1)[:-2] + ',\n "benchmarks": {\n' + ",\n".join(lists) + "\n }\n}\n"
 
 
 def _tables(known: dict[str, Any]) -> Iterator[str]:
