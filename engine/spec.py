@@ -18,15 +18,21 @@ def describe(schema: dict[str, Any], kind: type[BaseModel]) -> None:
     a second of every start of a server and a quarter of every worker's. Here they are read when a schema is asked for.
     """
     properties: dict[str, Any] = schema.get("properties", {})
+    for name, text in descriptions(kind).items():
+        place = properties.get(kind.model_fields[name].alias or name)
+        if place is not None:
+            place["description"] = text
+
+
+def descriptions(kind: type[BaseModel]) -> dict[str, str]:
+    """Return what a class says about its fields: in `Field`, or in the string below."""
     texts: dict[str, str | None] = {}
     for made in reversed(kind.__mro__):
         if issubclass(made, BaseModel):
             found = _docstrings(made.__module__).get(made.__qualname__, {})
             texts |= {name: found.get(name) for name in inspect.get_annotations(made)}
-    for name, field in kind.model_fields.items():
-        place, text = properties.get(field.alias or name), texts.get(name)
-        if place is not None and text is not None and field.description is None:
-            place["description"] = text
+    said = {name: field.description or texts.get(name) for name, field in kind.model_fields.items()}
+    return {name: text for name, text in said.items() if text is not None}
 
 
 @functools.cache

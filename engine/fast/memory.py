@@ -119,7 +119,7 @@ def _winograd_bytes(
     copies = 6 * (2 * 8 if wide else 3)
     summed = elements(depths) * copies * _FLOAT
     parts = pieces(rows, elements(depths) * (8 if wide else 1), _TUNING.gemm_edge, copies=copies)
-    return tile, maps + 2 * matrix + 2 * parts * summed + 3 * weight
+    return tile, maps + 2 * matrix + 2 * parts * summed + 4 * weight
 
 
 def _gathered_bytes(

@@ -18,6 +18,7 @@ from engine.augmentations.resample import resample
 from engine.draws import SampleStreams
 from engine.errors import ShapeError
 from engine.layers import Context
+from engine.spec import descriptions
 from engine.workspace import Workspace
 from tests.engine import reference
 
@@ -63,7 +64,7 @@ def test_an_augmentation_tells_formula_source_and_purpose(kind: type[Augmentatio
     assert kind.formula
     assert kind.source
     assert kind.examples
-    assert all(field.description for name, field in kind.model_fields.items() if name != "type")
+    assert set(kind.model_fields) - {"type"} <= set(descriptions(kind))
 
 
 @pytest.mark.parametrize(("part", "example"), CASES)

@@ -12,6 +12,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from engine.optimizers import OPTIMIZERS, SGD, Adam, AdamW, AnyOptimizer, Optimizer
+from engine.spec import descriptions
 from engine.workspace import FRESH
 
 PARSE = TypeAdapter(AnyOptimizer)
@@ -117,7 +118,7 @@ def test_an_optimizer_tells_formula_source_and_purpose(kind: type[Optimizer]) ->
     assert kind.__doc__
     assert kind.formula
     assert kind.source
-    assert all(field.description for name, field in kind.model_fields.items() if name != "type")
+    assert set(kind.model_fields) - {"type"} <= set(descriptions(kind))
     for example in kind.examples:
         optimizer = PARSE.validate_python(example)
         assert PARSE.validate_json(optimizer.model_dump_json(serialize_as_any=True)) == optimizer

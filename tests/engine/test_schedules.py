@@ -11,6 +11,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from engine.schedules import SCHEDULES, AnySchedule, Moment, MultiStep, ReduceOnPlateau, Schedule
+from engine.spec import descriptions
 
 PARSE = TypeAdapter(AnySchedule)
 EXAMPLES = [example for kind in SCHEDULES for example in kind.examples]
@@ -27,7 +28,7 @@ def test_a_schedule_tells_formula_source_and_purpose(kind: type[Schedule]) -> No
     assert kind.__doc__
     assert kind.formula
     assert kind.source
-    assert all(field.description for name, field in kind.model_fields.items() if name != "type")
+    assert set(kind.model_fields) - {"type"} <= set(descriptions(kind))
     for example in kind.examples:
         schedule = PARSE.validate_python(example)
         assert type(schedule) is kind
