@@ -227,6 +227,10 @@ class TrainingJob(Record):
     metrics: Metrics | None = None
     model_id: str | None = None
     error: Failure | None = None
+    queue_position: int | None = None
+    starts_in_seconds: float | None = None
+    memory_bytes: int | None = None
+    webhook: dict[str, Any] | None = None
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None

@@ -50,6 +50,8 @@ def test_a_job_is_watched_shown_and_deleted(run: Run, server: str) -> None:
     assert "test accuracy" in watched
     shown = json.loads(good(run("jobs", "show", job.id)))
     assert (shown["id"], shown["status"], shown["name"]) == (job.id, "succeeded", "[typed]")
+    assert shown["memory_bytes"] > 1 << 20
+    assert (shown["queue_position"], shown["starts_in_seconds"], shown["webhook"]) == (None, None, None)
     (row,) = [
         line for line in good(run("jobs", "list", "--status", "succeeded")).splitlines() if job.id in line
     ]
