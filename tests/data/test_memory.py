@@ -71,8 +71,16 @@ def make_large(store: Store, artifacts: LocalArtifacts) -> int:
     return count
 
 
+def shares(pid: int) -> list[int]:
+    """Return the processes that a worker has started for the shares of a batch."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
 def test_two_gigabytes_are_trained_on_within_300_megabytes(tmp_path: Path, record_property: Any) -> None:
-    settings = Settings(data_dir=tmp_path / "data", cores=1)
+    settings = Settings(data_dir=tmp_path / "data", cores=2)
     store = Store(settings.data_dir)
     store.migrate()
     artifacts = LocalArtifacts(settings.data_dir)
@@ -96,7 +104,7 @@ def test_two_gigabytes_are_trained_on_within_300_megabytes(tmp_path: Path, recor
         while not store.jobs.get(job.id).status.finished:
             assert time.monotonic() < limit
             if lock.exists() and is_locked(lock) and (pid := read_holder(lock)):
-                most = max(most, anonymous(pid))
+                most = max(most, sum(map(anonymous, [pid, *shares(pid)])))
             time.sleep(0.05)
     finally:
         runner.stop(5.0)
@@ -104,5 +112,5 @@ def test_two_gigabytes_are_trained_on_within_300_megabytes(tmp_path: Path, recor
     store.close()
     assert ended.status is JobStatus.SUCCEEDED, ended.error
     record_property("most_anonymous_bytes", most)
-    print(f"most anonymous memory of the worker: {most / 1e6:.0f} MB")  # noqa: T201
+    print(f"most anonymous memory of the worker and its share: {most / 1e6:.0f} MB")  # noqa: T201
     assert 0 < most < MOST_ANONYMOUS
