@@ -1,4 +1,4 @@
-"""Compare every layer with PyTorch, forward and gradients; `make parity` runs it.
+"""Compare every layer, loss and optimizer with PyTorch; `make parity` runs it.
 
 It writes the answers of PyTorch to the golden files that the tests read, and the figures to docs/parity.md.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,8 @@ import torch
 
 from benchmarks import torch_layers
 from benchmarks.parity_cases import Case, drawn, examples
+from benchmarks.parity_rows import DTYPES, TOLERANCE, Arrays, Row
+from benchmarks.parity_training import training_rows
 from engine.architecture import Architecture
 from engine.arrays import Array
 from engine.layers import LAYERS, Block, Context
@@ -23,50 +24,11 @@ from engine.network import Network
 from engine.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
-GOLDEN = ROOT / "tests" / "engine" / "golden" / "layers.npz"
+GOLDEN = ROOT / "tests" / "engine" / "golden"
 PAGE = ROOT / "docs" / "parity.md"
-DTYPES = {"float32": np.float32, "float64": np.float64}
-TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 BATCH = 3
 NETWORK_BATCH = 4
 SEED = 20
-
-Arrays = dict[str, Array]
-
-
-@dataclass
-class Row:
-    """The largest differences found for one kind of layer."""
-
-    cases: int = 0
-    worst: dict[tuple[str, str], float] = field(default_factory=dict)
-
-    def add(self, dtype: str, ours: Arrays, theirs: Arrays) -> None:
-        """Compare two sets of answers.
-
-        Raises:
-            ValueError: they differ in more than numbers.
-        """
-        for name in ours.keys() | theirs.keys():
-            found = [
-                f"{array.dtype} {array.shape}"
-                for array in (ours.get(name), theirs.get(name))
-                if array is not None
-            ]
-            if len(found) != 2 or found[0] != found[1] or not found[0].startswith(dtype):
-                raise ValueError(f"{name} is {' here and '.join(found)} there, in {dtype}")
-        largest = max(float(np.abs(array).max()) for array in theirs.values())
-        for name, array in ours.items():
-            part = "forward" if name == "y" or name.startswith("new ") else "gradients"
-            found = difference(array, theirs[name], largest / 100)
-            self.worst[part, dtype] = max(self.worst.get((part, dtype), 0.0), found)
-
-
-def difference(ours: Array, theirs: Array, least: float) -> float:
-    """Return the largest difference as a share of the largest number, but of `least` where all are next to 0."""
-    if not ours.size:
-        return 0.0
-    return float(np.abs(ours - theirs).max()) / max(float(np.abs(theirs).max()), least)
 
 
 def inputs(case: Case) -> Arrays:
@@ -182,7 +144,7 @@ def table(title: str, count: str, rows: dict[str, Row]) -> str:
         "|---|---:|" + "---:|" * len(columns),
     ]
     for name, row in rows.items():
-        cells = [f"{row.worst.get(column, 0):.0e}" for column in columns]
+        cells = [f"{row.worst[column]:.0e}" if column in row.worst else "–" for column in columns]
         lines.append(f"| {name} | {row.cases} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -198,30 +160,38 @@ def faults(rows: dict[str, Row], dtypes: Sequence[str]) -> list[str]:
 
 
 def main() -> int:
-    golden: Arrays = {}
-    rows = layer_rows(golden)
+    golden: dict[str, Arrays] = {"layers": {}, "training": {}}
+    rows = layer_rows(golden["layers"])
+    training = training_rows(golden["training"])
     wholes = {name: network_row(network) for name, network in networks()}
-    for name, row in (rows | wholes).items():
+    for name, row in (rows | training | wholes).items():
         print(
             f"{name:28} {row.cases:4}  "
             + "  ".join(f"{key[0]} {key[1]} {v:.0e}" for key, v in row.worst.items())
         )
-    wrong = faults(rows, list(DTYPES)) + faults(wholes, ["float64"])
+    wrong = faults(rows | training, list(DTYPES)) + faults(wholes, ["float64"])
     if wrong:
         print("\n".join(["Not equal:", *wrong]), file=sys.stderr)
         return 1
-    np.savez_compressed(GOLDEN, **golden)
+    for name, arrays in golden.items():
+        np.savez_compressed(GOLDEN / f"{name}.npz", **arrays)
     text = (ROOT / "benchmarks" / "parity.md.in").read_text(encoding="utf-8")
     for mark, value in {
         "{torch}": torch.__version__.partition("+")[0],
         "{numpy}": np.__version__,
         "{layers}": table("layer", "cases", rows),
+        "{training}": table("loss or optimizer", "cases", training),
         "{networks}": table("network", "nodes", wholes),
     }.items():
         text = text.replace(mark, value)
     PAGE.write_text(text, encoding="utf-8")
     print(
-        json.dumps({"cases": sum(row.cases for row in rows.values()), "golden_bytes": GOLDEN.stat().st_size})
+        json.dumps(
+            {
+                "cases": sum(row.cases for row in rows.values()),
+                "golden_bytes": sum(file.stat().st_size for file in GOLDEN.iterdir()),
+            }
+        )
     )
     return 0
 
