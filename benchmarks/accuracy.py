@@ -29,11 +29,11 @@ LEAST_ON_MNIST = 0.99
 
 MNIST: dict[str, Any] = {
     "epochs": 10,
-    "batch_size": 64,
+    "batch_size": 32,
     "select": "last",
-    "optimizer": {"type": "adam", "learning_rate": 0.002},
+    "optimizer": {"type": "sgd", "learning_rate": 0.03, "nesterov": True, "weight_decay": 0.0005},
     "schedule": {"type": "cosine", "warm_up": 0.5},
-    "augmentations": [{"type": "random_crop", "padding": 2}, {"type": "rotation", "degrees": 8}],
+    "augmentations": [{"type": "random_crop", "padding": 1}, {"type": "rotation", "degrees": 6}],
 }
 _CIFAR: dict[str, Any] = {
     "batch_size": 64,

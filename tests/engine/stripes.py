@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from engine.architecture import Architecture
 from engine.execution import PlainExecution
 from engine.fast.gemm import OPENBLAS_EDGE, Tuning
+from engine.fast.processes import ProcessExecution
+from engine.fast.shares import SharedExecution
 from engine.fast.threads import ThreadExecution
 from engine.losses import Loss
 from engine.network import Network
@@ -63,9 +66,28 @@ def run(
     return list(train(network(), config, data(), state, execute))
 
 
-def in_two_shares(trained: Network, loss: Loss) -> ThreadExecution:
-    """Run batches as jobs do: by plans, in shares."""
-    return ThreadExecution(trained, loss, Tuning(gemm_edge=OPENBLAS_EDGE), 2)
+class InShares:
+    """Runs batches as jobs do: by plans, in two shares, until it is closed."""
+
+    def __init__(self, kind: Callable[[Network, Loss, Tuning, int], SharedExecution]) -> None:
+        self._kind = kind
+        self._made: list[SharedExecution] = []
+
+    def __call__(self, trained: Network, loss: Loss) -> SharedExecution:
+        self._made.append(self._kind(trained, loss, Tuning(gemm_edge=OPENBLAS_EDGE), 2))
+        return self._made[-1]
+
+    def close(self) -> None:
+        for execution in self._made:
+            execution.close()
+
+
+def in_two_threads() -> InShares:
+    return InShares(ThreadExecution)
+
+
+def in_two_processes() -> InShares:
+    return InShares(lambda network, loss, tuning, shares: ProcessExecution(network, loss, tuning, shares, 64))
 
 
 def same_bytes(one: TrainingState, other: TrainingState) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tracemalloc
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,17 @@ from engine.optimizers import OPTIMIZERS, SGD, Adam
 from engine.schedules import SCHEDULES, Cosine
 from engine.state import Tally
 from engine.training import TrainingConfig, check_fit, evaluate, kept_weights, one_hot, train
-from tests.engine.stripes import LAYERS, arrays, data, in_two_shares, network, run, same_bytes
+from tests.engine.stripes import (
+    LAYERS,
+    InShares,
+    arrays,
+    data,
+    in_two_processes,
+    in_two_threads,
+    network,
+    run,
+    same_bytes,
+)
 
 
 def test_it_learns() -> None:
@@ -37,15 +48,12 @@ def test_it_learns() -> None:
     assert tally.accuracy > 0.9
 
 
+AUGMENTED = [example for kind in AUGMENTATIONS if kind.channels is None for example in kind.examples]
 RULES = [
     *({"optimizer": example} for kind in OPTIMIZERS for example in kind.examples),
     *({"schedule": example} for kind in SCHEDULES for example in kind.examples),
     *({"loss": example} for kind in LOSSES for example in kind.examples),
-    {
-        "augmentations": [
-            example for kind in AUGMENTATIONS if kind.channels is None for example in kind.examples
-        ]
-    },
+    {"augmentations": AUGMENTED},
     {"accumulate": 3, "clip": {"norm": 0.5, "value": 0.1}, "weight_average": {"decay": 0.9}},
     {"freeze": ["conv2d_*"]},
 ]
@@ -71,23 +79,30 @@ def test_a_run_stopped_after_any_report_goes_on_to_the_same_bytes(
         assert same_bytes(resumed, undisturbed), f"stopped after report {stop}"
 
 
-@pytest.mark.parametrize("stop", [2, 6, 11])
-def test_resuming_in_shares_changes_no_byte_either(tmp_path: Path, stop: int) -> None:
-    config = TrainingConfig(epochs=3, batch_size=16, schedule=Cosine())
-    undisturbed = run(config, execute=in_two_shares)[-1].state
-    reports = train(network(), config, data(), execute=in_two_shares)
-    for _ in range(stop):
-        report = next(reports)
-    path = tmp_path / "checkpoint.safetensors"
-    path.write_bytes(checkpoint_bytes(report.state))
-    resumed = run(config, read_checkpoint(path, network(), config), in_two_shares)[-1].state
+@pytest.mark.parametrize(
+    ("execute", "stop"),
+    [(in_two_threads, 2), (in_two_threads, 6), (in_two_processes, 6), (in_two_threads, 11)],
+)
+def test_resuming_in_shares_changes_no_byte_either(tmp_path: Path, execute: InShares, stop: int) -> None:
+    config = TrainingConfig.model_validate({"epochs": 3, "batch_size": 16, "augmentations": AUGMENTED})
+    with closing(execute()) as shares:
+        undisturbed = run(config, execute=shares)[-1].state
+    with closing(execute()) as shares:
+        reports = train(network(), config, data(), execute=shares)
+        for _ in range(stop):
+            report = next(reports)
+        path = tmp_path / "checkpoint.safetensors"
+        path.write_bytes(checkpoint_bytes(report.state))
+    with closing(execute()) as shares:
+        resumed = run(config, read_checkpoint(path, network(), config), shares)[-1].state
     assert same_bytes(resumed, undisturbed)
 
 
 def test_plans_and_shares_learn_what_the_plain_executor_learns() -> None:
     # not Adam: it blows the rounding in a gradient that should be 0 (a bias before batch norm) up to a step
     config = TrainingConfig(epochs=2, batch_size=16, optimizer=SGD(learning_rate=0.05))
-    plain, shared = run(config)[-1].state, run(config, execute=in_two_shares)[-1].state
+    with closing(in_two_threads()) as shares:
+        plain, shared = run(config)[-1].state, run(config, execute=shares)[-1].state
     for name, weight in plain.weights.items():
         np.testing.assert_allclose(shared.weights[name], weight, rtol=1e-3, atol=1e-4, err_msg=name)
 
