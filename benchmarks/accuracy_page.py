@@ -42,8 +42,7 @@ def write_page(
     for mark, value in {
         "{mnist}": (
             f"LeNet-5 is right about **{reached:.2%}** of the 10,000 test digits after {len(curve)} epochs over all "
-            f"60,000 training digits ({lenet['seconds']:.0f} seconds). The last epoch's weights are "
-            "judged: nothing is chosen by the test digits."
+            f"60,000 training digits. The last epoch's weights are judged: nothing is chosen by the test digits."
         ),
         "{count}": f"{TRAIN_PICTURES:,}",
         "{test}": f"{TEST_PICTURES:,}",
@@ -65,20 +64,16 @@ def write_page(
 def _accuracy_table(
     results: Results, cifar: Mapping[str, dict[str, Any]], seeds: Sequence[int]
 ) -> Iterator[str]:
-    yield "| network | epochs | ours | PyTorch | difference | within the interval | seconds, ours / PyTorch |"
-    yield "|---|---:|---:|---:|---:|---|---:|"
+    yield "| network | epochs | ours | PyTorch | difference | within the interval |"
+    yield "|---|---:|---:|---:|---:|---|"
     for name, document in cifar.items():
         own, other = (_last(results, name, side, seeds) for side in ("ours", "theirs"))
         differences = [one - two for one, two in zip(own, other, strict=True)]
         half = _half(differences)
         inside = "yes" if abs(statistics.mean(differences)) <= half else "no"
-        seconds = " / ".join(
-            f"{statistics.mean(results[f'{name}-{side}-{seed}']['seconds'] for seed in seeds):.0f}"
-            for side in ("ours", "theirs")
-        )
         cells = [f"{100 * statistics.mean(runs):.1f} ± {100 * _half(runs):.1f} %" for runs in (own, other)]
         difference = f"{100 * statistics.mean(differences):+.1f} ± {100 * half:.1f} points"
-        yield f"| {name} | {document['epochs']} | {' | '.join(cells)} | {difference} | {inside} | {seconds} |"
+        yield f"| {name} | {document['epochs']} | {' | '.join(cells)} | {difference} | {inside} |"
 
 
 def _first_table(

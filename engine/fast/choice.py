@@ -2,7 +2,6 @@
 
     3x3, stride 1, padding 1, 16 or more channels in and out, height a multiple of 4   winograd
     1x1, stride 1, no padding                                                          pointwise
-    one channel in, stride 1                                                           toeplitz
     up to four channels in                                                             channel_major
     anything else                                                                      columns
 
@@ -12,6 +11,8 @@ and its dX:
     stride 1                       flipped
     3x3, stride 2, even size       sub-pixel
     anything else                  scattered
+
+Where 2x2 max-pooling follows, a kernel of stride 1 that is not winograd is `quartered`: see `pooled`.
 
 Measured in `docs/performance.md`. Grouped convolutions are no business of this floor: a plan runs them
 through their layer.
@@ -28,10 +29,19 @@ from engine.fast.columns import (
     Kernel,
     Pointwise,
     Scattered,
-    Toeplitz,
     tile_of,
 )
 from engine.fast.gemm import Tuning, largest_divisor
+from engine.fast.pooled import (
+    FEW_CHANNELS,
+    PooledInputGradient,
+    Quartered,
+    RowGradient,
+    Separate,
+    Spread,
+    TiledKernel,
+    Unpooled,
+)
 from engine.fast.subpixel import SubPixel
 from engine.fast.winograd import Winograd
 from engine.ops.windows import Window
@@ -52,28 +62,88 @@ def choose(
     """Return the kernel for a batch of maps."""
     sides = {(axis.kernel, axis.stride, axis.before, axis.after, axis.dilation) for axis in window}
     height, width = window.height.size, window.width.size
-    if sides == {(3, 1, 1, 1, 1)} and Winograd.fits(height, width, channels, filters):
+    if _takes_winograd(window, channels, filters):
         return Winograd(batch, height, width, channels, filters, tuning, training=training)
     if sides == {(1, 1, 0, 0, 1)}:
         tile = largest_divisor(batch, _POINTWISE_BYTES / (4 * height * width * max(channels, filters)))
         kernel = Pointwise(window, channels, filters, tile, tuning)
         kernel.input_gradient = _Transposed(filters)
         return kernel
-    strides = (window.height.stride, window.width.stride)
-    undilated = (window.height.dilation, window.width.dilation) == (1, 1)
     # a gathered tile is read once and multiplied at once: it may be larger than one that is transformed
     tile = tile_of(batch, window, channels, 4 * tuning.tile_bytes)
-    layout: type[Columns | ChannelMajor | Toeplitz]
-    if channels == 1 and strides == (1, 1) and undilated:
-        layout, tile = Toeplitz, tile_of(batch, window, channels, 2 * tuning.tile_bytes)
-    elif channels <= 4:
-        layout, tile = ChannelMajor, tile_of(batch, window, channels, tuning.tile_bytes)
-    else:
-        layout = Columns
+    layout: type[Columns | ChannelMajor] = ChannelMajor if channels <= FEW_CHANNELS else Columns
     kernel_ = layout(window, channels, filters, tile, tuning)
     if training and needs_input_gradient:
         kernel_.input_gradient = _input_gradient(window, channels, filters, tile, tuning)
     return kernel_
+
+
+def choose_unpooled(
+    batch: int,
+    window: Window,
+    channels: int,
+    filters: int,
+    tuning: Tuning,
+    *,
+    training: bool,
+    needs_input_gradient: bool,
+) -> TiledKernel:
+    """Return the kernel for a batch of maps where no pooling follows."""
+    return Unpooled(
+        choose(
+            batch,
+            window,
+            channels,
+            filters,
+            tuning,
+            training=training,
+            needs_input_gradient=needs_input_gradient,
+        )
+    )
+
+
+def choose_pooled(
+    batch: int,
+    window: Window,
+    channels: int,
+    filters: int,
+    tuning: Tuning,
+    *,
+    training: bool,
+    needs_input_gradient: bool,
+) -> TiledKernel:
+    """Return the kernel for a batch of maps where 2x2 max-pooling follows."""
+    if not _takes_winograd(window, channels, filters) and Quartered.pays(window, filters):
+        kernel = Quartered(batch, window, channels, filters, tuning, training=training)
+        if training and needs_input_gradient:
+            kernel.input_gradient = _pooled_input_gradient(window, channels, filters, kernel, tuning)
+        return kernel
+    whole = choose(
+        batch,
+        window,
+        channels,
+        filters,
+        tuning,
+        training=training,
+        needs_input_gradient=needs_input_gradient,
+    )
+    return Separate(whole, batch, (*window.output, filters), training=training)
+
+
+def _pooled_input_gradient(
+    window: Window, channels: int, filters: int, kernel: Quartered, tuning: Tuning
+) -> PooledInputGradient:
+    if RowGradient.pays(window, channels, filters):
+        return RowGradient(kernel.window, channels, filters, kernel.tile)
+    whole = _input_gradient(window, channels, filters, kernel.tile, tuning)
+    return Spread(whole, window, filters, kernel.tile)
+
+
+def _takes_winograd(window: Window, channels: int, filters: int) -> bool:
+    sides = {(axis.kernel, axis.stride, axis.before, axis.after, axis.dilation) for axis in window}
+    return sides == {(3, 1, 1, 1, 1)} and Winograd.fits(
+        window.height.size, window.width.size, channels, filters
+    )
 
 
 def _input_gradient(window: Window, channels: int, filters: int, tile: int, tuning: Tuning) -> InputGradient:

@@ -1,4 +1,4 @@
-"""Convolution by gathered columns (im2col), a tile of images at a time, in three layouts.
+"""Convolution by gathered columns (im2col), a tile of images at a time, in two layouts.
 
 Chellapilla et al. 2006, section 3, gather every window as a row of a matrix. What is new is only how
 little is gathered at once: a tile that stays in the cache, cut for BLAS by the rule of `gemm`.
@@ -6,8 +6,6 @@ little is gathered at once: a tile that stays in the cache, cut for BLAS by the 
 - `Columns`: rows are windows, (T * OH * OW, KH * KW * C). Any convolution.
 - `ChannelMajor`: the same matrix transposed, (KH * KW * C, T * OH * OW). With few channels a row of a
   window is short, but a row of pixels is long: copies run along the width.
-- `Toeplitz`: for one channel. Only rows are gathered, KH-fold; along the width a block-Toeplitz weight
-  matrix makes q neighbouring outputs from one run of numbers, so the GEMM does what gathering did.
 - `Pointwise`: a 1x1 window at stride 1 already is its matrix.
 
 The gradient of the input is `flipped`: at stride 1 it is the convolution of dY with the filters flipped
@@ -86,6 +84,8 @@ class _Gathered:
         # (parts, rows, depth) and its transpose, views of the columns in whatever layout they have
         self._rows: Array = np.empty(0, np.float32)
         self._rows_t: Array = np.empty(0, np.float32)
+        self.gathered: Array = np.empty(0, np.float32)
+        """The columns of a tile as a matrix: (T * OH * OW, KH * KW * C), channel-major its transpose."""
 
     def prepare(self, weight: Array) -> None:
         self._matrix = weight.reshape(self._depth, self.filters)
@@ -99,11 +99,11 @@ class _Gathered:
             self.input_gradient.prepare(weight)
 
     def forward(self, x: Array, y: Array) -> None:
-        self._gather(x)
+        self.gather(x)
         np.matmul(self._rows, self._matrix, out=y.reshape(self._parts, -1, self.filters))
 
     def backward(self, x: Array, dy: Array, dx: Array | None) -> None:
-        self._gather(x)
+        self.gather(x)
         np.matmul(self._rows_t, dy.reshape(self._parts, -1, self.filters), out=self._dweights)
         self._dweight += self._dweights.sum(axis=0)
         if dx is not None and self.input_gradient is not None:
@@ -112,7 +112,8 @@ class _Gathered:
     def weight_gradient(self, dweight: Array) -> None:
         np.copyto(dweight, self._dweight.reshape(dweight.shape))
 
-    def _gather(self, x: Array) -> None:
+    def gather(self, x: Array) -> None:
+        """Gather the windows of a tile (T, H, W, C)."""
         raise NotImplementedError
 
 
@@ -127,10 +128,11 @@ class Columns(_Gathered):
         self._inside = windows.unpad(padded, window)
         self._view = windows.view(padded, window)  # (T, OH, OW, KH, KW, C)
         self._columns = empty(self._view.shape)
+        self.gathered = self._columns.reshape(-1, self._depth)
         self._rows = self._columns.reshape(self._parts, -1, self._depth)
         self._rows_t = self._rows.transpose(0, 2, 1)
 
-    def _gather(self, x: Array) -> None:
+    def gather(self, x: Array) -> None:
         np.copyto(self._inside, x)
         np.copyto(self._columns, self._view)
 
@@ -163,11 +165,12 @@ class ChannelMajor(_Gathered):
             writeable=False,
         )
         self._columns = empty(shape)  # (KH, KW, C, T, OH, OW)
+        self.gathered = self._columns.reshape(self._depth, -1)
         flat = self._columns.reshape(self._depth, self._parts, -1)
         self._rows = flat.transpose(1, 2, 0)
         self._rows_t = flat.transpose(1, 0, 2)
 
-    def _gather(self, x: Array) -> None:
+    def gather(self, x: Array) -> None:
         np.copyto(self._inside, x.transpose(3, 0, 1, 2))
         np.copyto(self._columns, self._view)
 
@@ -177,101 +180,27 @@ class Pointwise(_Gathered):
 
     name = "pointwise"
 
-    def _gather(self, x: Array) -> None:
+    def gather(self, x: Array) -> None:
         self._rows = x.reshape(self._parts, -1, self.channels)
         self._rows_t = self._rows.transpose(0, 2, 1)
-
-
-class Toeplitz:
-    """Rows gathered KH-fold, and along the width a block-Toeplitz matrix; for one channel, stride 1."""
-
-    name = "toeplitz"
-    pixels = 2
-    """Neighbouring outputs of one run of numbers (q)."""
-
-    def __init__(self, window: Window, channels: int, filters: int, tile: int, tuning: Tuning) -> None:
-        q, rows, columns = self.pixels, window.height, window.width
-        self.tile, self.window, self.channels, self.filters = tile, window, channels, filters
-        # a run covers the windows of q outputs, rounded up so that `phases` runs lie end to end
-        self._phases = math.ceil((columns.kernel + q - 1) / q)
-        self._run = self._phases * q
-        self._row = math.ceil(max(columns.padded, columns.output) / q) * q
-        groups = tile * rows.output * self._row // q
-        self._groups = math.ceil(groups / self._phases) * self._phases
-        each = rows.kernel * channels  # numbers gathered per pixel
-        inner = self._run * each
-        memory = np.zeros((groups * q + 2 * self._run) * each, np.float32)
-        self._pixels = memory[: groups * q * each].reshape(
-            tile, rows.output, self._row, rows.kernel, channels
-        )
-        count = self._groups // self._phases
-        self._left = [
-            memory[p * q * each :][: count * inner].reshape(count, inner) for p in range(self._phases)
-        ]
-        self._product = np.zeros((self._groups, q * filters), np.float32)
-        self._outputs = self._product[:groups].reshape(tile, rows.output, self._row, filters)[
-            :, :, : columns.output
-        ]
-        self._slots = [self._product[p :: self._phases] for p in range(self._phases)]
-        self._matrix = np.zeros((self._run, rows.kernel, channels, q, filters), np.float32)
-        self._dmatrix = np.zeros((inner, q * filters), np.float32)
-        self._part = np.empty_like(self._dmatrix)
-        self.input_gradient: InputGradient | None = None
-
-    def prepare(self, weight: Array) -> None:
-        for pixel in range(self.pixels):
-            for column in range(weight.shape[1]):
-                self._matrix[pixel + column, :, :, pixel] = weight[:, column]
-
-    def prepare_backward(self, weight: Array) -> None:
-        self._dmatrix[...] = 0
-        self._product[...] = 0  # what the forward pass left between the rows must not count
-        if self.input_gradient is not None:
-            self.input_gradient.prepare(weight)
-
-    def forward(self, x: Array, y: Array) -> None:
-        self._gather(x)
-        matrix = self._matrix.reshape(self._dmatrix.shape)
-        for left, slot in zip(self._left, self._slots, strict=True):
-            np.matmul(left, matrix, out=slot)
-        np.copyto(y, self._outputs)
-
-    def backward(self, x: Array, dy: Array, dx: Array | None) -> None:
-        self._gather(x)
-        np.copyto(self._outputs, dy)
-        for left, slot in zip(self._left, self._slots, strict=True):
-            np.matmul(left.T, slot, out=self._part)
-            self._dmatrix += self._part
-        if dx is not None and self.input_gradient is not None:
-            self.input_gradient.run(dy, dx)
-
-    def weight_gradient(self, dweight: Array) -> None:
-        blocks = self._dmatrix.reshape(self._matrix.shape)
-        for column in range(dweight.shape[1]):
-            dweight[:, column] = sum(blocks[pixel + column, :, :, pixel] for pixel in range(self.pixels))
-
-    def _gather(self, x: Array) -> None:
-        rows, columns = self.window
-        for row in range(rows.kernel):
-            shift = row - rows.before
-            first, last = max(0, -shift), min(rows.output, rows.size - shift)
-            if last > first:
-                self._pixels[:, first:last, columns.before : columns.before + columns.size, row] = x[
-                    :, first + shift : last + shift
-                ]
 
 
 class Flipped:
     """dX at stride 1: the convolution of dY with the filters flipped, inputs and outputs exchanged."""
 
     def __init__(self, window: Window, channels: int, filters: int, tile: int, tuning: Tuning) -> None:
-        self._kernel = Columns(_full(window), filters, channels, tile, tuning)
+        back = _full(window)
+        # its columns are as many times larger as there are more filters than channels: it has a tile of its own
+        own = largest_divisor(tile, tile_of(tile, back, filters, 2 * tuning.tile_bytes))
+        self._kernel = Columns(back, filters, channels, own, tuning)
 
     def prepare(self, weight: Array) -> None:
         self._kernel.prepare(np.ascontiguousarray(weight[::-1, ::-1].transpose(0, 1, 3, 2)))
 
     def run(self, dy: Array, dx: Array) -> None:
-        self._kernel.forward(dy, dx)
+        tile = self._kernel.tile
+        for first in range(0, len(dy), tile):
+            self._kernel.forward(dy[first : first + tile], dx[first : first + tile])
 
 
 class Scattered:

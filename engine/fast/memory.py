@@ -14,6 +14,7 @@ from engine.arrays import elements
 from engine.fast.columns import tile_of
 from engine.fast.gemm import OPENBLAS_EDGE, Tuning, largest_divisor, pieces
 from engine.fast.plan import halves, is_plain, runs
+from engine.fast.pooled import Quartered, quartered_tile
 from engine.fast.steps.base import BLOCK
 from engine.fast.winograd import Winograd
 from engine.network import INPUT, Network, Node
@@ -92,6 +93,8 @@ def _kernel_bytes(run: tuple[Node, ...], pictures: int, *, training: bool) -> in
         tile, held = _winograd_bytes(
             pictures, (height, width), (channels, filters), weight, training=training
         )
+    elif node.output_shape != run[-1].output_shape and Quartered.pays(window, filters):
+        return _quartered_bytes(pictures, window, (channels, filters), weight, training=training)
     else:
         needs_dx = node.inputs != (INPUT,)
         tile, held = _gathered_bytes(
@@ -120,6 +123,24 @@ def _winograd_bytes(
     summed = elements(depths) * copies * _FLOAT
     parts = pieces(rows, elements(depths) * (8 if wide else 1), _TUNING.gemm_edge, copies=copies)
     return tile, maps + 2 * matrix + 2 * parts * summed + 4 * weight
+
+
+def _quartered_bytes(
+    pictures: int, window: Window, depths: tuple[int, int], weight: int, *, training: bool
+) -> int:
+    channels, filters = depths
+    wide = Window(*(axis._replace(kernel=axis.kernel + 1, stride=2) for axis in window))
+    tile = quartered_tile(pictures, wide, channels)
+    outputs, inputs = elements(wide.output), wide.height.padded * wide.width.padded
+    # columns, the padded map, four cells a pool and half as many larger ones, dX with its padding
+    held = tile * (
+        outputs * (elements(wide.kernel) * channels + 7 * filters)
+        + (3 if training else 1) * inputs * channels
+    )
+    if training:  # a band of filters, and rows of its products
+        held += wide.width.output * 4 * filters * wide.height.kernel * wide.width.padded * channels
+        held += tile * wide.height.output * wide.height.kernel * wide.width.padded * channels
+    return held * _FLOAT + 4 * 4 * weight
 
 
 def _gathered_bytes(

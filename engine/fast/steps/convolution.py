@@ -4,54 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.arrays import Array, Shape, Weights, elements
-from engine.fast.choice import choose
+from engine.arrays import Array, Weights, elements
+from engine.fast.choice import choose_pooled, choose_unpooled
 from engine.fast.columns import empty
 from engine.fast.gemm import Tuning, largest_divisor, rectify, row_of
+from engine.fast.pooled import Halving
 from engine.fast.steps.base import BLOCK, Deferred, Gradients, Map, Step, stored, tile_of
 from engine.fast.steps.normalization import BatchNormStep, NormGradient
 from engine.layers import Context
 from engine.network import Node
 from engine.ops.windows import Window
-
-
-class Halving:
-    """2x2 max-pooling of stride 2 on tiles: rows first, in long runs; two bytes of masks per output.
-
-    Where several cells tie, the upper row and then the left column wins: one cell, as it should be.
-    """
-
-    def __init__(self, batch: int, tile: int, shape: Shape, *, training: bool) -> None:
-        height, width, channels = shape
-        self._shape = (height // 2, width // 2, channels)
-        self._rows = empty((tile, height // 2, width * channels))
-        self._pairs = self._rows.reshape(tile, height // 2, width // 2, 2, channels)
-        if training:
-            self._upper = np.empty((batch, height // 2, width * channels), np.bool_)
-            self._left = np.empty((batch, *self._shape), np.bool_)
-        self._training = training
-
-    def forward(self, tile: slice, full: Array, y: Array) -> None:
-        """Pool full (T, H, W, C) into y (T, H/2, W/2, C)."""
-        pairs = full.reshape(len(full), self._shape[0], 2, -1)
-        first, second = pairs[:, :, 0], pairs[:, :, 1]
-        if self._training:
-            np.greater_equal(first, second, out=self._upper[tile])
-        np.maximum(first, second, out=self._rows)
-        first, second = self._pairs[..., 0, :], self._pairs[..., 1, :]
-        if self._training:
-            np.greater_equal(first, second, out=self._left[tile])
-        np.maximum(first, second, out=y)
-
-    def backward(self, tile: slice, dy: Array, dfull: Array) -> None:
-        """Spread dy (T, H/2, W/2, C) over dfull (T, H, W, C): every cell of it is written."""
-        first = self._pairs[..., 0, :]
-        np.multiply(dy, self._left[tile], out=first)
-        np.subtract(dy, first, out=self._pairs[..., 1, :])
-        pairs = dfull.reshape(len(dfull), self._shape[0], 2, -1)
-        first = pairs[:, :, 0]
-        np.multiply(self._rows, self._upper[tile], out=first)
-        np.subtract(self._rows, first, out=pairs[:, :, 1])
 
 
 class ConvolutionStep(Step):
@@ -81,7 +43,9 @@ class ConvolutionStep(Step):
         self._has_bias = "bias" in node.weights
         self._relu = "relu" in types
         shape = node.input_shapes[0]
-        self._kernel = choose(
+        self._pools = "max_pool2d" in types
+        select = choose_pooled if self._pools else choose_unpooled
+        self._kernel = select(
             batch,
             window,
             shape[2],
@@ -95,10 +59,6 @@ class ConvolutionStep(Step):
         self._shape = nodes[-1].output_shape
         self._y = empty((batch, *self._shape))
         self._zeros = np.zeros(self._shape[1] * self._shape[2], np.float32)
-        self._pool: Halving | None = None
-        if "max_pool2d" in types:
-            self._pool = Halving(batch, tile, node.output_shape, training=training)
-            self._full = empty((tile, *node.output_shape))
         if training:
             self._dx = empty((batch, *shape)) if needs_dx else None
             self._dy = empty((tile, *self._shape))
@@ -109,7 +69,7 @@ class ConvolutionStep(Step):
 
     @property
     def choice(self) -> str:
-        epilogue = (" relu" if self._relu else "") + (" max_pool" if self._pool else "")
+        epilogue = (" relu" if self._relu else "") + (" max_pool" if self._pools else "")
         return f"{self._kernel.name}/{self._kernel.tile}{epilogue}"
 
     def prepare(self, weights: Weights) -> None:
@@ -125,11 +85,7 @@ class ConvolutionStep(Step):
             observer.begin_statistics()
         for tile in self._tiles:
             x, y = self._input(tile), self._y[tile]
-            if self._pool is None:
-                self._kernel.forward(x, y)
-            else:
-                self._kernel.forward(x, self._full)
-                self._pool.forward(tile, self._full, y)
+            self._kernel.forward(tile, x, y)
             rows = y.reshape(-1, width * filters)
             if self._bias_row is not None:
                 rows += self._bias_row
@@ -158,12 +114,9 @@ class ConvolutionStep(Step):
                 part = np.multiply(part, self._positive, out=self._dy)
             if self._has_bias:
                 dbias += self._ones @ part.reshape(-1, width * filters)
-            if self._pool is not None:
-                self._pool.backward(tile, part, self._full)
-                part = self._full
             x = self._input(tile)
             dx = None if self._dx is None else self._dx[tile]
-            self._kernel.backward(x, part, dx)
+            self._kernel.backward(tile, x, part, dx)
             if dx is not None and base is not None:
                 dx += base[tile]
             if dx is not None and self.receiver is not None:

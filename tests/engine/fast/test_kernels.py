@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ShapeError
-from engine.fast.choice import choose
+from engine.fast.choice import choose, choose_pooled
 from engine.fast.gemm import OPENBLAS_EDGE, Tuning, largest_divisor, pieces
 from engine.ops import convolution, windows
 
@@ -57,8 +57,8 @@ def run(batch: int, window: windows.Window, channels: int, filters: int, tuning:
         ("winograd", 4, (16, 16), 32, 32, 3, 1, "same"),
         ("winograd", 3, (4, 2), 64, 17, 3, 1, "same"),
         ("pointwise", 4, (5, 6), 7, 9, 1, 1, "valid"),
-        ("toeplitz", 4, (28, 28), 1, 6, 5, 1, "same"),
-        ("toeplitz", 3, (9, 7), 1, 3, 2, 1, "valid"),
+        ("channel_major", 4, (28, 28), 1, 6, 5, 1, "same"),
+        ("channel_major", 3, (9, 7), 1, 3, 2, 1, "valid"),
         ("channel_major", 4, (32, 32), 3, 16, 3, 1, "same"),
         ("channel_major", 4, (32, 32), 3, 8, 7, 2, ((3, 3), (3, 3))),
         ("columns", 4, (14, 14), 6, 16, 5, 1, "valid"),
@@ -104,6 +104,86 @@ def test_any_convolution_is_right(
         assume(False)
         raise
     assert run(batch, window, channels, filters, tuning)[1] < 5e-6
+
+
+def run_pooled(
+    batch: int, window: windows.Window, channels: int, filters: int, tuning: Tuning
+) -> tuple[str, float]:
+    """As `run`, for a convolution and the pool behind it; values differ, so that rounding decides no tie."""
+    draw = np.random.default_rng(1)
+    shape = (batch, window.height.size, window.width.size, channels)
+    pooled = (batch, window.output[0] // 2, window.output[1] // 2, filters)
+    x = draw.standard_normal(shape, dtype=np.float32)
+    weight = draw.standard_normal((*window.kernel, channels, filters), dtype=np.float32)
+    dy = draw.standard_normal(pooled, dtype=np.float32)
+    exact = [array.astype(np.float64) for array in (x, weight, dy)]
+    full, padded = convolution.convolve(exact[0], exact[1], None, window)
+    cells = full.reshape(batch, pooled[1], 2, pooled[2], 2, filters).transpose(0, 1, 3, 5, 2, 4)
+    cells = cells.reshape(*pooled, 4)
+    chosen_cell = np.eye(4)[cells.argmax(axis=-1)] * exact[2][..., None]
+    dfull = chosen_cell.reshape(*pooled, 2, 2).transpose(0, 1, 4, 2, 5, 3).reshape(full.shape)
+    expected_dx, expected_dw, _ = convolution.convolve_backward(
+        padded, exact[1], dfull, window, with_bias=False, with_input=True
+    )
+    kernel = choose_pooled(batch, window, channels, filters, tuning, training=True, needs_input_gradient=True)
+    assert batch % kernel.tile == 0
+    tiles = [slice(first, first + kernel.tile) for first in range(0, batch, kernel.tile)]
+    y, dx, dweight = np.full_like(dy, np.nan), np.full_like(x, np.nan), np.full_like(weight, np.nan)
+    for _ in range(2):
+        kernel.prepare(weight)
+        for tile in tiles:
+            kernel.forward(tile, x[tile], y[tile])
+        kernel.prepare_backward(weight)
+        for tile in tiles:
+            kernel.backward(tile, x[tile], dy[tile], dx[tile])
+        kernel.weight_gradient(dweight)
+    worst = max(
+        np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1)
+        for found, wanted in ((y, cells.max(axis=-1)), (dx, expected_dx), (dweight, expected_dw))
+    )
+    return kernel.name, float(worst)
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "size", "channels", "filters", "kernel", "stride", "padding"),
+    [
+        ("quartered", 4, (28, 28), 1, 6, 5, 1, "same"),
+        ("quartered", 4, (14, 14), 6, 16, 5, 1, "valid"),
+        ("quartered", 40, (28, 28), 10, 10, 3, 1, "valid"),  # several tiles, and dX by the map in full
+        ("quartered", 3, (9, 13), 4, 3, 4, 1, ((0, 2), (3, 1))),
+        ("winograd", 4, (8, 8), 16, 16, 3, 1, "same"),
+        ("columns", 4, (12, 12), 8, 32, 5, 1, "valid"),
+        ("columns", 4, (12, 12), 8, 8, 5, 2, "same"),
+        ("pointwise", 4, (12, 12), 8, 8, 1, 1, "same"),
+    ],
+)
+def test_a_pool_behind_it_is_right_too(
+    name: str, batch: int, size, channels: int, filters: int, kernel: int, stride: int, padding
+) -> None:
+    window = windows.slide((*size, channels), (kernel, kernel), (stride, stride), padding)
+    chosen, error = run_pooled(batch, window, channels, filters, Tuning())
+    assert chosen == name
+    assert error < 5e-6
+
+
+@settings(max_examples=100)
+@given(
+    st.integers(1, 5),
+    st.tuples(SIZE, SIZE),
+    st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    st.sampled_from(["valid", "same", ((1, 1), (1, 1)), ((0, 2), (3, 1)), ((4, 4), (2, 3))]),
+    st.sampled_from([1, 2, 4, 5, 9, 16]),
+    st.sampled_from([1, 3, 16]),
+    st.sampled_from(TUNINGS),
+)
+def test_any_pooled_convolution_is_right(batch, size, kernel, padding, channels, filters, tuning) -> None:
+    try:
+        window = windows.slide((*size, channels), kernel, (1, 1), padding)
+    except ShapeError:
+        assume(False)
+        raise
+    assume(window.output[0] % 2 == window.output[1] % 2 == 0)
+    assert run_pooled(batch, window, channels, filters, tuning)[1] < 5e-6
 
 
 def test_winograd_stays_within_its_bound_on_positive_maps() -> None:

@@ -151,8 +151,8 @@ def test_the_choices_of_lenet_are_those_of_the_rule() -> None:
     lenet = next(preset for preset in PRESETS if preset.name == "lenet-5")
     choices = Plan(Network.build(lenet.architecture()), 64, CUT, training=True).choices
     assert [choice.split("/")[0] for choice in choices.values()] == [
-        "toeplitz",
-        "columns",
+        "quartered",
+        "quartered",
         "view",
         "dense relu",
         "dense relu",

@@ -1,0 +1,352 @@
+"""Convolution with the 2x2 max-pooling that follows it, in one kernel.
+
+- `Separate`: any kernel, then `Halving` on the tile while it is in the cache.
+- `Quartered`: for stride 1. All four cells of a pool see no more than (KH + 1) x (KW + 1) pixels; so one convolution
+  with that window, stride 2 and four times the filters, each shifted by a row or a column or both, gives the four
+  cells side by side, and pooling is the maximum of halves of a matrix. A third of the columns is gathered, and
+  products are four times as wide, which is what BLAS wants where there are few filters: 6 columns run at 27 GFLOP/s,
+  24 at 70. With up to four channels both matrices are transposed, so that halves are long runs of numbers.
+
+dX of `Quartered`:
+
+- `RowGradient`: for few channels on narrow maps. Along the width the filters are a banded (block-Toeplitz) matrix, most
+  of it zeros: a row of dY times that is its part of KH + 1 rows of dX. Nothing is gathered and the product is wide.
+- `Spread`: the gradient of the four cells is put where they lie, and a kernel for the map in full takes it from there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from engine.arrays import Array, Shape
+from engine.fast.columns import ChannelMajor, Columns, InputGradient, Kernel, empty
+from engine.fast.gemm import Tuning, largest_divisor
+from engine.ops.windows import Window
+
+FEW_CHANNELS = 4
+_FLOAT = 4
+_TILE_BYTES = 1 << 20
+_NARROW_FILTERS = 16
+_NO_WINDOW = 2
+"""Kernels of up to this size have no more than what would be shifted in."""
+_NARROW = 8
+_MOST_WASTE = 2
+
+
+class TiledKernel(Protocol):
+    """Computes a convolution, and where so chosen a 2x2 maximum; a tile is `tile` images, which divides the batch."""
+
+    name: str
+    tile: int
+
+    def prepare(self, weight: Array) -> None:
+        """Take filters (KH, KW, C, O)."""
+
+    def prepare_backward(self, weight: Array) -> None:
+        """Take filters for dX, and begin a new dW."""
+
+    def forward(self, tile: slice, x: Array, y: Array) -> None:
+        """Compute x (T, H, W, C), the pictures `tile` of the batch, into y (T, OH, OW, O), halved by a pool."""
+
+    def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
+        """Add the tile to dW, and give its dX if wanted."""
+
+    def weight_gradient(self, dweight: Array) -> None:
+        """Write dW (KH, KW, C, O) of all tiles since `prepare_backward`."""
+
+
+class PooledInputGradient(Protocol):
+    """Computes dX of one tile from the gradient of the four cells of each pool."""
+
+    def prepare(self, weight: Array) -> None:
+        """Take filters (KH, KW, C, O)."""
+
+    def run(self, cells: Array, dx: Array) -> None:
+        """Turn cells (T, OH / 2, OW / 2, 2, 2, O), in whatever order they lie, into dx (T, H, W, C)."""
+
+
+class Halving:
+    """2x2 max-pooling of stride 2 on tiles: rows first, in long runs; two bytes of masks per output.
+
+    Where several cells tie, the upper row and then the left column wins: one cell, as it should be.
+    """
+
+    def __init__(self, batch: int, tile: int, shape: Shape, *, training: bool) -> None:
+        height, width, channels = shape
+        self._shape = (height // 2, width // 2, channels)
+        self._rows = empty((tile, height // 2, width * channels))
+        self._pairs = self._rows.reshape(tile, height // 2, width // 2, 2, channels)
+        if training:
+            self._upper = np.empty((batch, height // 2, width * channels), np.bool_)
+            self._left = np.empty((batch, *self._shape), np.bool_)
+        self._training = training
+
+    def forward(self, tile: slice, full: Array, y: Array) -> None:
+        """Pool full (T, H, W, C) into y (T, H/2, W/2, C)."""
+        pairs = full.reshape(len(full), self._shape[0], 2, -1)
+        first, second = pairs[:, :, 0], pairs[:, :, 1]
+        if self._training:
+            np.greater_equal(first, second, out=self._upper[tile])
+        np.maximum(first, second, out=self._rows)
+        first, second = self._pairs[..., 0, :], self._pairs[..., 1, :]
+        if self._training:
+            np.greater_equal(first, second, out=self._left[tile])
+        np.maximum(first, second, out=y)
+
+    def backward(self, tile: slice, dy: Array, dfull: Array) -> None:
+        """Spread dy (T, H/2, W/2, C) over dfull (T, H, W, C): every cell of it is written."""
+        first = self._pairs[..., 0, :]
+        np.multiply(dy, self._left[tile], out=first)
+        np.subtract(dy, first, out=self._pairs[..., 1, :])
+        pairs = dfull.reshape(len(dfull), self._shape[0], 2, -1)
+        first = pairs[:, :, 0]
+        np.multiply(self._rows, self._upper[tile], out=first)
+        np.subtract(self._rows, first, out=pairs[:, :, 1])
+
+
+class Unpooled:
+    """A kernel alone."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel, self.name, self.tile = kernel, kernel.name, kernel.tile
+        self.prepare, self.prepare_backward = kernel.prepare, kernel.prepare_backward
+        self.weight_gradient = kernel.weight_gradient
+
+    def forward(self, tile: slice, x: Array, y: Array) -> None:
+        """Convolve a tile."""
+        self._kernel.forward(x, y)
+
+    def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
+        """Add the tile to dW, and give its dX if wanted."""
+        self._kernel.backward(x, dy, dx)
+
+
+class Separate(Unpooled):
+    """Any kernel, and the pool on its tile."""
+
+    def __init__(self, kernel: Kernel, batch: int, shape: Shape, *, training: bool) -> None:
+        super().__init__(kernel)
+        self._pool = Halving(batch, kernel.tile, shape, training=training)
+        self._full = empty((kernel.tile, *shape))
+
+    def forward(self, tile: slice, x: Array, y: Array) -> None:
+        """Convolve and pool a tile."""
+        self._kernel.forward(x, self._full)
+        self._pool.forward(tile, self._full, y)
+
+    def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
+        """Add the tile to dW, and give its dX if wanted."""
+        self._pool.backward(tile, dy, self._full)
+        self._kernel.backward(x, self._full, dx)
+
+
+class Quartered:
+    """The four cells of a pool by one convolution of stride 2; see the top of this file."""
+
+    name = "quartered"
+
+    def __init__(
+        self, batch: int, window: Window, channels: int, filters: int, tuning: Tuning, *, training: bool
+    ) -> None:
+        self.window = Window(*(axis._replace(kernel=axis.kernel + 1, stride=2) for axis in window))
+        self.tile = quartered_tile(batch, self.window, channels)
+        # channel-major columns, and then cells, stand transposed
+        self._turned = channels <= FEW_CHANNELS
+        layout: type[Columns | ChannelMajor] = ChannelMajor if self._turned else Columns
+        self._columns = layout(self.window, channels, 4 * filters, self.tile, tuning)
+        outputs = (self.tile, *self.window.output)
+        count, axis = math.prod(outputs), 0 if self._turned else 1
+        self._cells = empty((4 * filters, count) if self._turned else (count, 4 * filters))
+        larger = empty((2 * filters, count) if self._turned else (count, 2 * filters))
+        self._rows, self._larger = np.split(self._cells, 2, axis), larger
+        self._sides = np.split(larger, 2, axis)
+        self._filters, self._outputs = filters, outputs
+        self._wide = np.zeros((*self.window.kernel, channels, 2, 2, filters), np.float32)
+        self._matrix = self._wide.reshape(-1, 4 * filters)
+        self._training = training
+        if training:
+            tiles = batch // self.tile
+            self._upper = np.empty((tiles, *larger.shape), np.bool_)
+            self._left = np.empty((tiles, *self._sides[0].shape), np.bool_)
+            self._sum, self._part = np.empty_like(self._matrix), np.empty_like(self._matrix)
+        self.input_gradient: PooledInputGradient | None = None
+
+    @staticmethod
+    def pays(window: Window, filters: int) -> bool:
+        """Whether it is possible, and products are narrow enough for it."""
+        return (
+            all((axis.stride, axis.dilation, axis.output % 2) == (1, 1, 0) for axis in window)
+            and filters <= _NARROW_FILTERS
+            and min(window.kernel) > _NO_WINDOW
+        )
+
+    def prepare(self, weight: Array) -> None:
+        """Take filters (KH, KW, C, O)."""
+        for row, column, part in self._shifted(self._wide, weight.shape):
+            part[:, :, :, row, column] = weight
+
+    def prepare_backward(self, weight: Array) -> None:
+        """Take filters for dX, and begin a new dW."""
+        self._started = False
+        if self.input_gradient is not None:
+            self.input_gradient.prepare(weight)
+
+    def forward(self, tile: slice, x: Array, y: Array) -> None:
+        """Convolve and pool a tile."""
+        self._columns.gather(x)
+        if self._turned:
+            np.matmul(self._matrix.T, self._columns.gathered, out=self._cells)
+        else:
+            np.matmul(self._columns.gathered, self._matrix, out=self._cells)
+        (upper, lower), (left, right) = self._rows, self._sides
+        number = tile.start // self.tile
+        if self._training:
+            np.greater_equal(upper, lower, out=self._upper[number])
+        np.maximum(upper, lower, out=self._larger)
+        if self._training:
+            np.greater_equal(left, right, out=self._left[number])
+        np.maximum(left, right, out=self._as_sides(y))
+
+    def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
+        """Add the tile to dW, and give its dX if wanted."""
+        d, number = self._as_sides(dy), tile.start // self.tile
+        (upper, lower), (left, right) = self._rows, self._sides
+        np.multiply(d, self._left[number], out=left)
+        np.subtract(d, left, out=right)
+        np.multiply(self._larger, self._upper[number], out=upper)
+        np.subtract(self._larger, upper, out=lower)
+        if len(self._upper) > 1:  # else the columns of forward are still there
+            self._columns.gather(x)
+        target = self._part if self._started else self._sum
+        if self._turned:
+            np.matmul(self._columns.gathered, self._cells.T, out=target)
+        else:
+            np.matmul(self._columns.gathered.T, self._cells, out=target)
+        if self._started:
+            self._sum += self._part
+        self._started = True
+        if dx is not None and self.input_gradient is not None:
+            self.input_gradient.run(self._by_picture(), dx)
+
+    def weight_gradient(self, dweight: Array) -> None:
+        """Write dW (KH, KW, C, O) of all tiles since `prepare_backward`."""
+        dweight[...] = 0
+        for row, column, part in self._shifted(self._sum.reshape(self._wide.shape), dweight.shape):
+            dweight += part[:, :, :, row, column]
+
+    def _shifted(self, wide: Array, shape: Shape) -> Iterator[tuple[int, int, Array]]:
+        """Yield where in the wide filters each of the four cells has its own: a row, a column, or both further."""
+        height, width = shape[:2]
+        for row in range(2):
+            for column in range(2):
+                yield row, column, wide[row : row + height, column : column + width]
+
+    def _as_sides(self, pooled: Array) -> Array:
+        """View (T, OH / 2, OW / 2, O) as the halves of cells lie."""
+        rows = pooled.reshape(-1, self._filters)
+        return rows.T if self._turned else rows
+
+    def _by_picture(self) -> Array:
+        """View the cells as (T, OH / 2, OW / 2, 2, 2, O)."""
+        cells = (2, 2, self._filters)
+        if self._turned:
+            return self._cells.reshape(*cells, *self._outputs).transpose(3, 4, 5, 0, 1, 2)
+        return self._cells.reshape(*self._outputs, *cells)
+
+
+def quartered_tile(batch: int, wide: Window, channels: int) -> int:
+    """Return how many pictures a tile of `Quartered` has, given its wider window."""
+    columns = math.prod(wide.output) * math.prod(wide.kernel) * channels
+    return largest_divisor(batch, _TILE_BYTES / (_FLOAT * columns))
+
+
+class RowGradient:
+    """dX by rows of cells; see the top of this file."""
+
+    def __init__(self, wide: Window, channels: int, filters: int, tile: int) -> None:
+        rows, columns = wide
+        self._cell = (2, 2, filters)
+        # (OW / 2, 2, 2, O, KH + 1, padded width, C)
+        band = np.zeros((columns.output, *self._cell, rows.kernel, columns.padded, channels), np.float32)
+        self._matrix = band.reshape(columns.output * 4 * filters, -1)
+        output, *cell, row, pixel, channel = band.strides
+        self._diagonal = np.lib.stride_tricks.as_strided(
+            band,
+            (columns.output, *self._cell, rows.kernel, columns.kernel, channels),
+            (output + 2 * pixel, *cell, row, pixel, channel),
+        )
+        line = columns.padded * channels
+        self._left = empty((tile * rows.output, len(self._matrix)))
+        self._product = empty((tile * rows.output, rows.kernel * line))
+        parts = self._product.reshape(tile, rows.output, rows.kernel, line)
+        padded = np.zeros((tile, rows.padded + rows.kernel, line), np.float32)
+        self._padded = padded
+        # windows of KH + 1 rows two rows apart: every so many do not overlap
+        apart = -(-rows.kernel // 2)
+        picture, down, along = padded.strides
+        self._sums = [
+            (
+                np.lib.stride_tricks.as_strided(
+                    padded[:, 2 * first :],
+                    (tile, len(range(first, rows.output, apart)), rows.kernel, line),
+                    (picture, 2 * apart * down, down, along),
+                ),
+                parts[:, first::apart],
+            )
+            for first in range(min(apart, rows.output))
+        ]
+        pixels = padded.reshape(tile, -1, columns.padded, channels)
+        self._inside = pixels[
+            :, rows.before : rows.before + rows.size, columns.before : columns.before + columns.size
+        ]
+
+    @staticmethod
+    def pays(window: Window, channels: int, filters: int) -> bool:
+        """Whether the banded product is worth its zeros."""
+        rows, columns = window
+        banded = rows.output * columns.output * (rows.kernel + 1) * columns.padded
+        return channels <= _NARROW and banded <= _MOST_WASTE * rows.size * columns.size * math.prod(
+            window.kernel
+        )
+
+    def prepare(self, weight: Array) -> None:
+        """Take filters (KH, KW, C, O)."""
+        height, width = weight.shape[:2]
+        turned = weight.transpose(3, 0, 1, 2)  # (O, KH, KW, C)
+        for row in range(2):
+            for column in range(2):
+                self._diagonal[:, row, column, :, row : row + height, column : column + width] = turned
+
+    def run(self, cells: Array, dx: Array) -> None:
+        """Turn cells (T, OH / 2, OW / 2, 2, 2, O), in whatever order they lie, into dx (T, H, W, C)."""
+        left = self._left
+        if cells.flags.c_contiguous:
+            left = cells.reshape(left.shape)
+        else:
+            np.copyto(left.reshape(cells.shape), cells)
+        np.matmul(left, self._matrix, out=self._product)
+        self._padded[...] = 0
+        for target, part in self._sums:
+            target += part
+        np.copyto(dx, self._inside)
+
+
+class Spread:
+    """dX by a kernel for the map in full."""
+
+    def __init__(self, kernel: InputGradient, window: Window, filters: int, tile: int) -> None:
+        rows, columns = window.output
+        self._kernel, self.prepare = kernel, kernel.prepare
+        self._full = empty((tile, rows, columns, filters))
+        # (T, OH / 2, OW / 2, 2, 2, O)
+        split = self._full.reshape(tile, rows // 2, 2, columns // 2, 2, filters)
+        self._by_cell = split.transpose(0, 1, 3, 2, 4, 5)
+
+    def run(self, cells: Array, dx: Array) -> None:
+        """Turn cells into dx."""
+        np.copyto(self._by_cell, cells)
+        self._kernel.run(self._full, dx)
