@@ -20,6 +20,8 @@ through their layer.
 
 from __future__ import annotations
 
+import math
+
 from engine.arrays import Array
 from engine.fast.columns import (
     ChannelMajor,
@@ -33,7 +35,6 @@ from engine.fast.columns import (
 )
 from engine.fast.gemm import Tuning, largest_divisor
 from engine.fast.pooled import (
-    FEW_CHANNELS,
     PooledInputGradient,
     Quartered,
     RowGradient,
@@ -41,12 +42,16 @@ from engine.fast.pooled import (
     Spread,
     TiledKernel,
     Unpooled,
+    widened,
 )
 from engine.fast.subpixel import SubPixel
 from engine.fast.winograd import Winograd
 from engine.ops.windows import Window
 
 _POINTWISE_BYTES = 1 << 20
+_FEW_CHANNELS = 4
+_FEW_WEIGHTS = 1 << 16
+"""Numbers that each plan for predictions may have of its own."""
 
 
 def choose(
@@ -71,8 +76,9 @@ def choose(
         return kernel
     # a gathered tile is read once and multiplied at once: it may be larger than one that is transformed
     tile = tile_of(batch, window, channels, 4 * tuning.tile_bytes)
-    layout: type[Columns | ChannelMajor] = ChannelMajor if channels <= FEW_CHANNELS else Columns
-    kernel_ = layout(window, channels, filters, tile, tuning)
+    layout: type[Columns | ChannelMajor] = ChannelMajor if channels <= _FEW_CHANNELS else Columns
+    few = math.prod(window.kernel) * channels * filters <= _FEW_WEIGHTS
+    kernel_ = layout(window, channels, filters, tile, tuning, ones=few and not training)
     if training and needs_input_gradient:
         kernel_.input_gradient = _input_gradient(window, channels, filters, tile, tuning)
     return kernel_
@@ -134,7 +140,7 @@ def _pooled_input_gradient(
     window: Window, channels: int, filters: int, kernel: Quartered, tuning: Tuning
 ) -> PooledInputGradient:
     if RowGradient.pays(window, channels, filters):
-        return RowGradient(kernel.window, channels, filters, kernel.tile)
+        return RowGradient(widened(window, 1), channels, filters, kernel.tile)
     whole = _input_gradient(window, channels, filters, kernel.tile, tuning)
     return Spread(whole, window, filters, kernel.tile)
 

@@ -15,12 +15,14 @@ and padding f - 1 - p. Scattering columns back (col2im) is what is left for othe
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
 from engine.arrays import Array
-from engine.fast.gemm import Tuning, largest_divisor, pieces
+from engine.fast.gemm import Tuning, largest_divisor, pieces, viewed
+from engine.fast.places import Call, Place, biased, moved, surrounded
 from engine.ops import windows
 from engine.ops.windows import Axis, Window
 from engine.workspace import aligned
@@ -42,6 +44,13 @@ class Kernel(Protocol):
 
     def forward(self, x: Array, y: Array) -> None:
         """Convolve one tile x (T, H, W, C) into y (T, OH, OW, O)."""
+
+    @property
+    def entry(self) -> Place | None:
+        """Where a tile is put before anything else is done with it, None if it is used as it lies."""
+
+    def bind(self, x: Array, y: Place, bias: Array | None) -> list[Call]:
+        """Return what to call in inference, given a tile x (T, H, W, C) that stays where it is."""
 
     def backward(self, x: Array, dy: Array, dx: Array | None) -> None:
         """Add one tile to dW, and give its dX if wanted."""
@@ -69,17 +78,29 @@ class _Gathered:
     """What the layouts share: columns of a tile, and sums over tiles for dW."""
 
     name = ""
+    _rows_first = True
 
-    def __init__(self, window: Window, channels: int, filters: int, tile: int, tuning: Tuning) -> None:
+    def __init__(
+        self,
+        window: Window,
+        channels: int,
+        filters: int,
+        tile: int,
+        tuning: Tuning,
+        *,
+        ones: bool = False,
+    ) -> None:
+        """Lay out the columns, on request with ones behind them, which bring in a bias without a call of its own."""
         self.tile = tile
         self.window, self.channels, self.filters = window, channels, filters
         self._depth = window.kernel[0] * window.kernel[1] * channels
+        self._ones = ones
         rows = tile * window.output[0] * window.output[1]
         self._parts = pieces(rows, self._depth * filters, tuning.gemm_edge, copies=1)
         # (parts, K, O) and (K, O); only training needs them
         self._dweights: Array = np.empty(0, np.float32)
         self._dweight: Array = np.empty(0, np.float32)
-        self._matrix = np.empty((0, 0), np.float32)
+        self._matrix = np.zeros((self._depth + ones, filters) if ones else (0, 0), np.float32)
         self.input_gradient: InputGradient | None = None
         # (parts, rows, depth) and its transpose, views of the columns in whatever layout they have
         self._rows: Array = np.empty(0, np.float32)
@@ -88,7 +109,11 @@ class _Gathered:
         """The columns of a tile as a matrix: (T * OH * OW, KH * KW * C), channel-major its transpose."""
 
     def prepare(self, weight: Array) -> None:
-        self._matrix = weight.reshape(self._depth, self.filters)
+        matrix = weight.reshape(self._depth, self.filters)
+        if self._ones:
+            np.copyto(self._matrix[:-1], matrix)
+        else:
+            self._matrix = matrix
 
     def prepare_backward(self, weight: Array) -> None:
         if not self._dweights.size:
@@ -101,6 +126,28 @@ class _Gathered:
     def forward(self, x: Array, y: Array) -> None:
         self.gather(x)
         np.matmul(self._rows, self._matrix, out=y.reshape(self._parts, -1, self.filters))
+
+    @property
+    def entry(self) -> Place | None:
+        """Where a tile is put."""
+        return None
+
+    def bind(self, x: Array, y: Place, bias: Array | None) -> list[Call]:
+        """Return the calls of inference."""
+        if self._ones:
+            self._matrix[-1] = 0 if bias is None else bias
+        left, right = self._rows, self._matrix
+        if y.maps.flags.c_contiguous:
+            target = y.maps.reshape(self._parts, -1, self.filters)
+        else:  # rows of the output lie apart: a product for each
+            whole = self.gathered if self._rows_first else self.gathered.T
+            left, target = viewed(whole, (*y.maps.shape[:3], -1)), y.maps
+        product = partial(np.matmul, left, right, out=target)
+        return [*self.gathers(x), product, *([] if self._ones else biased(y, bias))]
+
+    def gathers(self, x: Array) -> list[Call]:
+        """Return the calls of `gather`."""
+        return [partial(self.gather, x)]
 
     def backward(self, x: Array, dy: Array, dx: Array | None) -> None:
         self.gather(x)
@@ -122,28 +169,59 @@ class Columns(_Gathered):
 
     name = "columns"
 
-    def __init__(self, window: Window, channels: int, filters: int, tile: int, tuning: Tuning) -> None:
-        super().__init__(window, channels, filters, tile, tuning)
-        padded = np.zeros((tile, window.height.padded, window.width.padded, channels), np.float32)
+    def __init__(
+        self,
+        window: Window,
+        channels: int,
+        filters: int,
+        tile: int,
+        tuning: Tuning,
+        *,
+        ones: bool = False,
+    ) -> None:
+        super().__init__(window, channels, filters, tile, tuning, ones=ones)
+        padded = self._padded = np.zeros(
+            (tile, window.height.padded, window.width.padded, channels), np.float32
+        )
         self._inside = windows.unpad(padded, window)
         self._view = windows.view(padded, window)  # (T, OH, OW, KH, KW, C)
-        self._columns = empty(self._view.shape)
-        self.gathered = self._columns.reshape(-1, self._depth)
-        self._rows = self._columns.reshape(self._parts, -1, self._depth)
+        self.gathered = empty((math.prod(self._view.shape[:3]), self._depth + ones))
+        self.gathered[:, self._depth :] = 1
+        self._columns = viewed(self.gathered[:, : self._depth], self._view.shape)
+        self._rows = self.gathered.reshape(self._parts, -1, self._depth + ones)
         self._rows_t = self._rows.transpose(0, 2, 1)
+
+    @property
+    def entry(self) -> Place | None:
+        """Where a tile is put, between zeros."""
+        return surrounded(self._padded, self._inside)
 
     def gather(self, x: Array) -> None:
         np.copyto(self._inside, x)
         np.copyto(self._columns, self._view)
+
+    def gathers(self, x: Array) -> list[Call]:
+        """Return the calls of `gather`."""
+        return [*moved(x, self._inside), partial(np.copyto, self._columns, self._view)]
 
 
 class ChannelMajor(_Gathered):
     """Windows as columns: for up to four channels."""
 
     name = "channel_major"
+    _rows_first = False
 
-    def __init__(self, window: Window, channels: int, filters: int, tile: int, tuning: Tuning) -> None:
-        super().__init__(window, channels, filters, tile, tuning)
+    def __init__(
+        self,
+        window: Window,
+        channels: int,
+        filters: int,
+        tile: int,
+        tuning: Tuning,
+        *,
+        ones: bool = False,
+    ) -> None:
+        super().__init__(window, channels, filters, tile, tuning, ones=ones)
         rows, columns = window
         padded = np.zeros((channels, tile, rows.padded, columns.padded), np.float32)
         self._inside = padded[
@@ -164,9 +242,10 @@ class ChannelMajor(_Gathered):
             ),
             writeable=False,
         )
-        self._columns = empty(shape)  # (KH, KW, C, T, OH, OW)
-        self.gathered = self._columns.reshape(self._depth, -1)
-        flat = self._columns.reshape(self._depth, self._parts, -1)
+        self.gathered = empty((self._depth + ones, math.prod(shape[3:])))
+        self.gathered[self._depth :] = 1
+        self._columns = self.gathered[: self._depth].reshape(shape)  # (KH, KW, C, T, OH, OW)
+        flat = self.gathered.reshape(self._depth + ones, self._parts, -1)
         self._rows = flat.transpose(1, 2, 0)
         self._rows_t = flat.transpose(1, 0, 2)
 
@@ -174,11 +253,22 @@ class ChannelMajor(_Gathered):
         np.copyto(self._inside, x.transpose(3, 0, 1, 2))
         np.copyto(self._columns, self._view)
 
+    def gathers(self, x: Array) -> list[Call]:
+        """Return the calls of `gather`."""
+        return [*moved(x, self._inside.transpose(1, 2, 3, 0)), partial(np.copyto, self._columns, self._view)]
+
 
 class Pointwise(_Gathered):
     """A 1x1 window at stride 1 without padding: a matrix product on the images as they lie."""
 
     name = "pointwise"
+
+    def bind(self, x: Array, y: Place, bias: Array | None) -> list[Call]:
+        """Return the calls of inference."""
+        target = y.maps
+        if x.flags.c_contiguous and target.flags.c_contiguous:
+            x, target = (array.reshape(self._parts, -1, array.shape[3]) for array in (x, target))
+        return [partial(np.matmul, x, self._matrix, out=target), *biased(y, bias)]
 
     def gather(self, x: Array) -> None:
         self._rows = x.reshape(self._parts, -1, self.channels)

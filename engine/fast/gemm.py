@@ -81,6 +81,14 @@ def largest_divisor(number: int, most: float) -> int:
     return next(size for size in range(max(1, min(number, int(most))), 0, -1) if number % size == 0)
 
 
+def viewed(array: Array, shape: tuple[int, ...]) -> Array:
+    """Return the same memory in another shape, or raise ValueError where `reshape` would copy."""
+    view = array.reshape(shape)
+    if not np.may_share_memory(view, array):
+        raise ValueError(f"memory of {array.shape} at {array.strides} cannot be seen as {shape}")
+    return view
+
+
 def row_of(values: Array, width: int) -> Array:
     """Repeat a vector (C,) into a row (width * C,): adding rows is quicker than broadcasting channels."""
     repeated: Array = np.tile(values, width)

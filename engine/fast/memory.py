@@ -14,7 +14,7 @@ from engine.arrays import elements
 from engine.fast.columns import tile_of
 from engine.fast.gemm import OPENBLAS_EDGE, Tuning, largest_divisor, pieces
 from engine.fast.plan import halves, is_plain, runs
-from engine.fast.pooled import Quartered, quartered_tile
+from engine.fast.pooled import Quartered, pools_side_by_side, quartered_tile, widened
 from engine.fast.steps.base import BLOCK
 from engine.fast.winograd import Winograd
 from engine.network import INPUT, Network, Node
@@ -129,7 +129,8 @@ def _quartered_bytes(
     pictures: int, window: Window, depths: tuple[int, int], weight: int, *, training: bool
 ) -> int:
     channels, filters = depths
-    wide = Window(*(axis._replace(kernel=axis.kernel + 1, stride=2) for axis in window))
+    pools = pools_side_by_side(window, filters)
+    wide = widened(window, pools)
     tile = quartered_tile(pictures, wide, channels)
     outputs, inputs = elements(wide.output), wide.height.padded * wide.width.padded
     # columns, the padded map, four cells a pool and half as many larger ones, dX with its padding
@@ -138,9 +139,9 @@ def _quartered_bytes(
         + (3 if training else 1) * inputs * channels
     )
     if training:  # a band of filters, and rows of its products
-        held += wide.width.output * 4 * filters * wide.height.kernel * wide.width.padded * channels
+        held += window.width.output * 2 * filters * wide.height.kernel * wide.width.padded * channels
         held += tile * wide.height.output * wide.height.kernel * wide.width.padded * channels
-    return held * _FLOAT + 4 * 4 * weight
+    return held * _FLOAT + 4 * 4 * pools * weight
 
 
 def _gathered_bytes(

@@ -24,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array, Weights
+from engine.arrays import Array, Shape, Weights
 from engine.fast.gemm import Tuning
+from engine.fast.places import Call, Place, plain
 from engine.fast.steps.base import LayerStep, Map, Step, stored
 from engine.fast.steps.convolution import ConvolutionStep, PoolStep
 from engine.fast.steps.elementwise import AddStep, DenseStep, FlattenStep, GlobalAverageStep
@@ -54,6 +55,7 @@ class Plan:
         self.network, self.batch = network, batch
         self._specs = network.weight_specs
         self._steps = _compile(network, batch, tuning, training=training)
+        self._training = training
         if training:
             link(self._steps)
         self._buffers: dict[tuple[str, str], Array] = {}
@@ -68,9 +70,28 @@ class Plan:
         """Take the weights, transformed for the kernels; again whenever they have changed."""
         for step in self._steps:
             step.prepare(weights)
+        if not self._training:
+            self._bind()
+
+    def _bind(self) -> None:
+        """Lay out everything between the steps, and list what has to be called."""
+        places = _places(self._steps, self.batch, self.network.input_shape)
+        self._input = places[INPUT].maps
+        self._calls: list[Call] = []
+        zeros = np.zeros((1, max(place.flat.shape[1] for place in places.values())), np.float32)
+        for step in self._steps:
+            inputs = tuple(places[name] for name in step.inputs)
+            calls, places[step.output] = step.bind(inputs, places[step.output], zeros)
+            self._calls += calls
+        self._output = places[self._steps[-1].output].maps
 
     def forward(self, x: Array, context: Context) -> PlanTape:
         """Run a batch (N, H, W, C), N as compiled; the output is valid until the next call."""
+        if not self._training:
+            np.copyto(self._input, x)
+            for call in self._calls:
+                call()
+            return PlanTape(self._output, context)
         outputs: dict[str, Map] = {INPUT: x}
         for step in self._steps:
             xs = tuple(outputs[name] for name in step.inputs)
@@ -117,10 +138,7 @@ class Plan:
 def link(steps: Sequence[Step]) -> None:
     """Tell steps what they may do in each other's tiles; see `engine.fast.steps`."""
     producers = {step.output: step for step in steps}
-    readers: dict[str, list[Step]] = {}
-    for step in steps:
-        for name in step.inputs:
-            readers.setdefault(name, []).append(step)
+    readers = _readers(steps)
     for step in steps:
         if isinstance(step, BatchNormStep):
             before = producers.get(step.inputs[0])
@@ -140,6 +158,33 @@ def link(steps: Sequence[Step]) -> None:
             # the first reader is the last in the way back: with its gradient the sum is complete
             if isinstance(before, BatchNormStep | AddStep) and readers[before.output][0] is step:
                 step.receiver = before
+
+
+def _readers(steps: Sequence[Step]) -> dict[str, list[Step]]:
+    readers: dict[str, list[Step]] = {}
+    for step in steps:
+        for name in step.inputs:
+            readers.setdefault(name, []).append(step)
+    return readers
+
+
+def _places(steps: Sequence[Step], batch: int, shape: Shape) -> dict[str, Place]:
+    """Return where the maps between steps lie in inference.
+
+    That is where a convolution that reads them wants them, if all others can read them there; and what a sum adds up
+    lies as the sum does.
+    """
+    readers = _readers(steps)
+    shapes = {INPUT: shape} | {step.output: step.shape for step in steps}
+    places: dict[str, Place] = {}
+    for name in reversed(shapes):  # a sum comes after what it adds
+        following = readers.get(name, [])
+        places[name] = plain(batch, shapes[name])
+        if all(isinstance(reader, ConvolutionStep | AddStep) for reader in following):
+            entries = (reader.entry for reader in following)
+            sums = (places[reader.output].like() for reader in following if isinstance(reader, AddStep))
+            places[name] = next((entry for entry in entries if entry), next(sums, places[name]))
+    return places
 
 
 def _compile(network: Network, batch: int, tuning: Tuning, *, training: bool) -> list[Step]:

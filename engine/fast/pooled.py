@@ -5,7 +5,7 @@
   with that window, stride 2 and four times the filters, each shifted by a row or a column or both, gives the four
   cells side by side, and pooling is the maximum of halves of a matrix. A third of the columns is gathered, and
   products are four times as wide, which is what BLAS wants where there are few filters: 6 columns run at 27 GFLOP/s,
-  24 at 70. With up to four channels both matrices are transposed, so that halves are long runs of numbers.
+  24 at 70. With less than ten filters a window sees two pools, for the same reason.
 
 dX of `Quartered`:
 
@@ -18,19 +18,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
 from engine.arrays import Array, Shape
-from engine.fast.columns import ChannelMajor, Columns, InputGradient, Kernel, empty
-from engine.fast.gemm import Tuning, largest_divisor
+from engine.fast.columns import Columns, InputGradient, Kernel, empty
+from engine.fast.gemm import Tuning, largest_divisor, viewed
+from engine.fast.places import Call, Place, rectified, surrounded
 from engine.ops.windows import Window
 
-FEW_CHANNELS = 4
 _FLOAT = 4
 _TILE_BYTES = 1 << 20
 _NARROW_FILTERS = 16
+_VERY_NARROW_FILTERS = 9
 _NO_WINDOW = 2
 """Kernels of up to this size have no more than what would be shifted in."""
 _NARROW = 8
@@ -52,6 +54,16 @@ class TiledKernel(Protocol):
     def forward(self, tile: slice, x: Array, y: Array) -> None:
         """Compute x (T, H, W, C), the pictures `tile` of the batch, into y (T, OH, OW, O), halved by a pool."""
 
+    @property
+    def entry(self) -> Place | None:
+        """Where a tile is put before anything else is done with it, None if it is used as it lies."""
+
+    def bind(self, x: Array, y: Place, bias: Array | None, zeros: Array, *, relu: bool) -> list[Call]:
+        """Return what to call in inference for a tile x (T, H, W, C) that stays where it is, with bias and ReLU.
+
+        `zeros` is shared by all steps: (1, M), for the largest maps of M numbers a picture.
+        """
+
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
         """Add the tile to dW, and give its dX if wanted."""
 
@@ -66,7 +78,7 @@ class PooledInputGradient(Protocol):
         """Take filters (KH, KW, C, O)."""
 
     def run(self, cells: Array, dx: Array) -> None:
-        """Turn cells (T, OH / 2, OW / 2, 2, 2, O), in whatever order they lie, into dx (T, H, W, C)."""
+        """Turn cells (T, OH / 2, Q, P, 2, 2, O), with Q * P = OW / 2 and in any order, into dx (T, H, W, C)."""
 
 
 class Halving:
@@ -97,6 +109,14 @@ class Halving:
             np.greater_equal(first, second, out=self._left[tile])
         np.maximum(first, second, out=y)
 
+    def bind(self, full: Array, y: Array) -> list[Call]:
+        """Return what to call in inference for a tile that stays where it is."""
+        pairs = viewed(full, (len(full), self._shape[0], 2, -1))
+        return [
+            partial(np.maximum, pairs[:, :, 0], pairs[:, :, 1], out=self._rows),
+            partial(np.maximum, self._pairs[..., 0, :], self._pairs[..., 1, :], out=y),
+        ]
+
     def backward(self, tile: slice, dy: Array, dfull: Array) -> None:
         """Spread dy (T, H/2, W/2, C) over dfull (T, H, W, C): every cell of it is written."""
         first = self._pairs[..., 0, :]
@@ -120,6 +140,15 @@ class Unpooled:
         """Convolve a tile."""
         self._kernel.forward(x, y)
 
+    @property
+    def entry(self) -> Place | None:
+        """Where a tile is put."""
+        return self._kernel.entry
+
+    def bind(self, x: Array, y: Place, bias: Array | None, zeros: Array, *, relu: bool) -> list[Call]:
+        """Return the calls of inference."""
+        return [*self._kernel.bind(x, y, bias), *rectified(y, zeros, relu=relu)]
+
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
         """Add the tile to dW, and give its dX if wanted."""
         self._kernel.backward(x, dy, dx)
@@ -138,6 +167,12 @@ class Separate(Unpooled):
         self._kernel.forward(x, self._full)
         self._pool.forward(tile, self._full, y)
 
+    def bind(self, x: Array, y: Place, bias: Array | None, zeros: Array, *, relu: bool) -> list[Call]:
+        """Return the calls of inference."""
+        full = surrounded(self._full, self._full)
+        pooled = self._pool.bind(self._full, y.maps)
+        return [*self._kernel.bind(x, full, bias), *pooled, *rectified(y, zeros, relu=relu)]
+
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
         """Add the tile to dW, and give its dX if wanted."""
         self._pool.backward(tile, dy, self._full)
@@ -152,26 +187,27 @@ class Quartered:
     def __init__(
         self, batch: int, window: Window, channels: int, filters: int, tuning: Tuning, *, training: bool
     ) -> None:
-        self.window = Window(*(axis._replace(kernel=axis.kernel + 1, stride=2) for axis in window))
+        # with very few filters, a window sees two pools that lie side by side
+        pools = self._pools = pools_side_by_side(window, filters)
+        self.window = widened(window, pools)
         self.tile = quartered_tile(batch, self.window, channels)
-        # channel-major columns, and then cells, stand transposed
-        self._turned = channels <= FEW_CHANNELS
-        layout: type[Columns | ChannelMajor] = ChannelMajor if self._turned else Columns
-        self._columns = layout(self.window, channels, 4 * filters, self.tile, tuning)
-        outputs = (self.tile, *self.window.output)
-        count, axis = math.prod(outputs), 0 if self._turned else 1
-        self._cells = empty((4 * filters, count) if self._turned else (count, 4 * filters))
-        larger = empty((2 * filters, count) if self._turned else (count, 2 * filters))
-        self._rows, self._larger = np.split(self._cells, 2, axis), larger
-        self._sides = np.split(larger, 2, axis)
-        self._filters, self._outputs = filters, outputs
-        self._wide = np.zeros((*self.window.kernel, channels, 2, 2, filters), np.float32)
-        self._matrix = self._wide.reshape(-1, 4 * filters)
-        self._training = training
+        self._columns = Columns(
+            self.window, channels, 4 * pools * filters, self.tile, tuning, ones=not training
+        )
+        self._outputs = (self.tile, *self.window.output)
+        count, half = math.prod(self._outputs), 2 * pools * filters
+        self._cells, self._larger = empty((count, 2 * half)), empty((count, half))
+        self._rows = self._cells[:, :half], self._cells[:, half:]
+        self._sides = self._larger[:, : half // 2], self._larger[:, half // 2 :]
+        shape = (*self.window.kernel, channels, 2, 2, pools, filters)
+        self._with_bias = np.zeros((math.prod(shape[:3]) + 1, 2 * half), np.float32)
+        self._matrix = self._with_bias[:-1]
+        self._wide = self._matrix.reshape(shape)
+        self._bias = self._with_bias[-1].reshape(4 * pools, filters)
         if training:
             tiles = batch // self.tile
-            self._upper = np.empty((tiles, *larger.shape), np.bool_)
-            self._left = np.empty((tiles, *self._sides[0].shape), np.bool_)
+            self._upper = np.empty((tiles, count, half), np.bool_)
+            self._left = np.empty((tiles, count, half // 2), np.bool_)
             self._sum, self._part = np.empty_like(self._matrix), np.empty_like(self._matrix)
         self.input_gradient: PooledInputGradient | None = None
 
@@ -186,8 +222,8 @@ class Quartered:
 
     def prepare(self, weight: Array) -> None:
         """Take filters (KH, KW, C, O)."""
-        for row, column, part in self._shifted(self._wide, weight.shape):
-            part[:, :, :, row, column] = weight
+        for part in self._shifted(self._wide, weight.shape):
+            np.copyto(part, weight)
 
     def prepare_backward(self, weight: Array) -> None:
         """Take filters for dX, and begin a new dW."""
@@ -196,25 +232,43 @@ class Quartered:
             self.input_gradient.prepare(weight)
 
     def forward(self, tile: slice, x: Array, y: Array) -> None:
-        """Convolve and pool a tile."""
+        """Convolve and pool a tile, and remember which cell was the largest."""
         self._columns.gather(x)
-        if self._turned:
-            np.matmul(self._matrix.T, self._columns.gathered, out=self._cells)
-        else:
-            np.matmul(self._columns.gathered, self._matrix, out=self._cells)
-        (upper, lower), (left, right) = self._rows, self._sides
+        np.matmul(self._columns.gathered, self._matrix, out=self._cells)
         number = tile.start // self.tile
-        if self._training:
-            np.greater_equal(upper, lower, out=self._upper[number])
+        (upper, lower), (left, right) = self._rows, self._sides
+        np.greater_equal(upper, lower, out=self._upper[number])
         np.maximum(upper, lower, out=self._larger)
-        if self._training:
-            np.greater_equal(left, right, out=self._left[number])
-        np.maximum(left, right, out=self._as_sides(y))
+        np.greater_equal(left, right, out=self._left[number])
+        np.maximum(left, right, out=y.reshape(left.shape))
+
+    @property
+    def entry(self) -> Place | None:
+        """Where a tile is put, between zeros."""
+        return self._columns.entry
+
+    def bind(self, x: Array, y: Place, bias: Array | None, zeros: Array, *, relu: bool) -> list[Call]:
+        """Return the calls of inference; bias and ReLU commute with the maximum."""
+        self._bias[...] = 0 if bias is None else bias
+        count, height, width = self._outputs
+        shape = (count, height, width, -1)
+        return [
+            *self._columns.gathers(x),
+            partial(np.matmul, self._columns.gathered, self._with_bias, out=self._cells),
+            partial(np.maximum, *self._rows, out=self._larger),
+            partial(
+                np.maximum,
+                *(viewed(side, shape) for side in self._sides),
+                out=viewed(y.maps, shape),
+            ),
+            *rectified(y, zeros, relu=relu),
+        ]
 
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
         """Add the tile to dW, and give its dX if wanted."""
-        d, number = self._as_sides(dy), tile.start // self.tile
+        number = tile.start // self.tile
         (upper, lower), (left, right) = self._rows, self._sides
+        d = dy.reshape(left.shape)
         np.multiply(d, self._left[number], out=left)
         np.subtract(d, left, out=right)
         np.multiply(self._larger, self._upper[number], out=upper)
@@ -222,40 +276,41 @@ class Quartered:
         if len(self._upper) > 1:  # else the columns of forward are still there
             self._columns.gather(x)
         target = self._part if self._started else self._sum
-        if self._turned:
-            np.matmul(self._columns.gathered, self._cells.T, out=target)
-        else:
-            np.matmul(self._columns.gathered.T, self._cells, out=target)
+        np.matmul(self._columns.gathered.T, self._cells, out=target)
         if self._started:
             self._sum += self._part
         self._started = True
         if dx is not None and self.input_gradient is not None:
-            self.input_gradient.run(self._by_picture(), dx)
+            cells = self._cells.reshape(*self._outputs, 2, 2, self._pools, -1)
+            self.input_gradient.run(cells.transpose(0, 1, 2, 5, 3, 4, 6), dx)
 
     def weight_gradient(self, dweight: Array) -> None:
         """Write dW (KH, KW, C, O) of all tiles since `prepare_backward`."""
         dweight[...] = 0
-        for row, column, part in self._shifted(self._sum.reshape(self._wide.shape), dweight.shape):
-            dweight += part[:, :, :, row, column]
+        for part in self._shifted(self._sum.reshape(self._wide.shape), dweight.shape):
+            dweight += part
 
-    def _shifted(self, wide: Array, shape: Shape) -> Iterator[tuple[int, int, Array]]:
-        """Yield where in the wide filters each of the four cells has its own: a row, a column, or both further."""
+    def _shifted(self, wide: Array, shape: Shape) -> Iterator[Array]:
+        """Yield where in the wide filters each cell has its own: some rows and columns further."""
         height, width = shape[:2]
         for row in range(2):
-            for column in range(2):
-                yield row, column, wide[row : row + height, column : column + width]
+            for column in range(2 * self._pools):
+                pool, side = divmod(column, 2)
+                yield wide[row : row + height, column : column + width, :, row, side, pool]
 
-    def _as_sides(self, pooled: Array) -> Array:
-        """View (T, OH / 2, OW / 2, O) as the halves of cells lie."""
-        rows = pooled.reshape(-1, self._filters)
-        return rows.T if self._turned else rows
 
-    def _by_picture(self) -> Array:
-        """View the cells as (T, OH / 2, OW / 2, 2, 2, O)."""
-        cells = (2, 2, self._filters)
-        if self._turned:
-            return self._cells.reshape(*cells, *self._outputs).transpose(3, 4, 5, 0, 1, 2)
-        return self._cells.reshape(*self._outputs, *cells)
+def pools_side_by_side(window: Window, filters: int) -> int:
+    """Return how many pools a window of `Quartered` sees."""
+    return 2 if filters <= _VERY_NARROW_FILTERS and window.width.output % 4 == 0 else 1
+
+
+def widened(window: Window, pools: int) -> Window:
+    """Return the window that sees all cells of so many pools."""
+    rows, columns = window
+    return Window(
+        rows._replace(kernel=rows.kernel + 1, stride=2),
+        columns._replace(kernel=columns.kernel + 2 * pools - 1, stride=2 * pools),
+    )
 
 
 def quartered_tile(batch: int, wide: Window, channels: int) -> int:
@@ -322,7 +377,7 @@ class RowGradient:
                 self._diagonal[:, row, column, :, row : row + height, column : column + width] = turned
 
     def run(self, cells: Array, dx: Array) -> None:
-        """Turn cells (T, OH / 2, OW / 2, 2, 2, O), in whatever order they lie, into dx (T, H, W, C)."""
+        """Turn cells (T, OH / 2, Q, P, 2, 2, O), with Q * P = OW / 2 and in any order, into dx (T, H, W, C)."""
         left = self._left
         if cells.flags.c_contiguous:
             left = cells.reshape(left.shape)
@@ -348,5 +403,5 @@ class Spread:
 
     def run(self, cells: Array, dx: Array) -> None:
         """Turn cells into dx."""
-        np.copyto(self._by_cell, cells)
+        np.copyto(viewed(self._by_cell, cells.shape), cells)
         self._kernel.run(self._full, dx)

@@ -19,11 +19,13 @@ constants are up to 8); `tests/engine/fast` measures and bounds it.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
 from engine.arrays import Array
-from engine.fast.gemm import Tuning, largest_divisor, pieces
+from engine.fast.gemm import Tuning, largest_divisor, pieces, viewed
+from engine.fast.places import Call, Place, moved, surrounded
 from engine.workspace import aligned
 
 _BT = np.array(
@@ -51,6 +53,7 @@ _G = np.array(
 _AT = np.array(
     [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], np.float32
 )
+_AT_WITH_BIAS = np.concatenate([_AT, np.ones((4, 1), np.float32)], axis=1)
 _FLOAT = 4
 _POINTS = 6
 _ROWS = 4
@@ -87,7 +90,7 @@ class _Direction:
 
         size = images * (height + 2) * row
         padded = _zeros((size + 8) * channels)
-        pixels = padded[: size * channels].reshape(images, height + 2, row, channels)
+        pixels = self.pixels = padded[: size * channels].reshape(images, height + 2, row, channels)
         self.inside = pixels[:, 1 : 1 + height, 1 : 1 + width]  # (T, H, W, C): where a tile is put
         line = row * channels
         self._windows = _strided(
@@ -105,18 +108,19 @@ class _Direction:
             (self.slab, q * channels, self.part_rows * stride, stride, 1),
         )
         self.product_slab = _slab(covered * filters)
-        self.product = _zeros(_POINTS * self.product_slab)
+        self.product = _zeros((_POINTS + 1) * self.product_slab)  # behind the points there is room for a bias
         stride = phases * q * filters
         self._out = _strided(
             self.product,
             (_POINTS, phases, self.parts, self.part_rows, self.outer),
             (self.product_slab, q * filters, self.part_rows * stride, stride, 1),
         )
-        self._out_rows = _strided(
+        out_rows = _strided(
             self.product,
-            (images, bands, _POINTS, width * filters),
+            (images, bands, _POINTS + 1, width * filters),
             (bands * row * filters, row * filters, self.product_slab, 1),
         )
+        self._out_rows, self._out_rows_with_bias = out_rows[:, :, :_POINTS], out_rows
         self._points = np.empty((_POINTS, 3, channels, filters), np.float32)
         # (6, q + 2, C, q, O): the filters once for each of q neighbouring outputs
         self._wide = np.zeros((_POINTS, q + 2, channels, q, filters), np.float32) if q > 1 else self._points
@@ -136,6 +140,22 @@ class _Direction:
     def multiply(self) -> None:
         """Compute the products at the six points."""
         np.matmul(self._left, self._right, out=self._out)
+
+    def calls(self, x: Array, y: Place, bias: Array | None) -> list[Call]:
+        """Return what to call in inference; a bias is one more term of each sum."""
+        images, _, width, _ = self.shape
+        self._out_rows_with_bias[:, :, _POINTS] = 0 if bias is None else np.tile(bias, width)
+        return [
+            *moved(x, self.inside),
+            partial(np.matmul, _BT, self._windows, out=self._transformed_rows),
+            partial(np.matmul, self._left, self._right, out=self._out),
+            partial(
+                np.matmul,
+                _AT_WITH_BIAS,
+                self._out_rows_with_bias,
+                out=viewed(y.maps, (images, self.bands, _ROWS, width * self.filters)),
+            ),
+        ]
 
     def finish(self, out: Array) -> None:
         """Compute A^T of the products into `out` (T, H, W, O), which is contiguous."""
@@ -198,6 +218,15 @@ class Winograd:
         there.transform()
         there.multiply()
         there.finish(y)
+
+    @property
+    def entry(self) -> Place | None:
+        """Where a tile is put, between zeros."""
+        return surrounded(self._there.pixels, self._there.inside)
+
+    def bind(self, x: Array, y: Place, bias: Array | None) -> list[Call]:
+        """Return the calls of inference."""
+        return self._there.calls(x, y, bias)
 
     def backward(self, x: Array, dy: Array, dx: Array | None) -> None:
         """Add one tile to dW, and give its dX."""

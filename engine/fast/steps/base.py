@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
+
 from engine.arrays import Array, Shape, Weights
+from engine.fast.places import Call, Place
 from engine.layers import Context
 from engine.network import Node
 
@@ -75,6 +78,30 @@ class Step:
             base: for a step with a receiver, the gradient of its input by all other readers.
         """
         raise NotImplementedError
+
+    @property
+    def entry(self) -> Place | None:
+        """Where this step would like to find its input in inference; None if anywhere is as good."""
+        return None
+
+    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
+        """Return what to call, in order, to compute the output in inference, and where it then is.
+
+        A call of NumPy costs less than the Python around it that says what to call: at one picture that is most of
+        the time.
+
+        Args:
+            xs: the inputs, which stay where they are.
+            y: where the output is wanted.
+            zeros: shared by all steps, (1, M) for the largest maps of M numbers a picture.
+        """
+        context = Context()
+        inputs = tuple(x.maps for x in xs)
+
+        def run() -> None:
+            np.copyto(y.maps, stored(self.forward(inputs, context)))
+
+        return [run], y
 
     @property
     def choice(self) -> str:

@@ -8,6 +8,7 @@ from engine.arrays import Array, Weights, elements
 from engine.fast.choice import choose_pooled, choose_unpooled
 from engine.fast.columns import empty
 from engine.fast.gemm import Tuning, largest_divisor, rectify, row_of
+from engine.fast.places import Call, Place
 from engine.fast.pooled import Halving
 from engine.fast.steps.base import BLOCK, Deferred, Gradients, Map, Step, stored, tile_of
 from engine.fast.steps.normalization import BatchNormStep, NormGradient
@@ -57,9 +58,9 @@ class ConvolutionStep(Step):
         tile = self._kernel.tile
         self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
         self._shape = nodes[-1].output_shape
-        self._y = empty((batch, *self._shape))
         self._zeros = np.zeros(self._shape[1] * self._shape[2], np.float32)
         if training:
+            self._y = empty((batch, *self._shape))
             self._dx = empty((batch, *shape)) if needs_dx else None
             self._dy = empty((tile, *self._shape))
             self._x_tile = empty((tile, *shape))
@@ -94,6 +95,18 @@ class ConvolutionStep(Step):
             if observer is not None:
                 observer.observe(y)
         return self._y
+
+    @property
+    def entry(self) -> Place | None:
+        return self._kernel.entry if len(self._tiles) == 1 else None
+
+    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
+        bias = self._weights[self._bias] if self._has_bias else None
+        x = xs[0].maps
+        tiles = (
+            self._kernel.bind(x[tile], y.tile(tile), bias, zeros, relu=self._relu) for tile in self._tiles
+        )
+        return [call for calls in tiles for call in calls], y
 
     def backward(
         self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from engine.arrays import Array, elements
 from engine.fast.columns import empty
-from engine.fast.gemm import largest_divisor, rectify
+from engine.fast.gemm import largest_divisor, rectify, viewed
+from engine.fast.places import Call, Place, added, biased, rectified
 from engine.fast.steps.base import BLOCK, Gradients, Map, Step, stored, tile_of
 from engine.fast.steps.normalization import BatchNormStep
 from engine.layers import Context
@@ -42,6 +45,11 @@ class DenseStep(Step):
         if self._relu:
             rectify(self._y, self._zeros)
         return self._y
+
+    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
+        product = partial(np.matmul, xs[0].maps, self._weights[self._weight], out=y.maps)
+        bias = self._weights[self._bias] if self._has_bias else None
+        return [product, *biased(y, bias), *rectified(y, zeros, relu=self._relu)], y
 
     def backward(
         self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
@@ -87,6 +95,10 @@ class AddStep(Step):
             rectify(y.reshape(-1, len(self._zeros)), self._zeros)
         return self._y
 
+    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
+        calls = [added(xs[0], xs[1], y)] + [added(y, x, y) for x in xs[2:]]
+        return [*calls, *rectified(y, zeros, relu=True)], y
+
     def begin(self) -> None:
         """Expect a new gradient, tile by tile."""
         self._received = True
@@ -128,6 +140,9 @@ class FlattenStep(Step):
         self._input = x.shape
         return x.reshape(len(x), *self.shape)
 
+    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
+        return [], Place(viewed(xs[0].maps, y.maps.shape), xs[0].flat)
+
     def backward(
         self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
     ) -> tuple[tuple[Array | None, ...], Gradients]:
@@ -150,6 +165,11 @@ class GlobalAverageStep(Step):
         x = stored(xs[0])
         np.matmul(self._row, x.reshape(len(x), -1, self._y.shape[2]), out=self._y)
         return self._y.reshape(len(x), -1)
+
+    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
+        pictures, _, _, channels = xs[0].maps.shape
+        x, means = viewed(xs[0].maps, (pictures, -1, channels)), viewed(y.maps, (pictures, 1, channels))
+        return [partial(np.matmul, self._row, x, out=means)], y
 
     def backward(
         self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
