@@ -34,6 +34,7 @@ from engine.fast.columns import (
     tile_of,
 )
 from engine.fast.gemm import Tuning, largest_divisor
+from engine.fast.places import FEW_WEIGHTS
 from engine.fast.pooled import (
     PooledInputGradient,
     Quartered,
@@ -50,8 +51,6 @@ from engine.ops.windows import Window
 
 _POINTWISE_BYTES = 1 << 20
 _FEW_CHANNELS = 4
-_FEW_WEIGHTS = 1 << 16
-"""Numbers that each plan for predictions may have of its own."""
 
 
 def choose(
@@ -77,7 +76,7 @@ def choose(
     # a gathered tile is read once and multiplied at once: it may be larger than one that is transformed
     tile = tile_of(batch, window, channels, 4 * tuning.tile_bytes)
     layout: type[Columns | ChannelMajor] = ChannelMajor if channels <= _FEW_CHANNELS else Columns
-    few = math.prod(window.kernel) * channels * filters <= _FEW_WEIGHTS
+    few = math.prod(window.kernel) * channels * filters <= FEW_WEIGHTS
     kernel_ = layout(window, channels, filters, tile, tuning, ones=few and not training)
     if training and needs_input_gradient:
         kernel_.input_gradient = _input_gradient(window, channels, filters, tile, tuning)

@@ -137,13 +137,16 @@ class _Gathered:
         if self._ones:
             self._matrix[-1] = 0 if bias is None else bias
         left, right = self._rows, self._matrix
+        after = [] if self._ones else biased(y, bias)
         if y.maps.flags.c_contiguous:
             target = y.maps.reshape(self._parts, -1, self.filters)
-        else:  # rows of the output lie apart: a product for each
-            whole = self.gathered if self._rows_first else self.gathered.T
-            left, target = viewed(whole, (*y.maps.shape[:3], -1)), y.maps
-        product = partial(np.matmul, left, right, out=target)
-        return [*self.gathers(x), product, *([] if self._ones else biased(y, bias))]
+        elif self._rows_first:  # rows of the output lie apart: a product for each
+            left, target = viewed(self.gathered, (*y.maps.shape[:3], -1)), y.maps
+        else:  # few channels, small products: one, and a copy, take less than many
+            whole = empty(y.maps.shape)
+            target = whole.reshape(self._parts, -1, self.filters)
+            after = [partial(np.copyto, y.maps, whole), *after]
+        return [*self.gathers(x), partial(np.matmul, left, right, out=target), *after]
 
     def gathers(self, x: Array) -> list[Call]:
         """Return the calls of `gather`."""
@@ -201,8 +204,10 @@ class Columns(_Gathered):
         np.copyto(self._columns, self._view)
 
     def gathers(self, x: Array) -> list[Call]:
-        """Return the calls of `gather`."""
-        return [*moved(x, self._inside), partial(np.copyto, self._columns, self._view)]
+        """Return the calls of `gather`; without padding the windows of x are seen where it lies."""
+        if self.window.is_padded:
+            return [*moved(x, self._inside), partial(np.copyto, self._columns, self._view)]
+        return [partial(np.copyto, self._columns, windows.view(x, self.window))]
 
 
 class ChannelMajor(_Gathered):

@@ -19,6 +19,9 @@ from engine.workspace import aligned
 
 Call = Callable[[], object]
 
+FEW_WEIGHTS = 1 << 16
+"""Numbers that each step of each plan may have of its own, beside the weights that all plans share."""
+
 
 @dataclass(frozen=True)
 class Place:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from engine.arrays import Array, Shape, Weights
-from engine.fast.gemm import Tuning
+from engine.fast.gemm import Tuning, viewed
 from engine.fast.places import Call, Place, plain
 from engine.fast.steps.base import LayerStep, Map, Step, stored
 from engine.fast.steps.convolution import ConvolutionStep, PoolStep
@@ -85,13 +85,15 @@ class Plan:
             self._calls += calls
         self._output = places[self._steps[-1].output].maps
 
+    def scores(self, x: Array) -> Array:
+        """Run a batch (N, H, W, C), N as compiled, by a plan for inference; valid until the next call."""
+        np.copyto(self._input, x)
+        for call in self._calls:
+            call()
+        return self._output
+
     def forward(self, x: Array, context: Context) -> PlanTape:
-        """Run a batch (N, H, W, C), N as compiled; the output is valid until the next call."""
-        if not self._training:
-            np.copyto(self._input, x)
-            for call in self._calls:
-                call()
-            return PlanTape(self._output, context)
+        """Run a batch (N, H, W, C), N as compiled, by a plan for training; valid until the next call."""
         outputs: dict[str, Map] = {INPUT: x}
         for step in self._steps:
             xs = tuple(outputs[name] for name in step.inputs)
@@ -171,8 +173,8 @@ def _readers(steps: Sequence[Step]) -> dict[str, list[Step]]:
 def _places(steps: Sequence[Step], batch: int, shape: Shape) -> dict[str, Place]:
     """Return where the maps between steps lie in inference.
 
-    That is where a convolution that reads them wants them, if all others can read them there; and what a sum adds up
-    lies as the sum does.
+    That is where a convolution or a product that reads them wants them, if all others can read them there; and what a
+    sum adds up lies as the sum does.
     """
     readers = _readers(steps)
     shapes = {INPUT: shape} | {step.output: step.shape for step in steps}
@@ -180,7 +182,10 @@ def _places(steps: Sequence[Step], batch: int, shape: Shape) -> dict[str, Place]
     for name in reversed(shapes):  # a sum comes after what it adds
         following = readers.get(name, [])
         places[name] = plain(batch, shapes[name])
-        if all(isinstance(reader, ConvolutionStep | AddStep) for reader in following):
+        if len(following) == 1 and isinstance(following[0], FlattenStep):
+            vectors = places[following[0].output]
+            places[name] = Place(viewed(vectors.maps, (batch, *shapes[name])), vectors.flat)
+        elif len(following) == 1 or all(isinstance(one, ConvolutionStep | AddStep) for one in following):
             entries = (reader.entry for reader in following)
             sums = (places[reader.output].like() for reader in following if isinstance(reader, AddStep))
             places[name] = next((entry for entry in entries if entry), next(sums, places[name]))
@@ -248,7 +253,7 @@ def _step(  # noqa: PLR0911 - one return for each pattern
         case "add" if len(run) == 2:
             return AddStep(run, batch)
         case "dense":
-            return DenseStep(run, batch)
+            return DenseStep(run, batch, training=training)
         case "flatten":
             return FlattenStep(run)
         case "global_average_pool2d":

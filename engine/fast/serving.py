@@ -17,7 +17,6 @@ from engine.fast.fold import fold
 from engine.fast.gemm import Tuning
 from engine.fast.plan import Plan
 from engine.fast.share import bounds
-from engine.layers import Context
 from engine.network import Network
 
 _SIZES = (32, 16, 8, 1)
@@ -69,10 +68,11 @@ class PlanPool:
     def _run(self, x: Array, scores: Array) -> None:
         first = 0
         while first < len(x):
-            size = next(size for size in _SIZES if size <= len(x) - first)
+            left = len(x) - first
+            size = 1 if left < _SIZES[-2] else next(size for size in _SIZES if size <= left)
             plan = self._take(size)
             part = slice(first, first + size)
-            scores[part] = plan.forward(x[part], Context()).output
+            scores[part] = plan.scores(x[part])
             self._idle[size].append(plan)
             first += size
 

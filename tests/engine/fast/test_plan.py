@@ -51,7 +51,7 @@ def compare(net: Network, batch: int = 4, tolerance: float = 2e-5) -> Plan:
     inference = Plan(net, batch, CUT, training=False)
     inference.prepare(weights)
     close(
-        inference.forward(x, Context()).output,
+        inference.scores(x),
         net.forward(exact, x.astype(np.float64), Context()).output,
         tolerance,
         "inference",
