@@ -23,7 +23,7 @@ from engine.network import Network
 from engine.optimizers import SGD
 from engine.preprocessing import Preprocessing
 from engine.schedules import Moment
-from engine.training import check_fit, evaluated_at_once, start, steps_per_epoch, train
+from engine.training import check_fit, evaluated_at_once, preparation, start, steps_per_epoch, train
 
 EVALUATION_BATCH = 250
 
@@ -88,8 +88,13 @@ def ours(network: Network, config: TrainingConfig, data: TrainingData) -> Run:
     run, seen, total = Run(), 0, 0.0
     trained = check_fit(network, config, data.image_shape, len(data.classes))
     most = max(config.batch_size, evaluated_at_once(trained.input_shape))
-    shares = execution(trained, config.loss, Tuning.measure(), torch.get_num_threads(), most)
-    for report in train(network, config, data, execute=lambda *_: shares):
+    made = []
+
+    def execute(*given: Any) -> Any:
+        made.append(execution(*given, Tuning.measure(), torch.get_num_threads(), most))
+        return made[0]
+
+    for report in train(network, config, data, execute=execute):
         if report.kind == "step":
             tally = report.state.tally
             run.losses.append((tally.loss - total) / (tally.images - seen))
@@ -98,7 +103,7 @@ def ours(network: Network, config: TrainingConfig, data: TrainingData) -> Run:
             run.accuracies.append(report.metrics.dev_accuracy or 0.0)
             run.seconds += report.metrics.seconds
             seen, total = 0, 0.0
-    shares.close()
+    made[0].close()
     return run
 
 
@@ -125,6 +130,7 @@ def theirs(network: Network, config: TrainingConfig, data: TrainingData) -> Run:
     )
     per_epoch = steps_per_epoch(config, len(data.train))
     feed, run, step = Feed(config, data), Run(), 0
+    prepared = preparation(config, state.preprocessing)
     for epoch in range(1, config.epochs + 1):
         since = time.perf_counter()
         feed.shuffle(epoch)
@@ -135,10 +141,11 @@ def theirs(network: Network, config: TrainingConfig, data: TrainingData) -> Run:
             for group in descent.param_groups:
                 group["lr"] = rate
             (batch,) = feed.batches(position)
-            x = torch.from_numpy(state.preprocessing.apply(batch.images))
+            images, targets = prepared.training(batch)
+            x = torch.from_numpy(images)
             context = Context(training=True, seed=config.seed, step=step)
             loss = functional.cross_entropy(
-                torch_layers.run(network, weights, x, context), torch.from_numpy(batch.targets)
+                torch_layers.run(network, weights, x, context), torch.from_numpy(targets)
             )
             descent.zero_grad(set_to_none=True)
             loss.backward()

@@ -13,8 +13,9 @@ import numpy as np
 
 from engine.architecture import Architecture
 from engine.arrays import Array
+from engine.batch import Batch
 from engine.config import TrainingConfig
-from engine.descent import Batch, Stepper
+from engine.descent import Stepper
 from engine.fast.gemm import Tuning
 from engine.fast.serving import PlanPool
 from engine.fast.shares import execution
@@ -27,7 +28,7 @@ from engine.optimizers import SGD
 from engine.preprocessing import Preprocessing
 from engine.presets import find
 from engine.state import TrainingState
-from engine.training import one_hot, start, steps_per_epoch
+from engine.training import one_hot, preparation, start, steps_per_epoch
 
 SHARES = 2
 MNIST: dict[str, Any] = {
@@ -74,12 +75,13 @@ def training_step(
     # turning bytes into floats is part of our step, while the other sides are given floats
     images = draw.integers(0, 256, (batch, *built.input_shape), dtype=np.uint8)
     targets = one_hot(draw.integers(0, 10, batch), 10)
-    shares = execution(built, config.loss, Tuning.measure(), SHARES, batch)
+    prepared = preparation(config, identity)
+    shares = execution(built, config.loss, prepared, Tuning.measure(), SHARES, batch)
     stepper = Stepper(built, config, 1000, shares)
 
     def step() -> None:
         state.position = state.step = 0
-        stepper.step(state, [Batch(images, targets, True, 0)], batch)
+        stepper.step(state, [Batch(images, targets, np.arange(batch), 1, one_class=True)], batch)
 
     return step
 
@@ -137,9 +139,10 @@ def epoch(data: str, steps: int) -> Callable[[], None]:
     built = network("lenet-5")
     state = start(built, config, sets)
     per_epoch = steps_per_epoch(config, len(pictures))
-    shares = execution(built, config.loss, Tuning.measure(), SHARES, config.batch_size)
+    prepared = preparation(config, state.preprocessing)
+    shares = execution(built, config.loss, prepared, Tuning.measure(), SHARES, config.batch_size)
     stepper = Stepper(built, config, per_epoch, shares)
-    feed = Feed(config, sets, stepper.context(node="input/augmentation"))
+    feed = Feed(config, sets)
     feed.shuffle(1)
 
     def run() -> None:

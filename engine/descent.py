@@ -8,10 +8,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from engine.arrays import Array
+from engine.batch import Batch
 from engine.config import GradientClip, TrainingConfig
 from engine.errors import NonFiniteError
 from engine.execution import Execution
-from engine.feed import Batch
 from engine.layers import Context
 from engine.losses import Loss, right_class
 from engine.network import Network
@@ -66,15 +66,14 @@ class Stepper:
         seen = Tally()
         for batch in batches:
             context = self.context(state.step, batch.first)
-            x = state.preprocessing.apply(batch.images, context.buffer("x", batch.images.shape, np.float32))
-            done = self._execution.train({**state.weights, **updates}, x, batch.targets, pictures, context)
+            done = self._execution.train({**state.weights, **updates}, batch, pictures, context)
             _check("loss", done.losses, state)
             found = done.gradients
             for name, gradient in found.items():
                 _check(f"gradient of {name}", gradient, state)
-            gradients = found if len(batch.images) == pictures else self._sum(gradients, found)
+            gradients = found if len(batch) == pictures else self._sum(gradients, found)
             updates |= done.updates
-            count(seen, config.loss, done.losses, done.scores, batch.targets, one_class=batch.one_class)
+            count(seen, config.loss, done.losses, done.scores, done.targets, one_class=batch.one_class)
         if config.clip is not None:
             self._clip(gradients, config.clip)
         rate = self.learning_rate(state, state.step)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.arrays import Array, Weights
+from engine.arrays import Array, Bytes, Weights
+from engine.batch import Batch
 from engine.layers import Context
 from engine.losses import Loss
 from engine.network import Network
+from engine.preparation import Preparation
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Pass:
     """Of the mean loss over the whole step, by full name."""
     updates: dict[str, Array]
     """New values of what is not trained by gradients."""
+    targets: Array
+    """(n, K), as they were trained for: mixed where pictures were."""
 
 
 class Execution(Protocol):
@@ -33,41 +37,42 @@ class Execution(Protocol):
         """What has to be the same for the same bytes."""
         ...
 
-    def train(self, weights: Weights, x: Array, targets: Array, pictures: int, context: Context) -> Pass:
-        """Run a batch x (N, H, W, C) forwards and backwards.
+    def train(self, weights: Weights, batch: Batch, pictures: int, context: Context) -> Pass:
+        """Prepare a batch, and run it forwards and backwards.
 
         Args:
             weights: of the network, by full name.
-            x: the batch, preprocessed.
-            targets: (N, K).
+            batch: pictures as they are stored.
             pictures: size of the whole step, which the loss divides by.
             context: of this step; `first_sample` says where the batch stands in it.
         """
         ...
 
-    def scores(self, weights: Weights, x: Array) -> Array:
-        """Return the scores (N, K) of a batch as in inference."""
+    def scores(self, weights: Weights, images: Bytes) -> Array:
+        """Return the scores (N, K) of pictures (N, H, W, C) as in inference: normalised only."""
         ...
 
 
 class PlainExecution:
     """Layer by layer, in one thread: what every other way is tested against."""
 
-    def __init__(self, network: Network, loss: Loss) -> None:
-        self._network, self._loss = network, loss
+    def __init__(self, network: Network, loss: Loss, preparation: Preparation) -> None:
+        self._network, self._loss, self._preparation = network, loss, preparation
 
     @property
     def pins(self) -> dict[str, str]:
         """Nothing but the libraries changes bits here."""
         return {}
 
-    def train(self, weights: Weights, x: Array, targets: Array, pictures: int, context: Context) -> Pass:
+    def train(self, weights: Weights, batch: Batch, pictures: int, context: Context) -> Pass:
         """Run a batch forwards and backwards."""
+        x, targets = self._preparation.training(batch, context.bound("input/preparation"))
         tape = self._network.forward(weights, x, context)
         losses, saved = self._loss.forward(tape.output, targets)
         gradients = self._network.backward(tape, self._loss.backward(saved, pictures))
-        return Pass(tape.output, losses, gradients, context.updates)
+        return Pass(tape.output, losses, gradients, context.updates, targets)
 
-    def scores(self, weights: Weights, x: Array) -> Array:
+    def scores(self, weights: Weights, images: Bytes) -> Array:
         """Return the scores of a batch."""
+        x = self._preparation.preprocessing.apply(images)
         return self._network.forward(weights, x, Context()).output

@@ -1,4 +1,4 @@
-"""From a data set to the batches of an epoch: in its order, augmented."""
+"""From a data set to the batches of an epoch, in its order."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from engine import draws
 from engine.arrays import Array, Bytes, Indices, Shape
-from engine.augmentations import Pipeline
+from engine.augmentations import partners
+from engine.batch import Batch
 from engine.config import TrainingConfig
 from engine.losses import Target
-from engine.workspace import FRESH, Buffers
 
 
 class ImageSet(Protocol):
@@ -53,28 +53,13 @@ def as_targets(labels: Array, classes: int) -> Array:
     return one_hot(labels, classes) if labels.ndim == 1 else labels.astype(np.float32, copy=False)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Pictures that go through the network together."""
-
-    images: Array
-    """(N, H, W, C), bytes or float32 with values 0..255."""
-    targets: Array
-    """(N, K)"""
-    one_class: bool
-    """Whether each picture is of one class, so that its target is 1 there and 0 elsewhere (or a mixture of such)."""
-    first: int
-    """Where in the step the first of them stands."""
-
-
 class Feed:
-    """The batches of an epoch, in its order, augmented."""
+    """The batches of an epoch, in its order."""
 
-    def __init__(self, config: TrainingConfig, data: TrainingData, buffers: Buffers = FRESH) -> None:
+    def __init__(self, config: TrainingConfig, data: TrainingData) -> None:
         self._config = config
         self._data = data
-        self._buffers = buffers
-        self._pipeline = Pipeline(config.augmentations, config.seed)
+        self._partners = partners(config.augmentations)
         self._per_step = config.batch_size * config.accumulate
         self._epoch = 0
         self._order: Indices = np.arange(0)
@@ -96,14 +81,15 @@ class Feed:
         for begin in range(first, last, self._config.batch_size):
             end = min(begin + self._config.batch_size, last)
             # the partners of the last ones come after them in the epoch's order, which closes in a circle
-            places = np.arange(begin, end + self._pipeline.partners) % len(self._order)
+            places = np.arange(begin, end + self._partners) % len(self._order)
             samples = self._order[places]
             images, labels = self._data.train.read(samples)
-            images, targets = self._pipeline.apply(
+            yield Batch(
                 images,
                 as_targets(labels, len(self._data.classes)),
                 samples,
                 self._epoch,
-                self._buffers,
+                labels.ndim == 1,
+                begin - first,
+                self._partners,
             )
-            yield Batch(images, targets, labels.ndim == 1, begin - first)

@@ -24,6 +24,7 @@ from engine.feed import Feed, ImageSet, TrainingData, as_targets, one_hot
 from engine.losses import Loss, Target
 from engine.model_file import Model
 from engine.network import Network
+from engine.preparation import Preparation
 from engine.preprocessing import ChannelStatistics, Preprocessing
 from engine.state import EpochMetrics, Tally, TrainingState
 from engine.transfer import freeze, take
@@ -42,13 +43,14 @@ __all__ = [
     "kept_weights",
     "one_hot",
     "out_of_patience",
+    "preparation",
     "start",
     "steps_per_epoch",
     "train",
     "train_statistics",
 ]
 
-Execute = Callable[[Network, Loss], Execution]
+Execute = Callable[[Network, Loss, Preparation], Execution]
 _EVALUATION_PICTURES = 256
 """Pictures that are evaluated at once, unless they are large."""
 _EVALUATION_BYTES = 8 << 20
@@ -145,6 +147,13 @@ def start(
     return TrainingState(weights, slots, preprocessing, taken=taken)
 
 
+def preparation(config: TrainingConfig, preprocessing: Preprocessing) -> Preparation:
+    """Return how a run prepares its pictures."""
+    return Preparation(
+        augmentations=tuple(config.augmentations), seed=config.seed, preprocessing=preprocessing
+    )
+
+
 def train_statistics(images: ImageSet, channels: int) -> Preprocessing:
     """Return the normalisation of the training pictures; dev and test pictures have no say in it."""
     statistics = ChannelStatistics(channels)
@@ -187,7 +196,7 @@ def train(
         config: how to train.
         data: pictures and classes.
         state: where to go on, changed in place; by default a new start.
-        execute: makes what runs the batches, from the network as it is trained and its loss.
+        execute: makes what runs the batches, from the network as it is trained, its loss and its preparation.
 
     Raises:
         EngineError: network, configuration and data do not fit.
@@ -201,9 +210,9 @@ def train(
     network = freeze(check_fit(network, config, *fitting), config.freeze)
     per_epoch = steps_per_epoch(config, len(data.train))
     total = per_epoch * config.epochs
-    execution = execute(network, config.loss)
+    execution = execute(network, config.loss, preparation(config, state.preprocessing))
     stepper = Stepper(network, config, per_epoch, execution)
-    feed = Feed(config, data, stepper.context(node="input/augmentation"))
+    feed = Feed(config, data)
     while state.epoch < config.epochs and not out_of_patience(config, state.history):
         epoch = state.epoch + 1
         feed.shuffle(epoch)
@@ -216,7 +225,7 @@ def train(
             clock.skip()
         dev = Tally()
         weights = state.evaluated_weights
-        for seen in evaluate(execution, weights, state.preprocessing, config.loss, data.dev, dev):
+        for seen in evaluate(execution, weights, config.loss, data.dev, dev):
             clock.lap()
             yield Progress("evaluation", state, epoch, config.epochs, state.step, total, seen)
             clock.skip()
@@ -240,7 +249,6 @@ def out_of_patience(config: TrainingConfig, history: Sequence[EpochMetrics]) -> 
 def evaluate(
     execution: Execution,
     weights: dict[str, Array],
-    preprocessing: Preprocessing,
     loss: Loss,
     images: ImageSet,
     tally: Tally,
@@ -251,7 +259,7 @@ def evaluate(
         with np.errstate(
             over="ignore", invalid="ignore"
         ):  # a diverged network has an infinite loss, no fault
-            scores = execution.scores(weights, preprocessing.apply(batch))
+            scores = execution.scores(weights, batch)
             targets = as_targets(labels, scores.shape[1])
             losses, _ = loss.forward(scores, targets)
         count(tally, loss, losses, scores, targets, one_class=labels.ndim == 1)

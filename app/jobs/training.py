@@ -29,6 +29,7 @@ from engine.fast.shares import SharedExecution, execution
 from engine.losses import Loss
 from engine.model_file import Model, model_bytes, read_model
 from engine.network import Network
+from engine.preparation import Preparation
 from engine.state import Tally, TrainingState
 from engine.training import (
     Execute,
@@ -38,6 +39,7 @@ from engine.training import (
     evaluate,
     evaluated_at_once,
     kept_weights,
+    preparation,
     start,
     train,
 )
@@ -72,12 +74,12 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     pace = _Pace(exact_resume=checkpoints.exact)
     runs: list[SharedExecution] = []
 
-    def execute(trained: Network, loss: Loss) -> SharedExecution:
+    def execute(trained: Network, loss: Loss, preparation: Preparation) -> SharedExecution:
         """Make what runs the batches, once for training and test."""
         if not runs:
             most = max(request.config.batch_size, evaluated_at_once(trained.input_shape))
             folder = artifacts.local_path(paths.directory(job.id))
-            runs.append(execution(trained, loss, tuning, shares, most, folder))
+            runs.append(execution(trained, loss, preparation, tuning, shares, most, folder))
         return runs[0]
 
     try:
@@ -257,8 +259,9 @@ def _test(
     """Judge the weights that are kept by the pictures that had no say in them."""
     weights, epoch = kept_weights(config, state)
     tally = Tally()
-    execution = execute(network.without_final(config.loss.link), config.loss)
-    for _ in evaluate(execution, weights, state.preprocessing, config.loss, data.test, tally):
+    prepared = preparation(config, state.preprocessing)
+    execution = execute(network.without_final(config.loss.link), config.loss, prepared)
+    for _ in evaluate(execution, weights, config.loss, data.test, tally):
         beat(pace.last | {"stage": "test"})
     kept = state.history[epoch - 1]
     measured = tally.images > 0

@@ -19,7 +19,7 @@ from engine.augmentations.geometry import (
 )
 from engine.augmentations.mixing import Cutmix, Mixup
 from engine.augmentations.noise import Erasing, GaussianNoise, SaltAndPepper
-from engine.augmentations.pipeline import Pipeline, augment, check
+from engine.augmentations.pipeline import Pipeline, augment, check, partners
 
 AUGMENTATIONS: tuple[type[Augmentation], ...] = (
     RandomCrop,
@@ -47,4 +47,4 @@ if TYPE_CHECKING:
 else:
     AnyAugmentation = Annotated[Union[AUGMENTATIONS], Field(discriminator="type")]  # noqa: UP007
 
-__all__ = ["AUGMENTATIONS", "AnyAugmentation", "Augmentation", "Pipeline", "augment", "check"]
+__all__ = ["AUGMENTATIONS", "AnyAugmentation", "Augmentation", "Pipeline", "augment", "check", "partners"]

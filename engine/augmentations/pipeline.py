@@ -29,8 +29,7 @@ class Pipeline:
         self._seed = seed
         numbered = list(enumerate(augmentations))
         self._stages = [list(stage) for _, stage in groupby(numbered, key=lambda pair: _family(*pair))]
-        self.partners = sum(isinstance(augmentation, Mixing) for augmentation in augmentations)
-        """How many pictures more are needed than come out: the partners of the last ones."""
+        self.partners = partners(augmentations)
 
     def apply(
         self, images: Array, targets: Array, samples: Indices, epoch: int, buffers: Buffers = FRESH
@@ -71,6 +70,11 @@ class Pipeline:
             elif isinstance(first, Mixing):
                 images, targets = first.mix(images, targets, first.chosen(streams), streams, memory)
         return images, targets
+
+
+def partners(augmentations: Sequence[Augmentation]) -> int:
+    """Return how many pictures more are needed than come out: the partners of the last ones."""
+    return sum(isinstance(augmentation, Mixing) for augmentation in augmentations)
 
 
 def check(augmentations: Sequence[Augmentation], shape: Shape) -> None:

@@ -35,16 +35,8 @@ from engine.fast.columns import (
 )
 from engine.fast.gemm import Tuning, largest_divisor
 from engine.fast.places import FEW_WEIGHTS
-from engine.fast.pooled import (
-    PooledInputGradient,
-    Quartered,
-    RowGradient,
-    Separate,
-    Spread,
-    TiledKernel,
-    Unpooled,
-    widened,
-)
+from engine.fast.pooled import Quartered, Separate, TiledKernel, Unpooled, widened
+from engine.fast.pooled_gradient import PooledInputGradient, RowGradient, Spread
 from engine.fast.subpixel import SubPixel
 from engine.fast.winograd import Winograd
 from engine.ops.windows import Window

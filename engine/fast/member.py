@@ -20,22 +20,27 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from engine.arrays import Array
+from engine.batch import Batch
 from engine.fast.gemm import Tuning
 from engine.fast.mapped import Layout, Meeting
 from engine.fast.share import Share
 from engine.layers import Context
 from engine.losses import AnyLoss, Loss
 from engine.network import Network
+from engine.preparation import Preparation
 
 
-def lay_out(network: Network, loss: Loss, shares: int, pictures: int) -> Layout:
+def lay_out(network: Network, preparation: Preparation, shares: int, pictures: int) -> Layout:
     """Return where everything is that the shares of batches of up to `pictures` pictures have in common."""
     layout = Layout()
     specs = network.weight_specs
     for name, spec in specs.items():
         layout.add(f"weight {name}", spec.shape)
-    layout.add("x", (pictures, *network.input_shape))
-    layout.add("targets", (pictures, *network.output_shape))
+    given = pictures + preparation.partners
+    layout.add("images", (given, *network.input_shape), np.uint8)
+    layout.add("targets", (given, *network.output_shape))
+    layout.add("samples", (given,), np.int64)
+    layout.add("trained targets", (pictures, *network.output_shape))
     layout.add("scores", (pictures, *network.output_shape))
     layout.add("losses", (pictures,))
     for share in range(1, shares):
@@ -59,13 +64,15 @@ def main() -> None:
     network = Network.from_document(document["network"])
     loss: Loss = TypeAdapter(AnyLoss).validate_python(document["loss"])
     shares, number = document["shares"], document["share"]
-    layout = lay_out(network, loss, shares, document["pictures"])
+    preparation = Preparation.model_validate(document["preparation"])
+    layout = lay_out(network, preparation, shares, document["pictures"])
     file = int(sys.argv[2])
     arrays = layout.arrays(mmap.mmap(file, layout.bytes))
     os.close(file)
-    share = Share(network, loss, Tuning.model_validate(document["tuning"]))
+    share = Share(network, loss, preparation, Tuning.model_validate(document["tuning"]))
     weights = {name: arrays[f"weight {name}"] for name in network.weight_specs}
-    member = _Member(share, number, weights, arrays, Meeting(arrays, number, lambda: closed(connection)))
+    meeting = Meeting(arrays, number, lambda: closed(connection))
+    member = _Member(share, number, weights, arrays, meeting, preparation.partners)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         while line := lines.readline():
             connection.sendall(json.dumps(member.answer(json.loads(line))).encode() + b"\n")
@@ -85,9 +92,15 @@ class _Member:
     """Does what the lines say."""
 
     def __init__(
-        self, share: Share, number: int, weights: dict[str, Array], arrays: dict[str, Array], meeting: Meeting
+        self,
+        share: Share,
+        number: int,
+        weights: dict[str, Array],
+        arrays: dict[str, Array],
+        meeting: Meeting,
+        partners: int,
     ) -> None:
-        self._share, self._number = share, number
+        self._share, self._number, self._partners = share, number, partners
         self._weights, self._arrays, self._meeting = weights, arrays, meeting
 
     def answer(self, batch: dict[str, Any]) -> dict[str, str]:
@@ -103,17 +116,25 @@ class _Member:
     def _run(self, batch: dict[str, Any]) -> None:
         arrays, part = self._arrays, slice(batch["first"], batch["last"])
         if not batch["training"]:
-            arrays["scores"][part] = self._share.scores(self._weights, arrays["x"][part])
+            arrays["scores"][part] = self._share.scores(self._weights, arrays["images"][part])
             return
         context = Context(
             training=True, seed=batch["seed"], step=batch["step"], first_sample=batch["first_sample"]
         )
         reducer = self._meeting.reducer(batch["command"], batch["shares"])
-        done = self._share.train(
-            self._weights, arrays["x"][part], arrays["targets"][part], batch["pictures"], context, reducer
+        given = slice(batch["first"], batch["last"] + self._partners)
+        pictures = Batch(
+            arrays["images"][given],
+            arrays["targets"][given],
+            arrays["samples"][given],
+            batch["epoch"],
+            one_class=False,
+            partners=self._partners,
         )
+        done = self._share.train(self._weights, pictures, batch["pictures"], context, reducer)
         arrays["scores"][part] = done.scores
         arrays["losses"][part] = done.losses
+        arrays["trained targets"][part] = done.targets
         for name, gradient in done.gradients.items():
             np.copyto(arrays[f"gradient {self._number} {name}"], gradient)
 

@@ -6,12 +6,6 @@
   cells side by side, and pooling is the maximum of halves of a matrix. A third of the columns is gathered, and
   products are four times as wide, which is what BLAS wants where there are few filters: 6 columns run at 27 GFLOP/s,
   24 at 70. With less than ten filters a window sees two pools, for the same reason.
-
-dX of `Quartered`:
-
-- `RowGradient`: for few channels on narrow maps. Along the width the filters are a banded (block-Toeplitz) matrix, most
-  of it zeros: a row of dY times that is its part of KH + 1 rows of dX. Nothing is gathered and the product is wide.
-- `Spread`: the gradient of the four cells is put where they lie, and a kernel for the map in full takes it from there.
 """
 
 from __future__ import annotations
@@ -24,9 +18,10 @@ from typing import Protocol
 import numpy as np
 
 from engine.arrays import Array, Shape
-from engine.fast.columns import Columns, InputGradient, Kernel, empty
+from engine.fast.columns import Columns, Kernel, empty
 from engine.fast.gemm import Tuning, largest_divisor, viewed
 from engine.fast.places import Call, Place, rectified, surrounded
+from engine.fast.pooled_gradient import PooledInputGradient
 from engine.ops.windows import Window
 
 _FLOAT = 4
@@ -35,8 +30,6 @@ _NARROW_FILTERS = 16
 _VERY_NARROW_FILTERS = 9
 _NO_WINDOW = 2
 """Kernels of up to this size have no more than what would be shifted in."""
-_NARROW = 8
-_MOST_WASTE = 2
 
 
 class TiledKernel(Protocol):
@@ -69,16 +62,6 @@ class TiledKernel(Protocol):
 
     def weight_gradient(self, dweight: Array) -> None:
         """Write dW (KH, KW, C, O) of all tiles since `prepare_backward`."""
-
-
-class PooledInputGradient(Protocol):
-    """Computes dX of one tile from the gradient of the four cells of each pool."""
-
-    def prepare(self, weight: Array) -> None:
-        """Take filters (KH, KW, C, O)."""
-
-    def run(self, cells: Array, dx: Array) -> None:
-        """Turn cells (T, OH / 2, Q, P, 2, 2, O), with Q * P = OW / 2 and in any order, into dx (T, H, W, C)."""
 
 
 class Halving:
@@ -317,91 +300,3 @@ def quartered_tile(batch: int, wide: Window, channels: int) -> int:
     """Return how many pictures a tile of `Quartered` has, given its wider window."""
     columns = math.prod(wide.output) * math.prod(wide.kernel) * channels
     return largest_divisor(batch, _TILE_BYTES / (_FLOAT * columns))
-
-
-class RowGradient:
-    """dX by rows of cells; see the top of this file."""
-
-    def __init__(self, wide: Window, channels: int, filters: int, tile: int) -> None:
-        rows, columns = wide
-        self._cell = (2, 2, filters)
-        # (OW / 2, 2, 2, O, KH + 1, padded width, C)
-        band = np.zeros((columns.output, *self._cell, rows.kernel, columns.padded, channels), np.float32)
-        self._matrix = band.reshape(columns.output * 4 * filters, -1)
-        output, *cell, row, pixel, channel = band.strides
-        self._diagonal = np.lib.stride_tricks.as_strided(
-            band,
-            (columns.output, *self._cell, rows.kernel, columns.kernel, channels),
-            (output + 2 * pixel, *cell, row, pixel, channel),
-        )
-        line = columns.padded * channels
-        self._left = empty((tile * rows.output, len(self._matrix)))
-        self._product = empty((tile * rows.output, rows.kernel * line))
-        parts = self._product.reshape(tile, rows.output, rows.kernel, line)
-        padded = np.zeros((tile, rows.padded + rows.kernel, line), np.float32)
-        self._padded = padded
-        # windows of KH + 1 rows two rows apart: every so many do not overlap
-        apart = -(-rows.kernel // 2)
-        picture, down, along = padded.strides
-        self._sums = [
-            (
-                np.lib.stride_tricks.as_strided(
-                    padded[:, 2 * first :],
-                    (tile, len(range(first, rows.output, apart)), rows.kernel, line),
-                    (picture, 2 * apart * down, down, along),
-                ),
-                parts[:, first::apart],
-            )
-            for first in range(min(apart, rows.output))
-        ]
-        pixels = padded.reshape(tile, -1, columns.padded, channels)
-        self._inside = pixels[
-            :, rows.before : rows.before + rows.size, columns.before : columns.before + columns.size
-        ]
-
-    @staticmethod
-    def pays(window: Window, channels: int, filters: int) -> bool:
-        """Whether the banded product is worth its zeros."""
-        rows, columns = window
-        banded = rows.output * columns.output * (rows.kernel + 1) * columns.padded
-        return channels <= _NARROW and banded <= _MOST_WASTE * rows.size * columns.size * math.prod(
-            window.kernel
-        )
-
-    def prepare(self, weight: Array) -> None:
-        """Take filters (KH, KW, C, O)."""
-        height, width = weight.shape[:2]
-        turned = weight.transpose(3, 0, 1, 2)  # (O, KH, KW, C)
-        for row in range(2):
-            for column in range(2):
-                self._diagonal[:, row, column, :, row : row + height, column : column + width] = turned
-
-    def run(self, cells: Array, dx: Array) -> None:
-        """Turn cells (T, OH / 2, Q, P, 2, 2, O), with Q * P = OW / 2 and in any order, into dx (T, H, W, C)."""
-        left = self._left
-        if cells.flags.c_contiguous:
-            left = cells.reshape(left.shape)
-        else:
-            np.copyto(left.reshape(cells.shape), cells)
-        np.matmul(left, self._matrix, out=self._product)
-        self._padded[...] = 0
-        for target, part in self._sums:
-            target += part
-        np.copyto(dx, self._inside)
-
-
-class Spread:
-    """dX by a kernel for the map in full."""
-
-    def __init__(self, kernel: InputGradient, window: Window, filters: int, tile: int) -> None:
-        rows, columns = window.output
-        self._kernel, self.prepare = kernel, kernel.prepare
-        self._full = empty((tile, rows, columns, filters))
-        # (T, OH / 2, OW / 2, 2, 2, O)
-        split = self._full.reshape(tile, rows // 2, 2, columns // 2, 2, filters)
-        self._by_cell = split.transpose(0, 1, 3, 2, 4, 5)
-
-    def run(self, cells: Array, dx: Array) -> None:
-        """Turn cells into dx."""
-        np.copyto(viewed(self._by_cell, cells.shape), cells)
-        self._kernel.run(self._full, dx)

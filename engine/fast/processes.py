@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array, Weights
+from engine.arrays import Array, Bytes, Weights
+from engine.batch import Batch
 from engine.execution import Pass
 from engine.fast.gemm import Tuning
 from engine.fast.mapped import Meeting, create
@@ -30,6 +31,7 @@ from engine.fast.share import Share, ShareLost, bounds, pins, whole
 from engine.layers import Context
 from engine.losses import Loss
 from engine.network import Network
+from engine.preparation import Preparation
 
 _ROOT = Path(__file__).parents[2]
 _END_SECONDS = 5.0
@@ -42,6 +44,7 @@ class ProcessExecution:
         self,
         network: Network,
         loss: Loss,
+        preparation: Preparation,
         tuning: Tuning,
         shares: int,
         pictures: int,
@@ -53,15 +56,16 @@ class ProcessExecution:
             OSError: there is no room for the mapped file in `directory`, or no process can be started.
         """
         self._tuning, self._pictures = tuning, pictures
-        self._own = Share(network, loss, tuning)
+        self._own = Share(network, loss, preparation, tuning)
         self._command = 0
-        layout = lay_out(network, loss, shares, pictures)
+        layout = lay_out(network, preparation, shares, pictures)
         file = create(layout.bytes, directory)
         try:
             self._arrays = layout.arrays(mmap.mmap(file, layout.bytes))
             document = {
                 "network": network.document(),
                 "loss": loss.model_dump(mode="json"),
+                "preparation": preparation.model_dump(mode="json"),
                 "tuning": tuning.model_dump(),
                 "shares": shares,
                 "pictures": pictures,
@@ -92,37 +96,49 @@ class ProcessExecution:
             member.end()
         self.members = []
 
-    def train(self, weights: Weights, x: Array, targets: Array, pictures: int, context: Context) -> Pass:
+    def train(self, weights: Weights, batch: Batch, pictures: int, context: Context) -> Pass:
         """Run a batch forwards and backwards.
 
         Raises:
             ShareLost: a process of a share is gone.
         """
-        cuts = bounds(len(x), 1 + len(self.members))
+        cuts = bounds(len(batch), 1 + len(self.members))
         told = self._tell(
             weights,
-            {"x": x, "targets": targets},
+            {"images": batch.images, "targets": batch.targets, "samples": batch.samples},
             cuts,
-            {"training": True, "seed": context.seed, "step": context.step, "pictures": pictures},
+            {
+                "training": True,
+                "seed": context.seed,
+                "step": context.step,
+                "epoch": batch.epoch,
+                "pictures": pictures,
+            },
             context.first_sample,
         )
         reducer = self._meeting.reducer(self._command, len(cuts))
-        last = cuts[0][1]
         with self._joined(told):
-            own = self._own.train(weights, x[:last], targets[:last], pictures, context, reducer)
+            own = self._own.train(weights, batch.part(*cuts[0]), pictures, context, reducer)
+        arrays = self._arrays
         passes = [own] + [
-            Pass(self._arrays["scores"][begin:end], self._arrays["losses"][begin:end], gradients, {})
+            Pass(
+                arrays["scores"][begin:end],
+                arrays["losses"][begin:end],
+                gradients,
+                {},
+                arrays["trained targets"][begin:end],
+            )
             for (begin, end), gradients in zip(cuts[1:], self._gradients, strict=False)
         ]
         return whole(passes)
 
-    def scores(self, weights: Weights, x: Array) -> Array:
+    def scores(self, weights: Weights, images: Bytes) -> Array:
         """Return the scores of a batch."""
-        cuts = bounds(len(x), 1 + len(self.members))
-        told = self._tell(weights, {"x": x}, cuts, {"training": False}, 0)
+        cuts = bounds(len(images), 1 + len(self.members))
+        told = self._tell(weights, {"images": images}, cuts, {"training": False}, 0)
         with self._joined(told):
-            own = self._own.scores(weights, x[: cuts[0][1]])
-        return np.concatenate([own, self._arrays["scores"][cuts[0][1] : len(x)]])
+            own = self._own.scores(weights, images[: cuts[0][1]])
+        return np.concatenate([own, self._arrays["scores"][cuts[0][1] : len(images)]])
 
     def _tell(
         self,
@@ -141,8 +157,8 @@ class ProcessExecution:
         if told:
             for name, weight in self._weights.items():
                 np.copyto(weight, weights[name])
-            theirs = slice(cuts[1][0], pictures)
             for name, array in given.items():
+                theirs = slice(cuts[1][0], len(array))
                 np.copyto(self._arrays[name][theirs], array[theirs])
         for member, (first, last) in zip(told, cuts[1:], strict=True):
             member.tell(

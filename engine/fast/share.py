@@ -8,13 +8,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from engine.arrays import Array, Weights
+from engine.arrays import Array, Bytes, Weights
+from engine.batch import Batch
 from engine.execution import Pass
 from engine.fast.gemm import Tuning
 from engine.fast.plan import REVISION, Plan
 from engine.layers import Context
 from engine.losses import Loss
 from engine.network import Network
+from engine.preparation import Preparation
 from engine.workspace import Workspace
 
 Reducer = Callable[[Array], Array]
@@ -28,37 +30,38 @@ class ShareLost(RuntimeError):
 class Share:
     """Runs its pictures of each batch, in memory that the next batch uses again."""
 
-    def __init__(self, network: Network, loss: Loss, tuning: Tuning) -> None:
+    def __init__(self, network: Network, loss: Loss, preparation: Preparation, tuning: Tuning) -> None:
         self._network, self._loss, self._tuning = network, loss, tuning
+        self._preparation = preparation
         self._plans: dict[tuple[int, bool], Plan] = {}
         self._workspace = Workspace()
 
     def train(
-        self, weights: Weights, x: Array, targets: Array, pictures: int, context: Context, reducer: Reducer
+        self, weights: Weights, batch: Batch, pictures: int, context: Context, reducer: Reducer
     ) -> Pass:
-        """Run pictures x (n, H, W, C) forwards and backwards.
+        """Prepare pictures, and run them forwards and backwards.
 
         Args:
             weights: of the network, by full name.
-            x: the pictures of this share, preprocessed.
-            targets: (n, K).
+            batch: the pictures of this share.
             pictures: size of the whole step, which the loss divides by.
             context: of this step; `first_sample` says where the first of these pictures stands in it.
             reducer: adds up over the shares of the batch.
         """
         own = replace(context, workspace=self._workspace, reducer=reducer, updates={})
+        x, targets = self._preparation.training(batch, own.bound("input/preparation"))
         plan = self._plan(len(x), training=True)
         plan.prepare(weights)
         tape = plan.forward(x, own)
         losses, saved = self._loss.forward(tape.output, targets)
         gradients = plan.backward(tape, self._loss.backward(saved, pictures))
-        return Pass(tape.output, losses, gradients, own.updates)
+        return Pass(tape.output, losses, gradients, own.updates, targets)
 
-    def scores(self, weights: Weights, x: Array) -> Array:
-        """Return the scores (n, K) of pictures, valid until the next call."""
-        plan = self._plan(len(x), training=False)
+    def scores(self, weights: Weights, images: Bytes) -> Array:
+        """Return the scores (n, K) of pictures (n, H, W, C), valid until the next call."""
+        plan = self._plan(len(images), training=False)
         plan.prepare(weights)
-        return plan.scores(x)
+        return plan.scores(self._preparation.preprocessing.apply(images))
 
     def _plan(self, pictures: int, *, training: bool) -> Plan:
         key = (pictures, training)
@@ -89,6 +92,7 @@ def whole(passes: list[Pass]) -> Pass:
         np.concatenate([one.losses for one in passes]),
         gradients,
         passes[0].updates,
+        np.concatenate([one.targets for one in passes]),
     )
 
 

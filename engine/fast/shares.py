@@ -18,6 +18,7 @@ from engine.fast.processes import ProcessExecution
 from engine.fast.threads import ThreadExecution
 from engine.losses import Loss
 from engine.network import Network
+from engine.preparation import Preparation
 
 SharedExecution = ProcessExecution | ThreadExecution
 
@@ -25,6 +26,7 @@ SharedExecution = ProcessExecution | ThreadExecution
 def execution(
     network: Network,
     loss: Loss,
+    preparation: Preparation,
     tuning: Tuning,
     shares: int,
     pictures: int,
@@ -35,6 +37,7 @@ def execution(
     Args:
         network: as it is trained.
         loss: what it is trained for.
+        preparation: of its pictures.
         tuning: what was measured of the machine.
         shares: into how many a batch is split.
         pictures: the most of a batch.
@@ -44,5 +47,5 @@ def execution(
         OSError: there is no room for that file, or no process can be started.
     """
     if shares > 1 and os.name == "posix":
-        return ProcessExecution(network, loss, tuning, shares, pictures, directory)
-    return ThreadExecution(network, loss, tuning, shares)
+        return ProcessExecution(network, loss, preparation, tuning, shares, pictures, directory)
+    return ThreadExecution(network, loss, preparation, tuning, shares)

@@ -16,13 +16,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from engine.arrays import Array, Weights
+from engine.arrays import Array, Bytes, Weights
+from engine.batch import Batch
 from engine.execution import Pass
 from engine.fast.gemm import Tuning
 from engine.fast.share import Reducer, Share, ShareLost, alone, bounds, pins, total, whole
 from engine.layers import Context
 from engine.losses import Loss
 from engine.network import Network
+from engine.preparation import Preparation
 
 T = TypeVar("T")
 
@@ -30,9 +32,11 @@ T = TypeVar("T")
 class ThreadExecution:
     """Runs batches in shares, the first in the caller's thread; `close` ends the others."""
 
-    def __init__(self, network: Network, loss: Loss, tuning: Tuning, shares: int) -> None:
+    def __init__(
+        self, network: Network, loss: Loss, preparation: Preparation, tuning: Tuning, shares: int
+    ) -> None:
         self._tuning = tuning
-        self._shares = [Share(network, loss, tuning) for _ in range(shares)]
+        self._shares = [Share(network, loss, preparation, tuning) for _ in range(shares)]
         self._pool = ThreadPoolExecutor(shares - 1, thread_name_prefix="share") if shares > 1 else None
 
     @property
@@ -45,9 +49,9 @@ class ThreadExecution:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def train(self, weights: Weights, x: Array, targets: Array, pictures: int, context: Context) -> Pass:
+    def train(self, weights: Weights, batch: Batch, pictures: int, context: Context) -> Pass:
         """Run a batch forwards and backwards."""
-        cuts = bounds(len(x), len(self._shares))
+        cuts = bounds(len(batch), len(self._shares))
         meeting = _Meeting(len(cuts))
 
         def run(number: int) -> Pass:
@@ -55,7 +59,7 @@ class ThreadExecution:
             own = replace(context, first_sample=context.first_sample + first)
             try:
                 return self._shares[number].train(
-                    weights, x[first:last], targets[first:last], pictures, own, meeting.reducer(number)
+                    weights, batch.part(first, last), pictures, own, meeting.reducer(number)
                 )
             except BaseException:
                 meeting.abandon()
@@ -63,13 +67,13 @@ class ThreadExecution:
 
         return whole(self._together(run, len(cuts)))
 
-    def scores(self, weights: Weights, x: Array) -> Array:
+    def scores(self, weights: Weights, images: Bytes) -> Array:
         """Return the scores of a batch."""
-        cuts = bounds(len(x), len(self._shares))
+        cuts = bounds(len(images), len(self._shares))
 
         def run(number: int) -> Array:
             first, last = cuts[number]
-            return self._shares[number].scores(weights, x[first:last])
+            return self._shares[number].scores(weights, images[first:last])
 
         return np.concatenate(self._together(run, len(cuts)))
 

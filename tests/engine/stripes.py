@@ -15,6 +15,7 @@ from engine.fast.shares import SharedExecution
 from engine.fast.threads import ThreadExecution
 from engine.losses import Loss
 from engine.network import Network
+from engine.preparation import Preparation
 from engine.state import TrainingState
 from engine.training import Execute, Progress, TrainingConfig, TrainingData, train
 
@@ -69,12 +70,12 @@ def run(
 class InShares:
     """Runs batches as jobs do: by plans, in two shares, until it is closed."""
 
-    def __init__(self, kind: Callable[[Network, Loss, Tuning, int], SharedExecution]) -> None:
+    def __init__(self, kind: Callable[[Network, Loss, Preparation, Tuning, int], SharedExecution]) -> None:
         self._kind = kind
         self._made: list[SharedExecution] = []
 
-    def __call__(self, trained: Network, loss: Loss) -> SharedExecution:
-        self._made.append(self._kind(trained, loss, Tuning(gemm_edge=OPENBLAS_EDGE), 2))
+    def __call__(self, trained: Network, loss: Loss, preparation: Preparation) -> SharedExecution:
+        self._made.append(self._kind(trained, loss, preparation, Tuning(gemm_edge=OPENBLAS_EDGE), 2))
         return self._made[-1]
 
     def close(self) -> None:
@@ -87,7 +88,7 @@ def in_two_threads() -> InShares:
 
 
 def in_two_processes() -> InShares:
-    return InShares(lambda network, loss, tuning, shares: ProcessExecution(network, loss, tuning, shares, 64))
+    return InShares(lambda *given: ProcessExecution(*given, 64))
 
 
 def same_bytes(one: TrainingState, other: TrainingState) -> bool:

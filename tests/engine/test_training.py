@@ -20,7 +20,7 @@ from engine.losses import LOSSES
 from engine.optimizers import OPTIMIZERS, SGD, Adam
 from engine.schedules import SCHEDULES, Cosine
 from engine.state import Tally
-from engine.training import TrainingConfig, check_fit, evaluate, kept_weights, one_hot, train
+from engine.training import TrainingConfig, check_fit, evaluate, kept_weights, one_hot, preparation, train
 from tests.engine.stripes import (
     LAYERS,
     InShares,
@@ -41,8 +41,9 @@ def test_it_learns() -> None:
     state = reports[-1].state
     assert (state.step, state.epoch) == (8 * math.ceil(70 / 16), 8)
     tally = Tally()
-    execution = PlainExecution(network().without_final("softmax"), config.loss)
-    for _ in evaluate(execution, state.weights, state.preprocessing, config.loss, data().test, tally):
+    prepared = preparation(config, state.preprocessing)
+    execution = PlainExecution(network().without_final("softmax"), config.loss, prepared)
+    for _ in evaluate(execution, state.weights, config.loss, data().test, tally):
         pass
     assert tally.images == 30
     assert tally.accuracy > 0.9

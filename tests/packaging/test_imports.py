@@ -29,8 +29,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "engine.optimizers",
         "engine.schedules",
     ),
-    ("engine.architecture", "engine.preprocessing", "engine.presets"),
-    ("engine.catalog", "engine.network", "engine.summary"),
+    ("engine.architecture", "engine.batch", "engine.preprocessing", "engine.presets"),
+    ("engine.catalog", "engine.network", "engine.preparation", "engine.summary"),
     ("engine.execution", "engine.fast"),
     (
         "engine.checkpoint",

@@ -7,12 +7,16 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from engine.augmentations.geometry import HorizontalFlip, Rotation
+from engine.batch import Batch
 from engine.fast.gemm import OPENBLAS_EDGE, Tuning
 from engine.fast.memory import pass_bytes
 from engine.fast.share import Share, alone
 from engine.layers import Context
 from engine.losses import SoftmaxCrossEntropy
 from engine.network import Network
+from engine.preparation import Preparation
+from engine.preprocessing import Preprocessing
 from engine.presets import find
 from engine.training import one_hot
 
@@ -26,14 +30,19 @@ def test_nothing_large_is_allocated(name: str) -> None:
         pytest.fail(f"there is no preset {name}")
     shape = (32, 32, 3) if preset.input_shape[0] > 32 else None
     network = Network.build(preset.architecture(shape, classes=10))
-    share = Share(network, SoftmaxCrossEntropy(), Tuning(gemm_edge=OPENBLAS_EDGE))
+    channels = network.input_shape[2]
+    preparation = Preparation(
+        augmentations=(Rotation(degrees=10), HorizontalFlip()),
+        preprocessing=Preprocessing(mean=(0.5,) * channels, deviation=(0.5,) * channels),
+    )
+    share = Share(network, SoftmaxCrossEntropy(), preparation, Tuning(gemm_edge=OPENBLAS_EDGE))
     weights = network.initial_weights(0)
     draw = np.random.default_rng(0)
-    x = draw.standard_normal((PICTURES, *network.input_shape)).astype(np.float32)
-    targets = one_hot(draw.integers(0, 10, PICTURES), 10)
+    images = draw.integers(0, 256, (PICTURES, *network.input_shape), np.uint8)
+    batch = Batch(images, one_hot(draw.integers(0, 10, PICTURES), 10), np.arange(PICTURES), 1, one_class=True)
 
     def step() -> None:
-        share.train(weights, x, targets, PICTURES, Context(training=True), alone)
+        share.train(weights, batch, PICTURES, Context(training=True), alone)
 
     for _ in range(2):
         step()

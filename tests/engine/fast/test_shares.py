@@ -15,6 +15,11 @@ import numpy as np
 import pytest
 
 from engine.architecture import Architecture
+from engine.augmentations.colour import Contrast
+from engine.augmentations.geometry import Rotation
+from engine.augmentations.mixing import Mixup
+from engine.augmentations.noise import GaussianNoise
+from engine.batch import Batch
 from engine.execution import Pass, PlainExecution
 from engine.fast.gemm import Tuning
 from engine.fast.plan import REVISION
@@ -24,6 +29,8 @@ from engine.fast.threads import ThreadExecution
 from engine.layers import Context
 from engine.losses import SoftmaxCrossEntropy
 from engine.network import Network
+from engine.preparation import Preparation
+from engine.preprocessing import Preprocessing
 from engine.training import one_hot
 
 NETWORK = Network.build(
@@ -46,6 +53,11 @@ NETWORK = Network.build(
     )
 )
 LOSS = SoftmaxCrossEntropy()
+PREPARATION = Preparation(
+    augmentations=(Rotation(degrees=20), Contrast(strength=0.5), GaussianNoise(deviation=0.02), Mixup()),
+    seed=9,
+    preprocessing=Preprocessing(mean=(0.5,) * 3, deviation=(0.3,) * 3),
+)
 
 
 KINDS = ("threads", "processes")
@@ -56,9 +68,9 @@ def executions() -> Iterator[Any]:
     made: dict[tuple[str, int], Any] = {}
     for kind, shares in product(KINDS, (1, 2, 3)):
         if kind == "threads":
-            made[kind, shares] = ThreadExecution(NETWORK, LOSS, Tuning(), shares)
+            made[kind, shares] = ThreadExecution(NETWORK, LOSS, PREPARATION, Tuning(), shares)
         else:
-            made[kind, shares] = ProcessExecution(NETWORK, LOSS, Tuning(), shares, 10)
+            made[kind, shares] = ProcessExecution(NETWORK, LOSS, PREPARATION, Tuning(), shares, 10)
     yield made
     for execution in made.values():
         execution.close()
@@ -66,17 +78,29 @@ def executions() -> Iterator[Any]:
 
 @pytest.fixture
 def processes() -> Iterator[ProcessExecution]:
-    execution = ProcessExecution(NETWORK, LOSS, Tuning(), 3, 10)
+    execution = ProcessExecution(NETWORK, LOSS, PREPARATION, Tuning(), 3, 10)
     yield execution
     execution.close()
 
 
 def run(execution: Any, pictures: int = 10, dtype: type = np.float32) -> Pass:
     weights = {name: weight.astype(dtype) for name, weight in NETWORK.initial_weights(1).items()}
+    return execution.train(
+        weights, batch(pictures), 20, Context(training=True, seed=4, step=3, first_sample=7)
+    )
+
+
+def batch(pictures: int, classes: int = 5) -> Batch:
+    """Return pictures of which each is mixed with the next."""
     draw = np.random.default_rng(0)
-    x = draw.standard_normal((pictures, 8, 8, 3)).astype(dtype)
-    targets = one_hot(draw.integers(0, 5, pictures), 5).astype(dtype)
-    return execution.train(weights, x, targets, 20, Context(training=True, seed=4, step=3, first_sample=7))
+    return Batch(
+        images=draw.integers(0, 256, (pictures + 1, 8, 8, 3), np.uint8),
+        targets=one_hot(draw.integers(0, classes, pictures + 1), classes),
+        samples=draw.permutation(100)[: pictures + 1],
+        epoch=2,
+        one_class=True,
+        partners=1,
+    )
 
 
 @pytest.mark.parametrize("pictures", [1, 2, 7, 10])
@@ -87,9 +111,9 @@ def test_shares_give_what_the_whole_batch_gives(
 ) -> None:
     found, wanted = (
         run(executions[kind, shares], pictures),
-        run(PlainExecution(NETWORK, LOSS), pictures, np.float64),
+        run(PlainExecution(NETWORK, LOSS, PREPARATION), pictures, np.float64),
     )
-    for what in ("scores", "losses"):
+    for what in ("scores", "losses", "targets"):
         np.testing.assert_allclose(getattr(found, what), getattr(wanted, what), rtol=1e-4, atol=1e-4)
     for what in ("gradients", "updates"):
         ours, theirs = getattr(found, what), getattr(wanted, what)
@@ -114,8 +138,8 @@ def test_processes_give_the_bytes_of_threads_every_time(executions: Any, shares:
 @pytest.mark.parametrize("kind", KINDS)
 def test_inference_in_shares(executions: Any, kind: str) -> None:
     weights = NETWORK.initial_weights(1)
-    x = np.random.default_rng(0).standard_normal((9, 8, 8, 3)).astype(np.float32)
-    expected = PlainExecution(NETWORK, LOSS).scores(weights, x)
+    x = batch(8).images
+    expected = PlainExecution(NETWORK, LOSS, PREPARATION).scores(weights, x)
     np.testing.assert_allclose(executions[kind, 2].scores(weights, x), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -123,9 +147,8 @@ def test_inference_in_shares(executions: Any, kind: str) -> None:
 def test_a_share_that_fails_takes_the_step_down_and_the_next_step_works(executions: Any, kind: str) -> None:
     execution = executions[kind, 2]
     weights = NETWORK.initial_weights(1)
-    x = np.zeros((4, 8, 8, 3), np.float32)
     with pytest.raises(ValueError, match=r"shape|operand|dimension|broadcast"):
-        execution.train(weights, x, np.zeros((2, 4), np.float32), 4, Context(training=True))
+        execution.train(weights, batch(4, classes=2), 4, Context(training=True))
     assert np.isfinite(run(execution).losses).all()
 
 
@@ -169,9 +192,12 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Any) -> None:
         "from engine.fast.processes import ProcessExecution\n"
         "from engine.losses import SoftmaxCrossEntropy\n"
         "from engine.network import Network\n"
+        "from engine.preparation import Preparation\n"
+        "from engine.preprocessing import Preprocessing\n"
         "layers = [{'type': 'flatten'}, {'type': 'dense', 'units': 2}]\n"
         "network = Network.build(Architecture.model_validate({'input_shape': [2, 2, 1], 'layers': layers}))\n"
-        "execution = ProcessExecution(network, SoftmaxCrossEntropy(), Tuning(), 2, 4)\n"
+        "preparation = Preparation(preprocessing=Preprocessing(mean=(0.5,), deviation=(0.5,)))\n"
+        "execution = ProcessExecution(network, SoftmaxCrossEntropy(), preparation, Tuning(), 2, 4)\n"
         "print('ready', flush=True)\n"
         "time.sleep(600)\n"
     )
