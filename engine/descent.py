@@ -12,6 +12,7 @@ from engine.batch import Batch
 from engine.config import GradientClip, TrainingConfig
 from engine.errors import NonFiniteError
 from engine.execution import Execution
+from engine.flat import Flat
 from engine.layers import Context
 from engine.losses import Loss, right_class
 from engine.network import Network
@@ -33,6 +34,9 @@ class Stepper:
         self._config = config
         self._per_epoch = per_epoch
         self._specs = network.weight_specs
+        self._weights = Flat(self._specs)
+        self._slots = {name: Flat(self._specs) for name in config.optimizer.slots()}
+        self._sums: Flat | None = None
         self._workspace = Workspace()
 
     def context(self, step: int = 0, first: int = 0, node: str = "input") -> Context:
@@ -61,33 +65,24 @@ class Stepper:
 
     def _step(self, state: TrainingState, batches: Iterable[Batch], pictures: int) -> None:
         config = self._config
-        gradients: dict[str, Array] = {}
+        self._adopt(state)
+        gradients: Flat | None = None
         updates: dict[str, Array] = {}
         seen = Tally()
         for batch in batches:
             context = self.context(state.step, batch.first)
             done = self._execution.train({**state.weights, **updates}, batch, pictures, context)
             _check("loss", done.losses, state)
-            found = done.gradients
-            for name, gradient in found.items():
-                _check(f"gradient of {name}", gradient, state)
-            gradients = found if len(batch) == pictures else self._sum(gradients, found)
+            if not _is_finite(done.gradients.memory):
+                for name, gradient in done.gradients.items():
+                    _check(f"gradient of {name}", gradient, state)
+            gradients = done.gradients if len(batch) == pictures else self._sum(gradients, done.gradients)
             updates |= done.updates
             count(seen, config.loss, done.losses, done.scores, done.targets, one_class=batch.one_class)
-        if config.clip is not None:
-            self._clip(gradients, config.clip)
-        rate = self.learning_rate(state, state.step)
-        room = self.context(node="descent")
-        for name, gradient in gradients.items():
-            config.optimizer.step(
-                state.weights[name],
-                gradient,
-                state.slots[name],
-                rate,
-                state.step + 1,
-                decays=self._specs[name].decays,
-                buffers=room,
-            )
+        if gradients is not None:
+            if config.clip is not None:
+                self._clip(gradients.memory, config.clip)
+            self._descend(state, gradients)
         for name, value in updates.items():
             state.weights[name][...] = value
         state.step += 1
@@ -96,37 +91,58 @@ class Stepper:
             self._average(state, config.weight_average.decay)
         state.tally.add(seen)
 
-    def _sum(self, sums: dict[str, Array], found: dict[str, Array]) -> dict[str, Array]:
-        """Add the gradients of one batch to those before it, in memory of their own."""
+    def _adopt(self, state: TrainingState) -> None:
+        """Move what is trained into memory in one run, unless it is there already."""
+        if all(state.weights[name] is weight for name, weight in self._weights.items()):
+            return
+        for name in self._weights:
+            np.copyto(self._weights[name], state.weights[name])
+            state.weights[name] = self._weights[name]
+            for slot, flat in self._slots.items():
+                np.copyto(flat[name], state.slots[name][slot])
+                state.slots[name][slot] = flat[name]
+
+    def _descend(self, state: TrainingState, gradients: Flat) -> None:
+        """Let the optimizer take its step."""
+        rate = self.learning_rate(state, state.step)
         room = self.context(node="descent")
-        for name, gradient in found.items():
-            if name in sums:
-                sums[name] += gradient
-            else:
-                sums[name] = room.buffer(f"sum {name}", gradient.shape, gradient.dtype)
-                np.copyto(sums[name], gradient)
+        for part, decays in gradients.groups:
+            self._config.optimizer.step(
+                self._weights.memory[part],
+                gradients.memory[part],
+                {name: slot.memory[part] for name, slot in self._slots.items()},
+                rate,
+                state.step + 1,
+                decays=decays,
+                buffers=room,
+            )
+
+    def _sum(self, sums: Flat | None, found: Flat) -> Flat:
+        """Add the gradients of one batch to those before it, in memory of their own."""
+        if sums is None:
+            if self._sums is None:
+                self._sums = Flat(self._specs)
+            np.copyto(self._sums.memory, found.memory)
+            return self._sums
+        sums.memory += found.memory
         return sums
 
-    def _clip(self, gradients: dict[str, Array], clip: GradientClip) -> None:
+    def _clip(self, gradients: Array, clip: GradientClip) -> None:
         if clip.value is not None:
-            for gradient in gradients.values():
-                np.clip(gradient, -clip.value, clip.value, out=gradient)
+            np.clip(gradients, -clip.value, clip.value, out=gradients)
         if clip.norm is not None:
             factor = clip.norm / (self._norm(gradients) + _NORM_EPSILON)
             if factor < 1:
-                for gradient in gradients.values():
-                    np.multiply(gradient, factor, out=gradient)
+                np.multiply(gradients, factor, out=gradients)
 
-    def _norm(self, gradients: dict[str, Array]) -> float:
-        """Return the length of all gradients together, summed in float64."""
+    def _norm(self, gradients: Array) -> float:
+        """Return the length of all gradients (n,) together, summed in float64."""
         wide = self.context(node="descent").scratch("wide", (_CHUNK,), np.float64)
         total = 0.0
-        for gradient in gradients.values():
-            flat = gradient.reshape(-1)
-            for first in range(0, len(flat), _CHUNK):
-                piece = wide[: min(_CHUNK, len(flat) - first)]
-                np.copyto(piece, flat[first : first + _CHUNK])
-                total += float(piece @ piece)
+        for first in range(0, len(gradients), _CHUNK):
+            piece = wide[: min(_CHUNK, len(gradients) - first)]
+            np.copyto(piece, gradients[first : first + _CHUNK])
+            total += float(piece @ piece)
         return math.sqrt(total)
 
     def _average(self, state: TrainingState, decay: float) -> None:
@@ -155,9 +171,13 @@ def count(tally: Tally, loss: Loss, losses: Array, scores: Array, targets: Array
 
 
 def _check(what: str, values: Array, state: TrainingState) -> None:
-    # a float64 sum is finite exactly when all float32 terms are
-    if not np.isfinite(values.sum(dtype=np.float64)):
+    if not _is_finite(values):
         raise NonFiniteError(
             f"the {what} became NaN or infinite in step {state.step + 1} (epoch {state.epoch + 1})",
             hint="use a smaller learning rate, clip gradients, or use batch_norm layers",
         )
+
+
+def _is_finite(values: Array) -> bool:
+    # a float64 sum is finite exactly when all float32 terms are
+    return bool(np.isfinite(values.sum(dtype=np.float64)))

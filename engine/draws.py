@@ -77,6 +77,10 @@ class SampleStreams:
         np.add(self._states[:, np.newaxis], counters, out=words)
         return _mix(words, self._buffers.scratch("shifted words", shape, np.uint64))
 
+    def skip(self, count: int) -> None:
+        """Leave out the next `count` words of each sample."""
+        self._drawn += count
+
     def uniform(self, count: int) -> Array:
         """Return the next `count` numbers in [0, 1) of each sample, (n, count) in float64."""
         return (self.words(count) >> np.uint64(11)) * 2.0**-53

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from engine.arrays import Array, Bytes, Weights
 from engine.batch import Batch
+from engine.flat import Flat
 from engine.layers import Context
 from engine.losses import Loss
 from engine.network import Network
@@ -21,7 +22,7 @@ class Pass:
     """(N, K), before the loss's link."""
     losses: Array
     """(N,)"""
-    gradients: dict[str, Array]
+    gradients: Flat
     """Of the mean loss over the whole step, by full name."""
     updates: dict[str, Array]
     """New values of what is not trained by gradients."""
@@ -69,7 +70,9 @@ class PlainExecution:
         x, targets = self._preparation.training(batch, context.bound("input/preparation"))
         tape = self._network.forward(weights, x, context)
         losses, saved = self._loss.forward(tape.output, targets)
-        gradients = self._network.backward(tape, self._loss.backward(saved, pictures))
+        found = self._network.backward(tape, self._loss.backward(saved, pictures))
+        gradients = Flat(self._network.weight_specs, dtype=losses.dtype)
+        gradients.take(found)
         return Pass(tape.output, losses, gradients, context.updates, targets)
 
     def scores(self, weights: Weights, images: Bytes) -> Array:

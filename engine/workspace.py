@@ -48,14 +48,21 @@ class Workspace:
 
     def __init__(self) -> None:
         self._blocks: dict[tuple[str, str], Array] = {}
+        self._last: dict[tuple[str, str], tuple[Shape, DTypeLike, Array]] = {}
 
     def take(self, owner: str, role: str, shape: Shape, dtype: DTypeLike) -> Array:
         """Return the memory of `(owner, role)` seen as an array of this shape and dtype."""
+        key = (owner, role)
+        last = self._last.get(key)
+        if last is not None and last[0] == shape and last[1] == dtype:
+            return last[2]
         size = elements(shape) * np.dtype(dtype).itemsize
-        block = self._blocks.get((owner, role))
+        block = self._blocks.get(key)
         if block is None or block.nbytes < size:
-            block = self._blocks[owner, role] = aligned(size)
-        return block[:size].view(dtype).reshape(shape)
+            block = self._blocks[key] = aligned(size)
+        array: Array = block[:size].view(dtype).reshape(shape)
+        self._last[key] = shape, dtype, array
+        return array
 
     @property
     def nbytes(self) -> int:

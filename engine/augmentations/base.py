@@ -68,6 +68,9 @@ class Augmentation(Spec):
 
     def chosen(self, streams: SampleStreams) -> Chosen:
         """Draw which pictures are changed, (n,)."""
+        if self.probability == 1:
+            streams.skip(1)
+            return np.ones(len(streams), np.bool_)
         chosen: Chosen = streams.uniform(1)[:, 0] < self.probability
         return chosen
 

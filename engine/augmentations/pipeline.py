@@ -133,9 +133,11 @@ def _move(
     maps = identities(len(images), 3)
     exact = True
     for part, streams in [(part, streams) for part, streams in draws if isinstance(part, Geometric)]:
-        chosen = part.chosen(streams).reshape(-1, 1, 1)
+        chosen, own = part.chosen(streams), part.maps(streams, height, width)
+        if not chosen.all():
+            own = np.where(chosen.reshape(-1, 1, 1), own, np.eye(3))
         # the last one is the first to be asked where a pixel comes from
-        maps = maps @ np.where(chosen, part.maps(streams, height, width), np.eye(3))
+        maps = maps @ own
         exact = exact and part.exact
     return resample(images, maps, fill, exact=exact, buffers=buffers)
 

@@ -24,6 +24,7 @@ from engine.batch import Batch
 from engine.fast.gemm import Tuning
 from engine.fast.mapped import Layout, Meeting
 from engine.fast.share import Share
+from engine.flat import Flat, size
 from engine.layers import Context
 from engine.losses import AnyLoss, Loss
 from engine.network import Network
@@ -44,9 +45,7 @@ def lay_out(network: Network, preparation: Preparation, shares: int, pictures: i
     layout.add("scores", (pictures, *network.output_shape))
     layout.add("losses", (pictures,))
     for share in range(1, shares):
-        for name, spec in specs.items():
-            if spec.trainable:
-                layout.add(f"gradient {share} {name}", spec.shape)
+        layout.add(f"gradients {share}", (size(specs),))
     widest = max(
         (shape[-1] for node in network.nodes for shape in (*node.input_shapes, node.output_shape)), default=1
     )
@@ -69,10 +68,11 @@ def main() -> None:
     file = int(sys.argv[2])
     arrays = layout.arrays(mmap.mmap(file, layout.bytes))
     os.close(file)
-    share = Share(network, loss, preparation, Tuning.model_validate(document["tuning"]))
+    gradients = Flat(network.weight_specs, arrays[f"gradients {number}"])
+    share = Share(network, loss, preparation, Tuning.model_validate(document["tuning"]), gradients)
     weights = {name: arrays[f"weight {name}"] for name in network.weight_specs}
     meeting = Meeting(arrays, number, lambda: closed(connection))
-    member = _Member(share, number, weights, arrays, meeting, preparation.partners)
+    member = _Member(share, weights, arrays, meeting, preparation.partners)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         while line := lines.readline():
             connection.sendall(json.dumps(member.answer(json.loads(line))).encode() + b"\n")
@@ -94,13 +94,12 @@ class _Member:
     def __init__(
         self,
         share: Share,
-        number: int,
         weights: dict[str, Array],
         arrays: dict[str, Array],
         meeting: Meeting,
         partners: int,
     ) -> None:
-        self._share, self._number, self._partners = share, number, partners
+        self._share, self._partners = share, partners
         self._weights, self._arrays, self._meeting = weights, arrays, meeting
 
     def answer(self, batch: dict[str, Any]) -> dict[str, str]:
@@ -135,8 +134,6 @@ class _Member:
         arrays["scores"][part] = done.scores
         arrays["losses"][part] = done.losses
         arrays["trained targets"][part] = done.targets
-        for name, gradient in done.gradients.items():
-            np.copyto(arrays[f"gradient {self._number} {name}"], gradient)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from engine.fast.gemm import Tuning
 from engine.fast.mapped import Meeting, create
 from engine.fast.member import closed, lay_out
 from engine.fast.share import Share, ShareLost, bounds, pins, whole
+from engine.flat import Flat
 from engine.layers import Context
 from engine.losses import Loss
 from engine.network import Network
@@ -79,10 +80,8 @@ class ProcessExecution:
         finally:
             os.close(file)
         self._weights = {name: self._arrays[f"weight {name}"] for name in network.weight_specs}
-        trained = [name for name, spec in network.weight_specs.items() if spec.trainable]
-        self._gradients = [
-            {name: self._arrays[f"gradient {share} {name}"] for name in trained} for share in range(1, shares)
-        ]
+        specs = network.weight_specs
+        self._gradients = [Flat(specs, self._arrays[f"gradients {share}"]) for share in range(1, shares)]
         self._meeting = Meeting(self._arrays, 0, lambda: any(member.gone for member in self.members))
 
     @property

@@ -13,6 +13,7 @@ from engine.batch import Batch
 from engine.execution import Pass
 from engine.fast.gemm import Tuning
 from engine.fast.plan import REVISION, Plan
+from engine.flat import Flat
 from engine.layers import Context
 from engine.losses import Loss
 from engine.network import Network
@@ -30,8 +31,17 @@ class ShareLost(RuntimeError):
 class Share:
     """Runs its pictures of each batch, in memory that the next batch uses again."""
 
-    def __init__(self, network: Network, loss: Loss, preparation: Preparation, tuning: Tuning) -> None:
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        preparation: Preparation,
+        tuning: Tuning,
+        gradients: Flat | None = None,
+    ) -> None:
+        """Get ready; `gradients` is where they are left, by default in memory of its own."""
         self._network, self._loss, self._tuning = network, loss, tuning
+        self._gradients = Flat(network.weight_specs) if gradients is None else gradients
         self._preparation = preparation
         self._plans: dict[tuple[int, bool], Plan] = {}
         self._workspace = Workspace()
@@ -54,8 +64,8 @@ class Share:
         plan.prepare(weights)
         tape = plan.forward(x, own)
         losses, saved = self._loss.forward(tape.output, targets)
-        gradients = plan.backward(tape, self._loss.backward(saved, pictures))
-        return Pass(tape.output, losses, gradients, own.updates, targets)
+        self._gradients.take(plan.backward(tape, self._loss.backward(saved, pictures)))
+        return Pass(tape.output, losses, self._gradients, own.updates, targets)
 
     def scores(self, weights: Weights, images: Bytes) -> Array:
         """Return the scores (n, K) of pictures (n, H, W, C), valid until the next call."""
@@ -85,8 +95,7 @@ def whole(passes: list[Pass]) -> Pass:
     """Join the passes of the shares: gradients are summed in their order, running statistics are the first's."""
     gradients = passes[0].gradients
     for other in passes[1:]:
-        for name, gradient in other.gradients.items():
-            gradients[name] += gradient
+        gradients.memory += other.gradients.memory
     return Pass(
         np.concatenate([one.scores for one in passes]),
         np.concatenate([one.losses for one in passes]),

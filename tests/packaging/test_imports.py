@@ -30,7 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "engine.schedules",
     ),
     ("engine.architecture", "engine.batch", "engine.preprocessing", "engine.presets"),
-    ("engine.catalog", "engine.network", "engine.preparation", "engine.summary"),
+    ("engine.catalog", "engine.flat", "engine.network", "engine.preparation", "engine.summary"),
     ("engine.execution", "engine.fast"),
     (
         "engine.checkpoint",
