@@ -35,14 +35,13 @@ from engine.fast.columns import (
 )
 from engine.fast.gemm import Tuning, largest_divisor
 from engine.fast.places import FEW_WEIGHTS
-from engine.fast.pooled import Quartered, Separate, TiledKernel, Unpooled, widened
+from engine.fast.pooled import FEW_CHANNELS, Quartered, Separate, TiledKernel, Unpooled, widened
 from engine.fast.pooled_gradient import PooledInputGradient, RowGradient, Spread
 from engine.fast.subpixel import SubPixel
 from engine.fast.winograd import Winograd
 from engine.ops.windows import Window
 
 _POINTWISE_BYTES = 1 << 20
-_FEW_CHANNELS = 4
 
 
 def choose(
@@ -67,7 +66,7 @@ def choose(
         return kernel
     # a gathered tile is read once and multiplied at once: it may be larger than one that is transformed
     tile = tile_of(batch, window, channels, 4 * tuning.tile_bytes)
-    layout: type[Columns | ChannelMajor] = ChannelMajor if channels <= _FEW_CHANNELS else Columns
+    layout: type[Columns | ChannelMajor] = ChannelMajor if channels <= FEW_CHANNELS else Columns
     few = math.prod(window.kernel) * channels * filters <= FEW_WEIGHTS
     kernel_ = layout(window, channels, filters, tile, tuning, ones=few and not training)
     if training and needs_input_gradient:

@@ -5,20 +5,19 @@
   with that window, stride 2 and four times the filters, each shifted by a row or a column or both, gives the four
   cells side by side, and pooling is the maximum of halves of a matrix. A third of the columns is gathered, and
   products are four times as wide, which is what BLAS wants where there are few filters: 6 columns run at 27 GFLOP/s,
-  24 at 70. With less than ten filters a window sees two pools, for the same reason.
+  24 at 70. With very few filters a window can see several pools, for the same reason.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from functools import partial
 from typing import Protocol
 
 import numpy as np
 
 from engine.arrays import Array, Shape
-from engine.fast.columns import Columns, Kernel, empty
+from engine.fast.columns import ChannelMajor, Columns, Kernel, empty
 from engine.fast.gemm import Tuning, largest_divisor, viewed
 from engine.fast.places import Call, Place, rectified, surrounded
 from engine.fast.pooled_gradient import PooledInputGradient
@@ -27,7 +26,9 @@ from engine.ops.windows import Window
 _FLOAT = 4
 _TILE_BYTES = 1 << 20
 _NARROW_FILTERS = 16
-_VERY_NARROW_FILTERS = 9
+_RUN = 18
+"""Filters of all pools that a window sees, at most."""
+FEW_CHANNELS = 4
 _NO_WINDOW = 2
 """Kernels of up to this size have no more than what would be shifted in."""
 
@@ -170,18 +171,23 @@ class Quartered:
     def __init__(
         self, batch: int, window: Window, channels: int, filters: int, tuning: Tuning, *, training: bool
     ) -> None:
-        # with very few filters, a window sees two pools that lie side by side
-        pools = self._pools = pools_side_by_side(window, filters)
+        # In training, columns of few channels and cells stand transposed: halves are long runs of numbers then, and it
+        # is numbers, not products, that take the time. In inference a window sees several pools instead.
+        self._turned = training and channels <= FEW_CHANNELS
+        pools = 1 if self._turned else pools_side_by_side(window, filters)
+        self._pools, self._filters = pools, filters
         self.window = widened(window, pools)
         self.tile = quartered_tile(batch, self.window, channels)
-        self._columns = Columns(
+        layout: type[Columns | ChannelMajor] = ChannelMajor if self._turned else Columns
+        self._columns = layout(
             self.window, channels, 4 * pools * filters, self.tile, tuning, ones=not training
         )
         self._outputs = (self.tile, *self.window.output)
-        count, half = math.prod(self._outputs), 2 * pools * filters
-        self._cells, self._larger = empty((count, 2 * half)), empty((count, half))
-        self._rows = self._cells[:, :half], self._cells[:, half:]
-        self._sides = self._larger[:, : half // 2], self._larger[:, half // 2 :]
+        count, half, axis = math.prod(self._outputs), 2 * pools * filters, 0 if self._turned else 1
+        larger = (half, count) if self._turned else (count, half)
+        self._cells = empty((2 * half, count) if self._turned else (count, 2 * half))
+        self._larger = empty(larger)
+        self._rows, self._sides = np.split(self._cells, 2, axis), np.split(self._larger, 2, axis)
         shape = (*self.window.kernel, channels, 2, 2, pools, filters)
         self._with_bias = np.zeros((math.prod(shape[:3]) + 1, 2 * half), np.float32)
         self._matrix = self._with_bias[:-1]
@@ -189,8 +195,8 @@ class Quartered:
         self._bias = self._with_bias[-1].reshape(4 * pools, filters)
         if training:
             tiles = batch // self.tile
-            self._upper = np.empty((tiles, count, half), np.bool_)
-            self._left = np.empty((tiles, count, half // 2), np.bool_)
+            self._upper = np.empty((tiles, *larger), np.bool_)
+            self._left = np.empty((tiles, *self._sides[0].shape), np.bool_)
             self._sum, self._part = np.empty_like(self._matrix), np.empty_like(self._matrix)
         self.input_gradient: PooledInputGradient | None = None
 
@@ -205,8 +211,7 @@ class Quartered:
 
     def prepare(self, weight: Array) -> None:
         """Take filters (KH, KW, C, O)."""
-        for part in self._shifted(self._wide, weight.shape):
-            np.copyto(part, weight)
+        np.copyto(_shifted(self._wide, weight.shape), weight[:, :, :, None, None, None, :])
 
     def prepare_backward(self, weight: Array) -> None:
         """Take filters for dX, and begin a new dW."""
@@ -217,13 +222,15 @@ class Quartered:
     def forward(self, tile: slice, x: Array, y: Array) -> None:
         """Convolve and pool a tile, and remember which cell was the largest."""
         self._columns.gather(x)
-        np.matmul(self._columns.gathered, self._matrix, out=self._cells)
+        columns, matrix = self._columns.gathered, self._matrix
+        left_matrix, right_matrix = (matrix.T, columns) if self._turned else (columns, matrix)
+        np.matmul(left_matrix, right_matrix, out=self._cells)
         number = tile.start // self.tile
         (upper, lower), (left, right) = self._rows, self._sides
         np.greater_equal(upper, lower, out=self._upper[number])
         np.maximum(upper, lower, out=self._larger)
         np.greater_equal(left, right, out=self._left[number])
-        np.maximum(left, right, out=y.reshape(left.shape))
+        np.maximum(left, right, out=self._as_sides(y))
 
     @property
     def entry(self) -> Place | None:
@@ -251,7 +258,7 @@ class Quartered:
         """Add the tile to dW, and give its dX if wanted."""
         number = tile.start // self.tile
         (upper, lower), (left, right) = self._rows, self._sides
-        d = dy.reshape(left.shape)
+        d = self._as_sides(dy)
         np.multiply(d, self._left[number], out=left)
         np.subtract(d, left, out=right)
         np.multiply(self._larger, self._upper[number], out=upper)
@@ -259,32 +266,49 @@ class Quartered:
         if len(self._upper) > 1:  # else the columns of forward are still there
             self._columns.gather(x)
         target = self._part if self._started else self._sum
-        np.matmul(self._columns.gathered.T, self._cells, out=target)
+        columns, cells = self._columns.gathered, self._cells
+        left_matrix, right_matrix = (columns, cells.T) if self._turned else (columns.T, cells)
+        np.matmul(left_matrix, right_matrix, out=target)
         if self._started:
             self._sum += self._part
         self._started = True
         if dx is not None and self.input_gradient is not None:
-            cells = self._cells.reshape(*self._outputs, 2, 2, self._pools, -1)
-            self.input_gradient.run(cells.transpose(0, 1, 2, 5, 3, 4, 6), dx)
+            self.input_gradient.run(self._by_pool(), dx)
 
     def weight_gradient(self, dweight: Array) -> None:
         """Write dW (KH, KW, C, O) of all tiles since `prepare_backward`."""
-        dweight[...] = 0
-        for part in self._shifted(self._sum.reshape(self._wide.shape), dweight.shape):
-            dweight += part
+        cells = _shifted(self._sum.reshape(self._wide.shape), dweight.shape)
+        cells.sum(axis=(3, 4, 5), out=dweight)
 
-    def _shifted(self, wide: Array, shape: Shape) -> Iterator[Array]:
-        """Yield where in the wide filters each cell has its own: some rows and columns further."""
-        height, width = shape[:2]
-        for row in range(2):
-            for column in range(2 * self._pools):
-                pool, side = divmod(column, 2)
-                yield wide[row : row + height, column : column + width, :, row, side, pool]
+    def _as_sides(self, pooled: Array) -> Array:
+        """View (T, OH / 2, OW / 2, O) as the halves of the larger cells lie."""
+        pixels = pooled.reshape(math.prod(self._outputs), self._pools * self._filters)
+        return pixels.T if self._turned else pixels
+
+    def _by_pool(self) -> Array:
+        """View the cells as (T, OH / 2, Q, P, 2, 2, O)."""
+        cells = (2, 2, self._pools, self._filters)
+        if self._turned:
+            return self._cells.reshape(*cells, *self._outputs).transpose(4, 5, 6, 2, 0, 1, 3)
+        return self._cells.reshape(*self._outputs, *cells).transpose(0, 1, 2, 5, 3, 4, 6)
+
+
+def _shifted(wide: Array, shape: Shape) -> Array:
+    """View where in wide filters (KH', KW', C, 2, 2, P, O) those of each cell stand: (KH, KW, C, 2, 2, P, O).
+
+    A cell's filters are as many rows and columns further as the cell is.
+    """
+    row, column, channel, lower, right, pool, one = wide.strides
+    return np.lib.stride_tricks.as_strided(
+        wide,
+        (*shape[:3], *wide.shape[3:]),
+        (row, column, channel, row + lower, column + right, 2 * column + pool, one),
+    )
 
 
 def pools_side_by_side(window: Window, filters: int) -> int:
-    """Return how many pools a window of `Quartered` sees."""
-    return 2 if filters <= _VERY_NARROW_FILTERS and window.width.output % 4 == 0 else 1
+    """Return how many pools a window of `Quartered` sees in inference: more where there are few filters."""
+    return largest_divisor(window.width.output // 2, _RUN / filters)
 
 
 def widened(window: Window, pools: int) -> Window:
