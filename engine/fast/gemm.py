@@ -30,7 +30,7 @@ class Tuning(BaseModel):
 
     gemm_edge: int = 0
     """Largest m * n * k of a piece; 0 leaves products whole."""
-    tile_bytes: int = 1 << 18
+    tile_bytes: int = 1 << 19
     """Working set of one tile of a convolution."""
 
     @classmethod
