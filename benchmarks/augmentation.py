@@ -74,7 +74,7 @@ def main() -> None:
     for name in ("lenet-5", "vgg-small"):
         preset = next(preset for preset in PRESETS if preset.name == name)
         pictures = Pictures(preset.input_shape, BATCH + 4)
-        step = median(training_step(name, BATCH, shares=2))
+        step = median(training_step(BATCH, name))
         for label, documents in LISTS.items():
             parts = [
                 part

@@ -17,6 +17,7 @@ from engine.batch import Batch
 from engine.config import TrainingConfig
 from engine.descent import Stepper
 from engine.fast.gemm import Tuning
+from engine.fast.plan import Plan
 from engine.fast.serving import PlanPool
 from engine.fast.shares import execution
 from engine.fast.steps.convolution import ConvolutionStep
@@ -108,19 +109,23 @@ def layer(case: list[int], *, backward: bool) -> Callable[[], object]:
     built = Network.build(
         Architecture.model_validate({"input_shape": [size, size, channels], "layers": [convolution]})
     )
-    node, tuning = built.nodes[0], Tuning.measure()
-    window = cast(Conv2D, node.layer).window(node.input_shapes[0])
-    step = ConvolutionStep((node,), window, pictures, tuning, training=backward, needs_dx=backward)
     weights = built.initial_weights(0)
     draw = np.random.default_rng(0)
     x = draw.standard_normal((pictures, size, size, channels)).astype(np.float32)
+    if not backward:
+        plan = Plan(built, pictures, Tuning.measure(), training=False)
+        plan.prepare(weights)
+        return lambda: plan.scores(x)
+    node, tuning = built.nodes[0], Tuning.measure()
+    window = cast(Conv2D, node.layer).window(node.input_shapes[0])
+    step = ConvolutionStep((node,), window, pictures, tuning, training=True, needs_dx=True)
     dy = draw.standard_normal((pictures, *built.output_shape)).astype(np.float32)
-    context = Context(training=backward)
+    context = Context(training=True)
 
     def run() -> object:
         step.prepare(weights)
-        y = step.forward((x,), context)
-        return step.backward(dy, context, needs_dx=True) if backward else y
+        step.forward((x,), context)
+        return step.backward(dy, context, needs_dx=True)
 
     return run
 
