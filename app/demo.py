@@ -14,7 +14,7 @@ from app.terminal import follow, percent, prediction_table, summary_table
 PRESET = "lenet-5"
 PARAMETERS = 61_706
 DATASET = "digits"
-EPOCHS = 8
+EPOCHS = 18
 PICTURES = 10
 ENOUGH = 0.97
 
@@ -67,8 +67,9 @@ def _train(console: Console, client: Client, epochs: int) -> Model:
         DATASET,
         epochs=epochs,
         batch_size=32,
-        optimizer={"type": "sgd", "learning_rate": 0.02, "momentum": 0.9},
+        optimizer={"type": "sgd", "learning_rate": 0.03, "nesterov": True, "weight_decay": 0.0005},
         schedule={"type": "cosine"},
+        augmentations=[{"type": "random_crop", "padding": 1}, {"type": "rotation", "degrees": 6}],
     )
     job = follow(console, client, job.id)
     if job.status != "succeeded" or job.model_id is None:
