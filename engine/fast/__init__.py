@@ -6,7 +6,9 @@ here computes the same, faster, and is tested against it. Each kernel is a file 
     gemm        how a matrix product is cut so that BLAS takes its quickest path
     winograd    3x3 convolutions with fewer multiplications, and nothing gathered
     columns     every other convolution: tiled im2col, and its special cases
+    pooled      convolutions with the 2x2 pool behind them, and `pooled_gradient` their way back
     subpixel    the gradient of a 3x3 convolution of stride 2
+    places      where maps lie between the steps of a plan for predictions
     steps       what a plan is made of: fused runs of nodes
     plan        which nodes fuse, and which kernel each convolution takes
 """

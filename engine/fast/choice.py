@@ -21,6 +21,7 @@ through their layer.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from engine.arrays import Array
 from engine.fast.columns import (
@@ -36,7 +37,7 @@ from engine.fast.columns import (
 from engine.fast.gemm import Tuning, largest_divisor
 from engine.fast.places import FEW_WEIGHTS
 from engine.fast.pooled import FEW_CHANNELS, Quartered, Separate, TiledKernel, Unpooled, widened
-from engine.fast.pooled_gradient import PooledInputGradient, RowGradient, Spread
+from engine.fast.pooled_gradient import RowGradient, Spread
 from engine.fast.subpixel import SubPixel
 from engine.fast.winograd import Winograd
 from engine.ops.windows import Window
@@ -44,102 +45,62 @@ from engine.ops.windows import Window
 _POINTWISE_BYTES = 1 << 20
 
 
-def choose(
-    batch: int,
-    window: Window,
-    channels: int,
-    filters: int,
-    tuning: Tuning,
-    *,
-    training: bool,
-    needs_input_gradient: bool,
-) -> Kernel:
+class Case(NamedTuple):
+    """What a kernel has to do."""
+
+    batch: int
+    window: Window
+    channels: int
+    filters: int
+    training: bool
+    needs_input_gradient: bool
+
+    @property
+    def takes_winograd(self) -> bool:
+        """Whether it is a 3x3 convolution that Winograd's transform is the quickest for."""
+        sides = {(axis.kernel, axis.stride, axis.before, axis.after, axis.dilation) for axis in self.window}
+        rows, columns = self.window
+        fits = Winograd.fits(rows.size, columns.size, self.channels, self.filters)
+        return sides == {(3, 1, 1, 1, 1)} and fits
+
+
+def choose(case: Case, tuning: Tuning) -> Kernel:
     """Return the kernel for a batch of maps."""
+    batch, window, channels, filters, training, needs_input_gradient = case
     sides = {(axis.kernel, axis.stride, axis.before, axis.after, axis.dilation) for axis in window}
     height, width = window.height.size, window.width.size
-    if _takes_winograd(window, channels, filters):
+    if case.takes_winograd:
         return Winograd(batch, height, width, channels, filters, tuning, training=training)
     if sides == {(1, 1, 0, 0, 1)}:
         tile = largest_divisor(batch, _POINTWISE_BYTES / (4 * height * width * max(channels, filters)))
-        kernel = Pointwise(window, channels, filters, tile, tuning)
-        kernel.input_gradient = _Transposed(filters)
-        return kernel
+        pointwise = Pointwise(window, channels, filters, tile, tuning)
+        pointwise.input_gradient = _Transposed(filters)
+        return pointwise
     # a gathered tile is read once and multiplied at once: it may be larger than one that is transformed
     tile = tile_of(batch, window, channels, 4 * tuning.tile_bytes)
     layout: type[Columns | ChannelMajor] = ChannelMajor if channels <= FEW_CHANNELS else Columns
     few = math.prod(window.kernel) * channels * filters <= FEW_WEIGHTS
-    kernel_ = layout(window, channels, filters, tile, tuning, ones=few and not training)
+    kernel = layout(window, channels, filters, tile, tuning, ones=few and not training)
     if training and needs_input_gradient:
-        kernel_.input_gradient = _input_gradient(window, channels, filters, tile, tuning)
-    return kernel_
+        kernel.input_gradient = _input_gradient(window, channels, filters, tile, tuning)
+    return kernel
 
 
-def choose_unpooled(
-    batch: int,
-    window: Window,
-    channels: int,
-    filters: int,
-    tuning: Tuning,
-    *,
-    training: bool,
-    needs_input_gradient: bool,
-) -> TiledKernel:
-    """Return the kernel for a batch of maps where no pooling follows."""
-    return Unpooled(
-        choose(
-            batch,
-            window,
-            channels,
-            filters,
-            tuning,
-            training=training,
-            needs_input_gradient=needs_input_gradient,
-        )
-    )
-
-
-def choose_pooled(
-    batch: int,
-    window: Window,
-    channels: int,
-    filters: int,
-    tuning: Tuning,
-    *,
-    training: bool,
-    needs_input_gradient: bool,
-) -> TiledKernel:
-    """Return the kernel for a batch of maps where 2x2 max-pooling follows."""
-    if not _takes_winograd(window, channels, filters) and Quartered.pays(window, filters):
-        kernel = Quartered(batch, window, channels, filters, tuning, training=training)
-        if training and needs_input_gradient:
-            kernel.input_gradient = _pooled_input_gradient(window, channels, filters, kernel, tuning)
-        return kernel
-    whole = choose(
-        batch,
-        window,
-        channels,
-        filters,
-        tuning,
-        training=training,
-        needs_input_gradient=needs_input_gradient,
-    )
-    return Separate(whole, batch, (*window.output, filters), training=training)
-
-
-def _pooled_input_gradient(
-    window: Window, channels: int, filters: int, kernel: Quartered, tuning: Tuning
-) -> PooledInputGradient:
-    if RowGradient.pays(window, channels, filters):
-        return RowGradient(widened(window, 1), channels, filters, kernel.tile)
-    whole = _input_gradient(window, channels, filters, kernel.tile, tuning)
-    return Spread(whole, window, filters, kernel.tile)
-
-
-def _takes_winograd(window: Window, channels: int, filters: int) -> bool:
-    sides = {(axis.kernel, axis.stride, axis.before, axis.after, axis.dilation) for axis in window}
-    return sides == {(3, 1, 1, 1, 1)} and Winograd.fits(
-        window.height.size, window.width.size, channels, filters
-    )
+def choose_tiled(case: Case, tuning: Tuning, *, pooled: bool) -> TiledKernel:
+    """Return the kernel for a batch of maps, with or without the 2x2 max-pooling that follows."""
+    batch, window, channels, filters, training, needs_input_gradient = case
+    if not pooled:
+        return Unpooled(choose(case, tuning))
+    if case.takes_winograd or not Quartered.pays(window, filters):
+        return Separate(choose(case, tuning), batch, (*window.output, filters), training=training)
+    kernel = Quartered(batch, window, channels, filters, tuning, training=training)
+    if training and needs_input_gradient:
+        if RowGradient.pays(window, channels, filters):
+            kernel.input_gradient = RowGradient(widened(window, 1), channels, filters, kernel.tile)
+        else:
+            whole = _input_gradient(window, channels, filters, kernel.tile, tuning)
+            kernel.input_gradient = Spread(whole, window, filters, kernel.tile)
+    return kernel
 
 
 def _input_gradient(window: Window, channels: int, filters: int, tile: int, tuning: Tuning) -> InputGradient:

@@ -107,6 +107,11 @@ class _Gathered:
         self._rows_t: Array = np.empty(0, np.float32)
         self.gathered: Array = np.empty(0, np.float32)
         """The columns of a tile as a matrix: (T * OH * OW, KH * KW * C), channel-major its transpose."""
+        self._apart: Array = np.empty(0, np.float32)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Make room for a tile and its columns."""
 
     def prepare(self, weight: Array) -> None:
         matrix = weight.reshape(self._depth, self.filters)
@@ -143,9 +148,10 @@ class _Gathered:
         elif self._rows_first:  # rows of the output lie apart: a product for each
             left, target = viewed(self.gathered, (*y.maps.shape[:3], -1)), y.maps
         else:  # few channels, small products: one, and a copy, take less than many
-            whole = empty(y.maps.shape)
-            target = whole.reshape(self._parts, -1, self.filters)
-            after = [partial(np.copyto, y.maps, whole), *after]
+            if self._apart.shape != y.maps.shape:
+                self._apart = empty(y.maps.shape)
+            target = self._apart.reshape(self._parts, -1, self.filters)
+            after = [partial(np.copyto, y.maps, self._apart), *after]
         return [*self.gathers(x), partial(np.matmul, left, right, out=target), *after]
 
     def gathers(self, x: Array) -> list[Call]:
@@ -172,19 +178,10 @@ class Columns(_Gathered):
 
     name = "columns"
 
-    def __init__(
-        self,
-        window: Window,
-        channels: int,
-        filters: int,
-        tile: int,
-        tuning: Tuning,
-        *,
-        ones: bool = False,
-    ) -> None:
-        super().__init__(window, channels, filters, tile, tuning, ones=ones)
+    def _lay_out(self) -> None:
+        window, ones = self.window, self._ones
         padded = self._padded = np.zeros(
-            (tile, window.height.padded, window.width.padded, channels), np.float32
+            (self.tile, window.height.padded, window.width.padded, self.channels), np.float32
         )
         self._inside = windows.unpad(padded, window)
         self._view = windows.view(padded, window)  # (T, OH, OW, KH, KW, C)
@@ -216,17 +213,8 @@ class ChannelMajor(_Gathered):
     name = "channel_major"
     _rows_first = False
 
-    def __init__(
-        self,
-        window: Window,
-        channels: int,
-        filters: int,
-        tile: int,
-        tuning: Tuning,
-        *,
-        ones: bool = False,
-    ) -> None:
-        super().__init__(window, channels, filters, tile, tuning, ones=ones)
+    def _lay_out(self) -> None:
+        window, channels, tile, ones = self.window, self.channels, self.tile, self._ones
         rows, columns = window
         padded = np.zeros((channels, tile, rows.padded, columns.padded), np.float32)
         self._inside = padded[

@@ -56,6 +56,7 @@ class Plan:
         self._specs = network.weight_specs
         self._steps = _compile(network, batch, tuning, training=training)
         self._training = training
+        self._places: dict[str, Place] = {}
         if training:
             link(self._steps)
         self._buffers: dict[tuple[str, str], Array] = {}
@@ -74,14 +75,17 @@ class Plan:
             self._bind()
 
     def _bind(self) -> None:
-        """Lay out everything between the steps, and list what has to be called."""
-        places = _places(self._steps, self.batch, self.network.input_shape)
+        """List what has to be called, on maps that are laid out once."""
+        if not self._places:
+            self._places = _places(self._steps, self.batch, self.network.input_shape)
+            largest = max(place.flat.shape[1] for place in self._places.values())
+            self._zeros = np.zeros((1, largest), np.float32)
+        places = dict(self._places)
         self._input = places[INPUT].maps
         self._calls: list[Call] = []
-        zeros = np.zeros((1, max(place.flat.shape[1] for place in places.values())), np.float32)
         for step in self._steps:
             inputs = tuple(places[name] for name in step.inputs)
-            calls, places[step.output] = step.bind(inputs, places[step.output], zeros)
+            calls, places[step.output] = step.bind(inputs, places[step.output], self._zeros)
             self._calls += calls
         self._output = places[self._steps[-1].output].maps
 
@@ -180,16 +184,22 @@ def _places(steps: Sequence[Step], batch: int, shape: Shape) -> dict[str, Place]
     shapes = {INPUT: shape} | {step.output: step.shape for step in steps}
     places: dict[str, Place] = {}
     for name in reversed(shapes):  # a sum comes after what it adds
-        following = readers.get(name, [])
-        places[name] = plain(batch, shapes[name])
-        if len(following) == 1 and isinstance(following[0], FlattenStep):
-            vectors = places[following[0].output]
-            places[name] = Place(viewed(vectors.maps, (batch, *shapes[name])), vectors.flat)
-        elif len(following) == 1 or all(isinstance(one, ConvolutionStep | AddStep) for one in following):
-            entries = (reader.entry for reader in following)
-            sums = (places[reader.output].like() for reader in following if isinstance(reader, AddStep))
-            places[name] = next((entry for entry in entries if entry), next(sums, places[name]))
+        places[name] = _place(batch, shapes[name], readers.get(name, []), places)
     return places
+
+
+def _place(batch: int, shape: Shape, readers: Sequence[Step], places: dict[str, Place]) -> Place:
+    if len(readers) == 1 and isinstance(readers[0], FlattenStep):
+        vectors = places[readers[0].output]
+        return Place(viewed(vectors.maps, (batch, *shape)), vectors.flat)
+    if len(readers) == 1 or all(isinstance(reader, ConvolutionStep | AddStep) for reader in readers):
+        for reader in readers:
+            if reader.entry is not None:
+                return reader.entry
+        for reader in readers:
+            if isinstance(reader, AddStep):
+                return places[reader.output].like()
+    return plain(batch, shape)
 
 
 def _compile(network: Network, batch: int, tuning: Tuning, *, training: bool) -> list[Step]:

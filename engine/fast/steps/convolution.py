@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Array, Weights, elements
-from engine.fast.choice import choose_pooled, choose_unpooled
+from engine.fast.choice import Case, choose_tiled
 from engine.fast.columns import empty
 from engine.fast.gemm import Tuning, largest_divisor, rectify, row_of
 from engine.fast.places import Call, Place
@@ -45,16 +45,8 @@ class ConvolutionStep(Step):
         self._relu = "relu" in types
         shape = node.input_shapes[0]
         self._pools = "max_pool2d" in types
-        select = choose_pooled if self._pools else choose_unpooled
-        self._kernel = select(
-            batch,
-            window,
-            shape[2],
-            node.output_shape[2],
-            tuning,
-            training=training,
-            needs_input_gradient=needs_dx,
-        )
+        case = Case(batch, window, shape[2], node.output_shape[2], training, needs_dx)
+        self._kernel = choose_tiled(case, tuning, pooled=self._pools)
         tile = self._kernel.tile
         self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
         self._shape = nodes[-1].output_shape
@@ -81,9 +73,8 @@ class ConvolutionStep(Step):
     def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
         self._x = xs[0]
         _, width, filters = self._shape
-        observer = self.observer if context.training else None
-        if observer is not None:
-            observer.begin_statistics()
+        if self.observer is not None:
+            self.observer.begin_statistics()
         for tile in self._tiles:
             x, y = self._input(tile), self._y[tile]
             self._kernel.forward(tile, x, y)
@@ -92,8 +83,8 @@ class ConvolutionStep(Step):
                 rows += self._bias_row
             if self._relu:
                 rectify(rows, self._zeros)
-            if observer is not None:
-                observer.observe(y)
+            if self.observer is not None:
+                self.observer.observe(y)
         return self._y
 
     @property

@@ -11,6 +11,7 @@ from engine.augmentations.geometry import HorizontalFlip, Rotation
 from engine.batch import Batch
 from engine.fast.gemm import OPENBLAS_EDGE, Tuning
 from engine.fast.memory import pass_bytes
+from engine.fast.plan import Plan
 from engine.fast.share import Share, alone
 from engine.layers import Context
 from engine.losses import SoftmaxCrossEntropy
@@ -54,3 +55,25 @@ def test_nothing_large_is_allocated(name: str) -> None:
     largest = max(weight.nbytes for weight in weights.values())
     # some filters are turned round on the way back, and vectors of channels come and go
     assert peak < held / 50 + largest
+
+
+@pytest.mark.parametrize("name", ["lenet-5", "resnet-20"])
+def test_new_weights_for_predictions_allocate_no_maps(name: str) -> None:
+    """An evaluation takes the weights anew for each of its batches."""
+    preset = find(name)
+    assert preset is not None
+    network = Network.build(preset.architecture(classes=10))
+    plan = Plan(network, PICTURES, Tuning(), training=False)
+    weights = network.initial_weights(0)
+    x = np.random.default_rng(0).standard_normal((PICTURES, *network.input_shape)).astype(np.float32)
+    plan.prepare(weights)
+    plan.scores(x)
+    others = network.initial_weights(1)
+    tracemalloc.start()
+    plan.prepare(others)
+    found = plan.scores(x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < pass_bytes(network, PICTURES, training=False) / 10
+    expected = network.forward(others, x, Context()).output
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ShapeError
-from engine.fast.choice import choose, choose_pooled
+from engine.fast.choice import Case, choose, choose_tiled
 from engine.fast.gemm import OPENBLAS_EDGE, Tuning, largest_divisor, pieces
 from engine.ops import convolution, windows
 
@@ -28,7 +28,7 @@ def run(batch: int, window: windows.Window, channels: int, filters: int, tuning:
     expected_dx, expected_dw, _ = convolution.convolve_backward(
         padded, exact[1], exact[2], window, with_bias=False, with_input=True
     )
-    kernel = choose(batch, window, channels, filters, tuning, training=True, needs_input_gradient=True)
+    kernel = choose(Case(batch, window, channels, filters, True, True), tuning)
     assert batch % kernel.tile == 0
     y, dx, dweight = np.full_like(dy, np.nan), np.full_like(x, np.nan), np.full_like(weight, np.nan)
     for _ in range(2):
@@ -125,7 +125,7 @@ def run_pooled(
     expected_dx, expected_dw, _ = convolution.convolve_backward(
         padded, exact[1], dfull, window, with_bias=False, with_input=True
     )
-    kernel = choose_pooled(batch, window, channels, filters, tuning, training=True, needs_input_gradient=True)
+    kernel = choose_tiled(Case(batch, window, channels, filters, True, True), tuning, pooled=True)
     assert batch % kernel.tile == 0
     tiles = [slice(first, first + kernel.tile) for first in range(0, batch, kernel.tile)]
     y, dx, dweight = np.full_like(dy, np.nan), np.full_like(x, np.nan), np.full_like(weight, np.nan)
