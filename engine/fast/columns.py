@@ -21,7 +21,7 @@ from typing import Protocol
 import numpy as np
 
 from engine.arrays import Array
-from engine.fast.gemm import Tuning, largest_divisor, pieces, viewed
+from engine.fast.gemm import Tuning, largest_divisor, pieces, row_of, viewed
 from engine.fast.places import Call, Place, biased, moved, surrounded
 from engine.ops import windows
 from engine.ops.windows import Axis, Window
@@ -36,20 +36,20 @@ class Kernel(Protocol):
     name: str
     tile: int
 
-    def prepare(self, weight: Array) -> None:
-        """Take filters (KH, KW, C, O)."""
+    def prepare(self, weight: Array, bias: Array | None) -> None:
+        """Take filters (KH, KW, C, O), and what is added to each output channel (O,)."""
 
     def prepare_backward(self, weight: Array) -> None:
         """Take filters for dX, and begin a new dW."""
 
     def forward(self, x: Array, y: Array) -> None:
-        """Convolve one tile x (T, H, W, C) into y (T, OH, OW, O)."""
+        """Convolve one tile x (T, H, W, C) into y (T, OH, OW, O), and add the bias."""
 
     @property
     def entry(self) -> Place | None:
         """Where a tile is put before anything else is done with it, None if it is used as it lies."""
 
-    def bind(self, x: Array, y: Place, bias: Array | None) -> list[Call]:
+    def bind(self, x: Array, y: Place) -> list[Call]:
         """Return what to call in inference, given a tile x (T, H, W, C) that stays where it is."""
 
     def backward(self, x: Array, dy: Array, dx: Array | None) -> None:
@@ -101,6 +101,8 @@ class _Gathered:
         self._dweights: Array = np.empty(0, np.float32)
         self._dweight: Array = np.empty(0, np.float32)
         self._matrix = np.zeros((self._depth + ones, filters) if ones else (0, 0), np.float32)
+        self._bias: Array | None = None
+        self._bias_row: Array | None = None
         self.input_gradient: InputGradient | None = None
         # (parts, rows, depth) and its transpose, views of the columns in whatever layout they have
         self._rows: Array = np.empty(0, np.float32)
@@ -113,12 +115,15 @@ class _Gathered:
     def _lay_out(self) -> None:
         """Make room for a tile and its columns."""
 
-    def prepare(self, weight: Array) -> None:
+    def prepare(self, weight: Array, bias: Array | None) -> None:
         matrix = weight.reshape(self._depth, self.filters)
+        self._bias = bias
         if self._ones:
             np.copyto(self._matrix[:-1], matrix)
+            self._matrix[-1] = 0 if bias is None else bias
         else:
             self._matrix = matrix
+            self._bias_row = None if bias is None else row_of(bias, self.window.output[1])
 
     def prepare_backward(self, weight: Array) -> None:
         if not self._dweights.size:
@@ -131,18 +136,19 @@ class _Gathered:
     def forward(self, x: Array, y: Array) -> None:
         self.gather(x)
         np.matmul(self._rows, self._matrix, out=y.reshape(self._parts, -1, self.filters))
+        if self._bias_row is not None:
+            rows = y.reshape(-1, len(self._bias_row))
+            rows += self._bias_row
 
     @property
     def entry(self) -> Place | None:
         """Where a tile is put."""
         return None
 
-    def bind(self, x: Array, y: Place, bias: Array | None) -> list[Call]:
+    def bind(self, x: Array, y: Place) -> list[Call]:
         """Return the calls of inference."""
-        if self._ones:
-            self._matrix[-1] = 0 if bias is None else bias
         left, right = self._rows, self._matrix
-        after = [] if self._ones else biased(y, bias)
+        after = [] if self._ones else biased(y, self._bias)
         if y.maps.flags.c_contiguous:
             target = y.maps.reshape(self._parts, -1, self.filters)
         elif self._rows_first:  # rows of the output lie apart: a product for each
@@ -256,12 +262,12 @@ class Pointwise(_Gathered):
 
     name = "pointwise"
 
-    def bind(self, x: Array, y: Place, bias: Array | None) -> list[Call]:
+    def bind(self, x: Array, y: Place) -> list[Call]:
         """Return the calls of inference."""
         target = y.maps
         if x.flags.c_contiguous and target.flags.c_contiguous:
             x, target = (array.reshape(self._parts, -1, array.shape[3]) for array in (x, target))
-        return [partial(np.matmul, x, self._matrix, out=target), *biased(y, bias)]
+        return [partial(np.matmul, x, self._matrix, out=target), *biased(y, self._bias)]
 
     def gather(self, x: Array) -> None:
         self._rows = x.reshape(self._parts, -1, self.channels)
@@ -278,7 +284,7 @@ class Flipped:
         self._kernel = Columns(back, filters, channels, own, tuning)
 
     def prepare(self, weight: Array) -> None:
-        self._kernel.prepare(np.ascontiguousarray(weight[::-1, ::-1].transpose(0, 1, 3, 2)))
+        self._kernel.prepare(np.ascontiguousarray(weight[::-1, ::-1].transpose(0, 1, 3, 2)), None)
 
     def run(self, dy: Array, dx: Array) -> None:
         tile = self._kernel.tile

@@ -36,7 +36,7 @@ from engine.layers.convolution import Conv2D
 from engine.layers.pooling import MaxPool2D
 from engine.network import INPUT, Network, Node
 
-REVISION = 3
+REVISION = 4
 """Raised by every change of steps or kernels that changes bits: checkpoints pin it."""
 
 

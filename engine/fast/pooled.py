@@ -18,7 +18,7 @@ import numpy as np
 
 from engine.arrays import Array, Shape
 from engine.fast.columns import ChannelMajor, Columns, Kernel, empty
-from engine.fast.gemm import Tuning, largest_divisor, viewed
+from engine.fast.gemm import Tuning, largest_divisor, row_of, viewed
 from engine.fast.places import Call, Place, rectified, surrounded
 from engine.fast.pooled_gradient import PooledInputGradient
 from engine.ops.windows import Window
@@ -39,8 +39,8 @@ class TiledKernel(Protocol):
     name: str
     tile: int
 
-    def prepare(self, weight: Array) -> None:
-        """Take filters (KH, KW, C, O)."""
+    def prepare(self, weight: Array, bias: Array | None) -> None:
+        """Take filters (KH, KW, C, O), and what is added to each output channel (O,)."""
 
     def prepare_backward(self, weight: Array) -> None:
         """Take filters for dX, and begin a new dW."""
@@ -52,8 +52,8 @@ class TiledKernel(Protocol):
     def entry(self) -> Place | None:
         """Where a tile is put before anything else is done with it, None if it is used as it lies."""
 
-    def bind(self, x: Array, y: Place, bias: Array | None, zeros: Array, *, relu: bool) -> list[Call]:
-        """Return what to call in inference for a tile x (T, H, W, C) that stays where it is, with bias and ReLU.
+    def bind(self, x: Array, y: Place, zeros: Array, *, relu: bool) -> list[Call]:
+        """Return what to call in inference for a tile x (T, H, W, C) that stays where it is, with ReLU.
 
         `zeros` is shared by all steps: (1, M), for the largest maps of M numbers a picture.
         """
@@ -129,9 +129,9 @@ class Unpooled:
         """Where a tile is put."""
         return self._kernel.entry
 
-    def bind(self, x: Array, y: Place, bias: Array | None, zeros: Array, *, relu: bool) -> list[Call]:
+    def bind(self, x: Array, y: Place, zeros: Array, *, relu: bool) -> list[Call]:
         """Return the calls of inference."""
-        return [*self._kernel.bind(x, y, bias), *rectified(y, zeros, relu=relu)]
+        return [*self._kernel.bind(x, y), *rectified(y, zeros, relu=relu)]
 
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
         """Add the tile to dW, and give its dX if wanted."""
@@ -151,11 +151,11 @@ class Separate(Unpooled):
         self._kernel.forward(x, self._full)
         self._pool.forward(tile, self._full, y)
 
-    def bind(self, x: Array, y: Place, bias: Array | None, zeros: Array, *, relu: bool) -> list[Call]:
+    def bind(self, x: Array, y: Place, zeros: Array, *, relu: bool) -> list[Call]:
         """Return the calls of inference."""
         full = surrounded(self._full, self._full)
         pooled = self._pool.bind(self._full, y.maps)
-        return [*self._kernel.bind(x, full, bias), *pooled, *rectified(y, zeros, relu=relu)]
+        return [*self._kernel.bind(x, full), *pooled, *rectified(y, zeros, relu=relu)]
 
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
         """Add the tile to dW, and give its dX if wanted."""
@@ -209,9 +209,11 @@ class Quartered:
             and min(window.kernel) > _NO_WINDOW
         )
 
-    def prepare(self, weight: Array) -> None:
-        """Take filters (KH, KW, C, O)."""
+    def prepare(self, weight: Array, bias: Array | None) -> None:
+        """Take filters (KH, KW, C, O) and bias (O,)."""
         np.copyto(_shifted(self._wide, weight.shape), weight[:, :, :, None, None, None, :])
+        self._bias[...] = 0 if bias is None else bias
+        self._bias_row = None if bias is None else row_of(bias, self.window.width.output * self._pools)
 
     def prepare_backward(self, weight: Array) -> None:
         """Take filters for dX, and begin a new dW."""
@@ -231,15 +233,17 @@ class Quartered:
         np.maximum(upper, lower, out=self._larger)
         np.greater_equal(left, right, out=self._left[number])
         np.maximum(left, right, out=self._as_sides(y))
+        if self._bias_row is not None:  # it commutes with the maximum
+            rows = y.reshape(-1, len(self._bias_row))
+            rows += self._bias_row
 
     @property
     def entry(self) -> Place | None:
         """Where a tile is put, between zeros."""
         return self._columns.entry
 
-    def bind(self, x: Array, y: Place, bias: Array | None, zeros: Array, *, relu: bool) -> list[Call]:
+    def bind(self, x: Array, y: Place, zeros: Array, *, relu: bool) -> list[Call]:
         """Return the calls of inference; bias and ReLU commute with the maximum."""
-        self._bias[...] = 0 if bias is None else bias
         count, height, width = self._outputs
         shape = (count, height, width, -1)
         return [

@@ -24,7 +24,7 @@ from functools import partial
 import numpy as np
 
 from engine.arrays import Array
-from engine.fast.gemm import Tuning, largest_divisor, pieces, viewed
+from engine.fast.gemm import Tuning, largest_divisor, pieces, row_of, viewed
 from engine.fast.places import Call, Place, moved, surrounded
 from engine.workspace import aligned
 
@@ -115,19 +115,23 @@ class _Direction:
             (_POINTS, phases, self.parts, self.part_rows, self.outer),
             (self.product_slab, q * filters, self.part_rows * stride, stride, 1),
         )
-        out_rows = _strided(
+        self._rows_with_bias = _strided(
             self.product,
             (images, bands, _POINTS + 1, width * filters),
             (bands * row * filters, row * filters, self.product_slab, 1),
         )
-        self._out_rows, self._out_rows_with_bias = out_rows[:, :, :_POINTS], out_rows
         self._points = np.empty((_POINTS, 3, channels, filters), np.float32)
         # (6, q + 2, C, q, O): the filters once for each of q neighbouring outputs
         self._wide = np.zeros((_POINTS, q + 2, channels, q, filters), np.float32) if q > 1 else self._points
         self._right = self._wide.reshape(_POINTS, 1, 1, self.inner, self.outer)
 
-    def prepare(self, weight: Array) -> None:
-        """Transform filters (3, 3, C, O): once a step, and once for all in inference."""
+    def prepare(self, weight: Array, bias: Array | None) -> None:
+        """Transform filters (3, 3, C, O): once a step, and once for all in inference.
+
+        A bias (O,) is one more term of each sum of the last transform.
+        """
+        self._rows_with_bias[:, :, _POINTS] = 0 if bias is None else row_of(bias, self.shape[2])
+        self._is_biased = bias is not None
         np.matmul(_G, weight.reshape(3, -1), out=self._points.reshape(_POINTS, -1))
         if self.q > 1:
             for pixel in range(self.q):
@@ -141,10 +145,9 @@ class _Direction:
         """Compute the products at the six points."""
         np.matmul(self._left, self._right, out=self._out)
 
-    def calls(self, x: Array, y: Place, bias: Array | None) -> list[Call]:
-        """Return what to call in inference; a bias is one more term of each sum."""
+    def calls(self, x: Array, y: Place) -> list[Call]:
+        """Return what to call in inference."""
         images, _, width, _ = self.shape
-        self._out_rows_with_bias[:, :, _POINTS] = 0 if bias is None else np.tile(bias, width)
         return [
             *moved(x, self.inside),
             partial(np.matmul, _BT, self._windows, out=self._transformed_rows),
@@ -152,15 +155,19 @@ class _Direction:
             partial(
                 np.matmul,
                 _AT_WITH_BIAS,
-                self._out_rows_with_bias,
+                self._rows_with_bias,
                 out=viewed(y.maps, (images, self.bands, _ROWS, width * self.filters)),
             ),
         ]
 
     def finish(self, out: Array) -> None:
-        """Compute A^T of the products into `out` (T, H, W, O), which is contiguous."""
+        """Compute A^T of the products, and the bias, into `out` (T, H, W, O), which is contiguous."""
         images, _, width, _ = self.shape
-        np.matmul(_AT, self._out_rows, out=out.reshape(images, self.bands, _ROWS, width * self.filters))
+        rows = out.reshape(images, self.bands, _ROWS, width * self.filters)
+        if self._is_biased:
+            np.matmul(_AT_WITH_BIAS, self._rows_with_bias, out=rows)
+        else:
+            np.matmul(_AT, self._rows_with_bias[:, :, :_POINTS], out=rows)
 
 
 def _zeros(numbers: int) -> Array:
@@ -201,14 +208,14 @@ class Winograd:
         """Whether the kernel is the quickest for maps of this size; the rest of the rule is in `plan`."""
         return height % _ROWS == 0 and width >= 2 and channels >= 16 and filters >= 16
 
-    def prepare(self, weight: Array) -> None:
-        """Take new filters (3, 3, C, O)."""
-        self._there.prepare(weight)
+    def prepare(self, weight: Array, bias: Array | None) -> None:
+        """Take new filters (3, 3, C, O) and bias (O,)."""
+        self._there.prepare(weight, bias)
 
     def prepare_backward(self, weight: Array) -> None:
         """Take the filters for dX: flipped, with inputs and outputs exchanged."""
         np.copyto(self._turned, weight[::-1, ::-1].transpose(0, 1, 3, 2))
-        self._back.prepare(self._turned)
+        self._back.prepare(self._turned, None)
         self._started = False
 
     def forward(self, x: Array, y: Array) -> None:
@@ -224,9 +231,9 @@ class Winograd:
         """Where a tile is put, between zeros."""
         return surrounded(self._there.pixels, self._there.inside)
 
-    def bind(self, x: Array, y: Place, bias: Array | None) -> list[Call]:
+    def bind(self, x: Array, y: Place) -> list[Call]:
         """Return the calls of inference."""
-        return self._there.calls(x, y, bias)
+        return self._there.calls(x, y)
 
     def backward(self, x: Array, dy: Array, dx: Array | None) -> None:
         """Add one tile to dW, and give its dX."""

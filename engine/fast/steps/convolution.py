@@ -7,7 +7,7 @@ import numpy as np
 from engine.arrays import Array, Weights, elements
 from engine.fast.choice import Case, choose_tiled
 from engine.fast.columns import empty
-from engine.fast.gemm import Tuning, largest_divisor, rectify, row_of
+from engine.fast.gemm import Tuning, largest_divisor, rectify
 from engine.fast.places import Call, Place
 from engine.fast.pooled import Halving
 from engine.fast.steps.base import BLOCK, Deferred, Gradients, Map, Step, stored, tile_of
@@ -67,8 +67,11 @@ class ConvolutionStep(Step):
 
     def prepare(self, weights: Weights) -> None:
         super().prepare(weights)
-        self._bias_row = row_of(weights[self._bias], self._shape[1]) if self._has_bias else None
-        self._kernel.prepare(weights[self._weight])
+        bias = weights[self._bias] if self._has_bias else None
+        if self.observer is not None:  # batch norm does not mind a shift, and its sums are taken about it
+            about = self.observer.about(weights)
+            bias = -about if bias is None else bias - about
+        self._kernel.prepare(weights[self._weight], bias)
 
     def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
         self._x = xs[0]
@@ -78,11 +81,8 @@ class ConvolutionStep(Step):
         for tile in self._tiles:
             x, y = self._input(tile), self._y[tile]
             self._kernel.forward(tile, x, y)
-            rows = y.reshape(-1, width * filters)
-            if self._bias_row is not None:
-                rows += self._bias_row
             if self._relu:
-                rectify(rows, self._zeros)
+                rectify(y.reshape(-1, width * filters), self._zeros)
             if self.observer is not None:
                 self.observer.observe(y)
         return self._y
@@ -92,11 +92,8 @@ class ConvolutionStep(Step):
         return self._kernel.entry if len(self._tiles) == 1 else None
 
     def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
-        bias = self._weights[self._bias] if self._has_bias else None
         x = xs[0].maps
-        tiles = (
-            self._kernel.bind(x[tile], y.tile(tile), bias, zeros, relu=self._relu) for tile in self._tiles
-        )
+        tiles = (self._kernel.bind(x[tile], y.tile(tile), zeros, relu=self._relu) for tile in self._tiles)
         return [call for calls in tiles for call in calls], y
 
     def backward(

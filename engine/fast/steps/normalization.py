@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array
+from engine.arrays import Array, Weights
 from engine.fast.columns import empty
 from engine.fast.gemm import largest_divisor, rectify, row_of
 from engine.fast.steps.base import BLOCK, Deferred, Gradients, Map, Step, stored
@@ -20,13 +20,14 @@ class BatchNormStep(Step):
     What it is linked to decides how often the map is read from memory:
 
     - behind a convolution (`observed`), the sums for mean and variance are taken of each tile as it comes out of
-      the product, and the gradient of the map is computed where the convolution takes it apart again;
+      the product, and the gradient of the map is computed where the convolution takes it apart again; the
+      convolution subtracts the running mean, which costs it nothing;
     - before a convolution or a sum (`deferred`), the normalised map is computed where it is read, forward and
       again backward, and never stored;
     - where the step behind hands over its gradient tile by tile (`receive`), so are the sums of backward.
 
-    The sums are taken about the running mean (Chan, Golub & LeVeque 1983, "Algorithms for computing the
-    sample variance", on shifted data), so that one pass over the map is as safe as two.
+    All sums are of the map less the running mean (Chan, Golub & LeVeque 1983, "Algorithms for computing the
+    sample variance", on shifted data), so that one pass over it is as safe as two.
     """
 
     kind = "batch_norm"
@@ -59,19 +60,21 @@ class BatchNormStep(Step):
         words += [word for word, is_so in (("observed", self.observed), ("deferred", self.deferred)) if is_so]
         return " ".join(words)
 
+    def about(self, weights: Weights) -> Array:
+        """Return what is subtracted from the map (C,) before it is summed; a convolution before it does so."""
+        return weights[self._names["running_mean"]]
+
     def begin_statistics(self) -> None:
         """Expect the tiles of a new map."""
-        self._about = row_of(self._weights[self._names["running_mean"]], self._width)
+        self._about_row = row_of(self.about(self._weights), self._width)
         self._sums = np.zeros(self._row, np.float32)
         self._squares = np.zeros(self._row, np.float32)
 
     def observe(self, x: Array) -> None:
         """Add the sums of a tile (T, H, W, C) while it is in the cache."""
-        x = x.reshape(-1, self._row)
-        part = self._room(len(x))
-        np.subtract(x, self._about, out=part)
-        self._sums += self._ones[: len(x)] @ part
-        self._squares += np.einsum("ij,ij->j", part, part)
+        rows = self._shifted(x)
+        self._sums += self._ones[: len(rows)] @ rows
+        self._squares += np.einsum("ij,ij->j", rows, rows)
 
     def forward(self, xs: tuple[Map, ...], context: Context) -> Map:
         self._x = stored(xs[0])
@@ -84,12 +87,12 @@ class BatchNormStep(Step):
                 self.begin_statistics()
                 for tile in self._tiles:
                     self.observe(self._x[tile])
-            mean, variance, count = self._statistics(mean, context)
-            self._mean, self._count = mean, count
-            unbiased = variance * (count / max(count - 1, 1))
-            for name, value in (("running_mean", mean), ("running_variance", unbiased)):
+            self._moved, variance, self._count = self._statistics(context)
+            unbiased = variance * (self._count / max(self._count - 1, 1))
+            for name, value in (("running_mean", mean + self._moved), ("running_variance", unbiased)):
                 old = self._weights[self._names[name]]
                 context.updates[self._names[name]] = old + np.float32(self._layer.momentum) * (value - old)
+            mean = self._mean = self._moved if self.observed else mean + self._moved
         self._inverse = (1 / np.sqrt(variance + np.float32(self._layer.epsilon))).astype(np.float32)
         factor = row_of(scale * self._inverse, self._width)
         offset = row_of(shift - mean * scale * self._inverse, self._width)
@@ -105,7 +108,6 @@ class BatchNormStep(Step):
     def begin(self) -> None:
         """Expect a new gradient, tile by tile."""
         self._received = True
-        self._mean_row = row_of(self._mean, self._width)
         self._d_sums = np.zeros(self._row, np.float32)
         self._products = np.zeros(self._row, np.float32)
 
@@ -120,11 +122,9 @@ class BatchNormStep(Step):
 
     def add(self, tile: slice, d: Array) -> None:
         """Add the sums of a tile's gradient behind ReLU."""
-        d = d.reshape(-1, self._row)
-        part = self._room(len(d))
-        np.subtract(self._x[tile].reshape(d.shape), self._mean_row, out=part)
+        x, d = self._shifted(self._x[tile]), d.reshape(-1, self._row)
         self._d_sums += self._ones[: len(d)] @ d
-        self._products += np.einsum("ij,ij->j", d, part)
+        self._products += np.einsum("ij,ij->j", d, x)
 
     def backward(
         self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
@@ -134,7 +134,8 @@ class BatchNormStep(Step):
             d = self._take(d)
         self._received = False
         scale = self._weights[self._names["scale"]]
-        dshift, dscale = self._per_channel(self._d_sums), self._per_channel(self._products) * self._inverse
+        dshift = self._per_channel(self._d_sums)
+        dscale = (self._per_channel(self._products) - self._moved * dshift) * self._inverse
         whole = context.reduce(np.concatenate([dshift, dscale])) / np.float32(self._count)
         mean_d, mean_dn = np.split(whole, 2)
         # dx = k (d - mean(d) - n mean(d n)), n = (x - mean) / deviation
@@ -172,16 +173,24 @@ class BatchNormStep(Step):
                 self.add(tile, d)
         return self._d
 
-    def _statistics(self, about: Array, context: Context) -> tuple[Array, Array, int]:
-        """Return mean and variance (C,) over all shares, and how many values each channel has."""
+    def _shifted(self, x: Array) -> Array:
+        """Return a tile as rows (T * H, W * C), less `about`."""
+        rows = x.reshape(-1, self._row)
+        if len(self._ones) < len(rows):
+            self._ones = np.ones(len(rows), np.float32)
+        if self.observed:
+            return rows
+        return np.subtract(rows, self._about_row, out=self._room(len(rows)))
+
+    def _statistics(self, context: Context) -> tuple[Array, Array, int]:
+        """Return mean and variance (C,) of the map less `about` over all shares, and how many values a channel has."""
         values = self._batch * self._height * self._width
-        moved, square = self._per_channel(self._sums), self._per_channel(self._squares)
-        total = context.reduce(np.append(moved, np.float32(values)))
-        count = int(total[-1])
-        offset = total[:-1] / total[-1]
-        about_mean = square - 2 * offset * moved + values * np.square(offset)
-        variance = np.maximum(context.reduce(about_mean), 0) / np.float32(count)
-        return about + offset, variance, count
+        sums, squares = self._per_channel(self._sums), self._per_channel(self._squares)
+        total = context.reduce(np.concatenate([sums, squares, [values]], dtype=np.float64))
+        count = total[-1]
+        mean, square = np.split(total[:-1] / count, 2)
+        variance = np.maximum(square - np.square(mean), 0)
+        return mean.astype(np.float32), variance.astype(np.float32), int(count)
 
     def _per_channel(self, row: Array) -> Array:
         total: Array = row.reshape(self._width, self._channels).sum(axis=0)
@@ -191,7 +200,6 @@ class BatchNormStep(Step):
         """Return memory for so many rows of a tile; tiles are as large as the steps around want them."""
         if len(self._part) < rows:
             self._part = empty((rows, self._row))
-            self._ones = np.ones(rows, np.float32)
         return self._part[:rows]
 
     def _mask(self, rows: int) -> Array:

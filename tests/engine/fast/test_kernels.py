@@ -23,16 +23,17 @@ def run(batch: int, window: windows.Window, channels: int, filters: int, tuning:
     x = draw.standard_normal(shape, dtype=np.float32)
     weight = draw.standard_normal((*window.kernel, channels, filters), dtype=np.float32)
     dy = draw.standard_normal((batch, *window.output, filters), dtype=np.float32)
-    exact = [array.astype(np.float64) for array in (x, weight, dy)]
-    expected_y, padded = convolution.convolve(exact[0], exact[1], None, window)
+    bias = draw.standard_normal(filters, dtype=np.float32)
+    exact = [array.astype(np.float64) for array in (x, weight, dy, bias)]
+    expected_y, padded = convolution.convolve(exact[0], exact[1], exact[3], window)
     expected_dx, expected_dw, _ = convolution.convolve_backward(
         padded, exact[1], exact[2], window, with_bias=False, with_input=True
     )
     kernel = choose(Case(batch, window, channels, filters, True, True), tuning)
     assert batch % kernel.tile == 0
     y, dx, dweight = np.full_like(dy, np.nan), np.full_like(x, np.nan), np.full_like(weight, np.nan)
-    for _ in range(2):
-        kernel.prepare(weight)
+    for added in (None, bias):
+        kernel.prepare(weight, added)
         for first in range(0, batch, kernel.tile):
             tile = slice(first, first + kernel.tile)
             kernel.forward(x[tile], y[tile])
@@ -116,8 +117,9 @@ def run_pooled(
     x = draw.standard_normal(shape, dtype=np.float32)
     weight = draw.standard_normal((*window.kernel, channels, filters), dtype=np.float32)
     dy = draw.standard_normal(pooled, dtype=np.float32)
-    exact = [array.astype(np.float64) for array in (x, weight, dy)]
-    full, padded = convolution.convolve(exact[0], exact[1], None, window)
+    bias = draw.standard_normal(filters, dtype=np.float32)
+    exact = [array.astype(np.float64) for array in (x, weight, dy, bias)]
+    full, padded = convolution.convolve(exact[0], exact[1], exact[3], window)
     cells = full.reshape(batch, pooled[1], 2, pooled[2], 2, filters).transpose(0, 1, 3, 5, 2, 4)
     cells = cells.reshape(*pooled, 4)
     chosen_cell = np.eye(4)[cells.argmax(axis=-1)] * exact[2][..., None]
@@ -129,8 +131,8 @@ def run_pooled(
     assert batch % kernel.tile == 0
     tiles = [slice(first, first + kernel.tile) for first in range(0, batch, kernel.tile)]
     y, dx, dweight = np.full_like(dy, np.nan), np.full_like(x, np.nan), np.full_like(weight, np.nan)
-    for _ in range(2):
-        kernel.prepare(weight)
+    for added in (None, bias):
+        kernel.prepare(weight, added)
         for tile in tiles:
             kernel.forward(tile, x[tile], y[tile])
         kernel.prepare_backward(weight)
