@@ -2,19 +2,20 @@
 
     3x3, stride 1, padding 1, 16 or more channels in and out, height a multiple of 4   winograd
     1x1, stride 1, no padding                                                          pointwise
+    a filter for each channel                                                          depthwise
     up to four channels in                                                             channel_major
     anything else                                                                      columns
 
 and its dX:
 
-    winograd, pointwise            the same kernel
+    winograd, pointwise, depthwise the same kernel
     stride 1                       flipped
     3x3, stride 2, even size       sub-pixel
     anything else                  scattered
 
 Where 2x2 max-pooling follows, a kernel of stride 1 that is not winograd is `quartered`: see `pooled`.
 
-Measured in `docs/performance.md`. Grouped convolutions are no business of this floor: a plan runs them
+Measured in `docs/performance.md`. Other grouped convolutions are no business of this floor: a plan runs them
 through their layer.
 """
 
@@ -23,7 +24,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from engine.arrays import Array
+from engine.arrays import Array, Shape
 from engine.fast.columns import (
     ChannelMajor,
     Columns,
@@ -34,6 +35,7 @@ from engine.fast.columns import (
     Scattered,
     tile_of,
 )
+from engine.fast.depthwise import Depthwise
 from engine.fast.gemm import Tuning, largest_divisor
 from engine.fast.places import FEW_WEIGHTS
 from engine.fast.pooled import FEW_CHANNELS, Quartered, Separate, TiledKernel, Unpooled, widened
@@ -50,10 +52,21 @@ class Case(NamedTuple):
 
     batch: int
     window: Window
+    weight: Shape
+    """(KH, KW, channels that a filter sees, O)."""
     channels: int
-    filters: int
     training: bool
     needs_input_gradient: bool
+
+    @property
+    def filters(self) -> int:
+        """Channels of the output."""
+        return self.weight[3]
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether each channel has a filter of its own."""
+        return self.channels > 1 and self.weight[2] == 1
 
     @property
     def takes_winograd(self) -> bool:
@@ -61,14 +74,17 @@ class Case(NamedTuple):
         sides = {(axis.kernel, axis.stride, axis.before, axis.after, axis.dilation) for axis in self.window}
         rows, columns = self.window
         fits = Winograd.fits(rows.size, columns.size, self.channels, self.filters)
-        return sides == {(3, 1, 1, 1, 1)} and fits
+        return sides == {(3, 1, 1, 1, 1)} and fits and not self.is_depthwise
 
 
 def choose(case: Case, tuning: Tuning) -> Kernel:
     """Return the kernel for a batch of maps."""
-    batch, window, channels, filters, training, needs_input_gradient = case
+    batch, window, _, channels, training, needs_input_gradient = case
+    filters = case.filters
     sides = {(axis.kernel, axis.stride, axis.before, axis.after, axis.dilation) for axis in window}
     height, width = window.height.size, window.width.size
+    if case.is_depthwise:
+        return Depthwise(batch, window, channels, tuning, training=training, needs_dx=needs_input_gradient)
     if case.takes_winograd:
         return Winograd(batch, height, width, channels, filters, tuning, training=training)
     if sides == {(1, 1, 0, 0, 1)}:
@@ -88,10 +104,11 @@ def choose(case: Case, tuning: Tuning) -> Kernel:
 
 def choose_tiled(case: Case, tuning: Tuning, *, pooled: bool) -> TiledKernel:
     """Return the kernel for a batch of maps, with or without the 2x2 max-pooling that follows."""
-    batch, window, channels, filters, training, needs_input_gradient = case
+    batch, window, _, channels, training, needs_input_gradient = case
+    filters = case.filters
     if not pooled:
         return Unpooled(choose(case, tuning))
-    if case.takes_winograd or not Quartered.pays(window, filters):
+    if case.is_depthwise or case.takes_winograd or not Quartered.pays(window, filters):
         return Separate(choose(case, tuning), batch, (*window.output, filters), training=training)
     kernel = Quartered(batch, window, channels, filters, tuning, training=training)
     if training and needs_input_gradient:

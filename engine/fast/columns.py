@@ -28,6 +28,8 @@ from engine.ops.windows import Axis, Window
 from engine.workspace import aligned
 
 _FLOAT = 4
+_LONG_ROW = 32
+"""Pixels of a row that are worth a product of their own, rather than a copy of the map."""
 
 
 class Kernel(Protocol):
@@ -78,7 +80,6 @@ class _Gathered:
     """What the layouts share: columns of a tile, and sums over tiles for dW."""
 
     name = ""
-    _rows_first = True
 
     def __init__(
         self,
@@ -147,18 +148,17 @@ class _Gathered:
 
     def bind(self, x: Array, y: Place) -> list[Call]:
         """Return the calls of inference."""
-        left, right = self._rows, self._matrix
         after = [] if self._ones else biased(y, self._bias)
-        if y.maps.flags.c_contiguous:
-            target = y.maps.reshape(self._parts, -1, self.filters)
-        elif self._rows_first:  # rows of the output lie apart: a product for each
-            left, target = viewed(self.gathered, (*y.maps.shape[:3], -1)), y.maps
-        else:  # few channels, small products: one, and a copy, take less than many
-            if self._apart.shape != y.maps.shape:
-                self._apart = empty(y.maps.shape)
-            target = self._apart.reshape(self._parts, -1, self.filters)
-            after = [partial(np.copyto, y.maps, self._apart), *after]
-        return [*self.gathers(x), partial(np.matmul, left, right, out=target), *after]
+        target = y.maps
+        if (
+            not target.flags.c_contiguous
+        ):  # rows of the output lie apart: one product and a copy beat one for each
+            if self._apart.shape != target.shape:
+                self._apart = empty(target.shape)
+            target = self._apart
+            after = [partial(np.copyto, y.maps, target), *after]
+        target = target.reshape(self._parts, -1, self.filters)
+        return [*self.gathers(x), partial(np.matmul, self._rows, self._matrix, out=target), *after]
 
     def gathers(self, x: Array) -> list[Call]:
         """Return the calls of `gather`."""
@@ -217,7 +217,6 @@ class ChannelMajor(_Gathered):
     """Windows as columns: for up to four channels."""
 
     name = "channel_major"
-    _rows_first = False
 
     def _lay_out(self) -> None:
         window, channels, tile, ones = self.window, self.channels, self.tile, self._ones
@@ -263,11 +262,18 @@ class Pointwise(_Gathered):
     name = "pointwise"
 
     def bind(self, x: Array, y: Place) -> list[Call]:
-        """Return the calls of inference."""
-        target = y.maps
+        """Return the calls of inference: one product, or one for each row where those are long and lie apart."""
+        target, before, after = y.maps, list[Call](), biased(y, self._bias)
+        if x.shape[2] < _LONG_ROW:
+            if not x.flags.c_contiguous:
+                held = empty(x.shape)
+                before, x = [partial(np.copyto, held, x)], held
+            if not target.flags.c_contiguous:
+                target = empty(target.shape)
+                after = [partial(np.copyto, y.maps, target), *after]
         if x.flags.c_contiguous and target.flags.c_contiguous:
             x, target = (array.reshape(self._parts, -1, array.shape[3]) for array in (x, target))
-        return [partial(np.matmul, x, self._matrix, out=target), *biased(y, self._bias)]
+        return [*before, partial(np.matmul, x, self._matrix, out=target), *after]
 
     def gather(self, x: Array) -> None:
         self._rows = x.reshape(self._parts, -1, self.channels)

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from engine.arrays import Array, Weights
-from engine.layers.convolution import Conv2D
+from engine.layers.convolution import Conv2D, DepthwiseConv2D
 from engine.layers.normalization import BatchNorm
 from engine.network import Network, Node
 
@@ -31,7 +31,7 @@ def fold(network: Network, weights: Weights) -> tuple[Network, dict[str, Array]]
         if (
             isinstance(node.layer, BatchNorm)
             and before is not None
-            and isinstance(before.layer, Conv2D)
+            and isinstance(before.layer, Conv2D | DepthwiseConv2D)
             and readers[node.inputs[0]] == 1
         ):
             nodes[before.name] = _into(before, node, node.layer.epsilon, folded)

@@ -21,6 +21,8 @@ OPENBLAS_EDGE = 1_000_000
 _MOST_SUMMED = 1 << 22  # numbers in the partial results of one product; more do not fit any cache
 _ROWS, _INNER, _COLUMNS = 16_384, 144, 16
 _ROUNDS = 21
+_LEAST_ROWS = 8
+"""Thinner pieces read the right matrix too often for their few rows: slower than the product in one."""
 
 
 class Tuning(BaseModel):
@@ -50,7 +52,7 @@ class Tuning(BaseModel):
 
 
 def pieces(rows: int, each: int, edge: int, copies: int = 0) -> int:
-    """Return into how many equal pieces `rows` rows, `each` multiplications a row, are cut.
+    """Return into how many equal pieces `rows` rows, `each` multiplications a row, are cut; 1 where none fit.
 
     Args:
         rows: height of the left matrix.
@@ -59,14 +61,21 @@ def pieces(rows: int, each: int, edge: int, copies: int = 0) -> int:
         copies: how many results of `each` numbers a piece has that are summed over the pieces afterwards, 0 for
             none. With many channels they would take more memory than all the rest, and more time than is won.
     """
-    if edge == 0:
+    if edge == 0 or edge < _LEAST_ROWS * each:
         return 1
-    count = max(1, min(rows, math.ceil(rows * each / edge)))
+    count = max(1, math.ceil(rows * each / edge))
     while rows % count:
         count += 1
-    if count * each * copies > _MOST_SUMMED:
-        return largest_divisor(rows, _MOST_SUMMED / (each * copies))
+    if rows // count < _LEAST_ROWS or count * each * copies > _MOST_SUMMED:
+        return 1
     return count
+
+
+def ragged_pieces(rows: int, each: int, edge: int) -> int:
+    """Return as `pieces` into how many pieces rows are cut where there is room for a last one that is not full."""
+    if edge == 0 or edge < _LEAST_ROWS * each:
+        return 1
+    return max(1, min(math.ceil(rows * each / edge), rows // _LEAST_ROWS))
 
 
 def _seconds(a: Array, b: Array, out: Array) -> float:
@@ -93,8 +102,3 @@ def row_of(values: Array, width: int) -> Array:
     """Repeat a vector (C,) into a row (width * C,): adding rows is quicker than broadcasting channels."""
     repeated: Array = np.tile(values, width)
     return repeated
-
-
-def rectify(rows: Array, zeros: Array) -> None:
-    """Apply ReLU in place to rows (n, m), given m zeros: NumPy has no vector code for the maximum with a scalar."""
-    np.maximum(rows, zeros, out=rows)

@@ -13,7 +13,7 @@ from typing import Any
 from engine.arrays import elements
 from engine.fast.columns import tile_of
 from engine.fast.gemm import OPENBLAS_EDGE, Tuning, largest_divisor, pieces
-from engine.fast.plan import halves, is_plain, runs
+from engine.fast.plan import halves, has_kernel, runs
 from engine.fast.pooled import Quartered, pools_side_by_side, quartered_tile, widened
 from engine.fast.steps.base import BLOCK
 from engine.fast.winograd import Winograd
@@ -58,14 +58,14 @@ def _step_bytes(run: tuple[Node, ...], pictures: int, *, training: bool) -> tupl
     dweights = weights if training else 0
     block = 4 * BLOCK * _FLOAT
     match first.layer.type:
-        case "conv2d" if is_plain(first):
+        case "conv2d" | "depthwise_conv2d" if has_kernel(first):
             masks = 0
             if training and len(run) > 1 and first.output_shape != last.output_shape:
                 masks = 3 * outputs // _FLOAT  # two bytes of a row's pairs and one of an output
             return outputs + masks + gradients + _kernel_bytes(run, pictures, training=training), 0
         case "batch_norm" if len(first.output_shape) == 3:
             return outputs + (outputs if training else 0) + block + dweights, 0
-        case "add" if len(run) == 2:
+        case "add":
             return 2 * outputs + block, 0
         case "dense":
             return 2 * outputs + outputs // _FLOAT + gradients + dweights, 0

@@ -87,11 +87,6 @@ def biased(y: Place, bias: Array | None) -> list[Call]:
     return [partial(np.add, y.flat, everywhere.flat, out=y.flat)]
 
 
-def rectified(y: Place, zeros: Array, *, relu: bool) -> list[Call]:
-    """Return the call of ReLU, in place, by zeros (1, M or more): there is no vector code for the maximum with one."""
-    return [partial(np.maximum, y.flat, zeros[:, : y.flat.shape[1]], out=y.flat)] if relu else []
-
-
 def added(one: Place, other: Place, y: Place) -> Call:
     """Return the call that adds two maps."""
     if one.lies_as(y) and other.lies_as(y):

@@ -2,14 +2,17 @@
 
 Patterns, each only where nobody else reads what lies in between:
 
-    conv2d (+ relu) (+ max_pool2d 2x2)      ConvolutionStep
+    conv2d (+ relu) (+ max_pool2d 2x2)      ConvolutionStep, also of depthwise_conv2d
     batch_norm (+ relu) on maps             BatchNormStep
-    add + relu                              AddStep
+    add (+ relu)                            AddStep
     dense (+ relu)                          DenseStep
     max_pool2d 2x2                          PoolStep
+    max_pool2d, concatenate                 WindowPoolStep, ConcatenateStep: calls of their own in inference
     flatten                                 FlattenStep
     global_average_pool2d                   GlobalAverageStep
     anything else                           LayerStep: the layer's own forward and backward
+
+where relu is relu6 as well.
 
 A plan computes the same numbers as the network's own executor up to rounding, and may give the
 same memory out again at the next call. It is float32 only and serves one batch at a time.
@@ -25,14 +28,17 @@ from typing import Any
 import numpy as np
 
 from engine.arrays import Array, Shape, Weights
+from engine.fast.depthwise import Depthwise
 from engine.fast.gemm import Tuning, viewed
 from engine.fast.places import Call, Place, plain
+from engine.fast.rectifier import RECTIFIERS
 from engine.fast.steps.base import LayerStep, Map, Step, stored
-from engine.fast.steps.convolution import ConvolutionStep, PoolStep
-from engine.fast.steps.elementwise import AddStep, DenseStep, FlattenStep, GlobalAverageStep
+from engine.fast.steps.convolution import ConvolutionStep
+from engine.fast.steps.elementwise import AddStep, ConcatenateStep, DenseStep, FlattenStep, GlobalAverageStep
 from engine.fast.steps.normalization import BatchNormStep
+from engine.fast.steps.pooling import PoolStep, WindowPoolStep
 from engine.layers import Context
-from engine.layers.convolution import Conv2D
+from engine.layers.convolution import Conv2D, DepthwiseConv2D
 from engine.layers.pooling import MaxPool2D
 from engine.network import INPUT, Network, Node
 
@@ -229,15 +235,15 @@ def _run(nodes: tuple[Node, ...], position: int, readers: Counter[str]) -> tuple
         return following if alone and following.layer.type in types else None
 
     kind = first.layer.type
-    if kind == "conv2d" and is_plain(first):
-        if relu := follows("relu"):
+    if has_kernel(first):
+        if relu := follows(*RECTIFIERS):
             run.append(relu)
         if (pool := follows("max_pool2d")) and halves(pool):
             run.append(pool)
-            if len(run) == 2 and (relu := follows("relu")):
+            if len(run) == 2 and (relu := follows(*RECTIFIERS)):
                 run.append(relu)
     elif (kind in {"dense", "add"} or (kind == "batch_norm" and len(first.output_shape) == 3)) and (
-        relu := follows("relu")
+        relu := follows(*RECTIFIERS)
     ):
         run.append(relu)
     return tuple(run)
@@ -249,7 +255,7 @@ def _step(  # noqa: PLR0911 - one return for each pattern
     first = run[0]
     layer: Any = first.layer
     match layer.type:
-        case "conv2d" if is_plain(first):
+        case "conv2d" | "depthwise_conv2d" if has_kernel(first):
             return ConvolutionStep(
                 run,
                 layer.window(first.input_shapes[0]),
@@ -260,7 +266,7 @@ def _step(  # noqa: PLR0911 - one return for each pattern
             )
         case "batch_norm" if len(first.output_shape) == 3:
             return BatchNormStep(run, batch, training=training)
-        case "add" if len(run) == 2:
+        case "add":
             return AddStep(run, batch)
         case "dense":
             return DenseStep(run, batch, training=training)
@@ -270,12 +276,19 @@ def _step(  # noqa: PLR0911 - one return for each pattern
             return GlobalAverageStep(run, batch)
         case "max_pool2d" if halves(first):
             return PoolStep(run, batch, training=training)
+        case "max_pool2d":
+            return WindowPoolStep(run)
+        case "concatenate":
+            return ConcatenateStep(run)
     return LayerStep(run)
 
 
-def is_plain(node: Node) -> bool:
-    """Whether a convolution has one group."""
-    return isinstance(node.layer, Conv2D) and node.weights["weight"].shape[2] == node.input_shapes[0][2]
+def has_kernel(node: Node) -> bool:
+    """Whether it is a convolution of one group, or of one for each channel."""
+    if not isinstance(node.layer, Conv2D | DepthwiseConv2D):
+        return False
+    shape, channels = node.weights["weight"].shape, node.input_shapes[0][2]
+    return shape[2] == channels or Depthwise.fits(node.layer.window(node.input_shapes[0]), channels, shape)
 
 
 def halves(node: Node) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 from engine.arrays import Array, Shape
 from engine.fast.columns import ChannelMajor, Columns, Kernel, empty
 from engine.fast.gemm import Tuning, largest_divisor, row_of, viewed
-from engine.fast.places import Call, Place, rectified, surrounded
+from engine.fast.places import Call, Place, surrounded
 from engine.fast.pooled_gradient import PooledInputGradient
 from engine.ops.windows import Window
 
@@ -52,11 +52,8 @@ class TiledKernel(Protocol):
     def entry(self) -> Place | None:
         """Where a tile is put before anything else is done with it, None if it is used as it lies."""
 
-    def bind(self, x: Array, y: Place, zeros: Array, *, relu: bool) -> list[Call]:
-        """Return what to call in inference for a tile x (T, H, W, C) that stays where it is, with ReLU.
-
-        `zeros` is shared by all steps: (1, M), for the largest maps of M numbers a picture.
-        """
+    def bind(self, x: Array, y: Place) -> list[Call]:
+        """Return what to call in inference for a tile x (T, H, W, C) that stays where it is."""
 
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
         """Add the tile to dW, and give its dX if wanted."""
@@ -129,9 +126,9 @@ class Unpooled:
         """Where a tile is put."""
         return self._kernel.entry
 
-    def bind(self, x: Array, y: Place, zeros: Array, *, relu: bool) -> list[Call]:
+    def bind(self, x: Array, y: Place) -> list[Call]:
         """Return the calls of inference."""
-        return [*self._kernel.bind(x, y), *rectified(y, zeros, relu=relu)]
+        return self._kernel.bind(x, y)
 
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
         """Add the tile to dW, and give its dX if wanted."""
@@ -151,11 +148,10 @@ class Separate(Unpooled):
         self._kernel.forward(x, self._full)
         self._pool.forward(tile, self._full, y)
 
-    def bind(self, x: Array, y: Place, zeros: Array, *, relu: bool) -> list[Call]:
+    def bind(self, x: Array, y: Place) -> list[Call]:
         """Return the calls of inference."""
         full = surrounded(self._full, self._full)
-        pooled = self._pool.bind(self._full, y.maps)
-        return [*self._kernel.bind(x, full), *pooled, *rectified(y, zeros, relu=relu)]
+        return [*self._kernel.bind(x, full), *self._pool.bind(self._full, y.maps)]
 
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
         """Add the tile to dW, and give its dX if wanted."""
@@ -242,8 +238,8 @@ class Quartered:
         """Where a tile is put, between zeros."""
         return self._columns.entry
 
-    def bind(self, x: Array, y: Place, zeros: Array, *, relu: bool) -> list[Call]:
-        """Return the calls of inference; bias and ReLU commute with the maximum."""
+    def bind(self, x: Array, y: Place) -> list[Call]:
+        """Return the calls of inference; the bias commutes with the maximum."""
         count, height, width = self._outputs
         shape = (count, height, width, -1)
         return [
@@ -255,7 +251,6 @@ class Quartered:
                 *(viewed(side, shape) for side in self._sides),
                 out=viewed(y.maps, shape),
             ),
-            *rectified(y, zeros, relu=relu),
         ]
 
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:

@@ -24,7 +24,7 @@ from functools import partial
 import numpy as np
 
 from engine.arrays import Array
-from engine.fast.gemm import Tuning, largest_divisor, pieces, row_of, viewed
+from engine.fast.gemm import Tuning, largest_divisor, pieces, ragged_pieces, row_of, viewed
 from engine.fast.places import Call, Place, moved, surrounded
 from engine.workspace import aligned
 
@@ -82,9 +82,7 @@ class _Direction:
         row = self.row = math.ceil((width + 1) / q) * q  # pixels in a padded row, one of them zero
         self.inner, self.outer = (q + 2) * channels, q * filters
         rows = math.ceil(images * bands * row // q / phases)
-        self.parts = (
-            max(1, math.ceil(rows * self.inner * self.outer / tuning.gemm_edge)) if tuning.gemm_edge else 1
-        )
+        self.parts = ragged_pieces(rows, self.inner * self.outer, tuning.gemm_edge)
         self.part_rows = math.ceil(rows / self.parts)
         covered = self.parts * self.part_rows * phases * q  # pixels that all phases reach, slack included
 

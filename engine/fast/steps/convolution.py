@@ -1,16 +1,16 @@
-"""Convolutions with what follows them, and 2x2 max-pooling."""
+"""Convolutions with what follows them."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from engine.arrays import Array, Weights, elements
+from engine.arrays import Array, Weights
 from engine.fast.choice import Case, choose_tiled
 from engine.fast.columns import empty
-from engine.fast.gemm import Tuning, largest_divisor, rectify
+from engine.fast.gemm import Tuning
 from engine.fast.places import Call, Place
-from engine.fast.pooled import Halving
-from engine.fast.steps.base import BLOCK, Deferred, Gradients, Map, Step, stored, tile_of
+from engine.fast.rectifier import rectifier_of
+from engine.fast.steps.base import Deferred, Gradients, Map, Step, tile_of
 from engine.fast.steps.normalization import BatchNormStep, NormGradient
 from engine.layers import Context
 from engine.network import Node
@@ -18,7 +18,7 @@ from engine.ops.windows import Window
 
 
 class ConvolutionStep(Step):
-    """Convolution, bias, ReLU and 2x2 max-pool, of which only the convolution must be there.
+    """Convolution, bias, ReLU or ReLU6, and 2x2 max-pool, of which only the convolution must be there.
 
     With a pool the full-size map and its gradient are never stored: bias and ReLU commute with the
     maximum, so they are applied to a quarter of the numbers. Batch norm on either side takes its part of the work
@@ -39,13 +39,13 @@ class ConvolutionStep(Step):
         needs_dx: bool,
     ) -> None:
         super().__init__(nodes)
-        node, types = nodes[0], [node.layer.type for node in nodes]
+        node = nodes[0]
         self._weight, self._bias = f"{node.name}/weight", f"{node.name}/bias"
         self._has_bias = "bias" in node.weights
-        self._relu = "relu" in types
+        self._rectifier = rectifier_of(nodes)
         shape = node.input_shapes[0]
-        self._pools = "max_pool2d" in types
-        case = Case(batch, window, shape[2], node.output_shape[2], training, needs_dx)
+        self._pools = any(node.layer.type == "max_pool2d" for node in nodes)
+        case = Case(batch, window, node.weights["weight"].shape, shape[2], training, needs_dx)
         self._kernel = choose_tiled(case, tuning, pooled=self._pools)
         tile = self._kernel.tile
         self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
@@ -56,13 +56,14 @@ class ConvolutionStep(Step):
             self._dx = empty((batch, *shape)) if needs_dx else None
             self._dy = empty((tile, *self._shape))
             self._x_tile = empty((tile, *shape))
-            self._positive = np.empty(self._dy.shape, np.bool_)
+            self._passes = np.empty(self._dy.shape, np.bool_)
             self._ones = np.ones(tile * self._shape[0], np.float32)
             self._dweight = empty(node.weights["weight"].shape)
 
     @property
     def choice(self) -> str:
-        epilogue = (" relu" if self._relu else "") + (" max_pool" if self._pools else "")
+        epilogue = f" {self._rectifier.name}" if self._rectifier else ""
+        epilogue += " max_pool" if self._pools else ""
         return f"{self._kernel.name}/{self._kernel.tile}{epilogue}"
 
     def prepare(self, weights: Weights) -> None:
@@ -81,8 +82,8 @@ class ConvolutionStep(Step):
         for tile in self._tiles:
             x, y = self._input(tile), self._y[tile]
             self._kernel.forward(tile, x, y)
-            if self._relu:
-                rectify(y.reshape(-1, width * filters), self._zeros)
+            if self._rectifier is not None:
+                self._rectifier.apply(y.reshape(-1, width * filters), self._zeros)
             if self.observer is not None:
                 self.observer.observe(y)
         return self._y
@@ -92,9 +93,13 @@ class ConvolutionStep(Step):
         return self._kernel.entry if len(self._tiles) == 1 else None
 
     def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
-        x = xs[0].maps
-        tiles = (self._kernel.bind(x[tile], y.tile(tile), zeros, relu=self._relu) for tile in self._tiles)
-        return [call for calls in tiles for call in calls], y
+        calls: list[Call] = []
+        for tile in self._tiles:
+            part = y.tile(tile)
+            calls += self._kernel.bind(xs[0].maps[tile], part)
+            if self._rectifier is not None:
+                calls += self._rectifier.bind(part, zeros)
+        return calls, y
 
     def backward(
         self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
@@ -110,9 +115,9 @@ class ConvolutionStep(Step):
             self.receiver.begin()
         for tile in self._tiles:
             part = tile_of(dy, tile, self._dy)
-            if self._relu:
-                np.greater(self._y[tile], 0, out=self._positive)
-                part = np.multiply(part, self._positive, out=self._dy)
+            if self._rectifier is not None:
+                passes = self._rectifier.passes(self._y[tile], self._passes)
+                part = np.multiply(part, passes, out=self._dy)
             if self._has_bias:
                 dbias += self._ones @ part.reshape(-1, width * filters)
             x = self._input(tile)
@@ -135,34 +140,3 @@ class ConvolutionStep(Step):
         if isinstance(self._x, Deferred):
             return tile_of(self._x, tile, self._x_tile)
         return self._x[tile]
-
-
-class PoolStep(Step):
-    """2x2 max-pooling of stride 2."""
-
-    kind = "max_pool"
-
-    def __init__(self, nodes: tuple[Node, ...], batch: int, *, training: bool) -> None:
-        super().__init__(nodes)
-        shape = nodes[0].input_shapes[0]
-        tile = largest_divisor(batch, 2 * BLOCK / elements(shape))
-        self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
-        self._pool = Halving(batch, tile, shape, training=training)
-        self._y = empty((batch, *nodes[0].output_shape))
-        self._dx = empty((batch, *shape)) if training else None
-
-    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
-        x = stored(xs[0])
-        for tile in self._tiles:
-            self._pool.forward(tile, x[tile], self._y[tile])
-        return self._y
-
-    def backward(
-        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
-    ) -> tuple[tuple[Array | None, ...], Gradients]:
-        if self._dx is None or not needs_dx:
-            return (None,), {}
-        d = stored(dy)
-        for tile in self._tiles:
-            self._pool.backward(tile, d[tile], self._dx[tile])
-        return (self._dx,), {}

@@ -8,9 +8,10 @@ import numpy as np
 
 from engine.arrays import Array, elements
 from engine.fast.columns import empty
-from engine.fast.gemm import largest_divisor, rectify, viewed
-from engine.fast.places import FEW_WEIGHTS, Call, Place, added, biased, moved, rectified
-from engine.fast.steps.base import BLOCK, Gradients, Map, Step, stored, tile_of
+from engine.fast.gemm import largest_divisor, viewed
+from engine.fast.places import FEW_WEIGHTS, Call, Place, added, biased, moved
+from engine.fast.rectifier import rectifier_of
+from engine.fast.steps.base import BLOCK, Gradients, LayerStep, Map, Step, stored, tile_of
 from engine.fast.steps.normalization import BatchNormStep
 from engine.layers import Context
 from engine.network import Node
@@ -20,7 +21,7 @@ _FEW_PICTURES = 4
 
 
 class DenseStep(Step):
-    """Dense product, bias and ReLU."""
+    """Dense product, bias and ReLU or ReLU6."""
 
     kind = "dense"
 
@@ -29,7 +30,7 @@ class DenseStep(Step):
         node = nodes[0]
         self._weight, self._bias = f"{node.name}/weight", f"{node.name}/bias"
         self._has_bias = "bias" in node.weights
-        self._relu = len(nodes) > 1
+        self._rectifier = rectifier_of(nodes)
         inputs, units = node.weights["weight"].shape
         self._own: Place | None = None
         if not training and batch <= _FEW_PICTURES and inputs * units <= FEW_WEIGHTS:
@@ -40,19 +41,19 @@ class DenseStep(Step):
         self._y = empty((batch, *node.output_shape))
         self._zeros = np.zeros(self._y.shape[1:], np.float32)
         self._dy = empty(self._y.shape)
-        self._positive = np.empty(self._y.shape, np.bool_)
+        self._passes = np.empty(self._y.shape, np.bool_)
 
     @property
     def choice(self) -> str:
-        return "dense relu" if self._relu else "dense"
+        return f"dense {self._rectifier.name}" if self._rectifier else "dense"
 
     def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
         self._x = stored(xs[0])
         np.matmul(self._x, self._weights[self._weight], out=self._y)
         if self._has_bias:
             self._y += self._weights[self._bias]
-        if self._relu:
-            rectify(self._y, self._zeros)
+        if self._rectifier is not None:
+            self._rectifier.apply(self._y, self._zeros)
         return self._y
 
     @property
@@ -61,7 +62,7 @@ class DenseStep(Step):
 
     def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
         weight, bias = self._weights[self._weight], self._weights[self._bias] if self._has_bias else None
-        after = rectified(y, zeros, relu=self._relu)
+        after = [] if self._rectifier is None else self._rectifier.bind(y, zeros)
         if self._own is None:
             product = partial(np.matmul, xs[0].maps, weight, out=y.maps)
             return [product, *biased(y, bias), *after], y
@@ -74,9 +75,8 @@ class DenseStep(Step):
         self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         dy = stored(dy)
-        if self._relu:
-            np.greater(self._y, 0, out=self._positive)
-            dy = np.multiply(dy, self._positive, out=self._dy)
+        if self._rectifier is not None:
+            dy = np.multiply(dy, self._rectifier.passes(self._y, self._passes), out=self._dy)
         dx, dweight, dbias = linear.dense_backward(
             self._x,
             self._weights[self._weight],
@@ -89,21 +89,24 @@ class DenseStep(Step):
 
 
 class AddStep(Step):
-    """A sum of inputs and ReLU; batch norms among the inputs are computed in its tiles (`norms`)."""
-
-    kind = "add relu"
+    """A sum of inputs and ReLU or ReLU6; batch norms among the inputs are computed in its tiles (`norms`)."""
 
     def __init__(self, nodes: tuple[Node, ...], batch: int) -> None:
         super().__init__(nodes)
+        self._rectifier = rectifier_of(nodes)
         self._y = empty((batch, *nodes[0].output_shape))
         self._d: Array | None = None
         tile = largest_divisor(batch, BLOCK / elements(self.shape))
         self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
         self._room = empty((tile, *self.shape))
         self._zeros = np.zeros(self.shape[-1] * (self.shape[-2] if len(self.shape) > 1 else 1), np.float32)
-        self._positive = np.empty((tile, *self.shape), np.bool_)
+        self._passes = np.empty((tile, *self.shape), np.bool_)
         self._received = False
         self.norms: list[BatchNormStep] = []
+
+    @property
+    def choice(self) -> str:
+        return f"add {self._rectifier.name}" if self._rectifier else "add"
 
     def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
         for tile in self._tiles:
@@ -111,12 +114,13 @@ class AddStep(Step):
             np.add(tile_of(xs[0], tile, y), tile_of(xs[1], tile, self._room), out=y)
             for x in xs[2:]:
                 y += tile_of(x, tile, self._room)
-            rectify(y.reshape(-1, len(self._zeros)), self._zeros)
+            if self._rectifier is not None:
+                self._rectifier.apply(y.reshape(-1, len(self._zeros)), self._zeros)
         return self._y
 
     def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
         calls = [added(xs[0], xs[1], y)] + [added(y, x, y) for x in xs[2:]]
-        return [*calls, *rectified(y, zeros, relu=True)], y
+        return calls + ([] if self._rectifier is None else self._rectifier.bind(y, zeros)), y
 
     def begin(self) -> None:
         """Expect a new gradient, tile by tile."""
@@ -126,10 +130,10 @@ class AddStep(Step):
 
     def receive(self, tile: slice, d: Array, z: Array) -> None:
         """Take the gradient of a tile of the output z, in place: what ReLU stopped becomes zero."""
-        if len(self._positive) < len(d):
-            self._positive = np.empty(d.shape, np.bool_)
-        positive = np.greater(z, 0, out=self._positive[: len(d)])
-        d *= positive
+        if self._rectifier is not None:
+            if len(self._passes) < len(d):
+                self._passes = np.empty(d.shape, np.bool_)
+            d *= self._rectifier.passes(z, self._passes[: len(d)])
         for norm in self.norms:
             norm.add(tile, d)
 
@@ -147,6 +151,21 @@ class AddStep(Step):
             d = self._d
         self._received = False
         return (d,) * len(self.inputs), {}
+
+
+class ConcatenateStep(LayerStep):
+    """Inputs side by side; in inference each is copied to its channels."""
+
+    kind = "concatenate"
+
+    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
+        calls: list[Call] = []
+        first = 0
+        for x in xs:
+            last = first + x.maps.shape[-1]
+            calls.append(partial(np.copyto, y.maps[..., first:last], x.maps))
+            first = last
+        return calls, y
 
 
 class FlattenStep(Step):

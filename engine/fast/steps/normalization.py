@@ -1,4 +1,4 @@
-"""Batch normalisation with the ReLU that follows it, computed in the tiles of the steps around it."""
+"""Batch normalisation with the ReLU or ReLU6 that follows it, computed in the tiles of the steps around it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import numpy as np
 
 from engine.arrays import Array, Weights
 from engine.fast.columns import empty
-from engine.fast.gemm import largest_divisor, rectify, row_of
+from engine.fast.gemm import largest_divisor, row_of
+from engine.fast.rectifier import Rectifier, rectifier_of
 from engine.fast.steps.base import BLOCK, Deferred, Gradients, Map, Step, stored
 from engine.layers import Context
 from engine.network import Node
 
 
 class BatchNormStep(Step):
-    """Batch normalisation and ReLU on maps.
+    """Batch normalisation and ReLU or ReLU6 on maps.
 
     What it is linked to decides how often the map is read from memory:
 
@@ -38,7 +39,7 @@ class BatchNormStep(Step):
         layer: Any = node.layer
         self._layer = layer
         self._names = {name: f"{node.name}/{name}" for name in node.weights}
-        self._relu = len(nodes) > 1
+        self._rectifier = rectifier_of(nodes)
         self._batch = batch
         self._height, self._width, self._channels = node.output_shape
         self._row = self._width * self._channels
@@ -50,13 +51,13 @@ class BatchNormStep(Step):
         self._y: Array | None = None
         self._d: Array | None = None
         self._part = empty((self._height, self._row))
-        self._positive = np.empty((self._height, self._row), np.bool_)
+        self._passes = np.empty((self._height, self._row), np.bool_)
         self._ones = np.ones(self._height, np.float32)
         self._received = False
 
     @property
     def choice(self) -> str:
-        words = [self.kind, *(["relu"] if self._relu else [])]
+        words = [self.kind, *([self._rectifier.name] if self._rectifier else [])]
         words += [word for word, is_so in (("observed", self.observed), ("deferred", self.deferred)) if is_so]
         return " ".join(words)
 
@@ -96,7 +97,7 @@ class BatchNormStep(Step):
         self._inverse = (1 / np.sqrt(variance + np.float32(self._layer.epsilon))).astype(np.float32)
         factor = row_of(scale * self._inverse, self._width)
         offset = row_of(shift - mean * scale * self._inverse, self._width)
-        normalised = _Normalised(self._x, factor, offset, relu=self._relu)
+        normalised = _Normalised(self._x, factor, offset, self._rectifier)
         if self.deferred:
             return normalised
         if self._y is None:
@@ -113,11 +114,10 @@ class BatchNormStep(Step):
 
     def receive(self, tile: slice, d: Array, z: Array) -> None:
         """Take the gradient of a tile of the output z, in place: what ReLU stopped becomes zero."""
-        if self._relu:
-            positive = self._mask(len(d) * self._height)
-            np.greater(z.reshape(positive.shape), 0, out=positive)
-            rows = d.reshape(positive.shape)
-            rows *= positive
+        if self._rectifier is not None:
+            passes = self._mask(len(d) * self._height)
+            rows = d.reshape(passes.shape)
+            rows *= self._rectifier.passes(z.reshape(passes.shape), passes)
         self.add(tile, d)
 
     def add(self, tile: slice, d: Array) -> None:
@@ -167,7 +167,7 @@ class BatchNormStep(Step):
         for tile in self._tiles:
             d = self._d[tile]
             np.copyto(d, dy[tile])
-            if self._relu and normalised is not None:
+            if self._rectifier is not None and normalised is not None:
                 self.receive(tile, d, normalised[tile])
             else:
                 self.add(tile, d)
@@ -203,24 +203,24 @@ class BatchNormStep(Step):
         return self._part[:rows]
 
     def _mask(self, rows: int) -> Array:
-        if len(self._positive) < rows:
-            self._positive = np.empty((rows, self._row), np.bool_)
-        return self._positive[:rows]
+        if len(self._passes) < rows:
+            self._passes = np.empty((rows, self._row), np.bool_)
+        return self._passes[:rows]
 
 
 class _Normalised(Deferred):
-    """relu(x * factor + offset), with factor and offset repeated over a row (W * C,)."""
+    """x * factor + offset behind a rectifier, with factor and offset repeated over a row (W * C,)."""
 
-    def __init__(self, x: Array, factor: Array, offset: Array, *, relu: bool) -> None:
-        self._x, self._factor, self._offset, self._relu = x, factor, offset, relu
+    def __init__(self, x: Array, factor: Array, offset: Array, rectifier: Rectifier | None) -> None:
+        self._x, self._factor, self._offset, self._rectifier = x, factor, offset, rectifier
         self._zeros = np.zeros_like(offset)
 
     def into(self, tile: slice, out: Array) -> None:
         rows = out.reshape(-1, len(self._factor))
         np.multiply(self._x[tile].reshape(rows.shape), self._factor, out=rows)
         rows += self._offset
-        if self._relu:
-            rectify(rows, self._zeros)
+        if self._rectifier is not None:
+            self._rectifier.apply(rows, self._zeros)
 
 
 class NormGradient(Deferred):

@@ -9,19 +9,29 @@ from hypothesis import strategies as st
 
 from engine.errors import ShapeError
 from engine.fast.choice import Case, choose, choose_tiled
-from engine.fast.gemm import OPENBLAS_EDGE, Tuning, largest_divisor, pieces
+from engine.fast.depthwise import Depthwise
+from engine.fast.gemm import OPENBLAS_EDGE, Tuning, largest_divisor, pieces, ragged_pieces
 from engine.ops import convolution, windows
 
 TUNINGS = [Tuning(), Tuning(gemm_edge=OPENBLAS_EDGE), Tuning(gemm_edge=5_000, tile_bytes=4_000)]
 SIZE = st.integers(1, 13)
 
 
-def run(batch: int, window: windows.Window, channels: int, filters: int, tuning: Tuning) -> tuple[str, float]:
+def run(
+    batch: int,
+    window: windows.Window,
+    channels: int,
+    filters: int,
+    tuning: Tuning,
+    *,
+    is_depthwise: bool = False,
+) -> tuple[str, float]:
     """Compare forward, dX and dW twice over (state of the first pass must not leak); return the worst error."""
     draw = np.random.default_rng(0)
     shape = (batch, window.height.size, window.width.size, channels)
     x = draw.standard_normal(shape, dtype=np.float32)
-    weight = draw.standard_normal((*window.kernel, channels, filters), dtype=np.float32)
+    seen = 1 if is_depthwise else channels
+    weight = draw.standard_normal((*window.kernel, seen, filters), dtype=np.float32)
     dy = draw.standard_normal((batch, *window.output, filters), dtype=np.float32)
     bias = draw.standard_normal(filters, dtype=np.float32)
     exact = [array.astype(np.float64) for array in (x, weight, dy, bias)]
@@ -29,7 +39,7 @@ def run(batch: int, window: windows.Window, channels: int, filters: int, tuning:
     expected_dx, expected_dw, _ = convolution.convolve_backward(
         padded, exact[1], exact[2], window, with_bias=False, with_input=True
     )
-    kernel = choose(Case(batch, window, channels, filters, True, True), tuning)
+    kernel = choose(Case(batch, window, weight.shape, channels, True, True), tuning)
     assert batch % kernel.tile == 0
     y, dx, dweight = np.full_like(dy, np.nan), np.full_like(x, np.nan), np.full_like(weight, np.nan)
     for added in (None, bias):
@@ -107,6 +117,39 @@ def test_any_convolution_is_right(
     assert run(batch, window, channels, filters, tuning)[1] < 5e-6
 
 
+@settings(max_examples=150)
+@given(
+    st.integers(1, 4),
+    st.tuples(SIZE, SIZE),
+    st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.sampled_from(["valid", "same", ((1, 1), (1, 1)), ((0, 2), (3, 1))]),
+    st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    st.sampled_from([2, 5, 16]),
+    st.sampled_from(TUNINGS),
+)
+def test_any_depthwise_convolution_is_right(
+    batch, size, kernel, stride, padding, dilation, channels, tuning
+) -> None:
+    try:
+        window = windows.slide((*size, channels), kernel, stride, padding, dilation)
+    except ShapeError:
+        assume(False)
+        raise
+    assume(Depthwise.fits(window, channels, (*kernel, 1, channels)))
+    chosen, error = run(batch, window, channels, channels, tuning, is_depthwise=True)
+    assert chosen == "depthwise"
+    assert error < 5e-6
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(1, "same"), (2, ((1, 1), (1, 1))), (2, "same")])
+@pytest.mark.parametrize("size", [(14, 14), (7, 9)])
+def test_depthwise_convolutions_of_mobile_networks_have_a_kernel(stride: int, padding, size) -> None:
+    window = windows.slide((*size, 8), (3, 3), (stride, stride), padding)
+    assert Depthwise.fits(window, 8, (3, 3, 1, 8))
+    assert run(3, window, 8, 8, Tuning(), is_depthwise=True)[1] < 5e-6
+
+
 def run_pooled(
     batch: int, window: windows.Window, channels: int, filters: int, tuning: Tuning
 ) -> tuple[str, float]:
@@ -127,7 +170,7 @@ def run_pooled(
     expected_dx, expected_dw, _ = convolution.convolve_backward(
         padded, exact[1], dfull, window, with_bias=False, with_input=True
     )
-    kernel = choose_tiled(Case(batch, window, channels, filters, True, True), tuning, pooled=True)
+    kernel = choose_tiled(Case(batch, window, weight.shape, channels, True, True), tuning, pooled=True)
     assert batch % kernel.tile == 0
     tiles = [slice(first, first + kernel.tile) for first in range(0, batch, kernel.tile)]
     y, dx, dweight = np.full_like(dy, np.nan), np.full_like(x, np.nan), np.full_like(weight, np.nan)
@@ -195,7 +238,15 @@ def test_winograd_stays_within_its_bound_on_positive_maps() -> None:
 def test_pieces_divide_the_rows(rows: int, each: int, edge: int) -> None:
     parts = pieces(rows, each, edge)
     assert rows % parts == 0
-    assert edge == 0 or parts == rows or rows // parts * each <= edge
+    assert parts == 1 or (rows // parts * each <= edge and rows // parts >= 8)
+
+
+@given(st.integers(1, 5000), st.integers(1, 3000), st.sampled_from([0, 5_000, OPENBLAS_EDGE]))
+def test_ragged_pieces_hold_all_rows_and_are_not_thin(rows: int, each: int, edge: int) -> None:
+    parts = ragged_pieces(rows, each, edge)
+    assert 1 <= parts <= max(1, rows // 8)
+    # as few more than fit under the edge as rounding makes necessary
+    assert parts == 1 or -(-rows // parts) * each <= edge + each or parts == rows // 8
 
 
 @given(st.integers(1, 300), st.floats(0.1, 400))
