@@ -1,6 +1,6 @@
 """Which kernel a convolution takes: the rule, from its shape alone.
 
-    3x3, stride 1, padding 1, 16 or more channels in and out, height a multiple of 4   winograd
+    3x3, stride 1, padding 1, 16 or more channels in and out (see `Winograd.fits`)     winograd
     1x1, stride 1, no padding                                                          pointwise
     a filter for each channel                                                          depthwise
     up to four channels in                                                             channel_major
@@ -73,7 +73,7 @@ class Case(NamedTuple):
         """Whether it is a 3x3 convolution that Winograd's transform is the quickest for."""
         sides = {(axis.kernel, axis.stride, axis.before, axis.after, axis.dilation) for axis in self.window}
         rows, columns = self.window
-        fits = Winograd.fits(rows.size, columns.size, self.channels, self.filters)
+        fits = Winograd.fits(self.batch, (rows.size, columns.size), self.channels, self.filters)
         return sides == {(3, 1, 1, 1, 1)} and fits and not self.is_depthwise
 
 

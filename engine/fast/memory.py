@@ -12,11 +12,11 @@ from typing import Any
 
 from engine.arrays import elements
 from engine.fast.columns import tile_of
-from engine.fast.gemm import OPENBLAS_EDGE, Tuning, largest_divisor, pieces
+from engine.fast.gemm import OPENBLAS_EDGE, Tuning, pieces
 from engine.fast.plan import halves, has_kernel, runs
 from engine.fast.pooled import Quartered, pools_side_by_side, quartered_tile, widened
 from engine.fast.steps.base import BLOCK
-from engine.fast.winograd import Winograd
+from engine.fast.winograd import Winograd, winograd_tile
 from engine.network import INPUT, Network, Node
 from engine.ops.windows import Window
 
@@ -89,7 +89,7 @@ def _kernel_bytes(run: tuple[Node, ...], pictures: int, *, training: bool) -> in
     filters = node.output_shape[2]
     weight = elements(node.weights["weight"].shape) * _FLOAT
     sides = {(axis.kernel, axis.stride, axis.before, axis.after, axis.dilation) for axis in window}
-    if sides == {(3, 1, 1, 1, 1)} and Winograd.fits(height, width, channels, filters):
+    if sides == {(3, 1, 1, 1, 1)} and Winograd.fits(pictures, (height, width), channels, filters):
         tile, held = _winograd_bytes(
             pictures, (height, width), (channels, filters), weight, training=training
         )
@@ -109,8 +109,8 @@ def _winograd_bytes(
     pictures: int, size: tuple[int, int], depths: tuple[int, int], weight: int, *, training: bool
 ) -> tuple[int, int]:
     height, width = size
-    each = 6 * (height // 4) * (width + 1) * max(depths) * _FLOAT
-    tile = largest_divisor(pictures, _TUNING.tile_bytes // each)
+    tile = winograd_tile(pictures, size, depths, _TUNING)
+    height = -(-height // 4) * 4
     wide = min(depths) <= 16
     # a padded map, six rows of it transformed for four, and as much of the products; there, and back with A X
     map_bytes = tile * (height + 2) * (width + 2) * _FLOAT

@@ -1,7 +1,7 @@
 """3x3 convolution of stride 1 and padding 1 by one-dimensional Winograd F(4, 3), without gathering.
 
 Lavin & Gray 2015, "Fast algorithms for convolutional neural networks", section 4: four outputs of a
-three-tap filter from six inputs take 6 multiplications instead of 12. Here along the height only:
+three-tap filter from six inputs take 6 multiplications instead of 12. Here along the height only, where a last band of rows may stick out of the map:
 
     Y = A^T [ (G w) * (B^T x) ]        x: 6 rows, w: 3 rows of the filter, Y: 4 rows
 
@@ -19,6 +19,7 @@ constants are up to 8); `tests/engine/fast` measures and bounds it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -57,6 +58,10 @@ _AT_WITH_BIAS = np.concatenate([_AT, np.ones((4, 1), np.float32)], axis=1)
 _FLOAT = 4
 _POINTS = 6
 _ROWS = 4
+_MOST_WASTE = 1.25
+_CACHE_BYTES = 1 << 20
+_MANY_ROWS = 64
+"""Rows of a product that are worth reading filters that do not fit the cache."""
 
 
 def _strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
@@ -77,7 +82,7 @@ class _Direction:
     ) -> None:
         self.shape = (images, height, width, channels)
         self.filters, self.q = filters, q
-        bands = self.bands = height // _ROWS
+        bands = self.bands = math.ceil(height / _ROWS)
         phases = self.phases = 3 if q == 1 else 2
         row = self.row = math.ceil((width + 1) / q) * q  # pixels in a padded row, one of them zero
         self.inner, self.outer = (q + 2) * channels, q * filters
@@ -86,13 +91,14 @@ class _Direction:
         self.part_rows = math.ceil(rows / self.parts)
         covered = self.parts * self.part_rows * phases * q  # pixels that all phases reach, slack included
 
-        size = images * (height + 2) * row
+        lines = bands * _ROWS + 2  # what a last band sticks out of the map stays zero, as its padding does
+        size = images * lines * row
         padded = _zeros((size + 8) * channels)
-        pixels = self.pixels = padded[: size * channels].reshape(images, height + 2, row, channels)
+        pixels = self.pixels = padded[: size * channels].reshape(images, lines, row, channels)
         self.inside = pixels[:, 1 : 1 + height, 1 : 1 + width]  # (T, H, W, C): where a tile is put
         line = row * channels
         self._windows = _strided(
-            padded, (images, bands, _POINTS, line), ((height + 2) * line, _ROWS * line, line, 1)
+            padded, (images, bands, _POINTS, line), (lines * line, _ROWS * line, line, 1)
         )
         self.slab = _slab((covered + 2 * q + 2) * channels)
         self.transformed = _zeros(_POINTS * self.slab)
@@ -145,27 +151,35 @@ class _Direction:
 
     def calls(self, x: Array, y: Place) -> list[Call]:
         """Return what to call in inference."""
-        images, _, width, _ = self.shape
         return [
             *moved(x, self.inside),
             partial(np.matmul, _BT, self._windows, out=self._transformed_rows),
             partial(np.matmul, self._left, self._right, out=self._out),
-            partial(
-                np.matmul,
-                _AT_WITH_BIAS,
-                self._rows_with_bias,
-                out=viewed(y.maps, (images, self.bands, _ROWS, width * self.filters)),
+            *(
+                partial(np.matmul, _AT_WITH_BIAS[:rows], self._rows_with_bias[:, bands], out=part)
+                for bands, rows, part in _bands(y.maps)
             ),
         ]
 
     def finish(self, out: Array) -> None:
         """Compute A^T of the products, and the bias, into `out` (T, H, W, O), which is contiguous."""
-        images, _, width, _ = self.shape
-        rows = out.reshape(images, self.bands, _ROWS, width * self.filters)
-        if self._is_biased:
-            np.matmul(_AT_WITH_BIAS, self._rows_with_bias, out=rows)
-        else:
-            np.matmul(_AT, self._rows_with_bias[:, :, :_POINTS], out=rows)
+        for bands, rows, part in _bands(out):
+            if self._is_biased:
+                np.matmul(_AT_WITH_BIAS[:rows], self._rows_with_bias[:, bands], out=part)
+            else:
+                np.matmul(_AT[:rows], self._rows_with_bias[:, bands, :_POINTS], out=part)
+
+
+def _bands(maps: Array) -> Iterator[tuple[slice, int, Array]]:
+    """Yield bands, how many rows each has, and those rows (N, bands, rows, W * C): whole bands, and the rest."""
+    pictures, height, width, channels = maps.shape
+    whole, rest = divmod(height, _ROWS)
+    if whole:
+        shape = (pictures, whole, _ROWS, width * channels)
+        yield slice(0, whole), _ROWS, viewed(maps[:, : whole * _ROWS], shape)
+    if rest:
+        shape = (pictures, 1, rest, width * channels)
+        yield slice(whole, whole + 1), rest, viewed(maps[:, whole * _ROWS :], shape)
 
 
 def _zeros(numbers: int) -> Array:
@@ -174,8 +188,19 @@ def _zeros(numbers: int) -> Array:
     return array
 
 
+def _product_rows(size: tuple[int, int]) -> float:
+    """Return how many rows a picture has in each of the three phases."""
+    return math.ceil(size[0] / _ROWS) * (size[1] + 1) / 3
+
+
+def winograd_tile(batch: int, size: tuple[int, int], depths: tuple[int, int], tuning: Tuning) -> int:
+    """Return how many pictures a tile has: what the cache holds, and enough for filters to be worth reading."""
+    each = 3 * _POINTS * _product_rows(size) * max(depths) * _FLOAT
+    return largest_divisor(batch, max(tuning.tile_bytes / each, _MANY_ROWS / _product_rows(size)))
+
+
 class Winograd:
-    """Kernel for 3x3, stride 1, padding 1, a height that is a multiple of 4."""
+    """Kernel for 3x3, stride 1, padding 1."""
 
     name = "winograd"
 
@@ -192,8 +217,7 @@ class Winograd:
     ) -> None:
         # two pixels a row of the product keep narrow matrices busy
         q = 2 if min(channels, filters) <= 16 else 1
-        each = _POINTS * (height // _ROWS) * (width + 1) * max(channels, filters) * _FLOAT
-        self.tile = largest_divisor(batch, tuning.tile_bytes // each)
+        self.tile = winograd_tile(batch, (height, width), (channels, filters), tuning)
         self._channels, self._filters, self._q = channels, filters, q
         self._there = _Direction(self.tile, height, width, channels, filters, q, tuning)
         if training:
@@ -202,9 +226,13 @@ class Winograd:
             self._weight_gradient(height, width, tuning)
 
     @staticmethod
-    def fits(height: int, width: int, channels: int, filters: int) -> bool:
-        """Whether the kernel is the quickest for maps of this size; the rest of the rule is in `plan`."""
-        return height % _ROWS == 0 and width >= 2 and channels >= 16 and filters >= 16
+    def fits(batch: int, size: tuple[int, int], channels: int, filters: int) -> bool:
+        """Whether the kernel is the quickest for maps of this size; the rest of the rule is in `choice`."""
+        height, width = size
+        worth = math.ceil(height / _ROWS) * _ROWS <= _MOST_WASTE * height
+        cached = 3 * _POINTS * channels * filters * _FLOAT <= _CACHE_BYTES
+        large = cached or batch * _product_rows(size) >= _MANY_ROWS
+        return worth and large and width >= 2 and channels >= 16 and filters >= 16
 
     def prepare(self, weight: Array, bias: Array | None) -> None:
         """Take new filters (3, 3, C, O) and bias (O,)."""
@@ -241,9 +269,8 @@ class Winograd:
         if dx is not None:
             back.multiply()
             back.finish(dx)
-        images, height, width, _ = back.shape
-        rows = x.reshape(images, height // _ROWS, _ROWS, width * self._channels)
-        np.matmul(self._a, rows, out=self._x_rows)
+        for bands, rows, part in _bands(x):
+            np.matmul(self._a[:, :rows], part, out=self._x_rows[:, bands])
         if self._started:
             np.matmul(self._left, self._right, out=self._part)
             self._sum += self._part
