@@ -1,7 +1,8 @@
 """3x3 convolution of stride 1 and padding 1 by one-dimensional Winograd F(4, 3), without gathering.
 
 Lavin & Gray 2015, "Fast algorithms for convolutional neural networks", section 4: four outputs of a
-three-tap filter from six inputs take 6 multiplications instead of 12. Here along the height only, where a last band of rows may stick out of the map:
+three-tap filter from six inputs take 6 multiplications instead of 12. Here along the height only, where a last band
+of rows may stick out of the map:
 
     Y = A^T [ (G w) * (B^T x) ]        x: 6 rows, w: 3 rows of the filter, Y: 4 rows
 
