@@ -25,6 +25,7 @@ import math
 from typing import NamedTuple
 
 from engine.arrays import Array, Shape
+from engine.fast.arena import Arena
 from engine.fast.columns import (
     ChannelMajor,
     Columns,
@@ -77,52 +78,60 @@ class Case(NamedTuple):
         return sides == {(3, 1, 1, 1, 1)} and fits and not self.is_depthwise
 
 
-def choose(case: Case, tuning: Tuning) -> Kernel:
+def choose(case: Case, tuning: Tuning, arena: Arena) -> Kernel:
     """Return the kernel for a batch of maps."""
     batch, window, _, channels, training, needs_input_gradient = case
     filters = case.filters
     sides = {(axis.kernel, axis.stride, axis.before, axis.after, axis.dilation) for axis in window}
     height, width = window.height.size, window.width.size
     if case.is_depthwise:
-        return Depthwise(batch, window, channels, tuning, training=training, needs_dx=needs_input_gradient)
+        return Depthwise(
+            batch, window, channels, tuning, arena, training=training, needs_dx=needs_input_gradient
+        )
     if case.takes_winograd:
-        return Winograd(batch, height, width, channels, filters, tuning, training=training)
+        return Winograd(batch, height, width, channels, filters, tuning, arena, training=training)
     if sides == {(1, 1, 0, 0, 1)}:
         tile = largest_divisor(batch, _POINTWISE_BYTES / (4 * height * width * max(channels, filters)))
-        pointwise = Pointwise(window, channels, filters, tile, tuning)
+        pointwise = Pointwise(window, channels, filters, tile, tuning, arena, training=training)
         pointwise.input_gradient = _Transposed(filters)
         return pointwise
     # a gathered tile is read once and multiplied at once: it may be larger than one that is transformed
     tile = tile_of(batch, window, channels, 4 * tuning.tile_bytes)
     layout: type[Columns | ChannelMajor] = ChannelMajor if channels <= FEW_CHANNELS else Columns
     few = math.prod(window.kernel) * channels * filters <= FEW_WEIGHTS
-    kernel = layout(window, channels, filters, tile, tuning, ones=few and not training)
+    kernel = layout(
+        window, channels, filters, tile, tuning, arena, ones=few and not training, training=training
+    )
     if training and needs_input_gradient:
-        kernel.input_gradient = _input_gradient(window, channels, filters, tile, tuning)
+        kernel.input_gradient = _input_gradient(window, channels, filters, tile, tuning, arena)
     return kernel
 
 
-def choose_tiled(case: Case, tuning: Tuning, *, pooled: bool) -> TiledKernel:
+def choose_tiled(case: Case, tuning: Tuning, arena: Arena, *, pooled: bool) -> TiledKernel:
     """Return the kernel for a batch of maps, with or without the 2x2 max-pooling that follows."""
     batch, window, _, channels, training, needs_input_gradient = case
     filters = case.filters
     if not pooled:
-        return Unpooled(choose(case, tuning))
+        return Unpooled(choose(case, tuning, arena))
     if case.is_depthwise or case.takes_winograd or not Quartered.pays(window, filters):
-        return Separate(choose(case, tuning), batch, (*window.output, filters), training=training)
-    kernel = Quartered(batch, window, channels, filters, tuning, training=training)
+        return Separate(
+            choose(case, tuning, arena), batch, (*window.output, filters), arena, training=training
+        )
+    kernel = Quartered(batch, window, channels, filters, tuning, arena, training=training)
     if training and needs_input_gradient:
         if RowGradient.pays(window, channels, filters):
-            kernel.input_gradient = RowGradient(widened(window, 1), channels, filters, kernel.tile)
+            kernel.input_gradient = RowGradient(widened(window, 1), channels, filters, kernel.tile, arena)
         else:
-            whole = _input_gradient(window, channels, filters, kernel.tile, tuning)
-            kernel.input_gradient = Spread(whole, window, filters, kernel.tile)
+            whole = _input_gradient(window, channels, filters, kernel.tile, tuning, arena)
+            kernel.input_gradient = Spread(whole, window, filters, kernel.tile, arena)
     return kernel
 
 
-def _input_gradient(window: Window, channels: int, filters: int, tile: int, tuning: Tuning) -> InputGradient:
+def _input_gradient(
+    window: Window, channels: int, filters: int, tile: int, tuning: Tuning, arena: Arena
+) -> InputGradient:
     if SubPixel.fits(window):
-        return SubPixel(window, channels, filters, tile)
+        return SubPixel(window, channels, filters, tile, arena)
     strides = (window.height.stride, window.width.stride)
     padding = [
         side
@@ -130,8 +139,8 @@ def _input_gradient(window: Window, channels: int, filters: int, tile: int, tuni
         for side in (axis.extent - 1 - axis.before, axis.size - axis.output + axis.before)
     ]
     if strides == (1, 1) and min(padding) >= 0:
-        return Flipped(window, channels, filters, tile, tuning)
-    return Scattered(window, channels, filters, tile, tuning)
+        return Flipped(window, channels, filters, tile, tuning, arena)
+    return Scattered(window, channels, filters, tile, tuning, arena)
 
 
 class _Transposed:

@@ -21,6 +21,7 @@ from typing import Protocol
 import numpy as np
 
 from engine.arrays import Array
+from engine.fast.arena import Arena
 from engine.fast.gemm import Tuning, largest_divisor, pieces, row_of, viewed
 from engine.fast.places import Call, Place, biased, moved, surrounded
 from engine.ops import windows
@@ -88,20 +89,36 @@ class _Gathered:
         filters: int,
         tile: int,
         tuning: Tuning,
+        arena: Arena,
         *,
         ones: bool = False,
+        keeps: bool = False,
+        training: bool = False,
     ) -> None:
-        """Lay out the columns, on request with ones behind them, which bring in a bias without a call of its own."""
+        """Lay out the columns.
+
+        Args:
+            window: of the filters.
+            channels: of a picture.
+            filters: of the output.
+            tile: how many pictures are gathered at once.
+            tuning: what was measured of the machine.
+            arena: where memory comes from.
+            ones: put ones behind the columns, which bring in a bias without a call of its own.
+            keeps: whether backward finds the columns of forward.
+            training: whether there will be a dW.
+        """
         self.tile = tile
         self.window, self.channels, self.filters = window, channels, filters
         self._depth = window.kernel[0] * window.kernel[1] * channels
         self._ones = ones
+        self._memory = arena.kept if ones or keeps else arena.scratch
         rows = tile * window.output[0] * window.output[1]
         self._parts = pieces(rows, self._depth * filters, tuning.gemm_edge, copies=1)
-        # (parts, K, O) and (K, O); only training needs them
-        self._dweights: Array = np.empty(0, np.float32)
-        self._dweight: Array = np.empty(0, np.float32)
-        self._matrix = np.zeros((self._depth + ones, filters) if ones else (0, 0), np.float32)
+        if training:
+            self._dweights = arena.scratch((self._parts, self._depth, filters))
+            self._dweight, self._summed = (arena.scratch((self._depth, filters)) for _ in range(2))
+        self._matrix = arena.kept((self._depth + ones, filters)) if ones else np.empty((0, 0), np.float32)
         self._bias: Array | None = None
         self._bias_row: Array | None = None
         self.input_gradient: InputGradient | None = None
@@ -111,9 +128,9 @@ class _Gathered:
         self.gathered: Array = np.empty(0, np.float32)
         """The columns of a tile as a matrix: (T * OH * OW, KH * KW * C), channel-major its transpose."""
         self._apart: Array = np.empty(0, np.float32)
-        self._lay_out()
+        self._lay_out(arena)
 
-    def _lay_out(self) -> None:
+    def _lay_out(self, arena: Arena) -> None:
         """Make room for a tile and its columns."""
 
     def prepare(self, weight: Array, bias: Array | None) -> None:
@@ -127,9 +144,6 @@ class _Gathered:
             self._bias_row = None if bias is None else row_of(bias, self.window.output[1])
 
     def prepare_backward(self, weight: Array) -> None:
-        if not self._dweights.size:
-            self._dweights = empty((self._parts, self._depth, self.filters))
-            self._dweight = empty((self._depth, self.filters))
         self._dweight[...] = 0
         if self.input_gradient is not None:
             self.input_gradient.prepare(weight)
@@ -167,7 +181,7 @@ class _Gathered:
     def backward(self, x: Array, dy: Array, dx: Array | None) -> None:
         self.gather(x)
         np.matmul(self._rows_t, dy.reshape(self._parts, -1, self.filters), out=self._dweights)
-        self._dweight += self._dweights.sum(axis=0)
+        self._dweight += np.add.reduce(self._dweights, axis=0, out=self._summed)
         if dx is not None and self.input_gradient is not None:
             self.input_gradient.run(dy, dx)
 
@@ -184,14 +198,14 @@ class Columns(_Gathered):
 
     name = "columns"
 
-    def _lay_out(self) -> None:
+    def _lay_out(self, arena: Arena) -> None:
         window, ones = self.window, self._ones
-        padded = self._padded = np.zeros(
-            (self.tile, window.height.padded, window.width.padded, self.channels), np.float32
+        padded = self._padded = arena.zeros(
+            (self.tile, window.height.padded, window.width.padded, self.channels)
         )
         self._inside = windows.unpad(padded, window)
         self._view = windows.view(padded, window)  # (T, OH, OW, KH, KW, C)
-        self.gathered = empty((math.prod(self._view.shape[:3]), self._depth + ones))
+        self.gathered = self._memory((math.prod(self._view.shape[:3]), self._depth + ones))
         self.gathered[:, self._depth :] = 1
         self._columns = viewed(self.gathered[:, : self._depth], self._view.shape)
         self._rows = self.gathered.reshape(self._parts, -1, self._depth + ones)
@@ -218,10 +232,10 @@ class ChannelMajor(_Gathered):
 
     name = "channel_major"
 
-    def _lay_out(self) -> None:
+    def _lay_out(self, arena: Arena) -> None:
         window, channels, tile, ones = self.window, self.channels, self.tile, self._ones
         rows, columns = window
-        padded = np.zeros((channels, tile, rows.padded, columns.padded), np.float32)
+        padded = arena.zeros((channels, tile, rows.padded, columns.padded))
         self._inside = padded[
             :, :, rows.before : rows.before + rows.size, columns.before : columns.before + columns.size
         ]
@@ -240,7 +254,7 @@ class ChannelMajor(_Gathered):
             ),
             writeable=False,
         )
-        self.gathered = empty((self._depth + ones, math.prod(shape[3:])))
+        self.gathered = self._memory((self._depth + ones, math.prod(shape[3:])))
         self.gathered[self._depth :] = 1
         self._columns = self.gathered[: self._depth].reshape(shape)  # (KH, KW, C, T, OH, OW)
         flat = self.gathered.reshape(self._depth + ones, self._parts, -1)
@@ -283,14 +297,18 @@ class Pointwise(_Gathered):
 class Flipped:
     """dX at stride 1: the convolution of dY with the filters flipped, inputs and outputs exchanged."""
 
-    def __init__(self, window: Window, channels: int, filters: int, tile: int, tuning: Tuning) -> None:
+    def __init__(
+        self, window: Window, channels: int, filters: int, tile: int, tuning: Tuning, arena: Arena
+    ) -> None:
         back = _full(window)
         # its columns are as many times larger as there are more filters than channels: it has a tile of its own
         own = largest_divisor(tile, tile_of(tile, back, filters, 2 * tuning.tile_bytes))
-        self._kernel = Columns(back, filters, channels, own, tuning)
+        self._kernel = Columns(back, filters, channels, own, tuning, arena)
+        self._turned = arena.scratch((*window.kernel, filters, channels))
 
     def prepare(self, weight: Array) -> None:
-        self._kernel.prepare(np.ascontiguousarray(weight[::-1, ::-1].transpose(0, 1, 3, 2)), None)
+        np.copyto(self._turned, weight[::-1, ::-1].transpose(0, 1, 3, 2))
+        self._kernel.prepare(self._turned, None)
 
     def run(self, dy: Array, dx: Array) -> None:
         tile = self._kernel.tile
@@ -301,14 +319,16 @@ class Flipped:
 class Scattered:
     """dX at any stride: columns of gradients, added back where their windows lay (col2im)."""
 
-    def __init__(self, window: Window, channels: int, filters: int, tile: int, tuning: Tuning) -> None:
+    def __init__(
+        self, window: Window, channels: int, filters: int, tile: int, tuning: Tuning, arena: Arena
+    ) -> None:
         self._window, self._filters = window, filters
         rows = tile * window.output[0] * window.output[1]
         depth = window.kernel[0] * window.kernel[1] * channels
         self._parts = pieces(rows, depth * filters, tuning.gemm_edge)
-        self._columns = empty((self._parts, rows // self._parts, depth))
+        self._columns = arena.scratch((self._parts, rows // self._parts, depth))
         self._taps = self._columns.reshape(tile, *window.output, *window.kernel, channels)
-        self._padded = empty((tile, window.height.padded, window.width.padded, channels))
+        self._padded = arena.scratch((tile, window.height.padded, window.width.padded, channels))
         self._matrix = np.empty((0, 0), np.float32)
 
     def prepare(self, weight: Array) -> None:

@@ -19,7 +19,7 @@ from functools import partial
 import numpy as np
 
 from engine.arrays import Array
-from engine.fast.columns import empty
+from engine.fast.arena import Arena
 from engine.fast.gemm import Tuning, largest_divisor, row_of, viewed
 from engine.fast.places import Call, Place, biased, moved, surrounded
 from engine.ops import windows
@@ -36,14 +36,22 @@ class Depthwise:
     name = "depthwise"
 
     def __init__(
-        self, batch: int, window: Window, channels: int, tuning: Tuning, *, training: bool, needs_dx: bool
+        self,
+        batch: int,
+        window: Window,
+        channels: int,
+        tuning: Tuning,
+        arena: Arena,
+        *,
+        training: bool,
+        needs_dx: bool,
     ) -> None:
         rows, columns = window
         self._window, self._channels = window, channels
         self.tile = tile = largest_divisor(
             batch, tuning.tile_bytes / (_FLOAT * rows.padded * columns.padded * channels)
         )
-        self._padded = np.zeros((tile, rows.padded, columns.padded, channels), np.float32)
+        self._padded = arena.zeros((tile, rows.padded, columns.padded, channels))
         self._inside = windows.unpad(self._padded, window)
         self._across = (columns.output - 1) * columns.stride + 1  # columns that are computed
         of_t, of_h, of_w, _ = self._padded.strides
@@ -53,12 +61,13 @@ class Depthwise:
             (of_t, of_h * rows.dilation, of_w * columns.dilation, of_h * rows.stride, _FLOAT),
             writeable=False,
         )
-        self._filters = empty((*window.kernel, self._across * channels))
-        self._all = empty((tile, rows.output, self._across, channels)) if columns.stride > 1 else None
+        shape = (*window.kernel, self._across * channels)
+        self._filters = arena.prepared(shape)
+        self._all = arena.scratch((tile, rows.output, self._across, channels)) if columns.stride > 1 else None
         self._bias: Array | None = None
         if training:
-            self._back = _Backward(window, channels, tile, self._across, needs_dx=needs_dx)
-            self._sum, self._part = np.empty_like(self._filters), np.empty_like(self._filters)
+            self._back = _Backward(window, channels, tile, self._across, arena, needs_dx=needs_dx)
+            self._sum, self._part = arena.scratch(shape), arena.scratch(shape)
 
     @staticmethod
     def fits(window: Window, channels: int, shape: tuple[int, ...]) -> bool:
@@ -128,18 +137,20 @@ class Depthwise:
 class _Backward:
     """dY between zeros, and dX from it."""
 
-    def __init__(self, window: Window, channels: int, tile: int, across: int, *, needs_dx: bool) -> None:
+    def __init__(
+        self, window: Window, channels: int, tile: int, across: int, arena: Arena, *, needs_dx: bool
+    ) -> None:
         rows, columns = window
         above = math.ceil((rows.kernel - 1) / rows.stride) * rows.dilation
         left = columns.extent - 1 - columns.before
         self._width = columns.size * channels
-        self._padded = np.zeros(
-            (tile, above + rows.output + above, columns.size + columns.extent - 1, channels), np.float32
+        self._padded = arena.zeros(
+            (tile, above + rows.output + above, columns.size + columns.extent - 1, channels)
         )
         held = self._padded[:, above : above + rows.output, left : left + across]
         self._inside = held[:, :, :: columns.stride]
         self._rows = viewed(held, (tile, rows.output, across * channels))
-        self._filters = empty((*window.kernel, self._width))
+        self._filters = arena.scratch((*window.kernel, self._width))
         self._parts: list[tuple[slice, Array | None, Array]] = []
         if needs_dx:
             self._parts = [self._part(window, above, part) for part in range(rows.stride)]

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from engine.arrays import Array, Shape, Weights
+from engine.fast.arena import Arena
 from engine.fast.depthwise import Depthwise
 from engine.fast.gemm import Tuning, viewed
 from engine.fast.places import Call, Place, plain
@@ -42,7 +43,7 @@ from engine.layers.convolution import Conv2D, DepthwiseConv2D
 from engine.layers.pooling import MaxPool2D
 from engine.network import INPUT, Network, Node
 
-REVISION = 4
+REVISION = 5
 """Raised by every change of steps or kernels that changes bits: checkpoints pin it."""
 
 
@@ -60,12 +61,13 @@ class Plan:
     def __init__(self, network: Network, batch: int, tuning: Tuning, *, training: bool) -> None:
         self.network, self.batch = network, batch
         self._specs = network.weight_specs
-        self._steps = _compile(network, batch, tuning, training=training)
         self._training = training
         self._places: dict[str, Place] = {}
-        if training:
-            link(self._steps)
-        self._buffers: dict[tuple[str, str], Array] = {}
+        arena = Arena(training=training)
+        lay_out(steps_of(network, batch, tuning, training=training), arena, batch)
+        arena.fill()
+        self._steps = steps_of(network, batch, tuning, training=training)
+        self._sums = lay_out(self._steps, arena, batch)
         self._last_use = {name: step.output for step in self._steps for name in step.inputs}
 
     @property
@@ -135,16 +137,52 @@ class Plan:
                 if name in pending:
                     # never in place: the array may be another branch's gradient as well
                     one, other = stored(pending[name]), stored(dx)
-                    pending[name] = np.add(one, other, out=self._sum(name, step.output, other))
+                    pending[name] = np.add(one, other, out=self._sums[name, step.output])
                 else:
                     pending[name] = dx
         return gradients
 
-    def _sum(self, name: str, source: str, like: Array) -> Array:
-        key = (name, source)
-        if key not in self._buffers:
-            self._buffers[key] = np.empty_like(like)
-        return self._buffers[key]
+
+def lay_out(steps: Sequence[Step], arena: Arena, batch: int) -> dict[tuple[str, str], Array]:
+    """Let steps ask for their memory; return that of sums of gradients, by name and by the step that adds the last."""
+    producers = {step.output: number for number, step in enumerate(steps)}
+    readers: dict[str, list[int]] = {}
+    for number, step in enumerate(steps):
+        for name in step.inputs:
+            readers.setdefault(name, []).append(number)
+
+    sums = {}
+    for number, step in enumerate(steps):
+        inputs = [name for name in step.inputs if name != INPUT]
+        arena.begin(
+            number,
+            min((_last_user(steps, producers, readers, number, name) for name in inputs), default=number),
+        )
+        step.lay_out(arena)
+        for name in inputs:
+            received = step.receiver is not None and name == step.inputs[0]
+            if readers[name][-1] != number and not received:
+                sums[name, step.output] = arena.gradient((batch, *steps[producers[name]].shape))
+    return sums
+
+
+def _last_user(
+    steps: Sequence[Step],
+    producers: dict[str, int],
+    readers: dict[str, list[int]],
+    maker: int,
+    name: str,
+) -> int:
+    """Return the last step, on the way back, that uses what `maker` computes for the gradient of a map."""
+    if readers[name][0] != maker:
+        return readers[name][0]  # which adds it to its own
+    producer = producers[name]
+    if not steps[producer].hands_on:
+        return producer
+    sources = [source for source in steps[producer].inputs if source != INPUT]
+    return min(
+        (_last_user(steps, producers, readers, producer, source) for source in sources), default=producer
+    )
 
 
 def link(steps: Sequence[Step]) -> None:
@@ -165,11 +203,13 @@ def link(steps: Sequence[Step]) -> None:
                 step.deferred = True
                 if isinstance(following[0], AddStep):
                     following[0].norms.append(step)
+                    step.receives = True
         elif isinstance(step, ConvolutionStep):
             before = producers.get(step.inputs[0])
             # the first reader is the last in the way back: with its gradient the sum is complete
             if isinstance(before, BatchNormStep | AddStep) and readers[before.output][0] is step:
                 step.receiver = before
+                before.receives = True
 
 
 def _readers(steps: Sequence[Step]) -> dict[str, list[Step]]:
@@ -208,11 +248,15 @@ def _place(batch: int, shape: Shape, readers: Sequence[Step], places: dict[str, 
     return plain(batch, shape)
 
 
-def _compile(network: Network, batch: int, tuning: Tuning, *, training: bool) -> list[Step]:
-    return [_step(run, batch, tuning, training=training) for run in runs(network)]
+def steps_of(network: Network, batch: int, tuning: Tuning, *, training: bool) -> list[Step]:
+    """Return the steps of a plan, which have no memory yet."""
+    steps = [_step(run, batch, tuning, training=training) for run in _runs(network)]
+    if training:
+        link(steps)
+    return steps
 
 
-def runs(network: Network) -> Iterator[tuple[Node, ...]]:
+def _runs(network: Network) -> Iterator[tuple[Node, ...]]:
     """Yield the nodes of a network as they are computed together."""
     readers = Counter(name for node in network.nodes for name in node.inputs)
     position = 0
@@ -267,13 +311,13 @@ def _step(  # noqa: PLR0911 - one return for each pattern
         case "batch_norm" if len(first.output_shape) == 3:
             return BatchNormStep(run, batch, training=training)
         case "add":
-            return AddStep(run, batch)
+            return AddStep(run, batch, training=training)
         case "dense":
             return DenseStep(run, batch, training=training)
         case "flatten":
             return FlattenStep(run)
         case "global_average_pool2d":
-            return GlobalAverageStep(run, batch)
+            return GlobalAverageStep(run, batch, training=training)
         case "max_pool2d" if halves(first):
             return PoolStep(run, batch, training=training)
         case "max_pool2d":

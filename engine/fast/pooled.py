@@ -17,7 +17,8 @@ from typing import Protocol
 import numpy as np
 
 from engine.arrays import Array, Shape
-from engine.fast.columns import ChannelMajor, Columns, Kernel, empty
+from engine.fast.arena import Arena
+from engine.fast.columns import ChannelMajor, Columns, Kernel
 from engine.fast.gemm import Tuning, largest_divisor, row_of, viewed
 from engine.fast.places import Call, Place, surrounded
 from engine.fast.pooled_gradient import PooledInputGradient
@@ -68,14 +69,14 @@ class Halving:
     Where several cells tie, the upper row and then the left column wins: one cell, as it should be.
     """
 
-    def __init__(self, batch: int, tile: int, shape: Shape, *, training: bool) -> None:
+    def __init__(self, batch: int, tile: int, shape: Shape, arena: Arena, *, training: bool) -> None:
         height, width, channels = shape
         self._shape = (height // 2, width // 2, channels)
-        self._rows = empty((tile, height // 2, width * channels))
+        self._rows = arena.scratch((tile, height // 2, width * channels))
         self._pairs = self._rows.reshape(tile, height // 2, width // 2, 2, channels)
         if training:
-            self._upper = np.empty((batch, height // 2, width * channels), np.bool_)
-            self._left = np.empty((batch, *self._shape), np.bool_)
+            self._upper = arena.kept((batch, height // 2, width * channels), np.bool_)
+            self._left = arena.kept((batch, *self._shape), np.bool_)
         self._training = training
 
     def forward(self, tile: slice, full: Array, y: Array) -> None:
@@ -138,10 +139,10 @@ class Unpooled:
 class Separate(Unpooled):
     """Any kernel, and the pool on its tile."""
 
-    def __init__(self, kernel: Kernel, batch: int, shape: Shape, *, training: bool) -> None:
+    def __init__(self, kernel: Kernel, batch: int, shape: Shape, arena: Arena, *, training: bool) -> None:
         super().__init__(kernel)
-        self._pool = Halving(batch, kernel.tile, shape, training=training)
-        self._full = empty((kernel.tile, *shape))
+        self._pool = Halving(batch, kernel.tile, shape, arena, training=training)
+        self._full = arena.scratch((kernel.tile, *shape))
 
     def forward(self, tile: slice, x: Array, y: Array) -> None:
         """Convolve and pool a tile."""
@@ -165,7 +166,15 @@ class Quartered:
     name = "quartered"
 
     def __init__(
-        self, batch: int, window: Window, channels: int, filters: int, tuning: Tuning, *, training: bool
+        self,
+        batch: int,
+        window: Window,
+        channels: int,
+        filters: int,
+        tuning: Tuning,
+        arena: Arena,
+        *,
+        training: bool,
     ) -> None:
         # In training, columns of few channels and cells stand transposed: halves are long runs of numbers then, and it
         # is numbers, not products, that take the time. In inference a window sees several pools instead.
@@ -175,25 +184,26 @@ class Quartered:
         self.window = widened(window, pools)
         self.tile = quartered_tile(batch, self.window, channels)
         layout: type[Columns | ChannelMajor] = ChannelMajor if self._turned else Columns
+        wide, whole = 4 * pools * filters, self.tile == batch
         self._columns = layout(
-            self.window, channels, 4 * pools * filters, self.tile, tuning, ones=not training
+            self.window, channels, wide, self.tile, tuning, arena, ones=not training, keeps=whole
         )
         self._outputs = (self.tile, *self.window.output)
         count, half, axis = math.prod(self._outputs), 2 * pools * filters, 0 if self._turned else 1
         larger = (half, count) if self._turned else (count, half)
-        self._cells = empty((2 * half, count) if self._turned else (count, 2 * half))
-        self._larger = empty(larger)
+        self._cells = arena.scratch((2 * half, count) if self._turned else (count, 2 * half))
+        self._larger = arena.scratch(larger)
         self._rows, self._sides = np.split(self._cells, 2, axis), np.split(self._larger, 2, axis)
         shape = (*self.window.kernel, channels, 2, 2, pools, filters)
-        self._with_bias = np.zeros((math.prod(shape[:3]) + 1, 2 * half), np.float32)
+        self._with_bias = arena.zeros((math.prod(shape[:3]) + 1, 2 * half))
         self._matrix = self._with_bias[:-1]
         self._wide = self._matrix.reshape(shape)
         self._bias = self._with_bias[-1].reshape(4 * pools, filters)
         if training:
             tiles = batch // self.tile
-            self._upper = np.empty((tiles, *larger), np.bool_)
-            self._left = np.empty((tiles, *self._sides[0].shape), np.bool_)
-            self._sum, self._part = np.empty_like(self._matrix), np.empty_like(self._matrix)
+            self._upper = arena.kept((tiles, *larger), np.bool_)
+            self._left = arena.kept((tiles, *self._sides[0].shape), np.bool_)
+            self._sum, self._part = (arena.scratch(self._matrix.shape) for _ in range(2))
         self.input_gradient: PooledInputGradient | None = None
 
     @staticmethod

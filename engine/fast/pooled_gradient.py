@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 
 from engine.arrays import Array
-from engine.fast.columns import InputGradient, empty
+from engine.fast.arena import Arena
+from engine.fast.columns import InputGradient
 from engine.fast.gemm import viewed
 from engine.ops.windows import Window
 
@@ -35,13 +36,13 @@ class PooledInputGradient(Protocol):
 class RowGradient:
     """dX by rows of cells; see the top of this file."""
 
-    def __init__(self, wide: Window, channels: int, filters: int, tile: int) -> None:
+    def __init__(self, wide: Window, channels: int, filters: int, tile: int, arena: Arena) -> None:
         rows, columns = wide
-        self._left = empty((tile * rows.output, columns.output * 4 * filters))
+        self._left = arena.scratch((tile * rows.output, columns.output * 4 * filters))
         # windows of KH + 1 rows two rows apart stick out of the picture by less than one
-        self._padded = np.zeros((tile, rows.padded + rows.kernel, columns.padded, channels), np.float32)
+        self._padded = arena.scratch((tile, rows.padded + rows.kernel, columns.padded, channels))
         self._bands = [
-            _Band(wide, filters, self._left, self._padded, first, last)
+            _Band(wide, filters, self._left, self._padded, (first, last), arena)
             for first, last in _cuts(columns.output)
         ]
         self._inside = self._padded[
@@ -82,12 +83,15 @@ def _cuts(pools: int) -> list[tuple[int, int]]:
 class _Band:
     """The banded matrix of neighbouring pools, and where its products belong."""
 
-    def __init__(self, wide: Window, filters: int, left: Array, padded: Array, first: int, last: int) -> None:
+    def __init__(
+        self, wide: Window, filters: int, left: Array, padded: Array, cut: tuple[int, int], arena: Arena
+    ) -> None:
         rows, columns = wide
+        first, last = cut
         tile, channels = len(padded), padded.shape[3]
         pixels = 2 * (last - first - 1) + columns.kernel
         # (pools, 2, 2, O, KH + 1, pixels, C)
-        band = np.zeros((last - first, 2, 2, filters, rows.kernel, pixels, channels), np.float32)
+        band = arena.zeros((last - first, 2, 2, filters, rows.kernel, pixels, channels))
         self._matrix = band.reshape((last - first) * 4 * filters, -1)
         output, *cell, row, pixel, channel = band.strides
         # where the filters of each cell stand: (pools, 2, 2, O, KH + 1, KW + 1, C)
@@ -97,7 +101,7 @@ class _Band:
             (output + 2 * pixel, *cell, row, pixel, channel),
         )
         self._left = left[:, first * 4 * filters : last * 4 * filters]
-        self._product = empty((tile * rows.output, self._matrix.shape[1]))
+        self._product = arena.scratch((tile * rows.output, self._matrix.shape[1]))
         parts = self._product.reshape(tile, rows.output, rows.kernel, pixels * channels)
         apart = -(-rows.kernel // 2)  # every so many windows do not overlap
         picture, down, _, one = padded.strides
@@ -129,10 +133,10 @@ class _Band:
 class Spread:
     """dX by a kernel for the map in full."""
 
-    def __init__(self, kernel: InputGradient, window: Window, filters: int, tile: int) -> None:
+    def __init__(self, kernel: InputGradient, window: Window, filters: int, tile: int, arena: Arena) -> None:
         rows, columns = window.output
         self._kernel, self.prepare = kernel, kernel.prepare
-        self._full = empty((tile, rows, columns, filters))
+        self._full = arena.scratch((tile, rows, columns, filters))
         # (T, OH / 2, OW / 2, 2, 2, O)
         split = self._full.reshape(tile, rows // 2, 2, columns // 2, 2, filters)
         self._by_cell = split.transpose(0, 1, 3, 2, 4, 5)

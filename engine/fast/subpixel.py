@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Array
-from engine.fast.columns import empty
+from engine.fast.arena import Arena
 from engine.ops.windows import Window
 
 _TAPS = ((0, 0, 1), (1, 0, 2), (1, 1, 0))
@@ -21,20 +21,22 @@ _TAPS = ((0, 0, 1), (1, 0, 2), (1, 1, 0))
 class SubPixel:
     """Kernel for dX where height and width are even."""
 
-    def __init__(self, window: Window, channels: int, filters: int, tile: int) -> None:
+    def __init__(self, window: Window, channels: int, filters: int, tile: int, arena: Arena) -> None:
         rows, columns = window.output
         self._channels, self._filters = channels, filters
-        padded = np.zeros((tile, rows + 1, columns + 1, filters), np.float32)
+        padded = arena.zeros((tile, rows + 1, columns + 1, filters))
         self._inside = padded[:, :rows, :columns]
         of_t, of_h, of_w, of_c = padded.strides
         self._view = np.lib.stride_tricks.as_strided(
             padded, (tile, rows, columns, 2, 2 * filters), (of_t, of_h, of_w, of_h, of_c), writeable=False
         )
-        self._columns = empty((tile, rows, columns, 2, 2 * filters))
+        self._columns = arena.scratch((tile, rows, columns, 2, 2 * filters))
         self._even = self._columns[:, :, :, 0]  # (T, OH, OW, 2*O)
         self._odd = self._columns.reshape(tile, rows, columns, 4 * filters)
-        self._even_matrix = np.empty((0, 0), np.float32)
-        self._odd_matrix = np.empty((0, 0), np.float32)
+        # parity of the row, then row and column of the window, outputs, parity of the column, channels
+        self._matrix = arena.scratch((2, 2, 2, filters, 2, channels))
+        self._even_matrix = self._matrix[0, 0].reshape(2 * filters, 2 * channels)
+        self._odd_matrix = self._matrix[1].reshape(4 * filters, 2 * channels)
 
     @staticmethod
     def fits(window: Window) -> bool:
@@ -47,15 +49,11 @@ class SubPixel:
 
     def prepare(self, weight: Array) -> None:
         """Take filters (3, 3, C, O)."""
-        channels, filters = self._channels, self._filters
         turned = weight.transpose(0, 1, 3, 2)  # (3, 3, O, C)
-        # parity of the row, then row and column of the window, outputs, parity of the column, channels
-        matrix = np.zeros((2, 2, 2, filters, 2, channels), np.float32)
+        self._matrix[...] = 0
         for row, window_row, filter_row in _TAPS:
             for column, window_column, filter_column in _TAPS:
-                matrix[row, window_row, window_column, :, column] = turned[filter_row, filter_column]
-        self._even_matrix = matrix[0, 0].reshape(2 * filters, 2 * channels)
-        self._odd_matrix = matrix[1].reshape(4 * filters, 2 * channels)
+                self._matrix[row, window_row, window_column, :, column] = turned[filter_row, filter_column]
 
     def run(self, dy: Array, dx: Array) -> None:
         """Turn dy (T, OH, OW, O) into dx (T, 2*OH, 2*OW, C)."""

@@ -26,9 +26,9 @@ from functools import partial
 import numpy as np
 
 from engine.arrays import Array
+from engine.fast.arena import Arena
 from engine.fast.gemm import Tuning, largest_divisor, pieces, ragged_pieces, row_of, viewed
 from engine.fast.places import Call, Place, moved, surrounded
-from engine.workspace import aligned
 
 _BT = np.array(
     [
@@ -79,7 +79,15 @@ class _Direction:
     """Maps of C channels to maps of O channels, a tile of images at a time."""
 
     def __init__(
-        self, images: int, height: int, width: int, channels: int, filters: int, q: int, tuning: Tuning
+        self,
+        images: int,
+        height: int,
+        width: int,
+        channels: int,
+        filters: int,
+        q: int,
+        tuning: Tuning,
+        arena: Arena,
     ) -> None:
         self.shape = (images, height, width, channels)
         self.filters, self.q = filters, q
@@ -94,7 +102,7 @@ class _Direction:
 
         lines = bands * _ROWS + 2  # what a last band sticks out of the map stays zero, as its padding does
         size = images * lines * row
-        padded = _zeros((size + 8) * channels)
+        padded = arena.zeros(((size + 8) * channels,))
         pixels = self.pixels = padded[: size * channels].reshape(images, lines, row, channels)
         self.inside = pixels[:, 1 : 1 + height, 1 : 1 + width]  # (T, H, W, C): where a tile is put
         line = row * channels
@@ -102,7 +110,8 @@ class _Direction:
             padded, (images, bands, _POINTS, line), (lines * line, _ROWS * line, line, 1)
         )
         self.slab = _slab((covered + 2 * q + 2) * channels)
-        self.transformed = _zeros(_POINTS * self.slab)
+        self.transformed = arena.prepared((_POINTS * self.slab,))
+        self._slack = self.transformed.reshape(_POINTS, self.slab)[:, images * bands * line :]
         self._transformed_rows = _strided(
             self.transformed, (images, bands, _POINTS, line), (bands * line, line, self.slab, 1)
         )
@@ -113,7 +122,8 @@ class _Direction:
             (self.slab, q * channels, self.part_rows * stride, stride, 1),
         )
         self.product_slab = _slab(covered * filters)
-        self.product = _zeros((_POINTS + 1) * self.product_slab)  # behind the points there is room for a bias
+        # behind the points there is room for a bias
+        self.product = arena.prepared(((_POINTS + 1) * self.product_slab,))
         stride = phases * q * filters
         self._out = _strided(
             self.product,
@@ -125,9 +135,9 @@ class _Direction:
             (images, bands, _POINTS + 1, width * filters),
             (bands * row * filters, row * filters, self.product_slab, 1),
         )
-        self._points = np.empty((_POINTS, 3, channels, filters), np.float32)
+        self._points = arena.prepared((_POINTS, 3, channels, filters))
         # (6, q + 2, C, q, O): the filters once for each of q neighbouring outputs
-        self._wide = np.zeros((_POINTS, q + 2, channels, q, filters), np.float32) if q > 1 else self._points
+        self._wide = arena.zeros((_POINTS, q + 2, channels, q, filters)) if q > 1 else self._points
         self._right = self._wide.reshape(_POINTS, 1, 1, self.inner, self.outer)
 
     def prepare(self, weight: Array, bias: Array | None) -> None:
@@ -137,6 +147,7 @@ class _Direction:
         """
         self._rows_with_bias[:, :, _POINTS] = 0 if bias is None else row_of(bias, self.shape[2])
         self._is_biased = bias is not None
+        self._slack[...] = 0  # what the last windows see behind the map
         np.matmul(_G, weight.reshape(3, -1), out=self._points.reshape(_POINTS, -1))
         if self.q > 1:
             for pixel in range(self.q):
@@ -183,12 +194,6 @@ def _bands(maps: Array) -> Iterator[tuple[slice, int, Array]]:
         yield slice(whole, whole + 1), rest, viewed(maps[:, whole * _ROWS :], shape)
 
 
-def _zeros(numbers: int) -> Array:
-    array = aligned(numbers * _FLOAT).view(np.float32)
-    array[...] = 0
-    return array
-
-
 def _product_rows(size: tuple[int, int]) -> float:
     """Return how many rows a picture has in each of the three phases."""
     return math.ceil(size[0] / _ROWS) * (size[1] + 1) / 3
@@ -213,6 +218,7 @@ class Winograd:
         channels: int,
         filters: int,
         tuning: Tuning,
+        arena: Arena,
         *,
         training: bool,
     ) -> None:
@@ -220,11 +226,11 @@ class Winograd:
         q = 2 if min(channels, filters) <= 16 else 1
         self.tile = winograd_tile(batch, (height, width), (channels, filters), tuning)
         self._channels, self._filters, self._q = channels, filters, q
-        self._there = _Direction(self.tile, height, width, channels, filters, q, tuning)
+        self._there = _Direction(self.tile, height, width, channels, filters, q, tuning, arena)
         if training:
-            self._back = _Direction(self.tile, height, width, filters, channels, q, tuning)
-            self._turned = np.empty((3, 3, filters, channels), np.float32)
-            self._weight_gradient(height, width, tuning)
+            self._back = _Direction(self.tile, height, width, filters, channels, q, tuning, arena)
+            self._turned = arena.scratch((3, 3, filters, channels))
+            self._weight_gradient(height, width, tuning, arena)
 
     @staticmethod
     def fits(batch: int, size: tuple[int, int], channels: int, filters: int) -> bool:
@@ -243,6 +249,8 @@ class Winograd:
         """Take the filters for dX: flipped, with inputs and outputs exchanged."""
         np.copyto(self._turned, weight[::-1, ::-1].transpose(0, 1, 3, 2))
         self._back.prepare(self._turned, None)
+        self._x_slack[...] = 0
+        self._x_margin[...] = 0
         self._started = False
 
     def forward(self, x: Array, y: Array) -> None:
@@ -281,21 +289,28 @@ class Winograd:
 
     def weight_gradient(self, dweight: Array) -> None:
         """Write dW (3, 3, C, O) of all tiles since `prepare_backward`."""
-        points = self._sum.sum(axis=2)
+        # what products were added up from is free now, and so are the filters of dX
+        summed = self._part.reshape(-1)[: self._sum[:, :, 0].size].reshape(self._sum[:, :, 0].shape)
+        points = np.add.reduce(self._sum, axis=2, out=summed)
         if self._phased:
-            summed = points.sum(axis=1).reshape(_POINTS, self._q + 2, self._filters, self._q, self._channels)
-            points = summed[:, 0:3, :, 0]
+            wide = points.sum(axis=1).reshape(_POINTS, self._q + 2, self._filters, self._q, self._channels)
+            points = wide[:, 0:3, :, 0]
             for pixel in range(1, self._q):
-                points = points + summed[:, pixel : pixel + 3, :, pixel]
-        flipped = (_G.T @ points.reshape(_POINTS, -1)).reshape(3, 3, self._filters, self._channels)
-        np.copyto(dweight, flipped[::-1, ::-1].transpose(0, 1, 3, 2))
+                points = points + wide[:, pixel : pixel + 3, :, pixel]
+        np.matmul(_G.T, points.reshape(_POINTS, -1), out=self._turned.reshape(3, -1))
+        np.copyto(dweight, self._turned[::-1, ::-1].transpose(0, 1, 3, 2))
 
-    def _weight_gradient(self, height: int, width: int, tuning: Tuning) -> None:
+    def _weight_gradient(self, height: int, width: int, tuning: Tuning, arena: Arena) -> None:
         """Lay out the products of B^T dY and A X; A X lies as the product of the way back would."""
         back, channels, filters, q = self._back, self._channels, self._filters, self._q
         bands, row, slab = back.bands, back.row, back.product_slab
         self._a = np.ascontiguousarray(_AT.T)  # (6, 4)
-        x = np.zeros_like(back.product)
+        x = arena.scratch((_POINTS * slab,))
+        lines = self.tile * bands
+        points, used = x.reshape(_POINTS, slab), lines * row * channels
+        self._x_slack = points[:, used:]
+        # the column between the rows of pixels
+        self._x_margin = points[:, :used].reshape(_POINTS, lines, row, channels)[:, :, width:]
         self._x_rows = _strided(
             x,
             (self.tile, bands, _POINTS, width * channels),
@@ -329,6 +344,5 @@ class Winograd:
             )
             self._right = _strided(x, (_POINTS, 1, parts, m, channels), (slab, 0, m * channels, channels, 1))
             shape = (_POINTS, 3, parts, filters, channels)
-        self._sum = np.empty(shape, np.float32)
-        self._part = np.empty(shape, np.float32)
+        self._sum, self._part = arena.scratch(shape), arena.scratch(shape)
         self._started = False

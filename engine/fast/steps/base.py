@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from engine.arrays import Array, Shape, Weights
+from engine.fast.arena import Arena
 from engine.fast.places import Call, Place
 from engine.layers import Context
 from engine.network import Node
@@ -48,6 +49,9 @@ class Step:
     receiver: Receiver | None = None
     """The step before, where it takes the gradient of its output tile by tile from this one."""
 
+    hands_on = True
+    """Whether the gradient of an input may be the very array that it got for its output."""
+
     def __init__(self, nodes: tuple[Node, ...]) -> None:
         self.nodes = nodes
         self.inputs = nodes[0].inputs
@@ -57,6 +61,9 @@ class Step:
     def shape(self) -> Shape:
         """Shape of one picture's output."""
         return self.nodes[-1].output_shape
+
+    def lay_out(self, arena: Arena) -> None:
+        """Get memory: once to be counted, and once more with the same requests."""
 
     def prepare(self, weights: Weights) -> None:
         """Take the weights: before each step of training, and once for all in inference."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.arrays import Array, Weights
+from engine.arrays import Array
+from engine.fast.arena import Arena
 from engine.fast.choice import Case, choose_tiled
-from engine.fast.columns import empty
 from engine.fast.gemm import Tuning
 from engine.fast.places import Call, Place
 from engine.fast.rectifier import rectifier_of
@@ -24,6 +24,8 @@ class ConvolutionStep(Step):
     maximum, so they are applied to a quarter of the numbers. Batch norm on either side takes its part of the work
     in the tiles of the convolution, while they are in the cache (`observer`, `receiver`, deferred maps).
     """
+
+    hands_on = False
 
     observer: BatchNormStep | None = None
     """Batch norm that reads the output, and nobody else does."""
@@ -43,22 +45,26 @@ class ConvolutionStep(Step):
         self._weight, self._bias = f"{node.name}/weight", f"{node.name}/bias"
         self._has_bias = "bias" in node.weights
         self._rectifier = rectifier_of(nodes)
-        shape = node.input_shapes[0]
         self._pools = any(node.layer.type == "max_pool2d" for node in nodes)
-        case = Case(batch, window, node.weights["weight"].shape, shape[2], training, needs_dx)
-        self._kernel = choose_tiled(case, tuning, pooled=self._pools)
-        tile = self._kernel.tile
-        self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
+        shape = node.weights["weight"].shape
+        self._case = Case(batch, window, shape, node.input_shapes[0][2], training, needs_dx)
+        self._tuning = tuning
         self._shape = nodes[-1].output_shape
         self._zeros = np.zeros(self._shape[1] * self._shape[2], np.float32)
-        if training:
-            self._y = empty((batch, *self._shape))
-            self._dx = empty((batch, *shape)) if needs_dx else None
-            self._dy = empty((tile, *self._shape))
-            self._x_tile = empty((tile, *shape))
-            self._passes = np.empty(self._dy.shape, np.bool_)
+
+    def lay_out(self, arena: Arena) -> None:
+        batch, shape = self._case.batch, self.nodes[0].input_shapes[0]
+        self._kernel = choose_tiled(self._case, self._tuning, arena, pooled=self._pools)
+        tile = self._kernel.tile
+        self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
+        if self._case.training:
+            self._y = arena.kept((batch, *self._shape))
+            self._dx = arena.gradient((batch, *shape)) if self._case.needs_input_gradient else None
+            self._dy = arena.scratch((tile, *self._shape))
+            self._x_tile = arena.scratch((tile, *shape))
+            self._passes = arena.scratch(self._dy.shape, np.bool_)
             self._ones = np.ones(tile * self._shape[0], np.float32)
-            self._dweight = empty(node.weights["weight"].shape)
+            self._dweight = arena.kept(self._case.weight)
 
     @property
     def choice(self) -> str:
@@ -66,17 +72,17 @@ class ConvolutionStep(Step):
         epilogue += " max_pool" if self._pools else ""
         return f"{self._kernel.name}/{self._kernel.tile}{epilogue}"
 
-    def prepare(self, weights: Weights) -> None:
-        super().prepare(weights)
-        bias = weights[self._bias] if self._has_bias else None
+    def _prepare_kernel(self) -> None:
+        bias = self._weights[self._bias] if self._has_bias else None
         if self.observer is not None:  # batch norm does not mind a shift, and its sums are taken about it
-            about = self.observer.about(weights)
+            about = self.observer.about()
             bias = -about if bias is None else bias - about
-        self._kernel.prepare(weights[self._weight], bias)
+        self._kernel.prepare(self._weights[self._weight], bias)
 
     def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
         self._x = xs[0]
         _, width, filters = self._shape
+        self._prepare_kernel()
         if self.observer is not None:
             self.observer.begin_statistics()
         for tile in self._tiles:
@@ -93,6 +99,7 @@ class ConvolutionStep(Step):
         return self._kernel.entry if len(self._tiles) == 1 else None
 
     def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
+        self._prepare_kernel()
         calls: list[Call] = []
         for tile in self._tiles:
             part = y.tile(tile)

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from engine.arrays import Array, elements
-from engine.fast.columns import empty
+from engine.fast.arena import Arena
 from engine.fast.gemm import largest_divisor, viewed
 from engine.fast.places import FEW_WEIGHTS, Call, Place, added, biased, moved
 from engine.fast.rectifier import rectifier_of
@@ -15,13 +15,14 @@ from engine.fast.steps.base import BLOCK, Gradients, LayerStep, Map, Step, store
 from engine.fast.steps.normalization import BatchNormStep
 from engine.layers import Context
 from engine.network import Node
-from engine.ops import linear
 
 _FEW_PICTURES = 4
 
 
 class DenseStep(Step):
     """Dense product, bias and ReLU or ReLU6."""
+
+    hands_on = False
 
     kind = "dense"
 
@@ -38,10 +39,16 @@ class DenseStep(Step):
             vectors = np.ones((batch, inputs + 1), np.float32)
             self._own = Place(vectors[:, :inputs], vectors)
             self._with_bias = np.zeros((inputs + 1, units), np.float32)
-        self._y = empty((batch, *node.output_shape))
-        self._zeros = np.zeros(self._y.shape[1:], np.float32)
-        self._dy = empty(self._y.shape)
-        self._passes = np.empty(self._y.shape, np.bool_)
+        self._batch, self._training = batch, training
+        self._zeros = np.zeros(node.output_shape, np.float32)
+
+    def lay_out(self, arena: Arena) -> None:
+        if self._training:
+            shape = (self._batch, *self.shape)
+            self._y, self._dy = arena.kept(shape), arena.scratch(shape)
+            self._passes = arena.scratch(shape, np.bool_)
+            self._dweight = arena.kept(self.nodes[0].weights["weight"].shape)
+            self._dx = arena.gradient((self._batch, *self.nodes[0].input_shapes[0]))
 
     @property
     def choice(self) -> str:
@@ -77,32 +84,37 @@ class DenseStep(Step):
         dy = stored(dy)
         if self._rectifier is not None:
             dy = np.multiply(dy, self._rectifier.passes(self._y, self._passes), out=self._dy)
-        dx, dweight, dbias = linear.dense_backward(
-            self._x,
-            self._weights[self._weight],
-            dy,
-            with_bias=self._has_bias,
-            with_input=needs_dx,
-            buffers=context.bound(self.nodes[0].name),
-        )
-        return (dx,), {self._weight: dweight} | ({} if dbias is None else {self._bias: dbias})
+        gradients = {self._weight: np.matmul(self._x.T, dy, out=self._dweight)}
+        if self._has_bias:
+            gradients[self._bias] = dy.sum(axis=0)
+        dx = np.matmul(dy, self._weights[self._weight].T, out=self._dx) if needs_dx else None
+        return (dx,), gradients
 
 
 class AddStep(Step):
     """A sum of inputs and ReLU or ReLU6; batch norms among the inputs are computed in its tiles (`norms`)."""
 
-    def __init__(self, nodes: tuple[Node, ...], batch: int) -> None:
+    def __init__(self, nodes: tuple[Node, ...], batch: int, *, training: bool) -> None:
         super().__init__(nodes)
         self._rectifier = rectifier_of(nodes)
-        self._y = empty((batch, *nodes[0].output_shape))
+        self._batch, self._training = batch, training
         self._d: Array | None = None
-        tile = largest_divisor(batch, BLOCK / elements(self.shape))
-        self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
-        self._room = empty((tile, *self.shape))
+        self._tile = largest_divisor(batch, BLOCK / elements(self.shape))
+        self._tiles = [slice(first, first + self._tile) for first in range(0, batch, self._tile)]
         self._zeros = np.zeros(self.shape[-1] * (self.shape[-2] if len(self.shape) > 1 else 1), np.float32)
-        self._passes = np.empty((tile, *self.shape), np.bool_)
+        # used in the tiles of the step behind, which has the scratch of the arena meanwhile
+        self._passes = np.empty((0, *self.shape), np.bool_)
         self._received = False
+        self.receives = False
+        """Whether the step behind hands over its gradient tile by tile."""
         self.norms: list[BatchNormStep] = []
+
+    def lay_out(self, arena: Arena) -> None:
+        if self._training:
+            self._y = arena.kept((self._batch, *self.shape))
+            self._room = arena.scratch((self._tile, *self.shape))
+            if not self.receives:
+                self._d = arena.gradient(self._y.shape)
 
     @property
     def choice(self) -> str:
@@ -144,7 +156,9 @@ class AddStep(Step):
         if not self._received:
             self.begin()
             if self._d is None:
-                self._d = empty(self._y.shape)
+                raise RuntimeError(
+                    f"the gradient of {self.nodes[0].name} has no place: it was to be received"
+                )
             for tile in self._tiles:
                 np.copyto(self._d[tile], d[tile])
                 self.receive(tile, self._d[tile], self._y[tile])
@@ -190,14 +204,20 @@ class FlattenStep(Step):
 class GlobalAverageStep(Step):
     """The mean of each channel, as a product with a row of 1 / (H * W)."""
 
+    hands_on = False
+
     kind = "global_average"
 
-    def __init__(self, nodes: tuple[Node, ...], batch: int) -> None:
+    def __init__(self, nodes: tuple[Node, ...], batch: int, *, training: bool) -> None:
         super().__init__(nodes)
-        height, width, channels = self._input = nodes[0].input_shapes[0]
+        height, width, _ = self._input = nodes[0].input_shapes[0]
         self._row = np.full((1, height * width), 1 / (height * width), np.float32)
-        self._y = empty((batch, 1, channels))
-        self._dx: Array | None = None
+        self._batch, self._training = batch, training
+
+    def lay_out(self, arena: Arena) -> None:
+        if self._training:
+            self._y = arena.kept((self._batch, 1, self._input[2]))
+            self._dx = arena.gradient((self._batch, *self._input))
 
     def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
         x = stored(xs[0])
@@ -212,8 +232,6 @@ class GlobalAverageStep(Step):
     def backward(
         self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
     ) -> tuple[tuple[Array | None, ...], Gradients]:
-        if self._dx is None:
-            self._dx = empty((len(self._y), *self._input))
         d = stored(dy)
         np.multiply(d[:, None, None, :], self._row[0, 0], out=self._dx)
         return (self._dx,), {}

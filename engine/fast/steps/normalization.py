@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array, Weights
+from engine.arrays import Array
+from engine.fast.arena import Arena
 from engine.fast.columns import empty
 from engine.fast.gemm import largest_divisor, row_of
 from engine.fast.rectifier import Rectifier, rectifier_of
@@ -48,12 +49,22 @@ class BatchNormStep(Step):
         self._training = training
         self.deferred = False
         self.observed = False
+        self.receives = False
+        """Whether the step behind hands over its gradient tile by tile."""
         self._y: Array | None = None
         self._d: Array | None = None
-        self._part = empty((self._height, self._row))
-        self._passes = np.empty((self._height, self._row), np.bool_)
-        self._ones = np.ones(self._height, np.float32)
+        # used in the tiles of other steps, which have the scratch of the arena meanwhile
+        self._part = np.empty((0, self._row), np.float32)
+        self._passes = np.empty((0, self._row), np.bool_)
+        self._ones = np.empty(0, np.float32)
         self._received = False
+
+    def lay_out(self, arena: Arena) -> None:
+        shape = self.nodes[0].output_shape
+        if not self.deferred:
+            self._y = arena.kept((self._batch, *shape))
+        if self._training and not (self.receives and self.observed):
+            self._d = arena.gradient((self._batch, *shape))
 
     @property
     def choice(self) -> str:
@@ -61,13 +72,14 @@ class BatchNormStep(Step):
         words += [word for word, is_so in (("observed", self.observed), ("deferred", self.deferred)) if is_so]
         return " ".join(words)
 
-    def about(self, weights: Weights) -> Array:
+    def about(self) -> Array:
         """Return what is subtracted from the map (C,) before it is summed; a convolution before it does so."""
-        return weights[self._names["running_mean"]]
+        about: Array = self._weights[self._names["running_mean"]]
+        return about
 
     def begin_statistics(self) -> None:
         """Expect the tiles of a new map."""
-        self._about_row = row_of(self.about(self._weights), self._width)
+        self._about_row = row_of(self.about(), self._width)
         self._sums = np.zeros(self._row, np.float32)
         self._squares = np.zeros(self._row, np.float32)
 
@@ -101,7 +113,7 @@ class BatchNormStep(Step):
         if self.deferred:
             return normalised
         if self._y is None:
-            self._y = empty(self._x.shape)
+            raise RuntimeError(f"the map of {self.nodes[0].name} has no place: it was to be deferred")
         for tile in self._tiles:
             normalised.into(tile, self._y[tile])
         return self._y
@@ -150,7 +162,7 @@ class BatchNormStep(Step):
         found = {self._names["scale"]: dscale, self._names["shift"]: dshift}
         if self.observed:
             return (gradient,), found
-        dx = self._d = self._d if self._d is not None else empty(self._x.shape)
+        dx = self._place()
         room = self._room(self.tile * self._height).reshape(self.tile, *self.nodes[0].output_shape)
         k = row_of(gradient.scale, self._width)
         for tile in self._tiles:
@@ -161,16 +173,21 @@ class BatchNormStep(Step):
     def _take(self, dy: Array) -> Array:
         """Go through a gradient that came as a whole, and leave it as it is."""
         self.begin()
-        if self._d is None:
-            self._d = empty(self._x.shape)
-        normalised = self._y
+        taken, normalised = self._place(), self._y
         for tile in self._tiles:
-            d = self._d[tile]
+            d = taken[tile]
             np.copyto(d, dy[tile])
             if self._rectifier is not None and normalised is not None:
                 self.receive(tile, d, normalised[tile])
             else:
                 self.add(tile, d)
+        return taken
+
+    def _place(self) -> Array:
+        if self._d is None:
+            raise RuntimeError(
+                f"the gradient of {self.nodes[0].name} has no place: it was to be received and deferred"
+            )
         return self._d
 
     def _shifted(self, x: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.arrays import Array, elements
+from engine.fast.arena import Arena
 from engine.fast.columns import empty
 from engine.fast.gemm import largest_divisor
 from engine.fast.places import Call, Place
@@ -21,16 +22,21 @@ from engine.ops.windows import Axis, Window
 class PoolStep(Step):
     """2x2 max-pooling of stride 2."""
 
+    hands_on = False
+
     kind = "max_pool"
 
     def __init__(self, nodes: tuple[Node, ...], batch: int, *, training: bool) -> None:
         super().__init__(nodes)
-        shape = nodes[0].input_shapes[0]
+        self._batch, self._training = batch, training
+
+    def lay_out(self, arena: Arena) -> None:
+        batch, shape = self._batch, self.nodes[0].input_shapes[0]
         tile = largest_divisor(batch, 2 * BLOCK / elements(shape))
         self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
-        self._pool = Halving(batch, tile, shape, training=training)
-        self._y = empty((batch, *nodes[0].output_shape))
-        self._dx = empty((batch, *shape)) if training else None
+        self._pool = Halving(batch, tile, shape, arena, training=self._training)
+        self._y = arena.kept((batch, *self.shape))
+        self._dx = arena.gradient((batch, *shape)) if self._training else None
 
     def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
         x = stored(xs[0])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ShapeError
+from engine.fast.arena import Arena
 from engine.fast.choice import Case, choose, choose_tiled
 from engine.fast.depthwise import Depthwise
 from engine.fast.gemm import OPENBLAS_EDGE, Tuning, largest_divisor, pieces, ragged_pieces
@@ -15,6 +19,22 @@ from engine.ops import convolution, windows
 
 TUNINGS = [Tuning(), Tuning(gemm_edge=OPENBLAS_EDGE), Tuning(gemm_edge=5_000, tile_bytes=4_000)]
 SIZE = st.integers(1, 13)
+
+
+Kind = TypeVar("Kind")
+
+
+def two_steps(made: Callable[[Arena], Kind]) -> tuple[Kind, Kind]:
+    """Return the kernels of two steps of one plan: what is scratch to one is overwritten by the other."""
+    arena = Arena(training=True)
+    for turn in range(2):
+        kernels = []
+        for step in range(2):
+            arena.begin(step, step)
+            kernels.append(made(arena))
+        if turn == 0:
+            arena.fill()
+    return kernels[0], kernels[1]
 
 
 def run(
@@ -39,14 +59,25 @@ def run(
     expected_dx, expected_dw, _ = convolution.convolve_backward(
         padded, exact[1], exact[2], window, with_bias=False, with_input=True
     )
-    kernel = choose(Case(batch, window, weight.shape, channels, True, True), tuning)
+    case = Case(batch, window, weight.shape, channels, True, True)
+    kernel, other = two_steps(lambda arena: choose(case, tuning, arena))
+    nothing = np.full_like(x, np.nan)
+
+    def scribble() -> None:
+        other.prepare(weight, bias)
+        other.forward(nothing[: other.tile], np.empty_like(dy[: other.tile]))
+        other.prepare_backward(weight)
+        other.backward(nothing[: other.tile], dy[: other.tile] * np.nan, np.empty_like(x[: other.tile]))
+
     assert batch % kernel.tile == 0
     y, dx, dweight = np.full_like(dy, np.nan), np.full_like(x, np.nan), np.full_like(weight, np.nan)
     for added in (None, bias):
+        scribble()
         kernel.prepare(weight, added)
         for first in range(0, batch, kernel.tile):
             tile = slice(first, first + kernel.tile)
             kernel.forward(x[tile], y[tile])
+        scribble()
         kernel.prepare_backward(weight)
         for first in range(0, batch, kernel.tile):
             tile = slice(first, first + kernel.tile)
@@ -175,14 +206,26 @@ def run_pooled(
     expected_dx, expected_dw, _ = convolution.convolve_backward(
         padded, exact[1], dfull, window, with_bias=False, with_input=True
     )
-    kernel = choose_tiled(Case(batch, window, weight.shape, channels, True, True), tuning, pooled=True)
+    case = Case(batch, window, weight.shape, channels, True, True)
+    kernel, other = two_steps(lambda arena: choose_tiled(case, tuning, arena, pooled=True))
+    nothing = np.full_like(x, np.nan)
+
+    def scribble() -> None:
+        first = slice(0, other.tile)
+        other.prepare(weight, bias)
+        other.forward(first, nothing[first], np.empty_like(dy[first]))
+        other.prepare_backward(weight)
+        other.backward(first, nothing[first], dy[first] * np.nan, np.empty_like(x[first]))
+
     assert batch % kernel.tile == 0
     tiles = [slice(first, first + kernel.tile) for first in range(0, batch, kernel.tile)]
     y, dx, dweight = np.full_like(dy, np.nan), np.full_like(x, np.nan), np.full_like(weight, np.nan)
     for added in (None, bias):
+        scribble()
         kernel.prepare(weight, added)
         for tile in tiles:
             kernel.forward(tile, x[tile], y[tile])
+        scribble()
         kernel.prepare_backward(weight)
         for tile in tiles:
             kernel.backward(tile, x[tile], dy[tile], dx[tile])
