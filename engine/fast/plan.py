@@ -68,6 +68,7 @@ class Plan:
         arena.fill()
         self._steps = steps_of(network, batch, tuning, training=training)
         self._sums = lay_out(self._steps, arena, batch)
+        self._learning = {step.output for step in self._steps if step.learns}
         self._last_use = {name: step.output for step in self._steps for name in step.inputs}
 
     @property
@@ -122,7 +123,7 @@ class Plan:
         for step in reversed(self._steps):
             if step.output not in pending:
                 continue
-            wanted = any(name != INPUT for name in step.inputs)
+            wanted = any(name in self._learning for name in step.inputs)
             base = None if step.receiver is None else pending.pop(step.inputs[0], None)
             dxs, found = step.backward(
                 pending.pop(step.output),
@@ -132,7 +133,7 @@ class Plan:
             )
             gradients |= {name: found[name] for name in found if self._specs[name].trainable}
             for name, dx in zip(step.inputs, dxs, strict=True):
-                if name == INPUT or dx is None:
+                if name not in self._learning or dx is None:
                     continue
                 if name in pending:
                     # never in place: the array may be another branch's gradient as well
@@ -161,7 +162,7 @@ def lay_out(steps: Sequence[Step], arena: Arena, batch: int) -> dict[tuple[str, 
         step.lay_out(arena)
         for name in inputs:
             received = step.receiver is not None and name == step.inputs[0]
-            if readers[name][-1] != number and not received:
+            if readers[name][-1] != number and not received and steps[producers[name]].learns:
                 sums[name, step.output] = arena.gradient((batch, *steps[producers[name]].shape))
     return sums
 
@@ -207,7 +208,8 @@ def link(steps: Sequence[Step]) -> None:
         elif isinstance(step, ConvolutionStep):
             before = producers.get(step.inputs[0])
             # the first reader is the last in the way back: with its gradient the sum is complete
-            if isinstance(before, BatchNormStep | AddStep) and readers[before.output][0] is step:
+            handed = step.needs_dx and readers[step.inputs[0]][0] is step
+            if isinstance(before, BatchNormStep | AddStep) and handed:
                 step.receiver = before
                 before.receives = True
 
@@ -250,10 +252,23 @@ def _place(batch: int, shape: Shape, readers: Sequence[Step], places: dict[str, 
 
 def steps_of(network: Network, batch: int, tuning: Tuning, *, training: bool) -> list[Step]:
     """Return the steps of a plan, which have no memory yet."""
-    steps = [_step(run, batch, tuning, training=training) for run in _runs(network)]
+    learns = learning(network)
+    steps = [_step(run, batch, tuning, learns, training=training) for run in _runs(network)]
+    for step in steps:
+        step.learns = step.output in learns
     if training:
         link(steps)
     return steps
+
+
+def learning(network: Network) -> set[str]:
+    """Return the nodes whose gradient anybody wants: those with weights that learn, there or further up."""
+    found: set[str] = set()
+    for node in network.nodes:
+        own = any(spec.trainable for spec in node.weights.values())
+        if own or not found.isdisjoint(node.inputs):
+            found.add(node.name)
+    return found
 
 
 def _runs(network: Network) -> Iterator[tuple[Node, ...]]:
@@ -294,7 +309,7 @@ def _run(nodes: tuple[Node, ...], position: int, readers: Counter[str]) -> tuple
 
 
 def _step(  # noqa: PLR0911 - one return for each pattern
-    run: tuple[Node, ...], batch: int, tuning: Tuning, *, training: bool
+    run: tuple[Node, ...], batch: int, tuning: Tuning, learns: set[str], *, training: bool
 ) -> Step:
     first = run[0]
     layer: Any = first.layer
@@ -306,7 +321,7 @@ def _step(  # noqa: PLR0911 - one return for each pattern
                 batch,
                 tuning,
                 training=training,
-                needs_dx=first.inputs != (INPUT,),
+                needs_dx=not learns.isdisjoint(first.inputs),
             )
         case "batch_norm" if len(first.output_shape) == 3:
             return BatchNormStep(run, batch, training=training)

@@ -52,6 +52,9 @@ class Step:
     hands_on = True
     """Whether the gradient of an input may be the very array that it got for its output."""
 
+    learns = True
+    """Whether it has weights that learn, or a step before it has: else its backward is never called."""
+
     def __init__(self, nodes: tuple[Node, ...]) -> None:
         self.nodes = nodes
         self.inputs = nodes[0].inputs

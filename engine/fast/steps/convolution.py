@@ -48,6 +48,7 @@ class ConvolutionStep(Step):
         self._pools = any(node.layer.type == "max_pool2d" for node in nodes)
         shape = node.weights["weight"].shape
         self._case = Case(batch, window, shape, node.input_shapes[0][2], training, needs_dx)
+        self.needs_dx = needs_dx
         self._tuning = tuning
         self._shape = nodes[-1].output_shape
         self._zeros = np.zeros(self._shape[1] * self._shape[2], np.float32)

@@ -113,7 +113,7 @@ class AddStep(Step):
         if self._training:
             self._y = arena.kept((self._batch, *self.shape))
             self._room = arena.scratch((self._tile, *self.shape))
-            if not self.receives:
+            if self.learns and not self.receives:
                 self._d = arena.gradient(self._y.shape)
 
     @property
@@ -217,7 +217,8 @@ class GlobalAverageStep(Step):
     def lay_out(self, arena: Arena) -> None:
         if self._training:
             self._y = arena.kept((self._batch, 1, self._input[2]))
-            self._dx = arena.gradient((self._batch, *self._input))
+            if self.learns:
+                self._dx = arena.gradient((self._batch, *self._input))
 
     def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
         x = stored(xs[0])

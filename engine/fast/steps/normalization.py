@@ -63,7 +63,7 @@ class BatchNormStep(Step):
         shape = self.nodes[0].output_shape
         if not self.deferred:
             self._y = arena.kept((self._batch, *shape))
-        if self._training and not (self.receives and self.observed):
+        if self._training and self.learns and not (self.receives and self.observed):
             self._d = arena.gradient((self._batch, *shape))
 
     @property

@@ -36,7 +36,7 @@ class PoolStep(Step):
         self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
         self._pool = Halving(batch, tile, shape, arena, training=self._training)
         self._y = arena.kept((batch, *self.shape))
-        self._dx = arena.gradient((batch, *shape)) if self._training else None
+        self._dx = arena.gradient((batch, *shape)) if self._training and self.learns else None
 
     def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
         x = stored(xs[0])

@@ -10,9 +10,11 @@ import pytest
 from engine.architecture import Architecture
 from engine.fast.gemm import OPENBLAS_EDGE, Tuning
 from engine.fast.plan import Plan
+from engine.fast.steps.convolution import ConvolutionStep
 from engine.layers import LAYERS, Context, Example
 from engine.network import Network
 from engine.presets import PRESETS
+from engine.transfer import freeze
 from engine.workspace import Workspace
 
 CUT = Tuning(gemm_edge=OPENBLAS_EDGE)
@@ -117,6 +119,37 @@ def test_large_presets_agree_with_the_plain_executor_on_small_pictures(name: str
     preset = next(preset for preset in PRESETS if preset.name == name)
     small = preset.architecture(classes=10).model_copy(update={"input_shape": (49, 63, 3)})
     compare(Network.build(small), batch=3, tolerance=tolerance)
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        ("conv2d_1", "batch_norm_1", "residual_1/*", "residual_2/*"),  # the way back ends early
+        ("residual_2/*", "residual_5/*"),  # it goes through layers that learn nothing
+        ("conv2d_1", "batch_norm_1", "residual_1/body/*"),
+        ("dense_1",),
+    ],
+)
+def test_frozen_layers_are_passed_or_never_reached(patterns: tuple[str, ...]) -> None:
+    preset = next(preset for preset in PRESETS if preset.name == "resnet-20")
+    whole = Network.build(preset.architecture().model_copy(update={"input_shape": (12, 12, 3)}))
+    frozen = freeze(whole, patterns)
+    compare(frozen, batch=4, tolerance=1e-3)
+
+
+def test_the_way_back_ends_where_nothing_is_left_to_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    backward = ConvolutionStep.backward
+
+    def counted(self: ConvolutionStep, *given: Any, **named: Any) -> Any:
+        calls.append(self.nodes[0].name)
+        return backward(self, *given, **named)
+
+    monkeypatch.setattr(ConvolutionStep, "backward", counted)
+    layers = [{**CONV, "name": f"conv_{number}", "activation": "relu"} for number in range(4)]
+    net = network([*layers, {"type": "flatten"}, {"type": "dense", "units": 3}], (8, 8, 3))
+    compare(freeze(net, ["conv_0", "conv_1"]))
+    assert set(calls) == {"conv_2", "conv_3"}
 
 
 @pytest.mark.parametrize("batch", [1, 3, 7])
