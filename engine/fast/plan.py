@@ -6,8 +6,8 @@ Patterns, each only where nobody else reads what lies in between:
     batch_norm (+ relu) on maps             BatchNormStep
     add (+ relu)                            AddStep
     dense (+ relu)                          DenseStep
-    max_pool2d 2x2                          PoolStep
-    max_pool2d, concatenate                 WindowPoolStep, ConcatenateStep: calls of their own in inference
+    max_pool2d 2x2, max_pool2d              PoolStep, WindowPoolStep
+    concatenate                             ConcatenateStep: calls of its own in inference
     flatten                                 FlattenStep
     global_average_pool2d                   GlobalAverageStep
     anything else                           LayerStep: the layer's own forward and backward
@@ -43,7 +43,7 @@ from engine.layers.convolution import Conv2D, DepthwiseConv2D
 from engine.layers.pooling import MaxPool2D
 from engine.network import INPUT, Network, Node
 
-REVISION = 5
+REVISION = 6
 """Raised by every change of steps or kernels that changes bits: checkpoints pin it."""
 
 
@@ -336,7 +336,7 @@ def _step(  # noqa: PLR0911 - one return for each pattern
         case "max_pool2d" if halves(first):
             return PoolStep(run, batch, training=training)
         case "max_pool2d":
-            return WindowPoolStep(run)
+            return WindowPoolStep(run, batch, training=training)
         case "concatenate":
             return ConcatenateStep(run)
     return LayerStep(run)

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array, elements
+from engine.arrays import Array, Shape, elements
 from engine.fast.arena import Arena
-from engine.fast.columns import empty
 from engine.fast.gemm import largest_divisor
 from engine.fast.places import Call, Place
 from engine.fast.pooled import Halving
-from engine.fast.steps.base import BLOCK, Gradients, LayerStep, Map, Step, stored
+from engine.fast.steps.base import BLOCK, Gradients, Map, Step, stored
 from engine.layers import Context
 from engine.network import Node
 from engine.ops.windows import Axis, Window
@@ -55,38 +54,123 @@ class PoolStep(Step):
         return (self._dx,), {}
 
 
-class WindowPoolStep(LayerStep):
-    """Max-pooling by any window: in inference first of rows, in long runs, and then of what is left of each row."""
+class WindowPoolStep(Step):
+    """Max-pooling by any window: first of rows, in long runs, and then of what is left of each row."""
 
+    hands_on = False
     kind = "max_pool"
 
+    def __init__(self, nodes: tuple[Node, ...], batch: int, *, training: bool) -> None:
+        super().__init__(nodes)
+        self._batch, self._training = batch, training
+        layer: Any = nodes[0].layer
+        window: Window = layer.window(nodes[0].input_shapes[0])
+        self._by_rows, self._by_columns = _Maxima(window.height), _Maxima(window.width, turned=True)
+
+    def lay_out(self, arena: Arena) -> None:
+        batch, shape = self._batch, self.nodes[0].input_shapes[0]
+        tile = largest_divisor(batch, 2 * BLOCK / elements(shape))
+        self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
+        rows = (self.shape[0], *shape[1:])
+        self._rows = arena.scratch((tile, *rows))
+        if self._training:
+            self._y, self._dy = arena.kept((batch, *self.shape)), arena.scratch((tile, *self.shape))
+            self._by_rows.remember((batch, *rows), arena)
+            self._by_columns.remember((batch, *self.shape), arena)
+            self._share = arena.scratch((tile, *rows))
+            self._dx = arena.gradient((batch, *shape)) if self.learns else None
+
+    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
+        x = stored(xs[0])
+        for tile in self._tiles:
+            self._by_rows.forward(tile, x[tile], self._rows)
+            self._by_columns.forward(tile, _turned(self._rows), _turned(self._y[tile]))
+        return self._y
+
     def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
-        layer: Any = self.nodes[0].layer
-        x = xs[0].maps
-        window: Window = layer.window(x.shape[1:])
-        rows = empty((len(x), window.height.output, *x.shape[2:]))
-        by_rows = _maxima(window.height, x, rows)
-        by_columns = _maxima(window.width, rows.transpose(0, 2, 1, 3), y.maps.transpose(0, 2, 1, 3))
-        return by_rows + by_columns, y
+        calls: list[Call] = []
+        for tile in self._tiles:
+            calls += self._by_rows.bind(xs[0].maps[tile], self._rows)
+            calls += self._by_columns.bind(_turned(self._rows), _turned(y.maps[tile]))
+        return calls, y
+
+    def backward(
+        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        if self._dx is None or not needs_dx:
+            return (None,), {}
+        d, share = stored(dy), self._share
+        narrow = share[:, :, : self.shape[1]]
+        for tile in self._tiles:
+            np.copyto(self._dy, d[tile])
+            self._by_columns.backward(tile, _turned(self._dy), _turned(self._rows), _turned(narrow))
+            self._by_rows.backward(tile, self._rows, self._dx[tile], share)
+        return (self._dx,), {}
 
 
-def _maxima(axis: Axis, x: Array, y: Array) -> list[Call]:
-    """Return the calls that write the largest of each window along the second axis of x to y."""
+class _Maxima:
+    """The largest of each window along the second axis of a map, and the way of its gradient.
 
-    def seen(tap: int) -> tuple[slice, slice]:
-        """Return the windows whose tap is a pixel, and those pixels."""
-        first = max(0, -(-(axis.before - tap) // axis.stride))
-        end = min(axis.output, (axis.size - 1 + axis.before - tap) // axis.stride + 1)
-        start = first * axis.stride + tap - axis.before
-        return slice(first, end), slice(start, start + (end - first - 1) * axis.stride + 1, axis.stride)
+    A tap that is seen by all windows comes first; each other takes what it is larger than. On the way back the last
+    takes its share of the gradient first, and what is left is the first one's. `turned` says that the second axis is
+    that of columns.
+    """
 
-    taps = [seen(tap) for tap in range(axis.kernel)]
-    whole = next((tap for tap in taps if tap[0] == slice(0, axis.output)), None)
-    calls: list[Call] = []
-    if whole is None:
-        calls.append(partial(y.fill, -np.inf))
-    else:
-        taps.remove(whole)
-        calls.append(partial(np.copyto, y, x[:, whole[1]]))
-    targets = [(y[:, windows], x[:, pixels]) for windows, pixels in taps if windows.start < windows.stop]
-    return calls + [partial(np.maximum, target, pixels, out=target) for target, pixels in targets]
+    def __init__(self, axis: Axis, *, turned: bool = False) -> None:
+        self._turned = turned
+        taps = [_seen(axis, tap) for tap in range(axis.kernel)]
+        self._first = next((pixels for windows, pixels in taps if windows == slice(0, axis.output)), None)
+        self._others = [tap for tap in taps if tap[1] != self._first and tap[0].start < tap[0].stop]
+
+    def remember(self, shape: Shape, arena: Arena) -> None:
+        """Get room for which tap took which window of maps (N, OH, OW, C)."""
+        self._taken = [arena.kept(shape, np.bool_) for _ in self._others]
+
+    def forward(self, tile: slice, x: Array, y: Array) -> None:
+        """Write the largest of x to y, and remember where they were."""
+        self._begin(x, y)
+        for taken, (windows, pixels) in zip(self._taken, self._others, strict=True):
+            seen, largest = x[:, pixels], y[:, windows]
+            np.greater(seen, largest, out=self._by_axis(taken[tile])[:, windows])
+            np.maximum(largest, seen, out=largest)
+
+    def bind(self, x: Array, y: Array) -> list[Call]:
+        """Return the calls that write the largest of x to y."""
+        targets = [(y[:, windows], x[:, pixels]) for windows, pixels in self._others]
+        maxima = [partial(np.maximum, target, pixels, out=target) for target, pixels in targets]
+        return [partial(self._begin, x, y), *maxima]
+
+    def backward(self, tile: slice, d: Array, dx: Array, share: Array) -> None:
+        """Spread d over dx; d and share, which is like it, are used up."""
+        dx[...] = 0
+        for taken, (windows, pixels) in zip(reversed(self._taken), reversed(self._others), strict=True):
+            left, part = d[:, windows], share[:, windows]
+            np.multiply(left, self._by_axis(taken[tile])[:, windows], out=part)
+            np.subtract(left, part, out=left)
+            target = dx[:, pixels]
+            target += part
+        if self._first is not None:
+            target = dx[:, self._first]
+            target += d
+
+    def _begin(self, x: Array, y: Array) -> None:
+        if self._first is None:
+            y.fill(-np.inf)
+        else:
+            np.copyto(y, x[:, self._first])
+
+    def _by_axis(self, taken: Array) -> Array:
+        return _turned(taken) if self._turned else taken
+
+
+def _turned(maps: Array) -> Array:
+    """View maps with columns before rows."""
+    return maps.transpose(0, 2, 1, 3)
+
+
+def _seen(axis: Axis, tap: int) -> tuple[slice, slice]:
+    """Return the windows whose tap is a pixel, and those pixels."""
+    first = max(0, -(-(axis.before - tap) // axis.stride))
+    end = min(axis.output, (axis.size - 1 + axis.before - tap) // axis.stride + 1)
+    start = first * axis.stride + tap - axis.before
+    return slice(first, end), slice(start, start + (end - first - 1) * axis.stride + 1, axis.stride)

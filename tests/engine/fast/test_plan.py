@@ -121,6 +121,23 @@ def test_large_presets_agree_with_the_plain_executor_on_small_pictures(name: str
     compare(Network.build(small), batch=3, tolerance=tolerance)
 
 
+@pytest.mark.parametrize("size", [(9, 12), (7, 7), (10, 5)])
+@pytest.mark.parametrize(
+    "pool",
+    [
+        {"pool_size": 3, "stride": 2, "padding": [[1, 1], [1, 1]]},
+        {"pool_size": 3, "stride": 2, "ceil_mode": True},
+        {"pool_size": [2, 3], "stride": 1, "padding": "same"},
+        {"pool_size": [1, 4], "stride": [2, 3]},
+        {"pool_size": 2, "stride": 3, "padding": [[1, 0], [0, 1]]},
+    ],
+)
+def test_max_pools_of_any_window(pool: dict[str, Any], size: tuple[int, int]) -> None:
+    net = network([{**CONV, "filters": 5}, {"type": "max_pool2d", **pool}, CONV], (*size, 2))
+    plan = compare(net, batch=3)
+    assert "max_pool" in plan.choices.values()
+
+
 @pytest.mark.parametrize(
     "patterns",
     [
