@@ -96,7 +96,8 @@ def choose(case: Case, tuning: Tuning, arena: Arena) -> Kernel:
         pointwise.input_gradient = _Transposed(filters)
         return pointwise
     # a gathered tile is read once and multiplied at once: it may be larger than one that is transformed
-    tile = tile_of(batch, window, channels, 4 * tuning.tile_bytes)
+    filters_bytes = 4 * math.prod(case.weight)  # are read once for each tile
+    tile = tile_of(batch, window, channels, max(4 * tuning.tile_bytes, filters_bytes))
     layout: type[Columns | ChannelMajor] = ChannelMajor if channels <= FEW_CHANNELS else Columns
     few = math.prod(window.kernel) * channels * filters <= FEW_WEIGHTS
     kernel = layout(

@@ -114,15 +114,19 @@ class _Gathered:
         self._ones = ones
         self._memory = arena.kept if ones or keeps else arena.scratch
         rows = tile * window.output[0] * window.output[1]
-        self._parts = pieces(rows, self._depth * filters, tuning.gemm_edge, copies=1)
+        each = self._depth * filters
+        self._parts = pieces(rows, each, tuning.gemm_edge)
+        self._summed_parts = pieces(rows, each, tuning.gemm_edge, copies=1)
         if training:
-            self._dweights = arena.scratch((self._parts, self._depth, filters))
-            self._dweight, self._summed = (arena.scratch((self._depth, filters)) for _ in range(2))
+            self._dweights = arena.scratch(
+                (self._summed_parts if self._summed_parts > 1 else 0, self._depth, filters)
+            )
+            self._dweight, self._part = (arena.scratch((1, self._depth, filters)) for _ in range(2))
         self._matrix = arena.kept((self._depth + ones, filters)) if ones else np.empty((0, 0), np.float32)
         self._bias: Array | None = None
         self._bias_row: Array | None = None
         self.input_gradient: InputGradient | None = None
-        # (parts, rows, depth) and its transpose, views of the columns in whatever layout they have
+        # (parts, rows, depth), and with other parts its transpose: views of the columns in whatever layout they have
         self._rows: Array = np.empty(0, np.float32)
         self._rows_t: Array = np.empty(0, np.float32)
         self.gathered: Array = np.empty(0, np.float32)
@@ -144,7 +148,7 @@ class _Gathered:
             self._bias_row = None if bias is None else row_of(bias, self.window.output[1])
 
     def prepare_backward(self, weight: Array) -> None:
-        self._dweight[...] = 0
+        self._started = False
         if self.input_gradient is not None:
             self.input_gradient.prepare(weight)
 
@@ -180,8 +184,15 @@ class _Gathered:
 
     def backward(self, x: Array, dy: Array, dx: Array | None) -> None:
         self.gather(x)
-        np.matmul(self._rows_t, dy.reshape(self._parts, -1, self.filters), out=self._dweights)
-        self._dweight += np.add.reduce(self._dweights, axis=0, out=self._summed)
+        part = self._part if self._started else self._dweight
+        if self._summed_parts == 1:
+            np.matmul(self._rows_t, dy.reshape(1, -1, self.filters), out=part)
+        else:
+            np.matmul(self._rows_t, dy.reshape(self._summed_parts, -1, self.filters), out=self._dweights)
+            np.add.reduce(self._dweights, axis=0, out=part[0])
+        if self._started:
+            self._dweight += part
+        self._started = True
         if dx is not None and self.input_gradient is not None:
             self.input_gradient.run(dy, dx)
 
@@ -209,7 +220,7 @@ class Columns(_Gathered):
         self.gathered[:, self._depth :] = 1
         self._columns = viewed(self.gathered[:, : self._depth], self._view.shape)
         self._rows = self.gathered.reshape(self._parts, -1, self._depth + ones)
-        self._rows_t = self._rows.transpose(0, 2, 1)
+        self._rows_t = self.gathered.reshape(self._summed_parts, -1, self._depth + ones).transpose(0, 2, 1)
 
     @property
     def entry(self) -> Place | None:
@@ -257,9 +268,8 @@ class ChannelMajor(_Gathered):
         self.gathered = self._memory((self._depth + ones, math.prod(shape[3:])))
         self.gathered[self._depth :] = 1
         self._columns = self.gathered[: self._depth].reshape(shape)  # (KH, KW, C, T, OH, OW)
-        flat = self.gathered.reshape(self._depth + ones, self._parts, -1)
-        self._rows = flat.transpose(1, 2, 0)
-        self._rows_t = flat.transpose(1, 0, 2)
+        self._rows = self.gathered.reshape(self._depth + ones, self._parts, -1).transpose(1, 2, 0)
+        self._rows_t = self.gathered.reshape(self._depth + ones, self._summed_parts, -1).transpose(1, 0, 2)
 
     def gather(self, x: Array) -> None:
         np.copyto(self._inside, x.transpose(3, 0, 1, 2))
@@ -291,7 +301,7 @@ class Pointwise(_Gathered):
 
     def gather(self, x: Array) -> None:
         self._rows = x.reshape(self._parts, -1, self.channels)
-        self._rows_t = self._rows.transpose(0, 2, 1)
+        self._rows_t = x.reshape(self._summed_parts, -1, self.channels).transpose(0, 2, 1)
 
 
 class Flipped:
@@ -302,7 +312,8 @@ class Flipped:
     ) -> None:
         back = _full(window)
         # its columns are as many times larger as there are more filters than channels: it has a tile of its own
-        own = largest_divisor(tile, tile_of(tile, back, filters, 2 * tuning.tile_bytes))
+        most = max(2 * tuning.tile_bytes, _FLOAT * math.prod(window.kernel) * channels * filters)
+        own = largest_divisor(tile, tile_of(tile, back, filters, most))
         self._kernel = Columns(back, filters, channels, own, tuning, arena)
         self._turned = arena.scratch((*window.kernel, filters, channels))
 

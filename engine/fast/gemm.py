@@ -21,8 +21,10 @@ OPENBLAS_EDGE = 1_000_000
 _MOST_SUMMED = 1 << 22  # numbers in the partial results of one product; more do not fit any cache
 _ROWS, _INNER, _COLUMNS = 16_384, 144, 16
 _ROUNDS = 21
-_LEAST_ROWS = 8
-"""Thinner pieces read the right matrix too often for their few rows: slower than the product in one."""
+_LEAST_ROWS = 16
+"""Thinner pieces read the right matrix too often for their few rows: no quicker than the product in one."""
+_LEAST_SUMMED_ROWS = 32
+"""Thinner pieces write more than they read: half as quick as the product in one."""
 
 
 class Tuning(BaseModel):
@@ -61,12 +63,13 @@ def pieces(rows: int, each: int, edge: int, copies: int = 0) -> int:
         copies: how many results of `each` numbers a piece has that are summed over the pieces afterwards, 0 for
             none. With many channels they would take more memory than all the rest, and more time than is won.
     """
-    if edge == 0 or edge < _LEAST_ROWS * each:
+    least = _LEAST_SUMMED_ROWS if copies else _LEAST_ROWS
+    if edge == 0 or edge < least * each:
         return 1
     count = max(1, math.ceil(rows * each / edge))
     while rows % count:
         count += 1
-    if rows // count < _LEAST_ROWS or count * each * copies > _MOST_SUMMED:
+    if rows // count < least or count * each * copies > _MOST_SUMMED:
         return 1
     return count
 

@@ -286,15 +286,15 @@ def test_winograd_stays_within_its_bound_on_positive_maps() -> None:
 def test_pieces_divide_the_rows(rows: int, each: int, edge: int) -> None:
     parts = pieces(rows, each, edge)
     assert rows % parts == 0
-    assert parts == 1 or (rows // parts * each <= edge and rows // parts >= 8)
+    assert parts == 1 or (rows // parts * each <= edge and rows // parts >= 16)
 
 
 @given(st.integers(1, 5000), st.integers(1, 3000), st.sampled_from([0, 5_000, OPENBLAS_EDGE]))
 def test_ragged_pieces_hold_all_rows_and_are_not_thin(rows: int, each: int, edge: int) -> None:
     parts = ragged_pieces(rows, each, edge)
-    assert 1 <= parts <= max(1, rows // 8)
+    assert 1 <= parts <= max(1, rows // 16)
     # as few more than fit under the edge as rounding makes necessary
-    assert parts == 1 or -(-rows // parts) * each <= edge + each or parts == rows // 8
+    assert parts == 1 or -(-rows // parts) * each <= edge + each or parts == rows // 16
 
 
 @given(st.integers(1, 300), st.floats(0.1, 400))
