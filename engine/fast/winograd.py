@@ -292,13 +292,17 @@ class Winograd:
         # what products were added up from is free now, and so are the filters of dX
         summed = self._part.reshape(-1)[: self._sum[:, :, 0].size].reshape(self._sum[:, :, 0].shape)
         points = np.add.reduce(self._sum, axis=2, out=summed)
-        if self._phased:
-            wide = points.sum(axis=1).reshape(_POINTS, self._q + 2, self._filters, self._q, self._channels)
-            points = wide[:, 0:3, :, 0]
-            for pixel in range(1, self._q):
-                points = points + wide[:, pixel : pixel + 3, :, pixel]
-        np.matmul(_G.T, points.reshape(_POINTS, -1), out=self._turned.reshape(3, -1))
-        np.copyto(dweight, self._turned[::-1, ::-1].transpose(0, 1, 3, 2))
+        if not self._phased:
+            np.matmul(_G.T, points.reshape(_POINTS, -1), out=self._turned.reshape(3, -1))
+            np.copyto(dweight, self._turned[::-1, ::-1].transpose(0, 1, 3, 2))
+            return
+        wide = points.sum(axis=1).reshape(_POINTS, self._q, self._channels, self._q + 2, self._filters)
+        taps = wide[:, 0, :, 0:3]  # (6, C, 3, O)
+        for pixel in range(1, self._q):
+            taps = taps + wide[:, pixel, :, pixel : pixel + 3]
+        turned = self._turned.reshape(3, self._channels, 3, self._filters)
+        np.matmul(_G.T, taps.reshape(_POINTS, -1), out=turned.reshape(3, -1))
+        np.copyto(dweight, turned[::-1, :, ::-1].transpose(0, 2, 1, 3))
 
     def _weight_gradient(self, height: int, width: int, tuning: Tuning, arena: Arena) -> None:
         """Lay out the products of B^T dY and A X; A X lies as the product of the way back would."""
@@ -317,22 +321,22 @@ class Winograd:
             (bands * row * channels, row * channels, slab, 1),
         )
         self._phased = min(channels, filters) <= 16
-        if self._phased:  # ((q + 2) O, m) @ (m, q C) in each phase
+        if self._phased:  # (q C, m) @ (m, (q + 2) O) in each phase
             rows = back.parts * back.part_rows
             parts = pieces(rows, back.inner * q * channels, tuning.gemm_edge, copies=_POINTS * back.phases)
             m, phases = rows // parts, back.phases
             stride = phases * q
             self._left = _strided(
-                back.transformed,
-                (_POINTS, phases, parts, back.inner, m),
-                (back.slab, q * filters, m * stride * filters, 1, stride * filters),
+                x,
+                (_POINTS, phases, parts, q * channels, m),
+                (slab, q * channels, m * stride * channels, 1, stride * channels),
             )
             self._right = _strided(
-                x,
-                (_POINTS, phases, parts, m, q * channels),
-                (slab, q * channels, m * stride * channels, stride * channels, 1),
+                back.transformed,
+                (_POINTS, phases, parts, m, back.inner),
+                (back.slab, q * filters, m * stride * filters, stride * filters, 1),
             )
-            shape = (_POINTS, phases, parts, back.inner, q * channels)
+            shape = (_POINTS, phases, parts, q * channels, back.inner)
         else:  # (O, m) @ (m, C) at three offsets, one for each column of the filter
             rows = self.tile * bands * row
             parts = pieces(rows, filters * channels, tuning.gemm_edge, copies=_POINTS * 3)

@@ -58,6 +58,13 @@ class BatchNormStep(Step):
         self._passes = np.empty((0, self._row), np.bool_)
         self._ones = np.empty(0, np.float32)
         self._received = False
+        # two sums for each place of a row: of the map and its square; of the gradient and its product with the map
+        self._sums, self._d_sums = np.empty((2, 2, self._row), np.float32)
+        # two numbers for each channel, repeated over a row: what the map, or its gradient, is multiplied by, and added
+        self._apply_rows, self._pull_rows = np.empty((2, 2, self._row), np.float32)
+        by_pixel = (2, self._width, self._channels)
+        self._apply, self._pull = self._apply_rows.reshape(by_pixel), self._pull_rows.reshape(by_pixel)
+        self._zeros = np.zeros(self._row, np.float32)
 
     def lay_out(self, arena: Arena) -> None:
         shape = self.nodes[0].output_shape
@@ -79,15 +86,15 @@ class BatchNormStep(Step):
 
     def begin_statistics(self) -> None:
         """Expect the tiles of a new map."""
-        self._about_row = row_of(self.about(), self._width)
-        self._sums = np.zeros(self._row, np.float32)
-        self._squares = np.zeros(self._row, np.float32)
+        if not self.observed:
+            self._about_row = row_of(self.about(), self._width)
+        self._sums[...] = 0
 
     def observe(self, x: Array) -> None:
         """Add the sums of a tile (T, H, W, C) while it is in the cache."""
         rows = self._shifted(x)
-        self._sums += self._ones[: len(rows)] @ rows
-        self._squares += np.einsum("ij,ij->j", rows, rows)
+        self._sums[0] += self._ones[: len(rows)] @ rows
+        self._sums[1] += np.einsum("ij,ij->j", rows, rows)
 
     def forward(self, xs: tuple[Map, ...], context: Context) -> Map:
         self._x = stored(xs[0])
@@ -107,9 +114,10 @@ class BatchNormStep(Step):
                 context.updates[self._names[name]] = old + np.float32(self._layer.momentum) * (value - old)
             mean = self._mean = self._moved if self.observed else mean + self._moved
         self._inverse = (1 / np.sqrt(variance + np.float32(self._layer.epsilon))).astype(np.float32)
-        factor = row_of(scale * self._inverse, self._width)
-        offset = row_of(shift - mean * scale * self._inverse, self._width)
-        normalised = _Normalised(self._x, factor, offset, self._rectifier)
+        factor = scale * self._inverse
+        self._apply[0], self._apply[1] = factor, shift - mean * factor
+        rows = self._apply_rows
+        normalised = _Normalised(self._x, rows[0], rows[1], self._zeros, self._rectifier)
         if self.deferred:
             return normalised
         if self._y is None:
@@ -121,8 +129,7 @@ class BatchNormStep(Step):
     def begin(self) -> None:
         """Expect a new gradient, tile by tile."""
         self._received = True
-        self._d_sums = np.zeros(self._row, np.float32)
-        self._products = np.zeros(self._row, np.float32)
+        self._d_sums[...] = 0
 
     def receive(self, tile: slice, d: Array, z: Array) -> None:
         """Take the gradient of a tile of the output z, in place: what ReLU stopped becomes zero."""
@@ -135,8 +142,8 @@ class BatchNormStep(Step):
     def add(self, tile: slice, d: Array) -> None:
         """Add the sums of a tile's gradient behind ReLU."""
         x, d = self._shifted(self._x[tile]), d.reshape(-1, self._row)
-        self._d_sums += self._ones[: len(d)] @ d
-        self._products += np.einsum("ij,ij->j", d, x)
+        self._d_sums[0] += self._ones[: len(d)] @ d
+        self._d_sums[1] += np.einsum("ij,ij->j", d, x)
 
     def backward(
         self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
@@ -146,29 +153,25 @@ class BatchNormStep(Step):
             d = self._take(d)
         self._received = False
         scale = self._weights[self._names["scale"]]
-        dshift = self._per_channel(self._d_sums)
-        dscale = (self._per_channel(self._products) - self._moved * dshift) * self._inverse
-        whole = context.reduce(np.concatenate([dshift, dscale])) / np.float32(self._count)
-        mean_d, mean_dn = np.split(whole, 2)
+        found = self._per_channel(self._d_sums)
+        dshift, dscale = found
+        dscale -= self._moved * dshift
+        dscale *= self._inverse
+        mean_d, mean_dn = context.reduce(found) / np.float32(self._count)
         # dx = k (d - mean(d) - n mean(d n)), n = (x - mean) / deviation
-        by_x = -mean_dn * self._inverse
-        gradient = NormGradient(
-            self._x,
-            d,
-            row_of(by_x, self._width),
-            row_of(-mean_d - by_x * self._mean, self._width),
-            scale * self._inverse,
-        )
-        found = {self._names["scale"]: dscale, self._names["shift"]: dshift}
+        by_x = mean_dn * -self._inverse
+        self._pull[0], self._pull[1] = by_x, -mean_d - by_x * self._mean
+        gradient = NormGradient(self._x, d, self._pull_rows[0], self._pull_rows[1], scale * self._inverse)
+        gradients = {self._names["scale"]: dscale, self._names["shift"]: dshift}
         if self.observed:
-            return (gradient,), found
+            return (gradient,), gradients
         dx = self._place()
         room = self._room(self.tile * self._height).reshape(self.tile, *self.nodes[0].output_shape)
         k = row_of(gradient.scale, self._width)
         for tile in self._tiles:
             gradient.into(tile, room)
             np.multiply(room.reshape(-1, self._row), k, out=dx[tile].reshape(-1, self._row))
-        return (dx,), found
+        return (dx,), gradients
 
     def _take(self, dy: Array) -> Array:
         """Go through a gradient that came as a whole, and leave it as it is."""
@@ -201,17 +204,18 @@ class BatchNormStep(Step):
 
     def _statistics(self, context: Context) -> tuple[Array, Array, int]:
         """Return mean and variance (C,) of the map less `about` over all shares, and how many values a channel has."""
-        values = self._batch * self._height * self._width
-        sums, squares = self._per_channel(self._sums), self._per_channel(self._squares)
-        total = context.reduce(np.concatenate([sums, squares, [values]], dtype=np.float64))
-        count = total[-1]
-        mean, square = np.split(total[:-1] / count, 2)
-        variance = np.maximum(square - np.square(mean), 0)
-        return mean.astype(np.float32), variance.astype(np.float32), int(count)
+        own = np.empty((2, self._channels + 1))
+        own[:, :-1] = self._per_channel(self._sums)
+        own[:, -1] = self._batch * self._height * self._width
+        total = context.reduce(own)
+        mean, square = total[:, :-1] / total[0, -1]
+        variance = np.maximum(square - mean * mean, 0)
+        return mean.astype(np.float32), variance.astype(np.float32), int(total[0, -1])
 
-    def _per_channel(self, row: Array) -> Array:
-        total: Array = row.reshape(self._width, self._channels).sum(axis=0)
-        return total
+    def _per_channel(self, rows: Array) -> Array:
+        """Turn two sums of rows (2, W * C) into those of channels (2, C)."""
+        totals: Array = np.add.reduce(rows.reshape(2, self._width, self._channels), axis=1)
+        return totals
 
     def _room(self, rows: int) -> Array:
         """Return memory for so many rows of a tile; tiles are as large as the steps around want them."""
@@ -228,9 +232,11 @@ class BatchNormStep(Step):
 class _Normalised(Deferred):
     """x * factor + offset behind a rectifier, with factor and offset repeated over a row (W * C,)."""
 
-    def __init__(self, x: Array, factor: Array, offset: Array, rectifier: Rectifier | None) -> None:
-        self._x, self._factor, self._offset, self._rectifier = x, factor, offset, rectifier
-        self._zeros = np.zeros_like(offset)
+    def __init__(
+        self, x: Array, factor: Array, offset: Array, zeros: Array, rectifier: Rectifier | None
+    ) -> None:
+        self._x, self._factor, self._offset, self._zeros = x, factor, offset, zeros
+        self._rectifier = rectifier
 
     def into(self, tile: slice, out: Array) -> None:
         rows = out.reshape(-1, len(self._factor))
