@@ -23,7 +23,7 @@ import numpy as np
 from engine.arrays import Array
 from engine.fast.arena import Arena
 from engine.fast.gemm import Tuning, largest_divisor, pieces, row_of, viewed
-from engine.fast.places import Call, Place, biased, moved, surrounded
+from engine.fast.places import Bias, Call, Place, moved, surrounded
 from engine.ops import windows
 from engine.ops.windows import Axis, Window
 from engine.workspace import aligned
@@ -124,6 +124,7 @@ class _Gathered:
             self._dweight, self._part = (arena.scratch((1, self._depth, filters)) for _ in range(2))
         self._matrix = arena.kept((self._depth + ones, filters)) if ones else np.empty((0, 0), np.float32)
         self._bias: Array | None = None
+        self._bias_map = Bias()
         self._bias_row: Array | None = None
         self.input_gradient: InputGradient | None = None
         # (parts, rows, depth), and with other parts its transpose: views of the columns in whatever layout they have
@@ -166,7 +167,7 @@ class _Gathered:
 
     def bind(self, x: Array, y: Place) -> list[Call]:
         """Return the calls of inference."""
-        after = [] if self._ones else biased(y, self._bias)
+        after = [] if self._ones else self._bias_map.bind(y, self._bias)
         target = y.maps
         if (
             not target.flags.c_contiguous
@@ -287,7 +288,7 @@ class Pointwise(_Gathered):
 
     def bind(self, x: Array, y: Place) -> list[Call]:
         """Return the calls of inference: one product, or one for each row where those are long and lie apart."""
-        target, before, after = y.maps, list[Call](), biased(y, self._bias)
+        target, before, after = y.maps, list[Call](), self._bias_map.bind(y, self._bias)
         if x.shape[2] < _LONG_ROW:
             if not x.flags.c_contiguous:
                 held = empty(x.shape)

@@ -21,7 +21,7 @@ import numpy as np
 from engine.arrays import Array
 from engine.fast.arena import Arena
 from engine.fast.gemm import Tuning, largest_divisor, row_of, viewed
-from engine.fast.places import Call, Place, biased, moved, surrounded
+from engine.fast.places import Bias, Call, Place, moved, surrounded
 from engine.ops import windows
 from engine.ops.windows import Window
 
@@ -65,6 +65,7 @@ class Depthwise:
         self._filters = arena.prepared(shape)
         self._all = arena.scratch((tile, rows.output, self._across, channels)) if columns.stride > 1 else None
         self._bias: Array | None = None
+        self._bias_map = Bias()
         if training:
             self._back = _Backward(window, channels, tile, self._across, arena, needs_dx=needs_dx)
             self._sum, self._part = arena.scratch(shape), arena.scratch(shape)
@@ -115,7 +116,7 @@ class Depthwise:
         calls.append(partial(np.einsum, _CONVOLVE, self._view, self._filters, out=rows))
         if self._all is not None:
             calls.append(partial(np.copyto, y.maps, self._kept(self._all)))
-        return [*calls, *biased(y, self._bias)]
+        return [*calls, *self._bias_map.bind(y, self._bias)]
 
     def backward(self, x: Array, dy: Array, dx: Array | None) -> None:
         """Add one tile to dW, and give its dX if wanted."""

@@ -78,13 +78,21 @@ def moved(x: Array, place: Array) -> list[Call]:
     return [] if same else [partial(np.copyto, place, x)]
 
 
-def biased(y: Place, bias: Array | None) -> list[Call]:
-    """Return the call that adds a bias (C,) to every pixel."""
-    if bias is None:
-        return []
-    everywhere = y.like(1)
-    everywhere.maps[...] = bias
-    return [partial(np.add, y.flat, everywhere.flat, out=y.flat)]
+class Bias:
+    """A bias that is added to every pixel: as one picture's map, where all the memory of maps is gone through."""
+
+    def __init__(self) -> None:
+        self._everywhere: Place | None = None
+
+    def bind(self, y: Place, bias: Array | None) -> list[Call]:
+        """Return the call that adds a bias (C,) to maps, or none; those of all tiles lie alike."""
+        if bias is None:
+            return []
+        one = self._everywhere
+        if one is None or not one.lies_as(y.tile(slice(0, 1))):
+            one = self._everywhere = y.like(1)
+        one.maps[...] = bias
+        return [partial(np.add, y.flat, one.flat, out=y.flat)]
 
 
 def added(one: Place, other: Place, y: Place) -> Call:

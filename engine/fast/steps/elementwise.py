@@ -9,7 +9,7 @@ import numpy as np
 from engine.arrays import Array, elements
 from engine.fast.arena import Arena
 from engine.fast.gemm import largest_divisor, viewed
-from engine.fast.places import FEW_WEIGHTS, Call, Place, added, biased, moved
+from engine.fast.places import FEW_WEIGHTS, Bias, Call, Place, added, moved
 from engine.fast.rectifier import rectifier_of
 from engine.fast.steps.base import BLOCK, Gradients, LayerStep, Map, Step, stored, tile_of
 from engine.fast.steps.normalization import BatchNormStep
@@ -34,6 +34,7 @@ class DenseStep(Step):
         self._rectifier = rectifier_of(nodes)
         inputs, units = node.weights["weight"].shape
         self._own: Place | None = None
+        self._bias_map = Bias()
         if not training and batch <= _FEW_PICTURES and inputs * units <= FEW_WEIGHTS:
             # a one behind each vector brings in the bias without a call of its own
             vectors = np.ones((batch, inputs + 1), np.float32)
@@ -72,7 +73,7 @@ class DenseStep(Step):
         after = [] if self._rectifier is None else self._rectifier.bind(y, zeros)
         if self._own is None:
             product = partial(np.matmul, xs[0].maps, weight, out=y.maps)
-            return [product, *biased(y, bias), *after], y
+            return [product, *self._bias_map.bind(y, bias), *after], y
         self._with_bias[:-1] = weight
         self._with_bias[-1] = 0 if bias is None else bias
         product = partial(np.matmul, self._own.flat, self._with_bias, out=y.maps)
