@@ -16,8 +16,9 @@ from engine.arrays import Array
 from engine.batch import Batch
 from engine.config import TrainingConfig
 from engine.descent import Stepper
+from engine.fast.arena import Arena
 from engine.fast.gemm import Tuning
-from engine.fast.plan import Plan
+from engine.fast.plan import Plan, lay_out
 from engine.fast.serving import PlanPool
 from engine.fast.shares import execution
 from engine.fast.steps.convolution import ConvolutionStep
@@ -119,6 +120,10 @@ def layer(case: list[int], *, backward: bool) -> Callable[[], object]:
     node, tuning = built.nodes[0], Tuning.measure()
     window = cast(Conv2D, node.layer).window(node.input_shapes[0])
     step = ConvolutionStep((node,), window, pictures, tuning, training=True, needs_dx=True)
+    arena = Arena(training=True)
+    lay_out([step], arena, pictures)
+    arena.fill()
+    lay_out([step], arena, pictures)
     dy = draw.standard_normal((pictures, *built.output_shape)).astype(np.float32)
     context = Context(training=True)
 
