@@ -12,6 +12,8 @@ from engine.fast.arena import Arena, Unbounded
 from engine.fast.gemm import OPENBLAS_EDGE, Tuning
 from engine.fast.plan import lay_out, steps_of
 from engine.fast.steps.base import BLOCK, LayerStep, Step
+from engine.fast.steps.convolution import ConvolutionStep
+from engine.fast.steps.elementwise import AddStep
 from engine.fast.steps.normalization import BatchNormStep
 from engine.network import INPUT, Network
 
@@ -33,7 +35,12 @@ def pass_bytes(network: Network, pictures: int, *, training: bool) -> int:
     except Unbounded:
         return arena.bytes  # more than this machine has
     beside = [_beside(step, pictures, training=training) for step in steps]
-    return arena.bytes + sum(held for held, _ in beside) + max((shared for _, shared in beside), default=0)
+    held = arena.bytes + sum(held for held, _ in beside) + max((shared for _, shared in beside), default=0)
+    if not training:  # zeros for a picture of the largest map, with its padding
+        held += (
+            2 * _FLOAT * max(elements(shape) for step in steps for shape in (step.shape, network.input_shape))
+        )
+    return held
 
 
 def _beside(step: Step, pictures: int, *, training: bool) -> tuple[int, int]:
@@ -45,8 +52,15 @@ def _beside(step: Step, pictures: int, *, training: bool) -> tuple[int, int]:
     weight = node.weights.get("weight")
     if not training and weight is not None and weight.shape[:-2] == (1, 1):
         maps += inputs  # which lie apart for a neighbour's sake, and are copied for the product
-    if isinstance(step, BatchNormStep):
-        return maps + 2 * BLOCK * _FLOAT, 0
+    if training and isinstance(step, BatchNormStep | AddStep):
+        # a tile of numbers, where they are positive and where they are below six
+        return maps + (_FLOAT + 2) * max(BLOCK, elements(step.shape)), 0
+    if training and isinstance(step, ConvolutionStep) and step.receiver is not None:
+        maps += (
+            (_FLOAT + 2) * step.tile * elements(node.input_shapes[0])
+        )  # the same of that step, for a tile of this
+    if training and any(other.layer.type == "relu6" for other in step.nodes):
+        maps += outputs // _FLOAT
     if not isinstance(step, LayerStep):
         return maps, 0
     gradients = inputs if training and node.inputs != (INPUT,) else 0

@@ -43,7 +43,7 @@ from engine.layers.convolution import Conv2D, DepthwiseConv2D
 from engine.layers.pooling import MaxPool2D
 from engine.network import INPUT, Network, Node
 
-REVISION = 7
+REVISION = 8
 """Raised by every change of steps or kernels that changes bits: checkpoints pin it."""
 
 
@@ -152,38 +152,26 @@ def lay_out(steps: Sequence[Step], arena: Arena, batch: int) -> dict[tuple[str, 
         for name in step.inputs:
             readers.setdefault(name, []).append(number)
 
+    # for each step, the last one on the way back that uses what was computed for the gradient of its output
+    users: list[int] = []
+
+    def last_user(maker: int, name: str) -> int:
+        first = readers[name][0]
+        return users[producers[name]] if first == maker else first  # which adds it to its own
+
     sums = {}
     for number, step in enumerate(steps):
-        inputs = [name for name in step.inputs if name != INPUT]
-        arena.begin(
-            number,
-            min((_last_user(steps, producers, readers, number, name) for name in inputs), default=number),
-        )
+        inputs = [name for name in dict.fromkeys(step.inputs) if name != INPUT]
+        beyond = min((last_user(number, name) for name in inputs), default=number)
+        users.append(min(number, beyond) if step.hands_on else number)
+        arena.begin(number, beyond)
         step.lay_out(arena)
         for name in inputs:
             received = step.receiver is not None and name == step.inputs[0]
-            if readers[name][-1] != number and not received and steps[producers[name]].learns:
+            added = readers[name][-1] != number or step.inputs.count(name) > 1
+            if added and not received and steps[producers[name]].learns:
                 sums[name, step.output] = arena.gradient((batch, *steps[producers[name]].shape))
     return sums
-
-
-def _last_user(
-    steps: Sequence[Step],
-    producers: dict[str, int],
-    readers: dict[str, list[int]],
-    maker: int,
-    name: str,
-) -> int:
-    """Return the last step, on the way back, that uses what `maker` computes for the gradient of a map."""
-    if readers[name][0] != maker:
-        return readers[name][0]  # which adds it to its own
-    producer = producers[name]
-    if not steps[producer].hands_on:
-        return producer
-    sources = [source for source in steps[producer].inputs if source != INPUT]
-    return min(
-        (_last_user(steps, producers, readers, producer, source) for source in sources), default=producer
-    )
 
 
 def link(steps: Sequence[Step]) -> None:
@@ -200,11 +188,13 @@ def link(steps: Sequence[Step]) -> None:
             ):
                 before.observer, step.observed = step, True
             following = readers.get(step.output, [])
-            if len(following) == 1 and isinstance(following[0], ConvolutionStep | AddStep):
+            if len(following) != 1:
+                continue
+            if isinstance(following[0], ConvolutionStep):
                 step.deferred = True
-                if isinstance(following[0], AddStep):
-                    following[0].norms.append(step)
-                    step.receives = True
+            elif isinstance(following[0], AddStep) and not step.rectifies:
+                step.deferred = step.receives = True
+                following[0].norms.append(step)
         elif isinstance(step, ConvolutionStep):
             before = producers.get(step.inputs[0])
             # the first reader is the last in the way back: with its gradient the sum is complete

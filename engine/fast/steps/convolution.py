@@ -68,6 +68,11 @@ class ConvolutionStep(Step):
             self._dweight = arena.kept(self._case.weight)
 
     @property
+    def tile(self) -> int:
+        """How many pictures are computed at once."""
+        return self._kernel.tile
+
+    @property
     def choice(self) -> str:
         epilogue = f" {self._rectifier.name}" if self._rectifier else ""
         epilogue += " max_pool" if self._pools else ""

@@ -79,6 +79,11 @@ class BatchNormStep(Step):
         words += [word for word, is_so in (("observed", self.observed), ("deferred", self.deferred)) if is_so]
         return " ".join(words)
 
+    @property
+    def rectifies(self) -> bool:
+        """Whether ReLU or ReLU6 follows."""
+        return self._rectifier is not None
+
     def about(self) -> Array:
         """Return what is subtracted from the map (C,) before it is summed; a convolution before it does so."""
         about: Array = self._weights[self._names["running_mean"]]

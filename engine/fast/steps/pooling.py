@@ -55,7 +55,10 @@ class PoolStep(Step):
 
 
 class WindowPoolStep(Step):
-    """Max-pooling by any window: first of rows, in long runs, and then of what is left of each row."""
+    """Max-pooling by any window: first of rows, in long runs, and then of what is left of each row.
+
+    Where several cells tie one of them gets the gradient; the layer's own way back takes the first.
+    """
 
     hands_on = False
     kind = "max_pool"
@@ -77,7 +80,8 @@ class WindowPoolStep(Step):
             self._y, self._dy = arena.kept((batch, *self.shape)), arena.scratch((tile, *self.shape))
             self._by_rows.remember((batch, *rows), arena)
             self._by_columns.remember((batch, *self.shape), arena)
-            self._share = arena.scratch((tile, *rows))
+            widest = max(shape[1], self.shape[1])
+            self._share = arena.scratch((tile, self.shape[0], widest, shape[2]))
             self._dx = arena.gradient((batch, *shape)) if self.learns else None
 
     def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
@@ -100,7 +104,7 @@ class WindowPoolStep(Step):
         if self._dx is None or not needs_dx:
             return (None,), {}
         d, share = stored(dy), self._share
-        narrow = share[:, :, : self.shape[1]]
+        narrow, share = share[:, :, : self.shape[1]], share[:, :, : self._rows.shape[2]]
         for tile in self._tiles:
             np.copyto(self._dy, d[tile])
             self._by_columns.backward(tile, _turned(self._dy), _turned(self._rows), _turned(narrow))

@@ -34,6 +34,15 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "input_shape": [8, 8, 256],
         "layers": [CONVOLUTION | {"filters": 256}, CONVOLUTION | {"filters": 256}],
     },
+    "large maps and relu6": {
+        "input_shape": [128, 128, 8],
+        "layers": [
+            {"type": "batch_norm", "activation": "relu6"},
+            CONVOLUTION | {"filters": 8, "kernel_size": 1, "bias": False},
+            {"type": "batch_norm", "activation": "relu6"},
+            CONVOLUTION | {"filters": 4, "activation": "relu6"},
+        ],
+    },
     "no plan has a step for these": {
         "input_shape": [48, 48, 16],
         "layers": [

@@ -130,12 +130,45 @@ def test_large_presets_agree_with_the_plain_executor_on_small_pictures(name: str
         {"pool_size": [2, 3], "stride": 1, "padding": "same"},
         {"pool_size": [1, 4], "stride": [2, 3]},
         {"pool_size": 2, "stride": 3, "padding": [[1, 0], [0, 1]]},
+        {"pool_size": 2, "stride": 1, "padding": 1},  # wider than its input
     ],
 )
 def test_max_pools_of_any_window(pool: dict[str, Any], size: tuple[int, int]) -> None:
     net = network([{**CONV, "filters": 5}, {"type": "max_pool2d", **pool}, CONV], (*size, 2))
     plan = compare(net, batch=3)
     assert "max_pool" in plan.choices.values()
+
+
+FIRST = {**CONV, "filters": 4, "name": "a"}
+NORM = {"type": "batch_norm", "name": "b"}
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
+@pytest.mark.parametrize("behind", [None, "relu"])
+def test_sums_of_batch_norms(activation: str | None, behind: str | None) -> None:
+    """The mask of a batch norm's own ReLU is not that of the sum behind it."""
+    add = {"type": "add", "name": "s", "inputs": ["a", "b"]}
+    after = [] if behind is None else [{"type": behind}]
+    layers = [FIRST, {**CONV, "filters": 4}, {**NORM, "activation": activation}, add, *after]
+    compare(network([*layers, {"type": "flatten"}, {"type": "dense", "units": 3}], (8, 8, 3)), tolerance=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["add", "concatenate", "multiply"])
+@pytest.mark.parametrize("norm", [False, True])
+def test_a_map_that_is_read_twice_by_one_layer(kind: str, norm: bool) -> None:
+    layers = [FIRST, *([NORM] if norm else [])]
+    name = layers[-1]["name"]
+    twice = {"type": kind, "name": "twice", "inputs": [name, name]}
+    compare(network([*layers, twice, CONV], (6, 6, 3)), tolerance=1e-3)
+    again = {"type": "add", "inputs": [name, "third"]}
+    third = {**CONV, "filters": 8 if kind == "concatenate" else 4, "inputs": ["twice"], "name": "third"}
+    if kind != "concatenate":
+        compare(network([*layers, twice, third, again], (6, 6, 3)), tolerance=1e-3)
+
+
+def test_deep_networks_are_laid_out() -> None:
+    net = network([FIRST, *([{"type": "gelu"}] * 1500)], (2, 2, 1))
+    assert len(Plan(net, 1, CUT, training=True).choices) == 1501
 
 
 @pytest.mark.parametrize(
