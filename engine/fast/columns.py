@@ -169,9 +169,8 @@ class _Gathered:
         """Return the calls of inference."""
         after = [] if self._ones else self._bias_map.bind(y, self._bias)
         target = y.maps
-        if (
-            not target.flags.c_contiguous
-        ):  # rows of the output lie apart: one product and a copy beat one for each
+        if not target.flags.c_contiguous:
+            # rows of the output lie apart: one product and a copy take less than a product for each
             if self._apart.shape != target.shape:
                 self._apart = empty(target.shape)
             target = self._apart

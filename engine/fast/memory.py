@@ -36,7 +36,8 @@ def pass_bytes(network: Network, pictures: int, *, training: bool) -> int:
         return arena.bytes  # more than this machine has
     beside = [_beside(step, pictures, training=training) for step in steps]
     held = arena.bytes + sum(held for held, _ in beside) + max((shared for _, shared in beside), default=0)
-    if not training:  # zeros for a picture of the largest map, with its padding
+    if not training:  # a batch where the first step reads it, and zeros for a picture of the largest map
+        held += elements(network.input_shape) * _FLOAT * pictures
         held += (
             2 * _FLOAT * max(elements(shape) for step in steps for shape in (step.shape, network.input_shape))
         )

@@ -121,7 +121,7 @@ class Plan:
         pending: dict[str, Map] = {self._steps[-1].output: dy}
         gradients: dict[str, Array] = {}
         for step in reversed(self._steps):
-            if step.output not in pending:
+            if step.output not in pending or not step.learns:
                 continue
             wanted = any(name in self._learning for name in step.inputs)
             base = None if step.receiver is None else pending.pop(step.inputs[0], None)
@@ -303,6 +303,7 @@ def _step(  # noqa: PLR0911 - one return for each pattern
 ) -> Step:
     first = run[0]
     layer: Any = first.layer
+    needs_dx = not learns.isdisjoint(first.inputs)
     match layer.type:
         case "conv2d" | "depthwise_conv2d" if has_kernel(first):
             return ConvolutionStep(
@@ -311,14 +312,14 @@ def _step(  # noqa: PLR0911 - one return for each pattern
                 batch,
                 tuning,
                 training=training,
-                needs_dx=not learns.isdisjoint(first.inputs),
+                needs_dx=needs_dx,
             )
         case "batch_norm" if len(first.output_shape) == 3:
             return BatchNormStep(run, batch, training=training)
         case "add":
             return AddStep(run, batch, training=training)
         case "dense":
-            return DenseStep(run, batch, training=training)
+            return DenseStep(run, batch, training=training, needs_dx=needs_dx)
         case "flatten":
             return FlattenStep(run)
         case "global_average_pool2d":

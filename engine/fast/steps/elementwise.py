@@ -26,9 +26,10 @@ class DenseStep(Step):
 
     kind = "dense"
 
-    def __init__(self, nodes: tuple[Node, ...], batch: int, *, training: bool) -> None:
+    def __init__(self, nodes: tuple[Node, ...], batch: int, *, training: bool, needs_dx: bool) -> None:
         super().__init__(nodes)
         node = nodes[0]
+        self._needs_dx = needs_dx
         self._weight, self._bias = f"{node.name}/weight", f"{node.name}/bias"
         self._has_bias = "bias" in node.weights
         self._rectifier = rectifier_of(nodes)
@@ -49,7 +50,8 @@ class DenseStep(Step):
             self._y, self._dy = arena.kept(shape), arena.scratch(shape)
             self._passes = arena.scratch(shape, np.bool_)
             self._dweight = arena.kept(self.nodes[0].weights["weight"].shape)
-            self._dx = arena.gradient((self._batch, *self.nodes[0].input_shapes[0]))
+            if self._needs_dx:
+                self._dx = arena.gradient((self._batch, *self.nodes[0].input_shapes[0]))
 
     @property
     def choice(self) -> str:

@@ -34,8 +34,15 @@ class PoolStep(Step):
         tile = largest_divisor(batch, 2 * BLOCK / elements(shape))
         self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
         self._pool = Halving(batch, tile, shape, arena, training=self._training)
-        self._y = arena.kept((batch, *self.shape))
-        self._dx = arena.gradient((batch, *shape)) if self._training and self.learns else None
+        if self._training:
+            self._y = arena.kept((batch, *self.shape))
+            self._dx = arena.gradient((batch, *shape)) if self.learns else None
+
+    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
+        calls: list[Call] = []
+        for tile in self._tiles:
+            calls += self._pool.bind(xs[0].maps[tile], y.maps[tile])
+        return calls, y
 
     def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
         x = stored(xs[0])

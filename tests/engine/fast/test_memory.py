@@ -34,14 +34,25 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "input_shape": [8, 8, 256],
         "layers": [CONVOLUTION | {"filters": 256}, CONVOLUTION | {"filters": 256}],
     },
-    "large maps and relu6": {
-        "input_shape": [128, 128, 8],
+    "batch norms of large maps": {
+        "input_shape": [256, 256, 8],
         "layers": [
             {"type": "batch_norm", "activation": "relu6"},
-            CONVOLUTION | {"filters": 8, "kernel_size": 1, "bias": False},
             {"type": "batch_norm", "activation": "relu6"},
-            CONVOLUTION | {"filters": 4, "activation": "relu6"},
+            CONVOLUTION | {"filters": 4, "bias": False},
         ],
+    },
+    "many vectors": {
+        "input_shape": [4, 4, 8],
+        "layers": [
+            {"type": "flatten"},
+            {"type": "dense", "units": 512, "activation": "relu6"},
+            {"type": "dense", "units": 512, "activation": "relu6"},
+        ],
+    },
+    "nothing but pools": {
+        "input_shape": [64, 64, 16],
+        "layers": [{"type": "max_pool2d"}, {"type": "max_pool2d"}],
     },
     "no plan has a step for these": {
         "input_shape": [48, 48, 16],
@@ -57,6 +68,10 @@ WRITTEN: dict[str, dict[str, Any]] = {
 }
 
 
+PICTURES = {"batch norms of large maps": 2, "many vectors": 4096}
+FEW = 5
+
+
 def network(name: str) -> Network:
     if name in WRITTEN:
         return Network.build(Architecture.model_validate(WRITTEN[name]))
@@ -70,7 +85,7 @@ def network(name: str) -> Network:
 @pytest.mark.parametrize("name", [*PRESETS, *WRITTEN])
 def test_a_plan_holds_what_was_expected(name: str, edge: int, training: bool) -> None:
     net = network(name)
-    pictures = 5
+    pictures = PICTURES.get(name, FEW)
     weights = net.initial_weights(0)
     x = np.zeros((pictures, *net.input_shape), np.float32)
     dy = np.zeros((pictures, *net.output_shape), np.float32)

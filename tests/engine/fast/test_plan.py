@@ -25,8 +25,11 @@ def network(layers: list[dict[str, Any]], shape: tuple[int, ...]) -> Network:
     return Network.build(Architecture.model_validate({"input_shape": shape, "layers": layers}))
 
 
-def compare(net: Network, batch: int = 4, tolerance: float = 2e-5) -> Plan:
-    """Train two steps by the plan and by the plain executor in float64, from the same weights."""
+def compare(net: Network, batch: int = 4, tolerance: float = 2e-5, *, flips: bool = False) -> Plan:
+    """Train two steps by the plan and by the plain executor in float64, from the same weights.
+
+    `flips` compares gradients as wholes, for single numbers may fall on the other side of a ReLU.
+    """
     weights = net.initial_weights(3)
     exact = {name: weight.astype(np.float64) for name, weight in weights.items()}
     draw = np.random.default_rng(0)
@@ -46,7 +49,7 @@ def compare(net: Network, batch: int = 4, tolerance: float = 2e-5) -> Plan:
         assert set(gradients) == set(wanted)
         for name, gradient in gradients.items():
             assert gradient.dtype == np.float32
-            close(gradient, wanted[name], tolerance, name)
+            (near if flips else close)(gradient, wanted[name], tolerance, name)
         assert set(ours.updates) == set(theirs.updates)
         for name, value in ours.updates.items():
             close(value, theirs.updates[name], tolerance, name)
@@ -65,6 +68,11 @@ def close(found: np.ndarray, wanted: np.ndarray, tolerance: float, what: str) ->
     # a bias before batch norm has no gradient but rounding: that is measured against 0.05
     scale = max(np.abs(wanted).max(), 0.05)
     assert np.abs(found - wanted).max() / scale < tolerance, what
+
+
+def near(found: np.ndarray, wanted: np.ndarray, tolerance: float, what: str) -> None:
+    scale = max(np.linalg.norm(wanted), 0.05 * wanted.size**0.5)
+    assert np.linalg.norm(found - wanted) / scale < tolerance, what
 
 
 @pytest.mark.parametrize("kind", LAYERS, ids=lambda kind: kind.tag())
@@ -110,15 +118,17 @@ def test_the_presets_of_the_benchmarks_agree_with_the_plain_executor(name: str) 
 
 
 @pytest.mark.parametrize(
-    ("name", "tolerance"),
-    # the last maps are of 2x2 pixels: where one of them is near zero, and rounds to the other side of a ReLU6, a
-    # channel's gradient differs by a seventh
-    [("resnet-18", 1e-4), ("squeezenet-1.1", 1e-4), ("mobilenet-v2", 0.2)],
+    ("name", "tolerance", "flips"),
+    # MobileNetV2's last maps here are of 2x2 pixels: where one of them is near zero, and rounds to the other side of a
+    # ReLU6, a channel's gradient differs by a seventh; all channels of a weight together, by a hundredth
+    [("resnet-18", 1e-4, False), ("squeezenet-1.1", 1e-4, False), ("mobilenet-v2", 0.03, True)],
 )
-def test_large_presets_agree_with_the_plain_executor_on_small_pictures(name: str, tolerance: float) -> None:
+def test_large_presets_agree_with_the_plain_executor_on_small_pictures(
+    name: str, tolerance: float, flips: bool
+) -> None:
     preset = next(preset for preset in PRESETS if preset.name == name)
     small = preset.architecture(classes=10).model_copy(update={"input_shape": (49, 63, 3)})
-    compare(Network.build(small), batch=3, tolerance=tolerance)
+    compare(Network.build(small), batch=3, tolerance=tolerance, flips=flips)
 
 
 @pytest.mark.parametrize("size", [(9, 12), (7, 7), (10, 5)])
@@ -164,6 +174,14 @@ def test_a_map_that_is_read_twice_by_one_layer(kind: str, norm: bool) -> None:
     third = {**CONV, "filters": 8 if kind == "concatenate" else 4, "inputs": ["twice"], "name": "third"}
     if kind != "concatenate":
         compare(network([*layers, twice, third, again], (6, 6, 3)), tolerance=1e-3)
+
+
+def test_what_learns_nothing_has_no_way_back() -> None:
+    net = network([{"type": "max_pool2d"}, {"type": "global_average_pool2d"}], (8, 8, 3))
+    plan = Plan(net, 2, CUT, training=True)
+    plan.prepare({})
+    tape = plan.forward(np.ones((2, 8, 8, 3), np.float32), Context(training=True, workspace=Workspace()))
+    assert plan.backward(tape, np.ones_like(tape.output)) == {}
 
 
 def test_deep_networks_are_laid_out() -> None:
