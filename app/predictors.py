@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -12,6 +13,8 @@ from app.store.records import ModelRecord
 from engine.fast.gemm import Tuning
 from engine.inference import Predictor
 from engine.model_file import read_model
+
+log = logging.getLogger(__name__)
 
 MAX_BYTES = 512 * 1024 * 1024
 """Size of the model files held in memory; one larger model is held alone."""
@@ -65,28 +68,60 @@ class Predictors:
             if known is None:
                 future: Future[Predictor] = Future()
                 self._loaded[record.id] = (record.bytes, future)
-                self._shrink()
+                dropped = self._shrink()
             else:
                 future = known[1]
                 self._loaded.move_to_end(record.id)
         if known is None:
+            for old in dropped:
+                old.add_done_callback(_join)
             try:
                 made = load(record, self._artifacts, self._settings, self._tuning(), self._executor)
                 future.set_result(made)
             except BaseException as error:
                 self.forget(record.id)
                 future.set_exception(error)
+            else:
+                self._split(record.id, made)
         return future.result()
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads and processes."""
         if self._executor is not None:
             self._executor.shutdown()
+        with self._lock:
+            loaded = self._ready()
+        for predictor in loaded:
+            predictor.join()
 
     def forget(self, identifier: str) -> None:
         """Drop a model that is deleted."""
         with self._lock:
-            self._loaded.pop(identifier, None)
+            known = self._loaded.pop(identifier, None)
+        if known is not None:
+            known[1].add_done_callback(_join)
+
+    def _split(self, identifier: str, made: Predictor) -> None:
+        """Give a model that was just loaded a second process; those used longest ago lose theirs."""
+        limit = self._settings.split_models
+        if limit == 0:
+            return
+        try:
+            made.split()
+        except OSError as error:  # one process gives the same answers
+            log.warning("no second process for %s: %s", identifier, error)
+        with self._lock:
+            loaded = self._ready()
+        split = [predictor for predictor in loaded if predictor.is_split]
+        for predictor in split[: max(0, len(split) - limit)]:
+            predictor.join()
+        if made not in loaded:  # deleted meanwhile
+            made.join()
+
+    def _ready(self) -> list[Predictor]:
+        """Return what is loaded, the least recently used first."""
+        futures = [future for _, future in self._loaded.values() if future.done()]
+        return [future.result() for future in futures if future.exception() is None]
 
     def _tuning(self) -> Tuning:
         """Measure the machine once, when the first model is loaded."""
@@ -95,8 +130,16 @@ class Predictors:
                 self._measured = Tuning.measure()
             return self._measured
 
-    def _shrink(self) -> None:
+    def _shrink(self) -> list[Future[Predictor]]:
+        dropped = []
         total = sum(size for size, _ in self._loaded.values())
         while total > MAX_BYTES and len(self._loaded) > 1:
-            _, (size, _) = self._loaded.popitem(last=False)
+            _, (size, future) = self._loaded.popitem(last=False)
             total -= size
+            dropped.append(future)
+        return dropped
+
+
+def _join(loaded: Future[Predictor]) -> None:
+    if loaded.exception() is None:
+        loaded.result().join()

@@ -63,6 +63,12 @@ class Settings(BaseSettings):
         ge=1,
         description="Processor cores to share among the running jobs; by default all it may use.",
     )
+    split_models: int = Field(
+        0,
+        ge=0,
+        description="How many loaded models have a second process that computes half of every single picture: "
+        "sooner answers, on two cores. The most recently loaded ones, if they are large enough to gain by it.",
+    )
     checkpoint_seconds: Seconds = Field(
         30.0, description="Longest time between two checkpoints of a running training job."
     )

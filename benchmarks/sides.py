@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +18,10 @@ from engine.batch import Batch
 from engine.config import TrainingConfig
 from engine.descent import Stepper
 from engine.fast.arena import Arena
+from engine.fast.cut import cut
+from engine.fast.fold import fold
 from engine.fast.gemm import Tuning
+from engine.fast.halves import Halves
 from engine.fast.plan import Plan, lay_out
 from engine.fast.serving import PlanPool
 from engine.fast.shares import execution
@@ -95,6 +99,19 @@ def inference(preset: str, batch: int, size: int | None = None) -> Callable[[], 
     pool = PlanPool(built, built.initial_weights(0), Tuning.measure(), executor, SHARES)
     x = np.random.default_rng(0).standard_normal((batch, *built.input_shape)).astype(np.float32)
     return lambda: pool.scores(x)
+
+
+def halves(preset: str) -> Callable[[], Array]:
+    """Return the scores of a preprocessed picture, by two processes that compute half of the rows each."""
+    built, weights = fold(network(preset), network(preset).initial_weights(0))
+    found = cut(built)
+    if found is None:
+        raise ValueError(f"{preset} cannot be cut")
+    both = Halves(found, weights, Tuning.measure())
+    while not both.ready:
+        time.sleep(0.01)
+    x = np.random.default_rng(0).standard_normal((1, *built.input_shape)).astype(np.float32)
+    return lambda: both.scores(x)
 
 
 def layer(case: list[int], *, backward: bool) -> Callable[[], object]:

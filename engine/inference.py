@@ -28,6 +28,23 @@ class Predictor:
         self._input_shape = network.input_shape
         self._pool = PlanPool(network, model.weights, tuning or Tuning(), executor, ways)
 
+    @property
+    def is_split(self) -> bool:
+        """Whether a second process computes half of single pictures."""
+        return self._pool.is_split
+
+    def split(self) -> None:
+        """Start a second process that computes half of single pictures, if the network is worth it.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        self._pool.split()
+
+    def join(self) -> None:
+        """End the second process, if there is one."""
+        self._pool.join()
+
     def predict(self, images: Bytes) -> Array:
         """Return the probability of each class or label, or the values.
 

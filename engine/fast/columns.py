@@ -52,6 +52,10 @@ class Kernel(Protocol):
     def entry(self) -> Place | None:
         """Where a tile is put before anything else is done with it, None if it is used as it lies."""
 
+    @property
+    def margins(self) -> Array:
+        """Where a tile is put, with the padding above and below: (T, before + H + after, W, C)."""
+
     def bind(self, x: Array, y: Place) -> list[Call]:
         """Return what to call in inference, given a tile x (T, H, W, C) that stays where it is."""
 
@@ -165,6 +169,11 @@ class _Gathered:
         """Where a tile is put."""
         return None
 
+    @property
+    def margins(self) -> Array:
+        """Where a tile is put, with its padding above and below."""
+        raise TypeError(f"{self.name} has no padding")
+
     def bind(self, x: Array, y: Place) -> list[Call]:
         """Return the calls of inference."""
         after = [] if self._ones else self._bias_map.bind(y, self._bias)
@@ -227,6 +236,11 @@ class Columns(_Gathered):
         """Where a tile is put, between zeros."""
         return surrounded(self._padded, self._inside)
 
+    @property
+    def margins(self) -> Array:
+        """Where a tile is put, with its padding above and below."""
+        return windows.between_sides(self._padded, self.window)
+
     def gather(self, x: Array) -> None:
         np.copyto(self._inside, x)
         np.copyto(self._columns, self._view)
@@ -246,7 +260,7 @@ class ChannelMajor(_Gathered):
     def _lay_out(self, arena: Arena) -> None:
         window, channels, tile, ones = self.window, self.channels, self.tile, self._ones
         rows, columns = window
-        padded = arena.zeros((channels, tile, rows.padded, columns.padded))
+        padded = self._padded = arena.zeros((channels, tile, rows.padded, columns.padded))
         self._inside = padded[
             :, :, rows.before : rows.before + rows.size, columns.before : columns.before + columns.size
         ]
@@ -270,6 +284,11 @@ class ChannelMajor(_Gathered):
         self._columns = self.gathered[: self._depth].reshape(shape)  # (KH, KW, C, T, OH, OW)
         self._rows = self.gathered.reshape(self._depth + ones, self._parts, -1).transpose(1, 2, 0)
         self._rows_t = self.gathered.reshape(self._depth + ones, self._summed_parts, -1).transpose(1, 0, 2)
+
+    @property
+    def margins(self) -> Array:
+        """Where a tile is put, with its padding above and below."""
+        return windows.between_sides(self._padded.transpose(1, 2, 3, 0), self.window)
 
     def gather(self, x: Array) -> None:
         np.copyto(self._inside, x.transpose(3, 0, 1, 2))

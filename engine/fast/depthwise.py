@@ -108,6 +108,11 @@ class Depthwise:
         """Where a tile is put, between zeros."""
         return surrounded(self._padded, self._inside)
 
+    @property
+    def margins(self) -> Array:
+        """Where a tile is put, with its padding above and below."""
+        return windows.between_sides(self._padded, self._window)
+
     def bind(self, x: Array, y: Place) -> list[Call]:
         """Return the calls of inference."""
         calls = moved(x, self._inside)

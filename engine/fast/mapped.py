@@ -59,6 +59,62 @@ def create(size: int, directory: Path | None = None) -> int:
         return os.dup(file.fileno())
 
 
+class Fence:
+    """What was written before it is seen before what is written after it, on processors that reorder that, too.
+
+    Letting go of a lock keeps earlier writes before it, taking it keeps later reads behind.
+    """
+
+    def __init__(self) -> None:
+        lock = threading.Lock()
+        lock.acquire()
+        self._leave, self._enter = lock.release, lock.acquire
+
+    def __call__(self) -> None:
+        """Pass it."""
+        self._leave()
+        self._enter()
+
+
+class Counters:
+    """How far each of some processes has come."""
+
+    def __init__(self, arrays: Mapping[str, Array], share: int, lost: Callable[[], bool]) -> None:
+        """Count as `share`; `lost` tells whether there is nobody to wait for any more."""
+        self._counters: Any = arrays["counters"].reshape(-1).data
+        self._own = share * (_LINE // 8)
+        self._lost = lost
+        self._fence = Fence()
+
+    @staticmethod
+    def lay_out(layout: Layout, shares: int) -> None:
+        """Make room."""
+        layout.add("counters", (shares, _LINE // 8), np.int64)
+
+    def reach(self, count: int) -> None:
+        """Say that all has been written up to here; counts rise."""
+        self._fence()
+        self._counters[self._own] = count
+
+    def wait(self, share: int, count: int) -> None:
+        """Wait until another has come as far.
+
+        Raises:
+            ShareLost: it never will.
+        """
+        place = share * (_LINE // 8)
+        spins = 0
+        while self._counters[place] < count:
+            spins += 1
+            if spins < _SPINS:
+                # a hand-off by the system costs more than the wait, which is short: the shares are equal
+                os.sched_yield()
+                continue
+            if self._lost():
+                raise ShareLost("another share of the batch failed")
+            time.sleep(_PAUSE_SECONDS)
+
+
 class Meeting:
     """Where processes add up small arrays: all see the same sum, taken in the order of the shares.
 
@@ -70,23 +126,22 @@ class Meeting:
         """Take part as `share`; `lost` tells whether one of the other processes is gone."""
         self._share = share
         self._boxes: Any = arrays["boxes"]  # (2, shares, bytes)
-        self._counters: Any = arrays["counters"].reshape(-1).data
         self._abandoned: Any = arrays["abandoned"].data
-        self._lost = lost
-        self._fence = threading.Lock()
-        self._fence.acquire()
+        self._command = 0
+        self._counters = Counters(arrays, share, lambda: self._abandoned[0] == self._command or lost())
 
     @staticmethod
     def lay_out(layout: Layout, shares: int, most: int) -> None:
         """Make room for sums of up to `most` bytes."""
         layout.add("boxes", (2, shares, -(-most // _LINE) * _LINE), np.uint8)
-        layout.add("counters", (shares, _LINE // 8), np.int64)
+        Counters.lay_out(layout, shares)
         layout.add("abandoned", (1,), np.int64)
 
     def reducer(self, command: int, shares: int) -> Reducer:
         """Return what this share calls with its part of a sum, in the batch number `command`, from 1."""
         if shares == 1:
             return alone
+        self._command = command
         count = command << 24
 
         def reduce(array: Array) -> Array:
@@ -94,13 +149,9 @@ class Meeting:
             count += 1
             boxes = self._boxes[count & 1]
             boxes[self._share, : array.nbytes] = array.reshape(-1).view(np.uint8)
-            # What was written comes before the count for processors that reorder writes, too: letting go of
-            # a lock keeps earlier writes before it, taking it keeps later ones behind.
-            self._fence.release()
-            self._fence.acquire()
-            self._counters[self._share * (_LINE // 8)] = count
+            self._counters.reach(count)
             for other in range(shares):
-                self._wait(other * (_LINE // 8), count, command)
+                self._counters.wait(other, count)
             parts = [
                 boxes[share, : array.nbytes].view(array.dtype).reshape(array.shape) for share in range(shares)
             ]
@@ -111,15 +162,3 @@ class Meeting:
     def abandon(self, command: int) -> None:
         """Wake everybody who waits in this batch: its sums will never be complete."""
         self._abandoned[0] = command
-
-    def _wait(self, place: int, count: int, command: int) -> None:
-        spins = 0
-        while self._counters[place] < count:
-            spins += 1
-            if spins < _SPINS:
-                # a hand-off by the system costs more than the wait, which is short: the shares are equal
-                os.sched_yield()
-                continue
-            if self._abandoned[0] == command or self._lost():
-                raise ShareLost("another share of the batch failed")
-            time.sleep(_PAUSE_SECONDS)

@@ -21,7 +21,7 @@ same memory out again at the next call. It is float32 only and serves one batch 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,8 @@ from engine.layers.convolution import Conv2D, DepthwiseConv2D
 from engine.layers.pooling import MaxPool2D
 from engine.network import INPUT, Network, Node
 
+Before = Callable[[Step, tuple[Place, ...]], list[Call]]
+
 REVISION = 8
 """Raised by every change of steps or kernels that changes bits: checkpoints pin it."""
 
@@ -58,8 +60,19 @@ class PlanTape:
 class Plan:
     """A network ready to run batches of one size."""
 
-    def __init__(self, network: Network, batch: int, tuning: Tuning, *, training: bool) -> None:
-        self.network, self.batch = network, batch
+    def __init__(
+        self, network: Network, batch: int, tuning: Tuning, *, training: bool, before: Before | None = None
+    ) -> None:
+        """Lay a plan out.
+
+        Args:
+            network: to be run.
+            batch: of so many pictures.
+            tuning: what was measured of the machine.
+            training: whether forward and backward, or only `scores`.
+            before: returns what else `scores` has to call before a step, given where its inputs lie.
+        """
+        self.network, self.batch, self._before = network, batch, before
         self._specs = network.weight_specs
         self._training = training
         self._places: dict[str, Place] = {}
@@ -94,6 +107,8 @@ class Plan:
         self._calls: list[Call] = []
         for step in self._steps:
             inputs = tuple(places[name] for name in step.inputs)
+            if self._before is not None:
+                self._calls += self._before(step, inputs)
             calls, places[step.output] = step.bind(inputs, places[step.output], self._zeros)
             self._calls += calls
         self._output = places[self._steps[-1].output].maps

@@ -53,6 +53,10 @@ class TiledKernel(Protocol):
     def entry(self) -> Place | None:
         """Where a tile is put before anything else is done with it, None if it is used as it lies."""
 
+    @property
+    def margins(self) -> Array:
+        """Where a tile is put, with the padding above and below: (T, before + H + after, W, C)."""
+
     def bind(self, x: Array, y: Place) -> list[Call]:
         """Return what to call in inference for a tile x (T, H, W, C) that stays where it is."""
 
@@ -126,6 +130,11 @@ class Unpooled:
     def entry(self) -> Place | None:
         """Where a tile is put."""
         return self._kernel.entry
+
+    @property
+    def margins(self) -> Array:
+        """Where a tile is put, with its padding above and below."""
+        return self._kernel.margins
 
     def bind(self, x: Array, y: Place) -> list[Call]:
         """Return the calls of inference."""
@@ -247,6 +256,11 @@ class Quartered:
     def entry(self) -> Place | None:
         """Where a tile is put, between zeros."""
         return self._columns.entry
+
+    @property
+    def margins(self) -> Array:
+        """Where a tile is put, with its padding above and below."""
+        return self._columns.margins
 
     def bind(self, x: Array, y: Place) -> list[Call]:
         """Return the calls of inference; the bias commutes with the maximum."""

@@ -188,13 +188,13 @@ class ProcessExecution:
 
 
 class Member:
-    """A process that runs a share."""
+    """A process that runs a share: `python -m module SOCKET FILE`, which reads the document from the socket."""
 
-    def __init__(self, document: dict[str, Any], file: int) -> None:
+    def __init__(self, document: dict[str, Any], file: int, module: str = "engine.fast.member") -> None:
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-                [sys.executable, "-P", "-m", "engine.fast.member", str(theirs.fileno()), str(file)],
+                [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(file)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), file),
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
@@ -214,6 +214,11 @@ class Member:
             self._socket.sendall(json.dumps(document).encode() + b"\n")
         except ConnectionError as error:
             raise ShareLost(self._death()) from error
+
+    def wake(self) -> None:
+        """Send a byte, if none of many that were sent before is unread."""
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            self._socket.send(b"\n", socket.MSG_DONTWAIT)
 
     def hear(self) -> Exception | None:
         """Wait for the answer to a batch and return its fault."""

@@ -3,6 +3,7 @@
 A plan serves one batch of one size at a time, so each size has a stack of plans: a request takes one, or
 compiles one where all are busy, and puts it back. Batches are served in pieces of a few sizes, largest
 first; a large one is split over the threads of an executor. Batch norm is folded and filters are transformed once.
+On request a single picture is computed by two processes (`halves`), by whichever request finds them idle.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from concurrent.futures import Executor
 import numpy as np
 
 from engine.arrays import Array, Weights
+from engine.fast.cut import cut
 from engine.fast.fold import fold
 from engine.fast.gemm import Tuning
+from engine.fast.halves import Halves
 from engine.fast.plan import Plan
-from engine.fast.share import bounds
+from engine.fast.share import ShareLost, bounds
 from engine.network import Network
 
 _SIZES = (32, 16, 8, 1)
 _KEPT = 4
+WORTH_HALVING = 10_000_000
+"""Multiply-adds of a picture that two processes compute sooner than one."""
 _WORTH_SPLITTING = 16  # pictures; a hand-off costs as much as one or two of a small network
 
 
@@ -49,6 +54,26 @@ class PlanPool:
         self._executor, self._ways = executor, ways
         # appending to and popping from a deque are atomic
         self._idle: dict[int, deque[Plan]] = {size: deque(maxlen=_KEPT) for size in _SIZES}
+        self._halves: deque[Halves] = deque()
+        self.is_split = False
+        """Whether a second process computes half of single pictures."""
+
+    def split(self) -> None:
+        """Start a second process for single pictures, where two are quicker than one.
+
+        Raises:
+            OSError: there is no room for what they share, or no process can be started.
+        """
+        found = cut(self._network)
+        if not self.is_split and found is not None and found.multiply_adds >= WORTH_HALVING:
+            self._halves.append(Halves(found, self._weights, self._tuning))
+            self.is_split = True
+
+    def join(self) -> None:
+        """End the second process, at once or when the picture that it is busy with is done."""
+        self.is_split = False
+        while self._halves:
+            self._halves.pop().close()
 
     def scores(self, x: Array) -> Array:
         """Return the scores (N, K) of preprocessed pictures (N, H, W, C)."""
@@ -70,11 +95,36 @@ class PlanPool:
         while first < len(x):
             left = len(x) - first
             size = 1 if left < _SIZES[-2] else next(size for size in _SIZES if size <= left)
-            plan = self._take(size)
             part = slice(first, first + size)
+            first += size
+            if size == 1 and self._by_halves(x[part], scores[part]):
+                continue
+            plan = self._take(size)
             scores[part] = plan.scores(x[part])
             self._idle[size].append(plan)
-            first += size
+
+    def _by_halves(self, x: Array, scores: Array) -> bool:
+        """Let the two processes write the scores of a picture if there are two, and idle."""
+        try:
+            halves = self._halves.pop()
+        except IndexError:
+            return False
+        if not halves.ready:
+            self._halves.append(halves)
+            return False
+        try:
+            scores[...] = halves.scores(x)
+        except BaseException as error:
+            # the other may be anywhere: the two are of no use any more
+            halves.close()
+            self.is_split = False
+            if isinstance(error, ShareLost):
+                return False
+            raise
+        self._halves.append(halves)
+        if not self.is_split:
+            self.join()
+        return True
 
     def _take(self, size: int) -> Plan:
         try:

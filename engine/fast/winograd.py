@@ -9,7 +9,8 @@ of rows may stick out of the map:
 - B^T x is one matrix product over an overlapping view of the padded tile: nothing is copied.
 - Along the width nothing is gathered either: in a flat row of pixels the K = (q + 2) * C numbers from a
   pixel on *are* the window of q outputs. Every third of them (every second for q = 2) make a plain
-  matrix, so three phases (two) cover all. Neighbouring rows share their one column of zeros.
+  matrix, so three phases (two) cover all. Neighbouring rows share their one column of zeros. Only a small map of
+  one picture is gathered after all: three products of few rows would read the filters three times.
 - Backward, B^T dY serves both gradients: dX is the same convolution with flipped filters, and dW takes
   the products of B^T dY with A X.
 
@@ -63,6 +64,8 @@ _MOST_WASTE = 1.25
 _CACHE_BYTES = 1 << 20
 _MANY_ROWS = 64
 """Rows of a product that are worth reading filters that do not fit the cache."""
+_FEW_ROWS = 8
+"""Rows of a product in each phase up to which it is quicker to gather the windows for a single one."""
 
 
 def _strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
@@ -88,14 +91,18 @@ class _Direction:
         q: int,
         tuning: Tuning,
         arena: Arena,
+        *,
+        training: bool,
     ) -> None:
         self.shape = (images, height, width, channels)
         self.filters, self.q = filters, q
         bands = self.bands = math.ceil(height / _ROWS)
-        phases = self.phases = 3 if q == 1 else 2
         row = self.row = math.ceil((width + 1) / q) * q  # pixels in a padded row, one of them zero
+        gathers = self._gathers = not training and q == 1 and images * bands * row <= 3 * _FEW_ROWS
+        phases = self.phases = 1 if gathers else 3 if q == 1 else 2
+        out_row = width if gathers else row
         self.inner, self.outer = (q + 2) * channels, q * filters
-        rows = math.ceil(images * bands * row // q / phases)
+        rows = math.ceil(images * bands * out_row // q / phases)
         self.parts = ragged_pieces(rows, self.inner * self.outer, tuning.gemm_edge)
         self.part_rows = math.ceil(rows / self.parts)
         covered = self.parts * self.part_rows * phases * q  # pixels that all phases reach, slack included
@@ -109,7 +116,7 @@ class _Direction:
         self._windows = _strided(
             padded, (images, bands, _POINTS, line), (lines * line, _ROWS * line, line, 1)
         )
-        self.slab = _slab((covered + 2 * q + 2) * channels)
+        self.slab = _slab((max(covered, images * bands * row) + 2 * q + 2) * channels)
         self.transformed = arena.prepared((_POINTS * self.slab,))
         self._slack = self.transformed.reshape(_POINTS, self.slab)[:, images * bands * line :]
         self._transformed_rows = _strided(
@@ -121,6 +128,12 @@ class _Direction:
             (_POINTS, phases, self.parts, self.part_rows, self.inner),
             (self.slab, q * channels, self.part_rows * stride, stride, 1),
         )
+        if gathers:
+            shape = (_POINTS, images * bands, width, self.inner)
+            self._seen = _strided(self.transformed, shape, (self.slab, line, channels, 1))
+            self._gathered = arena.scratch((_POINTS, self.parts * self.part_rows, self.inner))
+            self._left = self._gathered.reshape(self._left.shape)
+            self._gathered = viewed(self._gathered[:, :rows], shape)
         self.product_slab = _slab(covered * filters)
         # behind the points there is room for a bias
         self.product = arena.prepared(((_POINTS + 1) * self.product_slab,))
@@ -133,7 +146,7 @@ class _Direction:
         self._rows_with_bias = _strided(
             self.product,
             (images, bands, _POINTS + 1, width * filters),
-            (bands * row * filters, row * filters, self.product_slab, 1),
+            (bands * out_row * filters, out_row * filters, self.product_slab, 1),
         )
         self._points = arena.prepared((_POINTS, 3, channels, filters))
         # (6, q + 2, C, q, O): the filters once for each of q neighbouring outputs
@@ -159,6 +172,8 @@ class _Direction:
 
     def multiply(self) -> None:
         """Compute the products at the six points."""
+        if self._gathers:
+            np.copyto(self._gathered, self._seen)
         np.matmul(self._left, self._right, out=self._out)
 
     def calls(self, x: Array, y: Place) -> list[Call]:
@@ -166,6 +181,7 @@ class _Direction:
         return [
             *moved(x, self.inside),
             partial(np.matmul, _BT, self._windows, out=self._transformed_rows),
+            *([partial(np.copyto, self._gathered, self._seen)] if self._gathers else []),
             partial(np.matmul, self._left, self._right, out=self._out),
             *(
                 partial(np.matmul, _AT_WITH_BIAS[:rows], self._rows_with_bias[:, bands], out=part)
@@ -226,9 +242,13 @@ class Winograd:
         q = 2 if min(channels, filters) <= 16 else 1
         self.tile = winograd_tile(batch, (height, width), (channels, filters), tuning)
         self._channels, self._filters, self._q = channels, filters, q
-        self._there = _Direction(self.tile, height, width, channels, filters, q, tuning, arena)
+        self._there = _Direction(
+            self.tile, height, width, channels, filters, q, tuning, arena, training=training
+        )
         if training:
-            self._back = _Direction(self.tile, height, width, filters, channels, q, tuning, arena)
+            self._back = _Direction(
+                self.tile, height, width, filters, channels, q, tuning, arena, training=True
+            )
             self._turned = arena.scratch((3, 3, filters, channels))
             self._weight_gradient(height, width, tuning, arena)
 
@@ -265,6 +285,12 @@ class Winograd:
     def entry(self) -> Place | None:
         """Where a tile is put, between zeros."""
         return surrounded(self._there.pixels, self._there.inside)
+
+    @property
+    def margins(self) -> Array:
+        """Where a tile is put, with its padding above and below."""
+        _, height, width, _ = self._there.shape
+        return self._there.pixels[:, : height + 2, 1 : 1 + width]
 
     def bind(self, x: Array, y: Place) -> list[Call]:
         """Return the calls of inference."""

@@ -183,6 +183,12 @@ def unpad(padded: Array, window: Window) -> Array:
     return padded[:, rows.before : rows.before + rows.size, columns.before : columns.before + columns.size]
 
 
+def between_sides(padded: Array, window: Window) -> Array:
+    """Return the view of `padded` without its padding on the left and right, (N, before + H + after, W, C)."""
+    columns = window.width
+    return padded[:, :, columns.before : columns.before + columns.size]
+
+
 def view(padded: Array, window: Window) -> Array:
     """Return every window as a read-only view (N, OH, OW, KH, KW, C) that copies nothing."""
     n, _, _, c = padded.shape

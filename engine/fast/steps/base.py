@@ -52,6 +52,12 @@ class Step:
     hands_on = True
     """Whether the gradient of an input may be the very array that it got for its output."""
 
+    halo: tuple[int, int] | None = None
+    """How many rows above and below those that some rows of the output stand for are read, too.
+
+    None where no rows can be computed alone, or the step was not taught to.
+    """
+
     learns = True
     """Whether it has weights that learn, or a step before it has: else its backward is never called."""
 
@@ -93,6 +99,11 @@ class Step:
     def entry(self) -> Place | None:
         """Where this step would like to find its input in inference; None if anywhere is as good."""
         return None
+
+    @property
+    def margins(self) -> Array:
+        """Where in inference the input lies with such rows, (1, above + H + below, W, C), for who fills them in."""
+        raise TypeError(f"{self.nodes[0].name} reads no rows but its own")
 
     def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
         """Return what to call, in order, to compute the output in inference, and where it then is.

@@ -51,6 +51,9 @@ class ConvolutionStep(Step):
         self.needs_dx = needs_dx
         self._tuning = tuning
         self._shape = nodes[-1].output_shape
+        axis = window.height
+        if axis.output * axis.stride == axis.size:
+            self.halo = axis.before, max(0, axis.extent - axis.stride - axis.before)
         self._zeros = np.zeros(self._shape[1] * self._shape[2], np.float32)
 
     def lay_out(self, arena: Arena) -> None:
@@ -103,6 +106,10 @@ class ConvolutionStep(Step):
     @property
     def entry(self) -> Place | None:
         return self._kernel.entry if len(self._tiles) == 1 else None
+
+    @property
+    def margins(self) -> Array:
+        return self._kernel.margins
 
     def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
         self._prepare_kernel()

@@ -97,6 +97,8 @@ class DenseStep(Step):
 class AddStep(Step):
     """A sum of inputs and ReLU or ReLU6; batch norms among the inputs are computed in its tiles (`norms`)."""
 
+    halo = 0, 0
+
     def __init__(self, nodes: tuple[Node, ...], batch: int, *, training: bool) -> None:
         super().__init__(nodes)
         self._rectifier = rectifier_of(nodes)
@@ -174,6 +176,7 @@ class ConcatenateStep(LayerStep):
     """Inputs side by side; in inference each is copied to its channels."""
 
     kind = "concatenate"
+    halo = 0, 0
 
     def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
         calls: list[Call] = []

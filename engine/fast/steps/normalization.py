@@ -33,6 +33,7 @@ class BatchNormStep(Step):
     """
 
     kind = "batch_norm"
+    halo = 0, 0
 
     def __init__(self, nodes: tuple[Node, ...], batch: int, *, training: bool) -> None:
         super().__init__(nodes)

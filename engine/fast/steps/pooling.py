@@ -24,6 +24,7 @@ class PoolStep(Step):
     hands_on = False
 
     kind = "max_pool"
+    halo = 0, 0
 
     def __init__(self, nodes: tuple[Node, ...], batch: int, *, training: bool) -> None:
         super().__init__(nodes)
