@@ -15,6 +15,7 @@ Found = dict[str, Any]
 
 PRESETS = ("lenet-5", "vgg-small", "resnet-20")
 LARGE = ("resnet-18", "squeezenet-1.1", "mobilenet-v2")
+HALVED = ("vgg-small", "resnet-20")
 MODES = ("eager", "channels_last", "compile")
 # pictures, height and width, channels, filters, kernel, stride, padding
 LAYERS = {
@@ -48,15 +49,17 @@ def training_step(rounds: int, data: str) -> Iterator[Found]:
 
 
 def inference(rounds: int, data: str) -> Iterator[Found]:
-    """Time predictions against ONNX Runtime: a single picture on one core of ours, 32 on two."""
+    """Time predictions against ONNX Runtime: a single picture on one core of ours and on two, 32 on two."""
     for preset in PRESETS:
         for batch in (1, 32):
             case = {"preset": preset, "batch": batch}
-            sides = {
-                "ours": Side("benchmarks.sides", "inference", case, 1),
-                "onnxruntime": Side("benchmarks.ort_sides", "inference", case, 2),
-            }
+            theirs = Side("benchmarks.ort_sides", "inference", case, 2)
+            sides = {"ours": Side("benchmarks.sides", "inference", case, 1), "onnxruntime": theirs}
             yield _compare(f"{preset}, batch {batch}", sides, rounds)
+            if batch == 1 and preset in HALVED:
+                halves = Side("benchmarks.sides", "halves", {"preset": preset}, 1)
+                sides = {"ours": halves, "onnxruntime": theirs}
+                yield _compare(f"{preset}, batch 1, two processes", sides, rounds)
 
 
 def layers(rounds: int, data: str) -> Iterator[Found]:
