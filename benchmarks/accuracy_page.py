@@ -64,8 +64,8 @@ def write_page(
 def _accuracy_table(
     results: Results, cifar: Mapping[str, dict[str, Any]], seeds: Sequence[int]
 ) -> Iterator[str]:
-    yield "| network | epochs | ours | PyTorch | difference | within the interval |"
-    yield "|---|---:|---:|---:|---:|---|"
+    yield "| network | epochs | ours | PyTorch | difference | within the interval | in pictures, by seed |"
+    yield "|---|---:|---:|---:|---:|---|---|"
     for name, document in cifar.items():
         own, other = (_last(results, name, side, seeds) for side in ("ours", "theirs"))
         differences = [one - two for one, two in zip(own, other, strict=True)]
@@ -73,7 +73,8 @@ def _accuracy_table(
         inside = "yes" if abs(statistics.mean(differences)) <= half else "no"
         cells = [f"{100 * statistics.mean(runs):.1f} ± {100 * _half(runs):.1f} %" for runs in (own, other)]
         difference = f"{100 * statistics.mean(differences):+.1f} ± {100 * half:.1f} points"
-        yield f"| {name} | {document['epochs']} | {' | '.join(cells)} | {difference} | {inside} |"
+        pictures = ", ".join(f"{TEST_PICTURES * one:+.0f}" for one in differences)
+        yield f"| {name} | {document['epochs']} | {' | '.join(cells)} | {difference} | {inside} | {pictures} |"
 
 
 def _first_table(
