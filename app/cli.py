@@ -17,6 +17,7 @@ from app.cli_options import LOCAL, ApiKey, Url
 from app.client import Client, ConvserveError, Summary
 from app.data_commands import data
 from app.job_commands import jobs, watch_to_the_end
+from app.jobs.processes import THREADS_VARIABLES
 from app.model_commands import evaluate, models
 from app.settings import SettingsError, load_settings
 from app.terminal import prediction_table, print_error, summary_table
@@ -72,6 +73,10 @@ def serve(
     """
     _check_platform()
     settings = load_settings(host=host, port=port, data_dir=data_dir)
+    for (
+        name
+    ) in THREADS_VARIABLES:  # predictions are split over the cores; BLAS keeps to the one it is called on
+        os.environ.setdefault(name, "1")
     from app.server import serve as serve_until_stopped  # noqa: PLC0415 - the client's commands need none of it
 
     console = Console(stderr=True)

@@ -108,12 +108,12 @@ class Predictors:
             return
         try:
             made.split()
-        except OSError as error:  # one process gives the same answers
+        except (OSError, RuntimeError, MemoryError) as error:  # one process gives the same answers
             log.warning("no second process for %s: %s", identifier, error)
         with self._lock:
             loaded = self._ready()
-        split = [predictor for predictor in loaded if predictor.is_split]
-        for predictor in split[: max(0, len(split) - limit)]:
+        split = [predictor for predictor in loaded if predictor.is_split and predictor is not made]
+        for predictor in split[: max(0, len(split) + made.is_split - limit)]:
             predictor.join()
         if made not in loaded:  # deleted meanwhile
             made.join()

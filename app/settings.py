@@ -67,7 +67,8 @@ class Settings(BaseSettings):
         0,
         ge=0,
         description="How many loaded models have a second process that computes half of every single picture: "
-        "sooner answers, on two cores. The most recently loaded ones, if they are large enough to gain by it.",
+        "sooner answers, on two cores. Each gets one when it is loaded, if it gains by it; the one used longest ago "
+        "loses its own.",
     )
     checkpoint_seconds: Seconds = Field(
         30.0, description="Longest time between two checkpoints of a running training job."

@@ -118,6 +118,11 @@ class Network:
         """Number of parameters."""
         return sum(node.parameters for node in self.nodes)
 
+    @property
+    def multiply_adds(self) -> int:
+        """What one picture costs; see `Cost`."""
+        return sum(node.layer.cost(*node.input_shapes).multiply_adds for node in self.nodes)
+
     def without_final(self, layer_type: str) -> Network:
         """Return the network without its last node if that is of this type.
 

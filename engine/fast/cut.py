@@ -34,11 +34,6 @@ class Cut:
                 found[step.output] = step.nodes[0].input_shapes[0], step.halo
         return found
 
-    @property
-    def multiply_adds(self) -> int:
-        """What one picture costs up to the cut."""
-        return 2 * sum(node.layer.cost(*node.input_shapes).multiply_adds for node in self.half.nodes)
-
 
 def cut(network: Network) -> Cut | None:
     """Return where to cut a network as late as it can be, or None where it cannot be cut."""

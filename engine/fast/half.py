@@ -14,7 +14,6 @@ import contextlib
 import json
 import mmap
 import os
-import select
 import signal
 import socket
 import sys
@@ -29,6 +28,7 @@ from engine.arrays import Array
 from engine.fast.cut import Cut
 from engine.fast.gemm import Tuning
 from engine.fast.mapped import Counters, Fence, Layout
+from engine.fast.member import readable
 from engine.fast.places import Call, Place
 from engine.fast.plan import Plan
 from engine.fast.share import ShareLost
@@ -38,7 +38,7 @@ from engine.network import Network
 _AWAKE_SECONDS = 2e-3
 """How long to look out for the next picture before going to sleep: waking costs a tenth of a millisecond."""
 _ASLEEP_SECONDS = 1.0
-_LINE = 64
+_MANY_BYTES = 4096
 
 
 def lay_out(cut: Cut) -> Layout:
@@ -65,13 +65,10 @@ class Half:
         self, cut: Cut, tuning: Tuning, arrays: Mapping[str, Array], half: int, lost: Callable[[], bool]
     ) -> None:
         """Get ready; `lost` tells whether the other process is gone."""
-        self._arrays, self._half = arrays, half
-        self._counters = Counters(arrays, half, lost)
-        self._count = 0
-        self._halos = cut.halos
-        self._plan = Plan(cut.half, 1, tuning, training=False, before=self._exchange)
+        self._border = _Border(cut, arrays, half, lost)
+        self._plan = Plan(cut.half, 1, tuning, training=False, before=self._border.bind)
         self._plan.prepare({name: arrays[f"weight {name}"] for name in cut.half.weight_specs})
-        self._input, self._map = (self._own(arrays[name]) for name in ("input", "map"))
+        self._input, self._map = (np.split(arrays[name], 2, axis=1)[half] for name in ("input", "map"))
 
     def run(self) -> None:
         """Compute this half of the map from this half of the input; both are whole when it returns.
@@ -80,14 +77,19 @@ class Half:
             ShareLost: the other process is gone.
         """
         np.copyto(self._map, self._plan.scores(self._input))
-        self._swap(None, None)
+        self._border.cross()
 
-    def _own(self, maps: Array) -> Array:
-        upper, lower = np.split(maps, 2, axis=1)
-        return lower if self._half else upper
 
-    def _exchange(self, step: Step, xs: tuple[Place, ...]) -> list[Call]:
-        """Return the calls that fetch what a step sees of the other half."""
+class _Border:
+    """Where the halves give each other rows."""
+
+    def __init__(self, cut: Cut, arrays: Mapping[str, Array], half: int, lost: Callable[[], bool]) -> None:
+        self._halos, self._arrays, self._half = cut.halos, arrays, half
+        self._counters = Counters(arrays, half, lost)
+        self._count = 0
+
+    def bind(self, step: Step, xs: tuple[Place, ...]) -> list[Call]:
+        """Return the call that fetches what a step sees of the other half."""
         if step.output not in self._halos:
             return []
         above, below = (self._arrays[f"{side} {step.output}"] for side in ("above", "below"))
@@ -101,9 +103,10 @@ class Half:
             missing = margins[: len(above)]
         give = partial(np.copyto, *given) if len(given[0]) else None
         take = partial(np.copyto, missing, wanted) if len(wanted) else None
-        return [partial(self._swap, give, take)]
+        return [partial(self.cross, give, take)]
 
-    def _swap(self, give: Call | None, take: Call | None) -> None:
+    def cross(self, give: Call | None = None, take: Call | None = None) -> None:
+        """Give, wait until the other has come as far, and take."""
         if give is not None:
             give()
         self._count += 1
@@ -146,20 +149,21 @@ def _called(number: int, arrays: Mapping[str, Array], connection: socket.socket)
         asleep[0] = 1
         fence()
         # the call may have come just before the flag was up: then nobody sends a byte
-        if called[0] < number and not select.select([connection], [], [], _ASLEEP_SECONDS)[0]:
+        if called[0] < number and not readable(connection, _ASLEEP_SECONDS):
             continue
         asleep[0] = 0
         if _hung_up(connection):
             return False
         until = time.perf_counter() + _AWAKE_SECONDS
+    fence()
     return True
 
 
 def _hung_up(connection: socket.socket) -> bool:
     """Read what woke us, or came too late to; tell whether the other side has closed."""
     try:
-        while select.select([connection], [], [], 0)[0]:
-            if not connection.recv(_LINE):
+        while readable(connection):
+            if not connection.recv(_MANY_BYTES):
                 return True
     except ConnectionError:
         return True

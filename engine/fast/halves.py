@@ -8,8 +8,10 @@ who want an answer soon rather than many of them.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
+import time
 
 import numpy as np
 
@@ -22,6 +24,9 @@ from engine.fast.plan import Plan
 from engine.fast.processes import Member
 from engine.fast.share import ShareLost
 
+_PATIENCE_SECONDS = 10.0
+"""How long an answer may take: one of the two may be stopped, or hang."""
+
 
 class Halves:
     """A network that runs one picture at a time; `close` ends the other process."""
@@ -31,6 +36,7 @@ class Halves:
 
         Raises:
             OSError: there is no room for the mapped file, or no process can be started.
+            ShareLost: the process died at once.
         """
         layout = lay_out(cut)
         file = create(layout.bytes)
@@ -43,28 +49,39 @@ class Halves:
                 "head": cut.head.document(),
                 "tuning": tuning.model_dump(),
             }
-            self.member = Member(document, file, "engine.fast.half")
+            member = self.member = Member(document, file, "engine.fast.half")
         finally:
             os.close(file)
-        self._half = Half(cut, tuning, arrays, 0, lambda: self.member.gone)
-        self._head = Plan(cut.head, 1, tuning, training=False)
-        self._head.prepare(weights)
+        until = self._until = np.zeros(1)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.close)
+            self._half = Half(cut, tuning, arrays, 0, lambda: member.gone or time.monotonic() > until[0])
+            self._head = Plan(cut.head, 1, tuning, training=False)
+            self._head.prepare(weights)
+            undo.pop_all()
         self._called = 0
         self._fence = Fence()
 
     @property
     def ready(self) -> bool:
-        """Whether the other process has started."""
+        """Whether the other process has started.
+
+        Raises:
+            ShareLost: it never will.
+        """
+        if not self._arrays["ready"][0] and self.member.gone:
+            raise ShareLost("the process of the lower rows did not start")
         return bool(self._arrays["ready"][0])
 
     def scores(self, x: Array) -> Array:
         """Return the scores (1, K) of a preprocessed picture (1, H, W, C), valid until the next call.
 
         Raises:
-            ShareLost: the other process is gone.
+            ShareLost: the other process is gone, or does not go on.
         """
         if self.member.gone:
             raise ShareLost("the process of the lower rows is gone")
+        self._until[0] = time.monotonic() + _PATIENCE_SECONDS
         np.copyto(self._arrays["input"], x)
         self._called += 1
         self._fence()

@@ -62,7 +62,7 @@ def create(size: int, directory: Path | None = None) -> int:
 class Fence:
     """What was written before it is seen before what is written after it, on processors that reorder that, too.
 
-    Letting go of a lock keeps earlier writes before it, taking it keeps later reads behind.
+    The same goes for reads. Letting go of a lock keeps what was earlier before it, taking it what is later behind.
     """
 
     def __init__(self) -> None:
@@ -111,8 +111,9 @@ class Counters:
                 os.sched_yield()
                 continue
             if self._lost():
-                raise ShareLost("another share of the batch failed")
+                raise ShareLost("there is nobody to wait for any more")
             time.sleep(_PAUSE_SECONDS)
+        self._fence()
 
 
 class Meeting:

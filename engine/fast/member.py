@@ -80,12 +80,19 @@ def main() -> None:
 
 def closed(connection: socket.socket) -> bool:
     """Tell whether the process on the other side is gone."""
-    if not select.select([connection], [], [], 0)[0]:
+    if not readable(connection):
         return False
     try:
         return not connection.recv(1, socket.MSG_PEEK)
     except ConnectionError:
         return True
+
+
+def readable(connection: socket.socket, seconds: float = 0) -> bool:
+    """Wait so long at most for something to read, or for its end; `select` would know descriptors up to 1023 only."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(1000 * seconds))
 
 
 class _Member:

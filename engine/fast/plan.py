@@ -45,7 +45,7 @@ from engine.network import INPUT, Network, Node
 
 Before = Callable[[Step, tuple[Place, ...]], list[Call]]
 
-REVISION = 8
+REVISION = 9
 """Raised by every change of steps or kernels that changes bits: checkpoints pin it."""
 
 
@@ -302,7 +302,7 @@ def _run(nodes: tuple[Node, ...], position: int, readers: Counter[str]) -> tuple
     if has_kernel(first):
         if relu := follows(*RECTIFIERS):
             run.append(relu)
-        if (pool := follows("max_pool2d")) and halves(pool):
+        if (pool := follows("max_pool2d")) and pools_by_two(pool):
             run.append(pool)
             if len(run) == 2 and (relu := follows(*RECTIFIERS)):
                 run.append(relu)
@@ -339,7 +339,7 @@ def _step(  # noqa: PLR0911 - one return for each pattern
             return FlattenStep(run)
         case "global_average_pool2d":
             return GlobalAverageStep(run, batch, training=training)
-        case "max_pool2d" if halves(first):
+        case "max_pool2d" if pools_by_two(first):
             return PoolStep(run, batch, training=training)
         case "max_pool2d":
             return WindowPoolStep(run, batch, training=training)
@@ -356,7 +356,7 @@ def has_kernel(node: Node) -> bool:
     return shape[2] == channels or Depthwise.fits(node.layer.window(node.input_shapes[0]), channels, shape)
 
 
-def halves(node: Node) -> bool:
+def pools_by_two(node: Node) -> bool:
     """Whether a pool has 2x2 windows that lie side by side and cover the map."""
     layer, (height, width, _) = node.layer, node.input_shapes[0]
     if not isinstance(layer, MaxPool2D) or height % 2 or width % 2:

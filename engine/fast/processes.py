@@ -201,7 +201,10 @@ class Member:
             )
         self.pid = self._process.pid
         self._lines = self._socket.makefile("rb")
-        self.tell(document)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.end)
+            self.tell(document)
+            undo.pop_all()
 
     @property
     def gone(self) -> bool:

@@ -8,13 +8,14 @@ On request a single picture is computed by two processes (`halves`), by whicheve
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from concurrent.futures import Executor
 
 import numpy as np
 
 from engine.arrays import Array, Weights
-from engine.fast.cut import cut
+from engine.fast.cut import Cut, cut
 from engine.fast.fold import fold
 from engine.fast.gemm import Tuning
 from engine.fast.halves import Halves
@@ -22,10 +23,12 @@ from engine.fast.plan import Plan
 from engine.fast.share import ShareLost, bounds
 from engine.network import Network
 
+log = logging.getLogger(__name__)
+
 _SIZES = (32, 16, 8, 1)
 _KEPT = 4
-WORTH_HALVING = 10_000_000
-"""Multiply-adds of a picture that two processes compute sooner than one."""
+_WORTH_HALVING = 10_000_000
+"""Multiply-adds of a picture that two processes compute sooner than one, if it is most of the network."""
 _WORTH_SPLITTING = 16  # pictures; a hand-off costs as much as one or two of a small network
 
 
@@ -63,9 +66,10 @@ class PlanPool:
 
         Raises:
             OSError: there is no room for what they share, or no process can be started.
+            ShareLost: it died at once.
         """
         found = cut(self._network)
-        if not self.is_split and found is not None and found.multiply_adds >= WORTH_HALVING:
+        if not self.is_split and found is not None and _worth_halving(found):
             self._halves.append(Halves(found, self._weights, self._tuning))
             self.is_split = True
 
@@ -109,22 +113,22 @@ class PlanPool:
             halves = self._halves.pop()
         except IndexError:
             return False
-        if not halves.ready:
-            self._halves.append(halves)
-            return False
+        done = False
         try:
-            scores[...] = halves.scores(x)
+            if done := halves.ready:
+                scores[...] = halves.scores(x)
         except BaseException as error:
             # the other may be anywhere: the two are of no use any more
             halves.close()
             self.is_split = False
             if isinstance(error, ShareLost):
+                log.warning("the second process of a model is gone: %s", error)
                 return False
             raise
         self._halves.append(halves)
-        if not self.is_split:
+        if not self.is_split:  # joined meanwhile
             self.join()
-        return True
+        return done
 
     def _take(self, size: int) -> Plan:
         try:
@@ -133,3 +137,8 @@ class PlanPool:
             plan = Plan(self._network, size, self._tuning, training=False)
             plan.prepare(self._weights)
             return plan
+
+
+def _worth_halving(found: Cut) -> bool:
+    split = 2 * found.half.multiply_adds
+    return split >= max(_WORTH_HALVING, found.head.multiply_adds)

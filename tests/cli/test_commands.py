@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.client import Client
+from app.jobs.processes import THREADS_VARIABLES
 from app.launch import SERVE, ServerProcess
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -212,3 +213,26 @@ def test_help_names_the_commands(run: Run) -> None:
     done = run("--help")
     for command in ("serve", "demo", "train", "predict", "evaluate", "summary", "jobs", "models", "data"):
         assert command in done.stdout
+
+
+def test_the_server_has_one_blas_thread_set_before_numpy_loads() -> None:
+    """Predictions are split over the cores by the server itself: threads of BLAS would only be in its way."""
+    program = """
+import os, sys, types
+server = types.ModuleType("app.server")
+server.serve = lambda settings, ready: print(os.environ["OPENBLAS_NUM_THREADS"], "numpy" in sys.modules)
+sys.modules["app.server"] = server
+from app.cli import main
+sys.argv = ["convserve", "serve"]
+main()
+"""
+    environment = {name: value for name, value in os.environ.items() if name not in THREADS_VARIABLES}
+    for given, wanted in (({}, "1 False"), ({"OPENBLAS_NUM_THREADS": "3"}, "3 False")):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=environment | given,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == wanted

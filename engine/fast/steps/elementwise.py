@@ -79,7 +79,9 @@ class DenseStep(Step):
         self._with_bias[:-1] = weight
         self._with_bias[-1] = 0 if bias is None else bias
         product = partial(np.matmul, self._own.flat, self._with_bias, out=y.maps)
-        return [*moved(xs[0].maps, self._own.maps), product, *after], y
+        # whatever works on all of a place's memory may have written to the ones
+        ones = partial(self._own.flat[:, -1].fill, 1)
+        return [*moved(xs[0].maps, self._own.maps), ones, product, *after], y
 
     def backward(
         self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None

@@ -30,9 +30,12 @@ def compare(net: Network, batch: int = 4, tolerance: float = 2e-5, *, flips: boo
 
     `flips` compares gradients as wholes, for single numbers may fall on the other side of a ReLU.
     """
-    weights = net.initial_weights(3)
-    exact = {name: weight.astype(np.float64) for name, weight in weights.items()}
     draw = np.random.default_rng(0)
+    weights = net.initial_weights(3)
+    for name, weight in weights.items():
+        if name.endswith("/bias"):  # which would begin as zeros
+            weight += draw.uniform(0.1, 0.3, weight.shape).astype(np.float32)
+    exact = {name: weight.astype(np.float64) for name, weight in weights.items()}
     plan = Plan(net, batch, CUT, training=True)
     workspace = Workspace()
     for step in range(2):
@@ -129,6 +132,19 @@ def test_large_presets_agree_with_the_plain_executor_on_small_pictures(
     preset = next(preset for preset in PRESETS if preset.name == name)
     small = preset.architecture(classes=10).model_copy(update={"input_shape": (49, 63, 3)})
     compare(Network.build(small), batch=3, tolerance=tolerance, flips=flips)
+
+
+@pytest.mark.parametrize("batch", [1, 4, 5])
+@pytest.mark.parametrize(
+    "between",
+    [[{"type": "flatten"}], [{"type": "global_average_pool2d"}, {"type": "dense", "units": 5, "name": "d"}]],
+)
+def test_a_sum_right_before_a_dense_layer(between: list[dict[str, Any]], batch: int) -> None:
+    """In inference a column of ones beside the vectors brings in the bias: no sum may write to it."""
+    layers = [{"type": "residual", "layers": [{"type": "conv2d", "filters": 4, "padding": "same"}]}, *between]
+    if len(between) > 1:
+        layers += [{"type": "dense", "units": 5, "name": "e"}, {"type": "add", "inputs": ["d", "e"]}]
+    compare(network([*layers, {"type": "dense", "units": 3}], (6, 6, 4)), batch=batch)
 
 
 @pytest.mark.parametrize("size", [(9, 12), (7, 7), (10, 5)])
