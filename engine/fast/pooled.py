@@ -51,7 +51,7 @@ class TiledKernel(Protocol):
 
     @property
     def entry(self) -> Place | None:
-        """Where a tile is put before anything else is done with it, None if it is used as it lies."""
+        """Where a tile is put before anything else is done with it, or all tiles; None if it is used as it lies."""
 
     @property
     def margins(self) -> Array:

@@ -93,7 +93,9 @@ class _Direction:
         arena: Arena,
         *,
         training: bool,
+        tiles: int = 1,
     ) -> None:
+        """Lay out the work on a tile of `images` maps, and room for so many tiles between zeros."""
         self.shape = (images, height, width, channels)
         self.filters, self.q = filters, q
         bands = self.bands = math.ceil(height / _ROWS)
@@ -109,13 +111,15 @@ class _Direction:
 
         lines = bands * _ROWS + 2  # what a last band sticks out of the map stays zero, as its padding does
         size = images * lines * row
-        padded = arena.zeros(((size + 8) * channels,))
-        pixels = self.pixels = padded[: size * channels].reshape(images, lines, row, channels)
-        self.inside = pixels[:, 1 : 1 + height, 1 : 1 + width]  # (T, H, W, C): where a tile is put
+        padded = arena.zeros(((tiles * size + 8) * channels,))
+        self.pixels = padded[: tiles * size * channels].reshape(tiles * images, lines, row, channels)
+        # (N, H, W, C): where all tiles are put, or the only one
+        self.everything = self.pixels[:, 1 : 1 + height, 1 : 1 + width]
+        self.insides = [self.everything[first : first + images] for first in range(0, tiles * images, images)]
+        self.inside = self.insides[0]
         line = row * channels
-        self._windows = _strided(
-            padded, (images, bands, _POINTS, line), (lines * line, _ROWS * line, line, 1)
-        )
+        shape, strides = (images, bands, _POINTS, line), (lines * line, _ROWS * line, line, 1)
+        self._views = [_strided(padded[tile * size * channels :], shape, strides) for tile in range(tiles)]
         self.slab = _slab((max(covered, images * bands * row) + 2 * q + 2) * channels)
         self.transformed = arena.prepared((_POINTS * self.slab,))
         self._slack = self.transformed.reshape(_POINTS, self.slab)[:, images * bands * line :]
@@ -168,7 +172,7 @@ class _Direction:
 
     def transform(self) -> None:
         """Compute B^T x of the tile in `inside`."""
-        np.matmul(_BT, self._windows, out=self._transformed_rows)
+        np.matmul(_BT, self._views[0], out=self._transformed_rows)
 
     def multiply(self) -> None:
         """Compute the products at the six points."""
@@ -177,10 +181,11 @@ class _Direction:
         np.matmul(self._left, self._right, out=self._out)
 
     def calls(self, x: Array, y: Place) -> list[Call]:
-        """Return what to call in inference."""
+        """Return what to call in inference for a tile: where it lies, or in place of the first."""
+        number = next((tile for tile, inside in enumerate(self.insides) if not moved(x, inside)), 0)
         return [
-            *moved(x, self.inside),
-            partial(np.matmul, _BT, self._windows, out=self._transformed_rows),
+            *moved(x, self.insides[number]),
+            partial(np.matmul, _BT, self._views[number], out=self._transformed_rows),
             *([partial(np.copyto, self._gathered, self._seen)] if self._gathers else []),
             partial(np.matmul, self._left, self._right, out=self._out),
             *(
@@ -242,8 +247,9 @@ class Winograd:
         q = 2 if min(channels, filters) <= 16 else 1
         self.tile = winograd_tile(batch, (height, width), (channels, filters), tuning)
         self._channels, self._filters, self._q = channels, filters, q
+        tiles = 1 if training else batch // self.tile
         self._there = _Direction(
-            self.tile, height, width, channels, filters, q, tuning, arena, training=training
+            self.tile, height, width, channels, filters, q, tuning, arena, training=training, tiles=tiles
         )
         if training:
             self._back = _Direction(
@@ -283,8 +289,8 @@ class Winograd:
 
     @property
     def entry(self) -> Place | None:
-        """Where a tile is put, between zeros."""
-        return surrounded(self._there.pixels, self._there.inside)
+        """Where all tiles are put, between zeros."""
+        return surrounded(self._there.pixels, self._there.everything)
 
     @property
     def margins(self) -> Array:

@@ -105,7 +105,8 @@ class ConvolutionStep(Step):
 
     @property
     def entry(self) -> Place | None:
-        return self._kernel.entry if len(self._tiles) == 1 else None
+        entry = self._kernel.entry
+        return entry if entry is not None and len(entry.maps) == self._case.batch else None
 
     @property
     def margins(self) -> Array:

@@ -10,6 +10,7 @@ import pytest
 from engine.architecture import Architecture
 from engine.fast.fold import fold
 from engine.fast.gemm import Tuning
+from engine.fast.plan import Plan
 from engine.fast.serving import PlanPool
 from engine.layers import Context
 from engine.network import Network
@@ -91,3 +92,18 @@ def test_large_batches_are_split_over_threads_and_stay_in_order(count: int) -> N
     with ThreadPoolExecutor(2) as executor:
         split = PlanPool(built, weights, Tuning(), executor, ways=3).scores(x)
     np.testing.assert_allclose(split, PlanPool(built, weights, Tuning()).scores(x), rtol=1e-4, atol=1e-5)
+
+
+def test_maps_of_several_tiles_are_written_where_the_next_convolution_reads_them() -> None:
+    layers = [{**CONV, "activation": "relu"}] * 3 + [{"type": "flatten"}, {"type": "dense", "units": 2}]
+    built = Network.build(Architecture.model_validate({"input_shape": [16, 16, 16], "layers": layers}))
+    weights = built.initial_weights(0)
+    plan = Plan(built, 8, Tuning(tile_bytes=1 << 15), training=False)
+    plan.prepare(weights)
+    assert plan.choices["conv2d_1"] == "winograd/2 relu"
+    copied = [call for call in plan._calls if getattr(call, "func", None) is np.copyto]
+    assert not copied
+    x = np.random.default_rng(0).standard_normal((8, 16, 16, 16)).astype(np.float32)
+    np.testing.assert_allclose(
+        plan.scores(x), built.forward(weights, x, Context()).output, rtol=1e-4, atol=1e-4
+    )
