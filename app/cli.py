@@ -73,9 +73,8 @@ def serve(
     """
     _check_platform()
     settings = load_settings(host=host, port=port, data_dir=data_dir)
-    for (
-        name
-    ) in THREADS_VARIABLES:  # predictions are split over the cores; BLAS keeps to the one it is called on
+    # predictions are split over the cores; BLAS keeps to the one it is called on
+    for name in THREADS_VARIABLES:
         os.environ.setdefault(name, "1")
     from app.server import serve as serve_until_stopped  # noqa: PLC0415 - the client's commands need none of it
 

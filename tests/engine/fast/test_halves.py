@@ -28,9 +28,12 @@ from engine.fast.share import ShareLost
 from engine.network import Network
 from tests.engine.fast.nets import CONV, HEAD, build, drawn
 
+Drawn = tuple[Network, dict[str, np.ndarray], np.ndarray]
+"""A network, its weights and pictures."""
+
 
 @pytest.fixture(scope="module")
-def network() -> tuple[Network, dict[str, np.ndarray], np.ndarray]:
+def network() -> Drawn:
     """A network worth two processes, its weights and pictures."""
     built = build((32, 32, 3), [{**CONV, "filters": 32}] * 3 + HEAD)
     weights, _ = drawn(built)
@@ -38,7 +41,7 @@ def network() -> tuple[Network, dict[str, np.ndarray], np.ndarray]:
 
 
 @pytest.fixture
-def halves(network: tuple[Network, dict[str, np.ndarray], np.ndarray]) -> Iterator[Halves]:
+def halves(network: Drawn) -> Iterator[Halves]:
     """Two processes."""
     built, weights, _ = network
     found = cut(built)
@@ -56,9 +59,7 @@ def wait_for(happens: Any) -> None:
         time.sleep(0.01)
 
 
-def test_two_processes_answer_as_one_does(
-    halves: Halves, network: tuple[Network, dict[str, np.ndarray], np.ndarray]
-) -> None:
+def test_two_processes_answer_as_one_does(halves: Halves, network: Drawn) -> None:
     built, weights, pictures = network
     plan = Plan(built, 1, Tuning(), training=False)
     plan.prepare(weights)
@@ -69,18 +70,14 @@ def test_two_processes_answer_as_one_does(
         np.testing.assert_allclose(halves.scores(x), plan.scores(x), rtol=1e-4, atol=1e-4)
 
 
-def test_after_a_long_sleep_there_is_an_answer(
-    halves: Halves, network: tuple[Network, dict[str, np.ndarray], np.ndarray]
-) -> None:
+def test_after_a_long_sleep_there_is_an_answer(halves: Halves, network: Drawn) -> None:
     first = halves.scores(network[2][:1]).copy()
     time.sleep(2.5)
     np.testing.assert_array_equal(halves.scores(network[2][:1]), first)
 
 
 @pytest.mark.parametrize("stopped", [False, True])
-def test_a_death_is_told(
-    halves: Halves, network: tuple[Network, dict[str, np.ndarray], np.ndarray], stopped: bool
-) -> None:
+def test_a_death_is_told(halves: Halves, network: Drawn, stopped: bool) -> None:
     halves.scores(network[2][:1])
     if stopped:  # it dies while it is waited for
         os.kill(halves.member.pid, signal.SIGSTOP)
@@ -134,7 +131,7 @@ def is_alive(pid: int) -> bool:
 
 
 def test_a_pool_is_split_and_joined_while_it_serves(
-    network: tuple[Network, dict[str, np.ndarray], np.ndarray],
+    network: Drawn,
 ) -> None:
     built, weights, pictures = network
     pool = PlanPool(built, weights, Tuning())
@@ -165,8 +162,14 @@ def test_a_pool_is_split_and_joined_while_it_serves(
     wait_for(lambda: not is_alive(both.member.pid))
 
 
+def assert_goes_on_alone(pool: PlanPool, both: Halves, pictures: np.ndarray, wanted: np.ndarray) -> None:
+    np.testing.assert_allclose(pool.scores(pictures), wanted, rtol=1e-4, atol=1e-4)
+    assert not pool.is_split
+    assert not is_alive(both.member.pid)
+
+
 def test_a_pool_goes_on_alone_when_the_other_process_dies(
-    network: tuple[Network, dict[str, np.ndarray], np.ndarray],
+    network: Drawn,
 ) -> None:
     built, weights, pictures = network
     pool = PlanPool(built, weights, Tuning())
@@ -176,8 +179,7 @@ def test_a_pool_goes_on_alone_when_the_other_process_dies(
     wait_for(lambda: both.ready)
     pool.scores(pictures)
     os.kill(both.member.pid, signal.SIGKILL)
-    np.testing.assert_allclose(pool.scores(pictures), wanted, rtol=1e-4, atol=1e-4)
-    assert not pool.is_split
+    assert_goes_on_alone(pool, both, pictures, wanted)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +206,7 @@ def test_networks_that_gain_nothing_stay_in_one_process(built: Network) -> None:
 
 
 def test_a_pool_that_is_joined_while_a_picture_looks_at_it_leaves_no_process(
-    network: tuple[Network, dict[str, np.ndarray], np.ndarray], monkeypatch: pytest.MonkeyPatch
+    network: Drawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built, weights, pictures = network
     pool = PlanPool(built, weights, Tuning())
@@ -221,9 +223,7 @@ def test_a_pool_that_is_joined_while_a_picture_looks_at_it_leaves_no_process(
     assert not is_alive(both.member.pid)
 
 
-def test_a_process_that_does_not_start_is_given_up(
-    network: tuple[Network, dict[str, np.ndarray], np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_does_not_start_is_given_up(network: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
     built, weights, pictures = network
     pool = PlanPool(built, weights, Tuning())
     wanted = pool.scores(pictures)
@@ -235,14 +235,10 @@ def test_a_process_that_does_not_start_is_given_up(
         return
     (both,) = pool._halves
     wait_for(lambda: both.member.gone)
-    np.testing.assert_allclose(pool.scores(pictures), wanted, rtol=1e-4, atol=1e-4)
-    assert not pool.is_split
-    assert not is_alive(both.member.pid)
+    assert_goes_on_alone(pool, both, pictures, wanted)
 
 
-def test_a_process_that_hangs_is_given_up(
-    network: tuple[Network, dict[str, np.ndarray], np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_hangs_is_given_up(network: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
     built, weights, pictures = network
     monkeypatch.setattr(engine.fast.halves, "_PATIENCE_SECONDS", 0.5)
     pool = PlanPool(built, weights, Tuning())
@@ -251,13 +247,11 @@ def test_a_process_that_hangs_is_given_up(
     (both,) = pool._halves
     wait_for(lambda: both.ready)
     os.kill(both.member.pid, signal.SIGSTOP)
-    np.testing.assert_allclose(pool.scores(pictures), wanted, rtol=1e-4, atol=1e-4)
-    assert not pool.is_split
-    assert not is_alive(both.member.pid)
+    assert_goes_on_alone(pool, both, pictures, wanted)
 
 
 def test_what_is_dropped_takes_its_memory_along(
-    network: tuple[Network, dict[str, np.ndarray], np.ndarray],
+    network: Drawn,
 ) -> None:
     built, weights, pictures = network
     found = cut(built)
@@ -276,9 +270,7 @@ def test_what_is_dropped_takes_its_memory_along(
         gc.enable()
 
 
-def test_descriptors_beyond_what_select_knows(
-    halves: Halves, network: tuple[Network, dict[str, np.ndarray], np.ndarray]
-) -> None:
+def test_descriptors_beyond_what_select_knows(halves: Halves, network: Drawn) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 1500:
         pytest.skip("so many files cannot be opened here")

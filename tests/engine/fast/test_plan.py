@@ -13,7 +13,7 @@ from engine.fast.plan import Plan
 from engine.fast.steps.convolution import ConvolutionStep
 from engine.layers import LAYERS, Context, Example
 from engine.network import Network
-from engine.presets import PRESETS
+from engine.presets import PRESETS, Preset
 from engine.transfer import freeze
 from engine.workspace import Workspace
 
@@ -25,10 +25,10 @@ def network(layers: list[dict[str, Any]], shape: tuple[int, ...]) -> Network:
     return Network.build(Architecture.model_validate({"input_shape": shape, "layers": layers}))
 
 
-def compare(net: Network, batch: int = 4, tolerance: float = 2e-5, *, flips: bool = False) -> Plan:
+def compare(net: Network, batch: int = 4, tolerance: float = 2e-5, *, flips: float = 0) -> Plan:
     """Train two steps by the plan and by the plain executor in float64, from the same weights.
 
-    `flips` compares gradients as wholes, for single numbers may fall on the other side of a ReLU.
+    Where single numbers may fall on the other side of a ReLU, gradients are compared as wholes, up to `flips`.
     """
     draw = np.random.default_rng(0)
     weights = net.initial_weights(3)
@@ -52,7 +52,7 @@ def compare(net: Network, batch: int = 4, tolerance: float = 2e-5, *, flips: boo
         assert set(gradients) == set(wanted)
         for name, gradient in gradients.items():
             assert gradient.dtype == np.float32
-            (near if flips else close)(gradient, wanted[name], tolerance, name)
+            (near if flips else close)(gradient, wanted[name], flips or tolerance, name)
         assert set(ours.updates) == set(theirs.updates)
         for name, value in ours.updates.items():
             close(value, theirs.updates[name], tolerance, name)
@@ -104,13 +104,13 @@ def around(example: Example) -> Network:
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
-def test_every_preset_compiles(preset) -> None:
-    """At its own size nothing is computed: choosing kernels must not fail whatever the network."""
-    small = preset.input_shape[0] <= 64
-    net = Network.build(preset.architecture(classes=10))
-    if small:
-        plan = Plan(net, 2, CUT, training=True)
-        assert len(plan.choices) <= len(net.nodes)
+def test_every_preset_agrees_with_the_plain_executor(preset: Preset) -> None:
+    """Outputs closely, gradients as wholes: one number beyond a ReLU shifts those of all layers before it."""
+    norms = any("batch_norm" in node.layer.type for node in Network.build(preset.architecture()).nodes)
+    # small pictures, but batch norm of a single pixel has nothing to go by
+    size = max(64 if norms else 32, preset.smallest)
+    shape = None if preset.input_shape[0] <= size else (size, size, 3)
+    compare(Network.build(preset.architecture(shape, classes=10)), tolerance=1e-3, flips=0.1)
 
 
 @pytest.mark.parametrize("name", ["lenet-5", "vgg-small"])
@@ -124,10 +124,10 @@ def test_the_presets_of_the_benchmarks_agree_with_the_plain_executor(name: str) 
     ("name", "tolerance", "flips"),
     # MobileNetV2's last maps here are of 2x2 pixels: where one of them is near zero, and rounds to the other side of a
     # ReLU6, a channel's gradient differs by a seventh; all channels of a weight together, by a hundredth
-    [("resnet-18", 1e-4, False), ("squeezenet-1.1", 1e-4, False), ("mobilenet-v2", 0.03, True)],
+    [("resnet-18", 1e-4, 0), ("squeezenet-1.1", 1e-4, 0), ("mobilenet-v2", 1e-4, 0.03)],
 )
 def test_large_presets_agree_with_the_plain_executor_on_small_pictures(
-    name: str, tolerance: float, flips: bool
+    name: str, tolerance: float, flips: float
 ) -> None:
     preset = next(preset for preset in PRESETS if preset.name == name)
     small = preset.architecture(classes=10).model_copy(update={"input_shape": (49, 63, 3)})
