@@ -52,7 +52,7 @@ bench: $(BENCH)/.bench ## time everything beside PyTorch and ONNX Runtime (leave
 	@$(BENCH)/bin/python -m benchmarks all --data $(DATA)
 
 openapi: $(VENV)/.runtime ## write docs/openapi.json anew, after calls have changed
-	@$(PY) -m app.openapi_snapshot docs/openapi.json
+	@$(PY) -m app.cli.openapi docs/openapi.json
 
 accuracy: $(BENCH)/.bench ## train to the end beside PyTorch (DATA=directory with the pictures); writes docs/accuracy.md
 	@OPENBLAS_NUM_THREADS=1 $(BENCH)/bin/python -m benchmarks.accuracy --data $(DATA)

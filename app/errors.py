@@ -1,4 +1,4 @@
-"""What can go wrong in the service, told without any word of HTTP; `app.problems` maps it to a status."""
+"""What can go wrong in the service, told without any word of HTTP; `app.web.answers.problems` maps it to a status."""
 
 from __future__ import annotations
 

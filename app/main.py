@@ -9,10 +9,14 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from app import openapi, problems
-from app.limits import FinishBody
-from app.logs import RequestLog
-from app.routes import (
+from app.services import Services
+from app.settings import Settings
+from app.web import openapi
+from app.web.answers import problems
+from app.web.middleware.finish_body import FinishBody
+from app.web.middleware.gate import Gate
+from app.web.middleware.request_log import RequestLog
+from app.web.routes import (
     architectures,
     batch_predictions,
     catalog,
@@ -25,9 +29,6 @@ from app.routes import (
     system,
     training_jobs,
 )
-from app.security import Gate
-from app.services import Services
-from app.settings import Settings
 
 ROUTERS = (
     catalog.router,

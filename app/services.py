@@ -10,18 +10,18 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.artifacts import LocalArtifacts
 from app.builtin.install import install
 from app.datasets.sweep import sweep
 from app.errors import Unavailable
-from app.idempotency import Ledger
-from app.janitor import Janitor
+from app.files.artifacts import LocalArtifacts
+from app.files.locks import FileLock, read_holder
+from app.jobs.cleanup import Janitor
 from app.jobs.runner import LocalRunner
-from app.locks import FileLock, read_holder
-from app.predictors import Predictors
+from app.jobs.webhooks import Courier
+from app.models.predictors import Predictors
 from app.settings import Settings, SettingsError
 from app.store import Store
-from app.webhooks import Courier
+from app.web.bodies.idempotency import Ledger
 
 LOCK_FILE = "server.lock"
 

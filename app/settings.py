@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.memory import available_memory
+from app.files.memory import available_memory
 
 PREFIX = "CONVSERVE_"
 

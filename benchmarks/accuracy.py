@@ -17,10 +17,10 @@ from typing import Any
 
 from benchmarks.accuracy_page import write_page
 from benchmarks.accuracy_runs import Run, cifar, first, mnist, ours, theirs
-from engine.config import TrainingConfig
-from engine.feed import TrainingData
-from engine.network import Network
+from engine.graph.network import Network
+from engine.inputs.feed import TrainingData
 from engine.presets import PRESETS
+from engine.recipe.config import TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 SEEDS = (0, 1, 2, 3, 4)

@@ -14,16 +14,16 @@ from torch.nn import functional
 
 from benchmarks import torch_layers
 from engine.arrays import Bytes, Indices
-from engine.config import TrainingConfig
-from engine.fast.gemm import Tuning
-from engine.fast.shares import execution
-from engine.feed import Feed, TrainingData
+from engine.fast.layout.gemm import Tuning
+from engine.fast.parallel.shares import execution
+from engine.graph.network import Network
+from engine.inputs.feed import Feed, TrainingData
+from engine.inputs.preprocessing import Preprocessing
 from engine.layers import Context
-from engine.network import Network
-from engine.optimizers import SGD
-from engine.preprocessing import Preprocessing
-from engine.schedules import Moment
-from engine.training import check_fit, evaluated_at_once, preparation, start, steps_per_epoch, train
+from engine.recipe.config import TrainingConfig
+from engine.recipe.optimizers import SGD
+from engine.recipe.schedules import Moment
+from engine.training.loop import check_fit, evaluated_at_once, preparation, start, steps_per_epoch, train
 
 EVALUATION_BATCH = 250
 

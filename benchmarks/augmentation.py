@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from benchmarks.sides import training_step
 from engine.augmentations import AUGMENTATIONS, AnyAugmentation, Augmentation, Pipeline
-from engine.feed import one_hot
+from engine.inputs.feed import one_hot
 from engine.layers import Context
 from engine.presets import PRESETS
 from engine.workspace import Workspace

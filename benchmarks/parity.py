@@ -17,10 +17,10 @@ from benchmarks import torch_layers
 from benchmarks.parity_cases import Case, drawn, examples
 from benchmarks.parity_rows import DTYPES, TOLERANCE, Arrays, Row
 from benchmarks.parity_training import training_rows
-from engine.architecture import Architecture
 from engine.arrays import Array
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
 from engine.layers import LAYERS, Block, Context
-from engine.network import Network
 from engine.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]

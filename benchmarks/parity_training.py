@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from benchmarks.parity_rows import DTYPES, Arrays, Row
 from engine.arrays import Array
-from engine.losses import LOSSES, AnyLoss, BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
-from engine.optimizers import OPTIMIZERS, SGD, AnyOptimizer, Optimizer, RMSProp
+from engine.recipe.losses import LOSSES, AnyLoss, BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
+from engine.recipe.optimizers import OPTIMIZERS, SGD, AnyOptimizer, Optimizer, RMSProp
 
 SEED = 21
 BATCH, CLASSES = 6, 3

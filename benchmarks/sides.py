@@ -12,29 +12,29 @@ from typing import Any, cast
 
 import numpy as np
 
-from engine.architecture import Architecture
 from engine.arrays import Array
-from engine.batch import Batch
-from engine.config import TrainingConfig
-from engine.descent import Stepper
-from engine.fast.arena import Arena
-from engine.fast.cut import cut
-from engine.fast.fold import fold
-from engine.fast.gemm import Tuning
-from engine.fast.halves import Halves
+from engine.fast.kernels.fold import fold
+from engine.fast.layout.arena import Arena
+from engine.fast.layout.gemm import Tuning
+from engine.fast.parallel.shares import execution
 from engine.fast.plan import Plan, lay_out
-from engine.fast.serving import PlanPool
-from engine.fast.shares import execution
+from engine.fast.serving.cut import cut
+from engine.fast.serving.halves import Halves
+from engine.fast.serving.pool import PlanPool
 from engine.fast.steps.convolution import ConvolutionStep
-from engine.feed import Feed, TrainingData
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+from engine.inputs.batch import Batch
+from engine.inputs.feed import Feed, TrainingData
+from engine.inputs.preprocessing import Preprocessing
 from engine.layers import Context
 from engine.layers.convolution import Conv2D
-from engine.network import Network
-from engine.optimizers import SGD
-from engine.preprocessing import Preprocessing
 from engine.presets import find
-from engine.state import TrainingState
-from engine.training import one_hot, preparation, start, steps_per_epoch
+from engine.recipe.config import TrainingConfig
+from engine.recipe.optimizers import SGD
+from engine.training.descent import Stepper
+from engine.training.loop import one_hot, preparation, start, steps_per_epoch
+from engine.training.state import TrainingState
 
 SHARES = 2
 MNIST: dict[str, Any] = {

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engine.graph.network import Network
 from engine.layers import Context, Layer
-from engine.network import Network
 from engine.ops.windows import Window
 
 Weights = dict[str, Tensor]

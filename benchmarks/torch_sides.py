@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.sides import MNIST, mnist, network, resident, stack
-from engine.network import INPUT, Network, Node
+from engine.graph.network import INPUT, Network, Node
 
 
 class Graph(nn.Module):

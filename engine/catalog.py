@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.augmentations import AUGMENTATIONS
-from engine.initializers import INITIALIZERS
 from engine.layers import LAYERS
-from engine.losses import LOSSES
-from engine.optimizers import OPTIMIZERS
+from engine.layers.initializers import INITIALIZERS
 from engine.presets import PRESETS
-from engine.schedules import SCHEDULES
+from engine.recipe.losses import LOSSES
+from engine.recipe.optimizers import OPTIMIZERS
+from engine.recipe.schedules import SCHEDULES
 
 _TYPES = {layer.__name__: layer.tag() for layer in LAYERS}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.presets.lenet import LENET_5
-from engine.training import TrainingConfig
+from engine.training.loop import TrainingConfig
 from examples.digits import digits, learn
 from examples.figures import lines
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from app.datasets.builtin import DIGITS_CLASSES, DIGITS_SHAPE, load_digits
-from engine.architecture import Architecture
+from app.builtin.digits import DIGITS_CLASSES, DIGITS_SHAPE, load_digits
 from engine.arrays import Bytes, Indices
-from engine.feed import TrainingData
-from engine.network import Network
-from engine.state import EpochMetrics
-from engine.training import TrainingConfig, train
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+from engine.inputs.feed import TrainingData
+from engine.training.loop import TrainingConfig, train
+from engine.training.state import EpochMetrics
 
 _TRAIN, _DEV, _TEST = 0, 1, 2
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from engine.architecture import Architecture
-from engine.network import Network
-from engine.summary import summarize
-from engine.training import TrainingConfig
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+from engine.graph.summary import summarize
+from engine.training.loop import TrainingConfig
 from examples.digits import digits, learn
 from examples.figures import bars
 

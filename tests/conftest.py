@@ -12,8 +12,8 @@ import httpx
 import hypothesis
 import pytest
 
-from app.launch import LaunchError, ServerProcess
-from app.locks import is_locked, read_holder
+from app.cli.launch import LaunchError, ServerProcess
+from app.files.locks import is_locked, read_holder
 
 # A machine that others share is slow at times; that is no fault of what is tested.
 hypothesis.settings.register_profile("patient", deadline=None)

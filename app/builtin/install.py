@@ -9,11 +9,11 @@ from datetime import datetime
 from importlib import resources
 from typing import Any, TypeVar
 
-from app.artifacts import Artifacts
-from app.datasets import builtin as digits
+from app.builtin import digits
 from app.errors import NotFound
-from app.jobs import paths
-from app.jobs.states import JobStatus
+from app.files import paths
+from app.files.artifacts import Artifacts
+from app.states import JobStatus
 from app.store import Store
 from app.store.records import ArchitectureRecord, JobRecord, Json, ModelRecord
 

@@ -13,19 +13,19 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from app.artifacts import LocalArtifacts
+from app.builtin import digits
 from app.builtin.install import ARCHITECTURE_ID, JOB_ID, LOG_FILE, MODEL_FILE, RECORDS_FILE, to_document
-from app.datasets import builtin as digits
-from app.jobs import paths
+from app.files import paths
+from app.files.artifacts import LocalArtifacts
 from app.jobs.requests import TrainingRequest
 from app.jobs.runner import LocalRunner
-from app.jobs.states import JobStatus
 from app.settings import Settings
+from app.states import JobStatus
 from app.store import Store
 from app.store.records import TRAINING, ArchitectureRecord, JobRecord
-from engine.optimizers import SGD
 from engine.presets.lenet import LENET_5
-from engine.schedules import Cosine
+from engine.recipe.optimizers import SGD
+from engine.recipe.schedules import Cosine
 
 EPOCHS = 8
 

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from app.artifacts import Artifacts
 from app.datasets import storage
 from app.datasets.intake import Intake, progress
 from app.datasets.options import DatasetOptions
 from app.datasets.readers import ArchiveLimits, Reader, open_upload
-from app.datasets.splits import SPLIT_NAMES, place
+from app.datasets.readers.splits import SPLIT_NAMES, place
 from app.errors import DomainError, Invalid, TooLarge
-from app.images import PictureSpec
+from app.files.artifacts import Artifacts
 from app.jobs.heartbeat import Heartbeat
+from app.pictures.decode import PictureSpec
 from app.settings import Settings
 from app.store import Store
 from app.store.records import DatasetContents, JobRecord, Json

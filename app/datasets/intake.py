@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from app.datasets.options import DatasetOptions
 from app.datasets.readers.base import Item, Reader, Skipped
-from app.datasets.splits import UNTOLD
+from app.datasets.readers.splits import UNTOLD
 from app.datasets.storage import StoredDataset, Targets
 from app.errors import DomainError, Invalid, TooLarge
-from app.images import convert, decode
+from app.pictures.decode import convert, decode
 from app.store.records import Json
-from engine.losses import Target
+from engine.recipe.losses import Target
 
 REPORTED_FILES = 1000
 """Files that a report names; the rest is only counted."""

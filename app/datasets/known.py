@@ -16,7 +16,7 @@ from app.datasets.readers import ArchiveLimits, Reader
 from app.datasets.readers.cifar import CifarArchive
 from app.datasets.readers.idx import IdxPair
 from app.datasets.readers.joined import Joined
-from app.datasets.splits import TEST, TRAIN
+from app.datasets.readers.splits import TEST, TRAIN
 
 KnownName = Literal["mnist", "fashion-mnist", "cifar-10"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from app.datasets.splits import SplitShares
-from app.images import PictureSpec
-from engine.losses import Target
+from app.datasets.readers.splits import SplitShares
+from app.pictures.decode import PictureSpec
+from engine.recipe.losses import Target
 from engine.spec import Seed, Spec
 
 Duplicates = Literal["skip", "keep"]

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.artifacts import Artifacts
 from app.datasets import storage
 from app.datasets.options import DatasetOptions
-from app.datasets.splits import SPLIT_NAMES
+from app.datasets.readers.splits import SPLIT_NAMES
 from app.datasets.storage import StoredDataset
+from app.files.artifacts import Artifacts
 from app.store.records import DatasetRecord, Json
 
 _CHUNK_BYTES = 4 << 20

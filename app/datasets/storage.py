@@ -19,13 +19,13 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.artifacts import Artifacts
 from app.datasets.options import DatasetOptions
-from app.datasets.splits import SPLIT_NAMES
+from app.datasets.readers.splits import SPLIT_NAMES
 from app.errors import Conflict
+from app.files.artifacts import Artifacts
 from app.store import Store
 from app.store.records import DatasetContents, DatasetRecord, Json, SegmentRecord
-from engine.losses import Target
+from engine.recipe.losses import Target
 
 DIRECTORY = "datasets"
 IMAGES_FILE = "images.npy"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from itertools import product
 
-from app.artifacts import Artifacts
 from app.datasets import storage
 from app.datasets.ingestion import UPLOADS, uploads_of
 from app.errors import NotFound
-from app.jobs.states import UNFINISHED
+from app.files.artifacts import Artifacts
+from app.states import UNFINISHED
 from app.store import Store
 from app.store.records import BATCH_PREDICTION, INGESTION
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from app.locks import FileLock, is_locked, read_holder
+from app.files.locks import FileLock, is_locked, read_holder
 
 LOCK_VARIABLE = "CONVSERVE_WORKER_LOCK"
 """Tells a worker which open file is the lock of its job."""
@@ -126,7 +126,7 @@ def spawn(
         try:
             with log_path.open("ab") as log:
                 process = subprocess.Popen(  # noqa: S603 (our own interpreter and arguments)
-                    [sys.executable, "-P", "-m", "app.worker", job_id, str(attempt)],
+                    [sys.executable, "-P", "-m", "app.jobs.work.worker", job_id, str(attempt)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

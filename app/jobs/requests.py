@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from engine.architecture import Architecture
+from engine.graph.architecture import Architecture
 from engine.spec import PositiveInt
-from engine.training import TrainingConfig
+from engine.training.loop import TrainingConfig
 
 
 class TrainingRequest(TrainingConfig):

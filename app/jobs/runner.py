@@ -18,12 +18,12 @@ from typing import Protocol
 
 import structlog
 
-from app.artifacts import Artifacts
 from app.errors import StaleAttempt
-from app.jobs import paths
+from app.files import paths
+from app.files.artifacts import Artifacts
+from app.files.locks import is_locked
+from app.files.memory import count_kills, kill_counter
 from app.jobs.processes import AdoptedWorker, LockHeld, Worker, spawn
-from app.locks import is_locked
-from app.memory import count_kills, kill_counter
 from app.settings import Settings
 from app.store import Store
 from app.store.records import (

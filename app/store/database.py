@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from app.errors import Conflict, Unavailable
-from app.locks import FileLock
+from app.files.locks import FileLock
 
 DATABASE_NAME = "convserve.sqlite3"
 _LOCK_NAME = "migrate.lock"

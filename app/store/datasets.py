@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, insert, select, update
 
 from app.errors import Conflict, NotFound
-from app.jobs.states import UNFINISHED
+from app.states import UNFINISHED
 from app.store import tables
 from app.store.answers import keep
 from app.store.records import (

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from app.errors import Conflict, NotFound, StaleAttempt
-from app.jobs.states import ACTIVE, ATTEMPTS, FINISHED, JobStatus, can_move, death
+from app.states import ACTIVE, ATTEMPTS, FINISHED, JobStatus, can_move, death
 from app.store import deliveries, events, tables
 from app.store.answers import keep
 from app.store.database import Database
@@ -33,7 +33,7 @@ from app.store.repository import Repository
 
 
 class Jobs(Repository[JobRecord]):
-    """The jobs; every change of state is one of `app.jobs.states.TRANSITIONS`."""
+    """The jobs; every change of state is one of `app.states.TRANSITIONS`."""
 
     kind = "job"
     table = tables.jobs

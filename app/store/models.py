@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from app.errors import Conflict, NotFound
-from app.jobs.states import UNFINISHED
+from app.states import UNFINISHED
 from app.store import tables
 from app.store.answers import keep
 from app.store.records import AliasRecord, AnswerRecord, ModelRecord

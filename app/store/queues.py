@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Select, select
 
-from app.jobs.states import ACTIVE, JobStatus
+from app.states import ACTIVE, JobStatus
 from app.store.database import Database
 from app.store.records import JobPace, JobRecord, Line
 from app.store.tables import jobs

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
-from app.jobs.states import JobStatus
-from engine.losses import Target
+from app.states import JobStatus
+from engine.recipe.losses import Target
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -128,7 +128,7 @@ class JobRecord:
 
     Attributes:
         kind: which work it is: `training`, `ingestion`, `download`, `evaluation` or `batch_prediction`.
-        status: where it is; see `app.jobs.states`.
+        status: where it is; see `app.states`.
         attempt: how often it was started; a drain does not count. 0 until the first start.
         heartbeat: a counter that its worker moves; how long it stood still is for the observer to time.
         request: what to do, complete: no later change elsewhere changes it.

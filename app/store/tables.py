@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from app.jobs.states import JobStatus
+from app.states import JobStatus
 
 metadata = MetaData(
     naming_convention={

@@ -1,6 +1,6 @@
 """The fast floor: a network compiled for a batch shape into a plan of fused, tiled kernels.
 
-A reader of the engine can skip this floor. `engine.network` says what a network computes; everything
+A reader of the engine can skip this floor. `engine.graph.network` says what a network computes; everything
 here computes the same, faster, and is tested against it. Each kernel is a file with its idea on top:
 
     gemm        how a matrix product is cut so that BLAS takes its quickest path

@@ -28,20 +28,20 @@ from typing import Any
 import numpy as np
 
 from engine.arrays import Array, Shape, Weights
-from engine.fast.arena import Arena
-from engine.fast.depthwise import Depthwise
-from engine.fast.gemm import Tuning, viewed
-from engine.fast.places import Call, Place, plain
-from engine.fast.rectifier import RECTIFIERS
+from engine.fast.kernels.depthwise import Depthwise
+from engine.fast.kernels.rectifier import RECTIFIERS
+from engine.fast.layout.arena import Arena
+from engine.fast.layout.gemm import Tuning, viewed
+from engine.fast.layout.places import Call, Place, plain
 from engine.fast.steps.base import LayerStep, Map, Step, stored
 from engine.fast.steps.convolution import ConvolutionStep
 from engine.fast.steps.elementwise import AddStep, ConcatenateStep, DenseStep, FlattenStep, GlobalAverageStep
 from engine.fast.steps.normalization import BatchNormStep
 from engine.fast.steps.pooling import PoolStep, WindowPoolStep
+from engine.graph.network import INPUT, Network, Node
 from engine.layers import Context
 from engine.layers.convolution import Conv2D, DepthwiseConv2D
 from engine.layers.pooling import MaxPool2D
-from engine.network import INPUT, Network, Node
 
 Before = Callable[[Step, tuple[Place, ...]], list[Call]]
 

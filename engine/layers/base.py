@@ -27,7 +27,7 @@ from numpy.typing import DTypeLike
 from engine import draws
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
-from engine.initializers import Initializer
+from engine.layers.initializers import Initializer
 from engine.spec import Flag, NodeName, Spec
 from engine.workspace import Workspace
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
-from engine.initializers import Initializer
 from engine.layers.base import Context, Cost, Example, Gradients, Layer, Reach, WeightSpec, require_map
+from engine.layers.initializers import Initializer
 from engine.layers.parameters import Activation, Padding
 from engine.ops import convolution, transposed, windows
 from engine.ops.windows import Window

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from engine.arrays import Array, Shape, Weights
-from engine.initializers import Initializer
 from engine.layers.base import Context, Cost, Example, Gradients, Layer, Reach, WeightSpec, require_vector
+from engine.layers.initializers import Initializer
 from engine.layers.parameters import Activation
 from engine.ops import linear
 from engine.spec import Flag, PositiveInt

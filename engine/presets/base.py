@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.architecture import Architecture
+from engine.graph.architecture import Architecture
 
 Layer = dict[str, Any]
 """A layer as a caller would post it."""

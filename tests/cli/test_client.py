@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from app.cli.launch import ServerProcess
 from app.client import Client, ConvserveError
-from app.launch import ServerProcess
 
 TINY = {
     "input_shape": [28, 28, 1],

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from app.cli.launch import SERVE, ServerProcess
 from app.client import Client
 from app.jobs.processes import THREADS_VARIABLES
-from app.launch import SERVE, ServerProcess
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -29,7 +29,7 @@ def run(server: str) -> Run:
 
     def command(*words: str, **given: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-P", "-m", "app.cli", *words],
+            [sys.executable, "-P", "-m", "app.cli.main", *words],
             env=environment(**{"CONVSERVE_URL": server, **given}),
             capture_output=True,
             text=True,
@@ -130,7 +130,7 @@ def test_train_detached(run: Run, server: str) -> None:
 
 def test_leaving_does_not_end_the_job(server: str) -> None:
     watching = subprocess.Popen(
-        [sys.executable, "-P", "-m", "app.cli", "train", "lenet-5", "--epochs", "500"],
+        [sys.executable, "-P", "-m", "app.cli.main", "train", "lenet-5", "--epochs", "500"],
         env=environment(CONVSERVE_URL=server, PYTHONUNBUFFERED="1"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -219,10 +219,13 @@ def test_the_server_has_one_blas_thread_set_before_numpy_loads() -> None:
     """Predictions are split over the cores by the server itself: threads of BLAS would only be in its way."""
     program = """
 import os, sys, types
-server = types.ModuleType("app.server")
-server.serve = lambda settings, ready: print(os.environ["OPENBLAS_NUM_THREADS"], "numpy" in sys.modules)
-sys.modules["app.server"] = server
-from app.cli import main
+server = types.ModuleType("app.web.server")
+server.serve = lambda app, settings, ready: print(os.environ["OPENBLAS_NUM_THREADS"], app)
+sys.modules["app.web.server"] = server
+application = types.ModuleType("app.main")
+application.create_app = lambda settings: "numpy" in sys.modules
+sys.modules["app.main"] = application
+from app.cli.main import main
 sys.argv = ["convserve", "serve"]
 main()
 """

@@ -24,7 +24,7 @@ def run(server: str) -> Run:
     def command(*words: str) -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("CONVSERVE_")}
         return subprocess.run(
-            [sys.executable, "-P", "-m", "app.cli", "data", *words],
+            [sys.executable, "-P", "-m", "app.cli.main", "data", *words],
             env={**kept, "COLUMNS": "120", "CONVSERVE_URL": server},
             capture_output=True,
             text=True,

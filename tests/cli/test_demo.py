@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-DEMO = [sys.executable, "-P", "-m", "app.cli", "demo"]
+DEMO = [sys.executable, "-P", "-m", "app.cli.main", "demo"]
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_who_ends_the_demo_ends_its_service(
         if line.startswith("Training on"):
             break
     limit = time.monotonic() + 60
-    while "app.worker" not in " ".join((started := descendants(demo.pid)).values()):
+    while "app.jobs.work.worker" not in " ".join((started := descendants(demo.pid)).values()):
         assert time.monotonic() < limit, started
         time.sleep(0.1)
     assert len(services(tmp_path)) == 1

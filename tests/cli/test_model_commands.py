@@ -20,7 +20,7 @@ def run(server: str) -> Run:
 
     def command(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-P", "-m", "app.cli", *words],
+            [sys.executable, "-P", "-m", "app.cli.main", *words],
             env={**kept, "COLUMNS": "120", "CONVSERVE_URL": server},
             capture_output=True,
             text=True,

@@ -20,7 +20,7 @@ def test_from_a_file_to_a_prediction(server: str, tmp_path: Path, target: str) -
 
     def run(*words: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "app.cli", *words],
+            [sys.executable, "-P", "-m", "app.cli.main", *words],
             env={**kept, "COLUMNS": "120", "CONVSERVE_URL": server},
             capture_output=True,
             text=True,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.launch import ServerProcess
+from app.cli.launch import ServerProcess
 
 
 def picture(level: int, seed: int) -> bytes:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.datasets.splits import TEST, TRAIN, UNTOLD, SplitShares, place
+from app.datasets.readers.splits import TEST, TRAIN, UNTOLD, SplitShares, place
 
 SHARED_PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "photos"
 DRAW = np.random.default_rng(0)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.launch import ServerProcess
+from app.cli.launch import ServerProcess
 
 
 def picture(level: int, seed: int, size: tuple[int, int] = (20, 30), kind: str = "PNG") -> bytes:

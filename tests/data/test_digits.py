@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.artifacts import LocalArtifacts
-from app.datasets import builtin, make_digits
+from app.builtin import digits as builtin
+from app.builtin import make_digits
 from app.datasets.options import DatasetOptions
 from app.datasets.storage import open_dataset
 from app.errors import Conflict
+from app.files.artifacts import LocalArtifacts
 from app.store import Store
 
 ROOT = Path(__file__).parents[2]
-PACKAGED = ROOT / "app" / "data" / "digits.npz"
+PACKAGED = ROOT / "app" / "builtin" / "digits.npz"
 MNIST = ROOT.parent / "shared" / "data" / "mnist"
 
 

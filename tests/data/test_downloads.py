@@ -18,11 +18,11 @@ import httpx
 import numpy as np
 import pytest
 
+from app.cli.launch import ServerProcess
 from app.datasets.known import KNOWN
 from app.datasets.readers.cifar import CifarArchive
-from app.datasets.splits import TEST, TRAIN
+from app.datasets.readers.splits import TEST, TRAIN
 from app.errors import Malformed
-from app.launch import ServerProcess
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 MNIST_FILES = [file.name for file in KNOWN["mnist"].files]

@@ -14,7 +14,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from app.errors import Invalid, TooLarge
-from app.images import PictureSpec, decode, encode_png
+from app.pictures.decode import PictureSpec, decode, encode_png
 
 MAX_PIXELS = 25_000_000
 RED_GREEN_BLUE_WHITE = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)

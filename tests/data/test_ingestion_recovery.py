@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.launch import ServerProcess
-from app.locks import read_holder
+from app.cli.launch import ServerProcess
+from app.files.locks import read_holder
 
 
 def slow_archive() -> bytes:

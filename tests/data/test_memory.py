@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.artifacts import LocalArtifacts
 from app.datasets.options import DatasetOptions
 from app.datasets.storage import IMAGES_FILE, LABELS_FILE, SPLITS_FILE, segment_directory
+from app.files import paths
+from app.files.artifacts import LocalArtifacts
+from app.files.locks import is_locked, read_holder
 from app.ids import JOB, new_id
-from app.images import PictureSpec
-from app.jobs import paths
 from app.jobs.requests import TrainingRequest
 from app.jobs.runner import LocalRunner
-from app.jobs.states import JobStatus
-from app.locks import is_locked, read_holder
+from app.pictures.decode import PictureSpec
 from app.settings import Settings
+from app.states import JobStatus
 from app.store import Store
 from app.store.records import TRAINING, DatasetContents, DatasetRecord, JobRecord, SegmentRecord
-from engine.architecture import Architecture
+from engine.graph.architecture import Architecture
 from tests.jobs.service import anonymous
 
 GIB = 1 << 30

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.datasets.readers import open_upload
+from app.datasets.readers.splits import DEV, TEST, TRAIN
 from app.datasets.readers.zip_file import ArchiveLimits
-from app.datasets.splits import DEV, TEST, TRAIN
 from app.errors import DomainError, Invalid, Malformed, TooLarge
 
 LIMITS = ArchiveLimits(entries=1000, ratio=100, member_bytes=4_000_000)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from app.datasets.splits import DEV, SPLIT_NAMES, TEST, TRAIN, SplitShares, draw_splits
+from app.datasets.readers.splits import DEV, SPLIT_NAMES, TEST, TRAIN, SplitShares, draw_splits
 
 CLASSES = 4
 LABELS = st.lists(st.integers(0, CLASSES - 1), max_size=300).map(lambda labels: np.array(labels, np.int64))

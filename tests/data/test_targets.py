@@ -8,14 +8,14 @@ import httpx
 import numpy as np
 import pytest
 
-from app.artifacts import LocalArtifacts
 from app.datasets.readers import open_upload
+from app.datasets.readers.splits import DEV, TRAIN
 from app.datasets.readers.targets import MAX_TARGETS, check_size, strata
 from app.datasets.readers.zip_file import ArchiveLimits
-from app.datasets.splits import DEV, TRAIN
 from app.datasets.storage import Segment, StoredDataset, write_segment
 from app.errors import DomainError, Invalid, TooLarge
-from engine.losses import Target
+from app.files.artifacts import LocalArtifacts
+from engine.recipe.losses import Target
 from tests.http.drawn_pictures import ingested, npz, pack, png, squares, upload
 
 LIMITS = ArchiveLimits(entries=1000, ratio=100, member_bytes=4_000_000)

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from engine.architecture import Architecture
-from engine.execution import PlainExecution
-from engine.fast.gemm import OPENBLAS_EDGE, Tuning
-from engine.fast.processes import ProcessExecution
-from engine.fast.shares import SharedExecution
-from engine.fast.threads import ThreadExecution
-from engine.losses import Loss
-from engine.network import Network
-from engine.preparation import Preparation
-from engine.state import TrainingState
-from engine.training import Execute, Progress, TrainingConfig, TrainingData, train
+from engine.execution.protocol import PlainExecution
+from engine.fast.layout.gemm import OPENBLAS_EDGE, Tuning
+from engine.fast.parallel.processes import ProcessExecution
+from engine.fast.parallel.shares import SharedExecution
+from engine.fast.parallel.threads import ThreadExecution
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+from engine.inputs.preparation import Preparation
+from engine.recipe.losses import Loss
+from engine.training.loop import Execute, Progress, TrainingConfig, TrainingData, train
+from engine.training.state import TrainingState
 
 LAYERS = [
     {"type": "conv2d", "filters": 4, "kernel_size": 3, "padding": "same"},

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from engine.architecture import Architecture
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
 from engine.layers import AnyLayer, Context
 from engine.layers.activation import ACTIVATIONS
 from engine.layers.parameters import Activation
-from engine.network import Network
 from engine.ops.erf import erf
 
 PARSE = TypeAdapter(Activation)

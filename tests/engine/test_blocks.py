@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.architecture import Architecture
 from engine.errors import EngineError, GraphError, ShapeError
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+from engine.graph.summary import summarize
 from engine.layers import Context
-from engine.network import Network
-from engine.summary import summarize
 
 
 def build(*layers: dict[str, Any], shape: tuple[int, int, int] = (8, 8, 4)) -> Network:

@@ -10,11 +10,11 @@ import pytest
 from pydantic import ValidationError
 
 from engine.augmentations import augment
-from engine.checkpoint import checkpoint_bytes, read_checkpoint
 from engine.errors import ShapeError
-from engine.optimizers import SGD
-from engine.state import TrainingState
-from engine.training import TrainingConfig, TrainingData, check_config, kept_weights, train
+from engine.recipe.optimizers import SGD
+from engine.training.checkpoint import checkpoint_bytes, read_checkpoint
+from engine.training.loop import TrainingConfig, TrainingData, check_config, kept_weights, train
+from engine.training.state import TrainingState
 from tests.engine.stripes import Stripes, arrays, data, network, run
 
 PLAIN = [

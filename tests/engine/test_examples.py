@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from engine.training import TrainingConfig
+from engine.training.loop import TrainingConfig
 from examples import augmentation, figures, inception_reductions, skip_connections
 from examples.digits import digits, learn, network
 

@@ -10,8 +10,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from engine.layers import LAYERS, AnyLayer, Block, Context
-from engine.losses import LOSSES, AnyLoss
-from engine.optimizers import OPTIMIZERS, AnyOptimizer
+from engine.recipe.losses import LOSSES, AnyLoss
+from engine.recipe.optimizers import OPTIMIZERS, AnyOptimizer
 
 GOLDEN = Path(__file__).parent / "golden"
 TOLERANCES = [(np.float32, 1e-4), (np.float64, 1e-9)]

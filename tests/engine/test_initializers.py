@@ -10,11 +10,11 @@ import pytest
 from pydantic import ValidationError
 
 from engine import draws
-from engine.architecture import Architecture
 from engine.errors import ShapeError
-from engine.initializers import INITIALIZERS, Constant, InitializerRecord, TruncatedNormal, initialize
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
 from engine.layers.convolution import Conv2D
-from engine.network import Network
+from engine.layers.initializers import INITIALIZERS, Constant, InitializerRecord, TruncatedNormal, initialize
 
 SHAPE = (3, 3, 40, 60)
 FAN_IN, FAN_OUT = 360, 540

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from engine.architecture import Architecture
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
 from engine.layers import LAYERS, AnyLayer, Block, Context, Example, Layer
-from engine.network import Network
 from engine.spec import descriptions
 from engine.workspace import Workspace
 from tests.engine.reference import numeric_gradient

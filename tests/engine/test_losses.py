@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from engine.errors import EngineError, ShapeError
-from engine.losses import (
+from engine.recipe.losses import (
     LOSSES,
     AnyLoss,
     BinaryCrossEntropy,

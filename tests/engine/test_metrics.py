@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from engine.metrics import (
+from engine.training.metrics import (
     Assessment,
     calibration,
     confusion_matrix,

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.architecture import Architecture
 from engine.errors import ModelFileError, ShapeError
-from engine.inference import Predictor
-from engine.losses import BinaryCrossEntropy, MeanSquaredError
-from engine.model_file import Model, model_bytes, pack, read_description, read_model
-from engine.preprocessing import Preprocessing
-from engine.training import TrainingConfig
+from engine.graph.architecture import Architecture
+from engine.inputs.preprocessing import Preprocessing
+from engine.model.inference import Predictor
+from engine.model.model_file import Model, model_bytes, pack, read_description, read_model
+from engine.recipe.losses import BinaryCrossEntropy, MeanSquaredError
+from engine.training.loop import TrainingConfig
 from tests.engine.stripes import LAYERS, data, run
 
 

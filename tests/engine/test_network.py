@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.architecture import Architecture
 from engine.errors import EngineError, GraphError, LimitError, ShapeError
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
 from engine.layers import Context
-from engine.network import Network
 
 CONV = {"type": "conv2d", "filters": 2, "kernel_size": 3, "padding": "same"}
 

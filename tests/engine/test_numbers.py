@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from engine import draws
+from engine.inputs.preprocessing import ChannelStatistics, Preprocessing
 from engine.layers import Context
 from engine.layers.dropout import Dropout
 from engine.layers.normalization import BatchNorm
-from engine.losses import SoftmaxCrossEntropy
 from engine.ops import activation, reduction
-from engine.preprocessing import ChannelStatistics, Preprocessing
+from engine.recipe.losses import SoftmaxCrossEntropy
 from tests.engine.reference import numeric_gradient
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from engine.optimizers import OPTIMIZERS, SGD, Adam, AdamW, AnyOptimizer, Optimizer
+from engine.recipe.optimizers import OPTIMIZERS, SGD, Adam, AdamW, AnyOptimizer, Optimizer
 from engine.spec import descriptions
 from engine.workspace import FRESH
 

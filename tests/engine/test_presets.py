@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.architecture import Architecture
 from engine.errors import ShapeError
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+from engine.graph.summary import Summary, summarize
 from engine.layers import Context
-from engine.network import Network
 from engine.presets import PRESETS, Preset, find
-from engine.summary import Summary, summarize
 
 PARAMETERS = {
     "lenet-5": 61_706,

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from engine.architecture import Architecture
 from engine.errors import ShapeError
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+from engine.graph.summary import summarize
 from engine.layers import Context
 from engine.layers.pooling import GlobalMaxPool2D
 from engine.layers.resampling import AdaptiveAveragePool2D, Upsample2D
 from engine.layers.reshape import Flatten, Pad2D, Reshape
-from engine.network import Network
-from engine.summary import summarize
 from tests.engine import reference
 
 SIZES = st.tuples(st.integers(1, 7), st.integers(1, 7))

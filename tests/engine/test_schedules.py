@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from engine.schedules import SCHEDULES, AnySchedule, Moment, MultiStep, ReduceOnPlateau, Schedule
+from engine.recipe.schedules import SCHEDULES, AnySchedule, Moment, MultiStep, ReduceOnPlateau, Schedule
 from engine.spec import descriptions
 
 PARSE = TypeAdapter(AnySchedule)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from engine import catalog
-from engine.architecture import Architecture
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+from engine.graph.summary import summarize
 from engine.layers import LAYERS
-from engine.network import Network
 from engine.presets import PRESETS, find
-from engine.summary import summarize
-from engine.training import TrainingConfig, TrainingData, train
+from engine.training.loop import TrainingConfig, TrainingData, train
 
 
 def preset(name: str) -> Network:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.target_metrics import LabelAssessment, ValueAssessment
+from engine.training.target_metrics import LabelAssessment, ValueAssessment
 
 PARTS = st.lists(st.integers(1, 9), min_size=1, max_size=5)
 

@@ -13,14 +13,22 @@ import numpy as np
 import pytest
 
 from engine.augmentations import AUGMENTATIONS
-from engine.checkpoint import checkpoint_bytes, read_checkpoint
 from engine.errors import ModelFileError, NonFiniteError, ShapeError
-from engine.execution import PlainExecution
-from engine.losses import LOSSES
-from engine.optimizers import OPTIMIZERS, SGD, Adam
-from engine.schedules import SCHEDULES, Cosine
-from engine.state import Tally
-from engine.training import TrainingConfig, check_fit, evaluate, kept_weights, one_hot, preparation, train
+from engine.execution.protocol import PlainExecution
+from engine.recipe.losses import LOSSES
+from engine.recipe.optimizers import OPTIMIZERS, SGD, Adam
+from engine.recipe.schedules import SCHEDULES, Cosine
+from engine.training.checkpoint import checkpoint_bytes, read_checkpoint
+from engine.training.loop import (
+    TrainingConfig,
+    check_fit,
+    evaluate,
+    kept_weights,
+    one_hot,
+    preparation,
+    train,
+)
+from engine.training.state import Tally
 from tests.engine.stripes import (
     LAYERS,
     InShares,

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.architecture import Architecture
-from engine.checkpoint import checkpoint_bytes, read_checkpoint
 from engine.errors import GraphError, ShapeError
-from engine.model_file import Model
-from engine.preprocessing import Preprocessing
-from engine.training import TrainingConfig, start, train
-from engine.transfer import freeze
+from engine.graph.architecture import Architecture
+from engine.inputs.preprocessing import Preprocessing
+from engine.model.model_file import Model
+from engine.training.checkpoint import checkpoint_bytes, read_checkpoint
+from engine.training.loop import TrainingConfig, start, train
+from engine.training.transfer import freeze
 from tests.engine.stripes import LAYERS, data, network, run
 
 OTHER_HEAD = [*LAYERS[:-1], {"type": "dense", "units": 2, "name": "dense_1"}]

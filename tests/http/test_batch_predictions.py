@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.datasets.builtin import load_digits
-from app.launch import ServerProcess
-from app.locks import is_locked, read_holder
+from app.builtin.digits import load_digits
+from app.cli.launch import ServerProcess
+from app.files.locks import is_locked, read_holder
 
 BATCHES = "/v1/batch-predictions"
 FINISHED = {"succeeded", "failed", "cancelled"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from app.launch import ServerProcess
+from app.cli.launch import ServerProcess
 
 JOBS = "/v1/training-jobs"
 TINY: dict[str, Any] = {

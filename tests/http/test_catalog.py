@@ -7,9 +7,9 @@ import httpx
 import numpy as np
 import pytest
 
-from engine.architecture import Architecture
-from engine.network import Network
-from engine.training import TrainingConfig, TrainingData, train
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+from engine.training.loop import TrainingConfig, TrainingData, train
 
 CATALOG = "/v1/catalog"
 CLASSES = 3

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.launch import ServerProcess
+from app.cli.launch import ServerProcess
 from app.store.database import DATABASE_NAME
 
 ROUTES = ("/v1/architectures", "/v1/training-jobs", "/v1/datasets")

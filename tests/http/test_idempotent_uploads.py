@@ -12,7 +12,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from app.launch import ServerProcess
+from app.cli.launch import ServerProcess
 
 KEY = "Idempotency-Key"
 RAW = {"Content-Type": "application/octet-stream"}

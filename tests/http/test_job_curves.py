@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import httpx
 from PIL import Image
 
-from app import curves
+from app.pictures import curves
 
 CURVES = "/v1/training-jobs/job_example/curves"
 SVG = "{http://www.w3.org/2000/svg}"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from app.launch import ServerProcess
+from app.cli.launch import ServerProcess
 
 JOBS = "/v1/training-jobs"
 TINY: dict[str, Any] = {

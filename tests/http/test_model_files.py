@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.images import PictureSpec
-from app.launch import ServerProcess
-from engine.architecture import Architecture
-from engine.model_file import read_model
+from app.cli.launch import ServerProcess
+from app.pictures.decode import PictureSpec
+from engine.graph.architecture import Architecture
+from engine.model.model_file import read_model
 
 WEIGHTS = "/v1/models/model_example/weights"
 IMPORT = "/v1/models/import"

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.launch import ServerProcess
+from app.cli.launch import ServerProcess
 
 RAW = {"Content-Type": "application/octet-stream"}
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from app.ids import JOB, new_id
-from app.outgoing import Forbidden, NotSent, is_public, post
+from app.jobs.outgoing import Forbidden, NotSent, is_public, post
+from app.jobs.webhooks import ATTEMPTS, Courier
 from app.settings import Settings
 from app.store import Store
 from app.store.records import TRAINING, JobRecord, now
-from app.webhooks import ATTEMPTS, Courier
 
 
 @pytest.mark.parametrize(

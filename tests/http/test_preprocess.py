@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from starlette.requests import Request
 
-from app.negotiation import preferred
+from app.web.answers.negotiation import preferred
 
 PREPROCESS = "/v1/models/model_example/preprocess"
 PREDICT = "/v1/models/model_example/predict"

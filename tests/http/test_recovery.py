@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from app.launch import ServerProcess
-from app.locks import is_locked, read_holder
+from app.cli.launch import ServerProcess
+from app.files.locks import is_locked, read_holder
 from tests.jobs.service import pause
 
 REQUEST = {

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from app.launch import ServerProcess
+from app.cli.launch import ServerProcess
 from app.main import create_app
-from app.server import serve
 from app.services import Services
 from app.settings import SettingsError, load_settings
+from app.web.server import serve
 
 Connect = Callable[..., httpx.Client]
 
@@ -93,15 +93,16 @@ def test_a_data_directory_of_a_later_version(tmp_path: Path) -> None:
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
+        settings = load_settings(data_dir=tmp_path / "data", port=port)
         with pytest.raises(SettingsError, match=f"port {port}.*CONVSERVE_PORT"):
-            serve(load_settings(data_dir=tmp_path / "data", port=port))
+            serve(create_app(settings), settings)
     assert not (tmp_path / "data").exists()
 
 
 def test_an_address_that_is_not_there(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path / "data", host="nowhere.invalid", api_key="key")
     with pytest.raises(SettingsError, match=r"nowhere\.invalid"):
-        serve(settings)
+        serve(create_app(settings), settings)
 
 
 def test_readiness_looks_at_the_runner(tmp_path: Path) -> None:

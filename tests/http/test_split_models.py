@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 import app.builtin
-from app.launch import ServerProcess
-from engine.architecture import Architecture
-from engine.model_file import model_bytes, read_model
-from engine.network import Network
+from app.cli.launch import ServerProcess
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+from engine.model.model_file import model_bytes, read_model
 
 FILE = Path(app.builtin.__file__).with_name("model_example.safetensors")
 RAW = {"Content-Type": "application/octet-stream"}
@@ -34,7 +34,7 @@ def large_model(seed: int) -> bytes:
 def halves() -> dict[int, int]:
     """Return the processes that compute lower halves, and who started them."""
     listed = subprocess.run(["ps", "-axo", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
-    found = (line.split() for line in listed.stdout.splitlines() if "-m engine.fast.half" in line)
+    found = (line.split() for line in listed.stdout.splitlines() if "-m engine.fast.serving.half" in line)
     return {int(pid): int(parent) for pid, parent, *_ in found}
 
 

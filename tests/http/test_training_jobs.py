@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from app.api.training_jobs import TrainingJob
 from app.jobs.requests import TrainingRequest
-from app.schemas.training_jobs import TrainingJob
 
 JOBS = "/v1/training-jobs"
 TINY: dict[str, Any] = {

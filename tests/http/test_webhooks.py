@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.launch import ServerProcess
+from app.cli.launch import ServerProcess
+from app.jobs.webhooks import signed_headers
 from app.settings import SettingsError, load_settings
-from app.webhooks import signed_headers
 
 JOBS = "/v1/training-jobs"
 KEY = bytes(range(32))

@@ -14,22 +14,22 @@ from typing import Any
 
 import numpy as np
 
-from app.artifacts import LocalArtifacts
+from app.builtin.digits import DIGITS_CLASSES, DIGITS_SHAPE, load_digits
 from app.datasets import storage
-from app.datasets.builtin import DIGITS_CLASSES, DIGITS_SHAPE, load_digits
 from app.datasets.options import DatasetOptions
+from app.files import paths
+from app.files.artifacts import LocalArtifacts
+from app.files.locks import is_locked, read_holder
 from app.ids import JOB, new_id
-from app.images import PictureSpec
-from app.jobs import paths
 from app.jobs.requests import TrainingRequest
 from app.jobs.runner import LocalRunner
-from app.jobs.states import JobStatus
-from app.locks import is_locked, read_holder
+from app.pictures.decode import PictureSpec
 from app.settings import Settings
+from app.states import JobStatus
 from app.store import Store
 from app.store.database import DATABASE_NAME
 from app.store.records import TRAINING, DatasetRecord, JobRecord
-from engine.architecture import Architecture
+from engine.graph.architecture import Architecture
 
 DATASET = "ds_few_digits"
 PATIENCE = 120.0

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.artifacts import LocalArtifacts
+from app.builtin.digits import DIGITS, load_digits
 from app.builtin.install import ARCHITECTURE_ID, JOB_ID, MODEL_ID, install
-from app.datasets.builtin import DIGITS, load_digits
-from app.datasets.splits import SPLIT_NAMES
+from app.datasets.readers.splits import SPLIT_NAMES
 from app.errors import Conflict
-from app.jobs import paths
+from app.files import paths
+from app.files.artifacts import LocalArtifacts
 from app.jobs.requests import TrainingRequest
-from app.jobs.states import JobStatus
+from app.states import JobStatus
 from app.store import Store
-from engine.architecture import Architecture
-from engine.inference import Predictor
-from engine.model_file import read_model
+from engine.graph.architecture import Architecture
+from engine.model.inference import Predictor
+from engine.model.model_file import read_model
 
 
 @pytest.fixture(scope="module")

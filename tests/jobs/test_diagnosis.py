@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.jobs.diagnosis import diagnose
+from app.jobs.work.diagnosis import diagnose
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.jobs.runner import LocalRunner
-from app.jobs.states import ATTEMPTS, JobStatus
+from app.states import ATTEMPTS, JobStatus
 from tests.jobs.service import Service, pause, until
 
 

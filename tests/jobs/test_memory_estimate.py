@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from app.datasets.builtin import DIGITS_CLASSES, DIGITS_SHAPE
+from app.builtin.digits import DIGITS_CLASSES, DIGITS_SHAPE
 from app.errors import Invalid
+from app.files.locks import is_locked, read_holder
+from app.jobs.accept.memory_limit import check_memory
 from app.jobs.requests import TrainingRequest
-from app.jobs.states import JobStatus
-from app.locks import is_locked, read_holder
-from app.memory_limit import check_memory
-from engine.architecture import Architecture
-from engine.network import Network
-from engine.optimizers import SGD
+from app.states import JobStatus
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
 from engine.presets import find
+from engine.recipe.optimizers import SGD
 from tests.jobs.service import PATIENCE, SMALL_NETWORK, Service, anonymous
 
 MOST = 2.0

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-import app.predictors
-from app.predictors import Predictors
+import app.models.predictors
+from app.models.predictors import Predictors
 from app.settings import Settings
-from engine.fast.gemm import Tuning
-from engine.fast.share import ShareLost
+from engine.fast.layout.gemm import Tuning
+from engine.fast.parallel.share import ShareLost
 
 
 class Loaded:
@@ -36,7 +36,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         found = models[record.id]
         return found() if callable(found) else found
 
-    monkeypatch.setattr(app.predictors, "load", load)
+    monkeypatch.setattr(app.models.predictors, "load", load)
     monkeypatch.setattr(Tuning, "measure", Tuning)
     return models
 
@@ -103,7 +103,7 @@ def test_no_process_is_left_of_a_model_that_is_deleted_while_it_loads(loads: dic
 def test_no_process_is_left_of_models_that_make_room_or_at_the_end(loads: dict[str, Any]) -> None:
     predictors = cache(5)
     loads |= {name: Loaded() for name in "ab"}
-    get(predictors, "a", app.predictors.MAX_BYTES)
+    get(predictors, "a", app.models.predictors.MAX_BYTES)
     get(predictors, "b", 1)
     assert [loads[name].is_split for name in "ab"] == [False, True]
     predictors.close()

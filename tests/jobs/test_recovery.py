@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs import paths
-from app.jobs.states import JobStatus
-from app.locks import is_locked
+from app.files import paths
+from app.files.locks import is_locked
+from app.states import JobStatus
 from app.store.records import TRAINING, JobRecord
 from engine.presets.lenet import LENET_5
 from tests.jobs.service import DATASET, Service, new_service, pause, until
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 SERVER = """
 import sys, time
 from pathlib import Path
-from app.artifacts import LocalArtifacts
+from app.files.artifacts import LocalArtifacts
 from app.jobs.runner import LocalRunner
 from app.settings import Settings
 from app.store import Store

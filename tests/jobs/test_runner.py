@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from app.files import paths
+from app.files.locks import FileLock, is_locked
 from app.ids import DATASET as DATASET_PREFIX
 from app.ids import JOB, new_id
-from app.jobs import paths
-from app.jobs.states import JobStatus
-from app.locks import FileLock, is_locked
+from app.states import JobStatus
 from app.store.records import INGESTION, DatasetRecord, JobRecord
-from engine.model_file import read_model
-from engine.optimizers import SGD
+from engine.model.model_file import read_model
+from engine.recipe.optimizers import SGD
 from tests.jobs.service import Service, pause, until
 
 

@@ -6,8 +6,8 @@ import inspect
 
 import pytest
 
-from app.jobs import states
-from app.jobs.states import ACTIVE, FINISHED, TRANSITIONS, UNFINISHED, JobStatus, can_move
+from app import states
+from app.states import ACTIVE, FINISHED, TRANSITIONS, UNFINISHED, JobStatus, can_move
 
 
 def test_every_state_is_in_the_table() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.memory import available_memory, count_kills, kill_counter
+from app.files.memory import available_memory, count_kills, kill_counter
 
 EVENTS = "low 0\nhigh 12\nmax 345\noom 3\noom_kill {}\noom_group_kill 0\n"
 CONTROL = "oom_kill_disable 0\nunder_oom 0\noom_kill {}\n"

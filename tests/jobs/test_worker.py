@@ -11,9 +11,9 @@ import pytest
 
 from app.errors import StaleAttempt
 from app.jobs.heartbeat import Cancelled, Drained, Heartbeat
-from app.jobs.states import JobStatus
+from app.jobs.work.worker import describe
+from app.states import JobStatus
 from app.store.records import TRAINING
-from app.worker import describe
 from engine.errors import NonFiniteError
 from tests.jobs.service import Service
 
@@ -22,7 +22,7 @@ def start_by_hand(service: Service, job_id: str, attempt: int) -> subprocess.Com
     """Run a worker without a runner, from a directory that has nothing to do with it."""
     environment = {**os.environ, **service.settings().environment(), "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(
-        [sys.executable, "-P", "-m", "app.worker", job_id, str(attempt)],
+        [sys.executable, "-P", "-m", "app.jobs.work.worker", job_id, str(attempt)],
         check=False,
         capture_output=True,
         text=True,

@@ -193,7 +193,7 @@ def test_the_wheel_holds_all_that_runs(image: Image) -> None:
         if file.is_file() and "__pycache__" not in file.parts
     }
     assert packed == wanted
-    assert "app/data/digits.npz" in packed
+    assert "app/builtin/digits.npz" in packed
     assert any(name.startswith("app/store/migrations/versions/") for name in packed)
 
 

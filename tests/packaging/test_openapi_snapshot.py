@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 
-from app.openapi_snapshot import VERSION, snapshot
+from app.cli.openapi import VERSION, snapshot
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 

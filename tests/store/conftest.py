@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.artifacts import Artifacts, LocalArtifacts
+from app.files.artifacts import Artifacts, LocalArtifacts
 from app.store import Store
 
 STORES: dict[str, Callable[[Path], Store]] = {"sqlite": Store}

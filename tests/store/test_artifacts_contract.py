@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.artifacts import Artifacts, LocalArtifacts, Written
+from app.files.artifacts import Artifacts, LocalArtifacts, Written
 
 OLD = b"the old content"
 
 DIE_WHILE_WRITING = """
 import os, signal, sys
 from pathlib import Path
-from app.artifacts import LocalArtifacts
+from app.files.artifacts import LocalArtifacts
 
 def write(file):
     file.write(b"half of the new")

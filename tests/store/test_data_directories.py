@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.launch import ServerProcess
+from app.cli.launch import ServerProcess
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 PACKED = sorted(FIXTURES.glob("data-directory-*.tar.xz"))

@@ -11,7 +11,7 @@ import pytest
 
 from app.errors import Conflict, NotFound, StaleAttempt
 from app.ids import DATASET, JOB, MODEL, new_id
-from app.jobs.states import ATTEMPTS, TRANSITIONS, JobStatus
+from app.states import ATTEMPTS, TRANSITIONS, JobStatus
 from app.store import Store
 from app.store.records import (
     INGESTION,

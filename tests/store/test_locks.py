@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from app.locks import FileLock, is_locked, read_holder
+from app.files.locks import FileLock, is_locked, read_holder
 
 ROOT = Path(__file__).parents[2]
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from app.locks import FileLock
+from app.files.locks import FileLock
 lock = FileLock(Path(sys.argv[1]))
 assert lock.acquire()
 lock.write_holder()
@@ -28,7 +28,7 @@ time.sleep(60)
 ADOPT = """
 import sys
 from pathlib import Path
-from app.locks import FileLock
+from app.files.locks import FileLock
 FileLock.adopt(Path(sys.argv[1]), int(sys.argv[2])).write_holder()
 print("held", flush=True)
 sys.stdin.read()

@@ -10,7 +10,7 @@ import pytest
 
 from app.errors import Conflict, Invalid, NotFound
 from app.ids import ARCHITECTURE, DATASET, JOB, MODEL, new_id
-from app.jobs.states import JobStatus
+from app.states import JobStatus
 from app.store import Store
 from app.store.records import (
     BATCH_PREDICTION,

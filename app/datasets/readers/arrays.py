@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.datasets.readers.base import MAX_IMAGES, Shape, check_classes
 from app.errors import Invalid, Malformed, TooLarge
-from app.images import MAX_SIDE
+from app.pictures.decode import MAX_SIDE
 
 _CHUNK_BYTES = 1 << 20
 _FLOAT_MAX = {1.0: 255.0, 255.0: 1.0, 65535.0: 1 / 257}

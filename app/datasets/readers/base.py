@@ -10,9 +10,9 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from app.datasets.splits import DEV, TEST, TRAIN
+from app.datasets.readers.splits import DEV, TEST, TRAIN
 from app.errors import DomainError, Invalid, TooLarge
-from engine.losses import Target
+from engine.recipe.losses import Target
 
 MAX_CLASSES = 10_000
 MAX_IMAGES = 10_000_000

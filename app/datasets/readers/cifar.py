@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from app.datasets.readers.arrays import chunks
 from app.datasets.readers.base import MAX_IMAGES, Item, Reader
-from app.datasets.splits import TEST, TRAIN
+from app.datasets.readers.splits import TEST, TRAIN
 from app.errors import Malformed, TooLarge
 
 _SHAPE = (32, 32, 3)

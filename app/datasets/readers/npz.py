@@ -26,6 +26,7 @@ from app.datasets.readers.arrays import (
     read_exactly,
 )
 from app.datasets.readers.base import MAX_IMAGES, SPLIT_WORDS, Item, Reader
+from app.datasets.readers.splits import DEV, SPLIT_NAMES, TEST, TRAIN
 from app.datasets.readers.targets import (
     Targets,
     check_array,
@@ -36,9 +37,8 @@ from app.datasets.readers.targets import (
     unfit,
 )
 from app.datasets.readers.zip_file import ArchiveLimits, Member, SafeZip
-from app.datasets.splits import DEV, SPLIT_NAMES, TEST, TRAIN
 from app.errors import Invalid, Malformed, TooLarge
-from engine.losses import NOUNS, Target
+from engine.recipe.losses import NOUNS, Target
 
 IMAGES, LABELS, SPLIT, CLASS_NAMES = "images", "labels", "split", "class_names"
 _KERAS = (("x_train", "y_train", TRAIN), ("x_val", "y_val", DEV), ("x_test", "y_test", TEST))

@@ -11,10 +11,10 @@ from typing import Protocol
 import numpy as np
 
 from engine.arrays import Array, Shape, Weights
-from engine.fast.arena import Arena
-from engine.fast.places import Call, Place
+from engine.fast.layout.arena import Arena
+from engine.fast.layout.places import Call, Place
+from engine.graph.network import Node
 from engine.layers import Context
-from engine.network import Node
 
 Gradients = dict[str, Array]
 BLOCK = 1 << 16

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Array
-from engine.fast.arena import Arena
-from engine.fast.choice import Case, choose_tiled
-from engine.fast.gemm import Tuning
-from engine.fast.places import Call, Place
-from engine.fast.rectifier import rectifier_of
+from engine.fast.kernels.choice import Case, choose_tiled
+from engine.fast.kernels.rectifier import rectifier_of
+from engine.fast.layout.arena import Arena
+from engine.fast.layout.gemm import Tuning
+from engine.fast.layout.places import Call, Place
 from engine.fast.steps.base import Deferred, Gradients, Map, Step, tile_of
 from engine.fast.steps.normalization import BatchNormStep, NormGradient
+from engine.graph.network import Node
 from engine.layers import Context
-from engine.network import Node
 from engine.ops.windows import Window
 
 

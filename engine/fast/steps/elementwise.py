@@ -7,14 +7,14 @@ from functools import partial
 import numpy as np
 
 from engine.arrays import Array, elements
-from engine.fast.arena import Arena
-from engine.fast.gemm import largest_divisor, viewed
-from engine.fast.places import FEW_WEIGHTS, Bias, Call, Place, added, moved
-from engine.fast.rectifier import rectifier_of
+from engine.fast.kernels.rectifier import rectifier_of
+from engine.fast.layout.arena import Arena
+from engine.fast.layout.gemm import largest_divisor, viewed
+from engine.fast.layout.places import FEW_WEIGHTS, Bias, Call, Place, added, moved
 from engine.fast.steps.base import BLOCK, Gradients, LayerStep, Map, Step, stored, tile_of
 from engine.fast.steps.normalization import BatchNormStep
+from engine.graph.network import Node
 from engine.layers import Context
-from engine.network import Node
 
 _FEW_PICTURES = 4
 

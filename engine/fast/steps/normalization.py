@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from engine.arrays import Array
-from engine.fast.arena import Arena
-from engine.fast.columns import empty
-from engine.fast.gemm import largest_divisor, row_of
-from engine.fast.rectifier import Rectifier, rectifier_of
+from engine.fast.kernels.columns import empty
+from engine.fast.kernels.rectifier import Rectifier, rectifier_of
+from engine.fast.layout.arena import Arena
+from engine.fast.layout.gemm import largest_divisor, row_of
 from engine.fast.steps.base import BLOCK, Deferred, Gradients, Map, Step, stored
+from engine.graph.network import Node
 from engine.layers import Context
-from engine.network import Node
 
 
 class BatchNormStep(Step):

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from engine.arrays import Array, Shape, elements
-from engine.fast.arena import Arena
-from engine.fast.gemm import largest_divisor
-from engine.fast.places import Call, Place
-from engine.fast.pooled import Halving
+from engine.fast.kernels.pooled import Halving
+from engine.fast.layout.arena import Arena
+from engine.fast.layout.gemm import largest_divisor
+from engine.fast.layout.places import Call, Place
 from engine.fast.steps.base import BLOCK, Gradients, Map, Step, stored
+from engine.graph.network import Node
 from engine.layers import Context
-from engine.network import Node
 from engine.ops.windows import Axis, Window
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.architecture import Architecture
-from engine.network import Network
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
 
 HEAD = [{"type": "flatten"}, {"type": "dense", "units": 5}]
 CONV = {"type": "conv2d", "filters": 16, "padding": "same", "activation": "relu"}

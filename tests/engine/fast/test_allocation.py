@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from engine.augmentations.geometry import HorizontalFlip, Rotation
-from engine.batch import Batch
-from engine.fast.gemm import OPENBLAS_EDGE, Tuning
-from engine.fast.memory import pass_bytes
+from engine.fast.estimate import pass_bytes
+from engine.fast.layout.gemm import OPENBLAS_EDGE, Tuning
+from engine.fast.parallel.share import Share, alone
 from engine.fast.plan import Plan
-from engine.fast.share import Share, alone
+from engine.graph.network import Network
+from engine.inputs.batch import Batch
+from engine.inputs.preparation import Preparation
+from engine.inputs.preprocessing import Preprocessing
 from engine.layers import Context
-from engine.losses import SoftmaxCrossEntropy
-from engine.network import Network
-from engine.preparation import Preparation
-from engine.preprocessing import Preprocessing
 from engine.presets import find
-from engine.training import one_hot
+from engine.recipe.losses import SoftmaxCrossEntropy
+from engine.training.loop import one_hot
 
 PICTURES = 8
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.arrays import Array
-from engine.fast.arena import Arena, Unbounded
+from engine.fast.layout.arena import Arena, Unbounded
 
 REQUEST = st.tuples(
     st.sampled_from(["kept", "zeros", "scratch", "prepared", "gradient"]), st.integers(1, 300)
@@ -56,7 +56,7 @@ def test_counting_takes_no_memory() -> None:
 
 
 def test_zeros_are_zero_in_memory_that_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.fast.arena.aligned", lambda size: np.full(size, 255, np.uint8))
+    monkeypatch.setattr("engine.fast.layout.arena.aligned", lambda size: np.full(size, 255, np.uint8))
     arena = Arena(training=True)
     arena.begin(0, 0)
     arena.zeros((100,))

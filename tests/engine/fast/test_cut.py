@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import EngineError
-from engine.fast.cut import Cut, cut
-from engine.fast.fold import fold
-from engine.fast.gemm import Tuning
-from engine.fast.half import Half, lay_out
+from engine.fast.kernels.fold import fold
+from engine.fast.layout.gemm import Tuning
+from engine.fast.serving.cut import Cut, cut
+from engine.fast.serving.half import Half, lay_out
+from engine.graph.network import Network
 from engine.layers import Context
-from engine.network import Network
 from engine.presets import PRESETS, Preset
 from tests.engine.fast.nets import CONV, DEPTHWISE, HEAD, RESIDUAL, build, drawn
 

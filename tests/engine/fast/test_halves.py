@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-import engine.fast.halves
-from engine.fast.cut import cut
-from engine.fast.gemm import Tuning
-from engine.fast.halves import Halves
+import engine.fast.serving.halves
+from engine.fast.layout.gemm import Tuning
+from engine.fast.parallel.share import ShareLost
 from engine.fast.plan import Plan
-from engine.fast.serving import PlanPool
-from engine.fast.share import ShareLost
-from engine.network import Network
+from engine.fast.serving.cut import cut
+from engine.fast.serving.halves import Halves
+from engine.fast.serving.pool import PlanPool
+from engine.graph.network import Network
 from tests.engine.fast.nets import CONV, HEAD, build, drawn
 
 Drawn = tuple[Network, dict[str, np.ndarray], np.ndarray]
@@ -92,9 +92,9 @@ def test_a_death_is_told(halves: Halves, network: Drawn, stopped: bool) -> None:
 ORPHAN = """
 import os, sys, time, numpy as np
 from tests.engine.fast.nets import build, drawn, CONV, HEAD
-from engine.fast.cut import cut
-from engine.fast.gemm import Tuning
-from engine.fast.halves import Halves
+from engine.fast.serving.cut import cut
+from engine.fast.layout.gemm import Tuning
+from engine.fast.serving.halves import Halves
 built = build((32, 32, 3), [CONV, CONV, *HEAD])
 weights, x = drawn(built)
 halves = Halves(cut(built), weights, Tuning())
@@ -240,7 +240,7 @@ def test_a_process_that_does_not_start_is_given_up(network: Drawn, monkeypatch: 
 
 def test_a_process_that_hangs_is_given_up(network: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
     built, weights, pictures = network
-    monkeypatch.setattr(engine.fast.halves, "_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(engine.fast.serving.halves, "_PATIENCE_SECONDS", 0.5)
     pool = PlanPool(built, weights, Tuning())
     wanted = pool.scores(pictures)
     pool.split()

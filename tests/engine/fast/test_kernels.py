@@ -11,11 +11,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ShapeError
-from engine.fast import arena as arena_module
-from engine.fast.arena import Arena
-from engine.fast.choice import Case, choose, choose_tiled
-from engine.fast.depthwise import Depthwise
-from engine.fast.gemm import OPENBLAS_EDGE, Tuning, largest_divisor, pieces, ragged_pieces
+from engine.fast.kernels.choice import Case, choose, choose_tiled
+from engine.fast.kernels.depthwise import Depthwise
+from engine.fast.layout import arena as arena_module
+from engine.fast.layout.arena import Arena
+from engine.fast.layout.gemm import OPENBLAS_EDGE, Tuning, largest_divisor, pieces, ragged_pieces
 from engine.ops import convolution, windows
 from engine.workspace import aligned
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.architecture import Architecture
-from engine.fast.gemm import OPENBLAS_EDGE, Tuning
-from engine.fast.memory import pass_bytes
+from engine.fast.estimate import pass_bytes
+from engine.fast.layout.gemm import OPENBLAS_EDGE, Tuning
 from engine.fast.plan import Plan
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
 from engine.layers import Context
-from engine.network import Network
 from engine.presets import find
 from engine.workspace import Workspace
 

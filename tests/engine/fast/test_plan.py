@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.architecture import Architecture
-from engine.fast.gemm import OPENBLAS_EDGE, Tuning
+from engine.fast.layout.gemm import OPENBLAS_EDGE, Tuning
 from engine.fast.plan import Plan
 from engine.fast.steps.convolution import ConvolutionStep
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
 from engine.layers import LAYERS, Context, Example
-from engine.network import Network
 from engine.presets import PRESETS, Preset
-from engine.transfer import freeze
+from engine.training.transfer import freeze
 from engine.workspace import Workspace
 
 CUT = Tuning(gemm_edge=OPENBLAS_EDGE)

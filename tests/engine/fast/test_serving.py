@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from engine.architecture import Architecture
-from engine.fast.fold import fold
-from engine.fast.gemm import Tuning
+from engine.fast.kernels.fold import fold
+from engine.fast.layout.gemm import Tuning
 from engine.fast.plan import Plan
-from engine.fast.serving import PlanPool
+from engine.fast.serving.pool import PlanPool
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
 from engine.layers import Context
-from engine.network import Network
 
 CONV = {"type": "conv2d", "filters": 16, "padding": "same"}
 NORM = {"type": "batch_norm"}

@@ -14,24 +14,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.architecture import Architecture
 from engine.augmentations.colour import Contrast
 from engine.augmentations.geometry import Rotation
 from engine.augmentations.mixing import Mixup
 from engine.augmentations.noise import GaussianNoise
-from engine.batch import Batch
-from engine.execution import Pass, PlainExecution
-from engine.fast.gemm import Tuning
+from engine.execution.protocol import Pass, PlainExecution
+from engine.fast.layout.gemm import Tuning
+from engine.fast.parallel.processes import ProcessExecution
+from engine.fast.parallel.share import ShareLost
+from engine.fast.parallel.threads import ThreadExecution
 from engine.fast.plan import REVISION
-from engine.fast.processes import ProcessExecution
-from engine.fast.share import ShareLost
-from engine.fast.threads import ThreadExecution
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+from engine.inputs.batch import Batch
+from engine.inputs.preparation import Preparation
+from engine.inputs.preprocessing import Preprocessing
 from engine.layers import Context
-from engine.losses import SoftmaxCrossEntropy
-from engine.network import Network
-from engine.preparation import Preparation
-from engine.preprocessing import Preprocessing
-from engine.training import one_hot
+from engine.recipe.losses import SoftmaxCrossEntropy
+from engine.training.loop import one_hot
 
 NETWORK = Network.build(
     Architecture.model_validate(
@@ -169,7 +169,7 @@ def members(of: int) -> list[int]:
         ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     )
     rows = (line.split(None, 2) for line in listed.stdout.splitlines())
-    return [int(row[0]) for row in rows if int(row[1]) == of and "engine.fast.member" in row[2]]
+    return [int(row[0]) for row in rows if int(row[1]) == of and "engine.fast.parallel.member" in row[2]]
 
 
 def test_a_process_that_dies_takes_the_step_down_and_the_others_with_it(processes: ProcessExecution) -> None:
@@ -187,13 +187,13 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Any) -> None:
     script = tmp_path / "holder.py"
     script.write_text(
         "import time\n"
-        "from engine.architecture import Architecture\n"
-        "from engine.fast.gemm import Tuning\n"
-        "from engine.fast.processes import ProcessExecution\n"
-        "from engine.losses import SoftmaxCrossEntropy\n"
-        "from engine.network import Network\n"
-        "from engine.preparation import Preparation\n"
-        "from engine.preprocessing import Preprocessing\n"
+        "from engine.graph.architecture import Architecture\n"
+        "from engine.fast.layout.gemm import Tuning\n"
+        "from engine.fast.parallel.processes import ProcessExecution\n"
+        "from engine.recipe.losses import SoftmaxCrossEntropy\n"
+        "from engine.graph.network import Network\n"
+        "from engine.inputs.preparation import Preparation\n"
+        "from engine.inputs.preprocessing import Preprocessing\n"
         "layers = [{'type': 'flatten'}, {'type': 'dense', 'units': 2}]\n"
         "network = Network.build(Architecture.model_validate({'input_shape': [2, 2, 1], 'layers': layers}))\n"
         "preparation = Preparation(preprocessing=Preprocessing(mean=(0.5,), deviation=(0.5,)))\n"

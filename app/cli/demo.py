@@ -1,0 +1,93 @@
+"""The demonstration: the whole way of a user, against a service of its own, over real HTTP."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from app.cli.launch import LaunchError, ServerProcess
+from app.cli.terminal import follow, percent, prediction_table, summary_table
+from app.client import Client, ConvserveError, Model
+
+PRESET = "lenet-5"
+PARAMETERS = 61_706
+DATASET = "digits"
+EPOCHS = 18
+PICTURES = 10
+ENOUGH = 0.97
+
+
+class DemoError(Exception):
+    """The demonstration did not show what it should; the message says where it stopped."""
+
+
+def run(console: Console, epochs: int = EPOCHS) -> None:
+    """Go the whole way and show it.
+
+    Args:
+        console: where to.
+        epochs: how often to go through the training pictures.
+
+    Raises:
+        DemoError: some of it did not happen.
+    """
+    with tempfile.TemporaryDirectory(prefix="convserve-demo-") as directory:
+        folder = Path(directory)
+        try:
+            with ServerProcess(folder / "data", folder / "service.log") as url:
+                console.print(f"The service is at {url}, with a fresh data directory.\n", highlight=False)
+                with Client(url) as client:
+                    _show_shapes(console, client)
+                    model = _train(console, client, epochs)
+                    _predict(console, client, model)
+        except (ConvserveError, LaunchError) as error:
+            raise DemoError(str(error)) from error
+    console.print("The service has stopped.")
+
+
+def _show_shapes(console: Console, client: Client) -> None:
+    preset = next((entry for entry in client.catalog.presets() if entry.name == PRESET), None)
+    if preset is None or preset.architecture is None:
+        raise DemoError(f"the service does not know the preset {PRESET}")
+    summary = client.architectures.summary(preset.architecture)
+    console.print(preset.title or PRESET, highlight=False)
+    console.print(summary_table(summary))
+    if summary.totals.parameters != PARAMETERS:
+        raise DemoError(f"expected {PARAMETERS:,} parameters, found {summary.totals.parameters:,}")
+
+
+def _train(console: Console, client: Client, epochs: int) -> Model:
+    dataset = client.datasets.get(DATASET)
+    splits = ", ".join(f"{count:,} {name}" for name, count in dataset.splits.items())
+    console.print(f"Training on {dataset.name} ({splits}):", highlight=False)
+    job = client.training_jobs.create(
+        {"preset": PRESET},
+        DATASET,
+        epochs=epochs,
+        batch_size=32,
+        optimizer={"type": "sgd", "learning_rate": 0.03, "nesterov": True, "weight_decay": 0.0005},
+        schedule={"type": "cosine"},
+        augmentations=[{"type": "random_crop", "padding": 1}, {"type": "rotation", "degrees": 6}],
+    )
+    job = follow(console, client, job.id)
+    if job.status != "succeeded" or job.model_id is None:
+        reason = f": {job.error.message}" if job.error else ""
+        raise DemoError(f"the training job has {job.status}{reason}\n{client.training_jobs.log(job.id)}")
+    model = client.models.get(job.model_id)
+    accuracy = model.metrics.test_accuracy
+    console.print(f"test accuracy: {percent(accuracy)}\n", highlight=False, style="bold")
+    if accuracy is None or accuracy < ENOUGH:
+        raise DemoError(f"the test accuracy is below {percent(ENOUGH)}")
+    return model
+
+
+def _predict(console: Console, client: Client, model: Model) -> None:
+    digits = [client.datasets.picture(DATASET, number, split="test") for number in range(PICTURES)]
+    uploads = [(f"digit-{digit.number}.png", digit.content) for digit in digits]
+    predictions = client.models.predict(model.id, uploads, top_k=1)
+    if len(predictions) != PICTURES:
+        raise DemoError(f"{PICTURES} pictures were sent, {len(predictions)} predictions came back")
+    console.print(f"{PICTURES} test digits, fetched as PNG files and sent for prediction:", highlight=False)
+    console.print(prediction_table(predictions, [digit.label for digit in digits]))

@@ -1,0 +1,48 @@
+"""Whether this installation has the memory for a training job, said before the job is accepted."""
+
+from __future__ import annotations
+
+from app.errors import FieldError, Invalid
+from app.settings import Settings
+from app.store.records import DatasetRecord
+from engine.graph.network import Network
+from engine.recipe.config import TrainingConfig
+from engine.training.footprint import Footprint
+
+BASELINE = 96 << 20
+"""Bytes of a worker before it has read anything: the interpreter, NumPy, the database."""
+
+
+def check_memory(network: Network, config: TrainingConfig, dataset: DatasetRecord, settings: Settings) -> int:
+    """Return how many bytes of memory a job is expected to need.
+
+    Args:
+        network: as it is written, perhaps with a final link.
+        config: how it is trained.
+        dataset: on what.
+        settings: the limit.
+
+    Raises:
+        Invalid: that is more than a job may need here.
+    """
+    footprint = Footprint(
+        network.without_final(config.loss.link),
+        config,
+        train=dataset.splits["train"],
+        dev=dataset.splits["dev"],
+        shares=settings.worker_threads,
+    )
+    limit = settings.max_training_bytes
+    needed = BASELINE + footprint.bytes()
+    if needed <= limit:
+        return needed
+    fits = footprint.largest_batch(limit - BASELINE)
+    detail = f"the job needs about {needed} bytes of memory, and {limit} are allowed"
+    hint = f"a batch_size of {fits} fits" if fits else "no batch_size fits: use a smaller network"
+    if fits and config.accumulate == 1:
+        hint += ", with `accumulate` for as many pictures in a step"
+    fault = FieldError(detail, pointer="/batch_size", hint=hint)
+    numbers = {"needed_bytes": needed, "limit_bytes": limit, "largest_batch_size": fits or None}
+    raise Invalid(
+        f"batch_size: {detail}; {hint}", code="memory-limit-exceeded", errors=(fault,), numbers=numbers
+    )

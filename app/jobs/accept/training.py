@@ -1,0 +1,168 @@
+"""From what a caller asks to train to a complete job: everything looked up, fitted and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.api.training_jobs import ArchitectureChoice, PresetChoice, TrainingJobRequest
+from app.datasets.options import DatasetOptions
+from app.errors import Conflict, FieldError, Invalid, NotFound
+from app.ids import JOB, new_id
+from app.jobs.accept.beginnings import continued_job, copy_model
+from app.jobs.accept.memory_limit import check_memory
+from app.jobs.requests import TrainingRequest
+from app.services import Services
+from app.store.records import TRAINING, DatasetRecord, JobRecord
+from app.web.bodies.pointers import readable
+from engine.errors import EngineError
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+from engine.presets import PRESETS, find
+from engine.training.loop import TrainingConfig, check_config, check_fit, steps_per_epoch
+
+_KEY = "architecture"
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    """An architecture, and where it came from."""
+
+    architecture: Architecture
+    name: str
+    source: dict[str, Any] | None = None
+
+    def fault(self, error: EngineError) -> EngineError:
+        """Return a fault of the architecture, seen from the caller's document."""
+        if self.source is None:
+            return error.within(_KEY)
+        # The layer is in a document that the caller did not write: the place can only be told in words.
+        place = f"{readable(error.path)}: " if error.path else ""
+        return type(error)(f"{self.name}: {place}{error.detail}", path=(_KEY,), hint=error.hint)
+
+
+def new_job(request: TrainingJobRequest, services: Services) -> JobRecord:
+    """Make the job for a request.
+
+    Raises:
+        Invalid: there is no such data set, preset or stored architecture; the memory does not suffice; or there is a
+            webhook and no secret.
+        Conflict: the data set is not ready.
+        EngineError: the network cannot be built, is too large, or does not fit the data set.
+    """
+    check_webhook(request, services)
+    if request.continue_from is not None:
+        return continued_job(request, request.continue_from, services)
+    if request.architecture is None or request.dataset is None:
+        raise _missing("architecture" if request.architecture is None else "dataset")
+    dataset = _dataset(request.dataset, services)
+    resolved = _resolve(request.architecture, dataset, services)
+    config = TrainingConfig(**request.config())
+    fitting = (_shape(dataset), len(dataset.classes), DatasetOptions.model_validate(dataset.options).target)
+    try:
+        network = Network.build(resolved.architecture, services.settings.max_parameters)
+        check_fit(network, config, *fitting)
+    except EngineError as error:
+        raise resolved.fault(error) from None
+    check_config(network, config, *fitting)
+    memory = check_memory(network, config, dataset, services.settings)
+    accepted = TrainingRequest(
+        **request.config(),
+        name=request.name or resolved.name,
+        description=request.description,
+        tags=request.tags,
+        initial_weights=request.initial_weights,
+        architecture=resolved.architecture,
+        architecture_source=resolved.source,
+        dataset=dataset.id,
+        dataset_images=dataset.images,
+    )
+    job_id = new_id(JOB)
+    if request.initial_weights is not None:
+        copy_model(request.initial_weights, network, job_id, services)
+    return JobRecord(
+        id=job_id,
+        kind=TRAINING,
+        request=accepted.document(),
+        progress={
+            "stage": "queued",
+            "epochs": config.epochs,
+            "steps": steps_per_epoch(config, dataset.splits["train"]) * config.epochs,
+        },
+        dataset_id=dataset.id,
+        memory_bytes=memory,
+        webhook_url=None if request.webhook is None else request.webhook.url,
+    )
+
+
+def check_webhook(request: TrainingJobRequest, services: Services) -> None:
+    """Refuse a webhook that could not be signed.
+
+    Raises:
+        Invalid: there is one, and no secret.
+    """
+    if request.webhook is not None and services.settings.webhook_key is None:
+        detail = "this server has no secret to sign webhooks with"
+        hint = "the operator sets one in CONVSERVE_WEBHOOK_SECRET; or leave the webhook out and follow the events"
+        fault = FieldError(detail, pointer="/webhook", hint=hint)
+        raise Invalid(f"webhook: {detail}; {hint}", code="no-webhook-secret", errors=(fault,))
+
+
+def _dataset(identifier: str, services: Services) -> DatasetRecord:
+    try:
+        dataset = services.store.datasets.get(identifier)
+    except NotFound as error:
+        raise _unknown(("dataset",), error.detail, "list the data sets with GET /v1/datasets") from None
+    if dataset.status != "ready":
+        detail = f"the data set is {dataset.status}"
+        hint = f"wait until GET /v1/datasets/{dataset.id} says ready"
+        if dataset.status == "failed":
+            hint = f"GET /v1/datasets/{dataset.id} says why; upload it again"
+        field = FieldError(detail, pointer="/dataset", hint=hint)
+        raise Conflict(f"dataset: {detail}; {hint}", code="dataset-not-ready", errors=(field,))
+    if not dataset.splits["train"]:
+        raise _unknown(
+            ("dataset",), "the data set has no pictures to train on", "give its train split a larger share"
+        )
+    return dataset
+
+
+def _resolve(choice: ArchitectureChoice, dataset: DatasetRecord, services: Services) -> _Resolved:
+    if isinstance(choice, PresetChoice):
+        preset = find(choice.preset)
+        if preset is None:
+            known = ", ".join(preset.name for preset in PRESETS)
+            raise _unknown((_KEY, "preset"), f"there is no preset {choice.preset!r}", f"known are {known}")
+        architecture = preset.architecture(
+            choice.input_shape or _shape(dataset), choice.classes or len(dataset.classes)
+        )
+        return _Resolved(architecture, preset.name, {"preset": preset.name})
+    if isinstance(choice, str):
+        try:
+            record = services.store.architectures.get(choice)
+        except NotFound as error:
+            hint = "list the stored ones with GET /v1/architectures"
+            if find(choice) is not None:
+                hint = f'to use a preset write {{"preset": "{choice}"}}'
+            raise _unknown((_KEY,), error.detail, hint) from None
+        stored = Architecture.model_validate(record.architecture)
+        return _Resolved(stored, record.name, {"id": record.id})
+    return _Resolved(choice, "network")
+
+
+def _missing(name: str) -> Invalid:
+    detail = "this key is required"
+    fault = FieldError(
+        detail, pointer=f"/{name}", hint=f'add "{name}", or "continue_from" with the id of a job'
+    )
+    return Invalid(f"{name}: {detail}", errors=(fault,))
+
+
+def _shape(dataset: DatasetRecord) -> tuple[int, int, int]:
+    height, width, channels = dataset.image_shape
+    return height, width, channels
+
+
+def _unknown(keys: tuple[str, ...], detail: str, hint: str) -> Invalid:
+    pointer = "".join(f"/{key}" for key in keys)
+    return Invalid(f"{readable(keys)}: {detail}", errors=(FieldError(detail, pointer=pointer, hint=hint),))

@@ -1,0 +1,114 @@
+"""Keeps the data directory within bounds: what is over goes, what is full takes no more.
+
+A thread measures the directory now and then; between two measurements the rows of the database tell what has
+come and gone. So a check costs one short query, and nobody waits for a walk through the files.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from app.errors import Conflict, NotFound, StorageFull
+from app.files import paths
+from app.files.artifacts import LocalArtifacts
+from app.ids import MODEL, sibling
+from app.settings import Settings
+from app.store import Store
+from app.store.records import now
+
+log = structlog.stdlib.get_logger(__name__)
+
+INTERVAL = 30.0
+"""Seconds between two rounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """Bytes in the directory at one moment, and what the rows said then."""
+
+    found: int
+    recorded: int
+
+
+class Janitor:
+    """The quota and the retention of one data directory."""
+
+    def __init__(self, store: Store, artifacts: LocalArtifacts, settings: Settings) -> None:
+        self._store, self._artifacts = store, artifacts
+        self._quota = settings.max_data_bytes
+        self._keep = None if settings.retention_days is None else timedelta(days=settings.retention_days)
+        self._measured: _Measured | None = None
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Remove what crashes have left, measure, and start the thread if there is anything to do for it."""
+        self.remove_leftovers()
+        self._measure()
+        if self._quota is not None or self._keep is not None:
+            self._thread = threading.Thread(target=self._run, name="janitor", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Start no other round."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def check_quota(self) -> None:
+        """Refuse to add to a directory that is full. Reads the database: not for the event loop.
+
+        Raises:
+            StorageFull: it is.
+        """
+        if self._quota is None or self._measured is None:
+            return
+        measured = self._measured
+        used = measured.found + self._store.recorded_bytes() - measured.recorded
+        if used >= self._quota:
+            raise StorageFull(
+                f"the data directory holds {used} bytes, and {self._quota} are allowed; delete data sets, models or "
+                "jobs that are not needed any more, or ask the operator to raise CONVSERVE_MAX_DATA_BYTES",
+                numbers={"used_bytes": used, "limit_bytes": self._quota},
+            )
+
+    def remove_leftovers(self) -> None:
+        """Remove models that have a file and no record: their maker died in between, or who deleted them did."""
+        known = self._store.models.identifiers()
+        # A worker that survived the last server may be about to write the record.
+        coming = {sibling(pulse.id, MODEL) for pulse in self._store.jobs.active()}
+        for name in self._artifacts.names(paths.MODELS):
+            if name.removeprefix(f"{paths.MODELS}/").partition(".")[0] not in known | coming:
+                self._artifacts.delete(name)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._expire()
+                self._measure()
+            except Exception:
+                # A locked database may pass; a janitor that is gone does not come back.
+                log.exception("janitor_failed")
+            if self._stopping.wait(INTERVAL):
+                return
+
+    def _measure(self) -> None:
+        if self._quota is not None:
+            # The rows first: what comes while we walk is counted twice rather than not at all.
+            recorded = self._store.recorded_bytes()
+            self._measured = _Measured(self._artifacts.bytes(), recorded)
+
+    def _expire(self) -> None:
+        """Delete jobs that have been finished for long enough, with their files; models stay."""
+        if self._keep is None:
+            return
+        for job_id in self._store.jobs.expired(now() - self._keep):
+            with suppress(NotFound, Conflict):  # somebody else was quicker
+                self._store.jobs.delete(job_id)
+                log.info("job_expired", job=job_id)
+            self._artifacts.delete(paths.directory(job_id))

@@ -1,0 +1,1 @@
+"""What a worker does, a file for each kind of job."""

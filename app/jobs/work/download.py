@@ -1,0 +1,63 @@
+"""Makes a data set of files that are published elsewhere; runs in a worker process of its own.
+
+A worker that dies is started again, and a data set that failed can be asked for again: what has arrived of its
+files is kept until it is ready.
+"""
+
+from __future__ import annotations
+
+from app.datasets import ingestion
+from app.datasets.fetching import Origin, checksums, fetch
+from app.datasets.ingestion import Source
+from app.datasets.known import KNOWN, KnownName
+from app.datasets.options import DatasetOptions
+from app.errors import DomainError
+from app.files.artifacts import Artifacts
+from app.jobs.heartbeat import Heartbeat
+from app.settings import Settings
+from app.store import Store
+from app.store.records import JobRecord
+from engine.spec import Spec
+
+DOWNLOADS = "downloads"
+
+
+class DownloadRequest(Spec):
+    """What a download job is asked to do."""
+
+    dataset_id: str
+    download: KnownName
+    options: DatasetOptions
+
+
+def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
+    """Fetch the files of a data set, check them, and fill it.
+
+    Raises:
+        Interrupted, StaleAttempt: as `beat` does; what has arrived is kept.
+    """
+    request = DownloadRequest.model_validate(job.request)
+    known = KNOWN[request.download]
+    name = f"{DOWNLOADS}/{known.name}"
+    folder = artifacts.local_path(name)
+    origin = Origin.of(known, settings.dataset_mirror)
+    try:
+        with beat.kept_up({"stage": "downloading"}):
+            own = checksums(origin) if settings.dataset_mirror is not None else {}
+        for file in known.files:
+            fetch(origin, file, own.get(file.name, file.sha256), folder, settings.max_upload_bytes, beat)
+        first = known.files[0].name
+        source = Source(
+            filename=first,
+            bytes=sum((folder / file.name).stat().st_size for file in known.files),
+            sha256=own.get(first, known.files[0].sha256),
+        )
+        with known.open(folder, ingestion.archive_limits(settings)) as reader:
+            contents = ingestion.fill(
+                request.dataset_id, reader, request.options, source, artifacts, settings, beat
+            )
+    except DomainError as error:
+        ingestion.fail(job, store, artifacts, request.dataset_id, error)
+        return
+    store.jobs.succeed(job.id, job.attempt, contents=contents)
+    artifacts.delete(name)

@@ -1,0 +1,203 @@
+"""Evaluation as a job: a model is judged by the pictures of a data set, and told what to try next."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from app.datasets.options import DatasetOptions
+from app.datasets.readers.splits import SPLIT_NAMES
+from app.datasets.storage import StoredDataset, open_dataset
+from app.errors import Invalid
+from app.files import paths
+from app.files.artifacts import Artifacts
+from app.jobs.heartbeat import Heartbeat
+from app.jobs.work.diagnosis import diagnose
+from app.jobs.work.evaluate_targets import judge_labels, judge_values
+from app.jobs.work.walk import Split, Walk
+from app.models.prediction import picture_spec
+from app.models.predictors import load
+from app.pictures.decode import PictureSpec
+from app.pictures.sheets import Tile, draw_sheet
+from app.settings import Settings
+from app.store import Store
+from app.store.records import DatasetRecord, JobRecord, Json, ModelRecord
+from engine.recipe.losses import NOUNS
+from engine.spec import PositiveInt, Spec
+from engine.training.metrics import Assessment
+
+log = logging.getLogger(__name__)
+
+MISTAKES = 25
+"""How many of the worst mistakes are named and shown."""
+
+
+class EvaluationRequest(Spec):
+    """The `request` of an evaluation, as it is stored."""
+
+    model: str
+    """Id of the model."""
+    dataset: str
+    """Id of the data set."""
+    dataset_images: PositiveInt
+    """How many pictures the data set had; what arrived since is not looked at."""
+    split: Split = Field("test")
+    """The split that is looked at closely."""
+    warnings: tuple[str, ...] = ()
+    """What makes its figures worth less; see `differences`."""
+
+
+def check_match(model: ModelRecord, dataset: DatasetRecord) -> None:
+    """Refuse to judge a model by pictures that it cannot see or classes that it does not know.
+
+    Raises:
+        Invalid: the shapes differ, the data set has a class that the model has not, or one of the two has no classes.
+    """
+    target = DatasetOptions.model_validate(dataset.options).target
+    if model.target != target:
+        raise Invalid(
+            f"the model tells {NOUNS[model.target]}, and the pictures of data set {dataset.id!r} have "
+            f"{NOUNS[target]}",
+            code="other-target",
+        )
+    if list(model.input_shape) != list(dataset.image_shape):
+        raise Invalid(
+            f"the model takes pictures of {model.input_shape}, those of data set {dataset.id!r} are "
+            f"{dataset.image_shape}",
+            code="other-shape",
+        )
+    unknown = [entry["name"] for entry in dataset.classes if entry["name"] not in model.classes]
+    if unknown:
+        listed = ", ".join(map(repr, unknown[:5]))
+        raise Invalid(
+            f"the model knows no class {listed}, which data set {dataset.id!r} has", code="other-classes"
+        )
+
+
+def differences(model: ModelRecord, dataset: DatasetRecord) -> tuple[str, ...]:
+    """Say in what the pictures of a data set were treated otherwise than the model treats what it is shown."""
+    own, other = picture_spec(model), DatasetOptions.model_validate(dataset.options).picture
+    return tuple(
+        f"the pictures of data set {dataset.id!r} were made with {name} {getattr(other, name)!r}, and the model "
+        f"treats pictures with {getattr(own, name)!r}: it may be wrong more often here than elsewhere"
+        for name in PictureSpec.model_fields
+        if getattr(own, name) != getattr(other, name)
+    )
+
+
+def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
+    """Look at the pictures, write the report and the sheet of mistakes, and finish the job.
+
+    A worker that dies is started again from the beginning.
+
+    Raises:
+        Interrupted: it should stop.
+        NotFound, Invalid: the model is gone, or does not fit.
+    """
+    request = EvaluationRequest.model_validate(job.request)
+    model = store.models.get(request.model)
+    dataset = store.datasets.get(request.dataset)
+    check_match(model, dataset)
+    stored = open_dataset(store, artifacts, dataset.id, request.dataset_images)
+    names = [entry["name"] for entry in dataset.classes]
+    places = [model.classes.index(name) for name in names]
+    walk = Walk(load(model, artifacts, settings), stored, request.split, beat)
+    tiles: list[Tile] = []
+    match model.target:
+        case "class":
+            classes = _Evaluation(walk, stored, np.array(places, np.int64))
+            document, metrics = classes.judge(model.classes)
+            tiles = classes.tiles(model.classes)
+        case "labels":
+            document, metrics = judge_labels(walk, names, places)
+        case "values":
+            document, metrics = judge_values(walk, names, places)
+    artifacts.write(paths.report(job.id), json.dumps(document, allow_nan=False).encode())
+    artifacts.write(paths.mistakes(job.id), draw_sheet(tiles))
+    walk.end()
+    log.info("%s", " ".join(f"{name}={value}" for name, value in metrics.items()))
+    store.jobs.succeed(job.id, job.attempt, metrics=metrics)
+
+
+class _Evaluation:
+    """What is found out about a model of classes."""
+
+    def __init__(self, walk: Walk, dataset: StoredDataset, to_model: NDArray[np.int64]) -> None:
+        self._walk = walk
+        self._dataset = dataset
+        self._to_model = to_model
+        # (probability of the true class, position, label, predicted, probability of the predicted class)
+        self._worst: list[tuple[float, int, int, int, float]] = []
+
+    def judge(self, classes: list[str]) -> tuple[Json, Json]:
+        """Return all that is found, and the figures to compare it by."""
+        assessment = Assessment(classes)
+        errors = self._errors(assessment)
+        report = assessment.report().model_dump(mode="json")
+        document = {
+            "classes": list(classes),
+            "confusion": report.pop("confusion"),
+            "report": report,
+            "errors": errors,
+            "diagnosis": diagnose(errors).model_dump(mode="json"),
+            "mistakes": self.mistakes(classes),
+        }
+        return document, {
+            "accuracy": report["accuracy"],
+            "macro_f1": report["macro"]["f1"],
+            "expected_calibration_error": report["expected_calibration_error"],
+        }
+
+    def _errors(self, assessment: Assessment) -> Json:
+        """Return images and error of each split; what is seen of the chosen one also goes to `assessment`."""
+        found: Json = {}
+        for name in SPLIT_NAMES:
+            wrong = 0
+            for probabilities, told, places in self._walk.batches(name):
+                labels = self._to_model[told]
+                predicted = probabilities.argmax(axis=1)
+                wrong += int(np.count_nonzero(predicted != labels))
+                if name == self._walk.split:
+                    assessment.add(probabilities, labels)
+                    self._note(probabilities, labels, predicted, places)
+            images = self._walk.images(name)
+            found[name] = {"images": images, "error": wrong / images if images else None}
+        return found
+
+    def mistakes(self, classes: list[str]) -> list[Json]:
+        """Name the worst mistakes, those with the least probability of what is true first."""
+        return [
+            {
+                "number": position,
+                "label": classes[label],
+                "predicted": classes[predicted],
+                "probability": probability,
+                "label_probability": true,
+            }
+            for true, position, label, predicted, probability in self._worst
+        ]
+
+    def tiles(self, classes: list[str]) -> list[Tile]:
+        """Return the pictures of the worst mistakes, each with what it is and what it was taken for."""
+        return [
+            Tile(self._dataset.read(position)[0], f"{classes[label]} as {classes[predicted]}")
+            for _, position, label, predicted, _ in self._worst
+        ]
+
+    def _note(
+        self,
+        probabilities: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        predicted: NDArray[Any],
+        places: NDArray[np.int64],
+    ) -> None:
+        for row in np.flatnonzero(predicted != labels):
+            label, taken = int(labels[row]), int(predicted[row])
+            own, other = float(probabilities[row, label]), float(probabilities[row, taken])
+            self._worst.append((own, int(places[row]), label, taken, other))
+        self._worst = sorted(self._worst)[:MISTAKES]

@@ -1,0 +1,343 @@
+"""Training as a job: the engine's loop, with its state in files and its figures in the store."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections import deque
+from typing import Any
+
+from app.datasets.options import DatasetOptions
+from app.datasets.storage import open_dataset
+from app.files import paths
+from app.files.artifacts import Artifacts
+from app.ids import MODEL, sibling
+from app.jobs.heartbeat import Heartbeat, Interrupted
+from app.jobs.processes import CORES_VARIABLE
+from app.jobs.requests import TrainingRequest
+from app.settings import Settings
+from app.store import Store
+from app.store.records import DatasetRecord, JobRecord, Json, ModelRecord
+from engine.environment import pins as library_pins
+from engine.errors import ModelFileError
+from engine.fast.layout.gemm import Tuning
+from engine.fast.parallel.share import pins
+from engine.fast.parallel.shares import SharedExecution, execution
+from engine.graph.network import Network
+from engine.inputs.preparation import Preparation
+from engine.model.model_file import Model, model_bytes, read_model
+from engine.recipe.losses import Loss
+from engine.training.checkpoint import checkpoint_bytes, read_checkpoint
+from engine.training.loop import (
+    Execute,
+    Progress,
+    TrainingConfig,
+    TrainingData,
+    evaluate,
+    evaluated_at_once,
+    kept_weights,
+    preparation,
+    start,
+    train,
+)
+from engine.training.state import Tally, TrainingState
+
+log = logging.getLogger(__name__)
+
+_PACE_SECONDS = 15.0
+_PACE_INTERVAL = 0.25
+
+
+def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
+    """Train from the last checkpoint, or from the start, to the model.
+
+    Raises:
+        Interrupted: it should stop; a checkpoint is written.
+        EngineError: the network cannot be built or does not fit, or the loss is not finite any more.
+    """
+    request = TrainingRequest.model_validate(job.request)
+    network = Network.build(request.architecture, settings.max_parameters)
+    dataset = store.datasets.get(request.dataset)
+    data = _open(dataset, request.dataset_images, store, artifacts)
+    checkpoints = _Checkpoints(job, store, artifacts, settings.checkpoint_seconds)
+    checkpoints.remove_strays()
+    state = checkpoints.read(network, request.config) or _begin(job, request, network, data, artifacts)
+    shares = _shares(settings)
+    tuning = _tuning(state)
+    checkpoints.pin(state, shares, tuning)
+
+    log.info(
+        "%d parameters; %d training pictures; from step %d", network.parameters, len(data.train), state.step
+    )
+    pace = _Pace(exact_resume=checkpoints.exact)
+    runs: list[SharedExecution] = []
+
+    def execute(trained: Network, loss: Loss, preparation: Preparation) -> SharedExecution:
+        """Make what runs the batches, once for training and test."""
+        if not runs:
+            most = max(request.config.batch_size, evaluated_at_once(trained.input_shape))
+            folder = artifacts.local_path(paths.directory(job.id))
+            runs.append(execution(trained, loss, preparation, tuning, shares, most, folder))
+        return runs[0]
+
+    try:
+        for progress in train(network, request.config, data, state, execute):
+            if progress.metrics is not None:
+                figures = finite(progress.metrics.model_dump())
+                log.info("epoch %s", " ".join(f"{name}={value}" for name, value in figures.items()))
+                store.jobs.record_epoch(job.id, job.attempt, figures)
+            if progress.metrics is not None or checkpoints.due():
+                checkpoints.write(state)
+            beat(pace.document(progress), force=progress.metrics is not None)
+        metrics = _test(execute, network, request.config, data, state, beat, pace)
+    except Interrupted:
+        checkpoints.write(state)
+        raise
+    finally:
+        for run_ in runs:
+            run_.close()
+    model = _write_model(job, request, dataset, data, state, metrics, artifacts)
+    beat(pace.last | {"stage": "finished", "fraction": 1.0, "eta_seconds": 0.0}, force=True)
+    store.jobs.succeed(job.id, job.attempt, model=model)
+
+
+def _begin(
+    job: JobRecord, request: TrainingRequest, network: Network, data: TrainingData, artifacts: Artifacts
+) -> TrainingState:
+    """Return the first state: new, that of another job, or new with the weights of a model."""
+    path = artifacts.local_path(paths.initial(job.id))
+    if request.continue_from is not None:
+        return read_checkpoint(path, network, request.config)
+    initial = None if request.initial_weights is None else read_model(path)
+    return start(network, request.config, data, initial)
+
+
+def _open(dataset: DatasetRecord, images: int, store: Store, artifacts: Artifacts) -> TrainingData:
+    """Return a data set as the engine wants it, as it was when it held so many pictures."""
+    stored = open_dataset(store, artifacts, dataset.id, images)
+    return TrainingData(
+        train=stored.split("train"),
+        dev=stored.split("dev"),
+        test=stored.split("test"),
+        classes=tuple(entry["name"] for entry in dataset.classes),
+        image_shape=stored.image_shape,
+        target=DatasetOptions.model_validate(dataset.options).target,
+    )
+
+
+def finite(figures: dict[str, Any]) -> Json:
+    """Return the same with null for every number that JSON cannot hold."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in figures.items()
+    }
+
+
+class _Checkpoints:
+    """The checkpoints of one job, of which the last one stays."""
+
+    def __init__(self, job: JobRecord, store: Store, artifacts: Artifacts, seconds: float) -> None:
+        self.exact = (job.checkpoint or {}).get("exact_resume", True)
+        """Whether the result will be that of an undisturbed run, byte for byte."""
+        self._job = job
+        self._store = store
+        self._artifacts = artifacts
+        self._seconds = seconds
+        self._written = time.monotonic()
+        self._threads = 0
+        self._name: str | None = (job.checkpoint or {}).get("name")
+
+    def remove_strays(self) -> None:
+        """Remove what attempts before this one wrote and did not live to announce."""
+        directory = paths.directory(self._job.id)
+        self._artifacts.clean(directory, age=0)
+        for name in self._artifacts.names(directory):
+            if name != self._name and name.startswith(f"{directory}/checkpoint-"):
+                self._artifacts.delete(name)
+
+    def read(self, network: Network, config: TrainingConfig) -> TrainingState | None:
+        """Return the state to go on from, or None at the start; one that is damaged is a new start."""
+        if self._job.checkpoint is None or self._name is None:
+            return None
+        try:
+            if self._artifacts.checksum(self._name) != self._job.checkpoint["sha256"]:
+                raise ModelFileError("its checksum is not the one that was recorded")
+            return read_checkpoint(self._artifacts.local_path(self._name), network, config)
+        except (ModelFileError, FileNotFoundError) as error:
+            log.warning("cannot go on from %s, starting again: %s", self._name, error)
+            return None
+
+    def pin(self, state: TrainingState, threads: int, tuning: Tuning) -> None:
+        """Note what the run computes with; where that has changed, the bytes of the result will."""
+        current = library_pins(1) | pins(threads, tuning)
+        # a run that begins has none yet
+        known = state.pins or current
+        changed = [name for name in current | known if current.get(name) != known.get(name)]
+        if changed:
+            self.exact = False
+            log.warning("not the same as before: %s; the result may differ in its last digits", changed)
+        state.pins = current
+        self._threads = threads
+
+    def due(self) -> bool:
+        """Tell whether the last one is old enough for another."""
+        return time.monotonic() - self._written >= self._seconds
+
+    def write(self, state: TrainingState) -> None:
+        """Write a checkpoint, point the job at it, then let go of the one before."""
+        name = paths.checkpoint(self._job.id, self._job.attempt, state.step)
+        written = self._artifacts.write(name, checkpoint_bytes(state))
+        document = {
+            "name": name,
+            "sha256": written.sha256,
+            "bytes": written.bytes,
+            "epoch": state.epoch,
+            "step": state.step,
+            "threads": self._threads,
+            "exact_resume": self.exact,
+        }
+        before = self._store.jobs.record_checkpoint(self._job.id, self._job.attempt, document)
+        if before is not None and before["name"] != name:
+            self._artifacts.delete(before["name"])
+        self._written = time.monotonic()
+        log.debug("checkpoint at step %d", state.step)
+
+
+class _Pace:
+    """How fast it goes, over the last seconds, and the progress that follows from it."""
+
+    def __init__(self, exact_resume: bool) -> None:
+        self.last: Json = {}
+        self._exact_resume = exact_resume
+        self._images = 0
+        # (time, step, images seen in this attempt), the oldest first
+        self._marks: deque[tuple[float, int, int]] = deque()
+
+    def document(self, progress: Progress) -> Json:
+        """Return what the job shows as its progress."""
+        at = time.monotonic()
+        if progress.kind == "step":
+            self._images += progress.images
+        if not self._marks or at - self._marks[-1][0] >= _PACE_INTERVAL:
+            self._marks.append((at, progress.step, self._images))
+            while at - self._marks[0][0] > _PACE_SECONDS:
+                self._marks.popleft()
+        since, step, images = self._marks[0]
+        seconds, steps = at - since, progress.step - step
+        tally = progress.state.tally
+        self.last = {
+            "stage": "training" if progress.kind == "step" else "evaluation",
+            "epoch": progress.epoch,
+            "epochs": progress.epochs,
+            "step": progress.step,
+            "steps": progress.steps,
+            "fraction": progress.step / progress.steps,
+            "images_per_second": round((self._images - images) / seconds, 1) if steps and seconds else None,
+            "eta_seconds": round(seconds / steps * (progress.steps - progress.step), 1)
+            if steps and seconds
+            else None,
+            "exact_resume": self._exact_resume,
+        }
+        if progress.metrics is not None:
+            self.last |= finite(progress.metrics.model_dump(include={"train_loss", "train_accuracy"}))
+        elif tally.images:
+            self.last |= finite({"train_loss": tally.mean_loss, "train_accuracy": tally.accuracy})
+        return self.last
+
+
+def _test(
+    execute: Execute,
+    network: Network,
+    config: TrainingConfig,
+    data: TrainingData,
+    state: TrainingState,
+    beat: Heartbeat,
+    pace: _Pace,
+) -> Json:
+    """Judge the weights that are kept by the pictures that had no say in them."""
+    weights, epoch = kept_weights(config, state)
+    tally = Tally()
+    prepared = preparation(config, state.preprocessing)
+    execution = execute(network.without_final(config.loss.link), config.loss, prepared)
+    for _ in evaluate(execution, weights, config.loss, data.test, tally):
+        beat(pace.last | {"stage": "test"})
+    kept = state.history[epoch - 1]
+    measured = tally.images > 0
+    return finite(
+        {
+            "kept_epoch": epoch,
+            "train_loss": kept.train_loss,
+            "train_accuracy": kept.train_accuracy,
+            "dev_loss": kept.dev_loss,
+            "dev_accuracy": kept.dev_accuracy,
+            "test_loss": tally.mean_loss if measured else None,
+            "test_accuracy": tally.accuracy if measured else None,
+        }
+    )
+
+
+def _write_model(
+    job: JobRecord,
+    request: TrainingRequest,
+    dataset: DatasetRecord,
+    data: TrainingData,
+    state: TrainingState,
+    metrics: Json,
+    artifacts: Artifacts,
+) -> ModelRecord:
+    """Write the model file and return its record. Equal runs write equal files: no times, no ids of ours."""
+    weights, _ = kept_weights(request.config, state)
+    model = Model(
+        architecture=request.architecture,
+        classes=data.classes,
+        preprocessing=state.preprocessing,
+        loss=request.loss,
+        weights=weights,
+        metadata={
+            "name": request.name,
+            "dataset": {
+                "name": dataset.name,
+                "fingerprint": dataset.fingerprint,
+                "images": request.dataset_images,
+            },
+            # How a picture becomes an array, see app.pictures.decode.PictureSpec: predictions do the same.
+            "picture": dataset.options["picture"],
+            "training": request.config.model_dump(mode="json", serialize_as_any=True),
+            "metrics": metrics,
+            "environment": state.pins,
+        },
+        target=data.target,
+    )
+    identifier = sibling(job.id, MODEL)
+    written = artifacts.write(paths.model(identifier), model_bytes(model))
+    log.info("model %s: %s", identifier, " ".join(f"{name}={value}" for name, value in metrics.items()))
+    return ModelRecord(
+        id=identifier,
+        name=request.name,
+        path=written.name,
+        sha256=written.sha256,
+        bytes=written.bytes,
+        classes=list(data.classes),
+        input_shape=list(data.image_shape),
+        preprocessing={
+            "picture": dataset.options["picture"],
+            **state.preprocessing.model_dump(mode="json"),
+        },
+        architecture=request.architecture.document(),
+        training_job_id=job.id,
+        metrics=metrics,
+        target=data.target,
+    )
+
+
+def _shares(settings: Settings) -> int:
+    """Return into how many shares a batch is split: one for each core that is ours."""
+    return int(os.environ.get(CORES_VARIABLE) or settings.worker_threads)
+
+
+def _tuning(state: TrainingState) -> Tuning:
+    """Return what was measured of the machine when the run began; measured now if it begins."""
+    pinned = state.pins.get("tuning")
+    return Tuning.measure() if pinned is None else Tuning.model_validate_json(pinned)

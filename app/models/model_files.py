@@ -1,0 +1,162 @@
+"""Model files: what they say about where a model comes from, and how one that is brought along is taken in."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from pydantic import ValidationError
+
+from app.errors import Invalid
+from app.files import paths
+from app.files.artifacts import Artifacts
+from app.ids import MODEL, new_id
+from app.pictures.decode import PictureSpec
+from app.settings import Settings
+from app.store import Store
+from app.store.records import AnswerRecord, Json, ModelRecord
+from engine.errors import EngineError
+from engine.model.model_file import Model, read_description, read_model
+
+MAX_HEADER_BYTES = 16 * 1024 * 1024
+"""The longest header that is parsed; that of the largest network there is takes far less."""
+MAX_NAME = 100
+_PROVENANCE = ("dataset", "training", "environment")
+
+
+def provenance(artifacts: Artifacts, record: ModelRecord) -> Json | None:
+    """Return what the file of a model says about its making, None where it cannot be read.
+
+    That is `dataset` (name, fingerprint, pictures), `training` (the configuration), `environment` (the
+    versions it was computed with) and `loss`; only the header of the file is read.
+    """
+    try:
+        description = read_description(artifacts.local_path(record.path), "model", record.bytes)
+    except (EngineError, OSError):
+        return None
+    metadata = description.get("metadata")
+    known = metadata if isinstance(metadata, dict) else {}
+    return {name: known.get(name) for name in _PROVENANCE} | {"loss": description.get("loss")}
+
+
+def import_model(
+    path: Path,
+    name: str | None,
+    store: Store,
+    artifacts: Artifacts,
+    settings: Settings,
+    answer: Callable[[ModelRecord], AnswerRecord | None] = lambda stored: None,
+) -> ModelRecord:
+    """Check a model file and store a copy of it, byte for byte, as the next version of its name.
+
+    Args:
+        path: the file.
+        name: what to call the model; by default as the file says.
+        store: where its record goes.
+        artifacts: where its file goes.
+        settings: the limits.
+        answer: makes what the call that brings it is answered, kept in the same moment.
+
+    Raises:
+        Invalid: it is no model file, is damaged, contradicts itself, or is larger than this server takes.
+    """
+    model = _read(path, settings)
+    picture = _picture(model)
+    identifier = new_id(MODEL)
+
+    def copy(target: IO[bytes]) -> None:
+        with path.open("rb") as source:
+            shutil.copyfileobj(source, target, 1 << 20)
+
+    written = artifacts.write(paths.model(identifier), copy)
+    record = ModelRecord(
+        id=identifier,
+        name=name or _own_name(model.metadata),
+        path=written.name,
+        sha256=written.sha256,
+        bytes=written.bytes,
+        classes=list(model.classes),
+        input_shape=list(model.architecture.input_shape),
+        preprocessing={
+            "picture": picture.model_dump(mode="json"),
+            **model.preprocessing.model_dump(mode="json"),
+        },
+        architecture=model.architecture.document(),
+        metrics=_figures(model.metadata.get("metrics")),
+        target=model.target,
+    )
+    try:
+        return store.models.create(record, answer)
+    except BaseException:
+        artifacts.delete(written.name)
+        raise
+
+
+def _read(path: Path, settings: Settings) -> Model:
+    _check_header(path)
+    try:
+        model = read_model(path, settings.max_upload_bytes, settings.max_parameters)
+    except EngineError as error:
+        raise _bad(error.detail + (f"; {error.hint}" if error.hint else "")) from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _bad(f"its description cannot be read: {error}") from error
+    for name, array in model.weights.items():
+        if not np.isfinite(array).all():
+            raise _bad(f"the array {name!r} holds numbers that are not finite")
+    return model
+
+
+def _check_header(path: Path) -> None:
+    """Look at the length that the file claims for its header, before anything parses that."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    size = path.stat().st_size
+    if size < 8 or length > size - 8:
+        raise _bad("it is no safetensors file, or is cut short")
+    if length > MAX_HEADER_BYTES:
+        raise _bad(f"its header has {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read")
+
+
+def _picture(model: Model) -> PictureSpec:
+    """Return how pictures are made to fit the model; a file that does not say cannot be used here."""
+    try:
+        picture = PictureSpec.model_validate(model.metadata.get("picture"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "/".join(("picture", *map(str, first["loc"])))
+        raise _bad(
+            f"its description does not say how pictures become arrays: {where}: {first['msg']}"
+        ) from None
+    if picture.image_shape != tuple(model.architecture.input_shape):
+        raise _bad(
+            f"its pictures are {list(picture.image_shape)} but its network takes {list(model.architecture.input_shape)}"
+        )
+    return picture
+
+
+def _own_name(metadata: Json) -> str:
+    name = str(metadata.get("name") or "")
+    return (
+        "".join(character for character in name if character.isprintable()).strip()[:MAX_NAME].strip()
+        or "imported"
+    )
+
+
+def _figures(metrics: object) -> Json:
+    """Return the numbers among the metrics that a file claims; nothing else is believed to be one."""
+    if not isinstance(metrics, dict):
+        return {}
+    return {
+        str(key): value
+        for key, value in metrics.items()
+        if value is None
+        or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value))
+    }
+
+
+def _bad(detail: str) -> Invalid:
+    return Invalid(f"this model file cannot be imported: {detail}", code="unusable-model-file")

@@ -1,0 +1,145 @@
+"""Models loaded for prediction, the least recently used dropped first."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+
+from app.files.artifacts import Artifacts
+from app.settings import Settings
+from app.store.records import ModelRecord
+from engine.fast.layout.gemm import Tuning
+from engine.model.inference import Predictor
+from engine.model.model_file import read_model
+
+log = logging.getLogger(__name__)
+
+MAX_BYTES = 512 * 1024 * 1024
+"""Size of the model files held in memory; one larger model is held alone."""
+
+
+def load(
+    record: ModelRecord,
+    artifacts: Artifacts,
+    settings: Settings,
+    tuning: Tuning | None = None,
+    executor: Executor | None = None,
+) -> Predictor:
+    """Return the predictor of a model, for one cause; `Predictors` keeps them.
+
+    Raises:
+        ModelFileError: the file is damaged.
+    """
+    path = artifacts.local_path(record.path)
+    model = read_model(path, record.bytes, settings.max_parameters)
+    return Predictor(model, tuning, executor, settings.cores)
+
+
+class Predictors:
+    """A cache of loaded models; safe to use from several threads.
+
+    Models never change, so that there is nothing to invalidate but what is deleted.
+    """
+
+    def __init__(self, artifacts: Artifacts, settings: Settings) -> None:
+        self._artifacts = artifacts
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._measuring = threading.Lock()
+        self._measured: Tuning | None = None
+        # one less than there are cores: the first part of a batch is done by the thread of the request
+        self._executor = (
+            ThreadPoolExecutor(settings.cores - 1, thread_name_prefix="predict")
+            if settings.cores > 1
+            else None
+        )
+        self._loaded: OrderedDict[str, tuple[int, Future[Predictor]]] = OrderedDict()
+
+    def get(self, record: ModelRecord) -> Predictor:
+        """Return the predictor of a model; who asks for one that is being loaded waits for it.
+
+        Raises:
+            ModelFileError: the file is damaged.
+        """
+        with self._lock:
+            known = self._loaded.get(record.id)
+            if known is None:
+                future: Future[Predictor] = Future()
+                self._loaded[record.id] = (record.bytes, future)
+                dropped = self._shrink()
+            else:
+                future = known[1]
+                self._loaded.move_to_end(record.id)
+        if known is None:
+            for old in dropped:
+                old.add_done_callback(_join)
+            try:
+                made = load(record, self._artifacts, self._settings, self._tuning(), self._executor)
+                future.set_result(made)
+            except BaseException as error:
+                self.forget(record.id)
+                future.set_exception(error)
+            else:
+                self._split(record.id, made)
+        return future.result()
+
+    def close(self) -> None:
+        """End the threads and processes."""
+        if self._executor is not None:
+            self._executor.shutdown()
+        with self._lock:
+            loaded = self._ready()
+        for predictor in loaded:
+            predictor.join()
+
+    def forget(self, identifier: str) -> None:
+        """Drop a model that is deleted."""
+        with self._lock:
+            known = self._loaded.pop(identifier, None)
+        if known is not None:
+            known[1].add_done_callback(_join)
+
+    def _split(self, identifier: str, made: Predictor) -> None:
+        """Give a model that was just loaded a second process; those used longest ago lose theirs."""
+        limit = self._settings.split_models
+        if limit == 0:
+            return
+        try:
+            made.split()
+        except (OSError, RuntimeError, MemoryError) as error:  # one process gives the same answers
+            log.warning("no second process for %s: %s", identifier, error)
+        with self._lock:
+            loaded = self._ready()
+        split = [predictor for predictor in loaded if predictor.is_split and predictor is not made]
+        for predictor in split[: max(0, len(split) + made.is_split - limit)]:
+            predictor.join()
+        if made not in loaded:  # deleted meanwhile
+            made.join()
+
+    def _ready(self) -> list[Predictor]:
+        """Return what is loaded, the least recently used first."""
+        futures = [future for _, future in self._loaded.values() if future.done()]
+        return [future.result() for future in futures if future.exception() is None]
+
+    def _tuning(self) -> Tuning:
+        """Measure the machine once, when the first model is loaded."""
+        with self._measuring:
+            if self._measured is None:
+                self._measured = Tuning.measure()
+            return self._measured
+
+    def _shrink(self) -> list[Future[Predictor]]:
+        dropped = []
+        total = sum(size for size, _ in self._loaded.values())
+        while total > MAX_BYTES and len(self._loaded) > 1:
+            _, (size, future) = self._loaded.popitem(last=False)
+            total -= size
+            dropped.append(future)
+        return dropped
+
+
+def _join(loaded: Future[Predictor]) -> None:
+    if loaded.exception() is None:
+        loaded.result().join()

@@ -1,0 +1,1 @@
+"""From bytes to arrays and back; drawings as SVG and PNG."""

@@ -1,0 +1,1 @@
+"""Writing answers: problems, event streams, and which form the caller wants."""

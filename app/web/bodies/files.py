@@ -1,0 +1,167 @@
+"""One file as the body of a request: as a part of a form, in base64 in JSON, or as the body itself."""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+from base64 import b64decode
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+
+from app.errors import FieldError, Invalid, Malformed, TooLarge, Unsupported
+from app.web.bodies import idempotency
+from app.web.bodies.multipart import DiskSink, FormRules, receive
+from app.web.bodies.route import is_json, media_type
+from app.web.bodies.validation import invalid, validate
+from engine.spec import Spec
+
+_CHUNK = 1 << 20
+
+
+class FileDocument(Spec):
+    """The body of a call that takes a file, in JSON."""
+
+    file: Annotated[str, Field(description="The bytes of the file, in base64; for small files.")]
+
+
+D = TypeVar("D", bound=FileDocument)
+
+
+@dataclass(frozen=True, slots=True)
+class FileBody(Generic[D]):
+    """A file that has arrived, and lies on the disk until its receiver removes it.
+
+    Attributes:
+        path: where it is, under a random name.
+        filename: the name that the client gave; empty when it gave none.
+        document: the other fields of the call; its `file` is empty.
+        json: whether all of it came as JSON.
+    """
+
+    path: Path
+    filename: str
+    document: D
+    json: bool = False
+
+    def fault(self, name: str, detail: str, hint: str) -> Invalid:
+        """Make the error for a field of the document, or for the file."""
+        place = {"pointer": f"/{name}"} if self.json else {"parameter": name}
+        return Invalid(f"{name}: {detail}", errors=(FieldError(detail, hint=hint, **place),))
+
+
+async def receive_file(
+    request: Request, folder: Path, rules: FormRules, kind: type[D], raw: Callable[[], D] | None = None
+) -> FileBody[D]:
+    """Receive a body that is JSON, a form with one part `file` or, if `raw` is given, the file itself.
+
+    Args:
+        request: with the body.
+        folder: where the file goes.
+        rules: what a form may hold; the limit of bytes holds for all forms but JSON, which has its own.
+        kind: the document that a JSON body is, and that the text fields of a form make.
+        raw: makes the document that belongs to a raw body.
+
+    Raises:
+        Malformed, TooLarge, Unsupported, Invalid, Answered: as `app.web.bodies.multipart.receive` does.
+    """
+    received = media_type(request)
+    if is_json(received):
+        document = validate(kind, await request.json())
+        content = await run_in_threadpool(_decode, document.file)
+        path = await run_in_threadpool(_save, folder, content)
+        return FileBody(path, "", document.model_copy(update={"file": ""}), json=True)
+    if received == "multipart/form-data":
+        form = await receive(request, rules, lambda: DiskSink(folder))
+        (file,) = form.files
+        try:
+            return FileBody(file.content, file.filename, _read_fields(kind, form.fields))
+        except BaseException:
+            file.content.unlink(missing_ok=True)
+            raise
+    if raw is not None and received == "application/octet-stream":
+        document = raw()
+        return FileBody(await _receive_raw(request, folder, rules.max_bytes), "", document)
+    known = ["multipart/form-data", *(["application/octet-stream"] if raw else []), "application/json"]
+    raise Unsupported(
+        f"the body cannot be {received or 'of an unnamed type'}",
+        errors=(
+            FieldError(
+                parameter="Content-Type",
+                detail=f"received {received}" if received else "this header is missing",
+                hint=f"send {', '.join(known[:-1])} or {known[-1]}",
+            ),
+        ),
+    )
+
+
+async def _receive_raw(request: Request, folder: Path, limit: int) -> Path:
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise _too_large(limit)
+    sink = DiskSink(folder)
+    digest = hashlib.sha256()
+    waiting, size = bytearray(), 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            waiting += chunk
+            if len(waiting) >= _CHUNK:
+                await run_in_threadpool(_take, sink, digest, bytes(waiting))
+                waiting.clear()
+        await run_in_threadpool(_take, sink, digest, bytes(waiting))
+        path = await run_in_threadpool(sink.finish)
+        idempotency.settle(request, {"sha256": digest.hexdigest()})
+        return path
+    except BaseException as error:
+        sink.discard()
+        if isinstance(error, ClientDisconnect):
+            raise Malformed("the client went away before the end of its upload") from error
+        raise
+
+
+def _take(sink: DiskSink, digest: hashlib._Hash, data: bytes) -> None:
+    digest.update(data)
+    sink.write(data)
+
+
+def _read_fields(kind: type[D], fields: dict[str, str]) -> D:
+    document = {"file": "", **{name: text for name, text in fields.items() if text.strip()}}
+    try:
+        return kind.model_validate_strings(document)
+    except ValidationError as error:
+        found = invalid(error.errors(include_url=False), document, kind, body=False)
+        faults = [
+            FieldError(fault.detail, parameter=(fault.pointer or "").removeprefix("/"), hint=fault.hint)
+            for fault in found.errors
+        ]
+        raise Invalid(found.detail, errors=faults) from None
+
+
+def _decode(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        field = FieldError("this is not base64", pointer="/file", hint="encode the bytes of the file")
+        raise Invalid("file: this is not base64", errors=(field,)) from None
+
+
+def _save(folder: Path, content: bytes) -> Path:
+    sink = DiskSink(folder)
+    try:
+        sink.write(content)
+        return sink.finish()
+    except BaseException:
+        sink.discard()
+        raise
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the request body is larger than {limit} bytes, the most that this call takes")

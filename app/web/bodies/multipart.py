@@ -1,0 +1,395 @@
+"""The one receiver of multipart uploads: parts are checked and stored while they arrive.
+
+Nothing is held in memory that has another place to go, and a body that is too large, broken or of the wrong
+kind is refused at the first byte that shows it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Generic, Protocol, TypeVar
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+
+from app.errors import FieldError, Invalid, Malformed, TooLarge, Unavailable, Unsupported
+from app.web.bodies import idempotency
+
+MAX_FIELD_BYTES = 64 * 1024
+_FLUSH_BYTES = 1 << 20
+_MAX_FILENAME = 255
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+
+
+class Sink(Protocol[T_co]):
+    """Where the bytes of one file go; called from threads, one call at a time."""
+
+    def write(self, data: bytes) -> None:
+        """Take some more bytes."""
+
+    def finish(self) -> T_co:
+        """Take note that this was all, and return what became of it."""
+
+    def discard(self) -> None:
+        """Leave nothing behind, whether finished or not."""
+
+
+class MemorySink:
+    """Keeps a file in memory; for bodies with a small limit."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def write(self, data: bytes) -> None:
+        """Take some more bytes."""
+        self._data += data
+
+    def finish(self) -> bytes:
+        """Return the whole file."""
+        return bytes(self._data)
+
+    def discard(self) -> None:
+        """Forget it."""
+        self._data.clear()
+
+
+class DiskSink:
+    """Writes a file into a folder, under a hidden name until it is whole and on the disk."""
+
+    def __init__(self, folder: Path) -> None:
+        token = secrets.token_hex(16)
+        self._path = folder / token
+        self._temporary = folder / f".tmp-{token}"
+        self._file: IO[bytes] | None = None
+
+    def write(self, data: bytes) -> None:
+        """Take some more bytes."""
+        self._open().write(data)
+
+    def finish(self) -> Path:
+        """Make the file visible under a random name, and return its path."""
+        with self._open() as file:
+            file.flush()
+            os.fsync(file.fileno())
+        self._temporary.replace(self._path)
+        descriptor = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return self._path
+
+    def discard(self) -> None:
+        """Remove the file."""
+        if self._file is not None:
+            self._file.close()
+        self._temporary.unlink(missing_ok=True)
+        self._path.unlink(missing_ok=True)
+
+    def _open(self) -> IO[bytes]:
+        if self._file is None:
+            self._temporary.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._temporary.open("xb")
+        return self._file
+
+
+@dataclass(frozen=True, slots=True)
+class FormRules:
+    """What a form may hold.
+
+    Attributes:
+        max_bytes: the most bytes of the whole body.
+        files: the names of file parts and how many of each may come.
+        optional: those of which none need come; of the others at least one must.
+        fields: the names of text fields, each at most once.
+        magic: the beginnings that files may have, any when empty.
+        kind: the words for what such a file is.
+    """
+
+    max_bytes: int
+    files: Mapping[str, int]
+    fields: frozenset[str] = frozenset()
+    magic: tuple[bytes, ...] = ()
+    kind: str = "file"
+    optional: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFile(Generic[T]):
+    """One file part.
+
+    Attributes:
+        field: the name of the part.
+        filename: the name that the client gave, without folders; for people only, never for paths.
+        size: its size in bytes.
+        sha256: its checksum in hexadecimal.
+        content: what its sink made of it.
+    """
+
+    field: str
+    filename: str
+    size: int
+    sha256: str
+    content: T
+
+
+@dataclass(frozen=True, slots=True)
+class Form(Generic[T]):
+    """A received form: its text fields and its files in the order of arrival."""
+
+    fields: dict[str, str]
+    files: list[ReceivedFile[T]]
+
+    def summary(self) -> dict[str, Any]:
+        """Return what distinguishes it from other forms, JSON ready."""
+        files = [[file.field, file.filename, file.sha256] for file in self.files]
+        return {"fields": self.fields, "files": files}
+
+
+async def receive(request: Request, rules: FormRules, new_sink: Callable[[], Sink[T]]) -> Form[T]:
+    """Receive a multipart/form-data body as it streams in.
+
+    When this returns, the caller owns what the sinks made; when it raises, nothing is left of it.
+
+    Raises:
+        Unsupported: the body has another media type.
+        Malformed: it is no readable multipart body, or ends too early.
+        TooLarge: more bytes or files than the rules allow.
+        Invalid: an unknown, missing, repeated or misplaced part, or a file of the wrong kind.
+        Unavailable: the disk is full.
+        Answered: it came before, with the same idempotency key.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > rules.max_bytes:
+        raise _too_large(rules)
+    collector = _Collector(rules, new_sink)
+    parser = _parser(request, collector)
+    received = 0
+    try:
+        async for chunk in request.stream():
+            received += len(chunk)
+            if received > rules.max_bytes:
+                raise _too_large(rules)
+            parser.write(chunk)
+            if collector.waiting >= _FLUSH_BYTES:
+                await run_in_threadpool(collector.flush)
+        if not collector.ended:
+            raise Malformed(
+                "the body ends before the boundary that closes a multipart body: it was cut short"
+            )
+        form = await run_in_threadpool(collector.finish)
+        idempotency.settle(request, form.summary())
+        return form
+    except BaseException as error:
+        collector.discard()
+        if isinstance(error, FormParserError):
+            raise Malformed(f"the body is no valid multipart/form-data: {error}") from error
+        if isinstance(error, ClientDisconnect):
+            raise Malformed("the client went away before the end of its upload") from error
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            raise Unavailable(
+                "the disk of the server is full; delete data sets or models, or try again later",
+                code="no-space",
+            ) from error
+        raise
+
+
+def _too_large(rules: FormRules) -> TooLarge:
+    return TooLarge(f"the upload is larger than {rules.max_bytes} bytes, the most that this call takes")
+
+
+def _parser(request: Request, collector: _Collector[T]) -> MultipartParser:
+    received = request.headers.get("content-type", "")
+    kind, options = parse_options_header(received)
+    if kind != b"multipart/form-data":
+        raise Unsupported(
+            f"the body must be multipart/form-data, not {kind.decode('latin-1') or 'without a media type'}",
+            errors=(
+                FieldError(
+                    parameter="Content-Type",
+                    detail=f"received {received or 'nothing'}",
+                    hint="send a form with a file part, as `curl -F file=@name` does",
+                ),
+            ),
+        )
+    if not options.get(b"boundary"):
+        raise Malformed(
+            "the header Content-Type names no boundary; let your HTTP client set this header itself"
+        )
+    try:
+        return MultipartParser(
+            options[b"boundary"],
+            {
+                "on_part_begin": collector.begin_part,
+                "on_header_field": collector.header_name,
+                "on_header_value": collector.header_value,
+                "on_header_end": collector.end_header,
+                "on_headers_finished": collector.end_headers,
+                "on_part_data": collector.data,
+                "on_part_end": collector.end_part,
+                "on_end": collector.end,
+            },
+        )
+    except FormParserError as error:
+        raise Malformed(f"the header Content-Type has an unusable boundary: {error}") from error
+
+
+@dataclass(slots=True)
+class _File(Generic[T]):
+    name: str
+    filename: str
+    sink: Sink[T]
+    head: bytearray = field(default_factory=bytearray)
+    size: int = 0
+    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+
+
+class _Collector(Generic[T]):
+    """Turns the parser's callbacks into fields and files; bytes of files wait here for `flush`."""
+
+    def __init__(self, rules: FormRules, new_sink: Callable[[], Sink[T]]) -> None:
+        self.ended = False
+        self.waiting = 0
+        self._rules = rules
+        self._new_sink = new_sink
+        self._header = (bytearray(), bytearray())
+        self._disposition = ""
+        self._name = ""
+        self._file: _File[T] | None = None
+        self._fields: dict[str, bytearray] = {}
+        self._files: list[_File[T]] = []
+        self._queue: list[tuple[_File[T], bytes]] = []
+
+    # Callbacks of the parser.
+
+    def begin_part(self) -> None:
+        self._disposition = ""
+        self._file = None
+
+    def header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header[0].extend(data[start:end])
+
+    def header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header[1].extend(data[start:end])
+
+    def end_header(self) -> None:
+        name, value = self._header
+        if name.lower() == b"content-disposition":
+            self._disposition = value.decode("latin-1")
+        self._header = (bytearray(), bytearray())
+
+    def end_headers(self) -> None:
+        kind, options = parse_options_header(self._disposition)
+        if kind != b"form-data" or b"name" not in options:
+            raise Malformed('a part of the body has no header `Content-Disposition: form-data; name="..."`')
+        self._name = options[b"name"].decode(errors="replace")
+        if self._name in self._rules.files:
+            if b"filename" not in options:
+                raise _fault(
+                    self._name,
+                    "it came as text, not as a file",
+                    f"give the part a filename, as `curl -F {self._name}=@name` does",
+                )
+            self._begin_file(options[b"filename"].decode(errors="replace"))
+        elif self._name in self._rules.fields:
+            if b"filename" in options:
+                raise _fault(self._name, "it came as a file, not as text", "leave out the part's filename")
+            if self._name in self._fields:
+                raise _fault(self._name, "it is given twice", "send it once")
+            self._fields[self._name] = bytearray()
+        else:
+            known = ", ".join([*self._rules.files, *sorted(self._rules.fields)])
+            raise _fault(self._name, f"this form has no part {self._name[:80]!r}", f"known here: {known}")
+
+    def data(self, data: bytes, start: int, end: int) -> None:
+        piece = data[start:end]
+        if self._file is None:
+            value = self._fields[self._name]
+            value += piece
+            if len(value) > MAX_FIELD_BYTES:
+                raise TooLarge(f"the form field {self._name!r} is longer than {MAX_FIELD_BYTES} bytes")
+            return
+        longest = max(map(len, self._rules.magic), default=0)
+        if len(self._file.head) < longest:
+            self._file.head += piece[:longest]
+            if len(self._file.head) >= longest:
+                self._check_magic(self._file)
+        self._file.size += len(piece)
+        self._queue.append((self._file, piece))
+        self.waiting += len(piece)
+
+    def end_part(self) -> None:
+        if self._file is not None:
+            self._check_magic(self._file)
+
+    def end(self) -> None:
+        self.ended = True
+
+    # Everything below runs in a thread.
+
+    def flush(self) -> None:
+        """Pass on what has arrived."""
+        for file, piece in self._queue:
+            file.digest.update(piece)
+            file.sink.write(piece)
+        self._queue.clear()
+        self.waiting = 0
+
+    def finish(self) -> Form[T]:
+        """Close all files and return the form."""
+        self.flush()
+        for name in self._rules.files:
+            if name not in self._rules.optional and all(file.name != name for file in self._files):
+                raise _fault(name, "this file part is required", f"add it, as `curl -F {name}=@name` does")
+        fields = {name: _text(name, value) for name, value in self._fields.items()}
+        files = [
+            ReceivedFile(file.name, file.filename, file.size, file.digest.hexdigest(), file.sink.finish())
+            for file in self._files
+        ]
+        return Form(fields, files)
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        for file in self._files:
+            file.sink.discard()
+
+    def _begin_file(self, filename: str) -> None:
+        most = self._rules.files[self._name]
+        if sum(file.name == self._name for file in self._files) >= most:
+            raise TooLarge(
+                f"more than {most} file part{'s' if most > 1 else ''} {self._name!r}, the most that this call takes",
+                code="too-many-files",
+            )
+        shown = "".join(character for character in filename if character.isprintable())
+        self._file = _File(
+            self._name, shown.replace("\\", "/").rpartition("/")[2][:_MAX_FILENAME], self._new_sink()
+        )
+        self._files.append(self._file)
+
+    def _check_magic(self, file: _File[T]) -> None:
+        if self._rules.magic and not bytes(file.head).startswith(self._rules.magic):
+            what = "it is empty" if not file.head else f"it is no {self._rules.kind}"
+            raise _fault(file.name, what, f"send a {self._rules.kind}")
+
+
+def _fault(name: str, detail: str, hint: str) -> Invalid:
+    name = name[:80]
+    return Invalid(f"{name}: {detail}", errors=(FieldError(detail, parameter=name, hint=hint),))
+
+
+def _text(name: str, value: bytearray) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise _fault(name, "it is not UTF-8", "send text as UTF-8") from None

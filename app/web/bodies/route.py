@@ -1,0 +1,137 @@
+"""How a route reads its request: strict JSON of bounded size, and no parameter that it does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import params
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from app.errors import FieldError, Invalid, Unsupported
+from app.settings import Settings
+from app.web.bodies import idempotency
+from app.web.bodies.json import parse
+from app.web.bodies.limits import read_body
+from app.web.bodies.validation import invalid
+
+
+def media_type(request: Request) -> str:
+    """Return the request's media type in lower case and without parameters, empty when it has none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def is_json(kind: str) -> bool:
+    """Tell whether a media type means JSON."""
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+class StrictRequest(Request):
+    """A request whose body is read by our own reader and parser."""
+
+    async def body(self) -> bytes:
+        """Read the body once, at most `max_body_bytes` of it."""
+        if not hasattr(self, "_body"):
+            settings: Settings = self.app.state.settings
+            self._body = await read_body(self, settings.max_body_bytes)
+        return self._body
+
+    async def json(self) -> Any:
+        """Parse the body once; see `app.web.bodies.json`."""
+        if not hasattr(self, "_json"):
+            self._json = parse(await self.body())
+        return self._json
+
+
+class StrictRoute(APIRoute):
+    """A route that refuses what others silently ignore or accept."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's handler of this route."""
+        handle = super().get_route_handler()
+        field = self.body_field
+        takes_json = field is not None and not isinstance(field.field_info, params.Form)
+        body_kind = field.field_info.annotation if field is not None else None
+        known = _query_names(self.dependant)
+        takes_key = idempotency.HEADER in _header_names(self.dependant)
+
+        async def strict(request: Request) -> Response:
+            request = StrictRequest(request.scope, request.receive)
+            _refuse_unknown(request, known)
+            if takes_json and await request.body():
+                if not is_json(media_type(request)):
+                    raise not_json(request)
+                # Now, because of what goes wrong later FastAPI says no more than that it went wrong.
+                await request.json()
+            try:
+                key = request.headers.get(idempotency.HEADER) if takes_key else None
+                return await (handle(request) if key is None else _once(request, key, handle))
+            except RequestValidationError as error:
+                raise invalid(error.errors(), error.body, body_kind) from None
+
+        return strict
+
+
+async def _once(
+    request: StrictRequest, key: str, handle: Callable[[Request], Coroutine[Any, Any, Response]]
+) -> Response:
+    """Handle a call with an idempotency key, or give the answer that it has got before.
+
+    What JSON asks is known here; what files ask, to their receiver, once they have arrived.
+    """
+    ledger: idempotency.Ledger = request.app.state.services.ledger
+    async with ledger.claim(f"{request.method} {request.url.path}", key) as claim:
+        request.state.claim = claim
+        try:
+            if is_json(media_type(request)):
+                idempotency.settle(request, await request.json())
+            return await handle(request)
+        except idempotency.Answered as again:
+            headers = {**again.answer.headers, idempotency.REPLAYED: "true"}
+            return JSONResponse(again.answer.body, again.answer.status, headers)
+
+
+def _query_names(dependant: Dependant) -> set[str]:
+    names = {parameter.alias for parameter in dependant.query_params}
+    return names.union(*(_query_names(inner) for inner in dependant.dependencies))
+
+
+def _header_names(dependant: Dependant) -> set[str]:
+    names = {parameter.alias for parameter in dependant.header_params}
+    return names.union(*(_header_names(inner) for inner in dependant.dependencies))
+
+
+def not_json(request: Request) -> Unsupported:
+    """Make the error for a body that should have been JSON."""
+    received = media_type(request)
+    return Unsupported(
+        f"the body must be JSON, not {received or 'of an unnamed type'}",
+        errors=(
+            FieldError(
+                parameter="Content-Type",
+                detail=f"received {received}" if received else "this header is missing",
+                hint="send `Content-Type: application/json`",
+            ),
+        ),
+    )
+
+
+def _refuse_unknown(request: Request, known: set[str]) -> None:
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        listed = ", ".join(sorted(known)) or "none"
+        raise Invalid(
+            f"there is no query parameter {unknown[0]!r} here",
+            errors=tuple(
+                FieldError(
+                    parameter=name,
+                    detail="this call has no such query parameter",
+                    hint=f"known here: {listed}",
+                )
+                for name in unknown
+            ),
+        )

@@ -1,0 +1,236 @@
+"""Pydantic's findings, told in terms of the caller's own document."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import types
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
+
+from app.errors import FieldError, Invalid
+from app.web.bodies.pointers import find, locate, pointer, readable
+
+T = TypeVar("T")
+
+MOST_FIELDS = 20
+"""Faults that one answer lists; a document with more of them is best corrected from the top."""
+
+_HINTS: Mapping[str, str] = {
+    "int_type": "write a whole number, such as 3",
+    "int_from_float": "write a whole number, such as 3",
+    "int_parsing": "write a whole number, such as 3",
+    "float_type": "write a number, such as 0.5",
+    "bool_type": "write true or false",
+    "string_type": "write a string in quotes",
+    "tuple_type": "write a list in square brackets",
+    "list_type": "write a list in square brackets",
+    "model_type": "write an object in braces",
+    "model_attributes_type": "write an object in braces",
+    "finite_number": "write a finite number",
+    "greater_than": "use a number above {gt}",
+    "greater_than_equal": "use {ge} or more",
+    "less_than": "use a number below {lt}",
+    "less_than_equal": "use {le} or less",
+    "too_long": "at most {max_length} are taken",
+    "string_too_long": "use at most {max_length} characters",
+    "string_too_short": "use {min_length} or more characters",
+}
+
+_WORDS: Mapping[str, str] = {
+    # The words of Python for things of JSON.
+    "valid tuple": "valid list",
+    "valid dictionary or object to extract fields from": "valid object",
+    "valid dictionary or instance of": "valid object:",
+    "Tuple should": "The list should",
+    " after validation, not": "; received",
+}
+
+
+def validate(kind: type[T], document: Any) -> T:
+    """Validate a parsed JSON document against a type.
+
+    Raises:
+        Invalid: with a pointer for each bad field.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(document)
+    except ValidationError as error:
+        raise invalid(error.errors(include_url=False), document, kind, body=False) from None
+
+
+def invalid(errors: Iterable[Any], document: Any, kind: Any = None, *, body: bool = True) -> Invalid:
+    """Make the domain error for what pydantic found; see `field_errors`."""
+    fields = field_errors(errors, document, kind, body=body)
+    return Invalid(summary(fields), errors=fields)
+
+
+def field_errors(
+    errors: Iterable[Any], document: Any, kind: Any = None, *, body: bool = True
+) -> tuple[FieldError, ...]:
+    """Turn pydantic's errors into ours, one for each place.
+
+    Args:
+        errors: as pydantic or FastAPI lists them.
+        document: the body that the caller sent, parsed.
+        kind: the type of the body, to name the keys that it knows.
+        body: locations begin with FastAPI's word for the part of the request: body, query, path ...
+    """
+    found: dict[tuple[str | None, str | None], FieldError] = {}
+    for error in errors:
+        location = tuple(error["loc"])
+        part, rest = (str(location[0]), location[1:]) if body and location else ("body", location)
+        if part != "body":
+            name = str(rest[0]) if rest else part
+            field = FieldError(parameter=name, detail=_message(error), hint=_hint(error, rest, None))
+        elif (keys := _place(error, rest, document)) is not None:
+            field = FieldError(
+                pointer=pointer(keys), detail=_detail(error, document, keys), hint=_hint(error, rest, kind)
+            )
+        else:
+            continue
+        place = (field.pointer, field.parameter)
+        known = found.get(place)
+        if known is None:
+            found[place] = field
+        elif field.detail not in known.detail:
+            # A field of several possible types gets an error from each of them.
+            found[place] = replace(known, detail=f"{known.detail}; or: {field.detail}", hint=None)
+    pointers = [field.pointer for field in found.values() if field.pointer]
+    # A list that could have been a word is no word, says pydantic; what is wrong inside of it says more.
+    told = [
+        field
+        for field in found.values()
+        if not field.pointer or not any(other.startswith(f"{field.pointer}/") for other in pointers)
+    ]
+    return tuple(told[:MOST_FIELDS])
+
+
+def _place(
+    error: Mapping[str, Any], location: tuple[str | int, ...], document: Any
+) -> tuple[str | int, ...] | None:
+    """Return where in the document an error is, None when it is but the echo of another one."""
+    match error["type"]:
+        case "union_tag_invalid" | "union_tag_not_found":
+            discriminator = error["ctx"]["discriminator"].strip("'")
+            return (*locate(document, location), discriminator)
+        case "too_short":
+            # Items that are wrong are not counted: then the list is long enough, and they have errors.
+            keys = locate(document, location)
+            value = find(document, keys)
+            enough = isinstance(value, list) and len(value) >= error["ctx"]["min_length"]
+            return None if enough else keys
+        case other:
+            return locate(document, location, missing=other == "missing")
+
+
+def summary(fields: Sequence[FieldError]) -> str:
+    """Say in one line what is wrong: the first fault, and how many more there are."""
+    if not fields:
+        return "the request is not valid"
+    first = fields[0]
+    if first.pointer:
+        place = readable([int(key) if key.isdecimal() else key for key in first.pointer.split("/")[1:]])
+    else:
+        place = first.parameter or "the body"
+    more = f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""
+    return f"{place}: {first.detail}{more}"
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    for python, ours in _WORDS.items():
+        text = text.replace(python, ours)
+    return text[:1].lower() + text[1:]
+
+
+def _detail(error: Mapping[str, Any], document: Any, keys: Sequence[str | int]) -> str:
+    match error["type"]:
+        case "missing" if not keys:
+            return "the request needs a body"
+        case "missing" if isinstance(keys[-1], int):
+            return "a value is missing here"
+        case "missing" | "union_tag_not_found":
+            return "this key is required"
+        case "union_tag_invalid":
+            return f"there is no type {json.dumps(error['ctx']['tag'])}"
+        case "extra_forbidden":
+            return f"there is no key {json.dumps(keys[-1])} here" if keys else "nothing is expected here"
+        case _:
+            text, value = _message(error), find(document, keys)
+            if isinstance(value, str | int | float) and str(value) not in text:
+                text += f", received {json.dumps(value)[:80]}"
+            return text
+
+
+def _hint(error: Mapping[str, Any], location: Sequence[str | int], kind: Any) -> str | None:
+    context = error.get("ctx", {})
+    hint: str | None
+    match error["type"]:
+        case "missing" if not location:
+            hint = "send a JSON document"
+        case "missing" if isinstance(location[-1], int):
+            hint = "write one more value"
+        case "missing":
+            hint = f"add {json.dumps(location[-1])}"
+        case "extra_forbidden":
+            names = [] if kind is None or not location else known_keys(kind, location[:-1])
+            hint = _nearest(str(location[-1]), names) if names else "leave it out, or correct its name"
+        case "union_tag_invalid":
+            hint = _nearest(str(context["tag"]), re.findall("'([^']*)'", context["expected_tags"]))
+        case "union_tag_not_found":
+            hint = "add " + json.dumps(context["discriminator"].strip("'"))
+        case "literal_error" | "enum":
+            hint = _nearest(str(error["input"]), re.findall("'([^']*)'", context["expected"]))
+        case other:
+            template = _HINTS.get(other)
+            hint = template.format(**context) if template else None
+    return hint
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, names, 1)
+    listed = ", ".join(names)
+    return f"did you mean {json.dumps(near[0])}?" if near else f"known here: {listed}"
+
+
+def known_keys(kind: Any, location: Sequence[str | int]) -> list[str]:
+    """List the keys of the object at a location of pydantic's inside a type, none if that is no object."""
+    candidates = list(_members(kind))
+    for key in location:
+        candidates = [inner for outer in candidates for inner in _step(outer, key)]
+    return sorted({name for model, _ in candidates if _is_model(model) for name in model.model_fields})
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _members(kind: Any, tag: str | None = None) -> Iterator[tuple[Any, str | None]]:
+    """Take a union apart into its members without annotations, each with its tag if it has one."""
+    origin = get_origin(kind)
+    if origin is Annotated:
+        inner, *notes = get_args(kind)
+        yield from _members(inner, next((note.tag for note in notes if isinstance(note, Tag)), tag))
+    elif origin in (Union, types.UnionType):
+        for part in get_args(kind):
+            yield from _members(part)
+    else:
+        own = kind.model_fields.get("type") if _is_model(kind) else None
+        yield kind, tag or (str(own.default) if own else None)
+
+
+def _step(candidate: tuple[Any, str | None], key: str | int) -> Iterator[tuple[Any, str | None]]:
+    """Yield what can stand at a key of a type; a name that is no key is a union's word for a member."""
+    kind, tag = candidate
+    if isinstance(key, int):
+        for part in get_args(kind):
+            yield from _members(part)
+    elif _is_model(kind) and key in kind.model_fields:
+        yield from _members(kind.model_fields[key].annotation)
+    elif tag is None or key == tag:
+        yield candidate

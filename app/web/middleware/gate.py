@@ -1,0 +1,136 @@
+"""Who may call: the API key, and no foreign web page behind its reader's back."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import FieldError
+from app.settings import Settings, is_loopback
+from app.web.answers.problems import problem_response
+
+OPEN_PATHS = frozenset({"/livez", "/readyz"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_HEADERS = {
+    "x-content-type-options": "nosniff",
+    # A page of ours in somebody else's frame could be clicked on with the reader's credentials.
+    "content-security-policy": "frame-ancestors 'none'",
+}
+
+
+class Gate:
+    """ASGI middleware that answers instead of the application where a request must not pass."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self._key = settings.api_key.get_secret_value().encode() if settings.api_key else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        refusal = self._refusal(scope)
+        await (refusal or self.app)(scope, receive, send_with_headers)
+
+    def _refusal(self, scope: Scope) -> ASGIApp | None:
+        headers = Headers(scope=scope)
+        if scope["path"] in OPEN_PATHS and scope["method"] in SAFE_METHODS:
+            return None
+        if self._key is None:
+            # A page can make its own name resolve to 127.0.0.1; the browser then takes us for its server.
+            if not _names_this_machine(headers.get("host")):
+                return problem_response(
+                    403,
+                    "foreign-host",
+                    "this server has no API key and answers only under a name of this machine",
+                    errors=(
+                        FieldError(
+                            parameter="Host",
+                            detail=f"received {headers.get('host')!r}",
+                            hint="call it as 127.0.0.1 or localhost, or set CONVSERVE_API_KEY",
+                        ),
+                    ),
+                )
+        elif not hmac.compare_digest(_presented_key(headers.get("authorization", "")), self._key):
+            return problem_response(
+                401,
+                "unauthorized",
+                "this server answers only to callers that present its API key",
+                errors=(
+                    FieldError(
+                        parameter="Authorization",
+                        detail="the key is missing or is not the server's",
+                        hint="send `Authorization: Bearer <key>`; in a browser, the key as the password",
+                    ),
+                ),
+                headers={"WWW-Authenticate": 'Basic realm="convserve", charset="UTF-8", Bearer'},
+            )
+        if scope["method"] not in SAFE_METHODS and _from_another_site(headers):
+            return problem_response(
+                403,
+                "cross-site",
+                "a page of another site sent this, and browsers attach their user's credentials to it",
+                errors=(
+                    FieldError(
+                        parameter="Sec-Fetch-Site" if "sec-fetch-site" in headers else "Origin",
+                        detail="the request comes from another origin",
+                        hint="call the service from your own program, or from a page that it serves itself",
+                    ),
+                ),
+            )
+        return None
+
+
+def _presented_key(authorization: str) -> bytes:
+    """Read the key out of an Authorization header, empty when there is none."""
+    scheme, _, value = authorization.partition(" ")
+    value = value.strip()
+    if scheme.lower() == "bearer":
+        return value.encode("latin-1")
+    if scheme.lower() == "basic":
+        try:
+            _, _, password = base64.b64decode(value, validate=True).partition(b":")
+        except (binascii.Error, ValueError):
+            return b""
+        return password
+    return b""
+
+
+def _names_this_machine(host: str | None) -> bool:
+    if host is None:
+        return True
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return is_loopback(name) or name.endswith(".localhost")
+
+
+def _from_another_site(headers: Headers) -> bool:
+    """Tell whether a browser sent this for a page that is not ours.
+
+    The order of the questions is that of Go's net/http CrossOriginProtection: browsers say where a
+    request comes from in Sec-Fetch-Site, but only over TLS and to loopback; everywhere else they send Origin.
+    """
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = headers.get("origin")
+    if origin is None:
+        return False
+    return urlsplit(origin).netloc != headers.get("host")

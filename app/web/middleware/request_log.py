@@ -1,0 +1,121 @@
+"""Structured logs: one line for each request, with an id that the answer carries too."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.tracebacks import ExceptionDictTransformer
+
+from app.settings import Settings
+from app.web.answers.problems import problem_response
+
+log = structlog.stdlib.get_logger(__name__)
+
+REQUEST_ID = "X-Request-Id"
+_ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_CLIENT_LEFT = 499
+_QUIET_PATHS = frozenset({"/livez", "/readyz"})
+
+
+def configure(settings: Settings) -> None:
+    """Send all logs of this process, the libraries' too, to standard error in the form that is set."""
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    # Without the values of local variables: there can be keys and other people's pictures among them.
+    rendering: list[structlog.typing.Processor] = (
+        [
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(),
+        ]
+        if as_json
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    # Their ordinary messages are about themselves; what we do is in our own lines.
+    for name in ("uvicorn", "uvicorn.error", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class RequestLog:
+    """ASGI middleware: gives each request an id, logs how it ended, and answers what nobody expected.
+
+    A line holds neither query nor headers, where secrets can be.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(REQUEST_ID, "")
+        request_id = given if _ACCEPTABLE_ID.fullmatch(given) else uuid4().hex
+        status: int | None = None
+        start = time.perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self.app(scope, receive, send_with_id)
+            except ClientDisconnect:
+                status = _CLIENT_LEFT
+            except Exception:
+                log.exception("unexpected_error", method=scope["method"], path=scope["path"])
+                if status is not None:
+                    # The answer has begun; breaking off is the only way left to say that it is not whole.
+                    raise
+                answer = problem_response(
+                    500,
+                    "internal-error",
+                    f"something went wrong here, not in the request; the log has it under {request_id}",
+                )
+                await answer(scope, receive, send_with_id)
+            finally:
+                write = log.debug if scope["path"] in _QUIET_PATHS else log.info
+                write(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    milliseconds=round(1000 * (time.perf_counter() - start), 1),
+                )

@@ -1,0 +1,139 @@
+"""Architectures: kept under a name, or only looked at."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path, Query, Response
+
+from app.api.architectures import ArchitectureAnswer, ArchitectureEntry, ArchitectureRequest
+from app.api.common import After, Limit, PageOf
+from app.ids import ARCHITECTURE, new_id
+from app.services import Services, ServicesDep
+from app.store.records import ArchitectureRecord
+from app.web.bodies.idempotency import OnceDep
+from app.web.bodies.route import StrictRoute
+from app.web.openapi import problems
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+from engine.graph.summary import Summary, summarize
+from engine.presets.lenet import LENET_5
+
+router = APIRouter(prefix="/v1/architectures", route_class=StrictRoute, tags=["architectures"])
+
+_BODY = problems(400, 413, 415, 422)
+_MISSING = problems(404)
+
+ArchitectureId = Annotated[
+    str,
+    Path(
+        description="The id of a stored architecture.",
+        openapi_examples={"built in": {"value": "arch_example"}},
+    ),
+]
+
+
+_LENET = {"input_shape": list(LENET_5.input_shape), "layers": list(LENET_5.layers(LENET_5.classes))}
+_RESIDUAL = {
+    "input_shape": [32, 32, 3],
+    "layers": [
+        {"type": "conv2d", "filters": 16, "kernel_size": 3, "padding": "same", "activation": "relu"},
+        {
+            "type": "residual",
+            "layers": [
+                {"type": "conv2d", "filters": 16, "kernel_size": 3, "padding": "same", "activation": "relu"},
+                {"type": "conv2d", "filters": 16, "kernel_size": 3, "padding": "same"},
+            ],
+            "shortcut": "identity",
+            "activation": "relu",
+        },
+        {"type": "global_average_pool2d"},
+        {"type": "dense", "units": 10},
+    ],
+}
+
+
+@router.post(
+    "/summary",
+    summary="Compute shapes and costs",
+    responses=_BODY,
+)
+def summarize_architecture(
+    architecture: Annotated[
+        Architecture,
+        Body(
+            openapi_examples={
+                "LeNet-5": {"value": _LENET},
+                "a residual block": {"value": _RESIDUAL},
+            }
+        ),
+    ],
+    batch_size: Annotated[
+        int, Query(ge=1, le=65_536, description="Pictures in one step, for the memory that training takes.")
+    ] = 64,
+) -> Summary:
+    """Compute what a network costs and sees, without storing or allocating anything.
+
+    For each node: the output shape and the formula it follows from, parameters, multiply-adds, memory, the
+    receptive field, what a fully connected layer would have needed for the same map, and the share of
+    connections that exist. The limit of parameters is one of training: a network beyond it can be looked at.
+    """
+    return summarize(Network.build(architecture), batch_size)
+
+
+@router.post("", status_code=201, summary="Store an architecture", responses={**_BODY, **problems(409)})
+def create_architecture(
+    request: Annotated[
+        ArchitectureRequest,
+        Body(openapi_examples={"LeNet-5": {"value": {"name": "my-lenet"} | _LENET}}),
+    ],
+    services: ServicesDep,
+    once: OnceDep,
+    response: Response,
+) -> ArchitectureAnswer:
+    """Keep an architecture under a name, so that training jobs can refer to it by its id.
+
+    It is checked as a whole: shapes that do not meet, names that are taken and numbers of parameters beyond the
+    limit are refused with a pointer to the layer.
+    """
+    architecture = request.architecture()
+    summary = summarize(_build(architecture, services))
+    record = ArchitectureRecord(new_id(ARCHITECTURE), request.name, architecture.document())
+    answer = ArchitectureAnswer.with_summary(record, summary)
+    headers = {"Location": f"{router.prefix}/{record.id}"}
+    response.headers.update(headers)
+    services.store.architectures.create(record, once.answer(201, answer, headers))
+    return answer
+
+
+@router.get("", summary="List architectures", responses=problems(422))
+def list_architectures(
+    services: ServicesDep, limit: Limit = 50, after: After = None
+) -> PageOf[ArchitectureEntry]:
+    """List the stored architectures, newest first."""
+    page = services.store.architectures.page(limit, after)
+    return PageOf(data=[ArchitectureEntry.of(record) for record in page.data], next=page.next)
+
+
+@router.get("/{architecture_id}", summary="Get an architecture", responses=_MISSING)
+def get_architecture(architecture_id: ArchitectureId, services: ServicesDep) -> ArchitectureAnswer:
+    """Return a stored architecture with its shapes and costs."""
+    record = services.store.architectures.get(architecture_id)
+    # Not held against the limit, which may have been lowered since.
+    network = Network.build(Architecture.model_validate(record.architecture))
+    return ArchitectureAnswer.with_summary(record, summarize(network))
+
+
+@router.delete(
+    "/{architecture_id}", status_code=204, summary="Delete an architecture", responses=problems(404, 409)
+)
+def delete_architecture(
+    architecture_id: Annotated[str, Path(description="The id of a stored architecture.")],
+    services: ServicesDep,
+) -> None:
+    """Delete a stored architecture. Jobs and models keep copies of their own."""
+    services.store.architectures.delete(architecture_id)
+
+
+def _build(architecture: Architecture, services: Services) -> Network:
+    return Network.build(architecture, services.settings.max_parameters)

@@ -1,0 +1,71 @@
+"""Data sets that are published elsewhere, by name."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Response, status
+
+from app.api.common import ListOf
+from app.api.datasets import Dataset
+from app.api.downloads import Downloadable, DownloadCreate
+from app.datasets.fetching import Origin
+from app.datasets.ingestion import check_space
+from app.datasets.known import KNOWN
+from app.ids import DATASET, JOB, new_id, sibling
+from app.jobs.work.download import DownloadRequest
+from app.services import ServicesDep
+from app.store.records import DOWNLOAD, DatasetRecord, JobRecord
+from app.web.bodies.idempotency import OnceDep
+from app.web.bodies.route import StrictRoute
+from app.web.openapi import problems
+from app.web.routes.dataset_pictures import RETRY_SECONDS
+
+router = APIRouter(route_class=StrictRoute)
+
+
+@router.get("/downloads", summary="List what can be had by name")
+def list_downloads(services: ServicesDep) -> ListOf[Downloadable]:
+    """List the well-known data sets that this server can fetch, and where from."""
+    mirror = services.settings.dataset_mirror
+    return ListOf(data=[Downloadable.of(known, Origin.of(known, mirror).place) for known in KNOWN.values()])
+
+
+@router.post(
+    "/downloads",
+    status_code=status.HTTP_202_ACCEPTED,
+    summary="Get a well-known data set",
+    responses=problems(400, 409, 413, 415, 422, 503, 507),
+)
+def download_dataset(
+    wanted: Annotated[DownloadCreate, Body(openapi_examples={"MNIST": {"value": {"dataset": "mnist"}}})],
+    services: ServicesDep,
+    response: Response,
+    once: OnceDep,
+) -> Dataset:
+    """Fetch a data set by name: from where it is published, or from the mirror of this server.
+
+    That happens in the background: look at the address in `Location` until `status` is `ready` or `failed`;
+    `progress` says how far it is. Each file is held against its checksum. A download that broke off goes on where
+    it stopped, also when it is asked for again after it has failed.
+    """
+    services.accept_work()
+    known, options = KNOWN[wanted.dataset], wanted.options()
+    free = shutil.disk_usage(services.settings.data_dir).free
+    check_space(known.images, options.picture, free - known.bytes)
+    job_id = new_id(JOB)
+    record = DatasetRecord(
+        id=sibling(job_id, DATASET),
+        name=wanted.name or known.name,
+        image_shape=list(options.picture.image_shape),
+        options=options.model_dump(mode="json"),
+    )
+    request = DownloadRequest(dataset_id=record.id, download=known.name, options=options)
+    job = JobRecord(job_id, DOWNLOAD, request.model_dump(mode="json"), dataset_id=record.id)
+    headers = {"Location": f"/v1/datasets/{record.id}", "Retry-After": str(RETRY_SECONDS)}
+    answer = Dataset.of(record, [job])
+    services.store.datasets.create(record, job, once.answer(status.HTTP_202_ACCEPTED, answer, headers))
+    services.runner.wake()
+    response.headers.update(headers)
+    return answer

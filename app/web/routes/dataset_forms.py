@@ -1,0 +1,207 @@
+"""How the pictures of a data set arrive: in a form, streamed to the disk, or in base64 within JSON."""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+from base64 import b64decode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from app.api.dataset_pictures import AdditionDocument, AdditionForm, read_addition_form
+from app.api.datasets import FORM_FIELDS, DatasetCreate, DatasetDocument, read_form
+from app.datasets import ingestion
+from app.datasets.ingestion import Source
+from app.datasets.readers import KIND, MAGIC
+from app.errors import FieldError, Invalid
+from app.jobs.work.add_pictures import MAX_FILES
+from app.services import Services
+from app.web.bodies.multipart import DiskSink, FormRules, receive
+from app.web.bodies.validation import validate
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SavedFile:
+    """A file of a request, on the disk of the server."""
+
+    field: str
+    path: Path
+    source: Source
+
+    @property
+    def upload(self) -> str:
+        """Its name among the artifacts."""
+        return f"{ingestion.UPLOADS}/{self.path.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[T]):
+    """What a request brought; who has it removes the files that it does not pass on."""
+
+    files: tuple[SavedFile, ...]
+    options: T
+
+    def file(self, field: str) -> SavedFile | None:
+        """Return the file of a field."""
+        return next((file for file in self.files if file.field == field), None)
+
+    def discard(self) -> None:
+        """Remove the files."""
+        for file in self.files:
+            file.path.unlink(missing_ok=True)
+
+
+async def receive_dataset_form(request: Request, services: Services) -> Received[DatasetCreate]:
+    """Receive a form with `file`, perhaps `labels`, and the fields of `DatasetCreate`."""
+    rules = FormRules(
+        services.settings.max_upload_bytes,
+        {"file": 1, "labels": 1},
+        FORM_FIELDS,
+        MAGIC,
+        KIND,
+        optional=frozenset({"labels"}),
+    )
+    return await receive_files(request, services, rules, read_form)
+
+
+async def receive_dataset_json(request: Request, services: Services) -> Received[DatasetCreate]:
+    """Receive the same as JSON."""
+    document = validate(DatasetDocument, await request.json())
+    encoded = {"file": document.file} | ({"labels": document.labels} if document.labels else {})
+    decoded = [(field, "", decode_base64(text, f"/{field}")) for field, text in encoded.items()]
+    for field, _, content in decoded:
+        if not content.startswith(MAGIC):
+            raise bad_file(f"/{field}", f"it is no {KIND}", f"encode a {KIND} in base64")
+    return Received(await save(decoded, services), document)
+
+
+async def receive_addition_form(request: Request, services: Services) -> Received[AdditionForm]:
+    """Receive a form with `files` and their `label`, or with an archive as `file`."""
+    rules = FormRules(
+        services.settings.max_upload_bytes,
+        {"files": MAX_FILES, "file": 1},
+        frozenset(AdditionForm.model_fields),
+        optional=frozenset({"files", "file"}),
+    )
+    received = await receive_files(request, services, rules, read_addition_form)
+    try:
+        _check_addition(received, lambda name: {"parameter": name})
+    except BaseException:
+        received.discard()
+        raise
+    return received
+
+
+async def receive_addition_json(request: Request, services: Services) -> Received[AdditionForm]:
+    """Receive the same as JSON."""
+    document = validate(AdditionDocument, await request.json())
+    decoded = [
+        ("files", "", decode_base64(text, f"/images/{number}"))
+        for number, text in enumerate(document.images or ())
+    ]
+    if document.file is not None:
+        decoded.append(("file", "", decode_base64(document.file, "/file")))
+    received = Received(
+        await save(decoded, services), AdditionForm(label=document.label, dry_run=document.dry_run)
+    )
+    try:
+        _check_addition(received, lambda name: {"pointer": "/images" if name == "files" else f"/{name}"})
+    except BaseException:
+        received.discard()
+        raise
+    return received
+
+
+def _check_addition(received: Received[AdditionForm], place: Callable[[str], dict[str, str]]) -> None:
+    """Refuse what is neither pictures with a label nor an archive without one."""
+    archive = received.file("file") is not None
+    pictures = received.file("files") is not None
+    label = received.options.label is not None
+    problem = None
+    if archive == pictures:
+        detail = "both pictures and an archive came" if archive else "neither pictures nor an archive came"
+        problem = (
+            "files",
+            detail,
+            "send pictures of one label, or a zip archive with a folder for each class",
+        )
+    elif pictures and not label:
+        problem = ("label", "it is missing", "name the class that the pictures show")
+    elif archive and label:
+        problem = ("label", "an archive holds its own labels", "leave it out")
+    if problem:
+        name, detail, hint = problem
+        raise Invalid(f"{name}: {detail}", errors=(FieldError(detail, hint=hint, **place(name)),))
+
+
+async def receive_files(
+    request: Request, services: Services, rules: FormRules, read: Callable[[dict[str, str]], T]
+) -> Received[T]:
+    """Receive a form to the disk and make sense of its text fields."""
+    form = await receive(request, rules, partial(DiskSink, folder(services)))
+    files = tuple(
+        SavedFile(
+            file.field, file.content, Source(filename=file.filename, bytes=file.size, sha256=file.sha256)
+        )
+        for file in form.files
+    )
+    try:
+        return Received(files, read(form.fields))
+    except BaseException:
+        Received(files, None).discard()
+        raise
+
+
+async def save(contents: Sequence[tuple[str, str, bytes]], services: Services) -> tuple[SavedFile, ...]:
+    """Write the (field, file name, content) of files to the disk."""
+
+    def write() -> tuple[SavedFile, ...]:
+        files: list[SavedFile] = []
+        try:
+            for field, filename, content in contents:
+                sink = DiskSink(folder(services))
+                try:
+                    sink.write(content)
+                    path = sink.finish()
+                except BaseException:
+                    sink.discard()
+                    raise
+                checksum = hashlib.sha256(content).hexdigest()
+                source = Source(filename=filename, bytes=len(content), sha256=checksum)
+                files.append(SavedFile(field, path, source))
+        except BaseException:
+            Received(tuple(files), None).discard()
+            raise
+        return tuple(files)
+
+    return await run_in_threadpool(write)
+
+
+def decode_base64(text: str, pointer: str) -> bytes:
+    """Return what a text in a JSON body stands for.
+
+    Raises:
+        Invalid: it is no base64.
+    """
+    try:
+        return b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise bad_file(pointer, f"it is no base64: {error}", "encode the file in base64") from None
+
+
+def bad_file(pointer: str, detail: str, hint: str) -> Invalid:
+    """Make the error for a file in a JSON body."""
+    return Invalid(f"{pointer[1:]}: {detail}", errors=(FieldError(detail, pointer=pointer, hint=hint),))
+
+
+def folder(services: Services) -> Path:
+    """Return where uploads go."""
+    return services.artifacts.local_path(ingestion.UPLOADS)

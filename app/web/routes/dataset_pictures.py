@@ -1,0 +1,391 @@
+"""The pictures of data sets: more of them, one of them, all of them at a glance."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+import numpy as np
+from fastapi import APIRouter, Body, Path, Query, Request, Response, status
+from starlette.concurrency import run_in_threadpool
+
+from app.api.common import After, Limit, PageOf
+from app.api.dataset_pictures import (
+    EXAMPLE_PICTURE,
+    Addition,
+    AdditionDocument,
+    AdditionForm,
+    DatasetStatistics,
+    PreviewRequest,
+)
+from app.api.datasets import inlined_schema
+from app.datasets import statistics, storage
+from app.datasets.ingestion import check_space
+from app.datasets.intake import Intake
+from app.datasets.options import DatasetOptions
+from app.datasets.readers import Reader
+from app.datasets.readers.splits import SPLIT_NAMES
+from app.datasets.samples import choose
+from app.datasets.storage import StoredDataset
+from app.errors import Conflict, FieldError, Invalid, NotFound, TooLarge
+from app.ids import JOB, new_id
+from app.jobs.work import add_pictures as additions
+from app.jobs.work.add_pictures import AddedFile, AdditionRequest
+from app.pictures.decode import encode_png
+from app.pictures.sheets import encode_sheet, reduce
+from app.services import Services, ServicesDep
+from app.store.records import INGESTION, DatasetRecord, JobRecord
+from app.web.bodies.idempotency import Once, OnceDep
+from app.web.bodies.route import StrictRoute, is_json, media_type
+from app.web.openapi import problems
+from app.web.routes.dataset_forms import Received, receive_addition_form, receive_addition_json
+from engine.augmentations import augment
+from engine.errors import EngineError
+from engine.recipe.losses import NOUNS
+
+router = APIRouter(route_class=StrictRoute)
+
+RETRY_SECONDS = 1
+MOST_ROWS = 40
+MOST_COLUMNS = 32
+MOST_TOLD = 8000
+"""Characters of a header that tells labels or values."""
+PREVIEW_BYTES = 16 << 20
+"""Of originals that are augmented at once; each takes some ten times its size."""
+
+DatasetId = Annotated[
+    str, Path(description="The id of a data set.", openapi_examples={"built in": {"value": "digits"}})
+]
+SplitQuery = Annotated[
+    Literal["train", "dev", "test"] | None,
+    Query(description="Count in this split only, instead of in the whole data set."),
+]
+
+_PNG: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A picture.",
+        "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+_ADDITION: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": inlined_schema(AdditionDocument),
+            "examples": {
+                "what a 3 would become": {
+                    "value": {"label": "3", "images": [EXAMPLE_PICTURE], "dry_run": True}
+                }
+            },
+        },
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "files": {
+                        "type": "array",
+                        "items": {"type": "string", "format": "binary"},
+                        "description": "Pictures of one `label`.",
+                    },
+                    "file": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "Instead of them a zip archive of class folders, or with a manifest.",
+                    },
+                    **{
+                        name: {key: value for key, value in schema.items() if key in ("title", "description")}
+                        | {"type": "string"}
+                        for name, schema in inlined_schema(AdditionForm)["properties"].items()
+                    },
+                },
+            }
+        },
+    },
+}
+_PREVIEW_EXAMPLE = {
+    "augmentations": [
+        {"type": "random_crop", "padding": 2},
+        {"type": "rotation", "degrees": 15},
+    ],
+    "images": 4,
+    "variants": 6,
+}
+
+
+@router.post(
+    "/{dataset_id}/images",
+    status_code=status.HTTP_202_ACCEPTED,
+    summary="Add labelled pictures",
+    responses=problems(400, 404, 409, 413, 415, 422, 503, 507)
+    | {200: {"description": "What would be added, for a dry run.", "model": Addition}},
+    openapi_extra={"requestBody": _ADDITION},
+)
+async def add_images(
+    dataset_id: DatasetId, request: Request, services: ServicesDep, once: OnceDep, response: Response
+) -> Addition:
+    """Add pictures to a data set that is ready: `files` of one `label`, or a zip archive as `file`.
+
+    They are read in the background; `GET .../additions` says what became of them. They get the numbers after the
+    last one. Splits are drawn for them, or taken from the folders or manifest of the archive; those of earlier
+    pictures stay, and so does all that running jobs see. Pictures that the data set has already are left out if it
+    was made so. New classes cannot be added, and nothing to data sets of labels or values (409).
+
+    With `dry_run` the answer, 200, tells at once what would be added, and nothing is. Data sets that are built in
+    take no more than that.
+    """
+    await run_in_threadpool(services.accept_work)
+    receive = receive_addition_json if is_json(media_type(request)) else receive_addition_form
+    received = await receive(request, services)
+    try:
+        addition = await run_in_threadpool(_add, services, dataset_id, received, once)
+    except BaseException:
+        received.discard()
+        raise
+    if addition.id is None:
+        received.discard()
+        response.status_code = status.HTTP_200_OK
+        return addition
+    response.headers.update(_look_again(dataset_id))
+    return addition
+
+
+def _look_again(dataset_id: str) -> dict[str, str]:
+    return {"Location": f"/v1/datasets/{quote(dataset_id)}/additions", "Retry-After": str(RETRY_SECONDS)}
+
+
+def _add(services: Services, dataset_id: str, received: Received[AdditionForm], once: Once) -> Addition:
+    record = services.store.datasets.get(dataset_id)
+    storage.check_ready(record)
+    additions.check_addable(record)
+    request = AdditionRequest(
+        dataset_id=dataset_id,
+        files=tuple(
+            AddedFile(filename=file.source.filename or f"image {number}", upload=file.upload)
+            for number, file in enumerate(received.files, 1)
+        ),
+        label=received.options.label,
+    )
+    options = DatasetOptions.model_validate(record.options)
+    with additions.open_addition(request, services.artifacts, services.settings) as reader:
+        additions.class_indices(reader, record)
+        check_space(len(reader), options.picture, shutil.disk_usage(services.settings.data_dir).free)
+        if received.options.dry_run:
+            return _dry_run(services, record, reader, options)
+    if record.builtin:
+        raise Conflict(f"data set {dataset_id!r} is built in and cannot be added to", code="built-in")
+    job = JobRecord(new_id(JOB), INGESTION, request.model_dump(mode="json"), dataset_id=dataset_id)
+    addition = Addition.of(job)
+    answer = once.answer(status.HTTP_202_ACCEPTED, addition, _look_again(dataset_id))
+    services.store.jobs.create(job, answer)
+    services.runner.wake()
+    return addition
+
+
+def _dry_run(services: Services, record: DatasetRecord, reader: Reader, options: DatasetOptions) -> Addition:
+    if len(reader) > additions.MAX_FILES:
+        raise Invalid(f"a dry run takes at most {additions.MAX_FILES} pictures, and these are {len(reader)}")
+    intake = Intake(reader, options, services.settings.max_image_pixels, lambda progress: None)
+    intake.know(storage.open_dataset(services.store, services.artifacts, record.id))
+    report = {"added": sum(1 for _ in intake.pictures()), **intake.report.document()}
+    return Addition.model_validate(
+        {
+            "id": None,
+            "dataset_id": record.id,
+            "status": "checked",
+            "progress": None,
+            "report": report,
+            "error": None,
+            "created_at": None,
+            "finished_at": None,
+        }
+    )
+
+
+@router.get("/{dataset_id}/additions", summary="List what was added", responses=problems(404, 422))
+def list_additions(
+    dataset_id: DatasetId, services: ServicesDep, limit: Limit = 50, after: After = None
+) -> PageOf[Addition]:
+    """List the requests to add pictures, newest first, with what was added and left out."""
+    page = services.store.datasets.ingestions(dataset_id, limit, after)
+    data = [Addition.of(job) for job in page.data if "files" in job.request]
+    return PageOf(data=data, next=page.next)
+
+
+@router.get("/{dataset_id}/statistics", summary="Get the statistics", responses=problems(404, 409))
+def get_statistics(dataset_id: DatasetId, services: ServicesDep) -> DatasetStatistics:
+    """Return pictures per class and split, and mean, deviation and range of each channel, in all and for each.
+
+    Every pixel is looked at once; of a large data set the first answer takes some seconds.
+    """
+    record = services.store.datasets.get(dataset_id)
+    dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
+    return DatasetStatistics(**statistics.statistics(record, dataset, services.artifacts))
+
+
+@router.get(
+    "/{dataset_id}/samples",
+    summary="See samples of each class",
+    response_class=Response,
+    responses=problems(404, 409, 422) | _PNG,
+)
+def get_samples(
+    dataset_id: DatasetId,
+    services: ServicesDep,
+    split: SplitQuery = None,
+    per_class: Annotated[
+        int, Query(ge=1, le=MOST_COLUMNS, description="The most pictures of each class.")
+    ] = 10,
+    first_class: Annotated[
+        int,
+        Query(ge=0, le=10_000, description=f"The index of the first class; at most {MOST_ROWS} are shown."),
+    ] = 0,
+    seed: Annotated[int, Query(ge=0, le=2**32 - 1, description="Decides which pictures are taken.")] = 0,
+) -> Response:
+    """Return a sheet as PNG with a row for each class: its name, how many pictures there are, and some of them.
+
+    Labels have rows like classes. The row of a value goes from where it is least to where it is greatest.
+    """
+    record = services.store.datasets.get(dataset_id)
+    target = DatasetOptions.model_validate(record.options).target
+    dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
+    if first_class >= len(record.classes):
+        raise NotFound(
+            "class",
+            str(first_class),
+            detail=f"data set {dataset_id!r} has {len(record.classes)} {NOUNS[target]}",
+        )
+    rows = []
+    for label, entry in list(enumerate(record.classes))[first_class : first_class + MOST_ROWS]:
+        remark, chosen = choose(dataset, target, label, split, per_class, seed)
+        rows.append(
+            (f"{entry['name']} ({remark})", [reduce(dataset.read(int(place))[0]) for place in chosen])
+        )
+    return Response(encode_sheet(rows), media_type="image/png")
+
+
+@router.post(
+    "/{dataset_id}/augmentation-preview",
+    summary="See what augmentations do",
+    response_class=Response,
+    responses=problems(400, 404, 409, 413, 415, 422) | _PNG,
+)
+def preview_augmentations(
+    dataset_id: DatasetId,
+    preview: Annotated[
+        PreviewRequest,
+        Body(openapi_examples={"crop and rotate": {"value": _PREVIEW_EXAMPLE}}),
+    ],
+    services: ServicesDep,
+) -> Response:
+    """Return a sheet as PNG: each row a picture and what the augmentations make of it in each epoch.
+
+    They are drawn as a training job with this seed draws them. Mixing takes the picture of the next row in.
+    """
+    dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
+    images = dataset.split(preview.split)
+    count = min(preview.images, len(images))
+    if count * int(np.prod(dataset.image_shape)) > PREVIEW_BYTES:
+        most = max(1, PREVIEW_BYTES // int(np.prod(dataset.image_shape)))
+        detail = f"{count} pictures of this data set are too much at once"
+        field = FieldError(detail, pointer="/images", hint=f"use {most} or less")
+        raise TooLarge(f"images: {detail}; {field.hint}", errors=(field,))
+    originals, _ = images.read(np.arange(count))
+    try:
+        variants = [
+            [reduce(picture) for picture in augment(originals, preview.augmentations, preview.seed, epoch)]
+            for epoch in range(1, preview.variants + 1)
+        ]
+    except EngineError as error:
+        raise error.within("augmentations") from None
+    rows = [
+        (str(number), [reduce(original), *(variant[number] for variant in variants)])
+        for number, original in enumerate(originals)
+    ]
+    headings = ["original", *(f"epoch {epoch}" for epoch in range(1, preview.variants + 1))]
+    return Response(encode_sheet(rows, headings), media_type="image/png")
+
+
+@router.get(
+    "/{dataset_id}/images/{number}",
+    summary="Get one picture",
+    response_class=Response,
+    responses=problems(404, 409, 422)
+    | {
+        200: {
+            "description": "The picture as training sees it.",
+            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+            "headers": {
+                "Image-Label": {
+                    "description": "The name of its class, as percent-encoded UTF-8; or the names of its labels, with "
+                    f"| between them. Left out when it had more than {MOST_TOLD} characters.",
+                    "schema": {"type": "string"},
+                },
+                "Image-Class-Index": {
+                    "description": "The index of its class, where it has one.",
+                    "schema": {"type": "integer"},
+                },
+                "Image-Values": {
+                    "description": "Its values with commas between them, in a data set of values; left out when it had "
+                    f"more than {MOST_TOLD} characters.",
+                    "schema": {"type": "string"},
+                },
+                "Image-Split": {
+                    "description": "The split it belongs to.",
+                    "schema": {"type": "string", "enum": list(SPLIT_NAMES)},
+                },
+                "Image-Number": {
+                    "description": "Its number in the whole data set.",
+                    "schema": {"type": "integer"},
+                },
+            },
+        }
+    },
+)
+def get_image(
+    dataset_id: DatasetId,
+    number: Annotated[
+        int,
+        Path(
+            ge=0,
+            le=2**31 - 1,
+            description="The number of the picture, from 0.",
+            openapi_examples={"first": {"value": 0}},
+        ),
+    ],
+    services: ServicesDep,
+    split: SplitQuery = None,
+) -> Response:
+    """Return one picture as PNG, exactly as it is stored and trained on; headers tell its class and split."""
+    record = services.store.datasets.get(dataset_id)
+    dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
+    positions = dataset.positions(split)
+    if number >= len(positions):
+        where = f"the {split} split of data set" if split else "data set"
+        raise NotFound(
+            "image", str(number), detail=f"{where} {dataset_id!r} holds {len(positions)} images, from 0"
+        )
+    position = int(positions[number])
+    image, _ = dataset.read(position)
+    headers = {
+        **_told(record, dataset, position),
+        "Image-Split": SPLIT_NAMES[dataset.splits[position]],
+        "Image-Number": str(position),
+    }
+    return Response(encode_png(image), media_type="image/png", headers=headers)
+
+
+def _told(record: DatasetRecord, dataset: StoredDataset, position: int) -> dict[str, str]:
+    """Return the headers that tell what is known of a picture."""
+    names = [quote(entry["name"], safe=" ") for entry in record.classes]
+    target = DatasetOptions.model_validate(record.options).target
+    if dataset.targets is None:
+        label = int(dataset.labels[position])
+        return {"Image-Label": names[label], "Image-Class-Index": str(label)}
+    known = dataset.targets[position]
+    if target == "labels":
+        header, told = "Image-Label", "|".join(names[label] for label in np.flatnonzero(known))
+    else:
+        header, told = "Image-Values", ",".join(f"{value:.9g}" for value in known)
+    # Many clients give up on headers that are longer.
+    return {header: told} if len(told) <= MOST_TOLD else {}

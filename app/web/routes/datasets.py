@@ -1,0 +1,225 @@
+"""Data sets: upload, look at, delete."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response, status
+from starlette.concurrency import run_in_threadpool
+
+from app.api.common import After, Limit, PageOf
+from app.api.datasets import EXAMPLE_ARCHIVE, Dataset, DatasetCreate, DatasetDocument, inlined_schema
+from app.datasets import ingestion, storage
+from app.datasets.readers import open_upload
+from app.errors import Conflict, NotFound
+from app.files import paths
+from app.ids import DATASET, JOB, new_id, sibling
+from app.pictures.decode import FORMATS
+from app.services import Services, ServicesDep
+from app.store.records import INGESTION, DatasetRecord, JobRecord
+from app.web.bodies.idempotency import Once, OnceDep
+from app.web.bodies.route import StrictRoute, is_json, media_type
+from app.web.openapi import problems
+from app.web.routes import dataset_downloads, dataset_pictures
+from app.web.routes.dataset_forms import Received, receive_dataset_form, receive_dataset_json
+from app.web.routes.dataset_pictures import RETRY_SECONDS, DatasetId
+
+router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datasets"])
+
+
+OwnDatasetId = Annotated[str, Path(description="The id of a data set.")]
+
+_MISSING = problems(404)
+_UPLOAD: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": inlined_schema(DatasetDocument),
+            "examples": {
+                "six tiny pictures": {
+                    "value": {
+                        "name": "dark and light",
+                        "image_size": 8,
+                        "channels": 1,
+                        "file": EXAMPLE_ARCHIVE,
+                    }
+                }
+            },
+        },
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {
+                    "file": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "The zip archive, npz file or IDX file of images.",
+                    },
+                    "labels": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "The IDX file of labels, when `file` is one of images.",
+                    },
+                    **{
+                        name: {key: value for key, value in schema.items() if key in ("title", "description")}
+                        | {"type": "string"}
+                        for name, schema in inlined_schema(DatasetCreate)["properties"].items()
+                    },
+                },
+            }
+        },
+    },
+}
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_202_ACCEPTED,
+    summary="Upload a data set",
+    responses=problems(400, 409, 413, 415, 422, 503, 507),
+    openapi_extra={"requestBody": _UPLOAD},
+    description=f"""Make a data set of one of these:
+
+- a zip archive with one folder of pictures per class, `cat/1.png`, `dog/7.jpg`, perhaps below `train`, `dev` and
+  `test`: `train/cat/1.png`;
+- a zip archive with a CSV manifest that has the columns `file` and `label`, and perhaps `split`;
+- an npz file with `images` (N, H, W), (N, H, W, 1) or (N, H, W, 3) and `labels` (N,), perhaps `split` and
+  `class_names`; or with `x_train`, `y_train`, `x_test`, `y_test`;
+- a pair of IDX files, gzipped or not: images as `file`, labels as `labels`.
+
+That is for pictures of one class each. With `target=labels` each picture has any number of labels, or none: the column
+`label` of the manifest holds names with `|` between them, or `labels` is an array (N, K) of 0 and 1. With
+`target=values` it has numbers: every column of the manifest but `file` and `split` is one, or `labels` is an array (N,)
+or (N, K) of finite numbers. `class_names` then names labels or values.
+
+What the upload says about splits is kept; what it leaves open is drawn. Pictures may have any size and mode, in the
+formats {", ".join(FORMATS)}; each becomes an array of the size and channels asked for. Hidden files, `__MACOSX`,
+`Thumbs.db` and files outside of class folders are left out.
+
+The upload is checked while it arrives and refused at once if it is damaged, harmful or holds no classes. Its
+pictures are then read in the background: look at the address in `Location` until `status` is `ready` or `failed`.
+Files that are no readable picture, and those that are there already, are left out and named in `report`; a class
+that ends up with none fails the data set.
+
+Send a form (`multipart/form-data`) with the file as `file`. A small one can also be sent in JSON, in base64.""",
+)
+async def create_dataset(
+    request: Request, services: ServicesDep, once: OnceDep, response: Response
+) -> Dataset:
+    """Receive an upload, check it, and leave the rest to a job."""
+    await run_in_threadpool(services.accept_work)
+    receive = receive_dataset_json if is_json(media_type(request)) else receive_dataset_form
+    received = await receive(request, services)
+    try:
+        record = await run_in_threadpool(_accept, services, received, once)
+    except BaseException:
+        received.discard()
+        raise
+    response.headers.update(_look_again(record))
+    return Dataset.of(record)
+
+
+def _look_again(record: DatasetRecord) -> dict[str, str]:
+    return {"Location": f"{router.prefix}/{record.id}", "Retry-After": str(RETRY_SECONDS)}
+
+
+def _accept(services: Services, received: Received[DatasetCreate], once: Once) -> DatasetRecord:
+    """Check an upload as far as that is quick, and store the data set with the job that will fill it."""
+    file, labels = received.file("file"), received.file("labels")
+    if file is None:
+        raise AssertionError("the form had to have a file")
+    limits = ingestion.archive_limits(services.settings)
+    target = received.options.target
+    with open_upload(file.path, labels.path if labels else None, limits, target) as reader:
+        options = received.options.options(reader.image_shape)
+        ingestion.check_upload(reader, options.picture, shutil.disk_usage(file.path.parent).free)
+        source = file.source.model_copy(update={"format": reader.format})
+    job_id = new_id(JOB)
+    record = DatasetRecord(
+        id=sibling(job_id, DATASET),
+        name=received.options.name or _name(source.filename),
+        image_shape=list(options.picture.image_shape),
+        options=options.model_dump(mode="json"),
+        report={"source": source.model_dump(mode="json")},
+    )
+    request = ingestion.IngestionRequest(
+        dataset_id=record.id,
+        upload=file.upload,
+        labels=labels.upload if labels else None,
+        source=source,
+        options=options,
+    )
+    job = JobRecord(job_id, INGESTION, request.model_dump(mode="json"), dataset_id=record.id)
+    answer = once.answer(status.HTTP_202_ACCEPTED, Dataset.of(record), _look_again(record))
+    services.store.datasets.create(record, job, answer)
+    services.runner.wake()
+    return record
+
+
+def _name(filename: str) -> str:
+    """Make a name of that of a file, which has no characters but printable ones."""
+    return FilePath(filename).stem.strip()[:100].strip() or "data set"
+
+
+@router.get("", summary="List data sets", responses=problems(422))
+def list_datasets(services: ServicesDep, limit: Limit = 50, after: After = None) -> PageOf[Dataset]:
+    """List the data sets, newest first."""
+    page = services.store.datasets.page(limit, after)
+    filling = services.store.datasets.being_filled()
+    data = [Dataset.of(record, filling.get(record.id, ())) for record in page.data]
+    return PageOf(data=data, next=page.next)
+
+
+# Before the routes of one data set, of which none is called so.
+router.include_router(dataset_downloads.router)
+
+
+@router.get("/{dataset_id}", summary="Get a data set", responses=_MISSING)
+def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Dataset:
+    """Return a data set: its status, its classes and splits, how pictures are treated, what was left out."""
+    record = services.store.datasets.get(dataset_id)
+    return Dataset.of(record, services.store.datasets.being_filled().get(dataset_id, ()))
+
+
+@router.delete("/{dataset_id}", status_code=204, summary="Delete a data set", responses=problems(404, 409))
+def delete_dataset(dataset_id: OwnDatasetId, services: ServicesDep) -> None:
+    """Delete a data set and its pictures. Models that were trained on it stay.
+
+    409 when it is built in, or when a job that is not finished reads or fills it; filling can be stopped by `cancel`.
+    """
+    jobs = services.store.datasets.delete(dataset_id)
+    services.artifacts.delete(storage.directory(dataset_id))
+    for job_id in jobs:
+        services.artifacts.delete(paths.directory(job_id))
+
+
+@router.post(
+    "/{dataset_id}/cancel", status_code=202, summary="Stop filling a data set", responses=problems(404, 409)
+)
+def cancel_filling(dataset_id: OwnDatasetId, services: ServicesDep) -> Dataset:
+    """Stop what is being read or downloaded for a data set. A new one fails by that; one that is ready stays as it is.
+
+    409 when nothing is on its way.
+    """
+    record = services.store.datasets.get(dataset_id)
+    stopped = 0
+    for job in services.store.datasets.being_filled().get(dataset_id, ()):
+        # It may just have ended.
+        with suppress(Conflict, NotFound):
+            cancelled = services.store.jobs.request_cancel(job.id)
+            stopped += 1
+            if cancelled.status.finished:  # it was waiting, and no worker will see to its files
+                for upload in ingestion.uploads_of(job.request):
+                    services.artifacts.delete(upload)
+    if not stopped:
+        raise Conflict(f"nothing is on its way to data set {dataset_id!r}", code="not-being-filled")
+    services.runner.wake()
+    filling = services.store.datasets.being_filled().get(dataset_id, ())
+    return Dataset.of(services.store.datasets.get(record.id), filling)
+
+
+router.include_router(dataset_pictures.router)

@@ -1,0 +1,214 @@
+"""Evaluations: how good a model is on a data set, and what to try next."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Path, Request, Response
+from fastapi.responses import JSONResponse
+
+from app.api.common import After, Limit, PageOf
+from app.api.evaluations import (
+    ConfusionMatrix,
+    Evaluation,
+    EvaluationCreate,
+    EvaluationReport,
+    FinishedEvaluation,
+)
+from app.datasets.storage import check_ready
+from app.errors import Conflict, DomainError, FieldError, Invalid, NotFound
+from app.files import paths
+from app.ids import EVALUATION as PREFIX
+from app.ids import new_id
+from app.jobs.work.evaluate import EvaluationRequest, check_match, differences
+from app.pictures import confusion_matrix
+from app.pictures.confusion_matrix import MAX_CLASSES
+from app.services import Services, ServicesDep
+from app.states import JobStatus
+from app.store.records import EVALUATION, JobRecord, Json
+from app.web.answers.negotiation import preferred
+from app.web.bodies.idempotency import OnceDep
+from app.web.bodies.route import StrictRoute
+from app.web.openapi import problems
+
+router = APIRouter(prefix="/v1/evaluations", route_class=StrictRoute, tags=["evaluations"])
+
+_LOOK_AGAIN_SECONDS = 1
+_SVG, _PNG, _JSON = "image/svg+xml", "image/png", "application/json"
+_PICTURE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
+EvaluationId = Annotated[str, Path(description="The id of an evaluation.")]
+
+
+@router.post(
+    "", status_code=202, summary="Evaluate a model", responses=problems(400, 409, 413, 415, 422, 503, 507)
+)
+def create_evaluation(
+    request: Annotated[
+        EvaluationCreate,
+        Body(
+            openapi_examples={
+                "built in": {"value": {"model": "model_example", "dataset": "digits", "split": "test"}}
+            }
+        ),
+    ],
+    services: ServicesDep,
+    once: OnceDep,
+    response: Response,
+) -> Evaluation:
+    """Judge a model by a split of a data set, in the background: look at the address in `Location`.
+
+    It finds the confusion matrix, precision, recall and F1 of each class, top-k accuracy, calibration and the worst
+    mistakes; and it reads bias and variance from the errors on train, dev and test, and says what to try next.
+    """
+    services.accept_work()
+    record = _new(request, services)
+    answer = Evaluation.of(record)
+    headers = {"Location": f"{router.prefix}/{record.id}", "Retry-After": str(_LOOK_AGAIN_SECONDS)}
+    response.headers.update(headers)
+    services.store.jobs.create(record, once.answer(202, answer, headers))
+    services.runner.wake()
+    return answer
+
+
+@router.get("", summary="List evaluations", responses=problems(422))
+def list_evaluations(services: ServicesDep, limit: Limit = 50, after: After = None) -> PageOf[Evaluation]:
+    """List the evaluations, newest first."""
+    page = services.store.jobs.page(limit, after, kind=EVALUATION)
+    return PageOf(data=[Evaluation.of(record) for record in page.data], next=page.next)
+
+
+@router.get("/{evaluation_id}", summary="Get an evaluation", responses=problems(404))
+def get_evaluation(evaluation_id: EvaluationId, services: ServicesDep) -> FinishedEvaluation:
+    """Return an evaluation; once it has succeeded, with its `report`."""
+    record = _get(evaluation_id, services)
+    shown = dict(Evaluation.of(record))
+    done = record.status is JobStatus.SUCCEEDED
+    return FinishedEvaluation(
+        **shown, report=EvaluationReport.of(_findings(record, services)) if done else None
+    )
+
+
+@router.get(
+    "/{evaluation_id}/confusion-matrix",
+    summary="See the confusion matrix",
+    response_class=Response,
+    responses=problems(404, 409, 422)
+    | {
+        200: {
+            "description": "The matrix, drawn or in numbers.",
+            "content": {
+                _SVG: _PICTURE,
+                _PNG: _PICTURE,
+                _JSON: {"schema": {"$ref": "#/components/schemas/ConfusionMatrix"}},
+            },
+        }
+    },
+)
+def get_confusion_matrix(evaluation_id: EvaluationId, request: Request, services: ServicesDep) -> Response:
+    """Return how often what was taken for what: as SVG, or as PNG or JSON by the header `Accept`."""
+    findings = _findings(_get(evaluation_id, services), services)
+    if "confusion" not in findings:
+        raise Conflict(
+            f"evaluation {evaluation_id!r} is of a model that tells no classes: there is no confusion matrix",
+            code="no-confusion-matrix",
+        )
+    classes, matrix = findings["classes"], findings["confusion"]
+    kind = preferred(request, (_SVG, _PNG, _JSON))
+    if kind == _JSON:
+        return JSONResponse(ConfusionMatrix(classes=classes, matrix=matrix).model_dump(mode="json"))
+    if len(classes) > MAX_CLASSES:
+        raise Invalid(
+            f"the matrix of {len(classes)} classes cannot be drawn, at most {MAX_CLASSES} can; "
+            f"ask for its numbers with `Accept: {_JSON}`"
+        )
+    drawing = confusion_matrix.draw(classes, matrix)
+    return Response(drawing.png() if kind == _PNG else drawing.svg(), media_type=kind)
+
+
+@router.get(
+    "/{evaluation_id}/mistakes",
+    summary="See the worst mistakes",
+    response_class=Response,
+    responses=problems(404, 409)
+    | {200: {"description": "A sheet of pictures.", "content": {_PNG: _PICTURE}}},
+)
+def get_mistakes(evaluation_id: EvaluationId, services: ServicesDep) -> Response:
+    """Return the worst mistakes as one PNG, the worst first; below each what it is and what it was taken for."""
+    record = _get(evaluation_id, services)
+    _finished(record)
+    path = services.artifacts.local_path(paths.mistakes(record.id))
+    return Response(path.read_bytes(), media_type=_PNG)
+
+
+@router.post(
+    "/{evaluation_id}/cancel", status_code=202, summary="Cancel an evaluation", responses=problems(404, 409)
+)
+def cancel_evaluation(evaluation_id: EvaluationId, services: ServicesDep) -> Evaluation:
+    """Ask an evaluation to stop: `cancelled` at once while it is queued, else within moments."""
+    record = services.store.jobs.request_cancel(_get(evaluation_id, services).id)
+    services.runner.wake()
+    return Evaluation.of(record)
+
+
+@router.delete(
+    "/{evaluation_id}", status_code=204, summary="Delete an evaluation", responses=problems(404, 409)
+)
+def delete_evaluation(evaluation_id: EvaluationId, services: ServicesDep) -> None:
+    """Delete an evaluation that does not run, and what it found."""
+    record = _get(evaluation_id, services)
+    services.store.jobs.delete(record.id)
+    services.artifacts.delete(paths.directory(record.id))
+
+
+def _new(request: EvaluationCreate, services: Services) -> JobRecord:
+    try:
+        model = services.store.models.find(request.model)
+    except NotFound as error:
+        raise _fault("model", error, "list them with GET /v1/models") from None
+    try:
+        dataset = services.store.datasets.get(request.dataset)
+    except NotFound as error:
+        raise _fault("dataset", error, "list them with GET /v1/datasets") from None
+    check_ready(dataset)
+    try:
+        check_match(model, dataset)
+    except Invalid as error:
+        raise _fault("dataset", error, "take a data set like the one that it was trained on") from None
+    accepted = EvaluationRequest(
+        model=model.id,
+        dataset=dataset.id,
+        dataset_images=dataset.images,
+        split=request.split,
+        warnings=differences(model, dataset),
+    )
+    return JobRecord(
+        new_id(PREFIX), EVALUATION, accepted.model_dump(mode="json"), dataset_id=dataset.id, model_id=model.id
+    )
+
+
+def _fault(key: str, error: DomainError, hint: str) -> Invalid:
+    field = FieldError(error.detail, pointer=f"/{key}", hint=hint)
+    return Invalid(f"{key}: {error.detail}", errors=(field,))
+
+
+def _get(evaluation_id: str, services: Services) -> JobRecord:
+    record = services.store.jobs.get(evaluation_id)
+    if record.kind != EVALUATION:
+        raise NotFound("evaluation", evaluation_id)
+    return record
+
+
+def _finished(record: JobRecord) -> None:
+    if record.status is not JobStatus.SUCCEEDED:
+        raise Conflict(
+            f"evaluation {record.id!r} is {record.status} and has found nothing", code="not-finished"
+        )
+
+
+def _findings(record: JobRecord, services: Services) -> Json:
+    _finished(record)
+    path = services.artifacts.local_path(paths.report(record.id))
+    findings: Json = json.loads(path.read_bytes())
+    return findings

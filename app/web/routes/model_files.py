@@ -1,0 +1,134 @@
+"""Models as files: taken along, and brought back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Header, Query, Request, Response, status
+from fastapi.responses import FileResponse
+from starlette.concurrency import run_in_threadpool
+
+from app.api.common import Name
+from app.api.datasets import inlined_schema
+from app.api.model_files import EXAMPLE_MODEL, ModelImport
+from app.api.models import Model
+from app.errors import NotFound
+from app.models.model_files import import_model
+from app.services import Services, ServicesDep
+from app.store.records import AnswerRecord, ModelRecord
+from app.web.bodies.files import FileBody, receive_file
+from app.web.bodies.idempotency import Once, OnceDep
+from app.web.bodies.multipart import FormRules
+from app.web.bodies.route import StrictRoute
+from app.web.openapi import problems
+from app.web.routes.models import ModelReference, shown
+
+router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
+
+MEDIA_TYPE = "application/octet-stream"
+_UPLOADS = "uploads"
+_BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
+_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": inlined_schema(ModelImport),
+            "examples": {"one pixel": {"value": {"file": EXAMPLE_MODEL}}},
+        },
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {
+                    "file": _BINARY | {"description": "The model file."},
+                    "name": {"type": "string", "description": "What to call the model."},
+                },
+            }
+        },
+        MEDIA_TYPE: {"schema": _BINARY},
+    },
+}
+
+
+@router.get(
+    "/{model_id}/weights",
+    summary="Download a model",
+    response_class=Response,
+    responses=problems(404)
+    | {
+        200: {"description": "One safetensors file.", "content": {MEDIA_TYPE: {"schema": _BINARY}}},
+        304: {"description": "The file is the one that `If-None-Match` names."},
+    },
+)
+def get_weights(
+    model_id: ModelReference,
+    services: ServicesDep,
+    if_none_match: Annotated[
+        str | None, Header(description="The `ETag` of a file that is there already.")
+    ] = None,
+) -> Response:
+    """Return a model as one safetensors file: weights, architecture, classes, preprocessing, and how it was made.
+
+    `ETag` is the SHA-256 of the file, `Range` is honoured. `POST /v1/models/import` takes it back, here or at
+    another server, and gives the same bytes again.
+    """
+    record = services.store.models.find(model_id)
+    tag = f'"{record.sha256}"'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if if_none_match is not None and tag in (entry.strip() for entry in if_none_match.split(",")):
+        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
+    path = services.artifacts.local_path(record.path)
+    if not path.is_file():
+        raise NotFound("file of model", record.id)
+    name = quote(f"{record.name}-{record.version}.safetensors", safe="")
+    headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{name}"
+    return FileResponse(path, media_type=MEDIA_TYPE, headers=headers)
+
+
+@router.post(
+    "/import",
+    status_code=status.HTTP_201_CREATED,
+    summary="Import a model",
+    responses=problems(400, 409, 413, 415, 422, 503, 507),
+    openapi_extra={"requestBody": _BODY},
+)
+async def post_model(
+    request: Request,
+    services: ServicesDep,
+    once: OnceDep,
+    response: Response,
+    name: Annotated[
+        Name | None,
+        Query(description="What to call the model, when the body is the file itself."),
+    ] = None,
+) -> Model:
+    """Take in a model file that a server like this one wrote; it becomes the next version of its name.
+
+    Send the file itself (`application/octet-stream`), as `file` of a form, or a small one in JSON, in base64.
+    Its header and the shapes of all arrays are held against its architecture before anything is allocated.
+    """
+    await run_in_threadpool(services.accept_work)
+    rules = FormRules(services.settings.max_upload_bytes, {"file": 1}, frozenset({"name"}), kind="model file")
+    folder = services.artifacts.local_path(_UPLOADS)
+    body = await receive_file(request, folder, rules, ModelImport, lambda: ModelImport(file="", name=name))
+    model = await run_in_threadpool(_take_in, services, body, once)
+    response.headers.update(_place(model.id))
+    return model
+
+
+def _place(model_id: str) -> dict[str, str]:
+    return {"Location": f"{router.prefix}/{model_id}"}
+
+
+def _take_in(services: Services, body: FileBody[ModelImport], once: Once) -> Model:
+    def answer(record: ModelRecord) -> AnswerRecord | None:
+        return once.answer(status.HTTP_201_CREATED, shown(services, record), _place(record.id))
+
+    store, artifacts, settings = services.store, services.artifacts, services.settings
+    try:
+        return shown(
+            services, import_model(body.path, body.document.name, store, artifacts, settings, answer)
+        )
+    finally:
+        body.path.unlink(missing_ok=True)

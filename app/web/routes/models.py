@@ -1,0 +1,82 @@
+"""Models: what training made, and what they are called."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path
+
+from app.api.common import After, Limit, PageOf
+from app.api.models import Model, ModelChanges
+from app.models.model_files import provenance
+from app.services import Services, ServicesDep
+from app.store.records import ModelRecord
+from app.web.bodies.route import StrictRoute
+from app.web.openapi import problems
+
+router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
+
+ModelReference = Annotated[
+    str,
+    Path(
+        description="The id of a model, or name and version (`digits@2`), or name and alias "
+        "(`digits@production`).",
+        openapi_examples={"built in": {"value": "model_example"}},
+    ),
+]
+
+_MISSING = problems(404)
+
+
+@router.get("", summary="List models", responses=problems(422))
+def list_models(services: ServicesDep, limit: Limit = 50, after: After = None) -> PageOf[Model]:
+    """List the models, newest first."""
+    page = services.store.models.page(limit, after)
+    return PageOf(data=[shown(services, record) for record in page.data], next=page.next)
+
+
+@router.get("/{model_id}", summary="Get a model", responses=_MISSING)
+def get_model(model_id: ModelReference, services: ServicesDep) -> Model:
+    """Return a model: its classes, its input, how good it is, how it was made."""
+    return shown(services, services.store.models.find(model_id))
+
+
+@router.patch(
+    "/{model_id}", summary="Describe or rename a model", responses=problems(400, 404, 409, 413, 415, 422)
+)
+def change_model(
+    model_id: Annotated[
+        str, Path(description="The id of a model.", openapi_examples={"built in": {"value": "model_example"}})
+    ],
+    changes: Annotated[
+        ModelChanges,
+        Body(
+            openapi_examples={
+                "described": {"value": {"description": "Reads single digits.", "tags": ["digits"]}}
+            }
+        ),
+    ],
+    services: ServicesDep,
+) -> Model:
+    """Change the name, the description or the tags of a model.
+
+    Under another name it becomes that name's next version. 409 when it has an alias, or is built in: those keep their
+    names.
+    """
+    new = changes.model_dump(include=changes.model_fields_set)
+    return shown(services, services.store.models.change(model_id, new))
+
+
+@router.delete("/{model_id}", status_code=204, summary="Delete a model", responses=problems(404, 409))
+def delete_model(
+    model_id: Annotated[str, Path(description="The id of a model.")], services: ServicesDep
+) -> None:
+    """Delete a model and its file; 409 when it is built in, or when an alias stands for it."""
+    record = services.store.models.delete(model_id)
+    services.predictors.forget(record.id)
+    services.artifacts.delete(record.path)
+
+
+def shown(services: Services, record: ModelRecord) -> Model:
+    """Return the body for a record."""
+    return Model.of(record, provenance(services.artifacts, record))

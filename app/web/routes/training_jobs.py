@@ -1,0 +1,272 @@
+"""Training jobs: asked for, looked at, stopped."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
+from starlette.responses import PlainTextResponse
+
+from app.api.common import After, Limit, ListOf, PageOf
+from app.api.training_jobs import EpochFigures, TrainingJob, TrainingJobRequest
+from app.errors import FieldError, Invalid, NotFound
+from app.files import paths
+from app.jobs.accept.training import new_job
+from app.jobs.forecast import Place, places
+from app.pictures import curves
+from app.services import Services, ServicesDep
+from app.states import JobStatus
+from app.store.records import TRAINING, JobRecord
+from app.web.answers.negotiation import preferred
+from app.web.answers.streams import EventStream, follow
+from app.web.bodies.idempotency import OnceDep
+from app.web.bodies.route import StrictRoute
+from app.web.openapi import problems
+
+router = APIRouter(prefix="/v1/training-jobs", route_class=StrictRoute, tags=["training-jobs"])
+
+SVG, PNG = "image/svg+xml", "image/png"
+_LOOK_AGAIN_SECONDS = 2
+_LOG_BYTES = 1 << 20
+
+JobId = Annotated[
+    str,
+    Path(description="The id of a training job.", openapi_examples={"built in": {"value": "job_example"}}),
+]
+OwnJobId = Annotated[str, Path(description="The id of a training job.")]
+
+_MISSING = problems(404)
+
+_PRESET_EXAMPLE = {
+    "architecture": {"preset": "lenet-5"},
+    "dataset": "digits",
+    "epochs": 1,
+    "batch_size": 64,
+    "seed": 0,
+    "optimizer": {"type": "adam", "learning_rate": 0.001},
+    "schedule": {"type": "cosine"},
+    "loss": {"type": "softmax_cross_entropy"},
+}
+_STORED_EXAMPLE = {"architecture": "arch_example", "dataset": "digits", "epochs": 1}
+_WRITTEN_EXAMPLE = {
+    "name": "tiny",
+    "architecture": {
+        "input_shape": [28, 28, 1],
+        "layers": [
+            {"type": "conv2d", "filters": 4, "kernel_size": 5, "stride": 2, "activation": "relu"},
+            {"type": "flatten"},
+            {"type": "dense", "units": 10},
+        ],
+    },
+    "dataset": "digits",
+    "epochs": 1,
+    "optimizer": {"type": "sgd", "learning_rate": 0.05, "momentum": 0.9},
+}
+
+
+@router.post(
+    "",
+    status_code=202,
+    summary="Start training",
+    responses=problems(400, 409, 413, 415, 422, 503, 507),
+)
+def create_training_job(
+    request: Annotated[
+        TrainingJobRequest,
+        Body(
+            openapi_examples={
+                "a preset": {"value": _PRESET_EXAMPLE},
+                "a stored architecture": {"value": _STORED_EXAMPLE},
+                "written out": {"value": _WRITTEN_EXAMPLE},
+            }
+        ),
+    ],
+    services: ServicesDep,
+    once: OnceDep,
+    response: Response,
+) -> TrainingJob:
+    """Ask for a training run. It starts as soon as the server has room for it.
+
+    Follow it at the address in `Location`; when its `status` is `succeeded`, `model_id` names the model. It
+    survives restarts of the server, and goes on from its last checkpoint when its process dies.
+
+    With `continue_from` it goes on where a finished job has stopped, for `epochs` more; with `initial_weights` it
+    begins with the weights of a model.
+
+    Everything is checked here: that the shapes meet, that the output fits the classes of the data set, that
+    the number of parameters and the memory that it will need are within the limits.
+
+    With a `webhook` its end is told by a POST, signed as in Standard Webhooks and repeated until it is received.
+    """
+    services.accept_work()
+    record = new_job(request, services)
+    answer = TrainingJob.of(record, _places(services, record).get(record.id))
+    headers = _look_again(response, record)
+    try:
+        services.store.jobs.create(record, once.answer(202, answer, headers))
+    except BaseException:
+        # What it was to begin with.
+        services.artifacts.delete(paths.directory(record.id))
+        raise
+    services.runner.wake()
+    return answer
+
+
+@router.get("", summary="List training jobs", responses=problems(422))
+def list_training_jobs(
+    services: ServicesDep,
+    limit: Limit = 50,
+    after: After = None,
+    status: Annotated[JobStatus | None, Query(description="Only jobs of this status.")] = None,
+) -> PageOf[TrainingJob]:
+    """List the training jobs, newest first."""
+    page = services.store.jobs.page(limit, after, status=status)
+    return PageOf(data=_shown(services, *page.data), next=page.next)
+
+
+@router.get("/{job_id}", summary="Get a training job", responses=_MISSING)
+def get_training_job(job_id: JobId, services: ServicesDep) -> TrainingJob:
+    """Return a job: its status, how far it is, the figures of its last epoch."""
+    return _shown(services, _get(job_id, services))[0]
+
+
+@router.get("/{job_id}/metrics", summary="Get the figures of every epoch", responses=_MISSING)
+def get_metrics(job_id: JobId, services: ServicesDep) -> ListOf[EpochFigures]:
+    """Return loss and accuracy on the train and the dev split after each epoch, in order."""
+    record = _get(job_id, services)
+    return ListOf(data=[EpochFigures.of(figures) for figures in services.store.jobs.metrics(record.id)])
+
+
+@router.get(
+    "/{job_id}/curves",
+    summary="Draw the curves",
+    response_class=Response,
+    responses={**_MISSING, 200: {"description": "A picture.", "content": {SVG: {}, PNG: {}}}},
+)
+def get_curves(job_id: JobId, request: Request, services: ServicesDep) -> Response:
+    """Draw loss and accuracy on the train and the dev split over the epochs: SVG, or PNG when that is accepted."""
+    picture = curves.chart(services.store.jobs.metrics(_get(job_id, services).id))
+    if preferred(request, (SVG, PNG)) == PNG:
+        return Response(picture.png(), media_type=PNG, headers={"Vary": "Accept"})
+    return Response(picture.svg(), media_type=SVG, headers={"Vary": "Accept"})
+
+
+@router.get(
+    "/{job_id}/events",
+    summary="Follow a training job",
+    response_class=EventStream,
+    responses={**problems(404, 422), 204: {"description": "It has ended, and its end has been told."}},
+)
+def get_events(
+    job_id: JobId,
+    services: ServicesDep,
+    last_event_id: Annotated[
+        str | None,
+        Header(
+            alias="Last-Event-ID",
+            description="The id of the last event that was received; what follows it is sent.",
+        ),
+    ] = None,
+) -> Response:
+    """Stream what happens to a job as server-sent events, from its beginning, until it has ended.
+
+    | event | data |
+    |---|---|
+    | `status` | the `status` that it came into, in which `attempt`, and when (`at`) |
+    | `progress` | as in the job; has no id, and only the newest is sent |
+    | `epoch` | the figures of an epoch; one that was done again after a crash comes again |
+    | `end` | `status`, `model_id`, `error`, `at`; then the stream is over |
+
+    When the connection breaks, or the server stops, connect again with the id of the last event in
+    `Last-Event-ID`, as browsers do by themselves: nothing is left out and nothing is told twice.
+    """
+    after = _event_number(last_event_id)
+    news = services.store.jobs.news(_get(job_id, services).id, after)
+    if news.status.finished and not news.events:
+        # Told so, a browser does not connect again.
+        return Response(status_code=204)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return EventStream(follow(job_id, after, services), headers=headers)
+
+
+def _event_number(text: str | None) -> int:
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        fault = FieldError(
+            f"{text!r} is no id of an event", parameter="Last-Event-ID", hint="send the id as it was received"
+        )
+        raise Invalid(f"Last-Event-ID: {fault.detail}", errors=(fault,))
+    return int(text)
+
+
+@router.get(
+    "/{job_id}/log",
+    summary="Get the log",
+    response_class=PlainTextResponse,
+    responses=_MISSING,
+)
+def get_log(job_id: JobId, services: ServicesDep) -> PlainTextResponse:
+    """Return what the processes of a job have printed, attempt by attempt; of long logs the end."""
+    record = _get(job_id, services)
+    # A drained job's attempt is given back, and what it printed stays.
+    pieces = [_end_of_log(record.id, attempt, services) for attempt in range(1, record.attempt + 2)]
+    return PlainTextResponse("".join(pieces))
+
+
+@router.post(
+    "/{job_id}/cancel", status_code=202, summary="Cancel a training job", responses=problems(404, 409)
+)
+def cancel_training_job(job_id: OwnJobId, services: ServicesDep, response: Response) -> TrainingJob:
+    """Ask a job to stop: `cancelled` at once while it is queued, else within moments."""
+    record = services.store.jobs.request_cancel(_get(job_id, services).id)
+    services.runner.wake()
+    _look_again(response, record)
+    return _shown(services, record)[0]
+
+
+@router.delete("/{job_id}", status_code=204, summary="Delete a training job", responses=problems(404, 409))
+def delete_training_job(job_id: OwnJobId, services: ServicesDep) -> None:
+    """Delete a job that does not run, with its log and its checkpoint. Its model stays."""
+    record = _get(job_id, services)
+    services.store.jobs.delete(record.id)
+    services.artifacts.delete(paths.directory(record.id))
+
+
+def _get(job_id: str, services: Services) -> JobRecord:
+    record = services.store.jobs.get(job_id)
+    if record.kind != TRAINING:
+        raise NotFound("training job", job_id)
+    return record
+
+
+def _shown(services: Services, *records: JobRecord) -> list[TrainingJob]:
+    """Return the bodies for records, with what others know of them."""
+    waiting = any(record.status is JobStatus.QUEUED for record in records)
+    line = _places(services) if waiting else {}
+    told = [record.id for record in records if record.webhook_url is not None]
+    messages = services.store.deliveries.of(told) if told else {}
+    return [TrainingJob.of(record, line.get(record.id), messages.get(record.id)) for record in records]
+
+
+def _places(services: Services, new: JobRecord | None = None) -> dict[str, Place]:
+    """Return the places of the jobs that wait; one that is new comes last."""
+    line = services.store.queues.line(TRAINING, new)
+    return places(line, services.settings.max_jobs)
+
+
+def _look_again(response: Response, record: JobRecord) -> dict[str, str]:
+    """Say in the headers, which are returned, where to look and when."""
+    headers = {"Location": f"{router.prefix}/{record.id}", "Retry-After": str(_LOOK_AGAIN_SECONDS)}
+    response.headers.update(headers)
+    return headers
+
+
+def _end_of_log(job_id: str, attempt: int, services: Services) -> str:
+    try:
+        with services.artifacts.local_path(paths.log(job_id, attempt)).open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _LOG_BYTES))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""

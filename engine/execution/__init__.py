@@ -1,0 +1,1 @@
+"""The interface between training and whatever runs a batch."""

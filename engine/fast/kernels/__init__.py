@@ -1,0 +1,1 @@
+"""Kernels: one layer, or a few fused ones, on arrays."""

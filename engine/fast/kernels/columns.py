@@ -1,0 +1,397 @@
+"""Convolution by gathered columns (im2col), a tile of images at a time, in two layouts.
+
+Chellapilla et al. 2006, section 3, gather every window as a row of a matrix. What is new is only how
+little is gathered at once: a tile that stays in the cache, cut for BLAS by the rule of `gemm`.
+
+- `Columns`: rows are windows, (T * OH * OW, KH * KW * C). Any convolution.
+- `ChannelMajor`: the same matrix transposed, (KH * KW * C, T * OH * OW). With few channels a row of a
+  window is short, but a row of pixels is long: copies run along the width.
+- `Pointwise`: a 1x1 window at stride 1 already is its matrix.
+
+The gradient of the input is `flipped`: at stride 1 it is the convolution of dY with the filters flipped
+and padding f - 1 - p. Scattering columns back (col2im) is what is left for other strides.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+from engine.arrays import Array
+from engine.fast.layout.arena import Arena
+from engine.fast.layout.gemm import Tuning, largest_divisor, pieces, row_of, viewed
+from engine.fast.layout.places import Bias, Call, Place, moved, surrounded
+from engine.ops import windows
+from engine.ops.windows import Axis, Window
+from engine.workspace import aligned
+
+_FLOAT = 4
+_LONG_ROW = 32
+"""Pixels of a row that are worth a product of their own, rather than a copy of the map."""
+
+
+class Kernel(Protocol):
+    """Computes a convolution tile by tile; a tile is `tile` images, which divides the batch."""
+
+    name: str
+    tile: int
+
+    def prepare(self, weight: Array, bias: Array | None) -> None:
+        """Take filters (KH, KW, C, O), and what is added to each output channel (O,)."""
+
+    def prepare_backward(self, weight: Array) -> None:
+        """Take filters for dX, and begin a new dW."""
+
+    def forward(self, x: Array, y: Array) -> None:
+        """Convolve one tile x (T, H, W, C) into y (T, OH, OW, O), and add the bias."""
+
+    @property
+    def entry(self) -> Place | None:
+        """Where a tile is put before anything else is done with it, or all tiles; None if it is used as it lies."""
+
+    @property
+    def margins(self) -> Array:
+        """Where a tile is put, with the padding above and below: (T, before + H + after, W, C)."""
+
+    def bind(self, x: Array, y: Place) -> list[Call]:
+        """Return what to call in inference, given a tile x (T, H, W, C) that stays where it is."""
+
+    def backward(self, x: Array, dy: Array, dx: Array | None) -> None:
+        """Add one tile to dW, and give its dX if wanted."""
+
+    def weight_gradient(self, dweight: Array) -> None:
+        """Write dW (KH, KW, C, O) of all tiles since `prepare_backward`."""
+
+
+class InputGradient(Protocol):
+    """Computes dX of one tile."""
+
+    def prepare(self, weight: Array) -> None:
+        """Take filters (KH, KW, C, O)."""
+
+    def run(self, dy: Array, dx: Array) -> None:
+        """Turn dy (T, OH, OW, O) into dx (T, H, W, C)."""
+
+
+def empty(shape: tuple[int, ...]) -> Array:
+    """Return uninitialised float32 memory that begins at a cache line."""
+    return aligned(math.prod(shape) * _FLOAT).view(np.float32).reshape(shape)
+
+
+class _Gathered:
+    """What the layouts share: columns of a tile, and sums over tiles for dW."""
+
+    name = ""
+
+    def __init__(
+        self,
+        window: Window,
+        channels: int,
+        filters: int,
+        tile: int,
+        tuning: Tuning,
+        arena: Arena,
+        *,
+        ones: bool = False,
+        keeps: bool = False,
+        training: bool = False,
+    ) -> None:
+        """Lay out the columns.
+
+        Args:
+            window: of the filters.
+            channels: of a picture.
+            filters: of the output.
+            tile: how many pictures are gathered at once.
+            tuning: what was measured of the machine.
+            arena: where memory comes from.
+            ones: put ones behind the columns, which bring in a bias without a call of its own.
+            keeps: whether backward finds the columns of forward.
+            training: whether there will be a dW.
+        """
+        self.tile = tile
+        self.window, self.channels, self.filters = window, channels, filters
+        self._depth = window.kernel[0] * window.kernel[1] * channels
+        self._ones = ones
+        self._memory = arena.kept if ones or keeps else arena.scratch
+        rows = tile * window.output[0] * window.output[1]
+        each = self._depth * filters
+        self._parts = pieces(rows, each, tuning.gemm_edge)
+        self._summed_parts = pieces(rows, each, tuning.gemm_edge, copies=1)
+        if training:
+            self._dweights = arena.scratch(
+                (self._summed_parts if self._summed_parts > 1 else 0, self._depth, filters)
+            )
+            self._dweight, self._part = (arena.scratch((1, self._depth, filters)) for _ in range(2))
+        self._matrix = arena.kept((self._depth + ones, filters)) if ones else np.empty((0, 0), np.float32)
+        self._bias: Array | None = None
+        self._bias_map = Bias()
+        self._bias_row: Array | None = None
+        self.input_gradient: InputGradient | None = None
+        # (parts, rows, depth), and with other parts its transpose: views of the columns in whatever layout they have
+        self._rows: Array = np.empty(0, np.float32)
+        self._rows_t: Array = np.empty(0, np.float32)
+        self.gathered: Array = np.empty(0, np.float32)
+        """The columns of a tile as a matrix: (T * OH * OW, KH * KW * C), channel-major its transpose."""
+        self._apart: Array = np.empty(0, np.float32)
+        self._lay_out(arena)
+
+    def _lay_out(self, arena: Arena) -> None:
+        """Make room for a tile and its columns."""
+
+    def prepare(self, weight: Array, bias: Array | None) -> None:
+        matrix = weight.reshape(self._depth, self.filters)
+        self._bias = bias
+        if self._ones:
+            np.copyto(self._matrix[:-1], matrix)
+            self._matrix[-1] = 0 if bias is None else bias
+        else:
+            self._matrix = matrix
+            self._bias_row = None if bias is None else row_of(bias, self.window.output[1])
+
+    def prepare_backward(self, weight: Array) -> None:
+        self._started = False
+        if self.input_gradient is not None:
+            self.input_gradient.prepare(weight)
+
+    def forward(self, x: Array, y: Array) -> None:
+        self.gather(x)
+        np.matmul(self._rows, self._matrix, out=y.reshape(self._parts, -1, self.filters))
+        if self._bias_row is not None:
+            rows = y.reshape(-1, len(self._bias_row))
+            rows += self._bias_row
+
+    @property
+    def entry(self) -> Place | None:
+        """Where a tile is put."""
+        return None
+
+    @property
+    def margins(self) -> Array:
+        """Where a tile is put, with its padding above and below."""
+        raise TypeError(f"{self.name} has no padding")
+
+    def bind(self, x: Array, y: Place) -> list[Call]:
+        """Return the calls of inference."""
+        after = [] if self._ones else self._bias_map.bind(y, self._bias)
+        target = y.maps
+        if not target.flags.c_contiguous:
+            # rows of the output lie apart: one product and a copy take less than a product for each
+            if self._apart.shape != target.shape:
+                self._apart = empty(target.shape)
+            target = self._apart
+            after = [partial(np.copyto, y.maps, target), *after]
+        target = target.reshape(self._parts, -1, self.filters)
+        return [*self.gathers(x), partial(np.matmul, self._rows, self._matrix, out=target), *after]
+
+    def gathers(self, x: Array) -> list[Call]:
+        """Return the calls of `gather`."""
+        return [partial(self.gather, x)]
+
+    def backward(self, x: Array, dy: Array, dx: Array | None) -> None:
+        self.gather(x)
+        part = self._part if self._started else self._dweight
+        if self._summed_parts == 1:
+            np.matmul(self._rows_t, dy.reshape(1, -1, self.filters), out=part)
+        else:
+            np.matmul(self._rows_t, dy.reshape(self._summed_parts, -1, self.filters), out=self._dweights)
+            np.add.reduce(self._dweights, axis=0, out=part[0])
+        if self._started:
+            self._dweight += part
+        self._started = True
+        if dx is not None and self.input_gradient is not None:
+            self.input_gradient.run(dy, dx)
+
+    def weight_gradient(self, dweight: Array) -> None:
+        np.copyto(dweight, self._dweight.reshape(dweight.shape))
+
+    def gather(self, x: Array) -> None:
+        """Gather the windows of a tile (T, H, W, C)."""
+        raise NotImplementedError
+
+
+class Columns(_Gathered):
+    """Windows as rows."""
+
+    name = "columns"
+
+    def _lay_out(self, arena: Arena) -> None:
+        window, ones = self.window, self._ones
+        padded = self._padded = arena.zeros(
+            (self.tile, window.height.padded, window.width.padded, self.channels)
+        )
+        self._inside = windows.unpad(padded, window)
+        self._view = windows.view(padded, window)  # (T, OH, OW, KH, KW, C)
+        self.gathered = self._memory((math.prod(self._view.shape[:3]), self._depth + ones))
+        self.gathered[:, self._depth :] = 1
+        self._columns = viewed(self.gathered[:, : self._depth], self._view.shape)
+        self._rows = self.gathered.reshape(self._parts, -1, self._depth + ones)
+        self._rows_t = self.gathered.reshape(self._summed_parts, -1, self._depth + ones).transpose(0, 2, 1)
+
+    @property
+    def entry(self) -> Place | None:
+        """Where a tile is put, between zeros."""
+        return surrounded(self._padded, self._inside)
+
+    @property
+    def margins(self) -> Array:
+        """Where a tile is put, with its padding above and below."""
+        return windows.between_sides(self._padded, self.window)
+
+    def gather(self, x: Array) -> None:
+        np.copyto(self._inside, x)
+        np.copyto(self._columns, self._view)
+
+    def gathers(self, x: Array) -> list[Call]:
+        """Return the calls of `gather`; without padding the windows of x are seen where it lies."""
+        if self.window.is_padded:
+            return [*moved(x, self._inside), partial(np.copyto, self._columns, self._view)]
+        return [partial(np.copyto, self._columns, windows.view(x, self.window))]
+
+
+class ChannelMajor(_Gathered):
+    """Windows as columns: for up to four channels."""
+
+    name = "channel_major"
+
+    def _lay_out(self, arena: Arena) -> None:
+        window, channels, tile, ones = self.window, self.channels, self.tile, self._ones
+        rows, columns = window
+        padded = self._padded = arena.zeros((channels, tile, rows.padded, columns.padded))
+        self._inside = padded[
+            :, :, rows.before : rows.before + rows.size, columns.before : columns.before + columns.size
+        ]
+        of_c, of_t, of_h, of_w = padded.strides
+        shape = (*window.kernel, channels, tile, *window.output)
+        self._view = np.lib.stride_tricks.as_strided(
+            padded,
+            shape,
+            (
+                of_h * rows.dilation,
+                of_w * columns.dilation,
+                of_c,
+                of_t,
+                of_h * rows.stride,
+                of_w * columns.stride,
+            ),
+            writeable=False,
+        )
+        self.gathered = self._memory((self._depth + ones, math.prod(shape[3:])))
+        self.gathered[self._depth :] = 1
+        self._columns = self.gathered[: self._depth].reshape(shape)  # (KH, KW, C, T, OH, OW)
+        self._rows = self.gathered.reshape(self._depth + ones, self._parts, -1).transpose(1, 2, 0)
+        self._rows_t = self.gathered.reshape(self._depth + ones, self._summed_parts, -1).transpose(1, 0, 2)
+
+    @property
+    def margins(self) -> Array:
+        """Where a tile is put, with its padding above and below."""
+        return windows.between_sides(self._padded.transpose(1, 2, 3, 0), self.window)
+
+    def gather(self, x: Array) -> None:
+        np.copyto(self._inside, x.transpose(3, 0, 1, 2))
+        np.copyto(self._columns, self._view)
+
+    def gathers(self, x: Array) -> list[Call]:
+        """Return the calls of `gather`."""
+        return [*moved(x, self._inside.transpose(1, 2, 3, 0)), partial(np.copyto, self._columns, self._view)]
+
+
+class Pointwise(_Gathered):
+    """A 1x1 window at stride 1 without padding: a matrix product on the images as they lie."""
+
+    name = "pointwise"
+
+    def bind(self, x: Array, y: Place) -> list[Call]:
+        """Return the calls of inference: one product, or one for each row where those are long and lie apart."""
+        target, before, after = y.maps, list[Call](), self._bias_map.bind(y, self._bias)
+        if x.shape[2] < _LONG_ROW:
+            if not x.flags.c_contiguous:
+                held = empty(x.shape)
+                before, x = [partial(np.copyto, held, x)], held
+            if not target.flags.c_contiguous:
+                target = empty(target.shape)
+                after = [partial(np.copyto, y.maps, target), *after]
+        if x.flags.c_contiguous and target.flags.c_contiguous:
+            x, target = (array.reshape(self._parts, -1, array.shape[3]) for array in (x, target))
+        return [*before, partial(np.matmul, x, self._matrix, out=target), *after]
+
+    def gather(self, x: Array) -> None:
+        self._rows = x.reshape(self._parts, -1, self.channels)
+        self._rows_t = x.reshape(self._summed_parts, -1, self.channels).transpose(0, 2, 1)
+
+
+class Flipped:
+    """dX at stride 1: the convolution of dY with the filters flipped, inputs and outputs exchanged."""
+
+    def __init__(
+        self, window: Window, channels: int, filters: int, tile: int, tuning: Tuning, arena: Arena
+    ) -> None:
+        back = _full(window)
+        # its columns are as many times larger as there are more filters than channels: it has a tile of its own
+        most = max(2 * tuning.tile_bytes, _FLOAT * math.prod(window.kernel) * channels * filters)
+        own = largest_divisor(tile, tile_of(tile, back, filters, most))
+        self._kernel = Columns(back, filters, channels, own, tuning, arena)
+        self._turned = arena.scratch((*window.kernel, filters, channels))
+
+    def prepare(self, weight: Array) -> None:
+        np.copyto(self._turned, weight[::-1, ::-1].transpose(0, 1, 3, 2))
+        self._kernel.prepare(self._turned, None)
+
+    def run(self, dy: Array, dx: Array) -> None:
+        tile = self._kernel.tile
+        for first in range(0, len(dy), tile):
+            self._kernel.forward(dy[first : first + tile], dx[first : first + tile])
+
+
+class Scattered:
+    """dX at any stride: columns of gradients, added back where their windows lay (col2im)."""
+
+    def __init__(
+        self, window: Window, channels: int, filters: int, tile: int, tuning: Tuning, arena: Arena
+    ) -> None:
+        self._window, self._filters = window, filters
+        rows = tile * window.output[0] * window.output[1]
+        depth = window.kernel[0] * window.kernel[1] * channels
+        self._parts = pieces(rows, depth * filters, tuning.gemm_edge)
+        self._columns = arena.scratch((self._parts, rows // self._parts, depth))
+        self._taps = self._columns.reshape(tile, *window.output, *window.kernel, channels)
+        self._padded = arena.scratch((tile, window.height.padded, window.width.padded, channels))
+        self._matrix = np.empty((0, 0), np.float32)
+
+    def prepare(self, weight: Array) -> None:
+        self._matrix = weight.reshape(-1, self._filters).T
+
+    def run(self, dy: Array, dx: Array) -> None:
+        np.matmul(dy.reshape(self._parts, -1, self._filters), self._matrix, out=self._columns)
+        self._padded[...] = 0
+        for row in range(self._window.kernel[0]):
+            for column in range(self._window.kernel[1]):
+                target = windows.tap(self._padded, self._window, row, column)
+                target += self._taps[:, :, :, row, column]
+        np.copyto(dx, windows.unpad(self._padded, self._window))
+
+
+def _full(window: Window) -> Window:
+    """Return the window over dY whose output is as large as X."""
+    return Window(
+        *(
+            Axis(
+                axis.output,
+                axis.kernel,
+                1,
+                axis.extent - 1 - axis.before,
+                axis.size - axis.output + axis.before,
+                axis.dilation,
+            )
+            for axis in window
+        )
+    )
+
+
+def tile_of(batch: int, window: Window, channels: int, tile_bytes: int) -> int:
+    """Return how many images make a tile whose columns take about `tile_bytes`."""
+    each = window.output[0] * window.output[1] * window.kernel[0] * window.kernel[1] * channels * _FLOAT
+    return largest_divisor(batch, tile_bytes / each)

@@ -1,0 +1,1 @@
+"""Running a batch in shares, by threads or processes."""

@@ -1,0 +1,147 @@
+"""A share of a batch as a process: `python -m engine.fast.parallel.member SOCKET FILE`, started by `processes`.
+
+Its first line describes the network; every line after that is a batch, answered by a line when its pass is
+in the mapped file. It ends when the other side of the socket closes, however that comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import os
+import select
+import signal
+import socket
+import sys
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from engine.arrays import Array
+from engine.execution.flat import Flat, size
+from engine.fast.layout.gemm import Tuning
+from engine.fast.parallel.mapped import Layout, Meeting
+from engine.fast.parallel.share import Share
+from engine.graph.network import Network
+from engine.inputs.batch import Batch
+from engine.inputs.preparation import Preparation
+from engine.layers import Context
+from engine.recipe.losses import AnyLoss, Loss
+
+
+def lay_out(network: Network, preparation: Preparation, shares: int, pictures: int) -> Layout:
+    """Return where everything is that the shares of batches of up to `pictures` pictures have in common."""
+    layout = Layout()
+    specs = network.weight_specs
+    for name, spec in specs.items():
+        layout.add(f"weight {name}", spec.shape)
+    given = pictures + preparation.partners
+    layout.add("images", (given, *network.input_shape), np.uint8)
+    layout.add("targets", (given, *network.output_shape))
+    layout.add("samples", (given,), np.int64)
+    layout.add("trained targets", (pictures, *network.output_shape))
+    layout.add("scores", (pictures, *network.output_shape))
+    layout.add("losses", (pictures,))
+    for share in range(1, shares):
+        layout.add(f"gradients {share}", (size(specs),))
+    widest = max(
+        (shape[-1] for node in network.nodes for shape in (*node.input_shapes, node.output_shape)), default=1
+    )
+    # batch norm sums two vectors of channels and a count; as much again in float64 by the plain layer
+    Meeting.lay_out(layout, shares, 8 * (2 * widest + 8))
+    return layout
+
+
+def main() -> None:
+    """Serve one execution."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    lines = connection.makefile("rb")
+    document = json.loads(lines.readline())
+    network = Network.from_document(document["network"])
+    loss: Loss = TypeAdapter(AnyLoss).validate_python(document["loss"])
+    shares, number = document["shares"], document["share"]
+    preparation = Preparation.model_validate(document["preparation"])
+    layout = lay_out(network, preparation, shares, document["pictures"])
+    file = int(sys.argv[2])
+    arrays = layout.arrays(mmap.mmap(file, layout.bytes))
+    os.close(file)
+    gradients = Flat(network.weight_specs, arrays[f"gradients {number}"])
+    share = Share(network, loss, preparation, Tuning.model_validate(document["tuning"]), gradients)
+    weights = {name: arrays[f"weight {name}"] for name in network.weight_specs}
+    meeting = Meeting(arrays, number, lambda: closed(connection))
+    member = _Member(share, weights, arrays, meeting, preparation.partners)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        while line := lines.readline():
+            connection.sendall(json.dumps(member.answer(json.loads(line))).encode() + b"\n")
+
+
+def closed(connection: socket.socket) -> bool:
+    """Tell whether the process on the other side is gone."""
+    if not readable(connection):
+        return False
+    try:
+        return not connection.recv(1, socket.MSG_PEEK)
+    except ConnectionError:
+        return True
+
+
+def readable(connection: socket.socket, seconds: float = 0) -> bool:
+    """Wait so long at most for something to read, or for its end; `select` would know descriptors up to 1023 only."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(1000 * seconds))
+
+
+class _Member:
+    """Does what the lines say."""
+
+    def __init__(
+        self,
+        share: Share,
+        weights: dict[str, Array],
+        arrays: dict[str, Array],
+        meeting: Meeting,
+        partners: int,
+    ) -> None:
+        self._share, self._partners = share, partners
+        self._weights, self._arrays, self._meeting = weights, arrays, meeting
+
+    def answer(self, batch: dict[str, Any]) -> dict[str, str]:
+        """Run a batch; an empty answer says that all went well."""
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the sums
+                self._run(batch)
+        except BaseException as fault:
+            self._meeting.abandon(batch["command"])
+            return {"fault": f"{type(fault).__name__}: {fault}"}
+        return {}
+
+    def _run(self, batch: dict[str, Any]) -> None:
+        arrays, part = self._arrays, slice(batch["first"], batch["last"])
+        if not batch["training"]:
+            arrays["scores"][part] = self._share.scores(self._weights, arrays["images"][part])
+            return
+        context = Context(
+            training=True, seed=batch["seed"], step=batch["step"], first_sample=batch["first_sample"]
+        )
+        reducer = self._meeting.reducer(batch["command"], batch["shares"])
+        given = slice(batch["first"], batch["last"] + self._partners)
+        pictures = Batch(
+            arrays["images"][given],
+            arrays["targets"][given],
+            arrays["samples"][given],
+            batch["epoch"],
+            one_class=False,
+            partners=self._partners,
+        )
+        done = self._share.train(self._weights, pictures, batch["pictures"], context, reducer)
+        arrays["scores"][part] = done.scores
+        arrays["losses"][part] = done.losses
+        arrays["trained targets"][part] = done.targets
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""One share of a batch: plans of its own, and the pass of its pictures through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from engine.arrays import Array, Bytes, Weights
+from engine.execution.flat import Flat
+from engine.execution.protocol import Pass
+from engine.fast.layout.gemm import Tuning
+from engine.fast.plan import REVISION, Plan
+from engine.graph.network import Network
+from engine.inputs.batch import Batch
+from engine.inputs.preparation import Preparation
+from engine.layers import Context
+from engine.recipe.losses import Loss
+from engine.workspace import Workspace
+
+Reducer = Callable[[Array], Array]
+"""Adds up a small array over the shares of a batch: all get the same sum, taken in the order of the shares."""
+
+
+class ShareLost(RuntimeError):
+    """Another share of the batch failed."""
+
+
+class Share:
+    """Runs its pictures of each batch, in memory that the next batch uses again."""
+
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        preparation: Preparation,
+        tuning: Tuning,
+        gradients: Flat | None = None,
+    ) -> None:
+        """Get ready; `gradients` is where they are left, by default in memory of its own."""
+        self._network, self._loss, self._tuning = network, loss, tuning
+        self._gradients = Flat(network.weight_specs) if gradients is None else gradients
+        self._preparation = preparation
+        self._plans: dict[tuple[int, bool], Plan] = {}
+        self._workspace = Workspace()
+
+    def train(
+        self, weights: Weights, batch: Batch, pictures: int, context: Context, reducer: Reducer
+    ) -> Pass:
+        """Prepare pictures, and run them forwards and backwards.
+
+        Args:
+            weights: of the network, by full name.
+            batch: the pictures of this share.
+            pictures: size of the whole step, which the loss divides by.
+            context: of this step; `first_sample` says where the first of these pictures stands in it.
+            reducer: adds up over the shares of the batch.
+        """
+        own = replace(context, workspace=self._workspace, reducer=reducer, updates={})
+        x, targets = self._preparation.training(batch, own.bound("input/preparation"))
+        plan = self._plan(len(x), training=True)
+        plan.prepare(weights)
+        tape = plan.forward(x, own)
+        losses, saved = self._loss.forward(tape.output, targets)
+        self._gradients.take(plan.backward(tape, self._loss.backward(saved, pictures)))
+        return Pass(tape.output, losses, self._gradients, own.updates, targets)
+
+    def scores(self, weights: Weights, images: Bytes) -> Array:
+        """Return the scores (n, K) of pictures (n, H, W, C), valid until the next call."""
+        plan = self._plan(len(images), training=False)
+        plan.prepare(weights)
+        return plan.scores(self._preparation.preprocessing.apply(images))
+
+    def _plan(self, pictures: int, *, training: bool) -> Plan:
+        key = (pictures, training)
+        if key not in self._plans:
+            self._plans[key] = Plan(self._network, pictures, self._tuning, training=training)
+        return self._plans[key]
+
+
+def pins(shares: int, tuning: Tuning) -> dict[str, str]:
+    """Return what changes the bits of a step beside libraries and processor: kernels and tiles follow from it."""
+    return {"shares": str(shares), "tuning": tuning.model_dump_json(), "plan": str(REVISION)}
+
+
+def bounds(pictures: int, shares: int) -> list[tuple[int, int]]:
+    """Cut a batch into as many equal runs as there are shares, fewer if it is too small."""
+    shares = min(shares, pictures)
+    return list(pairwise(pictures * share // shares for share in range(shares + 1)))
+
+
+def whole(passes: list[Pass]) -> Pass:
+    """Join the passes of the shares: gradients are summed in their order, running statistics are the first's."""
+    gradients = passes[0].gradients
+    for other in passes[1:]:
+        gradients.memory += other.gradients.memory
+    return Pass(
+        np.concatenate([one.scores for one in passes]),
+        np.concatenate([one.losses for one in passes]),
+        gradients,
+        passes[0].updates,
+        np.concatenate([one.targets for one in passes]),
+    )
+
+
+def alone(array: Array) -> Array:
+    """Reduce over one share."""
+    return array
+
+
+def total(values: list[Array]) -> Array:
+    """Add up two or more arrays, in their order."""
+    summed: Array = values[0] + values[1]
+    for value in values[2:]:
+        summed += value
+    return summed

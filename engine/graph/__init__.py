@@ -1,0 +1,1 @@
+"""Networks as graphs of layers: their specification, shapes, costs and plain execution."""

@@ -1,0 +1,331 @@
+"""A network: the flat graph of nodes that an architecture stands for, and its plain executor.
+
+Building one computes every shape and allocates nothing, so that limits are checked on the
+description alone. The executor runs the nodes in order, and backwards in reverse order: simple and
+correct, what every other way of running a network is tested against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from engine import draws
+from engine.arrays import Array, Shape, Weights, elements
+from engine.errors import EngineError, GraphError, LimitError
+from engine.graph.architecture import Architecture
+from engine.layers import AnyLayer, Block, Context, Layer, LayerRecord, WeightSpec, initializers
+
+INPUT = "input"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One layer in its place in the graph."""
+
+    name: str
+    """Stable and readable: `residual_2/body/conv2d_1`."""
+    layer: Layer
+    inputs: tuple[str, ...]
+    input_shapes: tuple[Shape, ...]
+    output_shape: Shape
+    weights: dict[str, WeightSpec]
+    path: tuple[str | int, ...]
+    """Where the author wrote it: `("layers", 3)`."""
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in its weights that count as parameters: all but running statistics."""
+        return sum(elements(spec.shape) for name, spec in self.weights.items() if "running_" not in name)
+
+    @property
+    def trainable_parameters(self) -> int:
+        """Numbers in its weights that training changes by gradients."""
+        return sum(elements(spec.shape) for spec in self.weights.values() if spec.trainable)
+
+
+@dataclass(frozen=True)
+class Tape:
+    """What a forward pass leaves for the backward pass."""
+
+    output: Array
+    saved: dict[str, Any] = field(repr=False)
+    context: Context = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Nodes in an order in which each comes after its inputs; the last is the output."""
+
+    input_shape: Shape
+    nodes: tuple[Node, ...]
+
+    @classmethod
+    def build(cls, architecture: Architecture, max_parameters: int | None = None) -> Network:
+        """Expand an architecture into its graph.
+
+        Raises:
+            ShapeError: shapes that do not meet; the path names the layer.
+            GraphError: an unknown or repeated name, a wrong number of inputs.
+            LimitError: more parameters than `max_parameters`.
+        """
+        graph = _Graph(max_parameters, {INPUT: tuple(architecture.input_shape)})
+        scope = _Scope(graph, "", INPUT, ("layers",), None)
+        scope.extend(architecture.layers)
+        return cls(tuple(architecture.input_shape), tuple(graph.nodes))
+
+    def document(self) -> dict[str, Any]:
+        """Return the graph JSON-ready, for another process; `from_document` takes it back."""
+        nodes = [
+            {
+                "name": node.name,
+                "layer": node.layer.model_dump(mode="json", serialize_as_any=True),
+                "inputs": node.inputs,
+                "input_shapes": node.input_shapes,
+            }
+            for node in self.nodes
+        ]
+        return {"input_shape": self.input_shape, "nodes": nodes}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Network:
+        """Return the network that `document` described."""
+        reader: TypeAdapter[Any] = TypeAdapter(AnyLayer)
+        nodes = []
+        for node in document["nodes"]:
+            layer = reader.validate_python(node["layer"])
+            shapes = tuple(tuple(shape) for shape in node["input_shapes"])
+            shape, weights = layer.output_shape(*shapes), layer.weights(*shapes)
+            nodes.append(Node(node["name"], layer, tuple(node["inputs"]), shapes, shape, weights, ()))
+        return cls(tuple(document["input_shape"]), tuple(nodes))
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of one image's output."""
+        return self.nodes[-1].output_shape if self.nodes else self.input_shape
+
+    @property
+    def weight_specs(self) -> dict[str, WeightSpec]:
+        """Every array the network needs, by its full name."""
+        return {f"{node.name}/{name}": spec for node in self.nodes for name, spec in node.weights.items()}
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters."""
+        return sum(node.parameters for node in self.nodes)
+
+    @property
+    def multiply_adds(self) -> int:
+        """What one picture costs; see `Cost`."""
+        return sum(node.layer.cost(*node.input_shapes).multiply_adds for node in self.nodes)
+
+    def without_final(self, layer_type: str) -> Network:
+        """Return the network without its last node if that is of this type.
+
+        A loss brings its own link (softmax): one that the author wrote is absorbed, never applied twice.
+        """
+        last = self.nodes[-1]
+        if last.layer.type != layer_type:
+            return self
+        if last.inputs != (self.nodes[-2].name if len(self.nodes) > 1 else INPUT,):
+            raise GraphError(
+                f"the final {layer_type} does not read the layer before it",
+                path=last.path,
+                hint=f"leave the {layer_type} out: the loss brings its own",
+            )
+        return replace(self, nodes=self.nodes[:-1])
+
+    def initial_weights(self, seed: int, dtype: type[np.floating[Any]] = np.float32) -> dict[str, Array]:
+        """Draw the first weights; each array depends on the seed and its own name alone."""
+        return {
+            name: np.full(spec.shape, spec.initializer, dtype)
+            if isinstance(spec.initializer, float)
+            else initializers.initialize(
+                spec.initializer, spec.shape, draws.generator(seed, "weight", name), dtype
+            )
+            for name, spec in self.weight_specs.items()
+        }
+
+    def forward(self, weights: Weights, x: Array, context: Context) -> Tape:
+        """Run a batch (N, H, W, C) through the graph.
+
+        In training everything that backward needs is kept; otherwise an output is dropped after its last use.
+        """
+        outputs: dict[str, Array] = {INPUT: x}
+        saved: dict[str, Any] = {}
+        last_use = {name: node.name for node in self.nodes for name in node.inputs}
+        for node in self.nodes:
+            local = {name: weights[f"{node.name}/{name}"] for name in node.weights}
+            y, kept = node.layer.forward(
+                local, *(outputs[name] for name in node.inputs), context=context.bound(node.name)
+            )
+            outputs[node.name] = y
+            if context.training:
+                saved[node.name] = (local, kept)
+            else:
+                for name in node.inputs:
+                    if last_use[name] == node.name:
+                        outputs.pop(name, None)
+        return Tape(outputs[self.nodes[-1].name] if self.nodes else x, saved, context)
+
+    def backward(self, tape: Tape, dy: Array) -> dict[str, Array]:
+        """Turn the gradient of the output into those of all trainable weights, by full name."""
+        pending: dict[str, Array] = {self.nodes[-1].name: dy}
+        gradients: dict[str, Array] = {}
+        for node in reversed(self.nodes):
+            if node.name not in pending:
+                continue  # nothing that reaches the output reads this node
+            wanted = any(name != INPUT for name in node.inputs)
+            context = tape.context.bound(node.name, needs_input_gradient=wanted)
+            local, kept = tape.saved[node.name]
+            dxs, found = node.layer.backward(local, kept, pending.pop(node.name), context=context)
+            for name, gradient in found.items():
+                if node.weights[name].trainable:
+                    gradients[f"{node.name}/{name}"] = gradient
+            for name, dx in zip(node.inputs, dxs, strict=True):
+                if name == INPUT or dx is None:
+                    continue
+                if name in pending:
+                    # never in place: the array may be another branch's gradient as well
+                    both = tape.context.bound(name).buffer(f"from {node.name}", dx.shape, dx.dtype)
+                    pending[name] = np.add(pending[name], dx, out=both)
+                else:
+                    pending[name] = dx
+        return gradients
+
+
+class _Graph:
+    """The nodes so far, and what is left of the parameter limit."""
+
+    def __init__(self, max_parameters: int | None, shapes: dict[str, Shape]) -> None:
+        self.nodes: list[Node] = []
+        self.shapes = shapes
+        self._limit = max_parameters
+        self._parameters = 0
+
+    def append(self, name: str, layer: Layer, inputs: Sequence[str], path: tuple[str | int, ...]) -> None:
+        fewest, most = layer.input_count
+        if len(inputs) < fewest or (most is not None and len(inputs) > most):
+            count = f"{fewest} or more inputs" if most is None else f"{fewest} input{'s' * (fewest > 1)}"
+            raise GraphError(
+                f"{layer.type} takes {count} but has {len(inputs)}",
+                path=("inputs",),
+                hint="name its inputs in `inputs`"
+                if fewest > 1
+                else "join them with add or concatenate first",
+            )
+        shapes = tuple(self.shapes[source] for source in inputs)
+        output_shape = layer.output_shape(*shapes)
+        weights = layer.weights(*shapes)
+        for spec in weights.values():
+            if not isinstance(spec.initializer, float):
+                initializers.check(spec.initializer, spec.shape)
+        node = Node(name, layer, tuple(inputs), shapes, output_shape, weights, path)
+        self._parameters += node.parameters
+        if self._limit is not None and self._parameters > self._limit:
+            raise LimitError(
+                f"with this layer the network has {self._parameters:,} parameters; "
+                f"at most {self._limit:,} are allowed here",
+                hint="use fewer filters or units, or pool before the dense layers; an operator can raise the limit",
+            )
+        self.shapes[name] = output_shape
+        self.nodes.append(node)
+
+
+class _Scope:
+    """A list of layers being added to the graph, under one prefix; the `Scope` that blocks see."""
+
+    def __init__(
+        self, graph: _Graph, prefix: str, source: str, path: tuple[str | int, ...], parent: _Scope | None
+    ) -> None:
+        self._graph = graph
+        self._prefix = prefix
+        self._path = path
+        self._parent = parent
+        self._outputs = {INPUT: source}
+        self._last = source
+
+    def extend(self, layers: Sequence[LayerRecord]) -> str:
+        """Add layers one after another and return the node that carries the last one's output."""
+        counts: dict[str, int] = {}
+        for number, record in enumerate(layers):
+            path = (*self._path, number)
+            counts[record.type] = counts.get(record.type, 0) + 1
+            name = record.name or f"{record.type}_{counts[record.type]}"
+            if name in self._outputs:
+                key = ("name",) if record.name else ()
+                raise GraphError(
+                    f"the name {name!r} is taken in this scope",
+                    path=(*path, *key),
+                    hint="choose another name",
+                )
+            sources = self._sources(record, path)
+            try:
+                self._last = self._place(record, f"{self._prefix}{name}", sources, path)
+            except EngineError as error:
+                raise error if error.path[: len(path)] == path else error.within(*path) from None
+            self._outputs[name] = self._last
+        return self._last
+
+    def shape(self, node: str) -> Shape:
+        return self._graph.shapes[node]
+
+    def add(self, layer: Layer, sources: Sequence[str], name: str) -> str:
+        full = f"{self._prefix}{name}"
+        try:
+            return self._place(layer, full, sources, self._path)
+        except EngineError as error:  # the block's author did not write this layer: no path inside it
+            raise type(error)(f"{name}: {error.detail}", hint=error.hint) from None
+
+    def chain(
+        self, layers: Sequence[LayerRecord], source: str, keys: tuple[str | int, ...] | None, name: str
+    ) -> str:
+        child = _Scope(self._graph, f"{self._prefix}{name}/", source, (*self._path, *(keys or ())), self)
+        try:
+            return child.extend(layers)
+        except EngineError as error:
+            if keys is not None:
+                raise
+            # the block's author did not write these layers: the place can only be told in words
+            raise type(error)(f"{name}: {error.detail}", path=self._path, hint=error.hint) from None
+
+    def _place(
+        self, record: LayerRecord, name: str, sources: Sequence[str], path: tuple[str | int, ...]
+    ) -> str:
+        if isinstance(record, Block):
+            if len(sources) != 1:
+                raise GraphError(f"{record.type} takes one input but has {len(sources)}", path=("inputs",))
+            inner = _Scope(self._graph, f"{name}/", sources[0], path, self)
+            return record.expand(inner, sources[0])
+        if not isinstance(record, Layer):
+            raise GraphError(f"{record.type} is neither a layer nor a block")
+        self._graph.append(name, record, sources, path)
+        if record.psi is None:
+            return name
+        psi = record.psi if record.trainable else record.psi.model_copy(update={"trainable": False})
+        self._graph.append(f"{name}/activation", psi, (name,), path)
+        return f"{name}/activation"
+
+    def _sources(self, record: LayerRecord, path: tuple[str | int, ...]) -> tuple[str, ...]:
+        if record.inputs is None:
+            return (self._last,)
+        return tuple(self._find(name, (*path, "inputs", number)) for number, name in enumerate(record.inputs))
+
+    def _find(self, name: str, path: tuple[str | int, ...]) -> str:
+        """Look a name up in this scope, then outwards."""
+        scope: _Scope | None = self
+        known: list[str] = []
+        while scope is not None:
+            if name in scope._outputs:
+                return scope._outputs[name]
+            known.extend(scope._outputs)
+            scope = scope._parent
+        raise GraphError(
+            f"there is no layer {name!r} before this one",
+            path=path,
+            hint=f"known here: {', '.join(dict.fromkeys(known))}",
+        )

@@ -1,0 +1,145 @@
+"""What a network costs and sees, from its description alone: no array is allocated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.arrays import elements
+from engine.graph.network import INPUT, Network, Node
+from engine.spec import describe
+
+_Field = tuple[tuple[Fraction, Fraction], tuple[Fraction, Fraction]]
+_ONE = (Fraction(1), Fraction(1))
+_FLOAT = 4  # bytes
+_OPTIMIZER_SLOTS = 2  # Adam's, the largest
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, json_schema_extra=describe)
+
+
+class LayerSummary(_Record):
+    """One node of the network."""
+
+    name: str
+    """Its key in the weights file and in every per-layer endpoint."""
+    type: str
+    inputs: list[str]
+    """Names of the nodes it reads; `input` is the picture."""
+    output_shape: list[int]
+    """[height, width, channels], or [numbers] of a vector."""
+    formula: dict[str, str]
+    """How the output's size comes about, with the numbers put in."""
+    parameters: int
+    trainable_parameters: int
+    multiply_adds: int
+    """For one picture."""
+    activation_bytes: int
+    """Of the output for one picture, float32."""
+    training_bytes: int
+    """Kept for one picture between forward and backward, with gradients, float32."""
+    receptive_field: list[int]
+    """Height and width in pixels of the picture that one output cell can see."""
+    jump: list[int | float]
+    """Pixels of the picture between two neighbouring output cells; less than one where a map is enlarged."""
+    dense_equivalent_parameters: int | None
+    """Parameters that a fully connected layer would need for the same map (parameter sharing)."""
+    connection_density: float | None
+    """Share of input-output pairs that are connected (sparsity of connections); padding is no input."""
+
+
+class Totals(_Record):
+    """Sums over the network."""
+
+    parameters: int
+    trainable_parameters: int
+    multiply_adds: int
+    """For one picture."""
+    weight_bytes: int
+    activation_bytes: int
+    """Of all outputs for one picture."""
+    training_bytes: int
+    """Estimate for one step on `batch_size` pictures: weights, gradients, two optimizer slots, activations."""
+    batch_size: int
+
+
+class Summary(_Record):
+    """A network in numbers."""
+
+    input_shape: Annotated[list[int], Field(min_length=3, max_length=3)]
+    output_shape: list[int]
+    totals: Totals
+    layers: list[LayerSummary]
+
+
+def summarize(network: Network, batch_size: int = 64) -> Summary:
+    """Return shapes, formulas, parameters, multiply-adds, memory and receptive fields of every node.
+
+    Receptive field and jump: Araujo, Norris & Sim 2019, "Computing receptive fields of convolutional
+    neural networks", equations 1 and 2; where branches meet, the largest.
+    """
+    fields: dict[str, _Field] = {INPUT: (_ONE, _ONE)}
+    picture = (Fraction(network.input_shape[0]), Fraction(network.input_shape[1]))
+    layers = []
+    for node in network.nodes:
+        fields[node.name] = _field(node, fields, picture)
+        layers.append(_layer(node, *fields[node.name]))
+    weight_bytes = sum(elements(spec.shape) for spec in network.weight_specs.values()) * _FLOAT
+    trainable = sum(layer.trainable_parameters for layer in layers)
+    images = sum(layer.training_bytes for layer in layers) + elements(network.input_shape) * _FLOAT
+    totals = Totals(
+        parameters=network.parameters,
+        trainable_parameters=trainable,
+        multiply_adds=network.multiply_adds,
+        weight_bytes=weight_bytes,
+        activation_bytes=sum(layer.activation_bytes for layer in layers),
+        training_bytes=weight_bytes + trainable * _FLOAT * (1 + _OPTIMIZER_SLOTS) + images * batch_size,
+        batch_size=batch_size,
+    )
+    return Summary(
+        input_shape=list(network.input_shape),
+        output_shape=list(network.output_shape),
+        totals=totals,
+        layers=layers,
+    )
+
+
+def _field(node: Node, fields: dict[str, _Field], picture: tuple[Fraction, Fraction]) -> _Field:
+    """Return receptive field and jump: r + (f - 1) * j and j * s."""
+    seen, jumps = zip(*(fields[name] for name in node.inputs), strict=True)
+    reach = node.layer.reach(*node.input_shapes)
+    if reach is None:
+        return picture, picture
+    height, width = (max(one[axis] for one in seen) for axis in (0, 1))
+    down, right = (max(one[axis] for one in jumps) for axis in (0, 1))
+    field = (height + (reach.size[0] - 1) * down, width + (reach.size[1] - 1) * right)
+    return field, (down * reach.step[0], right * reach.step[1])
+
+
+def _layer(node: Node, field: Sequence[Fraction], jump: Sequence[Fraction]) -> LayerSummary:
+    cost = node.layer.cost(*node.input_shapes)
+    connections = node.layer.connections(*node.input_shapes)
+    outputs = elements(node.output_shape)
+    pairs = elements(node.input_shapes[0]) * outputs
+    inputs = sum(elements(shape) for shape in node.input_shapes)
+    return LayerSummary(
+        name=node.name,
+        type=node.layer.type,
+        inputs=list(node.inputs),
+        output_shape=list(node.output_shape),
+        formula=node.layer.size_formula(*node.input_shapes),
+        parameters=node.parameters,
+        trainable_parameters=node.trainable_parameters,
+        multiply_adds=cost.multiply_adds,
+        activation_bytes=outputs * _FLOAT,
+        training_bytes=(outputs + inputs) * _FLOAT + cost.saved_bytes,
+        receptive_field=[math.ceil(size) for size in field],
+        jump=[int(step) if step.denominator == 1 else float(step) for step in jump],
+        dense_equivalent_parameters=node.layer.dense_equivalent(*node.input_shapes),
+        connection_density=None if connections is None else connections / pairs,
+    )

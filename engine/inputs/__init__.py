@@ -1,0 +1,1 @@
+"""From stored pictures to the arrays that a network sees."""

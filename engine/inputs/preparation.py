@@ -1,0 +1,42 @@
+"""From pictures as they are stored to what goes into the network: augmented, then normalised.
+
+It is drawn from the sample's own place, epoch and seed, so that any share of a batch can do its part.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from engine.arrays import Array
+from engine.augmentations import AnyAugmentation, Pipeline
+from engine.inputs.batch import Batch
+from engine.inputs.preprocessing import Preprocessing
+from engine.spec import Spec
+from engine.workspace import FRESH, Buffers
+
+
+class Preparation(Spec):
+    """How pictures are augmented and normalised in one run."""
+
+    augmentations: tuple[AnyAugmentation, ...] = ()
+    seed: int = 0
+    """Of the run."""
+    preprocessing: Preprocessing
+
+    @property
+    def partners(self) -> int:
+        """How many pictures more a batch holds than are trained on."""
+        return self._pipeline.partners
+
+    def training(self, batch: Batch, buffers: Buffers = FRESH) -> tuple[Array, Array]:
+        """Return the pictures (n, H, W, C) of a batch as the network takes them, and their targets (n, K)."""
+        images, targets = self._pipeline.apply(
+            batch.images, batch.targets, batch.samples, batch.epoch, buffers
+        )
+        return self.preprocessing.apply(images, buffers.buffer("x", images.shape, np.float32)), targets
+
+    @cached_property
+    def _pipeline(self) -> Pipeline:
+        return Pipeline(self.augmentations, self.seed)

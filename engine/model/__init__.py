@@ -1,0 +1,1 @@
+"""Trained models: their files and predictions with them."""

@@ -1,0 +1,172 @@
+"""One safetensors file that holds all of a model: weights, architecture, classes, preprocessing.
+
+The metadata is one key of canonical JSON, so that equal models are equal files. A reader checks the
+description and every shape against it before it allocates anything. No pickle is involved anywhere.
+Format: Hugging Face, safetensors (header length, JSON header, then the arrays).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from engine.arrays import Array
+from engine.errors import EngineError, ModelFileError
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+from engine.inputs.preprocessing import Preprocessing
+from engine.layers import WeightSpec
+from engine.recipe.losses import AnyLoss, Loss, Target
+
+FORMAT_VERSION = 1
+_KEY = "convserve"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network and all that is needed to use it."""
+
+    architecture: Architecture
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    loss: Loss
+    weights: dict[str, Array] = field(repr=False)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """What is good to know but changes no prediction: data set, configuration, versions, metrics."""
+    target: Target = "class"
+    """What it says of a picture: one of the classes, any of the labels or numbers that `classes` names."""
+
+
+def model_bytes(model: Model) -> bytes:
+    """Return the model as the bytes of a safetensors file; equal models give equal bytes."""
+    description = {
+        "format_version": FORMAT_VERSION,
+        "kind": "model",
+        "architecture": model.architecture.document(),
+        "target": model.target,
+        "classes": list(model.classes),
+        "preprocessing": model.preprocessing.model_dump(mode="json"),
+        "loss": model.loss.model_dump(mode="json"),
+        "metadata": model.metadata,
+    }
+    return pack(model.weights, description)
+
+
+def read_model(path: Path, max_bytes: int | None = None, max_parameters: int | None = None) -> Model:
+    """Read a model file.
+
+    Raises:
+        ModelFileError: no model file, damaged, of a later version, or not fitting its own description.
+        ShapeError, GraphError, LimitError: the architecture in it cannot be built here.
+    """
+    description = read_description(path, "model", max_bytes)
+    try:
+        architecture = Architecture.model_validate(description["architecture"])
+        preprocessing = Preprocessing.model_validate(description["preprocessing"])
+        loss: Loss = TypeAdapter(AnyLoss).validate_python(description["loss"])
+        classes = TypeAdapter(tuple[str, ...]).validate_python(description["classes"])
+        # Files of before there were labels and values do not say.
+        target: Target = TypeAdapter(Target).validate_python(description.get("target", "class"))
+    except KeyError as error:
+        raise ModelFileError(f"the model file's description has no {error.args[0]!r}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "/".join(map(str, first["loc"]))
+        raise ModelFileError(f"the model file's description is not valid: {where}: {first['msg']}") from None
+    network = Network.build(architecture, max_parameters)
+    try:
+        loss.check_target(target)
+        loss.check(network.without_final(loss.link).output_shape, len(classes), target)
+    except EngineError as error:
+        raise ModelFileError(f"the model file contradicts itself: {error.detail}") from None
+    if (
+        len(preprocessing.mean) != network.input_shape[2]
+        or len(preprocessing.deviation) != network.input_shape[2]
+    ):
+        raise ModelFileError("the model file's preprocessing does not fit the channels of its input")
+    weights = unpack(path, network.weight_specs)
+    metadata = dict(description.get("metadata", {}))
+    return Model(architecture, classes, preprocessing, loss, weights, metadata, target)
+
+
+def pack(arrays: dict[str, Array], description: dict[str, Any]) -> bytes:
+    """Return arrays and a description as the bytes of a safetensors file."""
+    text = json.dumps(description, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return save(contiguous, {_KEY: text})
+
+
+def read_description(path: Path, kind: str, max_bytes: int | None = None) -> dict[str, Any]:
+    """Return the description in a safetensors file that `pack` made, without reading any array.
+
+    Raises:
+        ModelFileError: too large, damaged, foreign, of another kind or of a later version.
+    """
+    size = path.stat().st_size
+    if max_bytes is not None and size > max_bytes:
+        raise ModelFileError(f"the file has {size:,} bytes; at most {max_bytes:,} are read")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get(_KEY)
+        description = json.loads(text) if text is not None else None
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"the file is no readable safetensors file: {error}") from None
+    if not isinstance(description, dict):
+        raise ModelFileError(
+            f"the file's metadata has no {_KEY!r} description",
+            hint="only files written by convserve can be read",
+        )
+    version = description.get("format_version")
+    if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
+        raise ModelFileError(
+            f"the file has format version {version!r}; this release reads up to {FORMAT_VERSION}",
+            hint="read it with the release that wrote it, or a later one",
+        )
+    if description.get("kind") != kind:
+        raise ModelFileError(f"the file is a {description.get('kind')!r}, not a {kind!r}")
+    return description
+
+
+def unpack(path: Path, expected: dict[str, WeightSpec], prefix: str = "") -> dict[str, Array]:
+    """Read the arrays `prefix + name`, each checked against its spec before it is allocated.
+
+    Raises:
+        ModelFileError: an array is missing, superfluous (without a prefix), of another shape or not float32.
+    """
+    arrays: dict[str, Array] = {}
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = set(file.keys())
+            surplus = names - set(expected) if not prefix else set()
+            if surplus:
+                raise ModelFileError(
+                    f"the file holds arrays that its architecture has no place for: {_few(surplus)}"
+                )
+            missing = {prefix + name for name in expected} - names
+            if missing:
+                raise ModelFileError(f"the file lacks arrays that its architecture needs: {_few(missing)}")
+            for name, spec in expected.items():
+                found = file.get_slice(prefix + name)
+                shape = tuple(found.get_shape())
+                if shape != spec.shape or found.get_dtype() != "F32":
+                    raise ModelFileError(
+                        f"the array {prefix + name!r} is {found.get_dtype()} {list(shape)}; "
+                        f"its architecture needs F32 {list(spec.shape)}"
+                    )
+            for name in expected:
+                arrays[name] = file.get_tensor(prefix + name)
+    except SafetensorError as error:
+        raise ModelFileError(f"the file is damaged: {error}") from None
+    return arrays
+
+
+def _few(names: set[str]) -> str:
+    listed = sorted(names)
+    return ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")

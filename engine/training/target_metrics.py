@@ -1,0 +1,136 @@
+"""How good a model of labels or of values is: counts and sums over pictures that it has not seen.
+
+As in `engine.training.metrics`, an assessment takes predictions batch by batch, and `report` turns them into figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from engine.arrays import Array
+from engine.training.metrics import ClassFigures, Figures, MacroFigures
+
+
+class LabelReport(Figures):
+    """The figures of a model of labels on some pictures; a label is told from a probability of 0.5 on."""
+
+    images: int
+    accuracy: float
+    """Share of pictures of which all labels are right."""
+    classes: list[ClassFigures]
+    """Of each label."""
+    macro: MacroFigures
+
+
+class ValueFigures(Figures):
+    """How far one value is off; all in its own unit, but `r2`."""
+
+    name: str
+    mean_absolute_error: float
+    root_mean_squared_error: float
+    """sqrt(1/n sum_i (z_i - y_i)^2)"""
+    bias: float
+    """Mean of what is predicted above what is true."""
+    r2: float | None
+    """1 - sum_i (z_i - y_i)^2 / sum_i (y_i - mean(y))^2: 1 is perfect, 0 as good as always saying the mean; None where
+    all pictures have the same value. Draper & Smith 1998, Applied regression analysis, section 1.3."""
+
+
+class ValueReport(Figures):
+    """The figures of a model of values on some pictures."""
+
+    images: int
+    values: list[ValueFigures]
+
+
+class LabelAssessment:
+    """Counts of labels that were told, and of those that should have been."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._labels = tuple(labels)
+        self._both, self._true, self._told = (np.zeros(len(self._labels), np.int64) for _ in range(3))
+        self._images = self._right = 0
+
+    def add(self, probabilities: Array, targets: Array) -> int:
+        """Count a batch, and return of how many pictures not all labels are right.
+
+        Args:
+            probabilities: of each label (N, K).
+            targets: 1 for the labels that a picture has, else 0 (N, K).
+        """
+        told, true = probabilities >= 0.5, targets > 0.5
+        self._both += np.count_nonzero(told & true, axis=0)
+        self._true += np.count_nonzero(true, axis=0)
+        self._told += np.count_nonzero(told, axis=0)
+        right = int(np.count_nonzero((told == true).all(axis=1)))
+        self._images += len(targets)
+        self._right += right
+        return len(targets) - right
+
+    def report(self) -> LabelReport:
+        """Return the figures of all that was counted; a share of nothing is 0."""
+        precision = self._both / np.maximum(self._told, 1)
+        recall = self._both / np.maximum(self._true, 1)
+        f1 = 2 * self._both / np.maximum(self._true + self._told, 1)
+        return LabelReport(
+            images=self._images,
+            accuracy=self._right / max(self._images, 1),
+            classes=[
+                ClassFigures(
+                    name=name,
+                    images=int(self._true[place]),
+                    predicted=int(self._told[place]),
+                    precision=float(precision[place]),
+                    recall=float(recall[place]),
+                    f1=float(f1[place]),
+                )
+                for place, name in enumerate(self._labels)
+            ],
+            macro=MacroFigures(
+                precision=float(precision.mean()), recall=float(recall.mean()), f1=float(f1.mean())
+            ),
+        )
+
+
+class ValueAssessment:
+    """Sums over the distances between what was told and what is true."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        self._values = tuple(values)
+        self._errors, self._distances, self._squares = (np.zeros(len(self._values)) for _ in range(3))
+        # Of the values themselves the mean, and the sum of the squared distances from it (Chan et al. 1979).
+        self._mean, self._spread = (np.zeros(len(self._values)) for _ in range(2))
+        self._images = 0
+
+    def add(self, predictions: Array, targets: Array) -> None:
+        """Add a batch: what was told (N, K), and what is true (N, K)."""
+        true = targets.astype(np.float64)
+        errors = predictions - true
+        self._errors += errors.sum(axis=0)
+        self._distances += np.abs(errors).sum(axis=0)
+        self._squares += np.square(errors).sum(axis=0)
+        before, count = self._images, len(true)
+        self._images += count
+        apart = true.mean(axis=0) - self._mean
+        self._spread += np.square(true - true.mean(axis=0)).sum(axis=0)
+        self._spread += np.square(apart) * before * count / self._images
+        self._mean += apart * count / self._images
+
+    def report(self) -> ValueReport:
+        """Return the figures of all that was added."""
+        count = max(self._images, 1)
+        return ValueReport(
+            images=self._images,
+            values=[
+                ValueFigures(
+                    name=name,
+                    mean_absolute_error=float(self._distances[place] / count),
+                    root_mean_squared_error=float(np.sqrt(self._squares[place] / count)),
+                    bias=float(self._errors[place] / count),
+                    r2=float(1 - self._squares[place] / self._spread[place]) if self._spread[place] else None,
+                )
+                for place, name in enumerate(self._values)
+            ],
+        )
