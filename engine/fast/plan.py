@@ -45,7 +45,7 @@ from engine.layers.pooling import MaxPool2D
 
 Before = Callable[[Step, tuple[Place, ...]], list[Call]]
 
-REVISION = 9
+REVISION = 10
 """Raised by every change of steps or kernels that changes bits: checkpoints pin it."""
 
 

@@ -15,6 +15,9 @@ from engine.fast.steps.base import BLOCK, Deferred, Gradients, Map, Step, stored
 from engine.graph.network import Node
 from engine.layers import Context
 
+_FAR = 16
+"""A map is summed again where the square of a mean is so many times the variance, which then is so much less exact."""
+
 
 class BatchNormStep(Step):
     """Batch normalisation and ReLU or ReLU6 on maps.
@@ -28,8 +31,10 @@ class BatchNormStep(Step):
       again backward, and never stored;
     - where the step behind hands over its gradient tile by tile (`receive`), so are the sums of backward.
 
-    All sums are of the map less the running mean (Chan, Golub & LeVeque 1983, "Algorithms for computing the
-    sample variance", on shifted data), so that one pass over it is as safe as two.
+    All sums are of the map less the running mean, which is as safe as two passes while the batch's own mean is near
+    (Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance", on shifted data). Where the sums say
+    that it is not, as in the first steps of training, the map is summed again about the mean that they found
+    (`_closer`). Each share decides that for itself, for what shares add up is about the running mean, in float64.
     """
 
     kind = "batch_norm"
@@ -59,6 +64,7 @@ class BatchNormStep(Step):
         self._passes = np.empty((0, self._row), np.bool_)
         self._ones = np.empty(0, np.float32)
         self._received = False
+        self._about_row = self._shift = np.empty(0, np.float32)
         # two sums for each place of a row: of the map and its square; of the gradient and its product with the map
         self._sums, self._d_sums = np.empty((2, 2, self._row), np.float32)
         # two numbers for each channel, repeated over a row: what the map, or its gradient, is multiplied by, and added
@@ -90,6 +96,48 @@ class BatchNormStep(Step):
         about: Array = self._weights[self._names["running_mean"]]
         return about
 
+    def _sum_up(self) -> Array:
+        """Return this share's sums of the map less `about`, and of its square, each with the number of values behind.
+
+        That is an array (2, C + 1) of float64.
+        """
+        if not self.observed:
+            self.begin_statistics()
+            for tile in self._tiles:
+                self.observe(self._x[tile])
+        values = self._batch * self._height * self._width
+        own = np.empty((2, self._channels + 1))
+        own[:, :-1], own[:, -1] = self._per_channel(self._sums), values
+        self._shift = np.zeros(self._channels, np.float32)
+        if self._is_far(own[:, :-1] / values):
+            self._closer(own[0, :-1] / values)
+            sums, squares = self._per_channel(self._sums).astype(np.float64)
+            shift = self._shift.astype(np.float64)
+            own[0, :-1] = sums + values * shift
+            own[1, :-1] = squares + shift * (2 * sums + values * shift)
+        return own
+
+    def _is_far(self, moments: Array) -> bool:
+        """Whether means (C,) of a map and of its square cancel, for the deviation is small beside the mean."""
+        mean, square = moments
+        variance = square - mean * mean
+        near = mean * mean <= _FAR * (variance + self._layer.epsilon)
+        return not np.all(near & np.isfinite(variance))
+
+    def _closer(self, mean: Array) -> None:
+        """Sum the map up again, about the mean (C,) that the first sums found."""
+        self._shift = np.where(np.isfinite(mean), mean, 0).astype(np.float32)
+        row = row_of(self._shift, self._width)
+        if not self.observed:
+            self._about_row = self._about_row + row
+        self._sums[...] = 0
+        for tile in self._tiles:
+            x = self._x[tile]
+            if self.observed:  # the convolution's own memory
+                rows = x.reshape(-1, self._row)
+                rows -= row
+            self.observe(x)
+
     def begin_statistics(self) -> None:
         """Expect the tiles of a new map."""
         if not self.observed:
@@ -109,17 +157,15 @@ class BatchNormStep(Step):
             for name in ("scale", "shift", "running_mean", "running_variance")
         )
         if context.training:
-            if not self.observed:
-                self.begin_statistics()
-                for tile in self._tiles:
-                    self.observe(self._x[tile])
-            self._moved, variance, self._count = self._statistics(context)
+            moved, variance, self._count = self._statistics(context)
             unbiased = variance * (self._count / max(self._count - 1, 1))
-            for name, value in (("running_mean", mean + self._moved), ("running_variance", unbiased)):
+            for name, value in (("running_mean", mean + moved), ("running_variance", unbiased)):
                 old = self._weights[self._names[name]]
-                context.updates[self._names[name]] = old + np.float32(self._layer.momentum) * (value - old)
-            mean = self._mean = self._moved if self.observed else mean + self._moved
-        self._inverse = (1 / np.sqrt(variance + np.float32(self._layer.epsilon))).astype(np.float32)
+                new = old + self._layer.momentum * (value - old)
+                context.updates[self._names[name]] = new.astype(np.float32)
+            self._moved = moved - self._shift
+            mean = self._mean = self._moved if self.observed else mean + moved
+        self._inverse = (1 / np.sqrt(variance + self._layer.epsilon)).astype(np.float32)
         factor = scale * self._inverse
         self._apply[0], self._apply[1] = factor, shift - mean * factor
         rows = self._apply_rows
@@ -210,13 +256,9 @@ class BatchNormStep(Step):
 
     def _statistics(self, context: Context) -> tuple[Array, Array, int]:
         """Return mean and variance (C,) of the map less `about` over all shares, and how many values a channel has."""
-        own = np.empty((2, self._channels + 1))
-        own[:, :-1] = self._per_channel(self._sums)
-        own[:, -1] = self._batch * self._height * self._width
-        total = context.reduce(own)
+        total = context.reduce(self._sum_up())
         mean, square = total[:, :-1] / total[0, -1]
-        variance = np.maximum(square - mean * mean, 0)
-        return mean.astype(np.float32), variance.astype(np.float32), int(total[0, -1])
+        return mean, np.maximum(square - mean * mean, 0), int(total[0, -1])
 
     def _per_channel(self, rows: Array) -> Array:
         """Turn two sums of rows (2, W * C) into those of channels (2, C)."""
