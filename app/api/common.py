@@ -6,7 +6,6 @@ import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from engine.spec import describe
@@ -63,13 +62,6 @@ class PageOf(Body, Generic[T]):
     next: Annotated[
         str | None, Field(description="Pass it as `after` for what follows; null at the end of the list.")
     ]
-
-
-Limit = Annotated[int, Query(ge=1, le=200, description="The most entries to return.")]
-After = Annotated[
-    str | None,
-    Query(max_length=64, description="Return what follows this id: the `next` of the page before."),
-]
 
 
 class FieldProblem(Body):

@@ -1,51 +1,13 @@
-"""Bodies of the calls on the pictures of data sets."""
+"""Answers about the pictures of data sets."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from app.api.common import Body, Time
-from app.api.datasets import DatasetFailure, FillingProgress, SkippedCounts, SkippedFile, read_fields
-from app.store.records import JobRecord
-from engine.augmentations import AnyAugmentation
-from engine.spec import Seed, Spec
-
-MOST_VARIANTS = 16
-MOST_PICTURES = 32
-EXAMPLE_PICTURE = (
-    "UDIgOCA4IDkKOSA5IDkgOSA5IDkgOSA5IDkgOSAwIDAgMCAwIDkgOSA5IDkgOSA5IDkgMCA5IDkgOSA5IDkgMCAwIDAgOSA5IDkgOSA5IDkg"
-    "OSAwIDkgOSA5IDkgOSA5IDkgMCA5IDkgOSA5IDAgMCAwIDAgOSA5IDkgOSA5IDkgOSA5IDkgOQo="
-)
-"""A 3 of 8 x 8 pixels in PGM format, in base64."""
-
-
-class AdditionDocument(Spec):
-    """Labelled pictures to add: `images` of one `label`, or an archive of class folders as `file`."""
-
-    label: Annotated[str, Field(min_length=1, max_length=255)] | None = None
-    """The class of the pictures; one that the data set has."""
-    images: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] | None = None
-    """Pictures in base64."""
-    file: Annotated[str, Field(min_length=1)] | None = None
-    """A zip archive in base64: a folder for each class, or a manifest."""
-    dry_run: bool = False
-    """Only tell what would be added, and add nothing."""
-
-
-class AdditionForm(Spec):
-    """The text fields of the same as a form."""
-
-    label: Annotated[str, Field(min_length=1, max_length=255)] | None = None
-    """The class of the pictures in `files`; one that the data set has."""
-    dry_run: bool = False
-    """Only tell what would be added, and add nothing."""
-
-    @field_validator("dry_run", mode="before")
-    @classmethod
-    def _word(cls, value: Any) -> Any:
-        return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+from app.api.datasets import DatasetFailure, FillingProgress, SkippedCounts, SkippedFile
 
 
 class AdditionReport(Body):
@@ -76,22 +38,8 @@ class Addition(Body):
     created_at: Time | None
     finished_at: Time | None
 
-    @classmethod
-    def of(cls, job: JobRecord) -> Addition:
-        """Return the body for a job."""
-        return cls(
-            id=job.id,
-            dataset_id=str(job.dataset_id),
-            status=job.status.value,
-            progress=FillingProgress.of_job(job),
-            report=AdditionReport(**job.metrics) if job.metrics else None,
-            error=DatasetFailure(**job.error) if job.error else None,
-            created_at=job.created_at,
-            finished_at=job.finished_at,
-        )
 
-
-class ChannelFigures(Body):
+class ChannelStatistics(Body):
     """The values of one channel, 0 to 255."""
 
     mean: float
@@ -101,15 +49,15 @@ class ChannelFigures(Body):
     max: int
 
 
-class PartFigures(Body):
+class PartStatistics(Body):
     """Some of the pictures."""
 
     images: int
-    channels: tuple[ChannelFigures, ...]
+    channels: tuple[ChannelStatistics, ...]
     """One entry per channel; none without a picture."""
 
 
-class ClassFigures(PartFigures):
+class ClassStatistics(PartStatistics):
     """The pictures of a class."""
 
     name: str
@@ -117,7 +65,7 @@ class ClassFigures(PartFigures):
     """How many of them are in each split."""
 
 
-class NumberFigures(Body):
+class NumberStatistics(Body):
     """Some numbers."""
 
     mean: float
@@ -127,12 +75,12 @@ class NumberFigures(Body):
     max: float
 
 
-class ValueFigures(Body):
+class ValueStatistics(Body):
     """A value of the pictures."""
 
     name: str
-    all: NumberFigures
-    splits: dict[str, NumberFigures | None]
+    all: NumberStatistics
+    splits: dict[str, NumberStatistics | None]
     """Null for a split without pictures."""
 
 
@@ -142,32 +90,9 @@ class DatasetStatistics(Body):
     images: int
     image_shape: tuple[int, int, int]
     """[height, width, channels]."""
-    all: PartFigures
-    splits: dict[str, PartFigures]
-    classes: tuple[ClassFigures, ...]
+    all: PartStatistics
+    splits: dict[str, PartStatistics]
+    classes: tuple[ClassStatistics, ...]
     """In the order of the class indices; or labels, of which a picture can have several; none for values."""
-    values: tuple[ValueFigures, ...] = ()
+    values: tuple[ValueStatistics, ...] = ()
     """In the order of the data set; none for classes and labels."""
-
-
-class PreviewRequest(Spec):
-    """Which augmentations to look at, on which pictures."""
-
-    augmentations: Annotated[tuple[AnyAugmentation, ...], Field(min_length=1, max_length=32)]
-    """In the order in which they are applied, as for a training job."""
-    images: Annotated[int, Field(strict=True, ge=1, le=MOST_PICTURES)] = 4
-    """How many pictures, from the beginning of the split."""
-    variants: Annotated[int, Field(strict=True, ge=1, le=MOST_VARIANTS)] = 6
-    """How many times each is augmented: as in the epochs 1, 2, ... of a training job."""
-    split: Literal["train", "dev", "test"] = "train"
-    seed: Seed = 0
-    """As that of the training job."""
-
-
-def read_addition_form(fields: dict[str, str]) -> AdditionForm:
-    """Make sense of the text fields of a form.
-
-    Raises:
-        Invalid: with the name of each bad field.
-    """
-    return read_fields(AdditionForm, dict(fields))

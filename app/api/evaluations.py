@@ -1,31 +1,16 @@
-"""Bodies of evaluations."""
+"""Answers about evaluations."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Literal
 
 from pydantic import Field
 
 from app.api.common import Body, Number
-from app.api.jobs import JobBody, shared
-from app.jobs.work.diagnosis import Diagnosis
-from app.store.records import JobRecord
-from engine.spec import Spec
-from engine.training.metrics import CalibrationBin, ClassFigures, MacroFigures
-from engine.training.target_metrics import ValueFigures
+from app.api.jobs import JobBody
+from engine.training.figures import CalibrationBin, ClassFigures, MacroFigures, ValueFigures
 
 Split = Literal["train", "dev", "test"]
-
-
-class EvaluationCreate(Spec):
-    """Which model to judge by which pictures."""
-
-    model: str = Field(examples=["model_example"])
-    """The id of a model, or name and version (`digits@2`), or name and alias (`digits@production`)."""
-    dataset: str = Field(examples=["digits"])
-    """The id of a data set of the model's input shape; the model has to know all of its classes."""
-    split: Split = "test"
-    """The split to look at closely. The errors of all three are measured, of large ones on a sample."""
 
 
 class EvaluationProgress(Body):
@@ -72,6 +57,21 @@ class Mistake(Body):
     """How probable it found the truth."""
 
 
+class Diagnosis(Body):
+    """What the errors say; a share is null where a split has no pictures."""
+
+    bias: float | None
+    """The error on the train split."""
+    variance: float | None
+    """What the error on the dev split is above that."""
+    dev_gap: float | None
+    """What the error on the test split is above that of the dev split."""
+    verdict: str
+    """`low`, `bias`, `variance`, `dev_gap` or `unknown`: the largest of the three, if it is worth a word."""
+    advice: str
+    """What to try next, in a sentence."""
+
+
 class EvaluationReport(Body):
     """What was found; models of labels and of values have a part of it."""
 
@@ -99,12 +99,6 @@ class EvaluationReport(Body):
     mistakes: list[Mistake]
     """The worst ones, the least probable truth first; of classes only."""
 
-    @classmethod
-    def of(cls, document: dict[str, Any]) -> Self:
-        """Show what the worker has written."""
-        rest = {name: document[name] for name in ("errors", "diagnosis", "mistakes")}
-        return cls(**document["report"], **rest)
-
 
 class Evaluation(JobBody):
     """An evaluation: what was asked for, and what became of it."""
@@ -119,22 +113,6 @@ class Evaluation(JobBody):
     progress: EvaluationProgress
     metrics: EvaluationMetrics | None
     """Null until it has succeeded."""
-
-    @classmethod
-    def of(cls, record: JobRecord) -> Self:
-        """Show a record."""
-        names = EvaluationProgress.model_fields
-        progress = {name: value for name, value in record.progress.items() if name in names}
-        return cls(
-            **shared(record),
-            model_id=record.request["model"],
-            dataset=record.request["dataset"],
-            dataset_images=record.request["dataset_images"],
-            split=record.request["split"],
-            warnings=record.request.get("warnings", []),
-            progress=EvaluationProgress(**progress),
-            metrics=EvaluationMetrics(**record.metrics) if record.metrics else None,
-        )
 
 
 class FinishedEvaluation(Evaluation):

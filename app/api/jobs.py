@@ -1,13 +1,18 @@
-"""What the bodies of jobs of all kinds share."""
+"""What the answers about jobs of all kinds share."""
 
 from __future__ import annotations
 
-from typing import Any
+from pydantic import Field
 
 from app.api.common import Body, Time
-from app.api.training_jobs import JobError
 from app.states import JobStatus
-from app.store.records import JobRecord
+
+
+class JobError(Body):
+    """Why a job failed."""
+
+    code: str = Field(examples=["non_finite"])
+    message: str
 
 
 class JobBody(Body):
@@ -16,16 +21,14 @@ class JobBody(Body):
     id: str
     status: JobStatus
     attempt: int
-    """How often it was started; more than once when its process died."""
+    """How often it was started; a job whose worker dies goes on as the next attempt, three times at most."""
     error: JobError | None
     """Why it has failed."""
     created_at: Time
     started_at: Time | None
     finished_at: Time | None
 
-
-def shared(record: JobRecord) -> dict[str, Any]:
-    """Return the fields of `JobBody`."""
-    names = ("id", "status", "attempt", "created_at", "started_at", "finished_at")
-    shown = {name: getattr(record, name) for name in names}
-    return shown | {"error": JobError(**record.error) if record.error else None}
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended; a finished job never changes again."""
+        return self.status.finished

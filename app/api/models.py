@@ -1,18 +1,11 @@
-"""Bodies of models and predictions."""
+"""Answers about models and predictions."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated, Self
-
 from pydantic import Field
 
-from app.api.common import Body, JsonObject, Name, Number, Time
-from app.models import prediction
-from app.pictures.decode import PictureSpec
-from app.store.records import AliasRecord, ModelRecord
-from engine.recipe.losses import Target
-from engine.spec import Spec
+from app.api.common import Body, JsonObject, Number, Time
+from engine.recipe.targets import Target
 
 
 class Model(Body):
@@ -50,37 +43,6 @@ class Model(Body):
     builtin: bool
     """Whether it came with the server; then it cannot be deleted."""
 
-    @classmethod
-    def of(cls, record: ModelRecord, provenance: JsonObject | None) -> Self:
-        """Show a record, and what its file says about its making."""
-        # a record of an earlier version may leave out what has a default since
-        picture = PictureSpec.model_validate(record.preprocessing["picture"]).model_dump(mode="json")
-        preprocessing = record.preprocessing | {"picture": picture}
-        computed = {"provenance": provenance, "tags": record.tags or [], "preprocessing": preprocessing}
-        stored = {name: getattr(record, name) for name in cls.model_fields if name not in computed}
-        return cls(**stored, **computed)
-
-
-Tag = Annotated[str, Field(min_length=1, max_length=64)]
-
-
-class ModelChanges(Spec):
-    """What can change about a model; what is left out stays as it is."""
-
-    name: Name = Field("", validate_default=False)
-    """Under another name it becomes that name's next version."""
-    description: Annotated[str | None, Field(max_length=10_000)] = None
-    """What people want to know about it; null takes it away."""
-    tags: Annotated[tuple[Tag, ...], Field(max_length=64)] = ()
-    """Words to find it by; they replace all that it had."""
-
-
-class AliasTarget(Spec):
-    """What an alias is to stand for."""
-
-    model_id: str
-    """The id of a model of that name."""
-
 
 class Alias(Body):
     """A word that stands for one model of a name; write `name@alias` in place of the model's id."""
@@ -89,18 +51,6 @@ class Alias(Body):
     alias: str
     model_id: str
     updated_at: Time
-
-    @classmethod
-    def of(cls, record: AliasRecord) -> Self:
-        """Show a record."""
-        return cls(**{name: getattr(record, name) for name in cls.model_fields})
-
-
-class PredictionRequest(Spec):
-    """Pictures to look at."""
-
-    images: Annotated[list[str], Field(min_length=1)]
-    """Picture files (PNG, JPEG, ...) in base64; a `data:` URL is fine too."""
 
 
 class Candidate(Body):
@@ -135,14 +85,6 @@ class Prediction(Body):
     """All labels at least as probable as `threshold`, the most probable first; null for other models."""
     values: list[PredictedValue] | None = None
     """The values; null for other models."""
-
-    @classmethod
-    def of(cls, filename: str | None, seen: prediction.Seen) -> Self:
-        """Show what was found in a picture."""
-        found = asdict(seen)
-        of_class = seen.labels is None and seen.values is None
-        best = found["top"][0] if of_class else dict.fromkeys(Candidate.model_fields)
-        return cls(**best, filename=filename, **found)
 
 
 class Predictions(Body):

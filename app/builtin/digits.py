@@ -9,11 +9,11 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from app.api.pictures import PictureSpec
 from app.datasets import storage
 from app.datasets.options import DatasetOptions
 from app.errors import NotFound
 from app.files.artifacts import Artifacts
-from app.pictures.decode import PictureSpec
 from app.store import Store
 from app.store.records import DatasetRecord
 

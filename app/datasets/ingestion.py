@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from app.api.pictures import PictureSpec
 from app.datasets import storage
 from app.datasets.intake import Intake, progress
 from app.datasets.options import DatasetOptions
@@ -20,7 +21,6 @@ from app.datasets.readers.splits import SPLIT_NAMES, place
 from app.errors import DomainError, Invalid, TooLarge
 from app.files.artifacts import Artifacts
 from app.jobs.heartbeat import Heartbeat
-from app.pictures.decode import PictureSpec
 from app.settings import Settings
 from app.store import Store
 from app.store.records import DatasetContents, JobRecord, Json

@@ -16,7 +16,7 @@ from app.datasets.storage import StoredDataset, Targets
 from app.errors import DomainError, Invalid, TooLarge
 from app.pictures.decode import convert, decode
 from app.store.records import Json
-from engine.recipe.losses import Target
+from engine.recipe.targets import Target
 
 REPORTED_FILES = 1000
 """Files that a report names; the rest is only counted."""

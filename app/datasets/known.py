@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from app.api.downloads import KnownName
 from app.datasets.readers import ArchiveLimits, Reader
 from app.datasets.readers.cifar import CifarArchive
 from app.datasets.readers.idx import IdxPair
 from app.datasets.readers.joined import Joined
 from app.datasets.readers.splits import TEST, TRAIN
-
-KnownName = Literal["mnist", "fashion-mnist", "cifar-10"]
 
 _DIGITS = tuple("0123456789")
 _CLOTHES = (

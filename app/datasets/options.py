@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from app.datasets.readers.splits import SplitShares
-from app.pictures.decode import PictureSpec
-from engine.recipe.losses import Target
+from app.api.datasets import Duplicates, SplitShares
+from app.api.pictures import PictureSpec
+from engine.recipe.targets import Target
 from engine.spec import Seed, Spec
-
-Duplicates = Literal["skip", "keep"]
 
 
 class DatasetOptions(Spec):

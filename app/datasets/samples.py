@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.datasets.storage import StoredDataset
-from engine.recipe.losses import Target
+from engine.recipe.targets import Target
 
 
 def choose(

@@ -25,7 +25,7 @@ from app.errors import Conflict
 from app.files.artifacts import Artifacts
 from app.store import Store
 from app.store.records import DatasetContents, DatasetRecord, Json, SegmentRecord
-from engine.recipe.losses import Target
+from engine.recipe.targets import Target
 
 DIRECTORY = "datasets"
 IMAGES_FILE = "images.npy"

@@ -11,11 +11,11 @@ from typing import IO
 import numpy as np
 from pydantic import ValidationError
 
+from app.api.pictures import PictureSpec
 from app.errors import Invalid
 from app.files import paths
 from app.files.artifacts import Artifacts
 from app.ids import MODEL, new_id
-from app.pictures.decode import PictureSpec
 from app.settings import Settings
 from app.store import Store
 from app.store.records import AnswerRecord, Json, ModelRecord

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.api.pictures import PictureSpec
 from app.errors import DomainError, FieldError, Invalid
-from app.pictures.decode import PictureSpec, decode
+from app.pictures.decode import decode
 from app.store.records import ModelRecord
 from engine.model.inference import Predictor
 

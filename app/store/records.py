@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from app.states import JobStatus
-from engine.recipe.losses import Target
+from engine.recipe.targets import Target
 
 Json = dict[str, Any]
 T = TypeVar("T")

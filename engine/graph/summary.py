@@ -5,76 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from engine.arrays import elements
+from engine.graph.costs import LayerSummary, Summary, Totals
 from engine.graph.network import INPUT, Network, Node
-from engine.spec import describe
 
 _Field = tuple[tuple[Fraction, Fraction], tuple[Fraction, Fraction]]
 _ONE = (Fraction(1), Fraction(1))
 _FLOAT = 4  # bytes
 _OPTIMIZER_SLOTS = 2  # Adam's, the largest
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, json_schema_extra=describe)
-
-
-class LayerSummary(_Record):
-    """One node of the network."""
-
-    name: str
-    """Its key in the weights file and in every per-layer endpoint."""
-    type: str
-    inputs: list[str]
-    """Names of the nodes it reads; `input` is the picture."""
-    output_shape: list[int]
-    """[height, width, channels], or [numbers] of a vector."""
-    formula: dict[str, str]
-    """How the output's size comes about, with the numbers put in."""
-    parameters: int
-    trainable_parameters: int
-    multiply_adds: int
-    """For one picture."""
-    activation_bytes: int
-    """Of the output for one picture, float32."""
-    training_bytes: int
-    """Kept for one picture between forward and backward, with gradients, float32."""
-    receptive_field: list[int]
-    """Height and width in pixels of the picture that one output cell can see."""
-    jump: list[int | float]
-    """Pixels of the picture between two neighbouring output cells; less than one where a map is enlarged."""
-    dense_equivalent_parameters: int | None
-    """Parameters that a fully connected layer would need for the same map (parameter sharing)."""
-    connection_density: float | None
-    """Share of input-output pairs that are connected (sparsity of connections); padding is no input."""
-
-
-class Totals(_Record):
-    """Sums over the network."""
-
-    parameters: int
-    trainable_parameters: int
-    multiply_adds: int
-    """For one picture."""
-    weight_bytes: int
-    activation_bytes: int
-    """Of all outputs for one picture."""
-    training_bytes: int
-    """Estimate for one step on `batch_size` pictures: weights, gradients, two optimizer slots, activations."""
-    batch_size: int
-
-
-class Summary(_Record):
-    """A network in numbers."""
-
-    input_shape: Annotated[list[int], Field(min_length=3, max_length=3)]
-    output_shape: list[int]
-    totals: Totals
-    layers: list[LayerSummary]
 
 
 def summarize(network: Network, batch_size: int = 64) -> Summary:

@@ -13,7 +13,7 @@ from engine.arrays import Array, Bytes, Indices, Shape
 from engine.augmentations import partners
 from engine.inputs.batch import Batch
 from engine.recipe.config import TrainingConfig
-from engine.recipe.losses import Target
+from engine.recipe.targets import Target
 
 
 class ImageSet(Protocol):

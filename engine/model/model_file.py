@@ -23,7 +23,8 @@ from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.inputs.preprocessing import Preprocessing
 from engine.layers import WeightSpec
-from engine.recipe.losses import AnyLoss, Loss, Target
+from engine.recipe.losses import AnyLoss, Loss
+from engine.recipe.targets import Target
 
 FORMAT_VERSION = 1
 _KEY = "convserve"

@@ -15,14 +15,11 @@ from pydantic import Field
 from engine.arrays import Array, Shape
 from engine.errors import EngineError, ShapeError
 from engine.ops import activation, smooth
+from engine.recipe.targets import NOUNS, Target
 from engine.spec import Fraction, PositiveFloat, Spec
 
 PerClass = Annotated[tuple[PositiveFloat, ...], Field(min_length=1, max_length=1_000_000)]
 Right = NDArray[np.bool_]
-Target = Literal["class", "labels", "values"]
-"""What is known of each picture: one of K classes, any of K labels, or K numbers."""
-
-NOUNS: dict[Target, str] = {"class": "classes", "labels": "labels", "values": "values"}
 
 
 class Loss(Spec):

@@ -24,7 +24,8 @@ from engine.inputs.preparation import Preparation
 from engine.inputs.preprocessing import ChannelStatistics, Preprocessing
 from engine.model.model_file import Model
 from engine.recipe.config import TrainingConfig
-from engine.recipe.losses import Loss, Target
+from engine.recipe.losses import Loss
+from engine.recipe.targets import Target
 from engine.training.descent import Stepper, count
 from engine.training.state import EpochMetrics, Tally, TrainingState
 from engine.training.transfer import freeze, take

@@ -10,74 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from engine.arrays import Array, Indices
-from engine.spec import describe
+from engine.training.figures import CalibrationBin, ClassFigures, MacroFigures, Report
 
 Counts = NDArray[np.int64]
 
 BINS = 15
 """Bins of the calibration error, as in Guo et al. 2017."""
-
-
-class Figures(BaseModel):
-    """A record of figures."""
-
-    model_config = ConfigDict(frozen=True, json_schema_extra=describe)
-
-
-class ClassFigures(Figures):
-    """How one class fared; a share of nothing is given as 0."""
-
-    name: str
-    images: int
-    """Pictures of this class."""
-    predicted: int
-    """Pictures taken for this class."""
-    precision: float
-    """Share of the pictures taken for this class that are of it."""
-    recall: float
-    """Share of the pictures of this class that were taken for it."""
-    f1: float
-    """Harmonic mean of precision and recall."""
-
-
-class MacroFigures(Figures):
-    """Means over the classes, each counting the same however many pictures it has."""
-
-    precision: float
-    recall: float
-    f1: float
-
-
-class CalibrationBin(Figures):
-    """The predictions whose confidence lies in one interval."""
-
-    lowest: float
-    """Confidence from which on it counts, itself left out (but 0)."""
-    images: int
-    confidence: float | None
-    """Mean probability of the predicted class; None without pictures."""
-    accuracy: float | None
-    """Share of right predictions: that of a well calibrated model is as large as its confidence."""
-
-
-class Report(Figures):
-    """The figures of a classifier on some pictures."""
-
-    images: int
-    accuracy: float
-    """Share of pictures whose most probable class is theirs."""
-    top_k: dict[int, float]
-    """Share of pictures whose class is among the k most probable, for some k."""
-    confusion: list[list[int]]
-    """Pictures of class i (row) that were taken for class j (column)."""
-    classes: list[ClassFigures]
-    macro: MacroFigures
-    expected_calibration_error: float
-    """Mean distance between confidence and accuracy over bins of confidence, weighted by their pictures."""
-    calibration: list[CalibrationBin]
 
 
 class Assessment:

@@ -10,39 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.arrays import Array
-from engine.training.metrics import ClassFigures, Figures, MacroFigures
-
-
-class LabelReport(Figures):
-    """The figures of a model of labels on some pictures; a label is told from a probability of 0.5 on."""
-
-    images: int
-    accuracy: float
-    """Share of pictures of which all labels are right."""
-    classes: list[ClassFigures]
-    """Of each label."""
-    macro: MacroFigures
-
-
-class ValueFigures(Figures):
-    """How far one value is off; all in its own unit, but `r2`."""
-
-    name: str
-    mean_absolute_error: float
-    root_mean_squared_error: float
-    """sqrt(1/n sum_i (z_i - y_i)^2)"""
-    bias: float
-    """Mean of what is predicted above what is true."""
-    r2: float | None
-    """1 - sum_i (z_i - y_i)^2 / sum_i (y_i - mean(y))^2: 1 is perfect, 0 as good as always saying the mean; None where
-    all pictures have the same value. Draper & Smith 1998, Applied regression analysis, section 1.3."""
-
-
-class ValueReport(Figures):
-    """The figures of a model of values on some pictures."""
-
-    images: int
-    values: list[ValueFigures]
+from engine.training.figures import ClassFigures, LabelReport, MacroFigures, ValueFigures, ValueReport
 
 
 class LabelAssessment:

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.api.pictures import PictureSpec
 from app.datasets.ingestion import check_upload
 from app.datasets.readers.pictures import PictureArchive
 from app.datasets.readers.zip_file import ArchiveLimits
 from app.errors import DomainError, Invalid, TooLarge
-from app.pictures.decode import PictureSpec
 
 LIMITS = ArchiveLimits(entries=100, ratio=100, member_bytes=4_000_000)
 GOOD = {"cat/1.png": b"first", "cat/2.png": b"second", "dog/1.png": b"third"}

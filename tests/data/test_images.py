@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
+from app.api.pictures import PictureSpec
 from app.errors import Invalid, TooLarge
-from app.pictures.decode import PictureSpec, decode, encode_png
+from app.pictures.decode import decode, encode_png
 
 MAX_PIXELS = 25_000_000
 RED_GREEN_BLUE_WHITE = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.api.pictures import PictureSpec
 from app.datasets.options import DatasetOptions
 from app.datasets.storage import IMAGES_FILE, LABELS_FILE, SPLITS_FILE, segment_directory
 from app.files import paths
@@ -16,7 +17,6 @@ from app.files.locks import is_locked, read_holder
 from app.ids import JOB, new_id
 from app.jobs.requests import TrainingRequest
 from app.jobs.runner import LocalRunner
-from app.pictures.decode import PictureSpec
 from app.settings import Settings
 from app.states import JobStatus
 from app.store import Store

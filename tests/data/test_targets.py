@@ -15,7 +15,7 @@ from app.datasets.readers.zip_file import ArchiveLimits
 from app.datasets.storage import Segment, StoredDataset, write_segment
 from app.errors import DomainError, Invalid, TooLarge
 from app.files.artifacts import LocalArtifacts
-from engine.recipe.losses import Target
+from engine.recipe.targets import Target
 from tests.http.drawn_pictures import ingested, npz, pack, png, squares, upload
 
 LIMITS = ArchiveLimits(entries=1000, ratio=100, member_bytes=4_000_000)

@@ -7,8 +7,9 @@ import pytest
 
 from engine.errors import ShapeError
 from engine.graph.architecture import Architecture
+from engine.graph.costs import Summary
 from engine.graph.network import Network
-from engine.graph.summary import Summary, summarize
+from engine.graph.summary import summarize
 from engine.layers import Context
 from engine.presets import PRESETS, Preset, find
 

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from app.api.pictures import PictureSpec
 from app.cli.launch import ServerProcess
-from app.pictures.decode import PictureSpec
 from engine.graph.architecture import Architecture
 from engine.model.model_file import read_model
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from app.api.pictures import PictureSpec
 from app.builtin.digits import DIGITS_CLASSES, DIGITS_SHAPE, load_digits
 from app.datasets import storage
 from app.datasets.options import DatasetOptions
@@ -23,7 +24,6 @@ from app.files.locks import is_locked, read_holder
 from app.ids import JOB, new_id
 from app.jobs.requests import TrainingRequest
 from app.jobs.runner import LocalRunner
-from app.pictures.decode import PictureSpec
 from app.settings import Settings
 from app.states import JobStatus
 from app.store import Store

@@ -12,7 +12,7 @@ from app.datasets.readers.targets import unfit
 from app.datasets.readers.zip_file import MAGIC as ZIP_MAGIC
 from app.datasets.readers.zip_file import ArchiveLimits
 from app.errors import FieldError, Invalid
-from engine.recipe.losses import Target
+from engine.recipe.targets import Target
 
 MAGIC = (*ZIP_MAGIC, GZIP_MAGIC, IDX_MAGIC)
 """How files begin that are read."""

@@ -9,9 +9,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.api.pictures import MAX_SIDE
 from app.datasets.readers.base import MAX_IMAGES, Shape, check_classes
 from app.errors import Invalid, Malformed, TooLarge
-from app.pictures.decode import MAX_SIDE
 
 _CHUNK_BYTES = 1 << 20
 _FLOAT_MAX = {1.0: 255.0, 255.0: 1.0, 65535.0: 1 / 257}

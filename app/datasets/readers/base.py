@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from app.datasets.readers.splits import DEV, TEST, TRAIN
 from app.errors import DomainError, Invalid, TooLarge
-from engine.recipe.losses import Target
+from engine.recipe.targets import Target
 
 MAX_CLASSES = 10_000
 MAX_IMAGES = 10_000_000

@@ -16,7 +16,7 @@ from app.datasets.readers.folders import Layout, Picture
 from app.datasets.readers.targets import Targets, check_size, strata
 from app.datasets.readers.zip_file import MAX_NAME, Member, SafeZip
 from app.errors import Invalid
-from engine.recipe.losses import Target
+from engine.recipe.targets import Target
 
 MAX_BYTES = 64 << 20
 SEPARATOR = "|"

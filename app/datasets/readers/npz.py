@@ -38,7 +38,7 @@ from app.datasets.readers.targets import (
 )
 from app.datasets.readers.zip_file import ArchiveLimits, Member, SafeZip
 from app.errors import Invalid, Malformed, TooLarge
-from engine.recipe.losses import NOUNS, Target
+from engine.recipe.targets import NOUNS, Target
 
 IMAGES, LABELS, SPLIT, CLASS_NAMES = "images", "labels", "split", "class_names"
 _KERAS = (("x_train", "y_train", TRAIN), ("x_val", "y_val", DEV), ("x_test", "y_test", TEST))

@@ -13,7 +13,7 @@ from app.datasets.readers.manifest import FORMS, find_manifest, read_manifest
 from app.datasets.readers.targets import count_strata, unfit
 from app.datasets.readers.zip_file import ArchiveLimits, SafeZip
 from app.errors import Invalid, TooLarge
-from engine.recipe.losses import Target
+from engine.recipe.targets import Target
 
 
 class PictureArchive(Reader):

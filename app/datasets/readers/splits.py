@@ -7,40 +7,16 @@ moved from test to train later would make every figure measured before it a lie.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
-from engine.spec import Spec
+from app.api.datasets import SplitShares
 
 TRAIN, DEV, TEST = 0, 1, 2
 SPLIT_NAMES = ("train", "dev", "test")
 UNTOLD = 255
 """Stands for the split of a picture that has not been drawn yet."""
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class SplitShares(Spec):
-    """The share of each class's pictures that goes to each split."""
-
-    train: Share = 0.8
-    dev: Share = 0.1
-    test: Share = 0.1
-
-    @model_validator(mode="after")
-    def _sum_to_one(self) -> SplitShares:
-        if abs(self.train + self.dev + self.test - 1) > 1e-6:
-            raise ValueError(f"the shares add up to {self.train + self.dev + self.test:g} instead of 1")
-        if self.train == 0 or self.dev == 0 or self.test == 0:
-            raise ValueError("every share must be above 0: training needs train, dev and test pictures")
-        return self
-
-    @property
-    def values(self) -> tuple[float, float, float]:
-        """The shares in the order of `SPLIT_NAMES`."""
-        return (self.train, self.dev, self.test)
 
 
 def draw_splits(

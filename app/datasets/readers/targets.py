@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from app.datasets.readers.base import MAX_CLASSES
 from app.errors import FieldError, Invalid, TooLarge
-from engine.recipe.losses import NOUNS, Target
+from engine.recipe.targets import NOUNS, Target
 
 Targets = NDArray[np.float32]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 
-from app.api.training_jobs import TrainingJobRequest
+from app.api.requests.training_jobs import TrainingJobRequest
 from app.datasets.options import DatasetOptions
 from app.errors import Conflict, FieldError, Invalid, NotFound
 from app.files import paths

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from app.api.training_jobs import ArchitectureChoice, PresetChoice, TrainingJobRequest
+from app.api.requests.training_jobs import ArchitectureChoice, PresetChoice, TrainingJobRequest
 from app.datasets.options import DatasetOptions
 from app.errors import Conflict, FieldError, Invalid, NotFound
 from app.ids import JOB, new_id

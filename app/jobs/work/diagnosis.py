@@ -9,26 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.api.evaluations import Diagnosis
 from app.store.records import Json
-from engine.spec import Spec
 
 LOW = 0.02
 """A share of errors below which there is nothing to say."""
-
-
-class Diagnosis(Spec):
-    """What the errors say; a share is None where a split has no pictures."""
-
-    bias: float | None
-    """The error on the train split."""
-    variance: float | None
-    """What the error on the dev split is above that."""
-    dev_gap: float | None
-    """What the error on the test split is above that of the dev split."""
-    verdict: str
-    """`low`, `bias`, `variance`, `dev_gap` or `unknown`: the largest of the three, if it is worth a word."""
-    advice: str
-    """What to try next, in a sentence."""
 
 
 def diagnose(errors: Mapping[str, Json]) -> Diagnosis:

@@ -6,10 +6,11 @@ files is kept until it is ready.
 
 from __future__ import annotations
 
+from app.api.downloads import KnownName
 from app.datasets import ingestion
 from app.datasets.fetching import Origin, checksums, fetch
 from app.datasets.ingestion import Source
-from app.datasets.known import KNOWN, KnownName
+from app.datasets.known import KNOWN
 from app.datasets.options import DatasetOptions
 from app.errors import DomainError
 from app.files.artifacts import Artifacts

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from app.api.pictures import PictureSpec
 from app.datasets.options import DatasetOptions
 from app.datasets.readers.splits import SPLIT_NAMES
 from app.datasets.storage import StoredDataset, open_dataset
@@ -22,12 +23,11 @@ from app.jobs.work.evaluate_targets import judge_labels, judge_values
 from app.jobs.work.walk import Split, Walk
 from app.models.prediction import picture_spec
 from app.models.predictors import load
-from app.pictures.decode import PictureSpec
 from app.pictures.sheets import Tile, draw_sheet
 from app.settings import Settings
 from app.store import Store
 from app.store.records import DatasetRecord, JobRecord, Json, ModelRecord
-from engine.recipe.losses import NOUNS
+from engine.recipe.targets import NOUNS
 from engine.spec import PositiveInt, Spec
 from engine.training.metrics import Assessment
 

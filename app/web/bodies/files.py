@@ -8,26 +8,20 @@ from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
+from app.api.requests.files import FileDocument
 from app.errors import FieldError, Invalid, Malformed, TooLarge, Unsupported
 from app.web.bodies import idempotency
 from app.web.bodies.multipart import DiskSink, FormRules, receive
 from app.web.bodies.route import is_json, media_type
 from app.web.bodies.validation import invalid, validate
-from engine.spec import Spec
 
 _CHUNK = 1 << 20
-
-
-class FileDocument(Spec):
-    """The body of a call that takes a file, in JSON."""
-
-    file: Annotated[str, Field(description="The bytes of the file, in base64; for small files.")]
 
 
 D = TypeVar("D", bound=FileDocument)

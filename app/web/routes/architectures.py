@@ -6,17 +6,22 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Response
 
-from app.api.architectures import ArchitectureAnswer, ArchitectureEntry, ArchitectureRequest
-from app.api.common import After, Limit, PageOf
+from app.api.architectures import ArchitectureAnswer, ArchitectureEntry
+from app.api.common import PageOf
+from app.api.requests.architectures import ArchitectureRequest
 from app.ids import ARCHITECTURE, new_id
 from app.services import Services, ServicesDep
 from app.store.records import ArchitectureRecord
+from app.web.answers.architectures import architecture as show
+from app.web.answers.architectures import architecture_entry
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
+from app.web.routes.paging import After, Limit
 from engine.graph.architecture import Architecture
+from engine.graph.costs import Summary
 from engine.graph.network import Network
-from engine.graph.summary import Summary, summarize
+from engine.graph.summary import summarize
 from engine.presets.lenet import LENET_5
 
 router = APIRouter(prefix="/v1/architectures", route_class=StrictRoute, tags=["architectures"])
@@ -99,7 +104,7 @@ def create_architecture(
     architecture = request.architecture()
     summary = summarize(_build(architecture, services))
     record = ArchitectureRecord(new_id(ARCHITECTURE), request.name, architecture.document())
-    answer = ArchitectureAnswer.with_summary(record, summary)
+    answer = show(record, summary)
     headers = {"Location": f"{router.prefix}/{record.id}"}
     response.headers.update(headers)
     services.store.architectures.create(record, once.answer(201, answer, headers))
@@ -112,7 +117,7 @@ def list_architectures(
 ) -> PageOf[ArchitectureEntry]:
     """List the stored architectures, newest first."""
     page = services.store.architectures.page(limit, after)
-    return PageOf(data=[ArchitectureEntry.of(record) for record in page.data], next=page.next)
+    return PageOf(data=[architecture_entry(record) for record in page.data], next=page.next)
 
 
 @router.get("/{architecture_id}", summary="Get an architecture", responses=_MISSING)
@@ -121,7 +126,7 @@ def get_architecture(architecture_id: ArchitectureId, services: ServicesDep) -> 
     record = services.store.architectures.get(architecture_id)
     # Not held against the limit, which may have been lowered since.
     network = Network.build(Architecture.model_validate(record.architecture))
-    return ArchitectureAnswer.with_summary(record, summarize(network))
+    return show(record, summarize(network))
 
 
 @router.delete(

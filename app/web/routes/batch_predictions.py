@@ -10,9 +10,9 @@ from fastapi import APIRouter, Path, Request, Response, status
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
-from app.api.batch_predictions import EXAMPLE_ARCHIVE, BatchPrediction, BatchPredictionCreate
-from app.api.common import After, Limit, PageOf
-from app.api.datasets import inlined_schema
+from app.api.batch_predictions import BatchPrediction
+from app.api.common import PageOf
+from app.api.requests.batch_predictions import EXAMPLE_ARCHIVE, BatchPredictionCreate
 from app.datasets.ingestion import UPLOADS, archive_limits
 from app.datasets.readers.zip_file import MAGIC, SafeZip
 from app.errors import Conflict, NotFound
@@ -23,11 +23,14 @@ from app.jobs.work.predict_batch import BatchPredictionRequest, pictures
 from app.services import Services, ServicesDep
 from app.states import JobStatus
 from app.store.records import BATCH_PREDICTION, JobRecord
+from app.web.answers.jobs import batch_prediction
 from app.web.bodies.files import FileBody, receive_file
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.multipart import FormRules
 from app.web.bodies.route import StrictRoute
+from app.web.bodies.schemas import inlined_schema
 from app.web.openapi import problems
+from app.web.routes.paging import After, Limit
 
 router = APIRouter(prefix="/v1/batch-predictions", route_class=StrictRoute, tags=["batch-predictions"])
 
@@ -106,7 +109,7 @@ def _accept(services: Services, body: FileBody[BatchPredictionCreate], once: Onc
         images=images,
     )
     job = JobRecord(new_id(PREFIX), BATCH_PREDICTION, accepted.model_dump(mode="json"), model_id=model.id)
-    answer = BatchPrediction.of(job)
+    answer = batch_prediction(job)
     services.store.jobs.create(job, once.answer(status.HTTP_202_ACCEPTED, answer, _look_again(job.id)))
     services.runner.wake()
     return answer
@@ -122,13 +125,13 @@ def list_batch_predictions(
 ) -> PageOf[BatchPrediction]:
     """List the batch predictions, newest first."""
     page = services.store.jobs.page(limit, after, kind=BATCH_PREDICTION)
-    return PageOf(data=[BatchPrediction.of(record) for record in page.data], next=page.next)
+    return PageOf(data=[batch_prediction(record) for record in page.data], next=page.next)
 
 
 @router.get("/{batch_id}", summary="Get a batch prediction", responses=problems(404))
 def get_batch_prediction(batch_id: BatchId, services: ServicesDep) -> BatchPrediction:
     """Return a batch prediction: how far it is, and how many files no picture could be read from."""
-    return BatchPrediction.of(_get(batch_id, services))
+    return batch_prediction(_get(batch_id, services))
 
 
 @router.get(
@@ -173,7 +176,7 @@ def cancel_batch_prediction(batch_id: BatchId, services: ServicesDep) -> BatchPr
     if record.status.finished:  # it was waiting, and no worker will see to its archive
         services.artifacts.delete(record.request["upload"])
     services.runner.wake()
-    return BatchPrediction.of(record)
+    return batch_prediction(record)
 
 
 @router.delete(

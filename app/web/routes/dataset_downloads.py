@@ -9,14 +9,18 @@ from fastapi import APIRouter, Body, Response, status
 
 from app.api.common import ListOf
 from app.api.datasets import Dataset
-from app.api.downloads import Downloadable, DownloadCreate
+from app.api.downloads import Downloadable
+from app.api.pictures import PictureSpec
+from app.api.requests.downloads import DownloadCreate
 from app.datasets.fetching import Origin
 from app.datasets.ingestion import check_space
-from app.datasets.known import KNOWN
+from app.datasets.known import KNOWN, KnownDataset
+from app.datasets.options import DatasetOptions
 from app.ids import DATASET, JOB, new_id, sibling
 from app.jobs.work.download import DownloadRequest
 from app.services import ServicesDep
 from app.store.records import DOWNLOAD, DatasetRecord, JobRecord
+from app.web.answers.datasets import dataset, downloadable
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
@@ -29,7 +33,7 @@ router = APIRouter(route_class=StrictRoute)
 def list_downloads(services: ServicesDep) -> ListOf[Downloadable]:
     """List the well-known data sets that this server can fetch, and where from."""
     mirror = services.settings.dataset_mirror
-    return ListOf(data=[Downloadable.of(known, Origin.of(known, mirror).place) for known in KNOWN.values()])
+    return ListOf(data=[downloadable(known, Origin.of(known, mirror).place) for known in KNOWN.values()])
 
 
 @router.post(
@@ -51,7 +55,8 @@ def download_dataset(
     it stopped, also when it is asked for again after it has failed.
     """
     services.accept_work()
-    known, options = KNOWN[wanted.dataset], wanted.options()
+    known = KNOWN[wanted.dataset]
+    options = _options(wanted, known)
     free = shutil.disk_usage(services.settings.data_dir).free
     check_space(known.images, options.picture, free - known.bytes)
     job_id = new_id(JOB)
@@ -64,8 +69,20 @@ def download_dataset(
     request = DownloadRequest(dataset_id=record.id, download=known.name, options=options)
     job = JobRecord(job_id, DOWNLOAD, request.model_dump(mode="json"), dataset_id=record.id)
     headers = {"Location": f"/v1/datasets/{record.id}", "Retry-After": str(RETRY_SECONDS)}
-    answer = Dataset.of(record, [job])
+    answer = dataset(record, [job])
     services.store.datasets.create(record, job, once.answer(status.HTTP_202_ACCEPTED, answer, headers))
     services.runner.wake()
     response.headers.update(headers)
     return answer
+
+
+def _options(wanted: DownloadCreate, known: KnownDataset) -> DatasetOptions:
+    """Return what the data set remembers; what is not asked for is as the pictures are published."""
+    height, width, channels = known.image_shape
+    picture = PictureSpec(
+        image_shape=(*(wanted.image_size or (height, width)), wanted.channels or channels),
+        fit=wanted.fit,
+        background=wanted.background or known.background,
+        invert=wanted.invert,
+    )
+    return DatasetOptions(picture=picture, split=wanted.split, seed=wanted.seed, duplicates=wanted.duplicates)

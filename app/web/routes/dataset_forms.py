@@ -14,14 +14,15 @@ from typing import Generic, TypeVar
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from app.api.dataset_pictures import AdditionDocument, AdditionForm, read_addition_form
-from app.api.datasets import FORM_FIELDS, DatasetCreate, DatasetDocument, read_form
+from app.api.requests.dataset_pictures import AdditionDocument, AdditionForm
+from app.api.requests.datasets import DatasetCreate, DatasetDocument
 from app.datasets import ingestion
 from app.datasets.ingestion import Source
 from app.datasets.readers import KIND, MAGIC
 from app.errors import FieldError, Invalid
 from app.jobs.work.add_pictures import MAX_FILES
 from app.services import Services
+from app.web.bodies.dataset_fields import FORM_FIELDS, read_addition_form, read_form
 from app.web.bodies.multipart import DiskSink, FormRules, receive
 from app.web.bodies.validation import validate
 

@@ -10,16 +10,14 @@ import numpy as np
 from fastapi import APIRouter, Body, Path, Query, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
-from app.api.common import After, Limit, PageOf
-from app.api.dataset_pictures import (
+from app.api.common import PageOf
+from app.api.dataset_pictures import Addition, DatasetStatistics
+from app.api.requests.dataset_pictures import (
     EXAMPLE_PICTURE,
-    Addition,
     AdditionDocument,
     AdditionForm,
-    DatasetStatistics,
     PreviewRequest,
 )
-from app.api.datasets import inlined_schema
 from app.datasets import statistics, storage
 from app.datasets.ingestion import check_space
 from app.datasets.intake import Intake
@@ -36,13 +34,16 @@ from app.pictures.decode import encode_png
 from app.pictures.sheets import encode_sheet, reduce
 from app.services import Services, ServicesDep
 from app.store.records import INGESTION, DatasetRecord, JobRecord
+from app.web.answers.datasets import addition as show
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute, is_json, media_type
+from app.web.bodies.schemas import inlined_schema
 from app.web.openapi import problems
 from app.web.routes.dataset_forms import Received, receive_addition_form, receive_addition_json
+from app.web.routes.paging import After, Limit
 from engine.augmentations import augment
 from engine.errors import EngineError
-from engine.recipe.losses import NOUNS
+from engine.recipe.targets import NOUNS
 
 router = APIRouter(route_class=StrictRoute)
 
@@ -175,7 +176,7 @@ def _add(services: Services, dataset_id: str, received: Received[AdditionForm], 
     if record.builtin:
         raise Conflict(f"data set {dataset_id!r} is built in and cannot be added to", code="built-in")
     job = JobRecord(new_id(JOB), INGESTION, request.model_dump(mode="json"), dataset_id=dataset_id)
-    addition = Addition.of(job)
+    addition = show(job)
     answer = once.answer(status.HTTP_202_ACCEPTED, addition, _look_again(dataset_id))
     services.store.jobs.create(job, answer)
     services.runner.wake()
@@ -208,7 +209,7 @@ def list_additions(
 ) -> PageOf[Addition]:
     """List the requests to add pictures, newest first, with what was added and left out."""
     page = services.store.datasets.ingestions(dataset_id, limit, after)
-    data = [Addition.of(job) for job in page.data if "files" in job.request]
+    data = [show(job) for job in page.data if "files" in job.request]
     return PageOf(data=data, next=page.next)
 
 

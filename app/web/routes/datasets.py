@@ -10,9 +10,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
-from app.api.common import After, Limit, PageOf
-from app.api.datasets import EXAMPLE_ARCHIVE, Dataset, DatasetCreate, DatasetDocument, inlined_schema
+from app.api.common import PageOf
+from app.api.datasets import Dataset
+from app.api.pictures import PictureSpec
+from app.api.requests.datasets import EXAMPLE_ARCHIVE, DatasetCreate, DatasetDocument
 from app.datasets import ingestion, storage
+from app.datasets.options import DatasetOptions
 from app.datasets.readers import open_upload
 from app.errors import Conflict, NotFound
 from app.files import paths
@@ -20,12 +23,15 @@ from app.ids import DATASET, JOB, new_id, sibling
 from app.pictures.decode import FORMATS
 from app.services import Services, ServicesDep
 from app.store.records import INGESTION, DatasetRecord, JobRecord
+from app.web.answers.datasets import dataset
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute, is_json, media_type
+from app.web.bodies.schemas import inlined_schema
 from app.web.openapi import problems
 from app.web.routes import dataset_downloads, dataset_pictures
 from app.web.routes.dataset_forms import Received, receive_dataset_form, receive_dataset_json
 from app.web.routes.dataset_pictures import RETRY_SECONDS, DatasetId
+from app.web.routes.paging import After, Limit
 
 router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datasets"])
 
@@ -33,6 +39,8 @@ router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datase
 OwnDatasetId = Annotated[str, Path(description="The id of a data set.")]
 
 _MISSING = problems(404)
+_DEFAULT_SHAPE = (32, 32, 3)
+"""Of a data set made of picture files, which may have any."""
 _UPLOAD: dict[str, Any] = {
     "required": True,
     "content": {
@@ -120,7 +128,7 @@ async def create_dataset(
         received.discard()
         raise
     response.headers.update(_look_again(record))
-    return Dataset.of(record)
+    return dataset(record)
 
 
 def _look_again(record: DatasetRecord) -> dict[str, str]:
@@ -135,7 +143,7 @@ def _accept(services: Services, received: Received[DatasetCreate], once: Once) -
     limits = ingestion.archive_limits(services.settings)
     target = received.options.target
     with open_upload(file.path, labels.path if labels else None, limits, target) as reader:
-        options = received.options.options(reader.image_shape)
+        options = _options(received.options, reader.image_shape)
         ingestion.check_upload(reader, options.picture, shutil.disk_usage(file.path.parent).free)
         source = file.source.model_copy(update={"format": reader.format})
     job_id = new_id(JOB)
@@ -154,10 +162,33 @@ def _accept(services: Services, received: Received[DatasetCreate], once: Once) -
         options=options,
     )
     job = JobRecord(job_id, INGESTION, request.model_dump(mode="json"), dataset_id=record.id)
-    answer = once.answer(status.HTTP_202_ACCEPTED, Dataset.of(record), _look_again(record))
+    answer = once.answer(status.HTTP_202_ACCEPTED, dataset(record), _look_again(record))
     services.store.datasets.create(record, job, answer)
     services.runner.wake()
     return record
+
+
+def _options(request: DatasetCreate, native: tuple[int, int, int] | None) -> DatasetOptions:
+    """Return what the data set remembers.
+
+    Args:
+        request: what its owner asks for.
+        native: [height, width, channels] of the pictures in the upload, where they are all alike.
+    """
+    height, width, channels = native or _DEFAULT_SHAPE
+    picture = PictureSpec(
+        image_shape=(*(request.image_size or (height, width)), request.channels or channels),
+        fit=request.fit,
+        background=request.background,
+        invert=request.invert,
+    )
+    return DatasetOptions(
+        picture=picture,
+        split=request.split,
+        seed=request.seed,
+        duplicates=request.duplicates,
+        target=request.target,
+    )
 
 
 def _name(filename: str) -> str:
@@ -170,7 +201,7 @@ def list_datasets(services: ServicesDep, limit: Limit = 50, after: After = None)
     """List the data sets, newest first."""
     page = services.store.datasets.page(limit, after)
     filling = services.store.datasets.being_filled()
-    data = [Dataset.of(record, filling.get(record.id, ())) for record in page.data]
+    data = [dataset(record, filling.get(record.id, ())) for record in page.data]
     return PageOf(data=data, next=page.next)
 
 
@@ -182,7 +213,7 @@ router.include_router(dataset_downloads.router)
 def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Dataset:
     """Return a data set: its status, its classes and splits, how pictures are treated, what was left out."""
     record = services.store.datasets.get(dataset_id)
-    return Dataset.of(record, services.store.datasets.being_filled().get(dataset_id, ()))
+    return dataset(record, services.store.datasets.being_filled().get(dataset_id, ()))
 
 
 @router.delete("/{dataset_id}", status_code=204, summary="Delete a data set", responses=problems(404, 409))
@@ -219,7 +250,7 @@ def cancel_filling(dataset_id: OwnDatasetId, services: ServicesDep) -> Dataset:
         raise Conflict(f"nothing is on its way to data set {dataset_id!r}", code="not-being-filled")
     services.runner.wake()
     filling = services.store.datasets.being_filled().get(dataset_id, ())
-    return Dataset.of(services.store.datasets.get(record.id), filling)
+    return dataset(services.store.datasets.get(record.id), filling)
 
 
 router.include_router(dataset_pictures.router)

@@ -8,14 +8,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.api.common import After, Limit, PageOf
+from app.api.common import PageOf
 from app.api.evaluations import (
     ConfusionMatrix,
     Evaluation,
-    EvaluationCreate,
-    EvaluationReport,
     FinishedEvaluation,
 )
+from app.api.requests.evaluations import EvaluationCreate
 from app.datasets.storage import check_ready
 from app.errors import Conflict, DomainError, FieldError, Invalid, NotFound
 from app.files import paths
@@ -27,10 +26,12 @@ from app.pictures.confusion_matrix import MAX_CLASSES
 from app.services import Services, ServicesDep
 from app.states import JobStatus
 from app.store.records import EVALUATION, JobRecord, Json
+from app.web.answers.jobs import evaluation, finished_evaluation
 from app.web.answers.negotiation import preferred
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
+from app.web.routes.paging import After, Limit
 
 router = APIRouter(prefix="/v1/evaluations", route_class=StrictRoute, tags=["evaluations"])
 
@@ -64,7 +65,7 @@ def create_evaluation(
     """
     services.accept_work()
     record = _new(request, services)
-    answer = Evaluation.of(record)
+    answer = evaluation(record)
     headers = {"Location": f"{router.prefix}/{record.id}", "Retry-After": str(_LOOK_AGAIN_SECONDS)}
     response.headers.update(headers)
     services.store.jobs.create(record, once.answer(202, answer, headers))
@@ -76,18 +77,15 @@ def create_evaluation(
 def list_evaluations(services: ServicesDep, limit: Limit = 50, after: After = None) -> PageOf[Evaluation]:
     """List the evaluations, newest first."""
     page = services.store.jobs.page(limit, after, kind=EVALUATION)
-    return PageOf(data=[Evaluation.of(record) for record in page.data], next=page.next)
+    return PageOf(data=[evaluation(record) for record in page.data], next=page.next)
 
 
 @router.get("/{evaluation_id}", summary="Get an evaluation", responses=problems(404))
 def get_evaluation(evaluation_id: EvaluationId, services: ServicesDep) -> FinishedEvaluation:
     """Return an evaluation; once it has succeeded, with its `report`."""
     record = _get(evaluation_id, services)
-    shown = dict(Evaluation.of(record))
     done = record.status is JobStatus.SUCCEEDED
-    return FinishedEvaluation(
-        **shown, report=EvaluationReport.of(_findings(record, services)) if done else None
-    )
+    return finished_evaluation(record, _findings(record, services) if done else None)
 
 
 @router.get(
@@ -149,7 +147,7 @@ def cancel_evaluation(evaluation_id: EvaluationId, services: ServicesDep) -> Eva
     """Ask an evaluation to stop: `cancelled` at once while it is queued, else within moments."""
     record = services.store.jobs.request_cancel(_get(evaluation_id, services).id)
     services.runner.wake()
-    return Evaluation.of(record)
+    return evaluation(record)
 
 
 @router.delete(

@@ -7,9 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path
 
 from app.api.common import ListOf
-from app.api.models import Alias, AliasTarget
+from app.api.models import Alias
+from app.api.requests.models import AliasTarget
 from app.errors import Conflict, FieldError, Invalid, NotFound
 from app.services import ServicesDep
+from app.web.answers.models import alias as show
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 
@@ -32,7 +34,7 @@ AliasName = Annotated[
 @router.get("", summary="List the aliases of a name", responses=problems(404))
 def list_aliases(model_name: ModelName, services: ServicesDep) -> ListOf[Alias]:
     """List the aliases of a name, in alphabetical order; none for a name that no model has."""
-    return ListOf(data=[Alias.of(record) for record in services.store.models.aliases(model_name)])
+    return ListOf(data=[show(record) for record in services.store.models.aliases(model_name)])
 
 
 @router.put("/{alias}", summary="Set an alias", responses=problems(400, 404, 413, 415, 422))
@@ -50,7 +52,7 @@ def put_alias(
     Requests that are being answered finish with the model that they began with.
     """
     try:
-        return Alias.of(services.store.models.set_alias(model_name, alias, target.model_id))
+        return show(services.store.models.set_alias(model_name, alias, target.model_id))
     except (NotFound, Conflict) as error:
         hint = "name a model of this name; PATCH /v1/models/{id} renames one"
         field = FieldError(error.detail, pointer="/model_id", hint=hint)
@@ -60,7 +62,7 @@ def put_alias(
 @router.get("/{alias}", summary="Get an alias", responses=problems(404))
 def get_alias(model_name: ModelName, alias: AliasName, services: ServicesDep) -> Alias:
     """Return an alias and what it stands for."""
-    return Alias.of(services.store.models.get_alias(model_name, alias))
+    return show(services.store.models.get_alias(model_name, alias))
 
 
 @router.delete("/{alias}", status_code=204, summary="Delete an alias", responses=problems(404))

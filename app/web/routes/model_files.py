@@ -10,9 +10,8 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 from app.api.common import Name
-from app.api.datasets import inlined_schema
-from app.api.model_files import EXAMPLE_MODEL, ModelImport
 from app.api.models import Model
+from app.api.requests.model_files import EXAMPLE_MODEL, ModelImport
 from app.errors import NotFound
 from app.models.model_files import import_model
 from app.services import Services, ServicesDep
@@ -21,6 +20,7 @@ from app.web.bodies.files import FileBody, receive_file
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.multipart import FormRules
 from app.web.bodies.route import StrictRoute
+from app.web.bodies.schemas import inlined_schema
 from app.web.openapi import problems
 from app.web.routes.models import ModelReference, shown
 

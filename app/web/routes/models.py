@@ -6,13 +6,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path
 
-from app.api.common import After, Limit, PageOf
-from app.api.models import Model, ModelChanges
+from app.api.common import PageOf
+from app.api.models import Model
+from app.api.requests.models import ModelChanges
 from app.models.model_files import provenance
 from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
+from app.web.answers.models import model
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
+from app.web.routes.paging import After, Limit
 
 router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
 
@@ -79,4 +82,4 @@ def delete_model(
 
 def shown(services: Services, record: ModelRecord) -> Model:
     """Return the body for a record."""
-    return Model.of(record, provenance(services.artifacts, record))
+    return model(record, provenance(services.artifacts, record))

@@ -8,12 +8,14 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from app.api.models import Prediction, PredictionRequest, Predictions, PreprocessedPicture
+from app.api.models import Prediction, Predictions, PreprocessedPicture
+from app.api.requests.models import PredictionRequest
 from app.errors import FieldError, Invalid, TooLarge
 from app.models.prediction import THRESHOLD, Picture, from_base64, predict, preprocess
 from app.pictures.decode import encode_png
 from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
+from app.web.answers.models import prediction
 from app.web.answers.negotiation import preferred
 from app.web.bodies.json import parse
 from app.web.bodies.limits import read_body
@@ -155,7 +157,7 @@ def _look(
     predictor = services.predictors.get(record)
     most = services.settings.max_image_pixels
     found = predict(predictor, record, pictures, top_k, most, threshold)
-    return [Prediction.of(picture.filename, seen) for picture, seen in zip(pictures, found, strict=True)]
+    return [prediction(picture.filename, seen) for picture, seen in zip(pictures, found, strict=True)]
 
 
 def _show(services: Services, record: ModelRecord, picture: Picture, as_json: bool) -> Response:

@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 from starlette.responses import PlainTextResponse
 
-from app.api.common import After, Limit, ListOf, PageOf
-from app.api.training_jobs import EpochFigures, TrainingJob, TrainingJobRequest
+from app.api.common import ListOf, PageOf
+from app.api.requests.training_jobs import TrainingJobRequest
+from app.api.training_jobs import EpochFigures, TrainingJob
 from app.errors import FieldError, Invalid, NotFound
 from app.files import paths
 from app.jobs.accept.training import new_job
@@ -17,11 +18,13 @@ from app.pictures import curves
 from app.services import Services, ServicesDep
 from app.states import JobStatus
 from app.store.records import TRAINING, JobRecord
+from app.web.answers.jobs import epoch_figures, training_job
 from app.web.answers.negotiation import preferred
 from app.web.answers.streams import EventStream, follow
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
+from app.web.routes.paging import After, Limit
 
 router = APIRouter(prefix="/v1/training-jobs", route_class=StrictRoute, tags=["training-jobs"])
 
@@ -100,7 +103,7 @@ def create_training_job(
     """
     services.accept_work()
     record = new_job(request, services)
-    answer = TrainingJob.of(record, _places(services, record).get(record.id))
+    answer = training_job(record, _places(services, record).get(record.id))
     headers = _look_again(response, record)
     try:
         services.store.jobs.create(record, once.answer(202, answer, headers))
@@ -134,7 +137,7 @@ def get_training_job(job_id: JobId, services: ServicesDep) -> TrainingJob:
 def get_metrics(job_id: JobId, services: ServicesDep) -> ListOf[EpochFigures]:
     """Return loss and accuracy on the train and the dev split after each epoch, in order."""
     record = _get(job_id, services)
-    return ListOf(data=[EpochFigures.of(figures) for figures in services.store.jobs.metrics(record.id)])
+    return ListOf(data=[epoch_figures(figures) for figures in services.store.jobs.metrics(record.id)])
 
 
 @router.get(
@@ -246,7 +249,7 @@ def _shown(services: Services, *records: JobRecord) -> list[TrainingJob]:
     line = _places(services) if waiting else {}
     told = [record.id for record in records if record.webhook_url is not None]
     messages = services.store.deliveries.of(told) if told else {}
-    return [TrainingJob.of(record, line.get(record.id), messages.get(record.id)) for record in records]
+    return [training_job(record, line.get(record.id), messages.get(record.id)) for record in records]
 
 
 def _places(services: Services, new: JobRecord | None = None) -> dict[str, Place]:

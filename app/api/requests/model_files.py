@@ -1,4 +1,4 @@
-"""Bodies of calls that bring model files."""
+"""Bodies of requests that import model files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.api.common import Name
-from app.web.bodies.files import FileDocument
+from app.api.requests.files import FileDocument
 
 EXAMPLE_MODEL = (
     "OAMAAAAAAAB7Il9fbWV0YWRhdGFfXyI6eyJjb252c2VydmUiOiJ7XCJhcmNoaXRlY3R1cmVcIjp7XCJmb3JtYXRfdmVyc2lvblwi"

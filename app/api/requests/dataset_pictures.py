@@ -1,0 +1,59 @@
+"""Bodies of requests about the pictures of data sets."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from engine.augmentations import AnyAugmentation
+from engine.spec import Seed, Spec
+
+MOST_VARIANTS = 16
+MOST_PICTURES = 32
+EXAMPLE_PICTURE = (
+    "UDIgOCA4IDkKOSA5IDkgOSA5IDkgOSA5IDkgOSAwIDAgMCAwIDkgOSA5IDkgOSA5IDkgMCA5IDkgOSA5IDkgMCAwIDAgOSA5IDkgOSA5IDkg"
+    "OSAwIDkgOSA5IDkgOSA5IDkgMCA5IDkgOSA5IDAgMCAwIDAgOSA5IDkgOSA5IDkgOSA5IDkgOQo="
+)
+"""A 3 of 8 x 8 pixels in PGM format, in base64."""
+
+
+class AdditionDocument(Spec):
+    """Labelled pictures to add: `images` of one `label`, or an archive of class folders as `file`."""
+
+    label: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    """The class of the pictures; one that the data set has."""
+    images: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] | None = None
+    """Pictures in base64."""
+    file: Annotated[str, Field(min_length=1)] | None = None
+    """A zip archive in base64: a folder for each class, or a manifest."""
+    dry_run: bool = False
+    """Only tell what would be added, and add nothing."""
+
+
+class AdditionForm(Spec):
+    """The text fields of the same as a form."""
+
+    label: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    """The class of the pictures in `files`; one that the data set has."""
+    dry_run: bool = False
+    """Only tell what would be added, and add nothing."""
+
+    @field_validator("dry_run", mode="before")
+    @classmethod
+    def _word(cls, value: Any) -> Any:
+        return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
+class PreviewRequest(Spec):
+    """Which augmentations to look at, on which pictures."""
+
+    augmentations: Annotated[tuple[AnyAugmentation, ...], Field(min_length=1, max_length=32)]
+    """In the order in which they are applied, as for a training job."""
+    images: Annotated[int, Field(strict=True, ge=1, le=MOST_PICTURES)] = 4
+    """How many pictures, from the beginning of the split."""
+    variants: Annotated[int, Field(strict=True, ge=1, le=MOST_VARIANTS)] = 6
+    """How many times each is augmented: as in the epochs 1, 2, ... of a training job."""
+    split: Literal["train", "dev", "test"] = "train"
+    seed: Seed = 0
+    """As that of the training job."""

@@ -1,0 +1,19 @@
+"""Bodies of requests about evaluations."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from app.api.evaluations import Split
+from engine.spec import Spec
+
+
+class EvaluationCreate(Spec):
+    """Which model to judge by which pictures."""
+
+    model: str = Field(examples=["model_example"])
+    """The id of a model, or name and version (`digits@2`), or name and alias (`digits@production`)."""
+    dataset: str = Field(examples=["digits"])
+    """The id of a data set of the model's input shape; the model has to know all of its classes."""
+    split: Split = "test"
+    """The split to look at closely. The errors of all three are measured, of large ones on a sample."""

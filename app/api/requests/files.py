@@ -1,0 +1,15 @@
+"""The body that every call with one file shares."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from engine.spec import Spec
+
+
+class FileDocument(Spec):
+    """The body of a call that takes a file, in JSON."""
+
+    file: Annotated[str, Field(description="The bytes of the file, in base64; for small files.")]

@@ -1,0 +1,37 @@
+"""Bodies of requests about models, and of pictures to look at."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from app.api.common import Name
+from engine.spec import Spec
+
+Tag = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class ModelChanges(Spec):
+    """What can change about a model; what is left out stays as it is."""
+
+    name: Name = Field("", validate_default=False)
+    """Under another name it becomes that name's next version."""
+    description: Annotated[str | None, Field(max_length=10_000)] = None
+    """What people want to know about it; null takes it away."""
+    tags: Annotated[tuple[Tag, ...], Field(max_length=64)] = ()
+    """Words to find it by; they replace all that it had."""
+
+
+class AliasTarget(Spec):
+    """What an alias is to stand for."""
+
+    model_id: str
+    """The id of a model of that name."""
+
+
+class PredictionRequest(Spec):
+    """Pictures to look at."""
+
+    images: Annotated[list[str], Field(min_length=1)]
+    """Picture files (PNG, JPEG, ...) in base64; a `data:` URL is fine too."""

@@ -1,0 +1,73 @@
+"""Bodies of requests about training jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag
+
+from app.api.common import Name
+from app.api.requests.webhooks import WebhookRequest
+from engine.graph.architecture import Architecture
+from engine.recipe.config import TrainingConfig
+from engine.spec import ImageShape, PositiveInt, Spec
+
+
+class PresetChoice(Spec):
+    """A preset, fitted to the data set."""
+
+    preset: str = Field(examples=["lenet-5"])
+    """Its name; `/v1/catalog/presets` lists them."""
+    input_shape: ImageShape | None = None
+    """[height, width, channels]; that of the data set if not given."""
+    classes: PositiveInt | None = None
+    """The number of outputs; one for each class of the data set if not given."""
+
+
+def _form(value: Any) -> str | None:
+    """Tell in which of its forms an architecture is given; in words that cannot be keys of it."""
+    if isinstance(value, str):
+        return "<stored>"
+    if isinstance(value, PresetChoice) or (isinstance(value, dict) and "preset" in value):
+        return "<preset>"
+    return "<written>" if isinstance(value, Architecture | dict) else None
+
+
+ArchitectureChoice = Annotated[
+    Annotated[PresetChoice, Tag("<preset>")]
+    | Annotated[str, Tag("<stored>")]
+    | Annotated[Architecture, Tag("<written>")],
+    Discriminator(
+        _form,
+        custom_error_type="architecture_form",
+        custom_error_message='give {"preset": "lenet-5"}, the id of a stored architecture, '
+        'or {"input_shape": [...], "layers": [...]}',
+    ),
+]
+
+
+class TrainingJobRequest(TrainingConfig):
+    """What to train, on what, and how."""
+
+    name: Name | None = None
+    """What the model will be called; if not given, like the preset or the stored architecture."""
+    description: Annotated[str, Field(max_length=2000)] | None = None
+    """What people want to know about it."""
+    tags: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
+    """Words to find it by."""
+    architecture: ArchitectureChoice | None = None
+    """The network: `{"preset": name}`, the id of a stored architecture, or one written out."""
+    dataset: Annotated[str, Field(max_length=64, examples=["digits"])] | None = None
+    """The id of a data set that is ready."""
+    continue_from: Annotated[str, Field(max_length=64)] | None = None
+    """The id of a finished job, to go on from its last checkpoint for `epochs` more. Architecture, data set and all
+    that is not given are that job's; weights, optimizer and the count of epochs go on."""
+    initial_weights: Annotated[str, Field(max_length=64)] | None = None
+    """The id of a model whose weights are the first ones, wherever names and shapes agree: fine-tuning."""
+
+    webhook: WebhookRequest | None = None
+    """Whom to tell when it has ended."""
+
+    def config(self) -> dict[str, Any]:
+        """Return the fields of the engine's configuration."""
+        return {name: getattr(self, name) for name in TrainingConfig.model_fields}

@@ -1,0 +1,39 @@
+"""Where the end of a job is to be reported."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from engine.spec import Spec
+
+_MOST = 2000
+
+
+def _address(text: str) -> str:
+    """Refuse what cannot be called, or would show a password to whoever looks at the job."""
+    if not all("!" <= character <= "~" for character in text):
+        raise ValueError("use printable ASCII characters without spaces")
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("use an address that begins with http:// or https:// and names a host")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("leave out user and password: the address is shown with the job")
+    try:
+        parts.port  # noqa: B018 - reading it checks it
+    except ValueError:
+        raise ValueError("the port is no number from 0 to 65535") from None
+    return text
+
+
+class WebhookRequest(Spec):
+    """Whom to tell the end of a job."""
+
+    url: Annotated[
+        str,
+        Field(max_length=_MOST, examples=["https://example.org/hooks/training"]),
+        AfterValidator(_address),
+    ]
+    """Where to send a POST when the job has ended, in whatever state; signed as in Standard Webhooks."""

@@ -1,0 +1,86 @@
+"""Answers about data sets, from what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.api.dataset_pictures import Addition, AdditionReport
+from app.api.datasets import (
+    Dataset,
+    DatasetClass,
+    DatasetFailure,
+    DatasetReport,
+    FillingProgress,
+    SplitCounts,
+)
+from app.api.downloads import Downloadable
+from app.datasets.known import KnownDataset
+from app.datasets.options import DatasetOptions
+from app.states import JobStatus
+from app.store.records import DatasetRecord, JobRecord
+
+
+def dataset(record: DatasetRecord, filling: Sequence[JobRecord] = ()) -> Dataset:
+    """Show a record, and the unfinished jobs that fill it, the oldest first."""
+    options = DatasetOptions.model_validate(record.options)
+    return Dataset.model_validate(
+        {
+            "id": record.id,
+            "name": record.name,
+            "status": record.status,
+            "target": options.target,
+            "classes": [DatasetClass(**entry) for entry in record.classes],
+            "images": record.images,
+            "splits": SplitCounts(**record.splits),
+            "image_shape": options.picture.image_shape,
+            "preprocessing": options.picture,
+            "split": options.split,
+            "seed": options.seed,
+            "duplicates": options.duplicates,
+            "report": DatasetReport(**record.report),
+            "progress": filling_progress(filling[0]) if filling else None,
+            "adding": len(filling) if record.status == "ready" else 0,
+            "error": DatasetFailure(**record.error) if record.error else None,
+            "bytes": record.bytes,
+            "fingerprint": record.fingerprint,
+            "builtin": record.builtin,
+            "created_at": record.created_at,
+        }
+    )
+
+
+def filling_progress(job: JobRecord) -> FillingProgress | None:
+    """Show how far a job is that fills a data set; None once it is over."""
+    if job.status.finished:
+        return None
+    stage = "queued" if job.status is JobStatus.QUEUED else "starting"
+    written = {name: value for name, value in job.progress.items() if name in FillingProgress.model_fields}
+    return FillingProgress(**{"stage": stage} | written)
+
+
+def addition(job: JobRecord) -> Addition:
+    """Show the job that adds pictures."""
+    return Addition(
+        id=job.id,
+        dataset_id=str(job.dataset_id),
+        status=job.status.value,
+        progress=filling_progress(job),
+        report=AdditionReport(**job.metrics) if job.metrics else None,
+        error=DatasetFailure(**job.error) if job.error else None,
+        created_at=job.created_at,
+        finished_at=job.finished_at,
+    )
+
+
+def downloadable(known: KnownDataset, address: str) -> Downloadable:
+    """Show a data set that is fetched from this address."""
+    return Downloadable(
+        name=known.name,
+        title=known.title,
+        source=known.source,
+        address=address,
+        bytes=known.bytes,
+        images=known.images,
+        image_shape=known.image_shape,
+        classes=known.classes,
+    )

@@ -1,0 +1,111 @@
+"""Answers about jobs of all kinds, from what is stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.api.batch_predictions import BatchPrediction, BatchProgress
+from app.api.common import Body
+from app.api.evaluations import (
+    Evaluation,
+    EvaluationMetrics,
+    EvaluationProgress,
+    EvaluationReport,
+    FinishedEvaluation,
+)
+from app.api.jobs import JobError
+from app.api.training_jobs import EpochFigures, Progress, TrainingJob
+from app.api.webhooks import Webhook
+from app.jobs.forecast import Place
+from app.store.records import DeliveryRecord, JobRecord, Json
+
+_SHARED = ("id", "status", "attempt", "created_at", "started_at", "finished_at")
+
+
+def training_job(
+    record: JobRecord, place: Place | None = None, delivery: DeliveryRecord | None = None
+) -> TrainingJob:
+    """Show a record, with its place in the queue if it waits, and the message of its end if there is one."""
+    return TrainingJob(
+        **_shared(record),
+        progress=Progress(**_fields(Progress, record.progress)),
+        metrics=epoch_figures(record.metrics) if record.metrics else None,
+        model_id=record.model_id,
+        builtin=record.builtin,
+        queue_position=None if place is None else place.position,
+        starts_in_seconds=None if place is None else place.starts_in_seconds,
+        memory_bytes=record.memory_bytes,
+        webhook=_webhook(record, delivery),
+        **_fields(TrainingJob, record.request),
+    )
+
+
+def epoch_figures(figures: Json) -> EpochFigures:
+    """Show the figures of an epoch as a worker wrote them."""
+    return EpochFigures(**_fields(EpochFigures, figures))
+
+
+def evaluation(record: JobRecord) -> Evaluation:
+    """Show a record."""
+    return Evaluation(**_evaluation(record))
+
+
+def finished_evaluation(record: JobRecord, document: Json | None) -> FinishedEvaluation:
+    """Show a record and what its worker has written; `document` is None until it has succeeded."""
+    report = None
+    if document is not None:
+        rest = {name: document[name] for name in ("errors", "diagnosis", "mistakes")}
+        report = EvaluationReport(**document["report"], **rest)
+    return FinishedEvaluation(**_evaluation(record), report=report)
+
+
+def _evaluation(record: JobRecord) -> dict[str, Any]:
+    return {
+        **_shared(record),
+        "model_id": record.request["model"],
+        "dataset": record.request["dataset"],
+        "dataset_images": record.request["dataset_images"],
+        "split": record.request["split"],
+        "warnings": record.request.get("warnings", []),
+        "progress": EvaluationProgress(**_fields(EvaluationProgress, record.progress)),
+        "metrics": EvaluationMetrics(**record.metrics) if record.metrics else None,
+    }
+
+
+def batch_prediction(record: JobRecord) -> BatchPrediction:
+    """Show a record."""
+    request = record.request
+    progress = {"of": request["images"]} | _fields(BatchProgress, record.progress)
+    return BatchPrediction(
+        **_shared(record),
+        model_id=request["model"],
+        top_k=request["top_k"],
+        filename=request["filename"],
+        progress=BatchProgress(**progress),
+    )
+
+
+def _shared(record: JobRecord) -> dict[str, Any]:
+    """Return what the answers about all jobs have."""
+    error = JobError(**record.error) if record.error else None
+    return {"error": error, **{name: getattr(record, name) for name in _SHARED}}
+
+
+def _webhook(record: JobRecord, delivery: DeliveryRecord | None) -> Webhook | None:
+    if record.webhook_url is None:
+        return None
+    if delivery is None:
+        return Webhook(url=record.webhook_url, status="pending")
+    return Webhook.model_validate(
+        {
+            "url": delivery.url,
+            "status": delivery.status,
+            "attempts": delivery.attempts,
+            "last_error": delivery.error,
+        }
+    )
+
+
+def _fields(kind: type[Body], values: Json) -> Json:
+    """Return the values that a type has a field for: a worker may be of another version than this server."""
+    return {key: value for key, value in values.items() if key in kind.model_fields}

@@ -1,0 +1,10 @@
+"""What a network can learn to say of a picture."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Target = Literal["class", "labels", "values"]
+"""What is known of each picture: one of K classes, any of K labels, or K numbers."""
+
+NOUNS: dict[Target, str] = {"class": "classes", "labels": "labels", "values": "values"}
