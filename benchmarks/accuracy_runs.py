@@ -143,7 +143,7 @@ def theirs(network: Network, config: TrainingConfig, data: TrainingData) -> Run:
             (batch,) = feed.batches(position)
             images, targets = prepared.training(batch)
             x = torch.from_numpy(images)
-            context = Context(training=True, seed=config.seed, step=step)
+            context = Context(statistics="batch", records=True, seed=config.seed, step=step)
             loss = functional.cross_entropy(
                 torch_layers.run(network, weights, x, context), torch.from_numpy(targets)
             )

@@ -50,7 +50,7 @@ def _split(arrays: Arrays) -> tuple[Arrays, list[Array]]:
 def ours(case: Case, arrays: Arrays) -> Arrays:
     """Return what this project computes."""
     weights, xs = _split(arrays)
-    context = Context(training=True, seed=SEED, node="layer")
+    context = Context(statistics="batch", records=True, seed=SEED, node="layer")
     y, saved = case.layer.forward(weights, *xs, context=context)
     dxs, gradients = case.layer.backward(weights, saved, arrays["dy"], context=context)
     results = {f"dx{number}": dx for number, dx in enumerate(dxs) if dx is not None}
@@ -61,7 +61,7 @@ def ours(case: Case, arrays: Arrays) -> Arrays:
 def theirs(case: Case, arrays: Arrays) -> Arrays:
     """Return what PyTorch computes."""
     weights, xs = _split(arrays)
-    context = Context(training=True, seed=SEED, node="layer")
+    context = Context(statistics="batch", records=True, seed=SEED, node="layer")
     leaves = {name: torch.from_numpy(array.copy()).requires_grad_() for name, array in arrays.items()}
     local = {name: leaves[f"w {name}"] for name in weights}
     function = torch_layers.FUNCTIONS[case.layer.type]
@@ -122,13 +122,13 @@ def network_row(network: Network) -> Row:
     dy = generator.standard_normal((NETWORK_BATCH, *network.output_shape))
     for dtype, kind in DTYPES.items():
         weights = network.initial_weights(SEED, kind)
-        context = Context(training=True, seed=SEED)
+        context = Context(statistics="batch", records=True, seed=SEED)
         tape = network.forward(weights, x.astype(kind), context)
         gradients = network.backward(tape, dy.astype(kind))
         mine = {"y": tape.output} | gradients | {f"new {k}": v for k, v in context.updates.items()}
 
         leaves = {name: torch.from_numpy(weight.copy()).requires_grad_() for name, weight in weights.items()}
-        context = Context(training=True, seed=SEED)
+        context = Context(statistics="batch", records=True, seed=SEED)
         y = torch_layers.run(network, leaves, torch.from_numpy(x.astype(kind)), context)
         y.backward(torch.from_numpy(dy.astype(kind)))
         other = {"y": y.detach().numpy()} | {name: leaves[name].grad.numpy() for name in gradients}

@@ -142,7 +142,7 @@ def layer(case: list[int], *, backward: bool) -> Callable[[], object]:
     arena.fill()
     lay_out([step], arena, pictures)
     dy = draw.standard_normal((pictures, *built.output_shape)).astype(np.float32)
-    context = Context(training=True)
+    context = Context(statistics="batch", records=True)
 
     def run() -> object:
         step.prepare(weights)

@@ -118,10 +118,11 @@ def batch_norm(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Cont
     """Normalise, and leave the new running statistics in `context`."""
     mean, variance = (weights[name].detach().clone() for name in ("running_mean", "running_variance"))
     scale, shift = weights["scale"], weights["shift"]
+    of_batch = context.statistics == "batch"
     y = functional.batch_norm(
-        first(xs[0]), mean, variance, scale, shift, context.training, layer.momentum, layer.epsilon
+        first(xs[0]), mean, variance, scale, shift, of_batch, layer.momentum, layer.epsilon
     )
-    if context.training:
+    if of_batch:
         context.update("running_mean", mean.numpy())
         context.update("running_variance", variance.numpy())
     return last(y)

@@ -7,9 +7,9 @@ correct, what every other way of running a network is tested against.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -47,13 +47,35 @@ class Node:
         """Numbers in its weights that training changes by gradients."""
         return sum(elements(spec.shape) for spec in self.weights.values() if spec.trainable)
 
+    @property
+    def weight_names(self) -> tuple[str, ...]:
+        """Full names of its weights."""
+        return tuple(f"{self.name}/{name}" for name in self.weights)
+
+    def local(self, weights: Weights) -> Weights:
+        """Return the node's own weights, by the names its layer gives them."""
+        return {name: weights[f"{self.name}/{name}"] for name in self.weights}
+
+
+class NodeRun(NamedTuple):
+    """One node of a forward pass."""
+
+    node: Node
+    inputs: tuple[Array, ...]
+    output: Array
+    saved: Any
+    """What the layer's backward needs."""
+
 
 @dataclass(frozen=True)
 class Tape:
     """What a forward pass leaves for the backward pass."""
 
     output: Array
+    outputs: dict[str, Array] = field(repr=False)
+    """Of the nodes whose gradient is wanted."""
     saved: dict[str, Any] = field(repr=False)
+    weights: Weights = field(repr=False)
     context: Context = field(repr=False)
 
 
@@ -150,44 +172,67 @@ class Network:
             for name, spec in self.weight_specs.items()
         }
 
-    def forward(self, weights: Weights, x: Array, context: Context) -> Tape:
-        """Run a batch (N, H, W, C) through the graph.
-
-        In training everything that backward needs is kept; otherwise an output is dropped after its last use.
-        """
-        outputs: dict[str, Array] = {INPUT: x}
-        saved: dict[str, Any] = {}
+    def run(self, weights: Weights, x: Array, context: Context) -> Iterator[NodeRun]:
+        """Run a batch (N, H, W, C) through the graph, node by node; an output is dropped after its last use."""
+        outputs = {INPUT: x}
         last_use = {name: node.name for node in self.nodes for name in node.inputs}
         for node in self.nodes:
-            local = {name: weights[f"{node.name}/{name}"] for name in node.weights}
-            y, kept = node.layer.forward(
-                local, *(outputs[name] for name in node.inputs), context=context.bound(node.name)
-            )
+            inputs = tuple(outputs[name] for name in node.inputs)
+            y, saved = node.layer.forward(node.local(weights), *inputs, context=context.bound(node.name))
             outputs[node.name] = y
-            if context.training:
-                saved[node.name] = (local, kept)
-            else:
-                for name in node.inputs:
-                    if last_use[name] == node.name:
-                        outputs.pop(name, None)
-        return Tape(outputs[self.nodes[-1].name] if self.nodes else x, saved, context)
+            for name in node.inputs:
+                if last_use[name] == node.name:
+                    outputs.pop(name, None)
+            yield NodeRun(node, inputs, y, saved)
+
+    def forward(self, weights: Weights, x: Array, context: Context) -> Tape:
+        """Run a batch (N, H, W, C) through the graph; where the context records, `backward` takes the tape.
+
+        Raises:
+            GraphError: a gradient is wanted of what is neither a weight nor a node.
+        """
+        wanted = self.wanted(context.wanted)
+        context = replace(context, wanted=wanted)
+        output, outputs, kept = x, {}, {}
+        for node, _, output, saved in self.run(weights, x, context):
+            if context.records:
+                kept[node.name] = saved
+                if node.name in wanted:
+                    outputs[node.name] = output
+        return Tape(output, outputs, kept, weights, context)
 
     def backward(self, tape: Tape, dy: Array) -> dict[str, Array]:
-        """Turn the gradient of the output into those of all trainable weights, by full name."""
-        pending: dict[str, Array] = {self.nodes[-1].name: dy}
+        """Turn the gradient of the output into those that the context wanted, by full name.
+
+        Only what leads to them is computed. What the output does not depend on is left out.
+
+        Raises:
+            ValueError: the forward pass was not recorded.
+        """
+        if not tape.context.records:
+            raise ValueError("nothing was kept for backward: run forward with Context(records=True)")
+        wanted = self.wanted(tape.context.wanted)
+        leading = self.leading_to(wanted)
         gradients: dict[str, Array] = {}
+        pending: dict[str, Array] = {self.nodes[-1].name if self.nodes else INPUT: dy}
         for node in reversed(self.nodes):
-            if node.name not in pending:
-                continue  # nothing that reaches the output reads this node
-            wanted = any(name != INPUT for name in node.inputs)
-            context = tape.context.bound(node.name, needs_input_gradient=wanted)
-            local, kept = tape.saved[node.name]
-            dxs, found = node.layer.backward(local, kept, pending.pop(node.name), context=context)
+            if node.name not in pending or node.name not in leading:
+                continue
+            dy = pending.pop(node.name)  # complete: whoever reads this node comes after it
+            if node.name in wanted:
+                gradients[node.name] = dy
+            wants_input = not leading.isdisjoint(node.inputs)
+            if not wants_input and wanted.isdisjoint(node.weight_names):
+                continue
+            context = tape.context.bound(node.name, wants_input=wants_input)
+            dxs, found = node.layer.backward(
+                node.local(tape.weights), tape.saved[node.name], dy, context=context
+            )
             for name, gradient in found.items():
-                if node.weights[name].trainable:
+                if f"{node.name}/{name}" in wanted:
                     gradients[f"{node.name}/{name}"] = gradient
             for name, dx in zip(node.inputs, dxs, strict=True):
-                if name == INPUT or dx is None:
+                if name not in leading or dx is None:
                     continue
                 if name in pending:
                     # never in place: the array may be another branch's gradient as well
@@ -195,7 +240,36 @@ class Network:
                     pending[name] = np.add(pending[name], dx, out=both)
                 else:
                     pending[name] = dx
+        if INPUT in wanted and INPUT in pending:
+            gradients[INPUT] = pending[INPUT]
         return gradients
+
+    def wanted(self, names: frozenset[str] | None) -> frozenset[str]:
+        """Return the names whose gradients are wanted: all weights that are trained, if none are given.
+
+        Raises:
+            GraphError: no weight, no node, or a weight that is no parameter.
+        """
+        specs = self.weight_specs
+        if names is None:
+            return frozenset(name for name, spec in specs.items() if spec.trainable)
+        weights = {name for name in specs if "running_" not in name}
+        unknown = names - weights - {node.name for node in self.nodes} - {INPUT}
+        if unknown:
+            raise GraphError(
+                f"there is no gradient of {', '.join(map(repr, sorted(unknown)))}",
+                hint="name parameters, nodes or 'input'",
+            )
+        return names
+
+    def leading_to(self, wanted: frozenset[str]) -> set[str]:
+        """Return the nodes, and perhaps the input, whose gradient leads to one that is wanted."""
+        found = set(wanted & {INPUT})
+        for node in self.nodes:
+            own = node.name in wanted or not wanted.isdisjoint(node.weight_names)
+            if own or not found.isdisjoint(node.inputs):
+                found.add(node.name)
+        return found
 
 
 class _Graph:

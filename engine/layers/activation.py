@@ -117,11 +117,11 @@ class PReLU(ActivationLayer):
     def backward(
         self, weights: Weights, saved: Any, dy: Array, *, context: Context
     ) -> tuple[tuple[Array | None, ...], Gradients]:
-        dslope = activation.slope_gradient(saved, dy, context)
-        if self.shared:
+        dslope = activation.slope_gradient(saved, dy, context) if context.wants("slope") else None
+        if self.shared and dslope is not None:
             dslope = dslope.sum(keepdims=True)
         dx = activation.leaky_relu_backward(saved, weights["slope"], dy, context)
-        return (dx,), {"slope": dslope}
+        return (dx,), context.gradients(slope=dslope)
 
 
 class ELU(ActivationLayer):

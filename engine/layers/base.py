@@ -9,6 +9,11 @@ A layer is an immutable record of hyperparameters with pure methods. Arrays trav
     forward(weights, *xs, context=...)        -> (y, saved); saved is whatever backward needs
     backward(weights, saved, dy, context=...) -> (one dx per input, name -> gradient)
 
+How a node runs is three questions apart, and the context answers them: `statistics`, those of the batch,
+as in training, or the running ones, as in inference; `records`, whether anybody will go backwards and so
+keeps `saved`; `wants` and `wants_input`, for what gradients are wanted: backward may leave out all others.
+Every combination is right: gradients in inference are those of what inference computes.
+
 A block (`Block`) has no arithmetic of its own: it expands into layers, so that a network is one flat
 graph of nodes. A new layer is one class in one file, named in `engine.layers`; the HTTP schema, the
 catalog, the summary, the model file, the docs and the contract test all read it from there.
@@ -19,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -32,6 +37,7 @@ from engine.spec import Flag, NodeName, Spec
 from engine.workspace import Workspace
 
 Gradients = dict[str, Array]
+Statistics = Literal["batch", "running"]
 
 
 class WeightSpec(NamedTuple):
@@ -82,21 +88,36 @@ class Context:
     It hands out memory (`Buffers`): of a workspace where there is one, else fresh.
     """
 
-    training: bool = False
+    statistics: Statistics = "running"
+    """`batch`: batch norm uses those of the batch, and dropout drops. `running`: what was gathered in training; each
+    picture is alone, and nothing is random."""
+    records: bool = False
+    """Whether what backward needs is kept."""
+    wanted: frozenset[str] | None = None
+    """Full names of weights and nodes, or `input`, whose gradients are wanted; None for all weights that are
+    trained."""
+    wants_input: bool = True
+    """Whether the gradient of this node's inputs is wanted, there or further up."""
     seed: int = 0
     step: int = 0
     first_sample: int = 0
     """Index in the whole batch of this share's first sample."""
     node: str = ""
-    needs_input_gradient: bool = True
-    """False for nodes fed by the image itself, whose gradient nobody asks for."""
     reducer: Any = _alone
     workspace: Workspace | None = None
     updates: dict[str, Array] = field(default_factory=dict)
 
-    def bound(self, node: str, *, needs_input_gradient: bool = True) -> Context:
+    def bound(self, node: str, *, wants_input: bool = True) -> Context:
         """Return this context for one node."""
-        return replace(self, node=node, needs_input_gradient=needs_input_gradient)
+        return replace(self, node=node, wants_input=wants_input)
+
+    def wants(self, name: str) -> bool:
+        """Return whether the gradient of this node's weight `name` is wanted."""
+        return self.wanted is None or f"{self.node}/{name}" in self.wanted
+
+    def gradients(self, **found: Array | None) -> Gradients:
+        """Return those of this node's weights that were found and are wanted."""
+        return {name: array for name, array in found.items() if array is not None and self.wants(name)}
 
     def reduce(self, array: Array) -> Array:
         """Return the sum of `array` over the shares of the batch; the identity when there is one."""
@@ -196,7 +217,7 @@ class Layer(LayerRecord):
     def backward(
         self, weights: Weights, saved: Any, dy: Array, *, context: Context
     ) -> tuple[tuple[Array | None, ...], Gradients]:
-        """Turn the gradient of the output into those of the inputs and of the weights."""
+        """Turn the gradient of the output, left as it is, into those of the inputs and weights that are wanted."""
         raise NotImplementedError
 
     def dense_equivalent(self, *inputs: Shape) -> int | None:

@@ -7,7 +7,16 @@ from typing import Any, ClassVar, Literal
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
-from engine.layers.base import Context, Cost, Example, Gradients, Layer, Reach, WeightSpec, require_map
+from engine.layers.base import (
+    Context,
+    Cost,
+    Example,
+    Gradients,
+    Layer,
+    Reach,
+    WeightSpec,
+    require_map,
+)
 from engine.layers.initializers import Initializer
 from engine.layers.parameters import Activation, Padding
 from engine.ops import convolution, transposed, windows
@@ -84,11 +93,12 @@ class _Convolution(Layer):
             weights["weight"],
             dy,
             window,
-            with_bias=self.bias,
-            with_input=context.needs_input_gradient,
+            with_weight=context.wants("weight"),
+            with_bias=self.bias and context.wants("bias"),
+            with_input=context.wants_input,
             buffers=context,
         )
-        return (dx,), {"weight": dweight} if dbias is None else {"weight": dweight, "bias": dbias}
+        return (dx,), context.gradients(weight=dweight, bias=dbias)
 
 
 def _weights(layer: _Convolution | TransposedConv2D, shape: Shape) -> dict[str, WeightSpec]:
@@ -291,8 +301,9 @@ class TransposedConv2D(Layer):
             weights["weight"],
             dy,
             window,
-            with_bias=self.bias,
-            with_input=context.needs_input_gradient,
+            with_weight=context.wants("weight"),
+            with_bias=self.bias and context.wants("bias"),
+            with_input=context.wants_input,
             buffers=context,
         )
-        return (dx,), {"weight": dweight} if dbias is None else {"weight": dweight, "bias": dbias}
+        return (dx,), context.gradients(weight=dweight, bias=dbias)

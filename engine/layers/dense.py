@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from engine.arrays import Array, Shape, Weights
-from engine.layers.base import Context, Cost, Example, Gradients, Layer, Reach, WeightSpec, require_vector
+from engine.layers.base import (
+    Context,
+    Cost,
+    Example,
+    Gradients,
+    Layer,
+    Reach,
+    WeightSpec,
+    require_vector,
+)
 from engine.layers.initializers import Initializer
 from engine.layers.parameters import Activation
 from engine.ops import linear
@@ -65,8 +74,9 @@ class Dense(Layer):
             saved,
             weights["weight"],
             dy,
-            with_bias=self.bias,
-            with_input=context.needs_input_gradient,
+            with_weight=context.wants("weight"),
+            with_bias=self.bias and context.wants("bias"),
+            with_input=context.wants_input,
             buffers=context,
         )
-        return (dx,), {"weight": dweight} if dbias is None else {"weight": dweight, "bias": dbias}
+        return (dx,), context.gradients(weight=dweight, bias=dbias)

@@ -30,7 +30,7 @@ class _Dropout(Layer):
 
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
         x = xs[0]
-        if not context.training or self.rate == 0:
+        if context.statistics == "running" or self.rate == 0:
             return x, None
         drawn = context.uniform(len(x), self.draws(x.shape[1:]))
         mask = context.buffer("mask", drawn.shape, x.dtype)

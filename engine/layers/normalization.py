@@ -53,9 +53,10 @@ class BatchNorm(Layer):
 
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
         scale, shift = weights["scale"], weights["shift"]
-        if not context.training:
+        if context.statistics == "running":
             mean, variance = weights["running_mean"], weights["running_variance"]
-            return normalization.normalize(xs[0], mean, variance, scale, shift, self.epsilon, context), None
+            y = normalization.normalize(xs[0], mean, variance, scale, shift, self.epsilon, context)
+            return y, (xs[0], None, None)
         y, normalized, inverse, batch = normalization.batch_norm(
             xs[0], scale, shift, self.epsilon, context.reduce, context
         )
@@ -69,11 +70,23 @@ class BatchNorm(Layer):
     def backward(
         self, weights: Weights, saved: Any, dy: Array, *, context: Context
     ) -> tuple[tuple[Array | None, ...], Gradients]:
-        normalized, inverse, count = saved
-        dx, dscale, dshift = normalization.batch_norm_backward(
-            normalized, inverse, weights["scale"], dy, count, context.reduce, context
-        )
-        return (dx,), {"scale": dscale, "shift": dshift}
+        kept, inverse, count = saved
+        if inverse is None:
+            dx, dscale, dshift = normalization.normalize_backward(
+                kept,
+                weights["running_mean"],
+                weights["running_variance"],
+                weights["scale"],
+                dy,
+                self.epsilon,
+                with_weights=context.wants("scale") or context.wants("shift"),
+                buffers=context,
+            )
+        else:
+            dx, dscale, dshift = normalization.batch_norm_backward(
+                kept, inverse, weights["scale"], dy, count, context.reduce, context
+            )
+        return (dx,), context.gradients(scale=dscale, shift=dshift)
 
 
 class _PerPicture(Layer):
@@ -131,10 +144,12 @@ class _PerPicture(Layer):
         if self.affine:
             scale = weights["scale"]
             share = context.scratch("share", dy.shape, dy.dtype)
-            np.multiply(dy, normalized.reshape(dy.shape), out=share)
+            if context.wants("scale"):
+                np.multiply(dy, normalized.reshape(dy.shape), out=share)
             gradients = {
                 name: channel_sum(array) if scale.ndim == 1 else array.sum(axis=0)
                 for name, array in (("scale", share), ("shift", dy))
+                if context.wants(name)
             }
             dnormalized = np.multiply(dy, scale, out=context.buffer("dnormalized", dy.shape, dy.dtype))
         dx = standardization.standardize_backward(

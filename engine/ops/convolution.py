@@ -61,10 +61,11 @@ def convolve_backward(
     dy: Array,
     window: Window,
     *,
+    with_weight: bool,
     with_bias: bool,
     with_input: bool,
     buffers: Buffers = FRESH,
-) -> tuple[Array | None, Array, Array | None]:
+) -> tuple[Array | None, Array | None, Array | None]:
     """Pass gradients through `convolve`.
 
     Args:
@@ -72,19 +73,16 @@ def convolve_backward(
         weight: filters (KH, KW, C / g, F).
         dy: gradient of the maps (N, OH, OW, F).
         window: as in `convolve`.
+        with_weight: whether the gradient of the filters is wanted.
         with_bias: whether the gradient of a bias is wanted.
-        with_input: whether the gradient of the images is wanted; the first layer has no use for it.
+        with_input: whether the gradient of the images is wanted.
         buffers: where results live.
 
     Returns:
-        dx (N, H, W, C) or None, dweight (KH, KW, C / g, F), dbias (F,) or None.
+        dx (N, H, W, C), dweight (KH, KW, C / g, F) and dbias (F,); None for what is not wanted.
     """
-    dweight = buffers.buffer("dweight", weight.shape, dy.dtype)
-    dweight[...] = 0
-    dpadded = None
-    if with_input:
-        dpadded = buffers.buffer("dpadded", padded.shape, dy.dtype)
-        dpadded[...] = 0
+    dweight = _zeros("dweight", weight, dy, buffers) if with_weight else None
+    dpadded = _zeros("dpadded", padded, dy, buffers) if with_input else None
     if depthwise.applies(padded.shape[3], weight):
         depthwise.convolve_backward(padded, weight, dy, window, dweight, dpadded, buffers)
     else:
@@ -93,27 +91,38 @@ def convolve_backward(
     return dx, dweight, channel_sum(dy) if with_bias else None
 
 
+def _zeros(role: str, like: Array, dy: Array, buffers: Buffers) -> Array:
+    array = buffers.buffer(role, like.shape, dy.dtype)
+    array[...] = 0
+    return array
+
+
 def _backward(
     padded: Array,
     weight: Array,
     dy: Array,
     window: Window,
-    dweight: Array,
+    dweight: Array | None,
     dpadded: Array | None,
     buffers: Buffers,
 ) -> None:
-    """Add the gradients to `dweight` and, where it is given, to `dpadded`."""
+    """Add the gradients to `dweight` and to `dpadded`, where they are given."""
     groups = padded.shape[3] // weight.shape[2]
-    matrices, dmatrices = _by_group(weight, groups), _by_group(dweight, groups)  # (g, KH*KW*C/g, F/g)
-    part = buffers.scratch("dweight part", dmatrices.shape, dy.dtype)
-    for images, columns in tiles(padded, window, groups, buffers):
-        dy_rows = _by_group(dy[images], groups)  # (g, n*OH*OW, F/g)
-        np.matmul(columns.transpose(0, 2, 1), dy_rows, out=part)
-        dmatrices += part
-        if dpadded is not None:
-            dcolumns = buffers.scratch("dcolumns", columns.shape, dy.dtype)
+    matrices = _by_group(weight, groups)  # (g, KH*KW*C/g, F/g)
+    if dweight is not None:
+        dmatrices = _by_group(dweight, groups)
+        part = buffers.scratch("dweight part", dmatrices.shape, dy.dtype)
+        for images, columns in tiles(padded, window, groups, buffers):
+            np.matmul(columns.transpose(0, 2, 1), _by_group(dy[images], groups), out=part)
+            dmatrices += part
+    if dpadded is not None:
+        step = images_per_tile(window, matrices.shape[0] * matrices.shape[1], dy.itemsize)
+        for start in range(0, len(dy), step):
+            dy_rows = _by_group(dy[start : start + step], groups)  # (g, n*OH*OW, F/g)
+            shape = (groups, dy_rows.shape[1], matrices.shape[1])
+            dcolumns = buffers.scratch("dcolumns", shape, dy.dtype)
             np.matmul(dy_rows, matrices.transpose(0, 2, 1), out=dcolumns)
-            scatter(dcolumns, dpadded[images], window, groups)
+            scatter(dcolumns, dpadded[start : start + step], window, groups)
 
 
 def tiles(padded: Array, window: Window, groups: int, buffers: Buffers) -> Iterator[tuple[slice, Array]]:

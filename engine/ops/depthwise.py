@@ -37,15 +37,16 @@ def convolve_backward(
     weight: Array,
     dy: Array,
     window: Window,
-    dweight: Array,
+    dweight: Array | None,
     dpadded: Array | None,
     buffers: Buffers,
 ) -> None:
-    """Write the gradient of the filters to `dweight`, and add that of the padded images to `dpadded`."""
+    """Write the gradient of the filters to `dweight`, and add that of the padded images to `dpadded`, where given."""
     share = buffers.scratch("share", dy.shape, dy.dtype)
     for row, column in np.ndindex(window.kernel):
-        np.multiply(windows.tap(padded, window, row, column), dy, out=share)
-        dweight[row, column, 0] = channel_sum(share)
+        if dweight is not None:
+            np.multiply(windows.tap(padded, window, row, column), dy, out=share)
+            dweight[row, column, 0] = channel_sum(share)
         if dpadded is not None:
             np.multiply(dy, weight[row, column, 0], out=share)
             target = windows.tap(dpadded, window, row, column)

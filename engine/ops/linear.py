@@ -28,12 +28,20 @@ def dense(x: Array, weight: Array, bias: Array | None, buffers: Buffers = FRESH)
 
 
 def dense_backward(
-    x: Array, weight: Array, dy: Array, *, with_bias: bool, with_input: bool, buffers: Buffers = FRESH
-) -> tuple[Array | None, Array, Array | None]:
-    """Return dx = dy W^T (N, I) or None, dW = x^T dy (I, O), and db = sum of dy (O,) or None."""
-    dweight = buffers.buffer("dweight", weight.shape, dy.dtype)
-    np.matmul(x.T, dy, out=dweight)
-    dx = None
+    x: Array,
+    weight: Array,
+    dy: Array,
+    *,
+    with_weight: bool,
+    with_bias: bool,
+    with_input: bool,
+    buffers: Buffers = FRESH,
+) -> tuple[Array | None, Array | None, Array | None]:
+    """Return dx = dy W^T (N, I), dW = x^T dy (I, O) and db = sum of dy (O,); None for what is not wanted."""
+    dx = dweight = None
+    if with_weight:
+        dweight = buffers.buffer("dweight", weight.shape, dy.dtype)
+        np.matmul(x.T, dy, out=dweight)
     if with_input:
         dx = buffers.buffer("dx", x.shape, dy.dtype)
         np.matmul(dy, weight.T, out=dx)

@@ -117,3 +117,40 @@ def normalize(
     np.multiply(x, factor, out=y)
     y += shift - mean * factor
     return y
+
+
+def normalize_backward(
+    x: Array,
+    mean: Array,
+    variance: Array,
+    scale: Array,
+    dy: Array,
+    epsilon: float,
+    *,
+    with_weights: bool,
+    buffers: Buffers = FRESH,
+) -> tuple[Array, Array | None, Array | None]:
+    """Pass gradients through `normalize`, whose statistics are constants: dx = scale * inverse * dy.
+
+    Args:
+        x: (..., C), the rest (C,), as in `normalize`.
+        mean: gathered before.
+        variance: gathered before.
+        scale: as in `normalize`.
+        dy: gradient of the result (..., C).
+        epsilon: added to the variance.
+        with_weights: whether the gradients of scale and shift are wanted.
+        buffers: where results live.
+
+    Returns:
+        dx (..., C), dscale (C,) and dshift (C,); None for what is not wanted.
+    """
+    inverse = 1 / np.sqrt(variance + x.dtype.type(epsilon))
+    dx = buffers.buffer("dx", dy.shape, dy.dtype)
+    dscale = dshift = None
+    if with_weights:
+        np.subtract(x, mean, out=dx)
+        dx *= dy
+        dscale, dshift = channel_sum(dx) * inverse, channel_sum(dy)
+    np.multiply(dy, scale * inverse, out=dx)
+    return dx, dscale, dshift

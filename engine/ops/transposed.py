@@ -78,10 +78,11 @@ def convolve_transposed_backward(
     dy: Array,
     window: Window,
     *,
+    with_weight: bool,
     with_bias: bool,
     with_input: bool,
     buffers: Buffers = FRESH,
-) -> tuple[Array | None, Array, Array | None]:
+) -> tuple[Array | None, Array | None, Array | None]:
     """Pass gradients through `convolve_transposed`.
 
     Args:
@@ -89,12 +90,13 @@ def convolve_transposed_backward(
         weight: filters (KH, KW, C, F).
         dy: gradient of the result (N, OH, OW, F).
         window: as in `convolve_transposed`.
+        with_weight: whether the gradient of the filters is wanted.
         with_bias: whether the gradient of a bias is wanted.
         with_input: whether the gradient of the maps is wanted.
         buffers: where results live.
 
     Returns:
-        dx (N, H, W, C) or None, dweight (KH, KW, C, F), dbias (F,) or None.
+        dx (N, H, W, C), dweight (KH, KW, C, F) and dbias (F,); None for what is not wanted.
     """
     channels = x.shape[3]
     matrix = _matrix(weight, buffers)  # (KH*KW*F, C)
@@ -104,14 +106,17 @@ def convolve_transposed_backward(
     dmatrix[...] = 0
     dx = buffers.buffer("dx", x.shape, dy.dtype) if with_input else None
     for images, stamps in tiles(padded, window, 1, buffers):
-        np.matmul(stamps[0].T, x[images].reshape(-1, channels), out=part)
-        dmatrix += part
+        if with_weight:
+            np.matmul(stamps[0].T, x[images].reshape(-1, channels), out=part)
+            dmatrix += part
         if dx is not None:
             np.matmul(stamps[0], matrix, out=dx[images].reshape(-1, channels))
-    dweight = buffers.buffer("dweight", weight.shape, dy.dtype)
-    kernel_height, kernel_width, _, filters = weight.shape
-    by_cell = dmatrix.reshape(kernel_height, kernel_width, filters, channels)
-    np.copyto(dweight, by_cell.transpose(0, 1, 3, 2))
+    dweight = None
+    if with_weight:
+        dweight = buffers.buffer("dweight", weight.shape, dy.dtype)
+        kernel_height, kernel_width, _, filters = weight.shape
+        by_cell = dmatrix.reshape(kernel_height, kernel_width, filters, channels)
+        np.copyto(dweight, by_cell.transpose(0, 1, 3, 2))
     return dx, dweight, channel_sum(dy) if with_bias else None
 
 

@@ -42,7 +42,8 @@ class Stepper:
     def context(self, step: int = 0, first: int = 0, node: str = "input") -> Context:
         """Return the context of a training pass, with this stepper's memory."""
         return Context(
-            training=True,
+            statistics="batch",
+            records=True,
             seed=self._config.seed,
             step=step,
             first_sample=first,

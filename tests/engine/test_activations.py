@@ -57,7 +57,7 @@ def test_very_large_numbers_stay_finite(kind: Any, dtype: type) -> None:
     layer = kind()
     weights = {name: np.full(spec.shape, 0.25, dtype) for name, spec in layer.weights((4,)).items()}
     z = np.array([[-1e4, -200.0, 200.0, 1e4]], dtype)
-    context = Context(training=True)
+    context = Context(statistics="batch", records=True)
     y, saved = layer.forward(weights, z, context=context)
     (dx,), _ = layer.backward(weights, saved, np.ones_like(y), context=context)
     assert np.isfinite(y).all()
@@ -83,7 +83,7 @@ def test_prelu_learns_from_negative_numbers_only() -> None:
     layer = PARSE.validate_python("prelu")
     x = np.array([[-2.0, 3.0], [-1.0, -4.0]])
     weights = {"slope": np.array([0.25, 0.5])}
-    context = Context(training=True)
+    context = Context(statistics="batch", records=True)
     y, saved = layer.forward(weights, x, context=context)
     assert y.tolist() == [[-0.5, 3], [-0.25, -2]]
     (dx,), gradients = layer.backward(weights, saved, np.array([[1.0, 1.0], [10.0, 100.0]]), context=context)

@@ -61,7 +61,7 @@ def test_a_layer_answers_what_pytorch_answered(
     given = {name: array.astype(dtype) for name, array in case.items() if name != "layer"}
     weights = {name[2:]: array for name, array in given.items() if name.startswith("w ")}
     xs = [array for name, array in given.items() if name.startswith("x")]
-    context = Context(training=True, node="layer")
+    context = Context(statistics="batch", records=True, node="layer")
     y, saved = layer.forward(weights, *xs, context=context)
     dxs, gradients = layer.backward(weights, saved, given["dy"], context=context)
     answers = {"y": y} | {f"dx{number}": dx for number, dx in enumerate(dxs)}

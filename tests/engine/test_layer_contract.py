@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.layers import LAYERS, AnyLayer, Block, Context, Example, Layer
+from engine.layers.base import Statistics
 from engine.spec import descriptions
 from engine.workspace import Workspace
 from tests.engine.reference import numeric_gradient
@@ -23,6 +25,7 @@ CASES = [
     for kind in LAYERS
     for number, example in enumerate(kind.examples)
 ]
+STATISTICS: tuple[Statistics, ...] = ("batch", "running")
 PLAIN = [case for case in CASES if not issubclass(case.values[0], Block)]
 
 
@@ -67,43 +70,44 @@ def test_a_layer_tells_formula_source_and_purpose(kind: type[Layer]) -> None:
     assert set(kind.model_fields) - {"type"} <= set(descriptions(kind))
 
 
-@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("statistics", STATISTICS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("kind", "example"), PLAIN)
 def test_shape_and_dtype_are_as_declared(
-    kind: type[Layer], example: Example, dtype: type, training: bool
+    kind: type[Layer], example: Example, dtype: type, statistics: Statistics
 ) -> None:
     layer, weights, xs = build(example)
     weights = {name: weight.astype(dtype) for name, weight in weights.items()}
     xs = [x.astype(dtype) for x in xs]
     kept = [x.copy() for x in xs]
-    context = Context(training=training, node="layer", workspace=Workspace())
+    context = Context(statistics=statistics, records=True, node="layer", workspace=Workspace())
     y, saved = layer.forward(weights, *xs, context=context)
     assert y.shape == (3, *layer.output_shape(*example.inputs))
     assert y.dtype == dtype
     for x, before in zip(xs, kept, strict=True):
         np.testing.assert_array_equal(x, before)
-    if training:
-        dy = np.ones_like(y)
-        dxs, gradients = layer.backward(weights, saved, dy, context=context)
-        assert (dy == 1).all()
-        for x, dx, before in zip(xs, dxs, kept, strict=True):
-            assert dx is not None
-            assert (dx.shape, dx.dtype) == (x.shape, dtype)
-            np.testing.assert_array_equal(x, before)
-        trained = {name for name, spec in layer.weights(*example.inputs).items() if spec.trainable}
-        assert set(gradients) == trained
-        for name, gradient in gradients.items():
-            assert (gradient.shape, gradient.dtype) == (weights[name].shape, dtype)
-        for name, value in context.updates.items():
-            assert value.dtype == dtype
-            assert name.removeprefix("layer/") in weights
+    dy = np.ones_like(y)
+    dxs, gradients = layer.backward(weights, saved, dy, context=context)
+    assert (dy == 1).all()
+    for x, dx, before in zip(xs, dxs, kept, strict=True):
+        assert dx is not None
+        assert (dx.shape, dx.dtype) == (x.shape, dtype)
+        np.testing.assert_array_equal(x, before)
+    trained = {name for name, spec in layer.weights(*example.inputs).items() if spec.trainable}
+    assert set(gradients) == trained
+    for name, gradient in gradients.items():
+        assert (gradient.shape, gradient.dtype) == (weights[name].shape, dtype)
+    assert statistics == "batch" or not context.updates
+    for name, value in context.updates.items():
+        assert value.dtype == dtype
+        assert name.removeprefix("layer/") in weights
 
 
+@pytest.mark.parametrize("statistics", STATISTICS)
 @pytest.mark.parametrize(("kind", "example"), PLAIN)
-def test_gradients_are_the_numeric_ones(kind: type[Layer], example: Example) -> None:
+def test_gradients_are_the_numeric_ones(kind: type[Layer], example: Example, statistics: Statistics) -> None:
     layer, weights, xs = build(example)
-    context = Context(training=True, seed=3, node="layer")
+    context = Context(statistics=statistics, records=True, seed=3, node="layer")
 
     def forward() -> np.ndarray:
         return layer.forward(weights, *xs, context=context)[0]
@@ -150,7 +154,7 @@ class Shares:
 @pytest.mark.parametrize(("kind", "example"), PLAIN)
 def test_two_shares_of_a_batch_equal_the_whole(kind: type[Layer], example: Example) -> None:
     layer, weights, xs = build(example)
-    whole = Context(training=True, seed=5, node="n")
+    whole = Context(statistics="batch", records=True, seed=5, node="n")
     y, saved = layer.forward(weights, *xs, context=whole)
     dy = np.random.default_rng(1).standard_normal(y.shape)
     dxs, gradients = layer.backward(weights, saved, dy, context=whole)
@@ -159,7 +163,12 @@ def test_two_shares_of_a_batch_equal_the_whole(kind: type[Layer], example: Examp
 
     def run(number: int, part: slice) -> tuple:
         context = Context(
-            training=True, seed=5, node="n", first_sample=part.start, reducer=shares.reducer(number)
+            statistics="batch",
+            records=True,
+            seed=5,
+            node="n",
+            first_sample=part.start,
+            reducer=shares.reducer(number),
         )
         share_y, kept = layer.forward(weights, *(x[part] for x in xs), context=context)
         return share_y, *layer.backward(weights, kept, dy[part], context=context), context.updates
@@ -180,8 +189,8 @@ def test_two_shares_of_a_batch_equal_the_whole(kind: type[Layer], example: Examp
 @pytest.mark.parametrize(("kind", "example"), PLAIN)
 def test_a_workspace_changes_no_bit(kind: type[Layer], example: Example) -> None:
     layer, weights, xs = build(example)
-    fresh = Context(training=True, node="layer")
-    reused = Context(training=True, node="layer", workspace=Workspace())
+    fresh = Context(statistics="batch", records=True, node="layer")
+    reused = Context(statistics="batch", records=True, node="layer", workspace=Workspace())
     for _ in range(2):
         y, saved = layer.forward(weights, *xs, context=reused)
         dxs, gradients = layer.backward(weights, saved, np.ones_like(y), context=reused)
@@ -194,9 +203,32 @@ def test_a_workspace_changes_no_bit(kind: type[Layer], example: Example) -> None
         np.testing.assert_array_equal(gradient, expected_gradients[name])
 
 
-@pytest.mark.parametrize(("kind", "example"), CASES)
-def test_a_network_of_it_learns_end_to_end(kind: type[Layer], example: Example) -> None:
-    """Every part works as a node: the gradient of a small network is the numeric one."""
+@pytest.mark.parametrize("statistics", STATISTICS)
+@pytest.mark.parametrize(("kind", "example"), PLAIN)
+def test_what_is_not_wanted_changes_nothing_else(
+    kind: type[Layer], example: Example, statistics: Statistics
+) -> None:
+    """A gradient is the same to the bit whichever others are wanted with it."""
+    layer, weights, xs = build(example)
+    everything = Context(statistics=statistics, records=True, node="layer")
+    y, saved = layer.forward(weights, *xs, context=everything)
+    dy = np.random.default_rng(1).standard_normal(y.shape)
+    dxs, gradients = layer.backward(weights, saved, dy, context=everything)
+    for wanted in [None, *gradients]:
+        names = frozenset() if wanted is None else frozenset({f"layer/{wanted}"})
+        context = replace(everything, wanted=names, wants_input=wanted is None)
+        y, saved = layer.forward(weights, *xs, context=context)
+        some_dxs, some = layer.backward(weights, saved, dy, context=context)
+        if wanted is None:
+            for dx, other in zip(dxs, some_dxs, strict=True):
+                np.testing.assert_array_equal(other, dx)
+        else:
+            np.testing.assert_array_equal(some[wanted], gradients[wanted])
+        assert set(some) <= {wanted}, "a gradient was computed that nobody wanted"
+
+
+def small_network(example: Example) -> Network:
+    """Return a network that makes of one picture whatever the layer of the example takes."""
     shape = next((shape for shape in example.inputs if len(shape) == 3), (2, 2, 1))
     layers: list[dict] = []
     for number, wanted in enumerate(example.inputs):  # something of the wanted shape, from the one picture
@@ -207,15 +239,47 @@ def test_a_network_of_it_learns_end_to_end(kind: type[Layer], example: Example) 
     layers.append({**example.layer, "inputs": [f"from_{number}" for number in range(len(example.inputs))]})
     architecture = Architecture.model_validate({"input_shape": shape, "layers": layers})
     assert Architecture.model_validate_json(architecture.model_dump_json()) == architecture
-    network = Network.build(architecture)
+    return Network.build(architecture)
+
+
+def float64_weights(network: Network) -> dict[str, np.ndarray]:
+    """Return weights of which none is what it starts as: running statistics neither 0 nor 1."""
+    draw = np.random.default_rng(3)
     weights = network.initial_weights(seed=2, dtype=np.float64)
-    x = np.random.default_rng(4).standard_normal((2, *shape))
-    context = Context(training=True, seed=1)
+    for name, weight in weights.items():
+        if "running" in name:
+            weight += draw.random(weight.shape)
+    return weights
+
+
+@pytest.mark.parametrize("statistics", STATISTICS)
+@pytest.mark.parametrize(("kind", "example"), CASES)
+def test_a_network_of_it_has_the_numeric_gradients(
+    kind: type[Layer], example: Example, statistics: Statistics
+) -> None:
+    """Every part works as a node, in training and in inference: weights, the picture, the nodes in between."""
+    network = small_network(example)
+    weights = float64_weights(network)
+    x = np.random.default_rng(4).standard_normal((2, *network.input_shape))
+    inner = {f"from_{number}" for number in range(len(example.inputs))}
+    trained = {name for name, spec in network.weight_specs.items() if spec.trainable}
+    wanted = frozenset({"input"} | inner | trained)
+    context = Context(statistics=statistics, records=True, seed=1, wanted=wanted)
     tape = network.forward(weights, x, context)
     assert tape.output.shape == (2, *network.output_shape)
     dy = np.random.default_rng(5).standard_normal(tape.output.shape)
     gradients = network.backward(tape, dy)
-    assert set(gradients) == {name for name, spec in network.weight_specs.items() if spec.trainable}
+    assert set(gradients) == wanted
+    shifts = {name: np.zeros_like(tape.outputs[name]) for name in inner}
+
+    def forward() -> np.ndarray:
+        output = x
+        for node, _, output, _ in network.run(weights, x, context):
+            if node.name in shifts:
+                output += shifts[node.name]
+        return output
+
     for name, gradient in gradients.items():
-        expected = numeric_gradient(lambda: network.forward(weights, x, context).output, weights[name], dy)
+        array = x if name == "input" else shifts[name] if name in inner else weights[name]
+        expected = numeric_gradient(forward, array, dy)
         np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-6, err_msg=name)

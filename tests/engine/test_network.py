@@ -12,6 +12,8 @@ from engine.errors import EngineError, GraphError, LimitError, ShapeError
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.layers import Context
+from engine.layers.base import Statistics
+from engine.workspace import Workspace
 
 CONV = {"type": "conv2d", "filters": 2, "kernel_size": 3, "padding": "same"}
 
@@ -82,17 +84,17 @@ def test_two_inputs_that_are_one_node_get_both_gradients() -> None:
     network = build([{**CONV, "name": "c"}, {"type": "add", "inputs": ["c", "c"]}])
     weights = network.initial_weights(0, np.float64)
     x = np.random.default_rng(0).standard_normal((2, 8, 8, 2))
-    tape = network.forward(weights, x, Context(training=True))
+    tape = network.forward(weights, x, Context(statistics="batch", records=True))
     doubled = network.backward(tape, np.ones_like(tape.output))
     single = build([{**CONV, "name": "c"}])
-    tape = single.forward(weights, x, Context(training=True))
+    tape = single.forward(weights, x, Context(statistics="batch", records=True))
     expected = single.backward(tape, np.ones_like(tape.output))
     for name, gradient in doubled.items():
         np.testing.assert_allclose(gradient, 2 * expected[name])
 
 
-@pytest.mark.parametrize("training", [False, True])
-def test_a_fixed_projection_takes_every_other_pixel_and_adds_empty_channels(training: bool) -> None:
+@pytest.mark.parametrize("statistics", ["batch", "running"])
+def test_a_fixed_projection_takes_every_other_pixel_and_adds_empty_channels(statistics: Statistics) -> None:
     network = build(
         [
             {
@@ -107,7 +109,7 @@ def test_a_fixed_projection_takes_every_other_pixel_and_adds_empty_channels(trai
     weights = network.initial_weights(0)
     weights["residual_1/body/conv2d_1/weight"][...] = 0
     x = np.random.default_rng(0).standard_normal((1, 8, 8, 2)).astype(np.float32)
-    y = network.forward(weights, x, Context(training=training)).output
+    y = network.forward(weights, x, Context(statistics=statistics)).output
     np.testing.assert_array_equal(y[..., :2], x[:, ::2, ::2])
     assert (y[..., 2] == 0).all()
 
@@ -143,9 +145,79 @@ def test_a_final_softmax_is_absorbed_and_an_inner_one_is_not() -> None:
 def test_gradients_of_frozen_layers_are_left_out() -> None:
     network = build([{**CONV, "trainable": False}, CONV])
     tape = network.forward(
-        network.initial_weights(0), np.ones((1, 8, 8, 2), np.float32), Context(training=True)
+        network.initial_weights(0),
+        np.ones((1, 8, 8, 2), np.float32),
+        Context(statistics="batch", records=True),
     )
     assert set(network.backward(tape, tape.output)) == {"conv2d_2/weight", "conv2d_2/bias"}
+
+
+class Requests(Workspace):
+    """Remembers what memory the nodes ask for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.roles: set[tuple[str, str]] = set()
+
+    def take(self, owner: str, role: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        self.roles.add((owner, role))
+        return super().take(owner, role, shape, dtype)
+
+
+@pytest.mark.parametrize("frozen", [CONV, {"type": "transposed_conv2d", "filters": 2}])
+def test_gradients_of_frozen_weights_are_not_computed(frozen: dict[str, Any]) -> None:
+    """Behind what learns only the gradient of the maps is needed; before it nothing is."""
+    frozen = {**frozen, "trainable": False}
+    network = build([{**frozen, "name": "first"}, {**CONV, "name": "learns"}, {**frozen, "name": "last"}])
+    requests = Requests()
+    context = Context(statistics="batch", records=True, workspace=requests)
+    tape = network.forward(network.initial_weights(0), np.ones((1, 8, 8, 2), np.float32), context)
+    assert set(network.backward(tape, tape.output)) == {"learns/weight", "learns/bias"}
+    asked = {(owner, role) for owner, role in requests.roles if role.startswith("d")}
+    assert ("learns", "dweight") in asked
+    assert {owner for owner, _ in asked if owner} == {"learns", "last"}
+    assert ("last", "dweight") not in asked
+    assert ("learns", "dpadded") not in asked
+
+
+def test_one_pass_back_serves_saliency_and_grad_cam() -> None:
+    """In inference, for chosen names alone: gradients of a class's score in the picture and in a map of features."""
+    network = build(
+        [
+            {**CONV, "activation": "relu"},
+            {"type": "batch_norm"},
+            {"type": "dropout"},
+            {"type": "global_average_pool2d"},
+            {"type": "dense", "units": 3},
+        ]
+    )
+    weights = network.initial_weights(0, np.float64)
+    x = np.random.default_rng(0).standard_normal((1, 8, 8, 2))
+    wanted = frozenset({"input", "conv2d_1/activation"})
+    tape = network.forward(weights, x, Context(records=True, wanted=wanted))
+    gradients = network.backward(tape, np.array([[0.0, 1.0, 0.0]]))
+    assert set(gradients) == wanted
+    features, of_score = tape.outputs["conv2d_1/activation"], gradients["conv2d_1/activation"]
+    assert features.shape == of_score.shape == (1, 8, 8, 2)
+    # behind the features all is linear: their gradient, times them, is the score but for what the biases add
+    nothing = network.forward(weights, np.zeros_like(x), Context()).output
+    np.testing.assert_allclose((features * of_score).sum(), tape.output[0, 1] - nothing[0, 1])
+    assert gradients["input"].shape == x.shape
+
+
+@pytest.mark.parametrize("name", ["nowhere", "conv2d_1/kernel", "batch_norm_1/running_mean"])
+def test_gradients_that_do_not_exist_are_refused(name: str) -> None:
+    network = build([CONV, {"type": "batch_norm"}])
+    context = Context(records=True, wanted=frozenset({name, "input"}))
+    with pytest.raises(GraphError, match=f"no gradient of '{name}'"):
+        network.forward(network.initial_weights(0), np.ones((1, 8, 8, 2), np.float32), context)
+
+
+def test_there_is_no_way_back_through_a_pass_that_was_not_recorded() -> None:
+    network = build([CONV])
+    tape = network.forward(network.initial_weights(0), np.ones((1, 8, 8, 2), np.float32), Context())
+    with pytest.raises(ValueError, match="records=True"):
+        network.backward(tape, tape.output)
 
 
 def test_inference_frees_what_nobody_reads_again() -> None:

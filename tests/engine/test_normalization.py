@@ -100,7 +100,7 @@ def test_local_response_of_any_size_has_the_numeric_gradient(size: int, channels
 
 def test_spatial_dropout_drops_whole_channels_and_stochastic_depth_whole_pictures() -> None:
     x = np.ones((200, 3, 4, 10), np.float32)
-    context = Context(training=True, node="n")
+    context = Context(statistics="batch", records=True, node="n")
     channels, _ = SpatialDropout2D(rate=0.3).forward({}, x, context=context)
     assert (channels == channels[:, :1, :1]).all()
     assert np.mean(channels[:, 0, 0] == 0) == pytest.approx(0.3, abs=0.04)

@@ -43,7 +43,7 @@ def test_a_channel_without_variance_normalises_to_its_shift() -> None:
     layer = BatchNorm()
     weights = {name: np.ones(2, np.float32) for name in layer.weights((4, 4, 2))}
     x = np.full((3, 4, 4, 2), 7, np.float32)
-    context = Context(training=True, node="n")
+    context = Context(statistics="batch", records=True, node="n")
     y, saved = layer.forward(weights, x, context=context)
     assert (y == 1).all()
     (dx,), _ = layer.backward(weights, saved, np.ones_like(y), context=context)
@@ -54,7 +54,7 @@ def test_variance_is_exact_beside_a_large_mean() -> None:
     layer = BatchNorm()
     weights = {name: np.ones(1, np.float32) for name in layer.weights((8, 8, 1))}
     x = (10_000 + np.random.default_rng(0).standard_normal((16, 8, 8, 1))).astype(np.float32)
-    y, _ = layer.forward(weights, x, context=Context(training=True, node="n"))
+    y, _ = layer.forward(weights, x, context=Context(statistics="batch", records=True, node="n"))
     assert y.std() == pytest.approx(1, abs=1e-3)
 
 
@@ -63,7 +63,7 @@ def test_running_statistics_follow_pytorch() -> None:
     layer = BatchNorm(momentum=0.25)
     x = np.array([1.0, 2.0, 6.0]).reshape(3, 1)
     weights = {name: np.full(1, 2.0) for name in layer.weights((1,))}
-    context = Context(training=True, node="n")
+    context = Context(statistics="batch", records=True, node="n")
     layer.forward(weights, x, context=context)
     assert context.updates["n/running_mean"] == pytest.approx(2 + 0.25 * (3 - 2))
     assert context.updates["n/running_variance"] == pytest.approx(2 + 0.25 * (7 - 2))
@@ -71,7 +71,7 @@ def test_running_statistics_follow_pytorch() -> None:
 
 def test_dropout_keeps_the_mean_and_is_still_in_inference() -> None:
     x = np.ones((50, 40, 10), np.float32)
-    dropped, _ = Dropout(rate=0.3).forward({}, x, context=Context(training=True, node="n"))
+    dropped, _ = Dropout(rate=0.3).forward({}, x, context=Context(statistics="batch", records=True, node="n"))
     assert np.mean(dropped == 0) == pytest.approx(0.3, abs=0.02)
     assert dropped.mean() == pytest.approx(1, abs=0.03)
     still, _ = Dropout(rate=0.3).forward({}, x, context=Context(node="n"))
@@ -81,7 +81,9 @@ def test_dropout_keeps_the_mean_and_is_still_in_inference() -> None:
 def test_dropout_differs_by_step_node_and_seed() -> None:
     x = np.ones((2, 1000), np.float32)
     masks = [
-        Dropout().forward({}, x, context=Context(training=True, node=node, step=step, seed=seed))[0]
+        Dropout().forward(
+            {}, x, context=Context(statistics="batch", records=True, node=node, step=step, seed=seed)
+        )[0]
         for node, step, seed in (("a", 0, 0), ("b", 0, 0), ("a", 1, 0), ("a", 0, 1))
     ]
     for number, mask in enumerate(masks):

@@ -91,7 +91,7 @@ def test_a_preset_computes_finite_scores_and_gradients(name: str) -> None:
     network = Network.build(preset(name).architecture((32, 32, 3), 5))
     weights = network.initial_weights(0)
     x = np.random.default_rng(0).standard_normal((2, 32, 32, 3)).astype(np.float32)
-    tape = network.forward(weights, x, Context(training=True))
+    tape = network.forward(weights, x, Context(statistics="batch", records=True))
     assert tape.output.shape == (2, 5)
     gradients = network.backward(tape, np.ones_like(tape.output))
     assert set(gradients) == {key for key, spec in network.weight_specs.items() if spec.trainable}

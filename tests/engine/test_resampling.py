@@ -26,7 +26,7 @@ SIDE = st.integers(0, 4)
 
 def check(layer: Any, x: np.ndarray, expected: np.ndarray) -> None:
     """Check a linear map without weights: what it gives, and that its gradient is its transpose."""
-    context = Context(training=True)
+    context = Context(statistics="batch", records=True)
     y, saved = layer.forward({}, x, context=context)
     assert y.shape[1:] == layer.output_shape(x.shape[1:])
     np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
@@ -86,7 +86,7 @@ def test_a_reshaped_map_is_read_in_the_order_of_flatten() -> None:
 
 
 def test_a_global_maximum_sends_its_gradient_to_one_pixel() -> None:
-    context = Context(training=True)
+    context = Context(statistics="batch", records=True)
     y, saved = GlobalMaxPool2D().forward({}, np.full((1, 2, 3, 2), 7.0), context=context)
     assert y.tolist() == [[7, 7]]
     (dx,), _ = GlobalMaxPool2D().backward({}, saved, np.array([[1.0, 5.0]]), context=context)

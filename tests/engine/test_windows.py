@@ -41,7 +41,7 @@ def sides(window: windows.Window) -> reference.Sides:
 
 def check_linear(layer: Any, weights: Any, x: np.ndarray, expected: np.ndarray) -> None:
     """Check a forward against loops, and the gradients of a map that is linear in input and weights."""
-    context = Context(training=True)
+    context = Context(statistics="batch", records=True)
     y, saved = layer.forward(weights, x, context=context)
     assert y.shape[1:] == layer.output_shape(x.shape[1:]) == expected.shape[1:]
     np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
@@ -140,7 +140,7 @@ def test_max_pool_equals_the_loops(size, kernel, stride, padding, ceil_mode) -> 
     shape = (*size, 2)
     window = fitting(layer, shape)
     x = np.random.default_rng(0).permutation(2 * 2 * size[0] * size[1]).reshape(2, *shape) - 100.0
-    context = Context(training=True)
+    context = Context(statistics="batch", records=True)
     y, saved = layer.forward({}, x, context=context)
     dy = np.random.default_rng(1).standard_normal(y.shape)
     (dx,), _ = layer.backward({}, saved, dy, context=context)
@@ -199,7 +199,7 @@ def test_taps_count_the_pixels_under_the_window(size, kernel, stride, before, af
 
 def test_a_tie_sends_its_gradient_to_one_cell() -> None:
     layer = MaxPool2D(pool_size=2)
-    context = Context(training=True)
+    context = Context(statistics="batch", records=True)
     _, saved = layer.forward({}, np.zeros((1, 2, 2, 1), np.float32), context=context)
     (dx,), _ = layer.backward({}, saved, np.ones((1, 1, 1, 1), np.float32), context=context)
     assert dx.ravel().tolist() == [1, 0, 0, 0]
@@ -215,7 +215,7 @@ def test_max_pool_pads_with_minus_infinity_not_zero() -> None:
 def test_a_window_over_256_cells_remembers_its_winner() -> None:
     layer = MaxPool2D(pool_size=20)
     x = np.arange(400.0).reshape(1, 20, 20, 1)
-    context = Context(training=True)
+    context = Context(statistics="batch", records=True)
     _, saved = layer.forward({}, x, context=context)
     (dx,), _ = layer.backward({}, saved, np.ones((1, 1, 1, 1)), context=context)
     assert np.flatnonzero(dx).tolist() == [399]
@@ -228,7 +228,7 @@ def test_tiles_of_a_large_batch_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = {name: draw.standard_normal(spec.shape) for name, spec in layer.weights((6, 5, 2)).items()}
 
     def run() -> list[np.ndarray]:
-        context = Context(training=True)
+        context = Context(statistics="batch", records=True)
         y, saved = layer.forward(weights, x, context=context)
         (dx,), gradients = layer.backward(weights, saved, np.cos(y), context=context)
         return [y, dx, gradients["weight"], gradients["bias"]]

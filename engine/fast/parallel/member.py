@@ -125,7 +125,11 @@ class _Member:
             arrays["scores"][part] = self._share.scores(self._weights, arrays["images"][part])
             return
         context = Context(
-            training=True, seed=batch["seed"], step=batch["step"], first_sample=batch["first_sample"]
+            statistics="batch",
+            records=True,
+            seed=batch["seed"],
+            step=batch["step"],
+            first_sample=batch["first_sample"],
         )
         reducer = self._meeting.reducer(batch["command"], batch["shares"])
         given = slice(batch["first"], batch["last"] + self._partners)

@@ -163,6 +163,6 @@ class LayerStep(Step):
         self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         node = self.nodes[0]
-        bound = context.bound(node.name, needs_input_gradient=needs_dx)
+        bound = context.bound(node.name, wants_input=needs_dx)
         dxs, found = node.layer.backward(self._local, self._saved, stored(dy), context=bound)
         return dxs, {f"{node.name}/{name}": gradient for name, gradient in found.items()}

@@ -156,7 +156,7 @@ class BatchNormStep(Step):
             self._weights[self._names[name]]
             for name in ("scale", "shift", "running_mean", "running_variance")
         )
-        if context.training:
+        if context.statistics == "batch":
             moved, variance, self._count = self._statistics(context)
             unbiased = variance * (self._count / max(self._count - 1, 1))
             for name, value in (("running_mean", mean + moved), ("running_variance", unbiased)):

@@ -43,7 +43,7 @@ def test_nothing_large_is_allocated(name: str) -> None:
     batch = Batch(images, one_hot(draw.integers(0, 10, PICTURES), 10), np.arange(PICTURES), 1, one_class=True)
 
     def step() -> None:
-        share.train(weights, batch, PICTURES, Context(training=True), alone)
+        share.train(weights, batch, PICTURES, Context(statistics="batch", records=True), alone)
 
     for _ in range(2):
         step()

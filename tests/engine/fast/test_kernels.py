@@ -73,7 +73,7 @@ def run(
     exact = [array.astype(np.float64) for array in (x, weight, dy, bias)]
     expected_y, padded = convolution.convolve(exact[0], exact[1], exact[3], window)
     expected_dx, expected_dw, _ = convolution.convolve_backward(
-        padded, exact[1], exact[2], window, with_bias=False, with_input=True
+        padded, exact[1], exact[2], window, with_weight=True, with_bias=False, with_input=True
     )
     case = Case(batch, window, weight.shape, channels, True, True)
     kernel, other = two_steps(lambda arena: choose(case, tuning, arena))
@@ -203,7 +203,7 @@ def run_pooled(
     chosen_cell = np.eye(4)[cells.argmax(axis=-1)] * exact[2][..., None]
     dfull = chosen_cell.reshape(*pooled, 2, 2).transpose(0, 1, 4, 2, 5, 3).reshape(full.shape)
     expected_dx, expected_dw, _ = convolution.convolve_backward(
-        padded, exact[1], dfull, window, with_bias=False, with_input=True
+        padded, exact[1], dfull, window, with_weight=True, with_bias=False, with_input=True
     )
     case = Case(batch, window, weight.shape, channels, True, True)
     kernel, other = two_steps(lambda arena: choose_tiled(case, tuning, arena, pooled=True))

@@ -94,7 +94,7 @@ def test_a_plan_holds_what_was_expected(name: str, edge: int, training: bool) ->
         plan = Plan(net, pictures, Tuning(gemm_edge=edge), training=training)
         plan.prepare(weights)
         if training:
-            tape = plan.forward(x, Context(training=True, workspace=Workspace()))
+            tape = plan.forward(x, Context(statistics="batch", records=True, workspace=Workspace()))
             plan.backward(tape, dy)
         else:
             plan.scores(x)

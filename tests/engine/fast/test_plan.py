@@ -40,8 +40,8 @@ def compare(net: Network, batch: int = 4, tolerance: float = 2e-5, *, flips: flo
     workspace = Workspace()
     for step in range(2):
         x = draw.standard_normal((batch, *net.input_shape)).astype(np.float32)
-        ours = Context(training=True, seed=1, step=step, workspace=workspace)
-        theirs = Context(training=True, seed=1, step=step)
+        ours = Context(statistics="batch", records=True, seed=1, step=step, workspace=workspace)
+        theirs = Context(statistics="batch", records=True, seed=1, step=step)
         plan.prepare(weights)
         tape = plan.forward(x, ours)
         expected = net.forward(exact, x.astype(np.float64), theirs)
@@ -196,7 +196,9 @@ def test_what_learns_nothing_has_no_way_back() -> None:
     net = network([{"type": "max_pool2d"}, {"type": "global_average_pool2d"}], (8, 8, 3))
     plan = Plan(net, 2, CUT, training=True)
     plan.prepare({})
-    tape = plan.forward(np.ones((2, 8, 8, 3), np.float32), Context(training=True, workspace=Workspace()))
+    tape = plan.forward(
+        np.ones((2, 8, 8, 3), np.float32), Context(statistics="batch", records=True, workspace=Workspace())
+    )
     assert plan.backward(tape, np.ones_like(tape.output)) == {}
 
 

@@ -86,7 +86,10 @@ def processes() -> Iterator[ProcessExecution]:
 def run(execution: Any, pictures: int = 10, dtype: type = np.float32) -> Pass:
     weights = {name: weight.astype(dtype) for name, weight in NETWORK.initial_weights(1).items()}
     return execution.train(
-        weights, batch(pictures), 20, Context(training=True, seed=4, step=3, first_sample=7)
+        weights,
+        batch(pictures),
+        20,
+        Context(statistics="batch", records=True, seed=4, step=3, first_sample=7),
     )
 
 
@@ -148,7 +151,7 @@ def test_a_share_that_fails_takes_the_step_down_and_the_next_step_works(executio
     execution = executions[kind, 2]
     weights = NETWORK.initial_weights(1)
     with pytest.raises(ValueError, match=r"shape|operand|dimension|broadcast"):
-        execution.train(weights, batch(4, classes=2), 4, Context(training=True))
+        execution.train(weights, batch(4, classes=2), 4, Context(statistics="batch", records=True))
     assert np.isfinite(run(execution).losses).all()
 
 
