@@ -93,8 +93,8 @@ def test_the_first_steps_are_as_exact_as_their_numbers(path: str, deviations: fl
     tolerance = rounding(deviations)
     for step in range(2):
         plan.prepare(weights)
-        ours = Context(training=True, step=step, workspace=workspace)
-        theirs = Context(training=True, step=step)
+        ours = Context(statistics="batch", records=True, step=step, workspace=workspace)
+        theirs = Context(statistics="batch", records=True, step=step)
         tape = plan.forward(x, ours)
         expected = network.forward(exact(weights), x.astype(np.float64), theirs)
         close(tape.output, expected.output, tolerance, "output")
@@ -143,9 +143,11 @@ def test_shares_whose_pictures_are_far_from_zero(share: Any, varied: bool) -> No
         images, one_hot(draw.integers(0, 5, PICTURES), 5), np.arange(PICTURES), epoch=1, one_class=True
     )
     weights = network.initial_weights(1)
-    found = share(network, preparation).train(weights, batch, PICTURES, Context(training=True))
+    found = share(network, preparation).train(
+        weights, batch, PICTURES, Context(statistics="batch", records=True)
+    )
     plain = PlainExecution(network, SoftmaxCrossEntropy(), preparation)
-    wanted = plain.train(exact(weights), batch, PICTURES, Context(training=True))
+    wanted = plain.train(exact(weights), batch, PICTURES, Context(statistics="batch", records=True))
     tolerance = rounding(1000)
     close(found.scores, wanted.scores, tolerance, "scores")
     for name, value in wanted.updates.items():
