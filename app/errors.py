@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self, TypeAlias
+
+Place: TypeAlias = str | Sequence[str | int]
+"""A key of a document, or the keys that lead to something inside of it: `"epochs"`, `("layers", 3, "units")`."""
+
+
+def pointer(keys: Sequence[str | int]) -> str:
+    """Write keys as a JSON pointer (RFC 6901): ``("layers", 3)`` becomes ``/layers/3``, no key the whole document."""
+    return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)
+
+
+def readable(keys: Sequence[str | int]) -> str:
+    """Write keys for people: ``("layers", 3, "kernel_size")`` becomes ``layers[3].kernel_size``."""
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    return text.removeprefix(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +36,22 @@ class FieldError:
     pointer: str | None = None
     parameter: str | None = None
     hint: str | None = None
+
+    @classmethod
+    def at(cls, place: Place, detail: str, hint: str | None = None, *, parameter: bool = False) -> Self:
+        """Make the error for one place of the body, or for the parameter of that name; see `DomainError.at`."""
+        keys = _keys(place)
+        if parameter:
+            return cls(detail, parameter=readable(keys), hint=hint)
+        return cls(detail, pointer=pointer(keys), hint=hint)
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people; empty for a whole body."""
+        if not self.pointer:
+            return self.parameter or ""
+        keys = (key.replace("~1", "/").replace("~0", "~") for key in self.pointer.split("/")[1:])
+        return readable([int(key) if key.isdecimal() else key for key in keys])
 
 
 class DomainError(Exception):
@@ -50,18 +80,70 @@ class DomainError(Exception):
         self.errors = tuple(errors)
         self.numbers = numbers
 
+    @classmethod
+    def at(
+        cls,
+        place: Place,
+        detail: str,
+        hint: str | None = None,
+        *,
+        parameter: bool = False,
+        code: str | None = None,
+        numbers: Mapping[str, int | None] | None = None,
+    ) -> Self:
+        """Make the error about one field.
+
+        Args:
+            place: the key of the field in the JSON body, the keys that lead to it where it lies deeper, or the name
+                of a parameter.
+            detail: what is wrong with it, without its name.
+            hint: what would fix it.
+            parameter: `place` is the name of a query parameter, header, form field or file part.
+            code: see the class.
+            numbers: see the class.
+        """
+        return cls.listing(
+            [FieldError.at(place, detail, hint, parameter=parameter)], code=code, numbers=numbers
+        )
+
+    @classmethod
+    def listing(
+        cls,
+        errors: Sequence[FieldError],
+        *,
+        code: str | None = None,
+        numbers: Mapping[str, int | None] | None = None,
+    ) -> Self:
+        """Make the error about several fields; its detail is about the first and counts the others."""
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        place = f"{first.place}: " if first.place else ""
+        return cls(f"{place}{first.detail}{more}", code=code, errors=errors, numbers=numbers)
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return self.message
+
+    @property
+    def message(self) -> str:
+        """What is wrong and what would fix it in one line, for where no fields are shown."""
+        hint = next((field.hint for field in self.errors if field.hint), "")
+        return self.detail if not hint or hint in self.detail else f"{self.detail}; {hint}"
+
+
+def _keys(place: Place) -> Sequence[str | int]:
+    return (place,) if isinstance(place, str) else place
+
 
 class NotFound(DomainError):
     """There is no such thing (any more)."""
 
     default_code = "not-found"
 
-    def __init__(
-        self, kind: str, identifier: str, *, detail: str | None = None, errors: Iterable[FieldError] = ()
-    ) -> None:
-        super().__init__(detail or f"there is no {kind} {identifier!r}", errors=errors)
-        self.kind = kind
-        self.id = identifier
+    @classmethod
+    def of(cls, kind: str, identifier: str) -> Self:
+        """Make the error for an identifier that nothing of a kind has."""
+        return cls(f"there is no {kind} {identifier!r}")
 
 
 class Conflict(DomainError):

@@ -119,7 +119,7 @@ def fail(job: JobRecord, store: Store, artifacts: Artifacts, dataset_id: str, er
     """End a job whose data set cannot be made."""
     # The job ends before its files go: a worker that dies in between leaves only files behind.
     code = error.code.replace("-", "_")
-    store.jobs.fail(job.id, job.attempt, {"code": code, "message": error.detail})
+    store.jobs.fail(job.id, job.attempt, {"code": code, "message": error.message})
     artifacts.delete(storage.directory(dataset_id))
 
 

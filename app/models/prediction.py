@@ -90,7 +90,7 @@ def from_base64(images: Sequence[str]) -> list[Picture]:
                 FieldError("this is not base64", pointer=pointer, hint="encode the bytes of a picture file")
             )
     if faults:
-        raise Invalid(f"images: {len(faults)} of {len(images)} are not base64", errors=faults)
+        raise Invalid.listing(faults)
     return pictures
 
 
@@ -120,8 +120,7 @@ def predict(
     size = at_a_time(spec)
     if threshold is not None and record.target != "labels":
         detail = f"the model {record.id!r} does not tell labels"
-        field = FieldError(detail, parameter="threshold", hint="leave it out")
-        raise Invalid(f"threshold: {detail}; leave it out", errors=(field,))
+        raise Invalid.at("threshold", detail, "leave it out", parameter=True)
     found: list[Seen] = []
     for first in range(0, len(pictures), size):
         images = [_decode(picture, spec, max_pixels) for picture in pictures[first : first + size]]
@@ -167,9 +166,7 @@ def _decode(picture: Picture, spec: PictureSpec, max_pixels: int) -> NDArray[np.
         # The same kind of error, and which of the pictures it is about.
         who = f"{picture.filename}: " if picture.filename else ""
         field = FieldError(who + error.detail, pointer=picture.pointer, parameter=picture.parameter)
-        place = (picture.pointer or picture.parameter or "").removeprefix("/").replace("/", "[", 1)
-        place += "]" if "[" in place else ""
-        raise type(error)(f"{place}: {field.detail}", code=error.code, errors=(field,)) from error
+        raise type(error).listing([field], code=error.code) from error
 
 
 def _see(record: ModelRecord, row: NDArray[np.float32], top_k: int, threshold: float) -> Seen:

@@ -168,7 +168,7 @@ class Datasets(Repository[DatasetRecord]):
         """
         status = connection.scalar(select(self.table.c.status).where(self.table.c.id == identifier))
         if status is None:
-            raise NotFound(self.kind, identifier)
+            raise NotFound.of(self.kind, identifier)
         if status != "ready":
             raise Conflict(f"data set {identifier!r} is {status}, not ready", code="dataset-not-ready")
 

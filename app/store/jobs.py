@@ -110,7 +110,7 @@ class Jobs(Repository[JobRecord]):
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
             if row is None:
-                raise NotFound(self.kind, identifier)
+                raise NotFound.of(self.kind, identifier)
             return News(events.read(connection, identifier, after), row.status, row.progress)
 
     def request_cancel(self, identifier: str) -> JobRecord:

@@ -73,7 +73,7 @@ class Models(Repository[ModelRecord]):
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
         if row is None:
-            raise NotFound(self.kind, reference)
+            raise NotFound.of(self.kind, reference)
         return self._record(row)
 
     def change(self, identifier: str, changes: Mapping[str, Any]) -> ModelRecord:
@@ -144,7 +144,7 @@ class Models(Repository[ModelRecord]):
         with self._database.read() as connection:
             row = connection.execute(select(tables.model_aliases).where(*_alias(name, alias))).one_or_none()
         if row is None:
-            raise NotFound("alias", f"{name}@{alias}")
+            raise NotFound.of("alias", f"{name}@{alias}")
         return AliasRecord(**row._asdict())
 
     def delete_alias(self, name: str, alias: str) -> None:
@@ -155,7 +155,7 @@ class Models(Repository[ModelRecord]):
         """
         with self._database.write() as connection:
             if connection.execute(delete(tables.model_aliases).where(*_alias(name, alias))).rowcount == 0:
-                raise NotFound("alias", f"{name}@{alias}")
+                raise NotFound.of("alias", f"{name}@{alias}")
 
     def _next_version(self, connection: Connection, name: str) -> int:
         columns = self.table.c

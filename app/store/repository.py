@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, insert, select, tuple_
 
-from app.errors import Conflict, FieldError, Invalid, NotFound
+from app.errors import Conflict, Invalid, NotFound
 from app.store.database import Database
 from app.store.records import ArchitectureRecord, DatasetRecord, JobRecord, ModelRecord, Page
 
@@ -51,7 +51,7 @@ class Repository(Generic[R]):
         query = select(self.table).where(self.table.c.id == identifier)
         row = connection.execute(query).one_or_none()
         if row is None:
-            raise NotFound(self.kind, identifier)
+            raise NotFound.of(self.kind, identifier)
         return self._record(row)
 
     def _page(self, limit: int, after: str | None, *conditions: ColumnElement[bool]) -> Page[R]:
@@ -65,16 +65,8 @@ class Repository(Generic[R]):
                     select(columns.created_at, columns.id).where(columns.id == after)
                 ).one_or_none()
                 if last is None:
-                    raise Invalid(
-                        f"there is no {self.kind} {after!r} to go on after",
-                        errors=[
-                            FieldError(
-                                f"there is no {self.kind} {after!r}",
-                                parameter="after",
-                                hint="it may have been deleted; start again without `after`",
-                            )
-                        ],
-                    )
+                    hint = "it may have been deleted; start again without `after`"
+                    raise Invalid.at("after", f"there is no {self.kind} {after!r}", hint, parameter=True)
                 query = query.where(tuple_(columns.created_at, columns.id) < tuple_(*last))
             records = tuple(self._record(row) for row in connection.execute(query))
         shown = records[:limit]

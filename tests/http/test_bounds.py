@@ -48,7 +48,7 @@ def test_a_job_that_needs_too_much_memory_is_refused_with_the_numbers(start: Sta
         answer = client.post(JOBS, json=hopeless)
         assert answer.status_code == 422, answer.text
         assert answer.json()["numbers"]["largest_batch_size"] is None
-        assert "no batch_size fits" in answer.json()["detail"]
+        assert "no batch_size fits" in answer.json()["errors"][0]["hint"]
     service.stop()
 
 

@@ -11,7 +11,7 @@ from app.datasets.readers.pictures import PictureArchive
 from app.datasets.readers.targets import unfit
 from app.datasets.readers.zip_file import MAGIC as ZIP_MAGIC
 from app.datasets.readers.zip_file import ArchiveLimits
-from app.errors import FieldError, Invalid
+from app.errors import Invalid
 from engine.recipe.targets import Target
 
 MAGIC = (*ZIP_MAGIC, GZIP_MAGIC, IDX_MAGIC)
@@ -49,4 +49,4 @@ def open_upload(path: Path, labels: Path | None, limits: ArchiveLimits, target: 
 
 
 def _misplaced(detail: str, hint: str) -> Invalid:
-    return Invalid(f"labels: {detail}", errors=(FieldError(detail, parameter="labels", hint=hint),))
+    return Invalid.at("labels", detail, hint, parameter=True)

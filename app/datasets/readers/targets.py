@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.datasets.readers.base import MAX_CLASSES
-from app.errors import FieldError, Invalid, TooLarge
+from app.errors import Invalid, TooLarge
 from engine.recipe.targets import NOUNS, Target
 
 Targets = NDArray[np.float32]
@@ -83,5 +83,4 @@ def count_strata(stratum: NDArray[np.integer], names: int, target: Target) -> ND
 
 def unfit(detail: str, hint: str) -> Invalid:
     """Make the error for a file that has not what `target` asks for."""
-    field = FieldError(detail, parameter="target", hint=hint)
-    return Invalid(f"target: {detail}; {hint}", code="other-target", errors=(field,))
+    return Invalid.at("target", detail, hint, parameter=True, code="other-target")

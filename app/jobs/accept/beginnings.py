@@ -50,8 +50,7 @@ def continued_job(request: TrainingJobRequest, source_id: str, services: Service
     fixed = sorted(given - set(CHANGEABLE))
     if fixed:
         hint = f"leave it out; these can be new: {', '.join(CHANGEABLE)}"
-        faults = [FieldError(f"it is that of {source.id}", pointer=f"/{name}", hint=hint) for name in fixed]
-        raise Invalid(f"{fixed[0]}: {faults[0].detail}; {hint}", errors=faults)
+        raise Invalid.listing([FieldError.at(name, f"it is that of {source.id}", hint) for name in fixed])
     before = TrainingRequest.model_validate(source.request)
     changes = {name: getattr(request, name) for name in given if getattr(request, name) is not None}
     changes |= {"epochs": checkpoint["epoch"] + request.epochs, "continue_from": source.id}
@@ -60,7 +59,7 @@ def continued_job(request: TrainingJobRequest, source_id: str, services: Service
         before.optimizer.slots()
     ):
         detail = "another optimizer cannot go on with what this one has gathered"
-        raise _invalid("optimizer", detail, "change its numbers, not its kind")
+        raise Invalid.at("optimizer", detail, "change its numbers, not its kind")
     dataset = services.store.datasets.get(accepted.dataset)
     network = Network.build(accepted.architecture, services.settings.max_parameters)
     height, width, channels = dataset.image_shape
@@ -92,7 +91,7 @@ def copy_model(model_id: str, network: Network, job_id: str, services: Services)
     try:
         record = services.store.models.get(model_id)
     except NotFound as error:
-        raise _invalid("initial_weights", error.detail, "list the models with GET /v1/models") from None
+        raise Invalid.at("initial_weights", error.detail, "list the models with GET /v1/models") from None
     known = Network.build(Architecture.model_validate(record.architecture)).weight_specs
     specs = network.weight_specs
     if not any(name in known and known[name].shape == spec.shape for name, spec in specs.items()):
@@ -109,13 +108,17 @@ def _source(source_id: str, services: Services) -> JobRecord:
     try:
         source = services.store.jobs.get(source_id)
     except NotFound as error:
-        raise _invalid("continue_from", error.detail, hint) from None
+        raise Invalid.at("continue_from", error.detail, hint) from None
     if source.kind != TRAINING:
-        raise _invalid("continue_from", f"{source_id!r} is no training job", hint)
+        raise Invalid.at("continue_from", f"{source_id!r} is no training job", hint)
     if not source.status.finished:
-        raise _conflict(f"job {source_id!r} is {source.status}", "wait for its end, or cancel it")
+        raise Conflict.at(
+            "continue_from", f"job {source_id!r} is {source.status}", "wait for its end, or cancel it"
+        )
     if source.checkpoint is None:
-        raise _conflict(f"job {source_id!r} has no checkpoint", "begin with its model: `initial_weights`")
+        raise Conflict.at(
+            "continue_from", f"job {source_id!r} has no checkpoint", "begin with its model: `initial_weights`"
+        )
     return source
 
 
@@ -124,13 +127,4 @@ def _copy(name: str, job_id: str, services: Services, field: str) -> None:
         with services.artifacts.local_path(name).open("rb") as source:
             services.artifacts.write(paths.initial(job_id), lambda file: shutil.copyfileobj(source, file))
     except FileNotFoundError:
-        raise _invalid(field, "its file is gone", "choose another one") from None
-
-
-def _invalid(field: str, detail: str, hint: str) -> Invalid:
-    return Invalid(f"{field}: {detail}", errors=(FieldError(detail, pointer=f"/{field}", hint=hint),))
-
-
-def _conflict(detail: str, hint: str) -> Conflict:
-    fault = FieldError(detail, pointer="/continue_from", hint=hint)
-    return Conflict(f"continue_from: {detail}; {hint}", errors=(fault,))
+        raise Invalid.at(field, "its file is gone", "choose another one") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.errors import FieldError, Invalid
+from app.errors import Invalid
 from app.settings import Settings
 from app.store.records import DatasetRecord
 from engine.graph.network import Network
@@ -41,8 +41,5 @@ def check_memory(network: Network, config: TrainingConfig, dataset: DatasetRecor
     hint = f"a batch_size of {fits} fits" if fits else "no batch_size fits: use a smaller network"
     if fits and config.accumulate == 1:
         hint += ", with `accumulate` for as many pictures in a step"
-    fault = FieldError(detail, pointer="/batch_size", hint=hint)
     numbers = {"needed_bytes": needed, "limit_bytes": limit, "largest_batch_size": fits or None}
-    raise Invalid(
-        f"batch_size: {detail}; {hint}", code="memory-limit-exceeded", errors=(fault,), numbers=numbers
-    )
+    raise Invalid.at("batch_size", detail, hint, code="memory-limit-exceeded", numbers=numbers)

@@ -7,14 +7,13 @@ from typing import Any
 
 from app.api.requests.training_jobs import ArchitectureChoice, PresetChoice, TrainingJobRequest
 from app.datasets.options import DatasetOptions
-from app.errors import Conflict, FieldError, Invalid, NotFound
+from app.errors import Conflict, Invalid, NotFound, readable
 from app.ids import JOB, new_id
 from app.jobs.accept.beginnings import continued_job, copy_model
 from app.jobs.accept.memory_limit import check_memory
 from app.jobs.requests import TrainingRequest
 from app.services import Services
 from app.store.records import TRAINING, DatasetRecord, JobRecord
-from app.web.bodies.pointers import readable
 from engine.errors import EngineError
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
@@ -54,7 +53,9 @@ def new_job(request: TrainingJobRequest, services: Services) -> JobRecord:
     if request.continue_from is not None:
         return continued_job(request, request.continue_from, services)
     if request.architecture is None or request.dataset is None:
-        raise _missing("architecture" if request.architecture is None else "dataset")
+        name = "architecture" if request.architecture is None else "dataset"
+        hint = f'add "{name}", or "continue_from" with the id of a job'
+        raise Invalid.at(name, "this key is required", hint)
     dataset = _dataset(request.dataset, services)
     resolved = _resolve(request.architecture, dataset, services)
     config = TrainingConfig(**request.config())
@@ -104,25 +105,23 @@ def check_webhook(request: TrainingJobRequest, services: Services) -> None:
     if request.webhook is not None and services.settings.webhook_key is None:
         detail = "this server has no secret to sign webhooks with"
         hint = "the operator sets one in CONVSERVE_WEBHOOK_SECRET; or leave the webhook out and follow the events"
-        fault = FieldError(detail, pointer="/webhook", hint=hint)
-        raise Invalid(f"webhook: {detail}; {hint}", code="no-webhook-secret", errors=(fault,))
+        raise Invalid.at("webhook", detail, hint, code="no-webhook-secret")
 
 
 def _dataset(identifier: str, services: Services) -> DatasetRecord:
     try:
         dataset = services.store.datasets.get(identifier)
     except NotFound as error:
-        raise _unknown(("dataset",), error.detail, "list the data sets with GET /v1/datasets") from None
+        raise Invalid.at("dataset", error.detail, "list the data sets with GET /v1/datasets") from None
     if dataset.status != "ready":
         detail = f"the data set is {dataset.status}"
         hint = f"wait until GET /v1/datasets/{dataset.id} says ready"
         if dataset.status == "failed":
             hint = f"GET /v1/datasets/{dataset.id} says why; upload it again"
-        field = FieldError(detail, pointer="/dataset", hint=hint)
-        raise Conflict(f"dataset: {detail}; {hint}", code="dataset-not-ready", errors=(field,))
+        raise Conflict.at("dataset", detail, hint, code="dataset-not-ready")
     if not dataset.splits["train"]:
-        raise _unknown(
-            ("dataset",), "the data set has no pictures to train on", "give its train split a larger share"
+        raise Invalid.at(
+            "dataset", "the data set has no pictures to train on", "give its train split a larger share"
         )
     return dataset
 
@@ -132,7 +131,7 @@ def _resolve(choice: ArchitectureChoice, dataset: DatasetRecord, services: Servi
         preset = find(choice.preset)
         if preset is None:
             known = ", ".join(preset.name for preset in PRESETS)
-            raise _unknown((_KEY, "preset"), f"there is no preset {choice.preset!r}", f"known are {known}")
+            raise Invalid.at((_KEY, "preset"), f"there is no preset {choice.preset!r}", f"known are {known}")
         architecture = preset.architecture(
             choice.input_shape or _shape(dataset), choice.classes or len(dataset.classes)
         )
@@ -144,25 +143,12 @@ def _resolve(choice: ArchitectureChoice, dataset: DatasetRecord, services: Servi
             hint = "list the stored ones with GET /v1/architectures"
             if find(choice) is not None:
                 hint = f'to use a preset write {{"preset": "{choice}"}}'
-            raise _unknown((_KEY,), error.detail, hint) from None
+            raise Invalid.at(_KEY, error.detail, hint) from None
         stored = Architecture.model_validate(record.architecture)
         return _Resolved(stored, record.name, {"id": record.id})
     return _Resolved(choice, "network")
 
 
-def _missing(name: str) -> Invalid:
-    detail = "this key is required"
-    fault = FieldError(
-        detail, pointer=f"/{name}", hint=f'add "{name}", or "continue_from" with the id of a job'
-    )
-    return Invalid(f"{name}: {detail}", errors=(fault,))
-
-
 def _shape(dataset: DatasetRecord) -> tuple[int, int, int]:
     height, width, channels = dataset.image_shape
     return height, width, channels
-
-
-def _unknown(keys: tuple[str, ...], detail: str, hint: str) -> Invalid:
-    pointer = "".join(f"/{key}" for key in keys)
-    return Invalid(f"{readable(keys)}: {detail}", errors=(FieldError(detail, pointer=pointer, hint=hint),))

@@ -20,7 +20,7 @@ from app.datasets.options import DatasetOptions
 from app.datasets.readers import Item, Reader
 from app.datasets.readers.pictures import PictureArchive
 from app.datasets.readers.splits import place
-from app.errors import Conflict, DomainError, FieldError, Invalid
+from app.errors import Conflict, DomainError, Invalid
 from app.files.artifacts import Artifacts
 from app.jobs.heartbeat import Heartbeat
 from app.settings import Settings
@@ -103,11 +103,7 @@ def class_indices(reader: Reader, record: DatasetRecord) -> NDArray[np.int64]:
             listed = ", ".join(list(known)[:20]) + (" ..." if len(known) > 20 else "")
             detail = f"data set {record.id!r} has no class {name[:100]!r}"
             hint = f"its classes are {listed}; for other classes make another data set"
-            raise Invalid(
-                f"{detail}; {hint}",
-                code="unknown-class",
-                errors=(FieldError(detail, parameter="label", hint=hint),),
-            )
+            raise Invalid.at("label", detail, hint, parameter=True, code="unknown-class")
     return np.array([known[name] for name in reader.classes], np.int64)
 
 
@@ -123,7 +119,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
             contents, report = _append(request.dataset_id, reader, store, artifacts, settings, beat)
     except DomainError as error:
         code = error.code.replace("-", "_")
-        store.jobs.fail(job.id, job.attempt, {"code": code, "message": error.detail})
+        store.jobs.fail(job.id, job.attempt, {"code": code, "message": error.message})
     else:
         store.jobs.succeed(job.id, job.attempt, contents=contents, metrics=report)
     for upload in uploads_of(job.request):

@@ -115,7 +115,7 @@ def describe(error: Exception) -> Json:
         case EngineError():
             code, message = "invalid", error.detail
         case DomainError():
-            code, message = error.code.replace("-", "_"), error.detail
+            code, message = error.code.replace("-", "_"), error.message
         case MemoryError():
             code, message = "out_of_memory", "there is not enough memory for this; try a smaller batch"
         case OSError():

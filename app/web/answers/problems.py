@@ -25,8 +25,7 @@ from app.errors import (
     Unavailable,
     Unsupported,
 )
-from app.web.bodies.pointers import pointer, readable
-from app.web.bodies.validation import field_errors, summary
+from app.web.bodies.validation import field_errors
 from engine.errors import EngineError, GraphError, LimitError, ModelFileError, NonFiniteError, ShapeError
 
 log = structlog.stdlib.get_logger(__name__)
@@ -116,8 +115,8 @@ def respond(error: DomainError | EngineError) -> ProblemResponse:
         return problem_response(
             status, error.code, error.detail, errors=error.errors, numbers=error.numbers, headers=headers
         )
-    field = FieldError(pointer=pointer(error.path), detail=error.detail, hint=error.hint)
-    place = f"{readable(error.path)}: " if error.path else ""
+    field = FieldError.at(error.path, error.detail, error.hint)
+    place = f"{field.place}: " if field.place else ""
     return problem_response(
         status, _nearest(ENGINE_CODES, error), place + error.detail, errors=(field,), headers=headers
     )
@@ -137,8 +136,7 @@ def install(app: FastAPI) -> None:
         return answer
 
     async def invalid(_: Request, error: Any) -> ProblemResponse:
-        fields = field_errors(error.errors(), error.body)
-        return problem_response(422, Invalid.default_code, summary(fields), errors=fields)
+        return respond(Invalid.listing(field_errors(error.errors(), error.body)))
 
     async def http(request: Request, error: Any) -> ProblemResponse:
         detail = error.detail

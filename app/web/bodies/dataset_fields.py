@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from app.api.requests.dataset_pictures import AdditionForm
 from app.api.requests.datasets import DatasetCreate
 from app.errors import Invalid
-from app.web.bodies.validation import field_errors, summary
+from app.web.bodies.validation import field_errors
 from engine.spec import Spec
 
 S = TypeVar("S", bound=Spec)
@@ -80,7 +80,7 @@ def read_fields(kind: type[S], document: dict[str, Any]) -> S:
             replace(fault, hint=_HINTS.get(fault.parameter or "", fault.hint))
             for fault in field_errors(found, None)
         )
-        raise Invalid(summary(faults), errors=faults) from None
+        raise Invalid.listing(faults) from None
 
 
 def read_addition_form(fields: dict[str, str]) -> AdditionForm:

@@ -45,8 +45,7 @@ class FileBody(Generic[D]):
 
     def fault(self, name: str, detail: str, hint: str) -> Invalid:
         """Make the error for a field of the document, or for the file."""
-        place = {"pointer": f"/{name}"} if self.json else {"parameter": name}
-        return Invalid(f"{name}: {detail}", errors=(FieldError(detail, hint=hint, **place),))
+        return Invalid.at(name, detail, hint, parameter=not self.json)
 
 
 async def receive_file(
@@ -82,16 +81,9 @@ async def receive_file(
         document = raw()
         return FileBody(await _receive_raw(request, folder, rules.max_bytes), "", document)
     known = ["multipart/form-data", *(["application/octet-stream"] if raw else []), "application/json"]
-    raise Unsupported(
-        f"the body cannot be {received or 'of an unnamed type'}",
-        errors=(
-            FieldError(
-                parameter="Content-Type",
-                detail=f"received {received}" if received else "this header is missing",
-                hint=f"send {', '.join(known[:-1])} or {known[-1]}",
-            ),
-        ),
-    )
+    detail = f"the body cannot be {received}" if received else "this header is missing"
+    hint = f"send {', '.join(known[:-1])} or {known[-1]}"
+    raise Unsupported.at("Content-Type", detail, hint, parameter=True)
 
 
 async def _receive_raw(request: Request, folder: Path, limit: int) -> Path:
@@ -132,19 +124,15 @@ def _read_fields(kind: type[D], fields: dict[str, str]) -> D:
         return kind.model_validate_strings(document)
     except ValidationError as error:
         found = invalid(error.errors(include_url=False), document, kind, body=False)
-        faults = [
-            FieldError(fault.detail, parameter=(fault.pointer or "").removeprefix("/"), hint=fault.hint)
-            for fault in found.errors
-        ]
-        raise Invalid(found.detail, errors=faults) from None
+        faults = [FieldError(fault.detail, parameter=fault.place, hint=fault.hint) for fault in found.errors]
+        raise Invalid.listing(faults) from None
 
 
 def _decode(text: str) -> bytes:
     try:
         return b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        field = FieldError("this is not base64", pointer="/file", hint="encode the bytes of the file")
-        raise Invalid("file: this is not base64", errors=(field,)) from None
+        raise Invalid.at("file", "this is not base64", "encode the bytes of the file") from None
 
 
 def _save(folder: Path, content: bytes) -> Path:

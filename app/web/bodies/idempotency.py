@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from app.errors import Conflict, FieldError, Invalid
+from app.errors import Conflict, Invalid
 from app.store import Store
 from app.store.records import AnswerRecord
 
@@ -64,9 +64,11 @@ class Claim:
         if self.known is not None:
             if self.known.fingerprint == fingerprint:
                 raise Answered(self.known)
-            raise _refused(
+            raise Invalid.at(
+                HEADER,
                 "something else was asked with this key",
                 "a key belongs to one request for 24 hours: choose another one",
+                parameter=True,
                 code="idempotency-key-reused",
             )
         self.fingerprint = fingerprint
@@ -91,15 +93,21 @@ class Ledger:
             Invalid: it is no key.
         """
         if not _KEY.fullmatch(key):
-            raise _refused(
+            raise Invalid.at(
+                HEADER,
                 "it is empty, too long or has characters that are not printable ASCII",
                 "use 1 to 255 letters, digits and signs, such as a UUID",
+                parameter=True,
             )
         place = (route, key)
         if place in self._under_way:
-            detail = "a call with this key is under way"
-            fault = FieldError(detail, parameter=HEADER, hint="send it again in a moment")
-            raise Conflict(f"{HEADER}: {detail}", code="idempotency-key-in-use", errors=(fault,))
+            raise Conflict.at(
+                HEADER,
+                "a call with this key is under way",
+                "send it again in a moment",
+                parameter=True,
+                code="idempotency-key-in-use",
+            )
         self._under_way.add(place)
         try:
             yield Claim(route, key, await run_in_threadpool(self.store.answers.find, route, key))
@@ -121,11 +129,6 @@ def settle(request: Request, document: Any) -> None:
     if claim is not None:
         written = json.dumps(document, sort_keys=True, separators=(",", ":"))
         claim.settle(hashlib.sha256(f"{request.url.query}\n{written}".encode()).hexdigest())
-
-
-def _refused(detail: str, hint: str, code: str | None = None) -> Invalid:
-    field_error = FieldError(detail, parameter=HEADER, hint=hint)
-    return Invalid(f"{HEADER}: {detail}", code=code, errors=(field_error,))
 
 
 @dataclass(frozen=True, slots=True)

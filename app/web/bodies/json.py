@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.errors import FieldError, Invalid, Malformed
-from app.web.bodies.pointers import pointer
 
 MAX_DEPTH = 64
 """Levels of nesting; the deepest useful architecture needs about a third of that."""
@@ -40,16 +39,16 @@ def parse(body: bytes) -> Any:
         raise Malformed("the body holds an integer of thousands of digits") from None
     if _SURROGATE.search(body):
         _refuse_surrogates(document)
-    faults = tuple(
-        FieldError(
-            pointer=pointer(keys),
-            detail="this number is beyond the range of 64-bit floating point",
-            hint="use a number of magnitude below 1.8e308",
+    faults = [
+        FieldError.at(
+            keys,
+            "this number is beyond the range of 64-bit floating point",
+            "use a number of magnitude below 1.8e308",
         )
         for keys in _infinite(document)
-    )
+    ]
     if faults:
-        raise Invalid("the body holds a number beyond the range of 64-bit floating point", errors=faults)
+        raise Invalid.listing(faults)
     return document
 
 
@@ -89,7 +88,4 @@ def _infinite(document: Any) -> Iterator[tuple[str | int, ...]]:
 
 
 def _too_deep() -> Invalid:
-    return Invalid(
-        f"the body is nested more than {MAX_DEPTH} levels deep",
-        errors=(FieldError(pointer="", detail=f"more than {MAX_DEPTH} levels of nesting"),),
-    )
+    return Invalid.at((), f"the body is nested more than {MAX_DEPTH} levels deep")

@@ -20,7 +20,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from app.errors import FieldError, Invalid, Malformed, TooLarge, Unavailable, Unsupported
+from app.errors import Invalid, Malformed, TooLarge, Unavailable, Unsupported
 from app.web.bodies import idempotency
 
 MAX_FIELD_BYTES = 64 * 1024
@@ -213,15 +213,10 @@ def _parser(request: Request, collector: _Collector[T]) -> MultipartParser:
     received = request.headers.get("content-type", "")
     kind, options = parse_options_header(received)
     if kind != b"multipart/form-data":
-        raise Unsupported(
-            f"the body must be multipart/form-data, not {kind.decode('latin-1') or 'without a media type'}",
-            errors=(
-                FieldError(
-                    parameter="Content-Type",
-                    detail=f"received {received or 'nothing'}",
-                    hint="send a form with a file part, as `curl -F file=@name` does",
-                ),
-            ),
+        hint = "send a form with a file part, as `curl -F file=@name` does"
+        detail = f"the body must be multipart/form-data, not {received}"
+        raise Unsupported.at(
+            "Content-Type", detail if received else "this header is missing", hint, parameter=True
         )
     if not options.get(b"boundary"):
         raise Malformed(
@@ -296,21 +291,32 @@ class _Collector(Generic[T]):
         self._name = options[b"name"].decode(errors="replace")
         if self._name in self._rules.files:
             if b"filename" not in options:
-                raise _fault(
+                raise Invalid.at(
                     self._name,
                     "it came as text, not as a file",
                     f"give the part a filename, as `curl -F {self._name}=@name` does",
+                    parameter=True,
                 )
             self._begin_file(options[b"filename"].decode(errors="replace"))
         elif self._name in self._rules.fields:
             if b"filename" in options:
-                raise _fault(self._name, "it came as a file, not as text", "leave out the part's filename")
+                raise Invalid.at(
+                    self._name,
+                    "it came as a file, not as text",
+                    "leave out the part's filename",
+                    parameter=True,
+                )
             if self._name in self._fields:
-                raise _fault(self._name, "it is given twice", "send it once")
+                raise Invalid.at(self._name, "it is given twice", "send it once", parameter=True)
             self._fields[self._name] = bytearray()
         else:
             known = ", ".join([*self._rules.files, *sorted(self._rules.fields)])
-            raise _fault(self._name, f"this form has no part {self._name[:80]!r}", f"known here: {known}")
+            raise Invalid.at(
+                self._name[:80],
+                f"this form has no part {self._name[:80]!r}",
+                f"known here: {known}",
+                parameter=True,
+            )
 
     def data(self, data: bytes, start: int, end: int) -> None:
         piece = data[start:end]
@@ -351,7 +357,12 @@ class _Collector(Generic[T]):
         self.flush()
         for name in self._rules.files:
             if name not in self._rules.optional and all(file.name != name for file in self._files):
-                raise _fault(name, "this file part is required", f"add it, as `curl -F {name}=@name` does")
+                raise Invalid.at(
+                    name,
+                    "this file part is required",
+                    f"add it, as `curl -F {name}=@name` does",
+                    parameter=True,
+                )
         fields = {name: _text(name, value) for name, value in self._fields.items()}
         files = [
             ReceivedFile(file.name, file.filename, file.size, file.digest.hexdigest(), file.sink.finish())
@@ -380,16 +391,11 @@ class _Collector(Generic[T]):
     def _check_magic(self, file: _File[T]) -> None:
         if self._rules.magic and not bytes(file.head).startswith(self._rules.magic):
             what = "it is empty" if not file.head else f"it is no {self._rules.kind}"
-            raise _fault(file.name, what, f"send a {self._rules.kind}")
-
-
-def _fault(name: str, detail: str, hint: str) -> Invalid:
-    name = name[:80]
-    return Invalid(f"{name}: {detail}", errors=(FieldError(detail, parameter=name, hint=hint),))
+            raise Invalid.at(file.name, what, f"send a {self._rules.kind}", parameter=True)
 
 
 def _text(name: str, value: bytearray) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise _fault(name, "it is not UTF-8", "send text as UTF-8") from None
+        raise Invalid.at(name, "it is not UTF-8", "send text as UTF-8", parameter=True) from None

@@ -6,17 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def pointer(keys: Sequence[str | int]) -> str:
-    """Write keys as a JSON pointer: ``("layers", 3)`` becomes ``/layers/3``, no key the whole document."""
-    return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)
-
-
-def readable(keys: Sequence[str | int]) -> str:
-    """Write keys for people: ``("layers", 3, "kernel_size")`` becomes ``layers[3].kernel_size``."""
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
-    return text.removeprefix(".")
-
-
 def locate(document: Any, location: Sequence[str | int], *, missing: bool = False) -> tuple[str | int, ...]:
     """Turn a location of pydantic's into keys of the caller's document.
 

@@ -108,30 +108,13 @@ def _header_names(dependant: Dependant) -> set[str]:
 def not_json(request: Request) -> Unsupported:
     """Make the error for a body that should have been JSON."""
     received = media_type(request)
-    return Unsupported(
-        f"the body must be JSON, not {received or 'of an unnamed type'}",
-        errors=(
-            FieldError(
-                parameter="Content-Type",
-                detail=f"received {received}" if received else "this header is missing",
-                hint="send `Content-Type: application/json`",
-            ),
-        ),
-    )
+    detail = f"the body must be JSON, not {received}" if received else "this header is missing"
+    return Unsupported.at("Content-Type", detail, "send `Content-Type: application/json`", parameter=True)
 
 
 def _refuse_unknown(request: Request, known: set[str]) -> None:
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
         listed = ", ".join(sorted(known)) or "none"
-        raise Invalid(
-            f"there is no query parameter {unknown[0]!r} here",
-            errors=tuple(
-                FieldError(
-                    parameter=name,
-                    detail="this call has no such query parameter",
-                    hint=f"known here: {listed}",
-                )
-                for name in unknown
-            ),
-        )
+        detail, hint = "this call has no such query parameter", f"known here: {listed}"
+        raise Invalid.listing([FieldError.at(name, detail, hint, parameter=True) for name in unknown])

@@ -12,8 +12,8 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
 
-from app.errors import FieldError, Invalid
-from app.web.bodies.pointers import find, locate, pointer, readable
+from app.errors import FieldError, Invalid, pointer
+from app.web.bodies.pointers import find, locate
 
 T = TypeVar("T")
 
@@ -65,8 +65,7 @@ def validate(kind: type[T], document: Any) -> T:
 
 def invalid(errors: Iterable[Any], document: Any, kind: Any = None, *, body: bool = True) -> Invalid:
     """Make the domain error for what pydantic found; see `field_errors`."""
-    fields = field_errors(errors, document, kind, body=body)
-    return Invalid(summary(fields), errors=fields)
+    return Invalid.listing(field_errors(errors, document, kind, body=body))
 
 
 def field_errors(
@@ -126,19 +125,6 @@ def _place(
             return None if enough else keys
         case other:
             return locate(document, location, missing=other == "missing")
-
-
-def summary(fields: Sequence[FieldError]) -> str:
-    """Say in one line what is wrong: the first fault, and how many more there are."""
-    if not fields:
-        return "the request is not valid"
-    first = fields[0]
-    if first.pointer:
-        place = readable([int(key) if key.isdecimal() else key for key in first.pointer.split("/")[1:]])
-    else:
-        place = first.parameter or "the body"
-    more = f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""
-    return f"{place}: {first.detail}{more}"
 
 
 def _message(error: Mapping[str, Any]) -> str:

@@ -193,5 +193,5 @@ def delete_batch_prediction(batch_id: BatchId, services: ServicesDep) -> None:
 def _get(batch_id: str, services: Services) -> JobRecord:
     record = services.store.jobs.get(batch_id)
     if record.kind != BATCH_PREDICTION:
-        raise NotFound("batch prediction", batch_id)
+        raise NotFound.of("batch prediction", batch_id)
     return record

@@ -19,7 +19,7 @@ from app.api.requests.datasets import DatasetCreate, DatasetDocument
 from app.datasets import ingestion
 from app.datasets.ingestion import Source
 from app.datasets.readers import KIND, MAGIC
-from app.errors import FieldError, Invalid
+from app.errors import Invalid, Place
 from app.jobs.work.add_pictures import MAX_FILES
 from app.services import Services
 from app.web.bodies.dataset_fields import FORM_FIELDS, read_addition_form, read_form
@@ -77,10 +77,10 @@ async def receive_dataset_json(request: Request, services: Services) -> Received
     """Receive the same as JSON."""
     document = validate(DatasetDocument, await request.json())
     encoded = {"file": document.file} | ({"labels": document.labels} if document.labels else {})
-    decoded = [(field, "", decode_base64(text, f"/{field}")) for field, text in encoded.items()]
+    decoded = [(field, "", decode_base64(text, field)) for field, text in encoded.items()]
     for field, _, content in decoded:
         if not content.startswith(MAGIC):
-            raise bad_file(f"/{field}", f"it is no {KIND}", f"encode a {KIND} in base64")
+            raise Invalid.at(field, f"it is no {KIND}", f"encode a {KIND} in base64")
     return Received(await save(decoded, services), document)
 
 
@@ -94,7 +94,7 @@ async def receive_addition_form(request: Request, services: Services) -> Receive
     )
     received = await receive_files(request, services, rules, read_addition_form)
     try:
-        _check_addition(received, lambda name: {"parameter": name})
+        _check_addition(received)
     except BaseException:
         received.discard()
         raise
@@ -105,23 +105,23 @@ async def receive_addition_json(request: Request, services: Services) -> Receive
     """Receive the same as JSON."""
     document = validate(AdditionDocument, await request.json())
     decoded = [
-        ("files", "", decode_base64(text, f"/images/{number}"))
+        ("files", "", decode_base64(text, ("images", number)))
         for number, text in enumerate(document.images or ())
     ]
     if document.file is not None:
-        decoded.append(("file", "", decode_base64(document.file, "/file")))
+        decoded.append(("file", "", decode_base64(document.file, "file")))
     received = Received(
         await save(decoded, services), AdditionForm(label=document.label, dry_run=document.dry_run)
     )
     try:
-        _check_addition(received, lambda name: {"pointer": "/images" if name == "files" else f"/{name}"})
+        _check_addition(received, json=True)
     except BaseException:
         received.discard()
         raise
     return received
 
 
-def _check_addition(received: Received[AdditionForm], place: Callable[[str], dict[str, str]]) -> None:
+def _check_addition(received: Received[AdditionForm], *, json: bool = False) -> None:
     """Refuse what is neither pictures with a label nor an archive without one."""
     archive = received.file("file") is not None
     pictures = received.file("files") is not None
@@ -140,7 +140,8 @@ def _check_addition(received: Received[AdditionForm], place: Callable[[str], dic
         problem = ("label", "an archive holds its own labels", "leave it out")
     if problem:
         name, detail, hint = problem
-        raise Invalid(f"{name}: {detail}", errors=(FieldError(detail, hint=hint, **place(name)),))
+        place = "images" if json and name == "files" else name
+        raise Invalid.at(place, detail, hint, parameter=not json)
 
 
 async def receive_files(
@@ -186,7 +187,7 @@ async def save(contents: Sequence[tuple[str, str, bytes]], services: Services) -
     return await run_in_threadpool(write)
 
 
-def decode_base64(text: str, pointer: str) -> bytes:
+def decode_base64(text: str, place: Place) -> bytes:
     """Return what a text in a JSON body stands for.
 
     Raises:
@@ -195,12 +196,7 @@ def decode_base64(text: str, pointer: str) -> bytes:
     try:
         return b64decode(text, validate=True)
     except binascii.Error as error:
-        raise bad_file(pointer, f"it is no base64: {error}", "encode the file in base64") from None
-
-
-def bad_file(pointer: str, detail: str, hint: str) -> Invalid:
-    """Make the error for a file in a JSON body."""
-    return Invalid(f"{pointer[1:]}: {detail}", errors=(FieldError(detail, pointer=pointer, hint=hint),))
+        raise Invalid.at(place, f"it is no base64: {error}", "encode the file in base64") from None
 
 
 def folder(services: Services) -> Path:

@@ -26,7 +26,7 @@ from app.datasets.readers import Reader
 from app.datasets.readers.splits import SPLIT_NAMES
 from app.datasets.samples import choose
 from app.datasets.storage import StoredDataset
-from app.errors import Conflict, FieldError, Invalid, NotFound, TooLarge
+from app.errors import Conflict, Invalid, NotFound, TooLarge
 from app.ids import JOB, new_id
 from app.jobs.work import add_pictures as additions
 from app.jobs.work.add_pictures import AddedFile, AdditionRequest
@@ -251,11 +251,7 @@ def get_samples(
     target = DatasetOptions.model_validate(record.options).target
     dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
     if first_class >= len(record.classes):
-        raise NotFound(
-            "class",
-            str(first_class),
-            detail=f"data set {dataset_id!r} has {len(record.classes)} {NOUNS[target]}",
-        )
+        raise NotFound(f"data set {dataset_id!r} has {len(record.classes)} {NOUNS[target]}")
     rows = []
     for label, entry in list(enumerate(record.classes))[first_class : first_class + MOST_ROWS]:
         remark, chosen = choose(dataset, target, label, split, per_class, seed)
@@ -289,8 +285,7 @@ def preview_augmentations(
     if count * int(np.prod(dataset.image_shape)) > PREVIEW_BYTES:
         most = max(1, PREVIEW_BYTES // int(np.prod(dataset.image_shape)))
         detail = f"{count} pictures of this data set are too much at once"
-        field = FieldError(detail, pointer="/images", hint=f"use {most} or less")
-        raise TooLarge(f"images: {detail}; {field.hint}", errors=(field,))
+        raise TooLarge.at("images", detail, f"use {most} or less")
     originals, _ = images.read(np.arange(count))
     try:
         variants = [
@@ -363,9 +358,7 @@ def get_image(
     positions = dataset.positions(split)
     if number >= len(positions):
         where = f"the {split} split of data set" if split else "data set"
-        raise NotFound(
-            "image", str(number), detail=f"{where} {dataset_id!r} holds {len(positions)} images, from 0"
-        )
+        raise NotFound(f"{where} {dataset_id!r} holds {len(positions)} images, from 0")
     position = int(positions[number])
     image, _ = dataset.read(position)
     headers = {

@@ -16,7 +16,7 @@ from app.api.evaluations import (
 )
 from app.api.requests.evaluations import EvaluationCreate
 from app.datasets.storage import check_ready
-from app.errors import Conflict, DomainError, FieldError, Invalid, NotFound
+from app.errors import Conflict, Invalid, NotFound
 from app.files import paths
 from app.ids import EVALUATION as PREFIX
 from app.ids import new_id
@@ -164,16 +164,18 @@ def _new(request: EvaluationCreate, services: Services) -> JobRecord:
     try:
         model = services.store.models.find(request.model)
     except NotFound as error:
-        raise _fault("model", error, "list them with GET /v1/models") from None
+        raise Invalid.at("model", error.detail, "list them with GET /v1/models") from None
     try:
         dataset = services.store.datasets.get(request.dataset)
     except NotFound as error:
-        raise _fault("dataset", error, "list them with GET /v1/datasets") from None
+        raise Invalid.at("dataset", error.detail, "list them with GET /v1/datasets") from None
     check_ready(dataset)
     try:
         check_match(model, dataset)
     except Invalid as error:
-        raise _fault("dataset", error, "take a data set like the one that it was trained on") from None
+        raise Invalid.at(
+            "dataset", error.detail, "take a data set like the one that it was trained on"
+        ) from None
     accepted = EvaluationRequest(
         model=model.id,
         dataset=dataset.id,
@@ -186,15 +188,10 @@ def _new(request: EvaluationCreate, services: Services) -> JobRecord:
     )
 
 
-def _fault(key: str, error: DomainError, hint: str) -> Invalid:
-    field = FieldError(error.detail, pointer=f"/{key}", hint=hint)
-    return Invalid(f"{key}: {error.detail}", errors=(field,))
-
-
 def _get(evaluation_id: str, services: Services) -> JobRecord:
     record = services.store.jobs.get(evaluation_id)
     if record.kind != EVALUATION:
-        raise NotFound("evaluation", evaluation_id)
+        raise NotFound.of("evaluation", evaluation_id)
     return record
 
 

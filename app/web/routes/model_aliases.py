@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Path
 from app.api.common import ListOf
 from app.api.models import Alias
 from app.api.requests.models import AliasTarget
-from app.errors import Conflict, FieldError, Invalid, NotFound
+from app.errors import Conflict, Invalid, NotFound
 from app.services import ServicesDep
 from app.web.answers.models import alias as show
 from app.web.bodies.route import StrictRoute
@@ -55,8 +55,7 @@ def put_alias(
         return show(services.store.models.set_alias(model_name, alias, target.model_id))
     except (NotFound, Conflict) as error:
         hint = "name a model of this name; PATCH /v1/models/{id} renames one"
-        field = FieldError(error.detail, pointer="/model_id", hint=hint)
-        raise Invalid(f"model_id: {error.detail}", errors=(field,)) from None
+        raise Invalid.at("model_id", error.detail, hint) from None
 
 
 @router.get("/{alias}", summary="Get an alias", responses=problems(404))

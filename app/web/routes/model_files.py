@@ -80,7 +80,7 @@ def get_weights(
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
     path = services.artifacts.local_path(record.path)
     if not path.is_file():
-        raise NotFound("file of model", record.id)
+        raise NotFound.of("file of model", record.id)
     name = quote(f"{record.name}-{record.version}.safetensors", safe="")
     headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{name}"
     return FileResponse(path, media_type=MEDIA_TYPE, headers=headers)

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api.models import Prediction, Predictions, PreprocessedPicture
 from app.api.requests.models import PredictionRequest
-from app.errors import FieldError, Invalid, TooLarge
+from app.errors import Invalid, TooLarge
 from app.models.prediction import THRESHOLD, Picture, from_base64, predict, preprocess
 from app.pictures.decode import encode_png
 from app.services import Services, ServicesDep
@@ -143,10 +143,7 @@ async def _receive(request: Request, services: Services) -> list[Picture]:
 def _read_json(body: bytes, most: int) -> list[Picture]:
     images = validate(PredictionRequest, parse(body)).images
     if len(images) > most:
-        field = FieldError(
-            f"{len(images)} pictures", pointer="/images", hint=f"send at most {most} at a time"
-        )
-        raise TooLarge(f"images: {len(images)} pictures; at most {most} are taken at a time", errors=(field,))
+        raise TooLarge.at("images", f"{len(images)} pictures", f"send at most {most} at a time")
     return from_base64(images)
 
 

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from app.api.common import ListOf, PageOf
 from app.api.requests.training_jobs import TrainingJobRequest
 from app.api.training_jobs import EpochFigures, TrainingJob
-from app.errors import FieldError, Invalid, NotFound
+from app.errors import Invalid, NotFound
 from app.files import paths
 from app.jobs.accept.training import new_job
 from app.jobs.forecast import Place, places
@@ -196,10 +196,8 @@ def _event_number(text: str | None) -> int:
     if not text:
         return 0
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        fault = FieldError(
-            f"{text!r} is no id of an event", parameter="Last-Event-ID", hint="send the id as it was received"
-        )
-        raise Invalid(f"Last-Event-ID: {fault.detail}", errors=(fault,))
+        detail = f"{text!r} is no id of an event"
+        raise Invalid.at("Last-Event-ID", detail, "send the id as it was received", parameter=True)
     return int(text)
 
 
@@ -239,7 +237,7 @@ def delete_training_job(job_id: OwnJobId, services: ServicesDep) -> None:
 def _get(job_id: str, services: Services) -> JobRecord:
     record = services.store.jobs.get(job_id)
     if record.kind != TRAINING:
-        raise NotFound("training job", job_id)
+        raise NotFound.of("training job", job_id)
     return record
 
 
