@@ -9,6 +9,7 @@ import itertools
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -92,8 +93,13 @@ def for_types_only(tree: ast.Module) -> set[ast.AST]:
     return {inner for node in guarded for statement in node.body for inner in ast.walk(statement)}
 
 
-def imports(source: str, *, running: bool = False) -> Iterator[str]:
-    """Read the modules that a source imports, `from a import b` as `a.b` where that is a module of ours."""
+@cache
+def imports(source: str, *, running: bool = False) -> tuple[str, ...]:
+    """Return the modules that a source imports, `from a import b` as `a.b` where that is a module of ours."""
+    return tuple(_imports(source, running=running))
+
+
+def _imports(source: str, *, running: bool) -> Iterator[str]:
     tree = ast.parse(source)
     skipped = for_types_only(tree) if running else set()
     for node in ast.walk(tree):
