@@ -16,8 +16,6 @@ ARCHITECTURE = "arch"
 DATASET = "ds"
 JOB = "job"
 MODEL = "model"
-EVALUATION = "eval"
-BATCH_PREDICTION = "batch"
 DELIVERY = "msg"
 
 

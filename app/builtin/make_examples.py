@@ -17,12 +17,13 @@ from app.builtin import digits
 from app.builtin.install import ARCHITECTURE_ID, JOB_ID, LOG_FILE, MODEL_FILE, RECORDS_FILE, to_document
 from app.files import paths
 from app.files.artifacts import LocalArtifacts
+from app.jobs.kinds import TRAINING
 from app.jobs.requests import TrainingRequest
 from app.jobs.runner import LocalRunner
 from app.settings import Settings
 from app.states import JobStatus
 from app.store import Store
-from app.store.records import TRAINING, ArchitectureRecord, JobRecord
+from app.store.records import ArchitectureRecord, JobRecord
 from engine.presets.lenet import LENET_5
 from engine.recipe.optimizers import SGD
 from engine.recipe.schedules import Cosine
@@ -62,7 +63,7 @@ def _make(store: Store, artifacts: LocalArtifacts, settings: Settings) -> int:
         optimizer=SGD(learning_rate=0.02, momentum=0.9),
         schedule=Cosine(),
     )
-    store.jobs.create(JobRecord(JOB_ID, TRAINING, request.document(), dataset_id=digits.DIGITS))
+    store.jobs.create(TRAINING.job(request, JOB_ID, dataset_id=digits.DIGITS))
     runner = LocalRunner(store, artifacts, settings)
     runner.start()
     try:

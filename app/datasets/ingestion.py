@@ -1,4 +1,4 @@
-"""Turns an upload into a data set; runs in a worker process of its own.
+"""Turns what a reader finds into a data set; runs in a worker process of its own.
 
 A worker that dies here is started again from the beginning: until the data set's row says that it is
 ready, nobody looks at its files, and writing them again replaces them.
@@ -7,28 +7,34 @@ ready, nobody looks at its files, and writing them again replaces them.
 from __future__ import annotations
 
 import contextlib
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from app.api.pictures import PictureSpec
 from app.datasets import storage
 from app.datasets.intake import Intake, progress
 from app.datasets.options import DatasetOptions
-from app.datasets.readers import ArchiveLimits, Reader, open_upload
+from app.datasets.readers import ArchiveLimits, Reader
 from app.datasets.readers.splits import SPLIT_NAMES, place
-from app.errors import DomainError, Invalid, TooLarge
+from app.errors import Invalid, TooLarge
 from app.files.artifacts import Artifacts
-from app.jobs.heartbeat import Heartbeat
 from app.settings import Settings
-from app.store import Store
-from app.store.records import DatasetContents, JobRecord, Json
+from app.store.records import DatasetContents, Json
 from engine.spec import Spec
 
-UPLOADS = "uploads"
-UPLOAD_PATTERN = rf"^{UPLOADS}/[0-9a-f]+$"
 _HEADROOM = 1 << 20
+
+
+class WorkerBeat(Protocol):
+    """How work shows that it is alive and how far it is."""
+
+    def __call__(self, progress: Json, /) -> None:
+        """Show progress, and raise what should end the work."""
+
+    def kept_up(self, progress: Json, /) -> contextlib.AbstractContextManager[None]:
+        """Show life while one long call runs that cannot be interrupted."""
 
 
 class Source(Spec):
@@ -40,17 +46,6 @@ class Source(Spec):
     sha256: str
     format: str | None = None
     """zip, npz or idx."""
-
-
-class IngestionRequest(Spec):
-    """What an ingestion job is asked to do."""
-
-    dataset_id: str
-    upload: str = Field(pattern=UPLOAD_PATTERN)
-    labels: str | None = Field(None, pattern=UPLOAD_PATTERN)
-    """The file of labels that belongs to one of images."""
-    source: Source
-    options: DatasetOptions
 
 
 def archive_limits(settings: Settings) -> ArchiveLimits:
@@ -90,46 +85,6 @@ def check_space(images: int, picture: PictureSpec, free: int) -> None:
         )
 
 
-def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
-    """Read the upload of an ingestion job into its data set, and finish both.
-
-    Files that are no readable picture are left out and reported. A class that ends up without any fails
-    the data set: a network cannot learn what it never sees.
-
-    Raises:
-        Interrupted, StaleAttempt: as `beat` does.
-    """
-    request = IngestionRequest.model_validate(job.request)
-    labels = None if request.labels is None else artifacts.local_path(request.labels)
-    try:
-        file, limits = artifacts.local_path(request.upload), archive_limits(settings)
-        with open_upload(file, labels, limits, request.options.target) as reader:
-            contents = fill(
-                request.dataset_id, reader, request.options, request.source, artifacts, settings, beat
-            )
-    except DomainError as error:
-        fail(job, store, artifacts, request.dataset_id, error)
-    else:
-        store.jobs.succeed(job.id, job.attempt, contents=contents)
-    for upload in uploads_of(job.request):
-        artifacts.delete(upload)
-
-
-def fail(job: JobRecord, store: Store, artifacts: Artifacts, dataset_id: str, error: DomainError) -> None:
-    """End a job whose data set cannot be made."""
-    # The job ends before its files go: a worker that dies in between leaves only files behind.
-    code = error.code.replace("-", "_")
-    store.jobs.fail(job.id, job.attempt, {"code": code, "message": error.message})
-    artifacts.delete(storage.directory(dataset_id))
-
-
-def uploads_of(request: Json) -> set[str]:
-    """Return the uploads that a job was asked to read."""
-    several: list[Json] = request.get("files") or []
-    named = [request.get("upload"), request.get("labels"), *(entry["upload"] for entry in several)]
-    return {name for name in named if name is not None}
-
-
 def fill(
     dataset_id: str,
     reader: Reader,
@@ -137,7 +92,7 @@ def fill(
     source: Source,
     artifacts: Artifacts,
     settings: Settings,
-    beat: Heartbeat,
+    beat: WorkerBeat,
 ) -> DatasetContents:
     """Write the pictures of a reader as the first segment of a data set.
 
@@ -173,7 +128,7 @@ def write_kept_up(
     draw: storage.Draw,
     options: DatasetOptions,
     artifacts: Artifacts,
-    beat: Heartbeat,
+    beat: WorkerBeat,
     labels: NDArray[np.int64] | None = None,
 ) -> storage.WrittenSegment:
     """Write a segment, showing life also while the disk is waited for.

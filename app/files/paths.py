@@ -1,9 +1,11 @@
-"""Where the files of a job are, as names of artifacts."""
+"""Where files are, as names of artifacts."""
 
 from __future__ import annotations
 
 DIRECTORY = "jobs"
 MODELS = "models"
+UPLOADS = "uploads"
+"""Where files are that were received and belong to a job that has not ended."""
 ROWS = ".rows"
 """How the names of files with rows of a table end."""
 

@@ -17,6 +17,7 @@ from app.errors import Conflict, NotFound, StorageFull
 from app.files import paths
 from app.files.artifacts import LocalArtifacts
 from app.ids import MODEL, sibling
+from app.jobs.requests import uploads_of
 from app.settings import Settings
 from app.store import Store
 from app.store.records import now
@@ -48,6 +49,7 @@ class Janitor:
 
     def start(self) -> None:
         """Remove what crashes have left, measure, and start the thread if there is anything to do for it."""
+        self.remove_uploads()
         self.remove_leftovers()
         self._measure()
         if self._quota is not None or self._keep is not None:
@@ -76,6 +78,14 @@ class Janitor:
                 "jobs that are not needed any more, or ask the operator to raise CONVSERVE_MAX_DATA_BYTES",
                 numbers={"used_bytes": used, "limit_bytes": self._quota},
             )
+
+    def remove_uploads(self) -> None:
+        """Remove uploads that no job will read; before the first request, as an upload has no job for a moment."""
+        self._artifacts.clean(paths.UPLOADS, age=0)  # nobody but the server that is starting receives uploads
+        wanted = {name for job in self._store.jobs.unfinished() for name in uploads_of(job.request)}
+        for name in self._artifacts.names(paths.UPLOADS):
+            if name not in wanted:
+                self._artifacts.delete(name)
 
     def remove_leftovers(self) -> None:
         """Remove models that have a file and no record: their maker died in between, or who deleted them did."""

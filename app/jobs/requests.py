@@ -1,18 +1,34 @@
-"""What a training job is asked to do, complete: nothing that changes later elsewhere changes it."""
+"""What jobs are asked to do, complete, as it is stored: nothing that changes later elsewhere changes it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from app.api.downloads import KnownName
+from app.datasets.ingestion import Source
+from app.datasets.options import DatasetOptions
+from app.files.paths import UPLOADS
+from app.store.records import Json
 from engine.graph.architecture import Architecture
-from engine.spec import PositiveInt
-from engine.training.loop import TrainingConfig
+from engine.recipe.config import TrainingConfig
+from engine.spec import PositiveInt, Spec
+
+UploadName = Annotated[str, Field(pattern=rf"^{UPLOADS}/[0-9a-f]+$")]
+"""The name of an uploaded file among the artifacts."""
 
 
-class TrainingRequest(TrainingConfig):
-    """The `request` of a training job, as it is stored."""
+class JobRequest(Spec):
+    """The base of all requests."""
+
+    def document(self) -> Json:
+        """Return the request as JSON-ready data with every default written out."""
+        return self.model_dump(mode="json")
+
+
+class TrainingRequest(TrainingConfig, JobRequest):
+    """Train a network."""
 
     name: Annotated[str, Field(min_length=1)]
     """What the model will be called."""
@@ -40,9 +56,81 @@ class TrainingRequest(TrainingConfig):
             {name: getattr(self, name) for name in TrainingConfig.model_fields}
         )
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Json:
         """Return the request as JSON-ready data with every default written out."""
         return {
             **self.model_dump(mode="json", serialize_as_any=True),
             "architecture": self.architecture.document(),
         }
+
+
+class IngestionRequest(JobRequest):
+    """Make a data set of an upload."""
+
+    dataset_id: str
+    upload: UploadName
+    labels: UploadName | None = None
+    """The file of labels that belongs to one of images."""
+    source: Source
+    options: DatasetOptions
+
+
+class DownloadRequest(JobRequest):
+    """Make a data set of files that are published elsewhere."""
+
+    dataset_id: str
+    download: KnownName
+    options: DatasetOptions
+
+
+class AddedFile(Spec):
+    """A file that was sent."""
+
+    filename: str
+    upload: UploadName
+
+
+class AdditionRequest(JobRequest):
+    """Add pictures to a data set: one archive, or files of one label."""
+
+    dataset_id: str
+    files: tuple[AddedFile, ...]
+    label: str | None = None
+    """The class of all files; without one the file is an archive of class folders."""
+
+
+class EvaluationRequest(JobRequest):
+    """Judge a model by the pictures of a data set."""
+
+    model: str
+    """Id of the model."""
+    dataset: str
+    """Id of the data set."""
+    dataset_images: PositiveInt
+    """How many pictures the data set had; what arrived since is not looked at."""
+    split: Literal["train", "dev", "test"] = "test"
+    """The split that is looked at closely."""
+    warnings: tuple[str, ...] = ()
+    """What makes its figures worth less."""
+
+
+class BatchPredictionRequest(JobRequest):
+    """Let a model look at every picture of an archive."""
+
+    model: str
+    """Id of the model."""
+    top_k: PositiveInt
+    """How many classes are named for each picture."""
+    upload: UploadName
+    """The archive."""
+    filename: str
+    """The name that it was uploaded under; empty when it had none."""
+    images: PositiveInt
+    """How many files it holds."""
+
+
+def uploads_of(request: Json) -> set[str]:
+    """Return the uploads that a job was asked to read, also from a request of an earlier version."""
+    files: list[Json] = request.get("files") or []
+    named = [request.get("upload"), request.get("labels"), *(file.get("upload") for file in files)]
+    return {name for name in named if name is not None}

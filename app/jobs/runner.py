@@ -23,18 +23,11 @@ from app.files import paths
 from app.files.artifacts import Artifacts
 from app.files.locks import is_locked
 from app.files.memory import count_kills, kill_counter
+from app.jobs.kinds import KINDS, lanes
 from app.jobs.processes import AdoptedWorker, LockHeld, Worker, spawn
 from app.settings import Settings
 from app.store import Store
-from app.store.records import (
-    BATCH_PREDICTION,
-    DOWNLOAD,
-    EVALUATION,
-    INGESTION,
-    TRAINING,
-    JobPulse,
-    JobRecord,
-)
+from app.store.records import JobPulse, JobRecord
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -79,7 +72,7 @@ class _Charge:
 
 
 class LocalRunner:
-    """Runs jobs as processes of this machine: training at most `max_jobs`, each other kind one at a time."""
+    """Runs jobs as processes of this machine, in each lane as many at the same time as it has slots."""
 
     def __init__(
         self, store: Store, artifacts: Artifacts, settings: Settings, *, kills: Path | None = None
@@ -96,13 +89,7 @@ class LocalRunner:
         self._store = store
         self._artifacts = artifacts
         self._settings = settings
-        self._lanes = {
-            TRAINING: settings.max_jobs,
-            INGESTION: 1,
-            DOWNLOAD: 1,
-            EVALUATION: 1,
-            BATCH_PREDICTION: 1,
-        }
+        self._lanes = lanes()
         self._charges: dict[str, _Charge] = {}
         self._not_before: dict[str, float] = {}
         self._looked = time.monotonic()
@@ -223,15 +210,15 @@ class LocalRunner:
 
     def _start_queued(self, at: float) -> None:
         self._not_before = {job_id: then for job_id, then in self._not_before.items() if then > at}
-        busy = Counter(charge.kind for charge in self._charges.values())
-        for kind, slots in self._lanes.items():
-            while busy[kind] < slots and not self._stopping.is_set():
+        busy = Counter(KINDS[charge.kind].lane for charge in self._charges.values())
+        for lane, kinds in self._lanes.items():
+            while busy[lane] < lane.slots(self._settings) and not self._stopping.is_set():
                 # A job whose worker is just leaving is queued and still has a process.
-                job = self._store.jobs.claim_next(kind, skip=[*self._charges, *self._not_before])
+                job = self._store.jobs.claim_next(kinds, skip=[*self._charges, *self._not_before])
                 if job is None:
                     break
                 self._spawn(job, at)
-                busy[kind] += job.id in self._charges
+                busy[lane] += job.id in self._charges
 
     def _spawn(self, job: JobRecord, at: float) -> None:
         lock = self._artifacts.local_path(paths.lock(job.id))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import Connection, delete, insert, select, update
 
 from app.errors import Conflict, NotFound
@@ -9,13 +11,11 @@ from app.states import UNFINISHED
 from app.store import tables
 from app.store.answers import keep
 from app.store.records import (
-    FILLING,
     AnswerRecord,
     DatasetContents,
     DatasetRecord,
     JobRecord,
     Json,
-    Page,
     SegmentRecord,
 )
 from app.store.repository import Repository, values
@@ -80,36 +80,12 @@ class Datasets(Repository[DatasetRecord]):
         with self._database.read() as connection:
             return self._in_use(connection, identifier)
 
-    def ingestions(self, identifier: str, limit: int, after: str | None = None) -> Page[JobRecord]:
-        """Return up to `limit` jobs that fill a data set, newest first, that follow the one whose id is `after`.
+    def delete(self, identifier: str, kinds: Collection[str] = ()) -> tuple[str, ...]:
+        """Delete a record, its segments and the jobs that wrote to it; return the ids of those jobs.
 
-        Raises:
-            NotFound: there is no such data set.
-        """
-        columns = tables.jobs.c
-        query = select(tables.jobs).where(columns.dataset_id == identifier, columns.kind.in_(FILLING))
-        if after is not None:
-            # The ids sort by time.
-            query = query.where(columns.id < after)
-        query = query.order_by(columns.id.desc()).limit(limit + 1)
-        with self._database.read() as connection:
-            self._get(connection, identifier)
-            jobs = tuple(JobRecord(**row._asdict()) for row in connection.execute(query))
-        shown = jobs[:limit]
-        return Page(shown, shown[-1].id if len(jobs) > limit else None)
-
-    def being_filled(self) -> dict[str, list[JobRecord]]:
-        """Return the jobs that fill data sets and are not finished, by data set, the oldest first."""
-        columns = tables.jobs.c
-        query = select(tables.jobs).where(columns.kind.in_(FILLING), columns.status.in_(UNFINISHED))
-        found: dict[str, list[JobRecord]] = {}
-        with self._database.read() as connection:
-            for row in connection.execute(query.order_by(columns.id)):
-                found.setdefault(row.dataset_id, []).append(JobRecord(**row._asdict()))
-        return found
-
-    def delete(self, identifier: str) -> tuple[str, ...]:
-        """Delete a record, its segments and the jobs that filled it; return the ids of those jobs.
+        Args:
+            identifier: the data set.
+            kinds: the kinds of jobs that go with it.
 
         Raises:
             NotFound: there is none of this id.
@@ -124,9 +100,9 @@ class Datasets(Repository[DatasetRecord]):
                     code="in-use",
                 )
             connection.execute(delete(self.table).where(self.table.c.id == identifier))
-            filled = tables.jobs.c.dataset_id == identifier, tables.jobs.c.kind.in_(FILLING)
-            jobs = tuple(connection.scalars(select(tables.jobs.c.id).where(*filled)))
-            connection.execute(delete(tables.jobs).where(*filled))
+            writers = tables.jobs.c.dataset_id == identifier, tables.jobs.c.kind.in_(kinds)
+            jobs = tuple(connection.scalars(select(tables.jobs.c.id).where(*writers)))
+            connection.execute(delete(tables.jobs).where(*writers))
         return jobs
 
     def complete(self, connection: Connection, identifier: str, contents: DatasetContents) -> None:

@@ -9,16 +9,13 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from app.errors import Conflict, NotFound, StaleAttempt
-from app.states import ACTIVE, ATTEMPTS, FINISHED, JobStatus, can_move, death
+from app.states import ACTIVE, ATTEMPTS, FINISHED, UNFINISHED, JobStatus, can_move, death
 from app.store import deliveries, events, tables
 from app.store.answers import keep
 from app.store.database import Database
 from app.store.datasets import Datasets
 from app.store.models import Models
 from app.store.records import (
-    EVALUATION,
-    FILLING,
-    TRAINING,
     AnswerRecord,
     DatasetContents,
     JobPulse,
@@ -57,11 +54,11 @@ class Jobs(Repository[JobRecord]):
             epochs: the values of its epochs, of a job that did not run here.
 
         Raises:
-            NotFound: the data set that it is to train on, or the model that it uses, does not exist.
+            NotFound: the data set or the model that it is to use does not exist.
             Conflict: that data set is not ready.
         """
         with self._database.write() as connection:
-            if record.kind in (TRAINING, EVALUATION) and record.dataset_id and not record.status.finished:
+            if record.dataset_id and not record.status.finished:
                 # In the transaction that makes the data set count as used, so that it cannot go away.
                 self._datasets.check_ready(connection, record.dataset_id)
             if record.model_id and not record.status.finished:
@@ -78,14 +75,37 @@ class Jobs(Repository[JobRecord]):
         limit: int,
         after: str | None = None,
         *,
-        kind: str = TRAINING,
+        kind: str | None = None,
         status: JobStatus | None = None,
+        dataset_id: str | None = None,
     ) -> Page[JobRecord]:
-        """Return up to `limit` jobs of a kind, and of a status if given, newest first."""
-        conditions = [self.table.c.kind == kind]
+        """Return up to `limit` jobs, of a kind, status or data set if given, newest first.
+
+        Raises:
+            Invalid: there is no job `after`.
+        """
+        columns = self.table.c
+        conditions: list[ColumnElement[bool]] = []
+        if kind is not None:
+            conditions.append(columns.kind == kind)
         if status is not None:
-            conditions.append(self.table.c.status == status)
+            conditions.append(columns.status == status)
+        if dataset_id is not None:
+            conditions.append(columns.dataset_id == dataset_id)
         return self._page(limit, after, *conditions)
+
+    def unfinished(
+        self, kinds: Collection[str] | None = None, *, dataset_id: str | None = None
+    ) -> tuple[JobRecord, ...]:
+        """Return the jobs that have not ended, of some kinds or of a data set if given, the oldest first."""
+        columns = self.table.c
+        query = select(self.table).where(columns.status.in_(UNFINISHED))
+        if kinds is not None:
+            query = query.where(columns.kind.in_(kinds))
+        if dataset_id is not None:
+            query = query.where(columns.dataset_id == dataset_id)
+        with self._database.read() as connection:
+            return tuple(self._record(row) for row in connection.execute(query.order_by(columns.id)))
 
     def metrics(self, identifier: str) -> list[Json]:
         """Return the values of every epoch, in order.
@@ -174,16 +194,16 @@ class Jobs(Repository[JobRecord]):
             rows = connection.execute(query.where(columns.status.in_(ACTIVE)))
             return tuple(JobPulse(**row._asdict()) for row in rows)
 
-    def claim_next(self, kind: str, skip: Collection[str] = ()) -> JobRecord | None:
-        """Start the next attempt of the oldest job of a kind that is queued, and return it.
+    def claim_next(self, kinds: Collection[str], skip: Collection[str] = ()) -> JobRecord | None:
+        """Start the next attempt of the oldest job of some kinds that is queued, and return it.
 
         Args:
-            kind: the kind of job.
+            kinds: the kinds of job.
             skip: ids to leave where they are.
         """
         columns = self.table.c
         query = select(self.table).where(
-            columns.status == JobStatus.QUEUED, columns.kind == kind, columns.id.not_in(skip)
+            columns.status == JobStatus.QUEUED, columns.kind.in_(kinds), columns.id.not_in(skip)
         )
         query = query.order_by(columns.created_at, columns.id).limit(1)
         with self._database.read() as connection:
@@ -361,10 +381,10 @@ class Jobs(Repository[JobRecord]):
         error: Json | None = None,
         **changes: Any,
     ) -> None:
-        """Move to a final state; a data set that will not be filled now fails with its job."""
+        """Move to a final state; a data set that was being made by the job fails with it."""
         self._move(connection, job, target, error=error, finished_at=now(), **changes)
         deliveries.announce(connection, self._row(connection, job.id))
-        if job.kind in FILLING and job.dataset_id and target is not JobStatus.SUCCEEDED:
+        if job.dataset_id and target is not JobStatus.SUCCEEDED:
             cancelled = {"code": "cancelled", "message": "the upload was cancelled"}
             self._datasets.give_up(connection, job.dataset_id, error or cancelled)
 

@@ -12,14 +12,6 @@ from engine.recipe.targets import Target
 Json = dict[str, Any]
 T = TypeVar("T")
 
-TRAINING = "training"
-INGESTION = "ingestion"
-DOWNLOAD = "download"
-FILLING = (INGESTION, DOWNLOAD)
-"""The kinds of jobs that write to the data set that they name."""
-EVALUATION = "evaluation"
-BATCH_PREDICTION = "batch_prediction"
-
 
 def now() -> datetime:
     """Return the time, aware and in UTC."""
@@ -127,7 +119,7 @@ class JobRecord:
     """A job.
 
     Attributes:
-        kind: which work it is: `training`, `ingestion`, `download`, `evaluation` or `batch_prediction`.
+        kind: which work it is, one of `app.jobs.kinds`.
         status: where it is; see `app.states`.
         attempt: how often it was started; a drain does not count. 0 until the first start.
         heartbeat: a counter that its worker moves; how long it stood still is for the observer to time.

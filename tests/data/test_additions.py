@@ -122,6 +122,11 @@ def test_adding_changes_nothing_that_was_there(
         assert (added["status"], added["report"]["added"]) == ("succeeded", wanted)
     again = http.get(url).json()
     assert (again["images"], again["adding"], again["progress"]) == (63, 0, None)
+    # The job that made the data set is none of them, and takes no place in a page.
+    pages = [http.get(f"{url}/additions", params={"limit": 1}).json()]
+    while pages[-1]["next"]:
+        pages.append(http.get(f"{url}/additions", params={"limit": 1, "after": pages[-1]["next"]}).json())
+    assert [page["data"][0]["report"]["added"] for page in pages] == [0, 3, 20]
     assert pixels(http, shaded["id"], 60)[:40] == before
     folder = process.data_dir / "datasets" / shaded["id"]
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == [

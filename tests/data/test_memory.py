@@ -15,12 +15,13 @@ from app.files import paths
 from app.files.artifacts import LocalArtifacts
 from app.files.locks import is_locked, read_holder
 from app.ids import JOB, new_id
+from app.jobs.kinds import TRAINING
 from app.jobs.requests import TrainingRequest
 from app.jobs.runner import LocalRunner
 from app.settings import Settings
 from app.states import JobStatus
 from app.store import Store
-from app.store.records import TRAINING, DatasetContents, DatasetRecord, JobRecord, SegmentRecord
+from app.store.records import DatasetContents, DatasetRecord, JobRecord, SegmentRecord
 from engine.graph.architecture import Architecture
 from tests.jobs.service import anonymous
 
@@ -94,7 +95,7 @@ def test_two_gigabytes_are_trained_on_within_300_megabytes(tmp_path: Path, recor
         epochs=1,
         batch_size=32,
     )
-    job = store.jobs.create(JobRecord(new_id(JOB), TRAINING, request.document(), dataset_id=DATASET))
+    job = store.jobs.create(JobRecord(new_id(JOB), TRAINING.name, request.document(), dataset_id=DATASET))
     runner = LocalRunner(store, artifacts, settings)
     runner.start()
     most = 0

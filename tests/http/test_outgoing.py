@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from app.ids import JOB, new_id
+from app.jobs.kinds import TRAINING
 from app.jobs.outgoing import Forbidden, NotSent, is_public, post
 from app.jobs.webhooks import ATTEMPTS, Courier
 from app.settings import Settings
 from app.store import Store
-from app.store.records import TRAINING, JobRecord, now
+from app.store.records import JobRecord, now
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_a_message_that_nobody_takes_is_given_up(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, webhook_secret=secret, webhook_private=True)
     store = Store(tmp_path)
     store.migrate()
-    job = JobRecord(new_id(JOB), TRAINING, {}, webhook_url="http://127.0.0.1:1/nobody")
+    job = JobRecord(new_id(JOB), TRAINING.name, {}, webhook_url="http://127.0.0.1:1/nobody")
     store.jobs.create(job)
     assert store.deliveries.due(10) == ()
     store.jobs.request_cancel(job.id)
@@ -137,7 +138,7 @@ def test_a_message_that_nobody_takes_is_given_up(tmp_path: Path) -> None:
 def test_a_message_outlives_its_job_until_it_is_sent(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.migrate()
-    job = JobRecord(new_id(JOB), TRAINING, {}, webhook_url="https://example.org/")
+    job = JobRecord(new_id(JOB), TRAINING.name, {}, webhook_url="https://example.org/")
     store.jobs.create(job)
     store.jobs.request_cancel(job.id)
     store.jobs.delete(job.id)

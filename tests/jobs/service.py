@@ -22,13 +22,14 @@ from app.files import paths
 from app.files.artifacts import LocalArtifacts
 from app.files.locks import is_locked, read_holder
 from app.ids import JOB, new_id
+from app.jobs.kinds import TRAINING
 from app.jobs.requests import TrainingRequest
 from app.jobs.runner import LocalRunner
 from app.settings import Settings
 from app.states import JobStatus
 from app.store import Store
 from app.store.database import DATABASE_NAME
-from app.store.records import TRAINING, DatasetRecord, JobRecord
+from app.store.records import DatasetRecord, JobRecord
 from engine.graph.architecture import Architecture
 
 DATASET = "ds_few_digits"
@@ -114,7 +115,7 @@ class Service:
             "batch_size": 16,
         }
         request = TrainingRequest(**(values | changes))
-        job = JobRecord(new_id(JOB), TRAINING, request.document(), dataset_id=DATASET)
+        job = JobRecord(new_id(JOB), TRAINING.name, request.document(), dataset_id=DATASET)
         return self.store.jobs.create(job).id
 
     def job(self, job_id: str) -> JobRecord:

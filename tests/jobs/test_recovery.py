@@ -15,8 +15,9 @@ import pytest
 
 from app.files import paths
 from app.files.locks import is_locked
+from app.jobs.kinds import TRAINING
 from app.states import JobStatus
-from app.store.records import TRAINING, JobRecord
+from app.store.records import JobRecord
 from engine.presets.lenet import LENET_5
 from tests.jobs.service import DATASET, Service, new_service, pause, until
 
@@ -212,7 +213,7 @@ def test_an_adopted_worker_is_drained_with_its_server(service: Service) -> None:
 
 def test_a_server_killed_between_claim_and_start(service: Service) -> None:
     job_id = service.train(epochs=1)
-    assert service.store.jobs.claim_next(TRAINING) is not None
+    assert service.store.jobs.claim_next([TRAINING.name]) is not None
     service.run()
     job = service.wait_end(job_id)
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)

@@ -11,8 +11,9 @@ from app.files import paths
 from app.files.locks import FileLock, is_locked
 from app.ids import DATASET as DATASET_PREFIX
 from app.ids import JOB, new_id
+from app.jobs.kinds import INGESTION
 from app.states import JobStatus
-from app.store.records import INGESTION, DatasetRecord, JobRecord
+from app.store.records import DatasetRecord, JobRecord
 from engine.model.model_file import read_model
 from engine.recipe.optimizers import SGD
 from tests.jobs.service import Service, pause, until
@@ -71,7 +72,7 @@ def test_an_upload_is_not_stuck_behind_a_training(service: Service) -> None:
     service.train()
     dataset = DatasetRecord(new_id(DATASET_PREFIX), "mine")
     request = {"dataset_id": dataset.id, "upload": "uploads/00", "options": {"nonsense": 1}}
-    upload = JobRecord(new_id(JOB), INGESTION, request, dataset_id=dataset.id)
+    upload = JobRecord(new_id(JOB), INGESTION.name, request, dataset_id=dataset.id)
     service.store.datasets.create(dataset, upload)
     service.run(max_jobs=1)
     job = service.wait_end(upload.id)

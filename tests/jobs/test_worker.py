@@ -11,9 +11,9 @@ import pytest
 
 from app.errors import StaleAttempt
 from app.jobs.heartbeat import Cancelled, Drained, Heartbeat
+from app.jobs.kinds import TRAINING
 from app.jobs.work.worker import describe
 from app.states import JobStatus
-from app.store.records import TRAINING
 from engine.errors import NonFiniteError
 from tests.jobs.service import Service
 
@@ -34,7 +34,7 @@ def start_by_hand(service: Service, job_id: str, attempt: int) -> subprocess.Com
 class TestProgram:
     def test_does_its_attempt(self, service: Service) -> None:
         job_id = service.train(epochs=1)
-        service.store.jobs.claim_next(TRAINING)
+        service.store.jobs.claim_next([TRAINING.name])
         process = start_by_hand(service, job_id, 1)
         assert process.returncode == 0, process.stderr
         assert service.job(job_id).status is JobStatus.SUCCEEDED
@@ -61,7 +61,7 @@ class TestHeartbeat:
     @pytest.fixture
     def beat(self, service: Service) -> Heartbeat:
         self.job_id = service.train()
-        service.store.jobs.claim_next(TRAINING)
+        service.store.jobs.claim_next([TRAINING.name])
         return Heartbeat(service.store, self.job_id, 1)
 
     def test_writes_at_most_twice_a_second(self, service: Service, beat: Heartbeat) -> None:

@@ -11,11 +11,10 @@ import pytest
 
 from app.errors import Conflict, NotFound, StaleAttempt
 from app.ids import DATASET, JOB, MODEL, new_id
+from app.jobs.kinds import INGESTION, TRAINING
 from app.states import ATTEMPTS, TRANSITIONS, JobStatus
 from app.store import Store
 from app.store.records import (
-    INGESTION,
-    TRAINING,
     DatasetContents,
     DatasetRecord,
     JobRecord,
@@ -26,12 +25,12 @@ from app.store.records import (
 ERROR = {"code": "non_finite", "message": "the loss is not finite"}
 
 
-def queue(store: Store, kind: str = TRAINING) -> str:
+def queue(store: Store, kind: str = TRAINING.name) -> str:
     return store.jobs.create(JobRecord(new_id(JOB), kind, {"epochs": 3})).id
 
 
 def claim(store: Store, job_id: str) -> JobRecord:
-    job = store.jobs.claim_next(TRAINING)
+    job = store.jobs.claim_next([TRAINING.name])
     assert job is not None
     assert job.id == job_id
     return job
@@ -115,7 +114,7 @@ class TestTransitions:
     def test_only_the_queued_are_claimed(self, store: Store, status: JobStatus) -> None:
         job = queue(store)
         REACH[status](store, job)
-        claimed = store.jobs.claim_next(TRAINING)
+        claimed = store.jobs.claim_next([TRAINING.name])
         assert (claimed is not None) == (status is JobStatus.QUEUED)
 
     @pytest.mark.parametrize("status", JobStatus)
@@ -201,10 +200,10 @@ class TestAttempts:
 class TestClaims:
     def test_the_oldest_first_and_by_kind(self, store: Store) -> None:
         first, second = queue(store), queue(store)
-        other = queue(store, INGESTION)
-        claimed = [store.jobs.claim_next(TRAINING) for _ in range(3)]
+        other = queue(store, INGESTION.name)
+        claimed = [store.jobs.claim_next([TRAINING.name]) for _ in range(3)]
         assert [job and job.id for job in claimed] == [first, second, None]
-        ingestion = store.jobs.claim_next(INGESTION)
+        ingestion = store.jobs.claim_next([INGESTION.name])
         assert ingestion is not None
         assert ingestion.id == other
         assert ingestion.status is JobStatus.RUNNING
@@ -214,10 +213,10 @@ class TestClaims:
 
     def test_some_can_be_left_alone(self, store: Store) -> None:
         first, second = queue(store), queue(store)
-        job = store.jobs.claim_next(TRAINING, skip=[first])
+        job = store.jobs.claim_next([TRAINING.name], skip=[first])
         assert job is not None
         assert job.id == second
-        assert store.jobs.claim_next(TRAINING, skip=[first]) is None
+        assert store.jobs.claim_next([TRAINING.name], skip=[first]) is None
 
     def test_each_job_goes_to_one(self, open_store: Callable[[], Store], store: Store) -> None:
         jobs = {queue(store) for _ in range(12)}
@@ -225,7 +224,7 @@ class TestClaims:
 
         def claim_all(mine: Store) -> list[str]:
             claimed = []
-            while (job := mine.jobs.claim_next(TRAINING)) is not None:
+            while (job := mine.jobs.claim_next([TRAINING.name])) is not None:
                 claimed.append(job.id)
             return claimed
 
@@ -239,7 +238,7 @@ class TestClaims:
         claim(store, job)
         store.jobs.beat(job, 1, {})
         (pulse,) = store.jobs.active()
-        assert (pulse.id, pulse.kind, pulse.attempt, pulse.heartbeat) == (job, TRAINING, 1, 1)
+        assert (pulse.id, pulse.kind, pulse.attempt, pulse.heartbeat) == (job, TRAINING.name, 1, 1)
         store.jobs.request_cancel(job)
         assert [pulse.status for pulse in store.jobs.active()] == [JobStatus.CANCELLING]
         assert store.jobs.identifiers() == {job, other}
@@ -261,10 +260,10 @@ class TestResults:
             store.jobs.metrics("job_gone")
 
     def test_epochs_go_with_their_job(self, store: Store) -> None:
-        job = store.jobs.create(JobRecord(new_id(JOB), TRAINING, {}), epochs=[{"epoch": 1}]).id
+        job = store.jobs.create(JobRecord(new_id(JOB), TRAINING.name, {}), epochs=[{"epoch": 1}]).id
         assert store.jobs.metrics(job) == [{"epoch": 1}]
         store.jobs.delete(job)
-        store.jobs.create(JobRecord(job, TRAINING, {}))
+        store.jobs.create(JobRecord(job, TRAINING.name, {}))
         assert store.jobs.metrics(job) == []
 
     def test_a_checkpoint_gives_the_one_before(self, store: Store) -> None:
@@ -292,12 +291,12 @@ class TestResults:
 
     def test_lists_by_kind_and_status(self, store: Store) -> None:
         done, waiting = queue(store), queue(store)
-        queue(store, INGESTION)
+        queue(store, INGESTION.name)
         claim(store, done)
         store.jobs.succeed(done, 1)
-        assert [job.id for job in store.jobs.page(10).data] == [waiting, done]
+        assert [job.id for job in store.jobs.page(10, kind=TRAINING.name).data] == [waiting, done]
         assert [job.id for job in store.jobs.page(10, status=JobStatus.SUCCEEDED).data] == [done]
-        assert [job.kind for job in store.jobs.page(10, kind=INGESTION).data] == [INGESTION]
+        assert [job.kind for job in store.jobs.page(10, kind=INGESTION.name).data] == [INGESTION.name]
 
 
 class TestEvents:
@@ -351,21 +350,21 @@ class TestEvents:
 class TestDatasetsOfJobs:
     def dataset(self, store: Store) -> tuple[str, str]:
         record = DatasetRecord(new_id(DATASET), "pets")
-        job = JobRecord(new_id(JOB), INGESTION, {}, dataset_id=record.id)
+        job = JobRecord(new_id(JOB), INGESTION.name, {}, dataset_id=record.id)
         store.datasets.create(record, job)
         return record.id, job.id
 
     def test_training_needs_a_ready_one(self, store: Store) -> None:
         dataset, _ = self.dataset(store)
         with pytest.raises(Conflict, match="ingesting"):
-            store.jobs.create(JobRecord(new_id(JOB), TRAINING, {}, dataset_id=dataset))
+            store.jobs.create(JobRecord(new_id(JOB), TRAINING.name, {}, dataset_id=dataset))
         with pytest.raises(NotFound, match="data set 'ds_gone'"):
-            store.jobs.create(JobRecord(new_id(JOB), TRAINING, {}, dataset_id="ds_gone"))
-        assert store.jobs.page(10).data == ()
+            store.jobs.create(JobRecord(new_id(JOB), TRAINING.name, {}, dataset_id="ds_gone"))
+        assert store.jobs.page(10, kind=TRAINING.name).data == ()
 
     def test_ingestion_fills_it_in_the_same_moment(self, store: Store) -> None:
         dataset, job = self.dataset(store)
-        store.jobs.claim_next(INGESTION)
+        store.jobs.claim_next([INGESTION.name])
         segments = (SegmentRecord(dataset, 1, 3, "datasets/x/segment-0001", "ab"),)
         found = DatasetContents(
             [{"name": "a", "images": 3}], {"train": 3}, [1, 1, 1], 3, 3, segments=segments
@@ -382,12 +381,12 @@ class TestDatasetsOfJobs:
         elif end == "delete":
             store.jobs.delete(job)
         elif end == "fail":
-            store.jobs.claim_next(INGESTION)
+            store.jobs.claim_next([INGESTION.name])
             store.jobs.fail(job, 1, ERROR)
         else:
             for attempt in range(1, ATTEMPTS + 1):
                 assert store.datasets.get(dataset).status == "ingesting"
-                store.jobs.claim_next(INGESTION)
+                store.jobs.claim_next([INGESTION.name])
                 store.jobs.lost(job, attempt)
         found = store.datasets.get(dataset)
         assert found.status == "failed"

@@ -16,7 +16,7 @@ from app.errors import Unavailable
 from app.ids import ARCHITECTURE, new_id
 from app.store import Store
 from app.store.database import DATABASE_NAME, Database
-from app.store.records import ArchitectureRecord
+from app.store.records import ArchitectureRecord, JobRecord
 from app.store.tables import metadata
 
 
@@ -97,5 +97,22 @@ def test_a_database_that_does_not_answer_says_so(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="does not answer"):
         store.jobs.active()
     with pytest.raises(Unavailable, match="does not answer"):
-        store.jobs.claim_next("training")
+        store.jobs.claim_next(["training"])
+    store.close()
+
+
+def test_earlier_additions_become_a_kind_of_their_own(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.migrate()
+    requests = {"job_a": {"upload": "uploads/0"}, "job_b": {"files": [{"upload": "uploads/1"}]}}
+    for job_id, request in requests.items():
+        store.jobs.create(JobRecord(job_id, "ingestion", request))
+    store.close()
+    with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0006'")
+    store.migrate()
+    assert {job.id: job.kind for job in store.jobs.unfinished()} == {
+        "job_a": "ingestion",
+        "job_b": "addition",
+    }
     store.close()

@@ -10,12 +10,10 @@ import pytest
 
 from app.errors import Conflict, Invalid, NotFound
 from app.ids import ARCHITECTURE, DATASET, JOB, MODEL, new_id
+from app.jobs.kinds import BATCH_PREDICTION, INGESTION, TRAINING
 from app.states import JobStatus
 from app.store import Store
 from app.store.records import (
-    BATCH_PREDICTION,
-    INGESTION,
-    TRAINING,
     ArchitectureRecord,
     DatasetContents,
     DatasetRecord,
@@ -108,7 +106,7 @@ class TestRecords:
         store.architectures.create(architecture(id="arch_example", builtin=True))
         store.datasets.create(DatasetRecord("digits", "digits", status="ready", builtin=True))
         store.models.create(model(id="model_example", builtin=True))
-        job = JobRecord("job_example", TRAINING, {}, status=JobStatus.SUCCEEDED, builtin=True)
+        job = JobRecord("job_example", TRAINING.name, {}, status=JobStatus.SUCCEEDED, builtin=True)
         store.jobs.create(job)
         for repository, identifier in (
             (store.architectures, "arch_example"),
@@ -205,7 +203,7 @@ class TestDatasets:
     def test_stays_while_a_job_needs_it(self, store: Store) -> None:
         record = store.datasets.create(DatasetRecord(new_id(DATASET), "pets", status="ready"))
         assert not store.datasets.in_use(record.id)
-        job = store.jobs.create(JobRecord(new_id(JOB), TRAINING, {}, dataset_id=record.id))
+        job = store.jobs.create(JobRecord(new_id(JOB), TRAINING.name, {}, dataset_id=record.id))
         assert store.datasets.in_use(record.id)
         with pytest.raises(Conflict, match="not finished"):
             store.datasets.delete(record.id)
@@ -216,7 +214,7 @@ class TestDatasets:
 
     def test_is_created_together_with_its_job(self, store: Store) -> None:
         record = DatasetRecord(new_id(DATASET), "pets")
-        job = JobRecord(new_id(JOB), INGESTION, {"upload": "uploads/x"}, dataset_id=record.id)
+        job = JobRecord(new_id(JOB), INGESTION.name, {"upload": "uploads/x"}, dataset_id=record.id)
         store.datasets.create(record, job)
         assert store.jobs.get(job.id) == job
         with pytest.raises(Conflict, match="already"):
@@ -226,11 +224,11 @@ class TestDatasets:
 
 def test_a_model_stays_for_as_long_as_a_job_needs_it(store: Store) -> None:
     kept, gone = store.models.create(model()), model()
-    job = JobRecord(new_id(JOB), BATCH_PREDICTION, {}, model_id=kept.id)
+    job = JobRecord(new_id(JOB), BATCH_PREDICTION.name, {}, model_id=kept.id)
     store.jobs.create(job)
     with pytest.raises(Conflict, match=job.id):
         store.models.delete(kept.id)
     store.jobs.request_cancel(job.id)
     store.models.delete(kept.id)
     with pytest.raises(NotFound, match=gone.id):
-        store.jobs.create(JobRecord(new_id(JOB), BATCH_PREDICTION, {}, model_id=gone.id))
+        store.jobs.create(JobRecord(new_id(JOB), BATCH_PREDICTION.name, {}, model_id=gone.id))

@@ -11,11 +11,11 @@ from app.api.requests.training_jobs import TrainingJobRequest
 from app.datasets.options import DatasetOptions
 from app.errors import Conflict, FieldError, Invalid, NotFound
 from app.files import paths
-from app.ids import JOB, new_id
 from app.jobs.accept.memory_limit import check_memory
+from app.jobs.kinds import TRAINING
 from app.jobs.requests import TrainingRequest
 from app.services import Services
-from app.store.records import TRAINING, JobRecord
+from app.store.records import JobRecord
 from engine.errors import ShapeError
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
@@ -66,14 +66,13 @@ def continued_job(request: TrainingJobRequest, source_id: str, services: Service
     target = DatasetOptions.model_validate(dataset.options).target
     check_config(network, accepted.config, (height, width, channels), len(dataset.classes), target)
     memory = check_memory(network, accepted.config, dataset, services.settings)
-    job_id = new_id(JOB)
+    job_id = TRAINING.new_id()
     _copy(checkpoint["name"], job_id, services, "continue_from")
     # Pictures that came later do not change what an epoch is.
     per_epoch = source.progress.get("steps", 0) // before.epochs
-    return JobRecord(
-        id=job_id,
-        kind=TRAINING,
-        request=accepted.document(),
+    return TRAINING.job(
+        accepted,
+        job_id,
         progress={"stage": "queued", "epochs": accepted.epochs, "steps": per_epoch * accepted.epochs},
         dataset_id=dataset.id,
         memory_bytes=memory,
@@ -109,7 +108,7 @@ def _source(source_id: str, services: Services) -> JobRecord:
         source = services.store.jobs.get(source_id)
     except NotFound as error:
         raise Invalid.at("continue_from", error.detail, hint) from None
-    if source.kind != TRAINING:
+    if source.kind != TRAINING.name:
         raise Invalid.at("continue_from", f"{source_id!r} is no training job", hint)
     if not source.status.finished:
         raise Conflict.at(

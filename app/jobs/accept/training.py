@@ -8,12 +8,12 @@ from typing import Any
 from app.api.requests.training_jobs import ArchitectureChoice, PresetChoice, TrainingJobRequest
 from app.datasets.options import DatasetOptions
 from app.errors import Conflict, Invalid, NotFound, readable
-from app.ids import JOB, new_id
 from app.jobs.accept.beginnings import continued_job, copy_model
 from app.jobs.accept.memory_limit import check_memory
+from app.jobs.kinds import TRAINING
 from app.jobs.requests import TrainingRequest
 from app.services import Services
-from app.store.records import TRAINING, DatasetRecord, JobRecord
+from app.store.records import DatasetRecord, JobRecord
 from engine.errors import EngineError
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
@@ -78,13 +78,12 @@ def new_job(request: TrainingJobRequest, services: Services) -> JobRecord:
         dataset=dataset.id,
         dataset_images=dataset.images,
     )
-    job_id = new_id(JOB)
+    job_id = TRAINING.new_id()
     if request.initial_weights is not None:
         copy_model(request.initial_weights, network, job_id, services)
-    return JobRecord(
-        id=job_id,
-        kind=TRAINING,
-        request=accepted.document(),
+    return TRAINING.job(
+        accepted,
+        job_id,
         progress={
             "stage": "queued",
             "epochs": config.epochs,

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from app.datasets import storage
-from app.datasets.ingestion import UPLOAD_PATTERN, archive_limits, uploads_of, write_kept_up
+from app.datasets.ingestion import archive_limits, write_kept_up
 from app.datasets.intake import Intake
 from app.datasets.options import DatasetOptions
 from app.datasets.readers import Item, Reader
@@ -22,30 +21,15 @@ from app.datasets.readers.pictures import PictureArchive
 from app.datasets.readers.splits import place
 from app.errors import Conflict, DomainError, Invalid
 from app.files.artifacts import Artifacts
-from app.jobs.heartbeat import Heartbeat
+from app.jobs.heartbeat import Cancelled, Heartbeat
+from app.jobs.requests import AdditionRequest
+from app.jobs.work.ingest import remove_uploads
 from app.settings import Settings
 from app.store import Store
 from app.store.records import DatasetContents, DatasetRecord, JobRecord, Json
-from engine.spec import Spec
 
 MAX_FILES = 1000
 """Picture files in one request; more are better packed in an archive."""
-
-
-class AddedFile(Spec):
-    """A file that was sent."""
-
-    filename: str
-    upload: str = Field(pattern=UPLOAD_PATTERN)
-
-
-class AdditionRequest(Spec):
-    """What a job that adds pictures is asked to do: one archive, or files of one label."""
-
-    dataset_id: str
-    files: tuple[AddedFile, ...]
-    label: str | None = None
-    """The class of all files; without one the file is an archive of class folders."""
 
 
 class LabelledFiles(Reader):
@@ -113,6 +97,15 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     Raises:
         Interrupted, StaleAttempt: as `beat` does.
     """
+    try:
+        _add(job, store, artifacts, settings, beat)
+    except Cancelled:
+        remove_uploads(job, artifacts)
+        raise
+    remove_uploads(job, artifacts)
+
+
+def _add(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
     request = AdditionRequest.model_validate(job.request)
     try:
         with open_addition(request, artifacts, settings) as reader:
@@ -122,8 +115,6 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
         store.jobs.fail(job.id, job.attempt, {"code": code, "message": error.message})
     else:
         store.jobs.succeed(job.id, job.attempt, contents=contents, metrics=report)
-    for upload in uploads_of(job.request):
-        artifacts.delete(upload)
 
 
 def _append(

@@ -6,29 +6,19 @@ files is kept until it is ready.
 
 from __future__ import annotations
 
-from app.api.downloads import KnownName
-from app.datasets import ingestion
 from app.datasets.fetching import Origin, checksums, fetch
-from app.datasets.ingestion import Source
+from app.datasets.ingestion import Source, archive_limits, fill
 from app.datasets.known import KNOWN
-from app.datasets.options import DatasetOptions
 from app.errors import DomainError
 from app.files.artifacts import Artifacts
 from app.jobs.heartbeat import Heartbeat
+from app.jobs.requests import DownloadRequest
+from app.jobs.work.ingest import fail
 from app.settings import Settings
 from app.store import Store
 from app.store.records import JobRecord
-from engine.spec import Spec
 
 DOWNLOADS = "downloads"
-
-
-class DownloadRequest(Spec):
-    """What a download job is asked to do."""
-
-    dataset_id: str
-    download: KnownName
-    options: DatasetOptions
 
 
 def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
@@ -53,12 +43,10 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
             bytes=sum((folder / file.name).stat().st_size for file in known.files),
             sha256=own.get(first, known.files[0].sha256),
         )
-        with known.open(folder, ingestion.archive_limits(settings)) as reader:
-            contents = ingestion.fill(
-                request.dataset_id, reader, request.options, source, artifacts, settings, beat
-            )
+        with known.open(folder, archive_limits(settings)) as reader:
+            contents = fill(request.dataset_id, reader, request.options, source, artifacts, settings, beat)
     except DomainError as error:
-        ingestion.fail(job, store, artifacts, request.dataset_id, error)
+        fail(job, store, artifacts, request.dataset_id, error)
         return
     store.jobs.succeed(job.id, job.attempt, contents=contents)
     artifacts.delete(name)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from app.api.pictures import PictureSpec
 from app.datasets.options import DatasetOptions
@@ -18,9 +17,10 @@ from app.errors import Invalid
 from app.files import paths
 from app.files.artifacts import Artifacts
 from app.jobs.heartbeat import Heartbeat
+from app.jobs.requests import EvaluationRequest
 from app.jobs.work.diagnosis import diagnose
 from app.jobs.work.evaluate_targets import judge_labels, judge_values
-from app.jobs.work.walk import Split, Walk
+from app.jobs.work.walk import Walk
 from app.models.prediction import picture_spec
 from app.models.predictors import load
 from app.pictures.sheets import Tile, draw_sheet
@@ -28,28 +28,12 @@ from app.settings import Settings
 from app.store import Store
 from app.store.records import DatasetRecord, JobRecord, Json, ModelRecord
 from engine.recipe.targets import NOUNS
-from engine.spec import PositiveInt, Spec
 from engine.training.metrics import Assessment
 
 log = logging.getLogger(__name__)
 
 MISTAKES = 25
 """How many of the worst mistakes are named and shown."""
-
-
-class EvaluationRequest(Spec):
-    """The `request` of an evaluation, as it is stored."""
-
-    model: str
-    """Id of the model."""
-    dataset: str
-    """Id of the data set."""
-    dataset_images: PositiveInt
-    """How many pictures the data set had; what arrived since is not looked at."""
-    split: Split = Field("test")
-    """The split that is looked at closely."""
-    warnings: tuple[str, ...] = ()
-    """What makes its figures worth less; see `differences`."""
 
 
 def check_match(model: ModelRecord, dataset: DatasetRecord) -> None:

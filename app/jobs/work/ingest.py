@@ -1,23 +1,59 @@
-"""The work of ingestion jobs: a new data set, or more pictures for one."""
+"""Makes a data set of an upload; runs in a worker process of its own."""
 
 from __future__ import annotations
 
-from app.datasets import ingestion
-from app.datasets.ingestion import uploads_of
+from app.datasets import storage
+from app.datasets.ingestion import archive_limits, fill
+from app.datasets.readers import open_upload
+from app.errors import DomainError
 from app.files.artifacts import Artifacts
 from app.jobs.heartbeat import Cancelled, Heartbeat
-from app.jobs.work import add_pictures as additions
+from app.jobs.requests import IngestionRequest, uploads_of
 from app.settings import Settings
 from app.store import Store
 from app.store.records import JobRecord
 
 
 def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
-    """Do what an ingestion job asks for; see the modules for what they raise."""
-    work = additions.run if "files" in job.request else ingestion.run
+    """Read the upload of an ingestion job into its data set, and finish both.
+
+    Files that are no readable picture are left out and reported. A class that ends up without any fails
+    the data set: a network cannot learn what it never sees.
+
+    Raises:
+        Interrupted, StaleAttempt: as `beat` does.
+    """
     try:
-        work(job, store, artifacts, settings, beat)
+        _ingest(job, store, artifacts, settings, beat)
     except Cancelled:
-        for upload in uploads_of(job.request):
-            artifacts.delete(upload)
+        remove_uploads(job, artifacts)
         raise
+    remove_uploads(job, artifacts)
+
+
+def _ingest(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
+    request = IngestionRequest.model_validate(job.request)
+    labels = None if request.labels is None else artifacts.local_path(request.labels)
+    try:
+        file, limits = artifacts.local_path(request.upload), archive_limits(settings)
+        with open_upload(file, labels, limits, request.options.target) as reader:
+            contents = fill(
+                request.dataset_id, reader, request.options, request.source, artifacts, settings, beat
+            )
+    except DomainError as error:
+        fail(job, store, artifacts, request.dataset_id, error)
+    else:
+        store.jobs.succeed(job.id, job.attempt, contents=contents)
+
+
+def fail(job: JobRecord, store: Store, artifacts: Artifacts, dataset_id: str, error: DomainError) -> None:
+    """End a job whose data set cannot be made."""
+    # The job ends before its files go: a worker that dies in between leaves only files behind.
+    store.jobs.fail(job.id, job.attempt, {"code": error.code.replace("-", "_"), "message": error.message})
+    artifacts.delete(storage.directory(dataset_id))
+
+
+def remove_uploads(job: JobRecord, artifacts: Artifacts) -> None:
+    """Remove the files that a job has read and nobody else will."""
+    for upload in uploads_of(job.request):
+        artifacts.delete(upload)

@@ -11,42 +11,26 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import IO, Any
 
-from pydantic import Field
-
-from app.datasets.ingestion import UPLOAD_PATTERN, archive_limits
+from app.datasets.ingestion import archive_limits
 from app.datasets.readers.zip_file import Member, SafeZip
 from app.errors import DomainError, Invalid, StaleAttempt, TooLarge, Unavailable
 from app.files import paths
 from app.files.artifacts import Artifacts
 from app.jobs.heartbeat import Drained, Heartbeat
+from app.jobs.requests import BatchPredictionRequest
 from app.models.prediction import Candidate, at_a_time, look, picture_spec
 from app.models.predictors import load
 from app.pictures.decode import decode
 from app.settings import Settings
 from app.store import Store
 from app.store.records import JobRecord, Json
-from engine.spec import NonNegativeInt, PositiveInt, Spec
+from engine.spec import NonNegativeInt, Spec
 
 log = logging.getLogger(__name__)
 
 _PART_ROWS = 10_000
 _COPY_BYTES = 1 << 20
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
-
-
-class BatchPredictionRequest(Spec):
-    """The `request` of a batch prediction, as it is stored."""
-
-    model: str
-    """Id of the model."""
-    top_k: PositiveInt
-    """How many classes are named for each picture."""
-    upload: str = Field(pattern=UPLOAD_PATTERN)
-    """The archive."""
-    filename: str
-    """The name that it was uploaded under; empty when it had none."""
-    images: PositiveInt
-    """How many files it holds."""
 
 
 class Position(Spec):

@@ -7,13 +7,12 @@ ended; anything else is a death, which the runner finds and answers with the nex
 from __future__ import annotations
 
 import argparse
-import importlib
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from app.errors import DomainError, StaleAttempt, Unavailable
@@ -21,36 +20,17 @@ from app.files import paths
 from app.files.artifacts import LocalArtifacts
 from app.files.locks import FileLock
 from app.jobs.heartbeat import Cancelled, Drained, Heartbeat
+from app.jobs.kinds import KINDS
 from app.jobs.processes import LOCK_VARIABLE
 from app.settings import Settings, load_settings
 from app.store import Store
-from app.store.records import (
-    BATCH_PREDICTION,
-    DOWNLOAD,
-    EVALUATION,
-    INGESTION,
-    TRAINING,
-    JobRecord,
-    Json,
-)
+from app.store.records import Json
 from engine.errors import EngineError, NonFiniteError
 from engine.fast.parallel.share import ShareLost
 
 log = logging.getLogger("worker")
 
 _LOCK_SECONDS = 2.0
-
-Work = Callable[[JobRecord, Store, LocalArtifacts, Settings, Heartbeat], None]
-"""Does a job and writes its success; raises what kept it from that."""
-
-WORK: Mapping[str, str] = {
-    TRAINING: "app.jobs.work.train",
-    INGESTION: "app.jobs.work.ingest",
-    DOWNLOAD: "app.jobs.work.download",
-    EVALUATION: "app.jobs.work.evaluate",
-    BATCH_PREDICTION: "app.jobs.work.predict_batch",
-}
-"""The module whose `run` does a kind of job; a worker loads that one and no other, to start soon."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,7 +64,7 @@ def _attempt(job_id: str, attempt: int, store: Store, artifacts: LocalArtifacts,
             raise StaleAttempt(job_id, attempt)
         log.info("attempt %d of %s %s, process %d", attempt, job.kind, job_id, os.getpid())
         beat(job.progress, force=True)
-        work: Work = importlib.import_module(WORK[job.kind]).run
+        work = KINDS[job.kind].load_work()
         work(job, store, artifacts, settings, beat)
         log.info("done")
     except Cancelled:

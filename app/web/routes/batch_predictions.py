@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Request, Response, status
+from fastapi import APIRouter, Depends, Request, Response, status
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 from app.api.batch_predictions import BatchPrediction
-from app.api.common import PageOf
 from app.api.requests.batch_predictions import EXAMPLE_ARCHIVE, BatchPredictionCreate
-from app.datasets.ingestion import UPLOADS, archive_limits
+from app.datasets.ingestion import archive_limits
 from app.datasets.readers.zip_file import MAGIC, SafeZip
 from app.errors import Conflict, NotFound
 from app.files import paths
-from app.ids import BATCH_PREDICTION as PREFIX
-from app.ids import new_id
-from app.jobs.work.predict_batch import BatchPredictionRequest, pictures
+from app.files.paths import UPLOADS
+from app.jobs.kinds import BATCH_PREDICTION
+from app.jobs.requests import BatchPredictionRequest
+from app.jobs.work.predict_batch import pictures
 from app.services import Services, ServicesDep
 from app.states import JobStatus
-from app.store.records import BATCH_PREDICTION, JobRecord
+from app.store.records import JobRecord
 from app.web.answers.jobs import batch_prediction
 from app.web.bodies.files import FileBody, receive_file
 from app.web.bodies.idempotency import Once, OnceDep
@@ -30,7 +31,7 @@ from app.web.bodies.multipart import FormRules
 from app.web.bodies.route import StrictRoute
 from app.web.bodies.schemas import inlined_schema
 from app.web.openapi import problems
-from app.web.routes.paging import After, Limit
+from app.web.routes.job_calls import JobCalls
 
 router = APIRouter(prefix="/v1/batch-predictions", route_class=StrictRoute, tags=["batch-predictions"])
 
@@ -58,7 +59,15 @@ _BODY: dict[str, Any] = {
     },
 }
 
-BatchId = Annotated[str, Path(description="The id of a batch prediction.")]
+
+def _shown(services: Services, records: Sequence[JobRecord]) -> list[BatchPrediction]:
+    return [batch_prediction(record) for record in records]
+
+
+CALLS = JobCalls(
+    router, BATCH_PREDICTION, "batch_id", BatchPrediction, _shown, look_again=_LOOK_AGAIN_SECONDS
+)
+BatchDep = Annotated[JobRecord, Depends(CALLS.find())]
 
 
 @router.post(
@@ -87,7 +96,7 @@ async def create_batch_prediction(
     except BaseException:
         body.path.unlink(missing_ok=True)
         raise
-    response.headers.update(_look_again(answer.id))
+    response.headers.update(CALLS.headers(answer.id))
     return answer
 
 
@@ -108,30 +117,14 @@ def _accept(services: Services, body: FileBody[BatchPredictionCreate], once: Onc
         filename=body.filename,
         images=images,
     )
-    job = JobRecord(new_id(PREFIX), BATCH_PREDICTION, accepted.model_dump(mode="json"), model_id=model.id)
+    job = BATCH_PREDICTION.job(accepted, model_id=model.id)
     answer = batch_prediction(job)
-    services.store.jobs.create(job, once.answer(status.HTTP_202_ACCEPTED, answer, _look_again(job.id)))
+    services.store.jobs.create(job, once.answer(status.HTTP_202_ACCEPTED, answer, CALLS.headers(job.id)))
     services.runner.wake()
     return answer
 
 
-def _look_again(job_id: str) -> dict[str, str]:
-    return {"Location": f"{router.prefix}/{job_id}", "Retry-After": str(_LOOK_AGAIN_SECONDS)}
-
-
-@router.get("", summary="List batch predictions", responses=problems(422))
-def list_batch_predictions(
-    services: ServicesDep, limit: Limit = 50, after: After = None
-) -> PageOf[BatchPrediction]:
-    """List the batch predictions, newest first."""
-    page = services.store.jobs.page(limit, after, kind=BATCH_PREDICTION)
-    return PageOf(data=[batch_prediction(record) for record in page.data], next=page.next)
-
-
-@router.get("/{batch_id}", summary="Get a batch prediction", responses=problems(404))
-def get_batch_prediction(batch_id: BatchId, services: ServicesDep) -> BatchPrediction:
-    """Return a batch prediction: how far it is, and how many files no picture could be read from."""
-    return batch_prediction(_get(batch_id, services))
+CALLS.add()
 
 
 @router.get(
@@ -146,14 +139,13 @@ def get_batch_prediction(batch_id: BatchId, services: ServicesDep) -> BatchPredi
         }
     },
 )
-def get_result(batch_id: BatchId, services: ServicesDep) -> Response:
+def get_result(record: BatchDep, services: ServicesDep) -> Response:
     """Return what the model sees in each picture, in the order of their names.
 
     The columns are `filename`, `label`, `class_index`, `probability`, the same with `_2`, `_3`, ... for the next most
     probable classes, and `error`: why a file has no prediction. A name that a spreadsheet would take for a formula has
     an apostrophe before it.
     """
-    record = _get(batch_id, services)
     if record.status is not JobStatus.SUCCEEDED:
         raise Conflict(
             f"batch prediction {record.id!r} is {record.status} and has no result", code="not-finished"
@@ -165,33 +157,3 @@ def get_result(batch_id: BatchId, services: ServicesDep) -> Response:
         media_type=f"{MEDIA_TYPE}; charset=utf-8; header=present",
         headers={"Content-Disposition": f"attachment; filename*=UTF-8''{name}"},
     )
-
-
-@router.post(
-    "/{batch_id}/cancel", status_code=202, summary="Cancel a batch prediction", responses=problems(404, 409)
-)
-def cancel_batch_prediction(batch_id: BatchId, services: ServicesDep) -> BatchPrediction:
-    """Ask a batch prediction to stop: `cancelled` at once while it is queued, else within moments."""
-    record = services.store.jobs.request_cancel(_get(batch_id, services).id)
-    if record.status.finished:  # it was waiting, and no worker will see to its archive
-        services.artifacts.delete(record.request["upload"])
-    services.runner.wake()
-    return batch_prediction(record)
-
-
-@router.delete(
-    "/{batch_id}", status_code=204, summary="Delete a batch prediction", responses=problems(404, 409)
-)
-def delete_batch_prediction(batch_id: BatchId, services: ServicesDep) -> None:
-    """Delete a batch prediction that does not run, with its archive and its table."""
-    record = _get(batch_id, services)
-    services.store.jobs.delete(record.id)
-    services.artifacts.delete(record.request["upload"])
-    services.artifacts.delete(paths.directory(record.id))
-
-
-def _get(batch_id: str, services: Services) -> JobRecord:
-    record = services.store.jobs.get(batch_id)
-    if record.kind != BATCH_PREDICTION:
-        raise NotFound.of("batch prediction", batch_id)
-    return record

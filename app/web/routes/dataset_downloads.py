@@ -16,10 +16,11 @@ from app.datasets.fetching import Origin
 from app.datasets.ingestion import check_space
 from app.datasets.known import KNOWN, KnownDataset
 from app.datasets.options import DatasetOptions
-from app.ids import DATASET, JOB, new_id, sibling
-from app.jobs.work.download import DownloadRequest
+from app.ids import DATASET, sibling
+from app.jobs.kinds import DOWNLOAD
+from app.jobs.requests import DownloadRequest
 from app.services import ServicesDep
-from app.store.records import DOWNLOAD, DatasetRecord, JobRecord
+from app.store.records import DatasetRecord
 from app.web.answers.datasets import dataset, downloadable
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
@@ -59,7 +60,7 @@ def download_dataset(
     options = _options(wanted, known)
     free = shutil.disk_usage(services.settings.data_dir).free
     check_space(known.images, options.picture, free - known.bytes)
-    job_id = new_id(JOB)
+    job_id = DOWNLOAD.new_id()
     record = DatasetRecord(
         id=sibling(job_id, DATASET),
         name=wanted.name or known.name,
@@ -67,7 +68,7 @@ def download_dataset(
         options=options.model_dump(mode="json"),
     )
     request = DownloadRequest(dataset_id=record.id, download=known.name, options=options)
-    job = JobRecord(job_id, DOWNLOAD, request.model_dump(mode="json"), dataset_id=record.id)
+    job = DOWNLOAD.job(request, job_id, dataset_id=record.id)
     headers = {"Location": f"/v1/datasets/{record.id}", "Retry-After": str(RETRY_SECONDS)}
     answer = dataset(record, [job])
     services.store.datasets.create(record, job, once.answer(status.HTTP_202_ACCEPTED, answer, headers))

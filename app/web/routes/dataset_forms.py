@@ -16,10 +16,10 @@ from starlette.requests import Request
 
 from app.api.requests.dataset_pictures import AdditionDocument, AdditionForm
 from app.api.requests.datasets import DatasetCreate, DatasetDocument
-from app.datasets import ingestion
 from app.datasets.ingestion import Source
 from app.datasets.readers import KIND, MAGIC
 from app.errors import Invalid, Place
+from app.files.paths import UPLOADS
 from app.jobs.work.add_pictures import MAX_FILES
 from app.services import Services
 from app.web.bodies.dataset_fields import FORM_FIELDS, read_addition_form, read_form
@@ -40,7 +40,7 @@ class SavedFile:
     @property
     def upload(self) -> str:
         """Its name among the artifacts."""
-        return f"{ingestion.UPLOADS}/{self.path.name}"
+        return f"{UPLOADS}/{self.path.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,4 +201,4 @@ def decode_base64(text: str, place: Place) -> bytes:
 
 def folder(services: Services) -> Path:
     """Return where uploads go."""
-    return services.artifacts.local_path(ingestion.UPLOADS)
+    return services.artifacts.local_path(UPLOADS)

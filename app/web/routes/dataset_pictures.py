@@ -27,13 +27,13 @@ from app.datasets.readers.splits import SPLIT_NAMES
 from app.datasets.samples import choose
 from app.datasets.storage import StoredDataset
 from app.errors import Conflict, Invalid, NotFound, TooLarge
-from app.ids import JOB, new_id
+from app.jobs.kinds import ADDITION
+from app.jobs.requests import AddedFile, AdditionRequest
 from app.jobs.work import add_pictures as additions
-from app.jobs.work.add_pictures import AddedFile, AdditionRequest
 from app.pictures.decode import encode_png
 from app.pictures.sheets import encode_sheet, reduce
 from app.services import Services, ServicesDep
-from app.store.records import INGESTION, DatasetRecord, JobRecord
+from app.store.records import DatasetRecord
 from app.web.answers.datasets import addition as show
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute, is_json, media_type
@@ -175,7 +175,7 @@ def _add(services: Services, dataset_id: str, received: Received[AdditionForm], 
             return _dry_run(services, record, reader, options)
     if record.builtin:
         raise Conflict(f"data set {dataset_id!r} is built in and cannot be added to", code="built-in")
-    job = JobRecord(new_id(JOB), INGESTION, request.model_dump(mode="json"), dataset_id=dataset_id)
+    job = ADDITION.job(request, dataset_id=dataset_id)
     addition = show(job)
     answer = once.answer(status.HTTP_202_ACCEPTED, addition, _look_again(dataset_id))
     services.store.jobs.create(job, answer)
@@ -208,9 +208,9 @@ def list_additions(
     dataset_id: DatasetId, services: ServicesDep, limit: Limit = 50, after: After = None
 ) -> PageOf[Addition]:
     """List the requests to add pictures, newest first, with what was added and left out."""
-    page = services.store.datasets.ingestions(dataset_id, limit, after)
-    data = [show(job) for job in page.data if "files" in job.request]
-    return PageOf(data=data, next=page.next)
+    record = services.store.datasets.get(dataset_id)
+    page = services.store.jobs.page(limit, after, kind=ADDITION.name, dataset_id=record.id)
+    return PageOf(data=[show(job) for job in page.data], next=page.next)
 
 
 @router.get("/{dataset_id}/statistics", summary="Get the statistics", responses=problems(404, 409))

@@ -19,10 +19,12 @@ from app.datasets.options import DatasetOptions
 from app.datasets.readers import open_upload
 from app.errors import Conflict, NotFound
 from app.files import paths
-from app.ids import DATASET, JOB, new_id, sibling
+from app.ids import DATASET, sibling
+from app.jobs.kinds import DATASET_WRITERS, INGESTION
+from app.jobs.requests import IngestionRequest, uploads_of
 from app.pictures.decode import FORMATS
 from app.services import Services, ServicesDep
-from app.store.records import INGESTION, DatasetRecord, JobRecord
+from app.store.records import DatasetRecord, JobRecord
 from app.web.answers.datasets import dataset
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute, is_json, media_type
@@ -146,7 +148,7 @@ def _accept(services: Services, received: Received[DatasetCreate], once: Once) -
         options = _options(received.options, reader.image_shape)
         ingestion.check_upload(reader, options.picture, shutil.disk_usage(file.path.parent).free)
         source = file.source.model_copy(update={"format": reader.format})
-    job_id = new_id(JOB)
+    job_id = INGESTION.new_id()
     record = DatasetRecord(
         id=sibling(job_id, DATASET),
         name=received.options.name or _name(source.filename),
@@ -154,14 +156,14 @@ def _accept(services: Services, received: Received[DatasetCreate], once: Once) -
         options=options.model_dump(mode="json"),
         report={"source": source.model_dump(mode="json")},
     )
-    request = ingestion.IngestionRequest(
+    request = IngestionRequest(
         dataset_id=record.id,
         upload=file.upload,
         labels=labels.upload if labels else None,
         source=source,
         options=options,
     )
-    job = JobRecord(job_id, INGESTION, request.model_dump(mode="json"), dataset_id=record.id)
+    job = INGESTION.job(request, job_id, dataset_id=record.id)
     answer = once.answer(status.HTTP_202_ACCEPTED, dataset(record), _look_again(record))
     services.store.datasets.create(record, job, answer)
     services.runner.wake()
@@ -196,12 +198,20 @@ def _name(filename: str) -> str:
     return FilePath(filename).stem.strip()[:100].strip() or "data set"
 
 
+def _writers(services: Services, dataset_id: str | None = None) -> dict[str, list[JobRecord]]:
+    """Return the jobs that write to data sets and have not ended, by data set, the oldest first."""
+    found: dict[str, list[JobRecord]] = {}
+    for job in services.store.jobs.unfinished(DATASET_WRITERS, dataset_id=dataset_id):
+        found.setdefault(str(job.dataset_id), []).append(job)
+    return found
+
+
 @router.get("", summary="List data sets", responses=problems(422))
 def list_datasets(services: ServicesDep, limit: Limit = 50, after: After = None) -> PageOf[Dataset]:
     """List the data sets, newest first."""
     page = services.store.datasets.page(limit, after)
-    filling = services.store.datasets.being_filled()
-    data = [dataset(record, filling.get(record.id, ())) for record in page.data]
+    writers = _writers(services)
+    data = [dataset(record, writers.get(record.id, ())) for record in page.data]
     return PageOf(data=data, next=page.next)
 
 
@@ -213,7 +223,7 @@ router.include_router(dataset_downloads.router)
 def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Dataset:
     """Return a data set: its status, its classes and splits, how pictures are treated, what was left out."""
     record = services.store.datasets.get(dataset_id)
-    return dataset(record, services.store.datasets.being_filled().get(dataset_id, ()))
+    return dataset(record, _writers(services, dataset_id).get(dataset_id, ()))
 
 
 @router.delete("/{dataset_id}", status_code=204, summary="Delete a data set", responses=problems(404, 409))
@@ -222,7 +232,7 @@ def delete_dataset(dataset_id: OwnDatasetId, services: ServicesDep) -> None:
 
     409 when it is built in, or when a job that is not finished reads or fills it; filling can be stopped by `cancel`.
     """
-    jobs = services.store.datasets.delete(dataset_id)
+    jobs = services.store.datasets.delete(dataset_id, DATASET_WRITERS)
     services.artifacts.delete(storage.directory(dataset_id))
     for job_id in jobs:
         services.artifacts.delete(paths.directory(job_id))
@@ -238,19 +248,19 @@ def cancel_filling(dataset_id: OwnDatasetId, services: ServicesDep) -> Dataset:
     """
     record = services.store.datasets.get(dataset_id)
     stopped = 0
-    for job in services.store.datasets.being_filled().get(dataset_id, ()):
+    for job in services.store.jobs.unfinished(DATASET_WRITERS, dataset_id=dataset_id):
         # It may just have ended.
         with suppress(Conflict, NotFound):
             cancelled = services.store.jobs.request_cancel(job.id)
             stopped += 1
             if cancelled.status.finished:  # it was waiting, and no worker will see to its files
-                for upload in ingestion.uploads_of(job.request):
+                for upload in uploads_of(job.request):
                     services.artifacts.delete(upload)
     if not stopped:
         raise Conflict(f"nothing is on its way to data set {dataset_id!r}", code="not-being-filled")
     services.runner.wake()
-    filling = services.store.datasets.being_filled().get(dataset_id, ())
-    return dataset(services.store.datasets.get(record.id), filling)
+    writers = services.store.jobs.unfinished(DATASET_WRITERS, dataset_id=dataset_id)
+    return dataset(services.store.datasets.get(record.id), writers)
 
 
 router.include_router(dataset_pictures.router)

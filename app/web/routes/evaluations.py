@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Path, Request, Response
+from fastapi import APIRouter, Body, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.api.common import PageOf
 from app.api.evaluations import (
     ConfusionMatrix,
     Evaluation,
@@ -18,20 +18,20 @@ from app.api.requests.evaluations import EvaluationCreate
 from app.datasets.storage import check_ready
 from app.errors import Conflict, Invalid, NotFound
 from app.files import paths
-from app.ids import EVALUATION as PREFIX
-from app.ids import new_id
-from app.jobs.work.evaluate import EvaluationRequest, check_match, differences
+from app.jobs.kinds import EVALUATION
+from app.jobs.requests import EvaluationRequest
+from app.jobs.work.evaluate import check_match, differences
 from app.pictures import confusion_matrix
 from app.pictures.confusion_matrix import MAX_CLASSES
 from app.services import Services, ServicesDep
 from app.states import JobStatus
-from app.store.records import EVALUATION, JobRecord, Json
+from app.store.records import JobRecord, Json
 from app.web.answers.jobs import evaluation, finished_evaluation
 from app.web.answers.negotiation import preferred
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
-from app.web.routes.paging import After, Limit
+from app.web.routes.job_calls import JobCalls
 
 router = APIRouter(prefix="/v1/evaluations", route_class=StrictRoute, tags=["evaluations"])
 
@@ -39,7 +39,40 @@ _LOOK_AGAIN_SECONDS = 1
 _SVG, _PNG, _JSON = "image/svg+xml", "image/png", "application/json"
 _PICTURE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
-EvaluationId = Annotated[str, Path(description="The id of an evaluation.")]
+
+def _finished(record: JobRecord) -> None:
+    if record.status is not JobStatus.SUCCEEDED:
+        raise Conflict(
+            f"evaluation {record.id!r} is {record.status} and has found nothing", code="not-finished"
+        )
+
+
+def _findings(record: JobRecord, services: Services) -> Json:
+    _finished(record)
+    path = services.artifacts.local_path(paths.report(record.id))
+    findings: Json = json.loads(path.read_bytes())
+    return findings
+
+
+def _shown(services: Services, records: Sequence[JobRecord]) -> list[Evaluation]:
+    return [evaluation(record) for record in records]
+
+
+def _whole(services: Services, record: JobRecord) -> FinishedEvaluation:
+    done = record.status is JobStatus.SUCCEEDED
+    return finished_evaluation(record, _findings(record, services) if done else None)
+
+
+CALLS = JobCalls(
+    router,
+    EVALUATION,
+    "evaluation_id",
+    Evaluation,
+    _shown,
+    look_again=_LOOK_AGAIN_SECONDS,
+    whole=(FinishedEvaluation, _whole),
+)
+EvaluationDep = Annotated[JobRecord, Depends(CALLS.find())]
 
 
 @router.post(
@@ -66,26 +99,14 @@ def create_evaluation(
     services.accept_work()
     record = _new(request, services)
     answer = evaluation(record)
-    headers = {"Location": f"{router.prefix}/{record.id}", "Retry-After": str(_LOOK_AGAIN_SECONDS)}
+    headers = CALLS.headers(record.id)
     response.headers.update(headers)
     services.store.jobs.create(record, once.answer(202, answer, headers))
     services.runner.wake()
     return answer
 
 
-@router.get("", summary="List evaluations", responses=problems(422))
-def list_evaluations(services: ServicesDep, limit: Limit = 50, after: After = None) -> PageOf[Evaluation]:
-    """List the evaluations, newest first."""
-    page = services.store.jobs.page(limit, after, kind=EVALUATION)
-    return PageOf(data=[evaluation(record) for record in page.data], next=page.next)
-
-
-@router.get("/{evaluation_id}", summary="Get an evaluation", responses=problems(404))
-def get_evaluation(evaluation_id: EvaluationId, services: ServicesDep) -> FinishedEvaluation:
-    """Return an evaluation; once it has succeeded, with its `report`."""
-    record = _get(evaluation_id, services)
-    done = record.status is JobStatus.SUCCEEDED
-    return finished_evaluation(record, _findings(record, services) if done else None)
+CALLS.add()
 
 
 @router.get(
@@ -104,12 +125,12 @@ def get_evaluation(evaluation_id: EvaluationId, services: ServicesDep) -> Finish
         }
     },
 )
-def get_confusion_matrix(evaluation_id: EvaluationId, request: Request, services: ServicesDep) -> Response:
+def get_confusion_matrix(record: EvaluationDep, request: Request, services: ServicesDep) -> Response:
     """Return how often what was taken for what: as SVG, or as PNG or JSON by the header `Accept`."""
-    findings = _findings(_get(evaluation_id, services), services)
+    findings = _findings(record, services)
     if "confusion" not in findings:
         raise Conflict(
-            f"evaluation {evaluation_id!r} is of a model that tells no classes: there is no confusion matrix",
+            f"evaluation {record.id!r} is of a model that tells no classes: there is no confusion matrix",
             code="no-confusion-matrix",
         )
     classes, matrix = findings["classes"], findings["confusion"]
@@ -132,32 +153,11 @@ def get_confusion_matrix(evaluation_id: EvaluationId, request: Request, services
     responses=problems(404, 409)
     | {200: {"description": "A sheet of pictures.", "content": {_PNG: _PICTURE}}},
 )
-def get_mistakes(evaluation_id: EvaluationId, services: ServicesDep) -> Response:
+def get_mistakes(record: EvaluationDep, services: ServicesDep) -> Response:
     """Return the worst mistakes as one PNG, the worst first; below each what it is and what it was taken for."""
-    record = _get(evaluation_id, services)
     _finished(record)
     path = services.artifacts.local_path(paths.mistakes(record.id))
     return Response(path.read_bytes(), media_type=_PNG)
-
-
-@router.post(
-    "/{evaluation_id}/cancel", status_code=202, summary="Cancel an evaluation", responses=problems(404, 409)
-)
-def cancel_evaluation(evaluation_id: EvaluationId, services: ServicesDep) -> Evaluation:
-    """Ask an evaluation to stop: `cancelled` at once while it is queued, else within moments."""
-    record = services.store.jobs.request_cancel(_get(evaluation_id, services).id)
-    services.runner.wake()
-    return evaluation(record)
-
-
-@router.delete(
-    "/{evaluation_id}", status_code=204, summary="Delete an evaluation", responses=problems(404, 409)
-)
-def delete_evaluation(evaluation_id: EvaluationId, services: ServicesDep) -> None:
-    """Delete an evaluation that does not run, and what it found."""
-    record = _get(evaluation_id, services)
-    services.store.jobs.delete(record.id)
-    services.artifacts.delete(paths.directory(record.id))
 
 
 def _new(request: EvaluationCreate, services: Services) -> JobRecord:
@@ -183,27 +183,4 @@ def _new(request: EvaluationCreate, services: Services) -> JobRecord:
         split=request.split,
         warnings=differences(model, dataset),
     )
-    return JobRecord(
-        new_id(PREFIX), EVALUATION, accepted.model_dump(mode="json"), dataset_id=dataset.id, model_id=model.id
-    )
-
-
-def _get(evaluation_id: str, services: Services) -> JobRecord:
-    record = services.store.jobs.get(evaluation_id)
-    if record.kind != EVALUATION:
-        raise NotFound.of("evaluation", evaluation_id)
-    return record
-
-
-def _finished(record: JobRecord) -> None:
-    if record.status is not JobStatus.SUCCEEDED:
-        raise Conflict(
-            f"evaluation {record.id!r} is {record.status} and has found nothing", code="not-finished"
-        )
-
-
-def _findings(record: JobRecord, services: Services) -> Json:
-    _finished(record)
-    path = services.artifacts.local_path(paths.report(record.id))
-    findings: Json = json.loads(path.read_bytes())
-    return findings
+    return EVALUATION.job(accepted, dataset_id=dataset.id, model_id=model.id)

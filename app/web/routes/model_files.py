@@ -13,6 +13,7 @@ from app.api.common import Name
 from app.api.models import Model
 from app.api.requests.model_files import EXAMPLE_MODEL, ModelImport
 from app.errors import NotFound
+from app.files.paths import UPLOADS
 from app.models.model_files import import_model
 from app.services import Services, ServicesDep
 from app.store.records import AnswerRecord, ModelRecord
@@ -27,7 +28,6 @@ from app.web.routes.models import ModelReference, shown
 router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
 
 MEDIA_TYPE = "application/octet-stream"
-_UPLOADS = "uploads"
 _BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
 _BODY: dict[str, Any] = {
     "required": True,
@@ -110,7 +110,7 @@ async def post_model(
     """
     await run_in_threadpool(services.accept_work)
     rules = FormRules(services.settings.max_upload_bytes, {"file": 1}, frozenset({"name"}), kind="model file")
-    folder = services.artifacts.local_path(_UPLOADS)
+    folder = services.artifacts.local_path(UPLOADS)
     body = await receive_file(request, folder, rules, ModelImport, lambda: ModelImport(file="", name=name))
     model = await run_in_threadpool(_take_in, services, body, once)
     response.headers.update(_place(model.id))

@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
-from starlette.responses import PlainTextResponse
+from fastapi import APIRouter, Body, Depends, Header, Request, Response
 
-from app.api.common import ListOf, PageOf
+from app.api.common import ListOf
 from app.api.requests.training_jobs import TrainingJobRequest
 from app.api.training_jobs import EpochFigures, TrainingJob
-from app.errors import Invalid, NotFound
+from app.errors import Invalid
 from app.files import paths
 from app.jobs.accept.training import new_job
 from app.jobs.forecast import Place, places
+from app.jobs.kinds import TRAINING
 from app.pictures import curves
 from app.services import Services, ServicesDep
 from app.states import JobStatus
-from app.store.records import TRAINING, JobRecord
+from app.store.records import JobRecord
 from app.web.answers.jobs import epoch_figures, training_job
 from app.web.answers.negotiation import preferred
 from app.web.answers.streams import EventStream, follow
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
-from app.web.routes.paging import After, Limit
+from app.web.routes.job_calls import JobCalls
 
 router = APIRouter(prefix="/v1/training-jobs", route_class=StrictRoute, tags=["training-jobs"])
 
 SVG, PNG = "image/svg+xml", "image/png"
 _LOOK_AGAIN_SECONDS = 2
-_LOG_BYTES = 1 << 20
-
-JobId = Annotated[
-    str,
-    Path(description="The id of a training job.", openapi_examples={"built in": {"value": "job_example"}}),
-]
-OwnJobId = Annotated[str, Path(description="The id of a training job.")]
 
 _MISSING = problems(404)
 
@@ -65,6 +59,27 @@ _WRITTEN_EXAMPLE = {
     "epochs": 1,
     "optimizer": {"type": "sgd", "learning_rate": 0.05, "momentum": 0.9},
 }
+
+
+def _shown(services: Services, records: Sequence[JobRecord]) -> list[TrainingJob]:
+    """Return the bodies for records, with what others know of them."""
+    waiting = any(record.status is JobStatus.QUEUED for record in records)
+    line = _places(services) if waiting else {}
+    told = [record.id for record in records if record.webhook_url is not None]
+    messages = services.store.deliveries.of(told) if told else {}
+    return [training_job(record, line.get(record.id), messages.get(record.id)) for record in records]
+
+
+def _places(services: Services, new: JobRecord | None = None) -> dict[str, Place]:
+    """Return the places of the jobs that wait; one that is new comes last."""
+    line = services.store.queues.line(TRAINING.name, new)
+    return places(line, services.settings.max_jobs)
+
+
+CALLS = JobCalls(
+    router, TRAINING, "job_id", TrainingJob, _shown, look_again=_LOOK_AGAIN_SECONDS, example="job_example"
+)
+JobDep = Annotated[JobRecord, Depends(CALLS.find())]
 
 
 @router.post(
@@ -104,7 +119,8 @@ def create_training_job(
     services.accept_work()
     record = new_job(request, services)
     answer = training_job(record, _places(services, record).get(record.id))
-    headers = _look_again(response, record)
+    headers = CALLS.headers(record.id)
+    response.headers.update(headers)
     try:
         services.store.jobs.create(record, once.answer(202, answer, headers))
     except BaseException:
@@ -115,28 +131,12 @@ def create_training_job(
     return answer
 
 
-@router.get("", summary="List training jobs", responses=problems(422))
-def list_training_jobs(
-    services: ServicesDep,
-    limit: Limit = 50,
-    after: After = None,
-    status: Annotated[JobStatus | None, Query(description="Only jobs of this status.")] = None,
-) -> PageOf[TrainingJob]:
-    """List the training jobs, newest first."""
-    page = services.store.jobs.page(limit, after, status=status)
-    return PageOf(data=_shown(services, *page.data), next=page.next)
-
-
-@router.get("/{job_id}", summary="Get a training job", responses=_MISSING)
-def get_training_job(job_id: JobId, services: ServicesDep) -> TrainingJob:
-    """Return a job: its status, how far it is, the figures of its last epoch."""
-    return _shown(services, _get(job_id, services))[0]
+CALLS.add()
 
 
 @router.get("/{job_id}/metrics", summary="Get the figures of every epoch", responses=_MISSING)
-def get_metrics(job_id: JobId, services: ServicesDep) -> ListOf[EpochFigures]:
+def get_metrics(record: JobDep, services: ServicesDep) -> ListOf[EpochFigures]:
     """Return loss and accuracy on the train and the dev split after each epoch, in order."""
-    record = _get(job_id, services)
     return ListOf(data=[epoch_figures(figures) for figures in services.store.jobs.metrics(record.id)])
 
 
@@ -146,9 +146,9 @@ def get_metrics(job_id: JobId, services: ServicesDep) -> ListOf[EpochFigures]:
     response_class=Response,
     responses={**_MISSING, 200: {"description": "A picture.", "content": {SVG: {}, PNG: {}}}},
 )
-def get_curves(job_id: JobId, request: Request, services: ServicesDep) -> Response:
+def get_curves(record: JobDep, request: Request, services: ServicesDep) -> Response:
     """Draw loss and accuracy on the train and the dev split over the epochs: SVG, or PNG when that is accepted."""
-    picture = curves.chart(services.store.jobs.metrics(_get(job_id, services).id))
+    picture = curves.chart(services.store.jobs.metrics(record.id))
     if preferred(request, (SVG, PNG)) == PNG:
         return Response(picture.png(), media_type=PNG, headers={"Vary": "Accept"})
     return Response(picture.svg(), media_type=SVG, headers={"Vary": "Accept"})
@@ -161,7 +161,7 @@ def get_curves(job_id: JobId, request: Request, services: ServicesDep) -> Respon
     responses={**problems(404, 422), 204: {"description": "It has ended, and its end has been told."}},
 )
 def get_events(
-    job_id: JobId,
+    record: JobDep,
     services: ServicesDep,
     last_event_id: Annotated[
         str | None,
@@ -184,12 +184,12 @@ def get_events(
     `Last-Event-ID`, as browsers do by themselves: nothing is left out and nothing is told twice.
     """
     after = _event_number(last_event_id)
-    news = services.store.jobs.news(_get(job_id, services).id, after)
+    news = services.store.jobs.news(record.id, after)
     if news.status.finished and not news.events:
         # Told so, a browser does not connect again.
         return Response(status_code=204)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return EventStream(follow(job_id, after, services), headers=headers)
+    return EventStream(follow(record.id, after, services), headers=headers)
 
 
 def _event_number(text: str | None) -> int:
@@ -199,75 +199,3 @@ def _event_number(text: str | None) -> int:
         detail = f"{text!r} is no id of an event"
         raise Invalid.at("Last-Event-ID", detail, "send the id as it was received", parameter=True)
     return int(text)
-
-
-@router.get(
-    "/{job_id}/log",
-    summary="Get the log",
-    response_class=PlainTextResponse,
-    responses=_MISSING,
-)
-def get_log(job_id: JobId, services: ServicesDep) -> PlainTextResponse:
-    """Return what the processes of a job have printed, attempt by attempt; of long logs the end."""
-    record = _get(job_id, services)
-    # A drained job's attempt is given back, and what it printed stays.
-    pieces = [_end_of_log(record.id, attempt, services) for attempt in range(1, record.attempt + 2)]
-    return PlainTextResponse("".join(pieces))
-
-
-@router.post(
-    "/{job_id}/cancel", status_code=202, summary="Cancel a training job", responses=problems(404, 409)
-)
-def cancel_training_job(job_id: OwnJobId, services: ServicesDep, response: Response) -> TrainingJob:
-    """Ask a job to stop: `cancelled` at once while it is queued, else within moments."""
-    record = services.store.jobs.request_cancel(_get(job_id, services).id)
-    services.runner.wake()
-    _look_again(response, record)
-    return _shown(services, record)[0]
-
-
-@router.delete("/{job_id}", status_code=204, summary="Delete a training job", responses=problems(404, 409))
-def delete_training_job(job_id: OwnJobId, services: ServicesDep) -> None:
-    """Delete a job that does not run, with its log and its checkpoint. Its model stays."""
-    record = _get(job_id, services)
-    services.store.jobs.delete(record.id)
-    services.artifacts.delete(paths.directory(record.id))
-
-
-def _get(job_id: str, services: Services) -> JobRecord:
-    record = services.store.jobs.get(job_id)
-    if record.kind != TRAINING:
-        raise NotFound.of("training job", job_id)
-    return record
-
-
-def _shown(services: Services, *records: JobRecord) -> list[TrainingJob]:
-    """Return the bodies for records, with what others know of them."""
-    waiting = any(record.status is JobStatus.QUEUED for record in records)
-    line = _places(services) if waiting else {}
-    told = [record.id for record in records if record.webhook_url is not None]
-    messages = services.store.deliveries.of(told) if told else {}
-    return [training_job(record, line.get(record.id), messages.get(record.id)) for record in records]
-
-
-def _places(services: Services, new: JobRecord | None = None) -> dict[str, Place]:
-    """Return the places of the jobs that wait; one that is new comes last."""
-    line = services.store.queues.line(TRAINING, new)
-    return places(line, services.settings.max_jobs)
-
-
-def _look_again(response: Response, record: JobRecord) -> dict[str, str]:
-    """Say in the headers, which are returned, where to look and when."""
-    headers = {"Location": f"{router.prefix}/{record.id}", "Retry-After": str(_LOOK_AGAIN_SECONDS)}
-    response.headers.update(headers)
-    return headers
-
-
-def _end_of_log(job_id: str, attempt: int, services: Services) -> str:
-    try:
-        with services.artifacts.local_path(paths.log(job_id, attempt)).open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _LOG_BYTES))
-            return file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ""

@@ -1,0 +1,169 @@
+"""The kinds of jobs: one record for each.
+
+Queue, worker, cleanup and routes read here what they need to know of a kind. A new kind is a record in `KINDS`, a
+module with its work, and a route that accepts it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.files.artifacts import LocalArtifacts
+from app.ids import JOB, new_id
+from app.jobs.heartbeat import Heartbeat
+from app.jobs.requests import (
+    AdditionRequest,
+    BatchPredictionRequest,
+    DownloadRequest,
+    EvaluationRequest,
+    IngestionRequest,
+    JobRequest,
+    TrainingRequest,
+)
+from app.settings import Settings
+from app.store import Store
+from app.store.records import JobRecord
+
+Work = Callable[[JobRecord, Store, LocalArtifacts, Settings, Heartbeat], None]
+"""Does a job and writes its success; raises what kept it from that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Jobs that wait for one another.
+
+    Attributes:
+        name: for people.
+        slots: how many of them may run at the same time.
+    """
+
+    name: str
+    slots: Callable[[Settings], int]
+
+
+def _one(settings: Settings) -> int:
+    return 1
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of job.
+
+    Attributes:
+        name: what rows and webhooks call it.
+        noun: what messages call it.
+        prefix: how the ids of such jobs begin.
+        request: what such a job is asked to do.
+        lane: with which other jobs it waits for its turn.
+        work: the module whose `run` does it; a worker loads that one and no other, to start soon.
+        dataset: whether it reads a data set, makes one, or adds to one.
+        reads_model: whether it uses a model that exists already.
+    """
+
+    name: str
+    noun: str
+    prefix: str
+    request: type[JobRequest]
+    lane: Lane
+    work: str
+    dataset: Literal["reads", "makes", "extends"] | None = None
+    reads_model: bool = False
+
+    def new_id(self) -> str:
+        """Return an identifier for a job of this kind."""
+        return new_id(self.prefix)
+
+    def job(self, request: JobRequest, job_id: str | None = None, **fields: Any) -> JobRecord:
+        """Return a job of this kind that is yet to be stored.
+
+        Args:
+            request: what it is to do.
+            job_id: its identifier; a new one when omitted.
+            fields: others of its record.
+        """
+        if not isinstance(request, self.request):
+            raise TypeError(f"a {self.noun} takes a {self.request.__name__}, not {type(request).__name__}")
+        return JobRecord(job_id or self.new_id(), self.name, request.document(), **fields)
+
+    def load_work(self) -> Work:
+        """Import what does such a job."""
+        work: Work = importlib.import_module(self.work).run
+        return work
+
+
+_UPLOADS = Lane("uploads", _one)
+
+TRAINING = Kind(
+    name="training",
+    noun="training job",
+    prefix=JOB,
+    request=TrainingRequest,
+    lane=Lane("training", lambda settings: settings.max_jobs),
+    work="app.jobs.work.train",
+    dataset="reads",
+)
+INGESTION = Kind(
+    name="ingestion",
+    noun="ingestion",
+    prefix=JOB,
+    request=IngestionRequest,
+    lane=_UPLOADS,
+    work="app.jobs.work.ingest",
+    dataset="makes",
+)
+ADDITION = Kind(
+    name="addition",
+    noun="addition",
+    prefix=JOB,
+    request=AdditionRequest,
+    lane=_UPLOADS,
+    work="app.jobs.work.add_pictures",
+    dataset="extends",
+)
+DOWNLOAD = Kind(
+    name="download",
+    noun="download",
+    prefix=JOB,
+    request=DownloadRequest,
+    lane=Lane("downloads", _one),
+    work="app.jobs.work.download",
+    dataset="makes",
+)
+EVALUATION = Kind(
+    name="evaluation",
+    noun="evaluation",
+    prefix="eval",
+    request=EvaluationRequest,
+    lane=Lane("evaluations", _one),
+    work="app.jobs.work.evaluate",
+    dataset="reads",
+    reads_model=True,
+)
+BATCH_PREDICTION = Kind(
+    name="batch_prediction",
+    noun="batch prediction",
+    prefix="batch",
+    request=BatchPredictionRequest,
+    lane=Lane("batch predictions", _one),
+    work="app.jobs.work.predict_batch",
+    reads_model=True,
+)
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind for kind in (TRAINING, INGESTION, ADDITION, DOWNLOAD, EVALUATION, BATCH_PREDICTION)
+}
+"""All kinds, by name."""
+
+DATASET_WRITERS = tuple(kind.name for kind in KINDS.values() if kind.dataset in ("makes", "extends"))
+"""The kinds that put pictures into their data set, and whose jobs go when it goes."""
+
+
+def lanes() -> dict[Lane, list[str]]:
+    """Return the names of the kinds in each lane."""
+    found: dict[Lane, list[str]] = {}
+    for kind in KINDS.values():
+        found.setdefault(kind.lane, []).append(kind.name)
+    return found

@@ -1,0 +1,213 @@
+"""The calls that every kind of job has: list, get, cancel, delete, log."""
+
+# FastAPI reads the annotations of functions that are made here, so that they are not postponed.
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi.openapi.models import Example
+from pydantic import BaseModel
+from starlette.responses import PlainTextResponse
+
+from app.api.common import PageOf
+from app.errors import NotFound
+from app.files import paths
+from app.files.artifacts import LocalArtifacts
+from app.jobs.kinds import Kind
+from app.jobs.requests import uploads_of
+from app.services import Services, ServicesDep
+from app.states import JobStatus
+from app.store.records import JobRecord
+from app.web.openapi import problems
+from app.web.routes.paging import After, Limit
+
+B = TypeVar("B", bound=BaseModel)
+
+_LOG_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class JobCalls(Generic[B]):
+    """The calls of one kind of job.
+
+    Attributes:
+        router: where they are added; its prefix is where such jobs are.
+        kind: the kind.
+        parameter: the name of an id in paths.
+        body: what a job looks like in lists and when it was cancelled.
+        shown: makes the bodies of jobs.
+        look_again: after how many seconds there may be news of a job.
+        whole: what one job looks like, if it is more than in a list, and what makes that.
+        example: a job that every installation has.
+    """
+
+    router: APIRouter
+    kind: Kind
+    parameter: str
+    body: type[B]
+    shown: Callable[[Services, Sequence[JobRecord]], list[B]]
+    look_again: int
+    whole: tuple[type[BaseModel], Callable[[Services, JobRecord], BaseModel]] | None = None
+    example: str | None = None
+
+    @property
+    def _a_job(self) -> str:
+        return f"{'an' if self.kind.noun[0] in 'aeiou' else 'a'} {self.kind.noun}"
+
+    def headers(self, job_id: str) -> dict[str, str]:
+        """Return the headers that say where to look for a job, and when."""
+        return {"Location": f"{self.router.prefix}/{job_id}", "Retry-After": str(self.look_again)}
+
+    def find(self, *, example: bool = True) -> Callable[..., JobRecord]:
+        """Return a dependency: the job that the path names.
+
+        Args:
+            example: whether the documentation may try the call on the job that every installation has.
+        """
+        examples: dict[str, Example] | None = None
+        if example and self.example:
+            examples = {"built in": {"value": self.example}}
+
+        def job(
+            services: ServicesDep,
+            job_id: str = Path(
+                alias=self.parameter, description=f"The id of {self._a_job}.", openapi_examples=examples
+            ),
+        ) -> JobRecord:
+            record = services.store.jobs.get(job_id)
+            if record.kind != self.kind.name:
+                raise NotFound.of(self.kind.noun, job_id)
+            return record
+
+        return job
+
+    def add(self) -> None:
+        """Add the calls to the router."""
+        self._add_list()
+        self._add_get()
+        self._add_log()
+        self._add_cancel()
+        self._add_delete()
+
+    def _route(self, method: str, path: str, name: str, **options: Any) -> Callable[[Any], Any]:
+        return self.router.api_route(path, methods=[method], name=name.replace(" ", "_"), **options)
+
+    def _add_list(self) -> None:
+        kind, shown = self.kind, self.shown
+        noun = f"{kind.noun}s"
+
+        def page(services: Services, limit: int, after: str | None, **conditions: Any) -> PageOf[Any]:
+            found = services.store.jobs.page(limit, after, kind=kind.name, **conditions)
+            return PageOf(data=shown(services, found.data), next=found.next)
+
+        def list_jobs(
+            services: ServicesDep,
+            limit: Limit = 50,
+            after: After = None,
+            status: Annotated[JobStatus | None, Query(description="Only jobs of this status.")] = None,
+        ) -> PageOf[Any]:
+            return page(services, limit, after, status=status)
+
+        self._route(
+            "GET",
+            "",
+            f"list_{noun}",
+            summary=f"List {noun}",
+            description=f"List the {noun}, newest first.",
+            response_model=PageOf[self.body],  # type: ignore[name-defined]
+            responses=problems(422),
+        )(list_jobs)
+
+    def _add_get(self) -> None:
+        body, one = self.whole or (self.body, lambda services, record: self.shown(services, [record])[0])
+
+        named = Depends(self.find())
+
+        def get_job(services: ServicesDep, record: JobRecord = named) -> Any:
+            return one(services, record)
+
+        self._route(
+            "GET",
+            f"/{{{self.parameter}}}",
+            f"get_{self.kind.noun}",
+            summary=f"Get {self._a_job}",
+            description="Return a job: what was asked for, its status, how far it is, and what it found.",
+            response_model=body,
+            responses=problems(404),
+        )(get_job)
+
+    def _add_log(self) -> None:
+        named = Depends(self.find())
+
+        def get_log(services: ServicesDep, record: JobRecord = named) -> PlainTextResponse:
+            # A drained job's attempt is given back, and what it printed stays.
+            attempts = range(1, record.attempt + 2)
+            return PlainTextResponse(
+                "".join(_end_of_log(record.id, attempt, services.artifacts) for attempt in attempts)
+            )
+
+        self._route(
+            "GET",
+            f"/{{{self.parameter}}}/log",
+            "get_log",
+            summary=f"Get the log of {self._a_job}",
+            description="Return what the processes of a job have printed, attempt by attempt; of long logs the end.",
+            response_class=PlainTextResponse,
+            responses=problems(404),
+        )(get_log)
+
+    def _add_cancel(self) -> None:
+        named = Depends(self.find(example=False))
+
+        def cancel_job(services: ServicesDep, response: Response, record: JobRecord = named) -> Any:
+            cancelled = services.store.jobs.request_cancel(record.id)
+            if cancelled.status.finished:  # it was waiting, and no worker will see to its files
+                _remove_uploads(cancelled, services.artifacts)
+            services.runner.wake()
+            response.headers.update(self.headers(record.id))
+            return self.shown(services, [cancelled])[0]
+
+        self._route(
+            "POST",
+            f"/{{{self.parameter}}}/cancel",
+            f"cancel_{self.kind.noun}",
+            status_code=202,
+            summary=f"Cancel {self._a_job}",
+            description="Ask a job to stop: `cancelled` at once while it is queued, else within moments.",
+            response_model=self.body,
+            responses=problems(404, 409),
+        )(cancel_job)
+
+    def _add_delete(self) -> None:
+        named = Depends(self.find(example=False))
+
+        def delete_job(services: ServicesDep, record: JobRecord = named) -> None:
+            services.store.jobs.delete(record.id)
+            _remove_uploads(record, services.artifacts)
+            services.artifacts.delete(paths.directory(record.id))
+
+        self._route(
+            "DELETE",
+            f"/{{{self.parameter}}}",
+            f"delete_{self.kind.noun}",
+            status_code=204,
+            summary=f"Delete {self._a_job}",
+            description="Delete a job that does not run, with its log and its files. A model that it made stays.",
+            responses=problems(404, 409),
+        )(delete_job)
+
+
+def _remove_uploads(record: JobRecord, artifacts: LocalArtifacts) -> None:
+    for upload in uploads_of(record.request):
+        artifacts.delete(upload)
+
+
+def _end_of_log(job_id: str, attempt: int, artifacts: LocalArtifacts) -> str:
+    try:
+        with artifacts.local_path(paths.log(job_id, attempt)).open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _LOG_BYTES))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
