@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.files.memory import available_memory
+from app.hosts import is_loopback
 
 PREFIX = "CONVSERVE_"
 
@@ -226,17 +226,6 @@ class Settings(BaseSettings):
         """
         values = self.model_dump(mode="json", exclude={"api_key", "webhook_secret"}, exclude_none=True)
         return {PREFIX + name.upper(): str(value) for name, value in values.items()}
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address or host name stays on this machine."""
-    name = host.strip("[]").lower()
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from app.api.common import Body, JsonObject, Time
 from engine.graph.costs import Summary
+
+__all__ = ["ArchitectureAnswer", "ArchitectureEntry", "Summary"]
 
 
 class ArchitectureEntry(Body):
@@ -27,3 +31,7 @@ class ArchitectureAnswer(ArchitectureEntry):
     """A stored architecture with its shapes and costs."""
 
     summary: Summary
+
+    def specification(self) -> dict[str, Any]:
+        """Return it as it would be posted: `format_version`, `input_shape` and `layers`."""
+        return self.model_dump(mode="json", include={"format_version", "input_shape", "layers"})

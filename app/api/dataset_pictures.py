@@ -38,6 +38,11 @@ class Addition(Body):
     created_at: Time | None
     finished_at: Time | None
 
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended, one way or the other."""
+        return self.status not in ("queued", "running", "cancelling")
+
 
 class ChannelStatistics(Body):
     """The values of one channel, 0 to 255."""

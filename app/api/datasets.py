@@ -156,3 +156,8 @@ class Dataset(Body):
     builtin: bool
     """Whether it came with the program; then it cannot be deleted."""
     created_at: Time
+
+    @property
+    def finished(self) -> bool:
+        """Whether its pictures have been read, or could not be."""
+        return self.status != "ingesting"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich import box
@@ -12,8 +12,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from app.api.dataset_pictures import AdditionReport, DatasetStatistics
+from app.api.datasets import Dataset, DatasetReport
 from app.cli.options import LOCAL, ApiKey, Url
-from app.client import Client, ConvserveError, Dataset
+from app.client import Client, ConvserveError
 
 data = typer.Typer(name="data", help="Data sets: make, grow, look, download.", no_args_is_help=True)
 
@@ -63,9 +65,10 @@ def add(
                 addition = client.datasets.wait_addition(addition)
             if addition.error is not None:
                 raise ConvserveError(f"nothing was added: {addition.error.message}")
-            report = addition.report or {}
-            console.print(f"{report.get('added', 0)} pictures were added to {to}", highlight=False)
-            _show_faults(console, report)
+            if addition.report is None:
+                raise ConvserveError(f"nothing was added: the addition was {addition.status}")
+            console.print(f"{addition.report.added} pictures were added to {to}", highlight=False)
+            _show_faults(console, addition.report)
             return
         if len(files) > 2:
             raise ConvserveError(
@@ -152,19 +155,19 @@ def show(
                 raise ConvserveError(f"cannot write {samples}: {error.strerror}") from error
 
 
-def _class_table(statistics: dict[str, Any]) -> Table:
+def _class_table(statistics: DatasetStatistics) -> Table:
     table = Table("class", "pictures", "train", "dev", "test", box=box.SIMPLE)
-    for entry in statistics["classes"]:
-        splits = [str(entry["splits"][split]) for split in ("train", "dev", "test")]
-        table.add_row(escape(entry["name"]), str(entry["images"]), *splits)
+    for entry in statistics.classes:
+        splits = [str(entry.splits[split]) for split in ("train", "dev", "test")]
+        table.add_row(escape(entry.name), str(entry.images), *splits)
     return table
 
 
-def _value_table(statistics: dict[str, Any]) -> Table:
+def _value_table(statistics: DatasetStatistics) -> Table:
     figures = ("mean", "std", "min", "max")
     table = Table("value", *figures, box=box.SIMPLE)
-    for entry in statistics["values"]:
-        table.add_row(escape(entry["name"]), *(f"{entry['all'][name]:.4g}" for name in figures))
+    for entry in statistics.values:
+        table.add_row(escape(entry.name), *(f"{getattr(entry.all, name):.4g}" for name in figures))
     return table
 
 
@@ -175,12 +178,8 @@ def _finish(console: Console, client: Client, dataset: Dataset) -> None:
         task = bars.add_task("waiting", total=1.0)
         for found in client.datasets.watch(dataset.id):
             dataset = found
-            progress = found.progress or {}
-            bars.update(
-                task,
-                description=str(progress.get("file") or progress.get("stage") or "waiting"),
-                completed=float(progress.get("fraction") or 0.0),
-            )
+            if (progress := found.progress) is not None:
+                bars.update(task, description=progress.file or progress.stage, completed=progress.fraction)
     _describe(console, dataset)
     if dataset.status == "failed":
         raise ConvserveError(
@@ -189,7 +188,7 @@ def _finish(console: Console, client: Client, dataset: Dataset) -> None:
 
 
 def _describe(console: Console, dataset: Dataset) -> None:
-    counts = ", ".join(f"{count} {name}" for name, count in dataset.splits.items())
+    counts = ", ".join(f"{count} {name}" for name, count in dataset.splits)
     console.print(
         f"data set {dataset.id} ({dataset.name}) is {dataset.status}: {dataset.images} pictures ({counts})",
         soft_wrap=True,
@@ -199,11 +198,11 @@ def _describe(console: Console, dataset: Dataset) -> None:
     _show_faults(console, dataset.report)
 
 
-def _show_faults(console: Console, report: dict[str, Any]) -> None:
-    files = report.get("files", [])
-    for entry in files[:_MOST_FAULTS]:
+def _show_faults(console: Console, report: DatasetReport | AdditionReport) -> None:
+    shown = report.files[:_MOST_FAULTS]
+    for entry in shown:
         console.print(
-            f"  left out: {entry['name']}: {entry['reason']}", soft_wrap=True, highlight=False, markup=False
+            f"  left out: {entry.name}: {entry.reason}", soft_wrap=True, highlight=False, markup=False
         )
-    if (more := report.get("skipped", 0) - len(files[:_MOST_FAULTS])) > 0:
+    if (more := report.skipped - len(shown)) > 0:
         console.print(f"  and {more} more", highlight=False)

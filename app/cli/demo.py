@@ -7,9 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from app.api.models import Model
 from app.cli.launch import LaunchError, ServerProcess
 from app.cli.terminal import follow, percent, prediction_table, summary_table
-from app.client import Client, ConvserveError, Model
+from app.client import Client, ConvserveError
 
 PRESET = "lenet-5"
 PARAMETERS = 61_706
@@ -49,10 +50,10 @@ def run(console: Console, epochs: int = EPOCHS) -> None:
 
 def _show_shapes(console: Console, client: Client) -> None:
     preset = next((entry for entry in client.catalog.presets() if entry.name == PRESET), None)
-    if preset is None or preset.architecture is None:
+    if preset is None:
         raise DemoError(f"the service does not know the preset {PRESET}")
     summary = client.architectures.summary(preset.architecture)
-    console.print(preset.title or PRESET, highlight=False)
+    console.print(preset.title, highlight=False)
     console.print(summary_table(summary))
     if summary.totals.parameters != PARAMETERS:
         raise DemoError(f"expected {PARAMETERS:,} parameters, found {summary.totals.parameters:,}")
@@ -60,7 +61,7 @@ def _show_shapes(console: Console, client: Client) -> None:
 
 def _train(console: Console, client: Client, epochs: int) -> Model:
     dataset = client.datasets.get(DATASET)
-    splits = ", ".join(f"{count:,} {name}" for name, count in dataset.splits.items())
+    splits = ", ".join(f"{count:,} {name}" for name, count in dataset.splits)
     console.print(f"Training on {dataset.name} ({splits}):", highlight=False)
     job = client.training_jobs.create(
         {"preset": PRESET},
@@ -76,7 +77,7 @@ def _train(console: Console, client: Client, epochs: int) -> Model:
         reason = f": {job.error.message}" if job.error else ""
         raise DemoError(f"the training job has {job.status}{reason}\n{client.training_jobs.log(job.id)}")
     model = client.models.get(job.model_id)
-    accuracy = model.metrics.test_accuracy
+    accuracy = model.metrics.get("test_accuracy")
     console.print(f"test accuracy: {percent(accuracy)}\n", highlight=False, style="bold")
     if accuracy is None or accuracy < ENOUGH:
         raise DemoError(f"the test accuracy is below {percent(ENOUGH)}")

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.api.training_jobs import TrainingJob
 from app.cli.options import LOCAL, ApiKey, Url
 from app.cli.terminal import follow, percent
-from app.client import Client, ConvserveError, TrainingJob
+from app.client import Client, ConvserveError
 
 jobs = typer.Typer(name="jobs", help="Training jobs: look, follow, stop.", no_args_is_help=True)
 
@@ -35,7 +36,7 @@ def list_jobs(
                 job.id,
                 escape(job.name),
                 job.status,
-                percent(job.progress.fraction if job.progress else None),
+                percent(job.progress.fraction),
                 percent(job.metrics.dev_accuracy if job.metrics else None),
                 job.model_id or "",
             )
@@ -101,11 +102,11 @@ def _report(console: Console, client: Client, job: TrainingJob) -> None:
             hint=f"convserve jobs log {job.id} shows its log",
         )
     model = client.models.get(job.model_id)
-    metrics = model.metrics
-    if metrics.test_accuracy is None and metrics.test_loss is not None:
-        console.print(f"test loss: {metrics.test_loss:.4f}", highlight=False)
+    accuracy, loss = model.metrics.get("test_accuracy"), model.metrics.get("test_loss")
+    if accuracy is None and loss is not None:
+        console.print(f"test loss: {loss:.4f}", highlight=False)
     else:
-        console.print(f"test accuracy: {percent(metrics.test_accuracy)}", highlight=False)
+        console.print(f"test accuracy: {percent(accuracy)}", highlight=False)
     console.print(
         f"model {model.id}; try: convserve predict {model.id} PICTURE...", soft_wrap=True, highlight=False
     )

@@ -13,12 +13,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from app.api.architectures import Summary
 from app.cli.data import data
 from app.cli.jobs import jobs, watch_to_the_end
 from app.cli.models import evaluate, models
 from app.cli.options import LOCAL, ApiKey, Url
 from app.cli.terminal import prediction_table, print_error, summary_table
-from app.client import Client, ConvserveError, Summary
+from app.client import Client, ConvserveError
 from app.jobs.processes import THREADS_VARIABLES
 from app.settings import SettingsError, load_settings
 

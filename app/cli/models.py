@@ -12,10 +12,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from app.api.evaluations import EvaluationReport
 from app.cli.options import LOCAL, ApiKey, Url
 from app.cli.terminal import percent
 from app.client import Client, ConvserveError
-from app.client.evaluation_records import EvaluationReport
 
 models = typer.Typer(
     name="models", help="Models: look, take along, bring back, name, use on many.", no_args_is_help=True
@@ -35,7 +35,7 @@ def list_models(url: Url = LOCAL, api_key: ApiKey = None) -> None:
     table = Table("id", "name", "version", "test accuracy", box=box.SIMPLE)
     with Client(url, api_key=api_key) as client:
         for model in client.models.list():
-            accuracy = percent(model.metrics.test_accuracy)
+            accuracy = percent(model.metrics.get("test_accuracy"))
             table.add_row(model.id, escape(model.name), str(model.version), accuracy)
     Console().print(table)
 

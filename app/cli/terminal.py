@@ -12,7 +12,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from app.client import Candidate, Client, ConvserveError, Metrics, Prediction, Summary, TrainingJob
+from app.api.architectures import Summary
+from app.api.models import Candidate, Prediction
+from app.api.training_jobs import EpochFigures, TrainingJob
+from app.client import Client, ConvserveError
 
 PLAIN_SECONDS = 5.0
 """How often a line of progress is printed where there is no terminal."""
@@ -40,7 +43,7 @@ def summary_table(summary: Summary, *, formulas: bool = False) -> Table:
     table.add_column("sees", justify="right", no_wrap=True)
     table.add_row("input", shape(summary.input_shape), *([""] * (4 if formulas else 3)))
     for layer in summary.layers:
-        formula = [(layer.formula or {}).get("height", "")] if formulas else []
+        formula = [layer.formula.get("height", "")] if formulas else []
         sees = shape(layer.receptive_field) if layer.receptive_field else ""
         table.add_row(
             layer.name,
@@ -116,11 +119,11 @@ def follow(console: Console, client: Client, job_id: str) -> TrainingJob:
 
     def show_epochs(job: TrainingJob) -> None:
         nonlocal seen
-        if job.metrics is None or (job.metrics.epoch or 0) <= seen:
+        if job.metrics is None or job.metrics.epoch <= seen:
             return
         for metrics in client.training_jobs.metrics(job.id):
-            if (metrics.epoch or 0) > seen:
-                seen = metrics.epoch or 0
+            if metrics.epoch > seen:
+                seen = metrics.epoch
                 console.print(_epoch_line(metrics), soft_wrap=True, highlight=False)
 
     show_progress = _LiveBar if console.is_terminal else _PlainLines
@@ -137,7 +140,7 @@ def _figures(loss: float | None, accuracy: float | None) -> str:
     return told if accuracy is None and loss is not None else f"{told}, accuracy {percent(accuracy)}"
 
 
-def _epoch_line(metrics: Metrics) -> str:
+def _epoch_line(metrics: EpochFigures) -> str:
     return (
         f"epoch {metrics.epoch}: train {_figures(metrics.train_loss, metrics.train_accuracy)};"
         f" dev {_figures(metrics.dev_loss, metrics.dev_accuracy)}"
@@ -146,7 +149,7 @@ def _epoch_line(metrics: Metrics) -> str:
 
 def _position(job: TrainingJob) -> str:
     progress = job.progress
-    if job.status == "queued" or progress is None or not progress.steps:
+    if job.status == "queued" or not progress.steps:
         return job.status
     parts = [f"epoch {progress.epoch}/{progress.epochs}", f"step {progress.step}/{progress.steps}"]
     if progress.images_per_second is not None:
@@ -159,7 +162,7 @@ def _position(job: TrainingJob) -> str:
 
 def _running_figures(job: TrainingJob) -> str:
     progress, last = job.progress, job.metrics
-    if progress is None or progress.train_loss is None:
+    if progress.train_loss is None:
         return ""
     text = f"train {_figures(progress.train_loss, progress.train_accuracy)}"
     if last is not None and last.dev_loss is not None:
@@ -183,8 +186,7 @@ class _LiveBar:
         self._live.stop()
 
     def update(self, job: TrainingJob) -> None:
-        fraction = job.progress.fraction if job.progress else 0.0
-        self._bar.update(self._task, completed=fraction)
+        self._bar.update(self._task, completed=job.progress.fraction or 0.0)
         self._live.update(Group(self._bar, _position(job), Text(_running_figures(job), style="dim")))
 
 

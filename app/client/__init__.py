@@ -18,61 +18,16 @@ from typing import Any, Self
 
 import httpx
 
-from app.client.calls import Call
-from app.client.datasets import Datasets
+from app.client.calls import Call, Event
+from app.client.datasets import Datasets, LabelledPicture
 from app.client.errors import ConvserveError
-from app.client.evaluation_records import Evaluation
 from app.client.models import Models, Picture
-from app.client.records import (
-    Addition,
-    Alias,
-    Architecture,
-    BatchPrediction,
-    Candidate,
-    CatalogEntry,
-    Dataset,
-    Downloadable,
-    Event,
-    Fault,
-    LabelledPicture,
-    Metrics,
-    Model,
-    PredictedValue,
-    Prediction,
-    Progress,
-    Summary,
-    TrainingJob,
-)
 from app.client.resource import M, Resource, call
 from app.client.resources import Architectures, BatchPredictions, Catalog, Evaluations, TrainingJobs
 from app.client.transport import AsyncTransport, Transport
-from app.settings import is_loopback
+from app.hosts import is_loopback
 
-__all__ = [
-    "Addition",
-    "Alias",
-    "Architecture",
-    "AsyncClient",
-    "BatchPrediction",
-    "Candidate",
-    "CatalogEntry",
-    "Client",
-    "ConvserveError",
-    "Dataset",
-    "Downloadable",
-    "Evaluation",
-    "Event",
-    "Fault",
-    "LabelledPicture",
-    "Metrics",
-    "Model",
-    "Picture",
-    "PredictedValue",
-    "Prediction",
-    "Progress",
-    "Summary",
-    "TrainingJob",
-]
+__all__ = ["AsyncClient", "Client", "ConvserveError", "Event", "LabelledPicture", "Picture"]
 
 
 class _Service(Resource[M]):

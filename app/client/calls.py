@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import httpx
+from pydantic import BaseModel
 
-from app.client.records import Event, Record
+from app.api.common import ListOf, PageOf
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Record)
+B = TypeVar("B", bound=BaseModel)
 
 _BYTES = "application/octet-stream"
 
@@ -93,6 +94,21 @@ class Call(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a training job.
+
+    Attributes:
+        kind: `status`, `epoch`, `progress`, and at last `end`.
+        id: its number; `progress` has none.
+        data: what happened, as `docs/http.md` describes it.
+    """
+
+    kind: str
+    id: int | None
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """A step: wait so many seconds."""
 
@@ -122,14 +138,19 @@ Script: TypeAlias = Generator[Call[Any] | Pause, Any, T]
 Stream: TypeAlias = Generator[Call[Any] | Pause | Connect | Item[T], Any, None]
 
 
-class _Page(Record):
-    data: tuple[dict[str, Any], ...]
-    next: str | None = None
+def understood(kind: type[B], answer: httpx.Response) -> B:
+    """Read the body of an answer; fields that this version has no name for are left out."""
+    return kind.model_validate_json(answer.content, extra="ignore")
 
 
-def record(kind: type[R], method: str, path: str, **details: Any) -> Call[R]:
-    """Describe a call that is answered with a record."""
-    return Call(method, path, lambda answer: kind.model_validate_json(answer.content), **details)
+def record(kind: type[B], method: str, path: str, **details: Any) -> Call[B]:
+    """Describe a call that is answered with an object."""
+    return Call(method, path, lambda answer: understood(kind, answer), **details)
+
+
+def entries(kind: type[B], path: str) -> Call[tuple[B, ...]]:
+    """Describe a call that is answered with a list, all of it at once."""
+    return Call("GET", path, lambda answer: tuple(understood(ListOf[kind], answer).data))  # type: ignore[valid-type]
 
 
 def nothing(method: str, path: str) -> Call[None]:
@@ -142,12 +163,12 @@ def content(path: str, accept: str, method: str = "GET", **details: Any) -> Call
     return Call(method, path, lambda answer: answer.content, accept=accept, **details)
 
 
-def pages(kind: type[R], path: str, **params: Any) -> Stream[R]:
+def pages(kind: type[B], path: str, **params: Any) -> Stream[B]:
     """Go through a list, newest first, asking for the next page when one is used up."""
 
-    def read(answer: httpx.Response) -> tuple[list[R], str | None]:
-        page = _Page.model_validate_json(answer.content)
-        return [kind.model_validate(entry) for entry in page.data], page.next
+    def read(answer: httpx.Response) -> tuple[list[B], str | None]:
+        page = understood(PageOf[kind], answer)  # type: ignore[valid-type]
+        return page.data, page.next
 
     after: str | None = None
     while True:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import httpx
 
+from app.api.dataset_pictures import Addition, DatasetStatistics
+from app.api.datasets import Dataset
+from app.api.downloads import Downloadable
 from app.client.calls import (
     Attachment,
     Call,
@@ -19,19 +23,38 @@ from app.client.calls import (
     awaited,
     chosen,
     content,
+    entries,
     nothing,
     pages,
     record,
     watched,
 )
-from app.client.records import Addition, Dataset, Downloadable, LabelledPicture, Record
 from app.client.resource import M, Resource, call, stream
 
 _DATASETS = "/v1/datasets"
 
 
-class _Downloads(Record):
-    data: tuple[Downloadable, ...]
+@dataclass(frozen=True, slots=True)
+class LabelledPicture:
+    """One picture of a data set.
+
+    Attributes:
+        number: its place in the whole data set.
+        split: train, dev or test.
+        label: the name of its class, None in data sets of labels or values.
+        class_index: the index of that class.
+        labels: the names of its labels, in a data set of these.
+        values: its numbers, in the order of the data set's `classes`.
+        content: the bytes of a PNG file.
+    """
+
+    number: int
+    split: str
+    label: str | None
+    class_index: int | None
+    labels: tuple[str, ...]
+    values: tuple[float, ...]
+    content: bytes
 
 
 def _form_value(value: Any) -> str:
@@ -41,11 +64,6 @@ def _form_value(value: Any) -> str:
 
 def _finished(dataset: Dataset) -> bool:
     return dataset.finished
-
-
-def _object(answer: httpx.Response) -> dict[str, Any]:
-    found: dict[str, Any] = answer.json()
-    return found
 
 
 def _labelled(answer: httpx.Response) -> LabelledPicture:
@@ -90,11 +108,7 @@ class Datasets(Resource[M]):
     @call
     def downloads(self) -> Call[tuple[Downloadable, ...]]:
         """Return the well-known data sets that the service can fetch by name."""
-        return Call(
-            "GET",
-            f"{_DATASETS}/downloads",
-            lambda answer: _Downloads.model_validate_json(answer.content).data,
-        )
+        return entries(Downloadable, f"{_DATASETS}/downloads")
 
     @call
     def download(self, /, dataset: str, *, name: str | None = None, **options: Any) -> Call[Dataset]:
@@ -144,9 +158,9 @@ class Datasets(Resource[M]):
         return addition
 
     @call
-    def statistics(self, dataset_id: str) -> Call[dict[str, Any]]:
+    def statistics(self, dataset_id: str) -> Call[DatasetStatistics]:
         """Return pictures per class and split, and the figures of each channel."""
-        return Call("GET", f"{_DATASETS}/{dataset_id}/statistics", _object)
+        return record(DatasetStatistics, "GET", f"{_DATASETS}/{dataset_id}/statistics")
 
     @call
     def samples(self, /, dataset_id: str, **query: Any) -> Call[bytes]:

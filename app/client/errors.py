@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from app.client.records import Fault
-
-_FAULTS = TypeAdapter(tuple[Fault, ...])
+from app.api.common import FieldProblem
 
 
 class ConvserveError(Exception):
@@ -29,7 +27,7 @@ class ConvserveError(Exception):
         *,
         status: int | None = None,
         type: str | None = None,  # noqa: A002 - the member's name in RFC 9457
-        faults: tuple[Fault, ...] = (),
+        faults: tuple[FieldProblem, ...] = (),
         hint: str | None = None,
     ) -> None:
         super().__init__(detail)
@@ -85,8 +83,10 @@ def refusal(answer: httpx.Response) -> ConvserveError:
     if not isinstance(body, dict) or not isinstance(body.get("detail"), str):
         return ConvserveError(fallback, status=answer.status_code)
     try:
-        faults = _FAULTS.validate_python(body.get("errors", ()))
-    except ValidationError:
+        faults = tuple(
+            FieldProblem.model_validate(fault, extra="ignore") for fault in body.get("errors") or ()
+        )
+    except (TypeError, ValidationError):
         faults = ()
     hint = None
     if answer.status_code == httpx.codes.UNAUTHORIZED:

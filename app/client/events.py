@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import time
 
-from app.client.calls import Connect, Pause, Stream
+from app.client.calls import Connect, Event, Pause, Stream
 from app.client.errors import ConvserveError
-from app.client.records import Event
 
 END = "end"
 _PASSING = (None, 502, 503, 504)

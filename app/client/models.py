@@ -9,22 +9,14 @@ from urllib.parse import quote
 
 import httpx
 
-from app.client.calls import Attachment, Call, Stream, content, nothing, pages, record
-from app.client.records import Alias, Model, Prediction, Record
+from app.api.models import Alias, Model, Prediction, Predictions
+from app.client.calls import Attachment, Call, Stream, content, entries, nothing, pages, record, understood
 from app.client.resource import M, Resource, call, stream
 
 Picture = Path | tuple[str, bytes]
 """A picture to send: a file, or a name and the bytes of one."""
 
 _MODELS = "/v1/models"
-
-
-class _Predictions(Record):
-    data: tuple[Prediction, ...]
-
-
-class _Aliases(Record):
-    data: tuple[Alias, ...]
 
 
 def _attached(picture: Picture) -> Attachment:
@@ -77,7 +69,12 @@ class Models(Resource[M]):
     @call
     def aliases(self, name: str) -> Call[tuple[Alias, ...]]:
         """Return the aliases of a name."""
-        return Call("GET", _aliases(name), lambda answer: _Aliases.model_validate_json(answer.content).data)
+        return entries(Alias, _aliases(name))
+
+    @call
+    def alias(self, name: str, alias: str) -> Call[Alias]:
+        """Return an alias: which model `name@alias` stands for."""
+        return record(Alias, "GET", _aliases(name, alias))
 
     @call
     def set_alias(self, name: str, alias: str, model_id: str) -> Call[Alias]:
@@ -109,7 +106,7 @@ class Models(Resource[M]):
         return Call(
             "POST",
             f"{_MODELS}/{model_id}/predict",
-            lambda answer: _Predictions.model_validate_json(answer.content).data,
+            lambda answer: tuple(understood(Predictions, answer).data),
             params={"top_k": top_k, "threshold": threshold},
             files=[_attached(picture) for picture in pictures],
         )

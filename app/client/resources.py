@@ -6,56 +6,38 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from app.api.architectures import ArchitectureAnswer, ArchitectureEntry, Summary
+from app.api.batch_predictions import BatchPrediction
+from app.api.catalog import LayerPart, Part, PresetEntry
+from app.api.evaluations import Evaluation, FinishedEvaluation
+from app.api.jobs import JobBody
+from app.api.training_jobs import EpochFigures, TrainingJob
 from app.client.calls import (
     Attachment,
     Call,
+    Event,
     Script,
     Stream,
     awaited,
     chosen,
     content,
+    entries,
     nothing,
     pages,
     record,
     watched,
 )
-from app.client.evaluation_records import Evaluation
 from app.client.events import follow
-from app.client.records import (
-    Architecture,
-    BatchPrediction,
-    CatalogEntry,
-    Event,
-    Metrics,
-    Record,
-    Summary,
-    TrainingJob,
-)
 from app.client.resource import M, Resource, call, stream
 
-Entries = tuple[CatalogEntry, ...]
-
+_CATALOG = "/v1/catalog"
 _ARCHITECTURES = "/v1/architectures"
 _JOBS = "/v1/training-jobs"
 _EVALUATIONS = "/v1/evaluations"
 _BATCHES = "/v1/batch-predictions"
 
 
-class _Entries(Record):
-    data: Entries
-
-
-class _EpochMetrics(Record):
-    data: tuple[Metrics, ...]
-
-
-def _entries(kind: str) -> Call[Entries]:
-    return Call(
-        "GET", f"/v1/catalog/{kind}", lambda answer: _Entries.model_validate_json(answer.content).data
-    )
-
-
-def _finished(entry: TrainingJob | Evaluation | BatchPrediction) -> bool:
+def _finished(entry: JobBody) -> bool:
     return entry.finished
 
 
@@ -63,58 +45,58 @@ class Catalog(Resource[M]):
     """What exists: layers, presets, and all that goes into training."""
 
     @call
-    def layers(self) -> Call[Entries]:
+    def layers(self) -> Call[tuple[LayerPart, ...]]:
         """Return the layers that an architecture can be made of."""
-        return _entries("layers")
+        return entries(LayerPart, f"{_CATALOG}/layers")
 
     @call
-    def optimizers(self) -> Call[Entries]:
+    def optimizers(self) -> Call[tuple[Part, ...]]:
         """Return the optimizers."""
-        return _entries("optimizers")
+        return entries(Part, f"{_CATALOG}/optimizers")
 
     @call
-    def schedules(self) -> Call[Entries]:
+    def schedules(self) -> Call[tuple[Part, ...]]:
         """Return the ways in which a learning rate can move."""
-        return _entries("schedules")
+        return entries(Part, f"{_CATALOG}/schedules")
 
     @call
-    def losses(self) -> Call[Entries]:
+    def losses(self) -> Call[tuple[Part, ...]]:
         """Return the losses."""
-        return _entries("losses")
+        return entries(Part, f"{_CATALOG}/losses")
 
     @call
-    def augmentations(self) -> Call[Entries]:
+    def augmentations(self) -> Call[tuple[Part, ...]]:
         """Return the ways in which training pictures can be varied."""
-        return _entries("augmentations")
+        return entries(Part, f"{_CATALOG}/augmentations")
 
     @call
-    def initializers(self) -> Call[Entries]:
+    def initializers(self) -> Call[tuple[Part, ...]]:
         """Return the ways in which weights can start."""
-        return _entries("initializers")
+        return entries(Part, f"{_CATALOG}/initializers")
 
     @call
-    def presets(self) -> Call[Entries]:
+    def presets(self) -> Call[tuple[PresetEntry, ...]]:
         """Return the architectures that are known by name, each with its `architecture`."""
-        return _entries("presets")
+        return entries(PresetEntry, f"{_CATALOG}/presets")
 
 
 class Architectures(Resource[M]):
     """Stored architectures, and the summary of any."""
 
     @call
-    def create(self, name: str, architecture: Mapping[str, Any]) -> Call[Architecture]:
+    def create(self, name: str, architecture: Mapping[str, Any]) -> Call[ArchitectureAnswer]:
         """Store an architecture (`input_shape` and `layers`) under a name."""
-        return record(Architecture, "POST", _ARCHITECTURES, json={**architecture, "name": name})
+        return record(ArchitectureAnswer, "POST", _ARCHITECTURES, json={**architecture, "name": name})
 
     @stream
-    def list(self) -> Stream[Architecture]:
+    def list(self) -> Stream[ArchitectureEntry]:
         """Go through the stored architectures, newest first."""
-        return pages(Architecture, _ARCHITECTURES)
+        return pages(ArchitectureEntry, _ARCHITECTURES)
 
     @call
-    def get(self, architecture_id: str) -> Call[Architecture]:
+    def get(self, architecture_id: str) -> Call[ArchitectureAnswer]:
         """Return a stored architecture."""
-        return record(Architecture, "GET", f"{_ARCHITECTURES}/{architecture_id}")
+        return record(ArchitectureAnswer, "GET", f"{_ARCHITECTURES}/{architecture_id}")
 
     @call
     def delete(self, architecture_id: str) -> Call[None]:
@@ -180,13 +162,9 @@ class TrainingJobs(Resource[M]):
         return follow(f"{_JOBS}/{job_id}/events", after, patience)
 
     @call
-    def metrics(self, job_id: str) -> Call[tuple[Metrics, ...]]:
+    def metrics(self, job_id: str) -> Call[tuple[EpochFigures, ...]]:
         """Return the figures of each epoch so far."""
-        return Call(
-            "GET",
-            f"{_JOBS}/{job_id}/metrics",
-            lambda answer: _EpochMetrics.model_validate_json(answer.content).data,
-        )
+        return entries(EpochFigures, f"{_JOBS}/{job_id}/metrics")
 
     @call
     def curves(self, job_id: str, *, accept: str = "image/svg+xml") -> Call[bytes]:
@@ -224,14 +202,16 @@ class Evaluations(Resource[M]):
         return pages(Evaluation, _EVALUATIONS)
 
     @call
-    def get(self, evaluation_id: str) -> Call[Evaluation]:
+    def get(self, evaluation_id: str) -> Call[FinishedEvaluation]:
         """Return an evaluation; once it has succeeded, with its report."""
-        return record(Evaluation, "GET", f"{_EVALUATIONS}/{evaluation_id}")
+        return record(FinishedEvaluation, "GET", f"{_EVALUATIONS}/{evaluation_id}")
 
     @call
-    def wait(self, evaluation_id: str, *, interval: float = 0.25) -> Script[Evaluation]:
+    def wait(self, evaluation_id: str, *, interval: float = 0.25) -> Script[FinishedEvaluation]:
         """Look at an evaluation every `interval` seconds until it has ended."""
-        return awaited(record(Evaluation, "GET", f"{_EVALUATIONS}/{evaluation_id}"), _finished, interval)
+        return awaited(
+            record(FinishedEvaluation, "GET", f"{_EVALUATIONS}/{evaluation_id}"), _finished, interval
+        )
 
     @call
     def confusion_matrix(self, evaluation_id: str, *, accept: str = "image/svg+xml") -> Call[bytes]:

@@ -140,9 +140,9 @@ async def _data(client: Any, folder: Path) -> None:
     Image.new("L", (8, 8), 99).save(more)
     addition = await client.datasets.append(dataset.id, [more], label="dark")
     addition = await client.datasets.wait_addition(addition, interval=0.05)
-    assert addition.report["added"] == 1
+    assert addition.report.added == 1
     assert await everything(client.datasets.additions(dataset.id)) == [addition]
-    assert len((await client.datasets.statistics(dataset.id))["classes"]) == 2
+    assert len((await client.datasets.statistics(dataset.id)).classes) == 2
     assert (await client.datasets.samples(dataset.id, per_class=2)).startswith(b"\x89PNG")
     sheet = await client.datasets.preview(dataset.id, [{"type": "rotation", "degrees": 15}], images=2)
     assert sheet.startswith(b"\x89PNG")
@@ -192,6 +192,7 @@ async def _models(client: Any, model: str, folder: Path) -> None:
     again = await client.models.bring(file, name="brought")
     assert (await client.models.set_alias("brought", "production", again.id)).model_id == again.id
     assert [entry.alias for entry in await client.models.aliases("brought")] == ["production"]
+    assert (await client.models.alias("brought", "production")).model_id == again.id
     picture = await client.datasets.picture("digits", 3, split="test")
     (seen,) = await client.models.predict("brought@production", [("three.png", picture.content)], top_k=2)
     assert (seen.filename, len(seen.top)) == ("three.png", 2)

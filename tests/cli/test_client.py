@@ -36,7 +36,6 @@ def test_the_catalog_names_what_there_is(client: Client) -> None:
     assert "softmax_cross_entropy" in {entry.name for entry in client.catalog.losses()}
     presets = {entry.name: entry.architecture for entry in client.catalog.presets()}
     lenet = presets["lenet-5"]
-    assert lenet is not None
     assert client.architectures.summary(lenet).totals.parameters == 61_706
 
 
@@ -83,15 +82,15 @@ def test_train_watch_and_predict(client: Client) -> None:
     job = seen[-1]
     assert job.status == "succeeded", client.training_jobs.log(job.id)
     assert job.name == "tiny"
-    assert job.progress is not None
     assert job.progress.fraction == 1.0
     assert [figures.epoch for figures in client.training_jobs.metrics(job.id)] == [1, 2]
     assert job.id in {listed.id for listed in client.training_jobs.list(status="succeeded")}
     assert job.model_id is not None
     model = client.models.get(job.model_id)
     assert model.training_job_id == job.id
-    assert model.metrics.test_accuracy is not None
-    assert model.metrics.test_accuracy > 0.5
+    accuracy = model.metrics["test_accuracy"]
+    assert accuracy is not None
+    assert accuracy > 0.5
 
     picture = client.datasets.picture("digits", 7, split="test")
     assert (picture.split, picture.label) == ("test", str(picture.class_index))
@@ -129,7 +128,7 @@ def test_a_data_set_is_uploaded(client: Client, tmp_path: Path) -> None:
     assert dataset.status == "ready", dataset.error
     assert dataset.name == "shades"
     assert dataset.image_shape == (8, 6, 1)
-    assert dataset.splits == {"train": 12, "dev": 4, "test": 4}
+    assert dict(dataset.splits) == {"train": 12, "dev": 4, "test": 4}
     assert {entry.name: entry.images for entry in dataset.classes} == {"café": 10, "snow": 10}
     labels = {client.datasets.picture(dataset.id, number).label for number in range(dataset.images)}
     assert labels == {"café", "snow"}

@@ -77,8 +77,10 @@ def test_make_grow_look(run: Run, archive: Path, tmp_path: Path, server: str) ->
     assert identifier in run("list").stdout
 
     with Client(server) as client:
-        assert [addition.report["added"] for addition in client.datasets.additions(identifier)] == [1]
-        assert client.datasets.statistics(identifier)["images"] == 13
+        assert [
+            addition.report and addition.report.added for addition in client.datasets.additions(identifier)
+        ] == [1]
+        assert client.datasets.statistics(identifier).images == 13
         preview = client.datasets.preview(identifier, [{"type": "horizontal_flip"}], images=2, variants=2)
         assert Image.open(io.BytesIO(preview)).format == "PNG"
         client.datasets.delete(identifier)

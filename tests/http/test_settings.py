@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from app.hosts import is_loopback
 from app.main import create_app
-from app.settings import Settings, SettingsError, is_loopback, load_settings
+from app.settings import Settings, SettingsError, load_settings
 
 
 @pytest.fixture(autouse=True)

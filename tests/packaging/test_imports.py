@@ -46,8 +46,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "uvicorn": ("app.web.server",),
 }
 
-# What the client needs of the rest: not the server.
-CLIENT_IMPORTS = ("app.client", "app.settings")
+# What the client knows: the bodies, and which address is its own machine.
+CLIENT_IMPORTS = ("app.api", "app.client", "app.hosts")
 
 # What is sent and received is types alone; whoever has such a type at hand fills it.
 API_IMPORTS = ("app.api", "app.states", "engine")

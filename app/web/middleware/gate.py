@@ -11,7 +11,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import FieldError
-from app.settings import Settings, is_loopback
+from app.hosts import is_loopback
+from app.settings import Settings
 from app.web.answers.problems import problem_response
 
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
