@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
+from pydantic.warnings import UnsupportedFieldAttributeWarning
 from starlette.concurrency import run_in_threadpool
 
 from app.services import Services
@@ -52,6 +54,8 @@ def create_app(settings: Settings) -> FastAPI:
         SettingsError: the address is not a loopback one and there is no API key.
     """
     settings.check_exposure()
+    # FastAPI ignores it while it makes a route; the schemas of bodies are made later, at the first request
+    warnings.filterwarnings("ignore", category=UnsupportedFieldAttributeWarning)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

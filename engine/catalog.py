@@ -77,8 +77,6 @@ def _entry(part: Any, example: dict[str, Any]) -> dict[str, Any]:
     title, _, rest = inspect.cleandoc(part.__doc__).partition("\n")
     schema = part.model_json_schema(mode="validation")
     definitions = schema.pop("$defs", {})
-    if "properties" not in schema:  # a block may hold itself: it is defined by reference
-        schema = definitions[part.__name__]
     return {
         "type": example["type"],
         "title": title,
@@ -97,7 +95,7 @@ def _entry(part: Any, example: dict[str, Any]) -> dict[str, Any]:
 
 
 def _brief(schema: Any) -> Any:
-    """Return a JSON schema in which a layer is told by its `type` alone: its own entry says the rest."""
+    """Return a JSON schema in which an activation has its `type` alone: its own entry says the rest."""
     if isinstance(schema, list):
         return [_brief(item) for item in schema]
     if not isinstance(schema, dict):

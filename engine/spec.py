@@ -66,6 +66,7 @@ class Spec(BaseModel):
         allow_inf_nan=False,
         json_schema_extra=describe,
         validate_default=True,
+        defer_build=True,
     )
 
 

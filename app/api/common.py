@@ -16,7 +16,7 @@ T = TypeVar("T")
 class Body(BaseModel):
     """The base of every answer."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=describe)
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=describe, defer_build=True)
 
 
 def _write_time(time: datetime) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Union
-
-from pydantic import Field
+from typing import Annotated
 
 from engine.augmentations.base import Augmentation
 from engine.augmentations.colour import Brightness, Contrast, Greyscale, Hue, Inversion, Saturation
@@ -20,6 +18,7 @@ from engine.augmentations.geometry import (
 from engine.augmentations.mixing import Cutmix, Mixup
 from engine.augmentations.noise import Erasing, GaussianNoise, SaltAndPepper
 from engine.augmentations.pipeline import Pipeline, augment, check, partners
+from engine.choices import OneOf
 
 AUGMENTATIONS: tuple[type[Augmentation], ...] = (
     RandomCrop,
@@ -42,9 +41,6 @@ AUGMENTATIONS: tuple[type[Augmentation], ...] = (
     Cutmix,
 )
 
-if TYPE_CHECKING:
-    AnyAugmentation = Augmentation
-else:
-    AnyAugmentation = Annotated[Union[AUGMENTATIONS], Field(discriminator="type")]  # noqa: UP007
+AnyAugmentation = Annotated[Augmentation, OneOf(AUGMENTATIONS)]
 
 __all__ = ["AUGMENTATIONS", "AnyAugmentation", "Augmentation", "Pipeline", "augment", "check", "partners"]

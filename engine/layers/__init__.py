@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Union
-
-from pydantic import Field
-
 from engine.layers.activation import ACTIVATIONS
-from engine.layers.base import Block, Context, Cost, Example, Layer, LayerRecord, Reach, WeightSpec
+from engine.layers.base import (
+    ANY_LAYER,
+    AnyLayer,
+    Block,
+    Context,
+    Cost,
+    Example,
+    Layer,
+    LayerRecord,
+    Reach,
+    WeightSpec,
+)
 from engine.layers.blocks import Parallel, Residual
 from engine.layers.branches import DenseBlock, Inception
 from engine.layers.convolution import Conv2D, DepthwiseConv2D, TransposedConv2D
@@ -55,14 +62,7 @@ LAYERS: tuple[type[LayerRecord], ...] = (
     InvertedResidual,
 )
 
-if TYPE_CHECKING:
-    AnyLayer = LayerRecord
-else:
-    AnyLayer = Annotated[Union[LAYERS], Field(discriminator="type")]  # noqa: UP007
-
-for _block in LAYERS:
-    if issubclass(_block, Block):
-        _block.model_rebuild(_types_namespace={"_AnyLayer": AnyLayer})
+ANY_LAYER.add(LAYERS)
 
 __all__ = [
     "LAYERS",

@@ -24,16 +24,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike
+from pydantic import BaseModel, ConfigDict
 
 from engine import draws
 from engine.arrays import Array, Shape, Weights, elements
+from engine.choices import OneOf
 from engine.errors import ShapeError
 from engine.layers.initializers import Initializer
-from engine.spec import Flag, NodeName, Spec
+from engine.spec import Flag, NodeName, Spec, describe
 from engine.workspace import Workspace
 
 Gradients = dict[str, Array]
@@ -174,6 +176,26 @@ class LayerRecord(Spec):
     def psi(self) -> Layer | None:
         """The activation that follows as a node of its own, if the record asks for one."""
         return getattr(self, "activation", None)
+
+
+def _list_types(schema: dict[str, Any], kind: type[BaseModel]) -> None:
+    describe(schema, kind)
+    schema["properties"]["type"]["enum"] = list(ANY_LAYER.kinds)
+
+
+class NestedLayer(LayerRecord):
+    """A layer or a block of layers. What it takes beside this follows from its `type`: see the catalog of layers."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_list_types)
+
+    type: str
+    """Which layer it is."""
+
+
+ANY_LAYER = OneOf(outline=NestedLayer)
+"""`engine.layers` adds every layer there is."""
+
+AnyLayer = Annotated[LayerRecord, ANY_LAYER]
 
 
 class Layer(LayerRecord):

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from engine.arrays import Shape
 from engine.errors import ShapeError
 from engine.layers.activation import ReLU
-from engine.layers.base import Block, Example, Layer, LayerRecord, Scope
+from engine.layers.base import AnyLayer, Block, Example, Layer, Scope
 from engine.layers.convolution import Conv2D
 from engine.layers.merge import Add, Concatenate
 from engine.layers.parameters import Activation
-
-if TYPE_CHECKING:
-    AnyLayer = LayerRecord
-else:
-    AnyLayer = Annotated["_AnyLayer", Field()]  # noqa: F821
 
 _CONV = {"type": "conv2d", "filters": 2, "kernel_size": 3, "padding": "same"}
 

@@ -8,12 +8,13 @@ axis instead of the one before it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Discriminator, Field, Tag
 
 from engine.arrays import Array, Shape, elements
+from engine.choices import OneOf
 from engine.errors import ShapeError
 from engine.spec import PositiveFloat, Spec
 
@@ -257,7 +258,7 @@ if TYPE_CHECKING:
 else:
     Initializer = Annotated[
         Annotated[Literal[tuple(_BY_NAME)], Tag("<name>")]
-        | Annotated[Union[INITIALIZERS], Field(discriminator="type"), Tag("<written>")],  # noqa: UP007
+        | Annotated[InitializerRecord, OneOf(INITIALIZERS), Tag("<written>")],
         Discriminator(
             _form,
             custom_error_type="initializer_form",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SerializerFunctionWrapHandler, WrapSerializer
+from pydantic import AfterValidator, BeforeValidator, SerializerFunctionWrapHandler, WrapSerializer
 
+from engine.choices import OneOf
 from engine.layers.activation import ACTIVATIONS, ActivationLayer
 from engine.layers.base import Layer
 from engine.spec import NonNegativeInt
@@ -58,17 +59,14 @@ def _written(activation: ActivationLayer, write: SerializerFunctionWrapHandler) 
     return {name: value for name, value in write(activation).items() if name not in {"name", "inputs"}}
 
 
-if TYPE_CHECKING:
-    Activation = ActivationLayer
-else:
-    _AnyActivation = Annotated[Union[ACTIVATIONS], Field(discriminator="type")]  # noqa: UP007
-    Activation = Annotated[
-        _AnyActivation,
-        BeforeValidator(
-            _record,
-            json_schema_input_type=Literal[tuple(kind.tag() for kind in ACTIVATIONS)] | _AnyActivation,
-        ),
-        AfterValidator(_without_place),
-        WrapSerializer(_written),
-    ]
+_AnyActivation = Annotated[ActivationLayer, OneOf(ACTIVATIONS)]
+Activation = Annotated[
+    _AnyActivation,
+    BeforeValidator(
+        _record,
+        json_schema_input_type=Literal[tuple(kind.tag() for kind in ACTIVATIONS)] | _AnyActivation,
+    ),
+    AfterValidator(_without_place),
+    WrapSerializer(_written),
+]
 """The type of an activation layer, which then has its default hyperparameters, or its whole record."""

@@ -6,13 +6,14 @@ batch, whatever share of it is at hand.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from engine.arrays import Array, Shape
+from engine.choices import OneOf
 from engine.errors import EngineError, ShapeError
 from engine.ops import activation, smooth
 from engine.recipe.targets import NOUNS, Target
@@ -226,7 +227,4 @@ def _check_per_class(numbers: tuple[float, ...] | None, classes: int, name: str)
 
 LOSSES: tuple[type[Loss], ...] = (SoftmaxCrossEntropy, BinaryCrossEntropy, MeanSquaredError)
 
-if TYPE_CHECKING:
-    AnyLoss = Loss
-else:
-    AnyLoss = Annotated[Union[LOSSES], Field(discriminator="type")]  # noqa: UP007
+AnyLoss = Annotated[Loss, OneOf(LOSSES)]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from engine.arrays import Array
+from engine.choices import OneOf
 from engine.spec import Flag, Fraction, NonNegativeFloat, PositiveFloat, Spec
 from engine.workspace import FRESH, Buffers
 
@@ -305,7 +306,4 @@ def _chunks(
 
 OPTIMIZERS: tuple[type[Optimizer], ...] = (SGD, RMSProp, Adam, AdamW)
 
-if TYPE_CHECKING:
-    AnyOptimizer = Optimizer
-else:
-    AnyOptimizer = Annotated[Union[OPTIMIZERS], Field(discriminator="type")]  # noqa: UP007
+AnyOptimizer = Annotated[Optimizer, OneOf(OPTIMIZERS)]

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from engine.choices import OneOf
 from engine.spec import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Spec
 
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
@@ -277,7 +278,4 @@ SCHEDULES: tuple[type[Schedule], ...] = (
     ReduceOnPlateau,
 )
 
-if TYPE_CHECKING:
-    AnySchedule = Schedule
-else:
-    AnySchedule = Annotated[Union[SCHEDULES], Field(discriminator="type")]  # noqa: UP007
+AnySchedule = Annotated[Schedule, OneOf(SCHEDULES)]

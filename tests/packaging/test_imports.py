@@ -35,6 +35,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "engine",
     ),
     "pydantic": ("app", "engine"),
+    "pydantic_core": ("engine.choices",),
     "pydantic_settings": ("app.settings",),
     "python_multipart": ("app.web.bodies.multipart",),
     "rich": ("app.cli",),

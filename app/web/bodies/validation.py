@@ -14,6 +14,7 @@ from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
 
 from app.errors import FieldError, Invalid, pointer
 from app.web.bodies.pointers import find, locate
+from engine.choices import OneOf
 
 T = TypeVar("T")
 
@@ -201,7 +202,11 @@ def _members(kind: Any, tag: str | None = None) -> Iterator[tuple[Any, str | Non
     origin = get_origin(kind)
     if origin is Annotated:
         inner, *notes = get_args(kind)
-        yield from _members(inner, next((note.tag for note in notes if isinstance(note, Tag)), tag))
+        choice = next((note for note in notes if isinstance(note, OneOf)), None)
+        if choice is None:
+            yield from _members(inner, next((note.tag for note in notes if isinstance(note, Tag)), tag))
+        else:
+            yield from ((member, name) for name, member in choice.kinds.items())
     elif origin in (Union, types.UnionType):
         for part in get_args(kind):
             yield from _members(part)
@@ -217,6 +222,7 @@ def _step(candidate: tuple[Any, str | None], key: str | int) -> Iterator[tuple[A
         for part in get_args(kind):
             yield from _members(part)
     elif _is_model(kind) and key in kind.model_fields:
-        yield from _members(kind.model_fields[key].annotation)
+        field = kind.model_fields[key]
+        yield from _members(Annotated[field.annotation, None, *field.metadata])
     elif tag is None or key == tag:
         yield candidate

@@ -68,7 +68,7 @@ class Gate:
                     ),
                 )
         elif not hmac.compare_digest(_presented_key(headers.get("authorization", "")), self._key):
-            return problem_response(
+            refusal = problem_response(
                 401,
                 "unauthorized",
                 "this server answers only to callers that present its API key",
@@ -79,8 +79,11 @@ class Gate:
                         hint="send `Authorization: Bearer <key>`; in a browser, the key as the password",
                     ),
                 ),
-                headers={"WWW-Authenticate": 'Basic realm="convserve", charset="UTF-8", Bearer'},
             )
+            # a line for each: Chromium takes two in one line for one scheme that it does not know
+            for challenge in ('Basic realm="convserve", charset="UTF-8"', "Bearer"):
+                refusal.headers.append("WWW-Authenticate", challenge)
+            return refusal
         if scope["method"] not in SAFE_METHODS and _from_another_site(headers):
             return problem_response(
                 403,

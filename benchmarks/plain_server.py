@@ -1,0 +1,41 @@
+"""The simplest peer of the service: FastAPI and ONNX Runtime, `python plain_server.py PORT MODEL.onnx`.
+
+`POST /predict` takes one PNG of a digit and answers with three labels. Needs fastapi, onnxruntime, pillow, uvicorn
+with uvloop and httptools, and nothing of ours.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import uvicorn
+from fastapi import FastAPI, Request
+from PIL import Image
+
+
+def main() -> None:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(sys.argv[2], options)
+    name = session.get_inputs()[0].name
+    service = FastAPI()
+
+    @service.get("/livez")
+    async def livez() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @service.post("/predict")
+    async def predict(request: Request) -> dict[str, Any]:
+        image = Image.open(io.BytesIO(await request.body())).convert("L").resize((28, 28))
+        x = np.asarray(image, np.float32)[None, None] / 255
+        p = session.run(None, {name: x})[0][0]
+        return {"top": [{"label": str(i), "probability": float(p[i])} for i in np.argsort(-p)[:3]]}
+
+    uvicorn.run(service, port=int(sys.argv[1]), log_level="warning")
+
+
+main()
