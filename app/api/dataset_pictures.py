@@ -21,6 +21,10 @@ class AdditionReport(Body):
     """How many of each kind."""
     files: tuple[SkippedFile, ...]
     """Which and why; of very many the first thousand."""
+    notes: tuple[str, ...] = ()
+    """What the upload did not say itself and was taken for something, such as the columns of its manifest."""
+    warnings: tuple[str, ...] = ()
+    """What makes the pictures worth less, such as the same picture in two classes."""
 
 
 class Addition(Body):

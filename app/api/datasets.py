@@ -12,6 +12,8 @@ from engine.recipe.targets import Target
 from engine.spec import Spec
 
 Duplicates = Literal["skip", "keep"]
+Fault = Literal["misplaced", "unreadable", "duplicate", "contradiction"]
+"""Why a file of an upload is left out."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -60,8 +62,9 @@ class SkippedFile(Body):
 
     name: str
     reason: str
-    kind: Literal["misplaced", "unreadable", "duplicate"] = "unreadable"
-    """Whether it lies where nothing is looked for, is no readable picture, or is there already."""
+    kind: Fault = "unreadable"
+    """`misplaced`: nothing says what it shows; `unreadable`: it is no readable picture; `duplicate`: the same picture
+    is there already; `contradiction`: it is there already, and is said to show something else."""
 
 
 class SkippedCounts(Body):
@@ -70,6 +73,7 @@ class SkippedCounts(Body):
     misplaced: int = 0
     unreadable: int = 0
     duplicate: int = 0
+    contradiction: int = 0
 
 
 class DatasetSource(Body):
@@ -93,6 +97,12 @@ class DatasetReport(Body):
     """How many of each kind; null for what was uploaded to an earlier version."""
     files: tuple[SkippedFile, ...] = ()
     """Which and why; of very many the first thousand."""
+    notes: tuple[str, ...] = ()
+    """What the upload did not say itself and was taken for something: the range of its numbers, the encoding and the
+    columns of its manifest."""
+    warnings: tuple[str, ...] = ()
+    """What makes the data set worth less: classes without pictures in a split, the same picture in two classes,
+    pictures that are nearly black or white."""
 
 
 class DatasetFailure(Body):

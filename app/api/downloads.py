@@ -6,13 +6,13 @@ from typing import Literal
 
 from app.api.common import Body
 
-KnownName = Literal["mnist", "fashion-mnist", "cifar-10"]
+PublishedName = Literal["mnist", "fashion-mnist", "cifar-10"]
 
 
 class Downloadable(Body):
     """A data set that can be had by name."""
 
-    name: KnownName
+    name: PublishedName
     title: str
     source: str
     """Who published it, and when."""

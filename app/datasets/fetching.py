@@ -15,7 +15,7 @@ import httpx
 import structlog
 
 from app.datasets.intake import Beat
-from app.datasets.known import KnownDataset, KnownFile
+from app.datasets.published import PublishedDataset, PublishedFile
 from app.errors import DomainError, Invalid, TooLarge
 
 log = structlog.stdlib.get_logger(__name__)
@@ -48,7 +48,7 @@ class Origin:
     place: str
 
     @classmethod
-    def of(cls, dataset: KnownDataset, mirror: str | None) -> Origin:
+    def of(cls, dataset: PublishedDataset, mirror: str | None) -> Origin:
         """Return where a data set is published, or where a mirror has it: in a folder of its name."""
         return cls(dataset.address if mirror is None else f"{mirror.rstrip('/')}/{dataset.name}")
 
@@ -81,7 +81,7 @@ def checksums(origin: Origin) -> dict[str, str]:
     return {match.group(2): match.group(1).lower() for match in found if match}
 
 
-def fetch(origin: Origin, file: KnownFile, sha256: str, folder: Path, most: int, beat: Beat) -> Path:
+def fetch(origin: Origin, file: PublishedFile, sha256: str, folder: Path, most: int, beat: Beat) -> Path:
     """Bring a file into a folder, unless it is there, and return its path.
 
     What an earlier call has brought of it, in a file ending in `.part`, is not asked for again.
@@ -127,7 +127,7 @@ def fetch(origin: Origin, file: KnownFile, sha256: str, folder: Path, most: int,
     return target
 
 
-def _transfer(origin: Origin, file: KnownFile, part: Path, most: int, beat: Beat) -> None:
+def _transfer(origin: Origin, file: PublishedFile, part: Path, most: int, beat: Beat) -> None:
     for attempt in range(1, _TRIES + 1):
         try:
             if origin.remote:
@@ -149,7 +149,7 @@ def _transfer(origin: Origin, file: KnownFile, part: Path, most: int, beat: Beat
             return
 
 
-def _download(address: str, file: KnownFile, part: Path, most: int, beat: Beat) -> None:
+def _download(address: str, file: PublishedFile, part: Path, most: int, beat: Beat) -> None:
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with _client(address) as client, client.stream("GET", address, headers=headers) as answer:
@@ -177,7 +177,7 @@ def _download(address: str, file: KnownFile, part: Path, most: int, beat: Beat) 
                 beat(_progress(file, have, total))
 
 
-def _copy(source: Path, file: KnownFile, part: Path, most: int, beat: Beat) -> None:
+def _copy(source: Path, file: PublishedFile, part: Path, most: int, beat: Beat) -> None:
     have = part.stat().st_size if part.exists() else 0
     try:
         total = source.stat().st_size
@@ -199,7 +199,7 @@ def _check_size(where: str, size: int, most: int) -> None:
         raise TooLarge(f"{where} is larger than {most} bytes, the most that is downloaded")
 
 
-def _progress(file: KnownFile, have: int, total: int | None = None) -> dict[str, object]:
+def _progress(file: PublishedFile, have: int, total: int | None = None) -> dict[str, object]:
     return {
         "stage": "downloading",
         "file": file.name,

@@ -25,6 +25,8 @@ from app.store.records import DatasetContents, Json
 from engine.spec import Spec
 
 _HEADROOM = 1 << 20
+_NAMED = 10
+"""Classes that a warning names."""
 
 
 class WorkerBeat(Protocol):
@@ -54,6 +56,7 @@ def archive_limits(settings: Settings) -> ArchiveLimits:
         entries=settings.max_archive_entries,
         ratio=settings.max_archive_ratio,
         member_bytes=settings.max_image_pixels * 8 + _HEADROOM,
+        unpacked_bytes=settings.max_upload_bytes,
     )
 
 
@@ -64,7 +67,7 @@ def check_upload(reader: Reader, picture: PictureSpec, free: int) -> None:
         Invalid: no class has enough pictures for all splits.
         TooLarge: the arrays need more than the `free` bytes; small files can hold large pictures.
     """
-    if not reader.told and reader.counts.max() < len(SPLIT_NAMES):
+    if not reader.splits and reader.counts.max() < len(SPLIT_NAMES):
         raise _too_few("each")
     check_space(len(reader), picture, free)
 
@@ -106,10 +109,11 @@ def fill(
 
     def draw(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
         _check_classes(reader, intake)
-        splits = place(intake.told_splits, labels, classes, options.split, options.seed)
+        splits = place(intake.given_splits, labels, classes, options.split, options.seed)
         for code, name in enumerate(SPLIT_NAMES):
             if not (splits == code).any():
                 raise _too_few(f"the {name}")
+        intake.report.warnings += _missing_in_splits(reader, intake, labels, splits)
         return splits
 
     segment = write_kept_up(dataset_id, 1, intake, classes, draw, options, artifacts, beat)
@@ -160,8 +164,8 @@ def write_kept_up(
 
 def _check_classes(reader: Reader, intake: Intake) -> None:
     if reader.target != "class":
-        target, known = intake.targets()
-        for name, images in zip(reader.classes, storage.count_shown(known, target), strict=True):
+        target, targets = intake.targets()
+        for name, images in zip(reader.classes, storage.count_shown(targets, target), strict=True):
             if not images:
                 raise Invalid(f"no picture that can be read has the label {name!r}", code="empty-class")
         return
@@ -172,6 +176,31 @@ def _check_classes(reader: Reader, intake: Intake) -> None:
             raise Invalid(
                 f"no file of the class {name!r} is a picture that can be read{why}", code="empty-class"
             )
+
+
+def _missing_in_splits(
+    reader: Reader, intake: Intake, labels: NDArray[np.int32], splits: NDArray[np.uint8]
+) -> list[str]:
+    """Say which classes or labels have no picture in a split, most important first."""
+    if reader.target == "values":
+        return []
+    if reader.target == "class":
+        counts = storage.count_pictures(labels, splits, len(reader.classes))
+    else:
+        _, targets = intake.targets()
+        shown = [np.count_nonzero(targets[splits == code], axis=0) for code in range(len(SPLIT_NAMES))]
+        counts = np.stack(shown, axis=1)
+    noun = "class" if reader.target == "class" else "label"
+    consequences = ("a model cannot learn it", "no epoch is chosen by it", "nothing is measured of it")
+    found = []
+    for code, (split, consequence) in enumerate(zip(SPLIT_NAMES, consequences, strict=True)):
+        names = [name for name, row in zip(reader.classes, counts, strict=True) if not row[code]]
+        listed = ", ".join(map(repr, names[:_NAMED]))
+        if len(names) > _NAMED:
+            listed += f" and {len(names) - _NAMED} more"
+        if names:
+            found.append(f"the {split} split has no picture of the {noun} {listed}: {consequence}")
+    return found
 
 
 def _too_few(split: str) -> Invalid:

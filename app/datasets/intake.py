@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
+from typing import cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.api.datasets import Fault
 from app.datasets.options import DatasetOptions
 from app.datasets.readers.base import Item, Reader, Skipped
-from app.datasets.readers.splits import UNTOLD
+from app.datasets.readers.splits import UNASSIGNED
 from app.datasets.storage import StoredDataset, Targets
 from app.errors import DomainError, Invalid, TooLarge
 from app.pictures.decode import convert, decode
@@ -20,19 +23,33 @@ from engine.recipe.targets import Target
 
 REPORTED_FILES = 1000
 """Files that a report names; the rest is only counted."""
+REPORTED_WARNINGS = 100
 Beat = Callable[[Json], None]
 """Takes the progress now and then, and raises what should end the work."""
+NEARLY_BLACK, NEARLY_WHITE = 31, 224
+"""Pixels, of 255: pictures that all stay below or above that show hardly anything."""
 
 _REASON = 400
 _CHUNK = 256
 
 
 class Report:
-    """What was left out: all of it counted, the first so many named."""
+    """What was left out: all of it counted, the first so many named.
+
+    Attributes:
+        notes: what the upload does not say itself and was taken for something.
+        warnings: what makes the data set worth less.
+    """
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._files: list[Json] = []
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
+
+    def count(self, kind: Fault) -> int:
+        """Return how many were left out for a reason."""
+        return self._counts[kind]
 
     def add(self, skipped: Skipped) -> None:
         """Note one more."""
@@ -43,8 +60,21 @@ class Report:
 
     def document(self) -> Json:
         """Return it as JSON-ready data."""
-        counts = {kind: self._counts[kind] for kind in ("misplaced", "unreadable", "duplicate")}
-        return {"skipped": self._counts.total(), "counts": counts, "files": self._files}
+        return {
+            "skipped": self._counts.total(),
+            "counts": {kind: self._counts[kind] for kind in get_args(Fault)},
+            "files": self._files,
+            "notes": self.notes,
+            "warnings": self.warnings[:REPORTED_WARNINGS],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    """A picture that was seen, and what it is said to show: the name of its class, or its targets as bytes."""
+
+    name: str
+    meaning: str | bytes
 
 
 class Intake:
@@ -52,11 +82,10 @@ class Intake:
 
     Attributes:
         report: what was left out so far.
-        told: the split that each picture taken came with, `UNTOLD` for none.
         taken: how many pictures of each class were taken, (K,).
         first_faults: for each class the first file of it that was left out.
 
-    Where the reader tells labels or values, read what splits are drawn by for class.
+    Where pictures have labels or values, read what splits are drawn by for class.
     """
 
     def __init__(self, reader: Reader, options: DatasetOptions, max_pixels: int, beat: Beat) -> None:
@@ -64,36 +93,44 @@ class Intake:
         self._options = options
         self._max_pixels = max_pixels
         self._beat = beat
-        self._files: dict[bytes, str] = {}
-        self._pixels: dict[bytes, str | int] | None = {} if options.duplicates == "skip" else None
+        self._files: dict[bytes, _First] = {}
+        self._pixels: dict[bytes, _First] = {}
+        self._least, self._greatest = 255, 0
         self.report = Report()
-        self.told = bytearray()
+        self._splits = bytearray()
         self.taken = np.zeros(len(reader.counts), np.int64)
         self._targets = bytearray()
+        self._contradicting: dict[str, str] = {}
         self.first_faults: dict[int, Skipped] = {}
         for skipped in reader.skipped:
             self.report.add(skipped)
 
     @property
-    def told_splits(self) -> NDArray[np.uint8]:
-        """The split that each picture taken came with, (N,)."""
-        return np.frombuffer(bytes(self.told), np.uint8)
+    def given_splits(self) -> NDArray[np.uint8]:
+        """The split that each picture taken came with, `UNASSIGNED` for none, (N,)."""
+        return np.frombuffer(bytes(self._splits), np.uint8)
 
     def targets(self) -> tuple[Target, Targets]:
-        """Return what the reader tells, and the labels or values of each picture taken, (N, K)."""
+        """Return what the reader says of pictures, and the labels or values of each picture taken, (N, K)."""
         numbers = np.frombuffer(self._targets, np.float32)
         return self._reader.target, numbers.reshape(-1, len(self._reader.classes))
 
-    def know(self, dataset: StoredDataset) -> None:
-        """Look at the pictures that are there already, so that none is taken again."""
-        if self._pixels is None:
+    def compare_with(self, dataset: StoredDataset, classes: Sequence[str]) -> None:
+        """Look at the pictures that are there already, so that none is taken again.
+
+        Args:
+            dataset: what is there.
+            classes: the names of its classes.
+        """
+        if self._options.duplicates == "keep":
             return
         images = dataset.split()
         for start in range(0, dataset.images, _CHUNK):
             self._beat({"stage": "comparing", "images": start, "of": dataset.images, "fraction": 0.0})
-            batch, _ = images.read(np.arange(start, min(start + _CHUNK, dataset.images)))
-            for number, picture in enumerate(batch, start):
-                self._pixels.setdefault(_digest(picture), number)
+            batch, labels = images.read(np.arange(start, min(start + _CHUNK, dataset.images)))
+            for number, (picture, label) in enumerate(zip(batch, labels, strict=True), start):
+                first = _First(f"picture {number} of the data set", classes[int(label)])
+                self._pixels.setdefault(_digest(picture), first)
 
     def pictures(self) -> Iterator[tuple[NDArray[np.uint8], int]]:
         """Yield the pictures that can be used with their class indices.
@@ -108,46 +145,92 @@ class Intake:
             try:
                 picture = self._take(item)
             except (Invalid, TooLarge) as error:
-                skipped = Skipped(
-                    item.name, error.detail, "duplicate" if error.code == "duplicate" else "unreadable"
-                )
+                kind: Fault = "unreadable"
+                if error.code in ("duplicate", "contradiction"):
+                    kind = cast(Fault, error.code)
+                skipped = Skipped(item.name, error.detail, kind)
                 self.report.add(skipped)
                 self.first_faults.setdefault(item.label, skipped)
                 continue
             self.taken[item.label] += 1
-            self.told.append(UNTOLD if item.split is None else item.split)
+            self._splits.append(UNASSIGNED if item.split is None else item.split)
             if item.target is not None:
                 self._targets += item.target.tobytes()
+            self._least, self._greatest = (
+                min(self._least, int(picture.min())),
+                max(self._greatest, int(picture.max())),
+            )
             yield picture, item.label
+        self._conclude()
 
     def _take(self, item: Item) -> NDArray[np.uint8]:
         content = item.content
         if isinstance(content, DomainError):
             raise content
+        first = _First(item.name, self._meaning(item))
         if isinstance(content, np.ndarray):
             picture = convert(content, self._options.picture)
         else:
-            if self._pixels is not None:
-                known = self._files.setdefault(_digest(content), item.name)
-                if known is not item.name:
-                    raise _duplicate(f"it has the same bytes as {known}")
+            self._compare(self._files.setdefault(_digest(content), first), first, "has the same bytes as")
             picture = decode(content, self._options.picture, self._max_pixels)
-        if self._pixels is not None:
-            mine: str | int = item.name if isinstance(content, bytes) else int(self.taken.sum())
-            same = self._pixels.setdefault(_digest(picture), mine)
-            if same is not mine:
-                where = f"picture {same} of the data set" if isinstance(same, int) else same
-                raise _duplicate(f"it becomes the same pixels as {where}")
+        self._compare(self._pixels.setdefault(_digest(picture), first), first, "becomes the same pixels as")
         return picture
+
+    def _meaning(self, item: Item) -> str | bytes:
+        """Return what a picture is said to show, for comparing with others."""
+        return self._reader.classes[item.label] if item.target is None else item.target.tobytes()
+
+    def _compare(self, earlier: _First, own: _First, how: str) -> None:
+        """Refuse a picture that was there before; where duplicates are kept, only warn if it contradicts that one.
+
+        Raises:
+            Invalid: it was there.
+        """
+        if earlier is own:
+            return
+        agrees = earlier.meaning == own.meaning
+        detail = f"it {how} {earlier.name}"
+        if not agrees:
+            named = isinstance(own.meaning, str)
+            detail += (
+                f", but is said to show {own.meaning!r} and not {earlier.meaning!r}"
+                if named
+                else (", but is said to show something else")
+            )
+        if self._options.duplicates == "keep":
+            if not agrees and own.name not in self._contradicting:
+                self._contradicting.setdefault(own.name, detail)
+            return
+        raise Invalid(detail, code="duplicate" if agrees else "contradiction")
+
+    def _conclude(self) -> None:
+        """Note what shows only when all pictures have been seen."""
+        report = self.report
+        report.notes += self._reader.notes
+        left_out = report.count("contradiction")
+        kept = [f"{name}: {detail}" for name, detail in self._contradicting.items()]
+        if left_out + len(kept):
+            which = f", such as {kept[0]}" if kept else "; they were left out, see files"
+            report.warnings.append(
+                f"{left_out + len(kept)} pictures contradict others that are the same, one of the two is wrong{which}"
+            )
+        if self.taken.sum() and self._greatest <= NEARLY_BLACK:
+            report.warnings.append(
+                f"all pictures are nearly black: no pixel is above {self._greatest} of 255; scale them first"
+            )
+        if self.taken.sum() and self._least >= NEARLY_WHITE:
+            report.warnings.append(
+                f"all pictures are nearly white: no pixel is below {self._least} of 255; scale them first"
+            )
+        if report.count("misplaced") > len(self._reader) // 10:
+            report.warnings.append(
+                f"{report.count('misplaced')} files were left out, because nothing says what they show; see files"
+            )
 
 
 def progress(done: int, total: int) -> Json:
     """Return what a job that reads pictures shows."""
     return {"stage": "reading", "images": done, "of": total, "fraction": done / total if total else 1.0}
-
-
-def _duplicate(detail: str) -> Invalid:
-    return Invalid(detail, code="duplicate")
 
 
 def _digest(data: bytes | NDArray[np.uint8]) -> bytes:

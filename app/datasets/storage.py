@@ -69,7 +69,7 @@ class Segment:
             targets=None if target == "class" else _map(folder / TARGETS_FILE, TARGET_TYPE, 2),
         )
 
-    def told(self, positions: NDArray[np.int64]) -> NDArray[Any]:
+    def answers(self, positions: NDArray[np.int64]) -> NDArray[Any]:
         """Copy out the classes of pictures, int64 (n,), or their targets (n, K)."""
         if self.targets is None:
             return self.labels[positions].astype(np.int64)
@@ -103,18 +103,18 @@ class StoredImages:
         positions = self._positions[indices]
         first = self._segments[0]
         if len(self._segments) == 1:
-            return np.asarray(first.images[positions]), first.told(positions)
+            return np.asarray(first.images[positions]), first.answers(positions)
         images = np.empty((len(positions), *first.images.shape[1:]), np.uint8)
-        nothing = first.told(positions[:0])
-        told = np.empty((len(positions), *nothing.shape[1:]), nothing.dtype)
+        nothing = first.answers(positions[:0])
+        answers = np.empty((len(positions), *nothing.shape[1:]), nothing.dtype)
         owners = np.searchsorted(self._starts, positions, side="right") - 1
         for owner in np.unique(owners):
             here = np.flatnonzero(owners == owner)
             segment = self._segments[owner]
             local = positions[here] - self._starts[owner]
             images[here] = segment.images[local]
-            told[here] = segment.told(local)
-        return images, told
+            answers[here] = segment.answers(local)
+        return images, answers
 
 
 class StoredDataset:
@@ -264,9 +264,9 @@ def write_segment(
     counts = count_pictures(labels, splits, classes)
     shown = counts.sum(axis=1)
     if targets is not None:
-        target, known = targets()
-        written.append(artifacts.write(f"{folder}/{TARGETS_FILE}", _npy(known.astype(TARGET_TYPE))))
-        shown = count_shown(known, target)
+        target, numbers = targets()
+        written.append(artifacts.write(f"{folder}/{TARGETS_FILE}", _npy(numbers.astype(TARGET_TYPE))))
+        shown = count_shown(numbers, target)
     checksum = hashlib.sha256("".join(file.sha256 for file in written).encode()).hexdigest()
     return WrittenSegment(
         SegmentRecord(dataset_id, number, len(labels), folder, checksum),

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from app.api.downloads import KnownName
+from app.api.downloads import PublishedName
 from app.datasets.ingestion import Source
 from app.datasets.options import DatasetOptions
 from app.files.paths import UPLOADS
@@ -79,7 +79,7 @@ class DownloadRequest(JobRequest):
     """Make a data set of files that are published elsewhere."""
 
     dataset_id: str
-    download: KnownName
+    download: PublishedName
     options: DatasetOptions
 
 

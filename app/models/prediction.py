@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from app.api.pictures import PictureSpec
 from app.errors import DomainError, FieldError, Invalid
+from app.files.encoded import HINT, decode_base64
 from app.pictures.decode import decode
 from app.store.records import ModelRecord
 from engine.model.inference import Predictor
@@ -82,13 +81,10 @@ def from_base64(images: Sequence[str]) -> list[Picture]:
     pictures, faults = [], []
     for number, text in enumerate(images):
         pointer = f"/images/{number}"
-        encoded = text.partition(",")[2] if text.startswith("data:") else text
         try:
-            pictures.append(Picture(base64.b64decode(encoded, validate=True), pointer=pointer))
-        except (binascii.Error, ValueError):
-            faults.append(
-                FieldError("this is not base64", pointer=pointer, hint="encode the bytes of a picture file")
-            )
+            pictures.append(Picture(decode_base64(text), pointer=pointer))
+        except ValueError as error:
+            faults.append(FieldError(f"this is no base64: {error}", pointer=pointer, hint=HINT))
     if faults:
         raise Invalid.listing(faults)
     return pictures

@@ -101,7 +101,7 @@ def test_adding_changes_nothing_that_was_there(
     added = settle(http, http.post(f"{url}/images", files={"file": ("m.zip", pack(entries))}), wait_for)
     assert added["status"] == "succeeded", added
     assert added["report"]["added"] == 20
-    assert added["report"]["counts"] == {"misplaced": 1, "unreadable": 1, "duplicate": 2}
+    assert added["report"]["counts"] == {"misplaced": 1, "unreadable": 1, "duplicate": 2, "contradiction": 0}
     reasons = {entry["name"]: entry["reason"] for entry in added["report"]["files"]}
     assert "picture 0 of the data set" in reasons["dark/same.png"]
     assert "light/105.png" in reasons["light/twice.png"]

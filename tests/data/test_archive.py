@@ -18,7 +18,7 @@ from app.datasets.readers.pictures import PictureArchive
 from app.datasets.readers.zip_file import ArchiveLimits
 from app.errors import DomainError, Invalid, TooLarge
 
-LIMITS = ArchiveLimits(entries=100, ratio=100, member_bytes=4_000_000)
+LIMITS = ArchiveLimits(entries=100, ratio=100, member_bytes=4_000_000, unpacked_bytes=1 << 20)
 GOOD = {"cat/1.png": b"first", "cat/2.png": b"second", "dog/1.png": b"third"}
 
 
@@ -156,7 +156,7 @@ def test_too_many_entries(saved) -> None:
     entries = {f"cat/{number}.png": b"x" for number in range(100)}
     assert refused(saved(pack({**entries, "dog/1.png": b"x"}))).code == "too-many-entries"
     with PictureArchive(
-        saved(pack({**entries, "dog/1.png": b"x"})), ArchiveLimits(101, 100, 1000)
+        saved(pack({**entries, "dog/1.png": b"x"})), ArchiveLimits(101, 100, 1000, 1 << 20)
     ) as archive:
         assert len(archive.pictures) == 101
 
@@ -198,7 +198,10 @@ def test_a_size_that_is_a_lie_is_found_when_the_member_is_read(saved) -> None:
 def test_a_member_is_unpacked_only_up_to_the_limit(saved) -> None:
     noise = bytes(range(256)) * 8000
     path = saved(pack({"cat/1.png": noise, "dog/1.png": b"x"}, zipfile.ZIP_STORED))
-    with PictureArchive(path, ArchiveLimits(100, 100, 1_000_000)) as archive, pytest.raises(TooLarge):
+    with (
+        PictureArchive(path, ArchiveLimits(100, 100, 1_000_000, 1 << 24)) as archive,
+        pytest.raises(TooLarge),
+    ):
         archive.read(archive.pictures[0])
 
 

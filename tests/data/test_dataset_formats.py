@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.datasets.readers.splits import TEST, TRAIN, UNTOLD, SplitShares, place
+from app.datasets.readers.splits import TEST, TRAIN, UNASSIGNED, SplitShares, place
 
 SHARED_PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "photos"
 DRAW = np.random.default_rng(0)
@@ -148,9 +148,10 @@ def test_inversion_and_duplicates(http: httpx.Client, make) -> None:
     dataset = make({"file": pack(entries)}, **fields)
     assert dataset["images"] == 12
     assert dataset["preprocessing"]["invert"] is True
-    assert dataset["report"]["counts"] == {"misplaced": 0, "unreadable": 0, "duplicate": 2}
+    counts = {"misplaced": 0, "unreadable": 0, "duplicate": 1, "contradiction": 1}
+    assert dataset["report"]["counts"] == counts
     assert {entry["name"]: entry["kind"] for entry in dataset["report"]["files"]} == {
-        "b/same-bytes.png": "duplicate",
+        "b/same-bytes.png": "contradiction",
         "b/same-pixels.bmp": "duplicate",
     }
     assert np.array_equal(stored(http, dataset["id"], 0)[0], 255 - IMAGES[0])
@@ -159,7 +160,7 @@ def test_inversion_and_duplicates(http: httpx.Client, make) -> None:
 
 def test_what_is_told_about_splits_is_kept() -> None:
     labels = np.zeros(100, np.int64)
-    told = np.full(100, UNTOLD, np.uint8)
+    told = np.full(100, UNASSIGNED, np.uint8)
     told[:10], told[10:20] = TRAIN, TEST
     splits = place(told, labels, 1, SplitShares(), 0)
     assert (splits[10:20] == TEST).all()

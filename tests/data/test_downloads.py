@@ -19,13 +19,13 @@ import numpy as np
 import pytest
 
 from app.cli.launch import ServerProcess
-from app.datasets.known import KNOWN
+from app.datasets.published import PUBLISHED
 from app.datasets.readers.cifar import CifarArchive
 from app.datasets.readers.splits import TEST, TRAIN
 from app.errors import Malformed
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
-MNIST_FILES = [file.name for file in KNOWN["mnist"].files]
+MNIST_FILES = [file.name for file in PUBLISHED["mnist"].files]
 has_mnist = pytest.mark.skipif(not (SHARED / "mnist").is_dir(), reason="MNIST is not beside the repository")
 CIFAR_FILE = SHARED / "cifar10-small.npz"
 has_cifar = pytest.mark.skipif(not CIFAR_FILE.is_file(), reason="CIFAR-10 is not beside the repository")
@@ -151,14 +151,14 @@ def test_a_download_that_breaks_off_goes_on_where_it_stopped(
     process = start(DATASET_MIRROR=mirror.url)
     with connect(process.start()) as http:
         listed = {entry["name"]: entry for entry in http.get("/v1/datasets/downloads").json()["data"]}
-        assert set(listed) == set(KNOWN)
+        assert set(listed) == set(PUBLISHED)
         assert listed["mnist"]["address"] == f"{mirror.url}/mnist"
         dataset = get(http, dataset="fashion-mnist", name="clothes")
         assert dataset["status"] == "ready", dataset
         assert dataset["name"] == "clothes"
         assert dataset["images"] == 80
         assert dataset["image_shape"] == [28, 28, 1]
-        assert [entry["name"] for entry in dataset["classes"]] == list(KNOWN["fashion-mnist"].classes)
+        assert [entry["name"] for entry in dataset["classes"]] == list(PUBLISHED["fashion-mnist"].classes)
         assert dataset["splits"]["test"] == 20
         assert dataset["splits"]["dev"] >= 10
         assert dataset["splits"]["train"] + dataset["splits"]["dev"] == 60
@@ -257,7 +257,7 @@ def test_damaged_archives_of_cifar_10(tmp_path: Path) -> None:
     images, labels = draw.integers(0, 256, (6, 32, 32, 3), np.uint8), np.arange(6)
     path = tmp_path / "a.tar.gz"
     cifar(path, (images, labels), (images[:2], labels[:2]))
-    with CifarArchive(path, KNOWN["cifar-10"].classes) as reader:
+    with CifarArchive(path, PUBLISHED["cifar-10"].classes) as reader:
         items = list(reader.items())
     assert [item.split for item in items] == [TRAIN] * 6 + [TEST] * 2
     assert np.array_equal(np.stack([item.content for item in items[:6]]), images)
@@ -265,5 +265,5 @@ def test_damaged_archives_of_cifar_10(tmp_path: Path) -> None:
     cifar(path, (images, labels + 7), (images[:2], labels[:2]))
     for content in (b"", b"no archive", whole[: len(whole) // 2], path.read_bytes()):
         path.write_bytes(content)
-        with pytest.raises(Malformed), CifarArchive(path, KNOWN["cifar-10"].classes) as reader:
+        with pytest.raises(Malformed), CifarArchive(path, PUBLISHED["cifar-10"].classes) as reader:
             list(reader.items())

@@ -17,7 +17,7 @@ from app.datasets.readers.splits import DEV, TEST, TRAIN
 from app.datasets.readers.zip_file import ArchiveLimits
 from app.errors import DomainError, Invalid, Malformed, TooLarge
 
-LIMITS = ArchiveLimits(entries=1000, ratio=100, member_bytes=4_000_000)
+LIMITS = ArchiveLimits(entries=1000, ratio=100, member_bytes=4_000_000, unpacked_bytes=1 << 20)
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 4, 5), np.uint8)
 LABELS = np.arange(12) % 3
 
@@ -74,7 +74,7 @@ def test_split_folders_above_the_classes(read, top: str, names: tuple[str, ...])
         f"{top}{split}/{kind}/{n}.png": b"x" for split in names for kind in ("cat", "dog") for n in (1, 2)
     }
     reader, items = read(pack({**entries, f"{top}README": b"x"}))
-    assert (reader.format, reader.classes, reader.told) == ("zip", ("cat", "dog"), {TRAIN, DEV, TEST})
+    assert (reader.format, reader.classes, reader.splits) == ("zip", ("cat", "dog"), {TRAIN, DEV, TEST})
     words = dict(zip(names, (TRAIN, DEV, TEST), strict=True))
     for item in items:
         split, kind, _ = item.name.removeprefix(top).split("/")
@@ -121,7 +121,7 @@ def test_a_manifest_that_names_what_is_not_there_or_twice(read) -> None:
     assert len(items) == 3
     reasons = {file.name: (file.kind, file.reason) for file in reader.skipped}
     assert "not in the archive" in reasons["images/9.png"][1]
-    assert reasons["images/1.png"][0] == "duplicate"
+    assert reasons["images/1.png"][0] == "contradiction"
     assert "line 6" in reasons["images/1.png"][1]
 
 
@@ -142,8 +142,21 @@ def test_a_bad_manifest(read, text: str, word: str) -> None:
 
 
 def test_a_manifest_in_another_encoding(read) -> None:
-    text = MANIFEST.replace("cat", "été").encode("latin-1")
-    assert "UTF-8" in refused(read, pack({"manifest.csv": text, **FILES})).detail
+    for encoding, name in (
+        ("latin-1", "Windows-1252"),
+        ("cp1252", "Windows-1252"),
+        ("utf-16", "UTF-16"),
+        ("utf-16-le", "UTF-16"),
+        ("utf-16-be", "UTF-16"),
+        ("utf-8-sig", "UTF-8"),
+        ("utf-8", "UTF-8"),
+    ):
+        for delimiter in ",;\t":
+            text = MANIFEST.replace("cat", "été").replace(",", delimiter).encode(encoding)
+            reader, items = read(pack({"manifest.csv": text, **FILES}))
+            assert reader.classes == ("dog", "été"), encoding
+            assert [item.content for item in items] == [b"2", b"1", b"3"]
+            assert name in reader.notes[0]
 
 
 def test_a_table_that_is_no_manifest_is_a_stray_file(read) -> None:
@@ -160,7 +173,7 @@ def test_npz(read, compressed: bool, shape: tuple[int, ...]) -> None:
     images = IMAGES.reshape(shape)
     labels = LABELS[: len(images)] * 10
     reader, items = read(npz(compressed, images=images, labels=labels))
-    assert (reader.format, reader.classes, reader.told) == ("npz", ("0", "10", "20"), frozenset())
+    assert (reader.format, reader.classes, reader.splits) == ("npz", ("0", "10", "20"), frozenset())
     assert reader.image_shape == (*images.shape[1:3], shape[3] if len(shape) == 4 else 1)
     assert np.array_equal(np.stack([item.content for item in items]), images)
     assert [item.label * 10 for item in items] == labels.tolist()
@@ -179,7 +192,7 @@ def test_npz_with_splits_and_class_names(read, split: np.ndarray) -> None:
 def test_npz_of_train_and_test_arrays(read) -> None:
     arrays = {"x_train": IMAGES[:8], "y_train": LABELS[:8], "x_test": IMAGES[8:], "y_test": LABELS[8:]}
     reader, items = read(npz(**arrays))
-    assert reader.told == {TRAIN, TEST}
+    assert reader.splits == {TRAIN, TEST}
     assert [item.split for item in items] == [TRAIN] * 8 + [TEST] * 4
     assert np.array_equal(np.stack([item.content for item in items]), IMAGES)
     assert items[8].name == "x_test[0]"
@@ -229,7 +242,7 @@ def test_truth_values_are_black_and_white(read) -> None:
         ({"images": IMAGES, "labels": LABELS, "split": np.arange(12)}, "'3'"),
         ({"images": np.asfortranarray(IMAGES), "labels": LABELS}, "ascontiguousarray"),
         ({"images": IMAGES * 300.0, "labels": LABELS}, "76500"),
-        ({"images": IMAGES - 3.0, "labels": LABELS}, "-3"),
+        ({"images": IMAGES - 60.0, "labels": LABELS}, "-60"),
         ({"images": np.where(IMAGES > 9, IMAGES, np.nan), "labels": LABELS}, "finite"),
         ({"images": IMAGES.astype(complex), "labels": LABELS}, "complex"),
         ({"images": np.zeros((1, 3000, 1), np.uint8), "labels": LABELS[:1]}, "2048"),
@@ -304,7 +317,7 @@ def test_idx(read, packed: bool, shape: tuple[int, ...]) -> None:
     labels = LABELS[: len(images)].astype(np.uint8) + 5
     squeeze = zipped if packed else bytes
     reader, items = read(squeeze(idx(images)), squeeze(idx(labels)))
-    assert (reader.format, reader.classes, reader.told) == ("idx", ("5", "6", "7"), frozenset())
+    assert (reader.format, reader.classes, reader.splits) == ("idx", ("5", "6", "7"), frozenset())
     assert np.array_equal(np.stack([item.content for item in items]), images)
     assert [item.label + 5 for item in items] == labels.tolist()
 

@@ -18,7 +18,7 @@ from app.files.artifacts import LocalArtifacts
 from engine.recipe.targets import Target
 from tests.http.drawn_pictures import ingested, npz, pack, png, squares, upload
 
-LIMITS = ArchiveLimits(entries=1000, ratio=100, member_bytes=4_000_000)
+LIMITS = ArchiveLimits(entries=1000, ratio=100, member_bytes=4_000_000, unpacked_bytes=1 << 20)
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 8, 8), np.uint8)
 FILES = {f"images/{n}.png": str(n).encode() for n in range(1, 5)}
 LABELS = "file,label,split\nimages/1.png,sea|boat,train\nimages/2.png,,val\nimages/3.png, boat ,\nimages/4.png,sea|sea,"

@@ -70,8 +70,8 @@ class DatasetCreate(Spec):
     """Turn dark to light and light to dark, after everything else: ink on paper becomes light strokes on black."""
     duplicates: Duplicates = "skip"
     """What to do with a file whose bytes or whose pixels, as they would be stored, are there already: `skip` leaves
-    it out and reports it, `keep` does not look. The same picture in the train and in the test split makes every
-    figure too good."""
+    it out and reports it, `keep` takes it. One that is said to show something else is reported as a contradiction in
+    any case. The same picture in the train and in the test split makes every figure too good."""
     split: Split = SplitShares()
     """Shares of train, dev and test in every class, as {"train": 0.8, "dev": 0.1, "test": 0.1} or
     [0.8, 0.1, 0.1]; a form may also say 0.8,0.1,0.1. Each picture's split is drawn once and kept."""

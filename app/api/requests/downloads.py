@@ -8,7 +8,7 @@ from pydantic import Field
 
 from app.api.common import Name
 from app.api.datasets import Duplicates, SplitShares
-from app.api.downloads import KnownName
+from app.api.downloads import PublishedName
 from app.api.pictures import Colour, Fit
 from app.api.requests.datasets import ImageSize, Split
 from engine.spec import Seed, Spec
@@ -17,7 +17,7 @@ from engine.spec import Seed, Spec
 class DownloadCreate(Spec):
     """Which data set, and how its pictures are treated; by default as they are published."""
 
-    dataset: Annotated[KnownName, Field(examples=["mnist"])]
+    dataset: Annotated[PublishedName, Field(examples=["mnist"])]
     """mnist, fashion-mnist or cifar-10."""
     name: Name | None = None
     """A name for people; by default that of the data set."""

@@ -1,4 +1,4 @@
-"""What readers of arrays share: streams whose length is known before anything is allocated, and scaling to bytes."""
+"""What readers of arrays share: streams whose length is known before anything is allocated, and labels."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from app.api.pictures import MAX_SIDE
 from app.datasets.readers.base import MAX_IMAGES, Shape, check_classes
 from app.errors import Invalid, Malformed, TooLarge
+from app.text import MAX_NAME, is_name, natural
 
 _CHUNK_BYTES = 1 << 20
-_FLOAT_MAX = {1.0: 255.0, 255.0: 1.0, 65535.0: 1 / 257}
-_ROUNDING = 1e-6
 
 
 def read_exactly(stream: IO[bytes], size: int, what: str) -> bytes:
@@ -113,68 +112,30 @@ def index_labels(
         classes, indices = tuple(names), labels.astype(np.int32)
     else:
         values, inverse = np.unique(labels, return_inverse=True)
-        classes, indices = tuple(str(value) for value in values), inverse.reshape(-1).astype(np.int32)
-        if not all(name.strip() for name in classes):
-            raise Invalid(f"{what} holds an empty label", code="unusable-arrays")
+        written = [str(value) for value in values]
+        order = sorted(range(len(written)), key=lambda place: natural(written[place]))
+        if labels.dtype.kind in "iu":
+            order = list(range(len(written)))
+        check_names([written[place] for place in order], what)
+        ranks = np.empty(len(order), np.int32)
+        ranks[order] = np.arange(len(order))
+        classes = tuple(written[place] for place in order)
+        indices = ranks[inverse.reshape(-1)]
     check_classes(len(classes), what, "give every picture the number or name of its class")
     return classes, indices
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Refuse names that do not tell classes, labels or values apart.
+def check_names(names: Sequence[str], what: str = "class_names") -> None:
+    """Refuse names that do not tell classes, labels or values apart, or that no answer can hold.
 
     Raises:
-        Invalid: one is empty, or there twice.
+        Invalid: one is empty, too long, unprintable, or there twice.
     """
-    if len(set(names)) != len(names) or not all(map(str.strip, names)):
-        raise Invalid("the class names are not all different, or one is empty", code="unusable-arrays")
-
-
-class Scale:
-    """How the values of an array become bytes: by what they are, or else by how far they reach.
-
-    Bytes stay as they are, truth values become 0 and 255, uint16 is scaled by its whole range. Other numbers have
-    no range of their own: -1..1, 0..1, 0..255 and 0..65535 are recognised by the least and the greatest.
-    """
-
-    def __init__(self, dtype: np.dtype[Any], least: float = 0.0, greatest: float = 0.0) -> None:
-        """Choose for a type of which `least` and `greatest` are the ends, unless the type says enough.
-
-        Raises:
-            Invalid: the values have no known range.
-        """
-        self._offset, self._factor = 0.0, 1.0
-        self.dtype = dtype
-        if dtype == np.bool_:
-            self._factor = 255.0
-        elif dtype.kind == "u" and dtype.itemsize == 2:
-            self._factor = 1 / 257
-        elif needs_range(dtype):
-            self._choose(least, greatest)
-
-    def _choose(self, least: float, greatest: float) -> None:
-        whole = self.dtype.kind in "iu"
-        if not whole and -1 - _ROUNDING <= least < -_ROUNDING and greatest <= 1 + _ROUNDING:
-            self._offset, self._factor = 1.0, 127.5
-            return
-        for most, factor in _FLOAT_MAX.items():
-            # Integers that are all 0 or 1 are a drawing in two tones, like truth values.
-            if least >= -_ROUNDING and greatest <= most + _ROUNDING:
-                self._factor = factor
-                return
+    bad = next((name for name in names if not is_name(name)), None)
+    if bad is not None:
         raise Invalid(
-            f"the images go from {least:g} to {greatest:g}; use values 0..255, 0..65535, 0..1 or -1..1",
+            f"{what} holds the name {bad[:40]!a}; use at most {MAX_NAME} printable characters",
             code="unusable-arrays",
         )
-
-    def apply(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        """Return the values as bytes, rounded."""
-        if values.dtype == np.uint8:
-            return values
-        scaled = (values.astype(np.float64) + self._offset) * self._factor
-        return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
-
-
-def needs_range(dtype: np.dtype[Any]) -> bool:
-    """Tell whether the values must be looked at to know how to scale them."""
-    return dtype != np.bool_ and not (dtype.kind == "u" and dtype.itemsize <= 2)
+    if len(set(names)) != len(names):
+        raise Invalid(f"{what} holds names that are not all different", code="unusable-arrays")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.api.datasets import Fault
 from app.datasets.readers.splits import DEV, TEST, TRAIN
 from app.errors import DomainError, Invalid, TooLarge
 from engine.recipe.targets import Target
@@ -30,7 +31,6 @@ SPLIT_WORDS = {
 }
 """What people call the splits, in lower case."""
 
-Fault = Literal["misplaced", "unreadable", "duplicate"]
 Shape = tuple[int, int, int]
 
 
@@ -67,11 +67,12 @@ class Reader:
 
     Attributes:
         format: a word for what it is.
-        target: what it tells of each picture.
+        target: what it says of each picture.
         classes: the names of its classes, labels or values.
         counts: how many pictures of each class it seems to hold, (K,); or of whatever else splits are drawn by.
         skipped: what it holds that is not used.
-        told: the splits that it puts its pictures in itself; empty when all are to be drawn.
+        notes: what it does not say itself and was taken for something, such as the range of its numbers.
+        splits: those that it puts its pictures in itself; empty when all are to be drawn.
         image_shape: [height, width, channels] of its pictures where they are all alike by their format.
     """
 
@@ -80,7 +81,8 @@ class Reader:
     classes: tuple[str, ...]
     counts: NDArray[np.int64]
     skipped: tuple[Skipped, ...] = ()
-    told: frozenset[int] = frozenset()
+    notes: tuple[str, ...] = ()
+    splits: frozenset[int] = frozenset()
     image_shape: Shape | None = None
 
     def __len__(self) -> int:

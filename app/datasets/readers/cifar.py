@@ -54,7 +54,7 @@ class CifarArchive(Reader):
         except BaseException:
             self._archive.close()
             raise
-        self.told = frozenset(_split(name) for name, _ in self._batches)
+        self.splits = frozenset(_split(name) for name, _ in self._batches)
 
     def close(self) -> None:
         """Close the archive."""

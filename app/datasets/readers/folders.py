@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from app.datasets.readers.base import SPLIT_WORDS, Skipped, check_classes
 from app.datasets.readers.zip_file import Member
 from app.errors import Invalid
+from app.text import natural
 
 LAYOUT = "the archive must hold one folder per class with the pictures directly in it: cat/1.png, dog/7.jpg"
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A file of which something is told, see `Item`; not yet known to be a picture."""
+    """A labelled file, see `Item`; it may turn out to be no picture."""
 
     name: str
     label: int
@@ -28,11 +29,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the files of an archive are labelled."""
+    """How the files of an archive are labelled; `notes` say what was taken for what, see `Reader`."""
 
     classes: tuple[str, ...]
     pictures: tuple[Picture, ...]
     skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...] = ()
 
 
 def find_classes(members: Sequence[Member], *, at_least: int = 2) -> Layout:
@@ -46,29 +48,34 @@ def find_classes(members: Sequence[Member], *, at_least: int = 2) -> Layout:
         Invalid, TooLarge: there are no class folders, too few or too many, or one without a file.
     """
     depth = common_folders(members)
-    splits = _has_splits(members, depth)
+    with_splits = _has_splits(members, depth)
     folders: dict[str, list[tuple[Member, int | None]]] = {}
     skipped = []
     for member in members:
         inner = member.parts[depth:]
         split = None
-        if splits and inner:
-            # A lone file beside the split folders is what one beside the class folders is.
+        if with_splits and inner:
             split = SPLIT_WORDS.get(inner[0].lower())
-            inner = inner[1:] if split is not None else inner
-        if member.info.is_dir():
-            if len(inner) == 1:
+            if split is None and len(inner) > 1:
+                # A file beside the split folders has no split, and its folder is no class of theirs.
+                if not member.is_folder:
+                    skipped.append(Skipped(member.name, "it lies in no split folder, as others do"))
+                continue
+            inner = inner if split is None else inner[1:]
+        if member.is_folder:
+            if len(inner) == 1 and (not with_splits or split is not None):
                 folders.setdefault(inner[0], [])
         elif len(inner) < 2:
-            skipped.append(Skipped(member.name, "it lies in no class folder"))
+            where = "it lies in no class folder"
+            if split is not None:
+                where += f": {member.parts[depth]} is a split, and nothing says what the picture shows"
+            skipped.append(Skipped(member.name, where))
         elif len(inner) > 2:
-            raise Invalid(
-                f"{member.name!r} lies deeper than in a class folder; {LAYOUT}", code="unusable-archive"
-            )
+            raise _too_deep(member, inner)
         else:
             folders.setdefault(inner[0], []).append((member, split))
     _check(folders, at_least)
-    classes = tuple(sorted(folders))
+    classes = tuple(sorted(folders, key=natural))
     pictures = tuple(
         Picture(member.name, label, split, member)
         for label, folder in enumerate(classes)
@@ -79,25 +86,39 @@ def find_classes(members: Sequence[Member], *, at_least: int = 2) -> Layout:
 
 def common_folders(members: Sequence[Member]) -> int:
     """Return 1 when everything that could be a picture lies below one common top folder, else 0."""
-    inside = [member.parts for member in members if len(member.parts) > 1 and not member.info.is_dir()]
+    inside = [member.parts for member in members if len(member.parts) > 1 and not member.is_folder]
     tops = {parts[0] for parts in inside}
     common = len(tops) == 1 and any(len(parts) > 2 for parts in inside)
     return 1 if common else 0
 
 
 def _has_splits(members: Sequence[Member], depth: int) -> bool:
-    """Tell whether train, dev or test come above the classes: no file with a label lies anywhere else."""
-    inside = [
-        member.parts[depth:]
+    """Tell whether train, dev or test come above the classes: nothing else holds folders with files in them."""
+    tops = {
+        member.parts[depth].lower()
         for member in members
-        if not member.info.is_dir() and len(member.parts) > depth + 1
-    ]
-    return bool(inside) and all(len(parts) > 2 and parts[0].lower() in SPLIT_WORDS for parts in inside)
+        if not member.is_folder and len(member.parts) > depth + 2
+    }
+    return bool(tops) and tops <= SPLIT_WORDS.keys()
+
+
+def _too_deep(member: Member, inner: tuple[str, ...]) -> Invalid:
+    hint = LAYOUT
+    if inner[1].lower() in SPLIT_WORDS:
+        hint = f"splits come above classes: {inner[1]}/{inner[0]}/{inner[2]}"
+    return Invalid(f"{member.name!r} lies deeper than in a class folder; {hint}", code="unusable-archive")
 
 
 def _check(folders: dict[str, list[tuple[Member, int | None]]], at_least: int) -> None:
     if not folders:
         raise Invalid(f"the archive holds no class folder; {LAYOUT}", code="unusable-archive")
+    if len(folders) > 1 and all(folder.lower() in SPLIT_WORDS for folder in folders):
+        listed = ", ".join(sorted(folders))
+        raise Invalid(
+            f"the folders {listed} are splits, not classes, and the pictures lie directly in them; put them into class "
+            "folders, train/cat/1.png, or add a manifest.csv with the columns file,label,split",
+            code="unusable-archive",
+        )
     empty = [folder for folder, files in folders.items() if not files]
     if empty:
         raise Invalid(f"the class folder {empty[0]!r} holds no file; {LAYOUT}", code="unusable-archive")

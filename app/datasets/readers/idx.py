@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from app.datasets.readers.arrays import check_shape, chunks, index_labels, read_exactly
 from app.datasets.readers.base import MAX_IMAGES, Item, Reader
+from app.datasets.readers.scale import choose_scale
+from app.datasets.readers.zip_file import ArchiveLimits
 from app.errors import Invalid, Malformed, TooLarge
 
 GZIP_MAGIC = b"\x1f\x8b"
 IDX_MAGIC = b"\x00\x00\x08"
 _UNSIGNED_BYTE = 8
 _MOST_DIMENSIONS = 4
-_RATIO_MATTERS_FROM = 1 << 20
 _BYTE = np.dtype(np.uint8)
 
 
@@ -38,7 +39,7 @@ class _IdxFile:
     what: str
 
     @classmethod
-    def open(cls, path: Path, ratio: int, what: str) -> _IdxFile:
+    def open(cls, path: Path, limits: ArchiveLimits, what: str) -> _IdxFile:
         with path.open("rb") as file:
             packed = file.read(2) == GZIP_MAGIC
         with _stream(path, packed) as stream:
@@ -51,12 +52,8 @@ class _IdxFile:
                 f"{what} should have {claimed} bytes by its header, and has {size}; it was cut short or changed",
                 code="damaged-file",
             )
-        if packed and claimed >= _RATIO_MATTERS_FROM and claimed > size * ratio:
-            raise TooLarge(
-                f"{what} unpacks from {size} to {claimed} bytes, more than {ratio} times its size; "
-                "if it must, raise CONVSERVE_MAX_ARCHIVE_RATIO",
-                code="suspicious-compression",
-            )
+        if packed:
+            limits.check(what, size, claimed)
         return cls(path, packed, shape, what)
 
     def chunks(self) -> Iterator[NDArray[np.uint8]]:
@@ -74,7 +71,7 @@ class IdxPair(Reader):
         self,
         images: Path,
         labels: Path,
-        ratio: int,
+        limits: ArchiveLimits,
         *,
         names: tuple[str, ...] | None = None,
         split: int | None = None,
@@ -85,7 +82,7 @@ class IdxPair(Reader):
         Args:
             images: a file of 3 dimensions, or of 4 of which the last is 1 or 3.
             labels: a file of one dimension of the same length.
-            ratio: the most that a gzipped file may grow.
+            limits: how much a gzipped file may grow.
             names: of the classes; the labels themselves when omitted.
             split: of all pictures; drawn when omitted.
             prefix: what the report calls the pictures.
@@ -94,8 +91,8 @@ class IdxPair(Reader):
             Invalid, Malformed: they are no IDX files, damaged, or do not fit together.
             TooLarge: they hold too much.
         """
-        self._images = _IdxFile.open(images, ratio, "the file of images")
-        found = _IdxFile.open(labels, ratio, "the file of labels")
+        self._images = _IdxFile.open(images, limits, "the file of images")
+        found = _IdxFile.open(labels, limits, "the file of labels")
         if len(self._images.shape) == 1 and len(found.shape) > 1:
             raise Invalid(
                 "the two files are mixed up: send the images as `file` and the labels as `labels`",
@@ -116,15 +113,17 @@ class IdxPair(Reader):
         values = np.concatenate(list(found.chunks()))
         self.classes, self.labels = index_labels(values, names, "the file of labels")
         self.counts = np.bincount(self.labels, minlength=len(self.classes))
-        self.told = frozenset() if split is None else frozenset({split})
+        self.splits = frozenset() if split is None else frozenset({split})
         self._split = split
         self._prefix = prefix
 
     def items(self) -> Iterator[Item]:
         """Read the pictures piece by piece."""
+        scale = choose_scale(self._prefix, [_BYTE], self._images.chunks())
+        self.notes = (scale.note,) if scale.note else ()
         number = 0
         for chunk in self._images.chunks():
-            for picture in chunk:
+            for picture in scale.apply(chunk):
                 name = f"{self._prefix}[{number}]"
                 yield Item(name, int(self.labels[number]), self._split, picture)
                 number += 1

@@ -31,12 +31,13 @@ class Joined(Reader):
         self.format = first.format
         self.classes, self.image_shape = first.classes, first.image_shape
         self.counts = np.sum([reader.counts for reader in readers], axis=0)
-        self.told = frozenset().union(*(reader.told for reader in readers))
+        self.splits = frozenset().union(*(reader.splits for reader in readers))
 
     def items(self) -> Iterator[Item]:
         """Read the pictures of one after the other."""
         for reader in self._readers:
             yield from reader.items()
+            self.notes += reader.notes
 
     def close(self) -> None:
         """Close all of them."""

@@ -1,4 +1,4 @@
-"""Arrays in an npz file: images and labels, or the x_train, y_train, x_test, y_test that Keras writes.
+"""Arrays in an npz file: images and labels, or pairs of them for train, dev and test, as Keras and MedMNIST write them.
 
 No object is ever unpickled. The header of each array is held against the size of its member before
 anything is allocated, and the images are read as a stream.
@@ -7,6 +7,7 @@ anything is allocated, and the images are read as a stream.
 from __future__ import annotations
 
 import io
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,17 +17,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.datasets.readers.arrays import (
-    Scale,
-    check_names,
-    check_shape,
-    chunks,
-    index_labels,
-    needs_range,
-    read_exactly,
-)
-from app.datasets.readers.base import MAX_IMAGES, SPLIT_WORDS, Item, Reader
-from app.datasets.readers.splits import DEV, SPLIT_NAMES, TEST, TRAIN
+from app.datasets.readers.arrays import check_names, check_shape, chunks, index_labels, read_exactly
+from app.datasets.readers.base import MAX_IMAGES, SPLIT_WORDS, Item, Reader, Skipped
+from app.datasets.readers.scale import Scale, choose_scale
+from app.datasets.readers.splits import SPLIT_NAMES
 from app.datasets.readers.targets import (
     Targets,
     check_array,
@@ -41,10 +35,17 @@ from app.errors import Invalid, Malformed, TooLarge
 from engine.recipe.targets import NOUNS, Target
 
 IMAGES, LABELS, SPLIT, CLASS_NAMES = "images", "labels", "split", "class_names"
-_KERAS = (("x_train", "y_train", TRAIN), ("x_val", "y_val", DEV), ("x_test", "y_test", TEST))
+_PAIRS = (
+    ("x_{}", "y_{}"),
+    ("{}_x", "{}_y"),
+    ("{}_images", "{}_labels"),
+    ("images_{}", "labels_{}"),
+    ("{}_data", "{}_labels"),
+)
+"""What people call the images and labels of a split, in lower case."""
 _SMALL_BYTES = 256 << 20
 _HEADER_BYTES = 10_000
-_HINT = "save it with numpy.savez(file, images=..., labels=...)"
+_HINT = "save it with numpy.savez(file, images=..., labels=...), or x_train=..., y_train=..., x_test=..., y_test=..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,9 @@ class NpzFile(Reader):
 
     def items(self) -> Iterator[Item]:
         """Read the images piece by piece; twice where their range must be found first."""
+        scale = self._find_scale()
         position = 0
         for part in self._parts:
-            scale = self._scale(part.images)
             number = 0
             for chunk in self._chunks(part.images):
                 for picture in scale.apply(chunk):
@@ -111,7 +112,9 @@ class NpzFile(Reader):
             for member in self._archive.members
             if len(member.parts) == 1 and member.parts[0].endswith(".npy")
         }
-        self._parts = _find_parts({name: self._header(name, member) for name, member in members.items()})
+        arrays = {name: self._header(name, member) for name, member in members.items()}
+        self._parts = _find_parts(arrays)
+        self.skipped = self._unused(arrays)
         shapes = {check_shape(part.images.shape, part.images.name) for part in self._parts}
         if len(shapes) > 1:
             raise _unusable(f"the arrays hold pictures of different shapes: {sorted(shapes)}")
@@ -127,8 +130,33 @@ class NpzFile(Reader):
             self._targets = self._read_targets(members)
         self.counts = count_strata(self.labels, len(self.classes), self.target)
         self._splits = self._read_splits(members) if len(self._parts) == 1 else None
-        told = {part.split for part in self._parts} if self._splits is None else set(self._splits.tolist())
-        self.told = frozenset(split for split in told if split is not None)
+        given = {part.split for part in self._parts} if self._splits is None else set(self._splits.tolist())
+        self.splits = frozenset(split for split in given if split is not None)
+
+    def _find_scale(self) -> Scale:
+        pictures = [part.images for part in self._parts]
+        scale = choose_scale(
+            " and ".join(array.name for array in pictures),
+            [array.dtype for array in pictures],
+            itertools.chain.from_iterable(map(self._chunks, pictures)),
+        )
+        self.notes = (scale.note,) if scale.note else ()
+        return scale
+
+    def _unused(self, arrays: dict[str, _Array]) -> tuple[Skipped, ...]:
+        """Return the arrays that are not read, for the report."""
+        used = {array.name for part in self._parts for array in (part.images, part.labels)} | {CLASS_NAMES}
+        if len(self._parts) == 1:
+            used.add(SPLIT)
+        odd = [
+            member.name
+            for member in self._archive.members
+            if member.parts[0].removesuffix(".npy") not in arrays
+        ]
+        return tuple(
+            Skipped(name, "it is no array that is read")
+            for name in (*sorted(arrays.keys() - used), *sorted(odd))
+        )
 
     def _check_labels(self, part: _Part) -> None:
         images, labels = part.images.shape[0], part.labels
@@ -136,11 +164,21 @@ class NpzFile(Reader):
             check_array(labels.shape, labels.dtype, images, self.target)
             return
         if len(labels.shape) == 2 and labels.shape[1] > 1:
-            raise unfit(
-                f"{labels.name} holds {labels.shape[1]} numbers for each image, and a class is one",
-                "say target=labels if they are 0 and 1, or target=values",
-            )
+            raise self._several_numbers(labels)
         _check_vector(labels, images, "iuU")
+
+    def _several_numbers(self, labels: _Array) -> Invalid:
+        detail = f"{labels.name} holds {labels.shape[1]} numbers for each image, and a class is one"
+        if labels.dtype.kind not in "biuf":
+            return unfit(detail, "give every image the number or name of its class")
+        numbers = self._read(labels)
+        whole = bool(np.isin(numbers, (0, 1)).all())
+        if whole and bool((numbers.sum(axis=1) == 1).all()):
+            return unfit(
+                f"{detail}; they are one-hot, a single 1 in each row",
+                f"save {labels.name}.argmax(axis=1) as {labels.name}",
+            )
+        return unfit(detail, "say target=labels" if whole else "say target=values")
 
     def _read_classes(self, members: dict[str, Member]) -> None:
         kinds = {part.labels.dtype.kind for part in self._parts}
@@ -202,25 +240,15 @@ class NpzFile(Reader):
         array = self._header(SPLIT, members[SPLIT])
         _check_vector(array, len(self.labels), "iuU")
         values = self._read(array).reshape(-1)
-        known: dict[Any, int] = (
+        meanings: dict[Any, int] = (
             SPLIT_WORDS if values.dtype.kind == "U" else {code: code for code in range(len(SPLIT_NAMES))}
         )
         words, inverse = np.unique(values, return_inverse=True)
-        codes = [known.get(str(word).lower() if words.dtype.kind == "U" else int(word)) for word in words]
+        codes = [meanings.get(str(word).lower() if words.dtype.kind == "U" else int(word)) for word in words]
         if None in codes:
             bad = words[codes.index(None)]
             raise _unusable(f"split holds {str(bad)[:40]!r}; write train, dev, test or 0, 1, 2")
         return np.array(codes, np.uint8)[inverse.reshape(-1)]
-
-    def _scale(self, array: _Array) -> Scale:
-        if not needs_range(array.dtype):
-            return Scale(array.dtype)
-        least, greatest = math.inf, -math.inf
-        for chunk in self._chunks(array):
-            if array.dtype.kind == "f" and not np.isfinite(chunk).all():
-                raise _unusable(f"{array.name} holds numbers that are not finite")
-            least, greatest = min(least, float(chunk.min())), max(greatest, float(chunk.max()))
-        return Scale(array.dtype, least, greatest)
 
 
 def is_npz(path: Path) -> bool:
@@ -233,13 +261,33 @@ def is_npz(path: Path) -> bool:
 
 
 def _find_parts(arrays: dict[str, _Array]) -> tuple[_Part, ...]:
+    """Find the images and their labels.
+
+    Raises:
+        Invalid: there are none, or a split has only one of the two.
+    """
     if IMAGES in arrays and LABELS in arrays:
         return (_Part(arrays[IMAGES], arrays[LABELS], None),)
-    parts = tuple(_Part(arrays[x], arrays[y], split) for x, y, split in _KERAS if x in arrays and y in arrays)
-    if not parts:
-        found = ", ".join(sorted(arrays)[:20]) or "nothing"
-        raise _unusable(f"the npz file must hold the arrays images and labels, and holds {found}; {_HINT}")
-    return parts if len(parts) > 1 else (_Part(parts[0].images, parts[0].labels, None),)
+    lower = {name.lower(): array for name, array in arrays.items()}
+    for images, labels in _PAIRS:
+        pairs = [(images.format(word), labels.format(word), split) for word, split in SPLIT_WORDS.items()]
+        parts = [_Part(lower[x], lower[y], split) for x, y, split in pairs if x in lower and y in lower]
+        if not parts:
+            continue
+        for x, y, _ in pairs:
+            if (x in lower) != (y in lower):
+                there, missing = (x, y) if x in lower else (y, x)
+                raise _unusable(f"the npz file has {lower[there].name} without {missing}; {_HINT}")
+        _check_parts(parts)
+        return tuple(parts) if len(parts) > 1 else (_Part(parts[0].images, parts[0].labels, None),)
+    found = ", ".join(sorted(arrays)[:20]) or "nothing"
+    raise _unusable(f"the npz file must hold the arrays images and labels, and holds {found}; {_HINT}")
+
+
+def _check_parts(parts: Sequence[_Part]) -> None:
+    for one, other in itertools.pairwise(sorted(parts, key=lambda part: part.split or 0)):
+        if one.split == other.split:
+            raise _unusable(f"the arrays {one.images.name} and {other.images.name} are of the same split")
 
 
 def _read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype[Any], int]:

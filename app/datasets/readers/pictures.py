@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from app.datasets.readers.base import Item, Reader
-from app.datasets.readers.folders import Layout, Picture, find_classes
-from app.datasets.readers.manifest import FORMS, find_manifest, read_manifest
+from app.datasets.readers.find_manifest import FORMS, find_manifest
+from app.datasets.readers.folders import Picture, find_classes
+from app.datasets.readers.manifest import read_manifest
 from app.datasets.readers.targets import count_strata, unfit
 from app.datasets.readers.zip_file import ArchiveLimits, SafeZip
 from app.errors import Invalid, TooLarge
@@ -40,27 +41,18 @@ class PictureArchive(Reader):
             if manifest is not None:
                 layout = read_manifest(self._archive, manifest, at_least=at_least, target=target)
             elif target == "class":
-                layout = self._class_folders(at_least)
+                layout = find_classes(self._archive.members, at_least=at_least)
             else:
-                raise unfit(f"the archive has no manifest that tells {target}", f"add one: {FORMS[target]}")
+                raise unfit(f"the archive has no manifest with {target}", f"add one: {FORMS[target]}")
         except BaseException:
             self._archive.close()
             raise
         self.target = target
-        self.classes, self.pictures, self.skipped = layout.classes, layout.pictures, layout.skipped
+        self.classes, self.pictures = layout.classes, layout.pictures
+        self.skipped, self.notes = layout.skipped, layout.notes
         labels = np.array([picture.label for picture in self.pictures], np.int64)
         self.counts = count_strata(labels, len(self.classes), target)
-        self.told = frozenset(picture.split for picture in self.pictures if picture.split is not None)
-
-    def _class_folders(self, at_least: int) -> Layout:
-        try:
-            return find_classes(self._archive.members, at_least=at_least)
-        except Invalid:
-            if find_manifest(self._archive, "values") is None:
-                raise
-            raise unfit(
-                "the manifest has no column label", "add it, or say target=values if its columns are numbers"
-            ) from None
+        self.splits = frozenset(picture.split for picture in self.pictures if picture.split is not None)
 
     def close(self) -> None:
         """Close the archive."""

@@ -15,7 +15,7 @@ from app.api.datasets import SplitShares
 
 TRAIN, DEV, TEST = 0, 1, 2
 SPLIT_NAMES = ("train", "dev", "test")
-UNTOLD = 255
+UNASSIGNED = 255
 """Stands for the split of a picture that has not been drawn yet."""
 
 
@@ -71,34 +71,34 @@ def _next_split(counts: list[int], shares: tuple[float, float, float], among: Se
 
 
 def place(
-    told: NDArray[np.uint8],
+    given: NDArray[np.uint8],
     labels: NDArray[np.integer],
     classes: int,
     shares: SplitShares,
     seed: int,
     present: NDArray[np.integer] | None = None,
 ) -> NDArray[np.uint8]:
-    """Return the split of each arriving picture: the one it was told, or one that is drawn.
+    """Return the split of each arriving picture: the one it was given, or one that is drawn.
 
     Where an upload tells the split of every picture and has none for one of them, as a train and a test set without
     a dev set, pictures of its train set are drawn for what is missing, unless the data set has pictures already.
 
     Args:
-        told: the split that each picture came with, `UNTOLD` for none, (N,).
+        given: the split that each picture came with, `UNASSIGNED` for none, (N,).
         labels: class index of each arriving picture, (N,).
         classes: number of classes K.
         shares: the data set's shares.
         seed: the data set's seed.
         present: pictures already stored, per class and split, (K, 3); none when omitted.
     """
-    splits = told.copy()
-    missing = [split for split in (DEV, TEST) if not (told == split).any()]
-    if present is None and missing and (told != UNTOLD).all():
-        parted = told == TRAIN
+    splits = given.copy()
+    missing = [split for split in (DEV, TEST) if not (given == split).any()]
+    if present is None and missing and (given != UNASSIGNED).all():
+        parted = given == TRAIN
         splits[parted] = draw_splits(labels[parted], classes, shares, seed, among=(TRAIN, *missing))
-    untold = told == UNTOLD
-    if untold.any():
+    unassigned = given == UNASSIGNED
+    if unassigned.any():
         counts = np.zeros((classes, len(SPLIT_NAMES)), np.int64) if present is None else present.copy()
-        np.add.at(counts, (labels[~untold], splits[~untold]), 1)
-        splits[untold] = draw_splits(labels[untold], classes, shares, seed, counts)
+        np.add.at(counts, (labels[~unassigned], splits[~unassigned]), 1)
+        splits[unassigned] = draw_splits(labels[unassigned], classes, shares, seed, counts)
     return splits

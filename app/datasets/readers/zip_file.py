@@ -8,24 +8,21 @@ by one into memory, and what they really hold is counted, whatever the directory
 from __future__ import annotations
 
 import stat
-import unicodedata
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from app.datasets.readers.zip_names import decoded_name, split_path
 from app.errors import Invalid, TooLarge
 
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
-MAX_NAME = 255
 _ENTRY_SIGNATURE = b"PK\x01\x02"
 _ENTRY_BYTES = 46
 _LOCAL_HEADER_BYTES = 30
 _DIRECTORY_BYTES_PER_ENTRY = 512
 _ENCRYPTED = 0x1
-_RATIO_MATTERS_FROM = 1 << 20
 _CHUNK = 1 << 16
-_IGNORED_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db"}
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -35,13 +32,28 @@ class ArchiveLimits:
 
     Attributes:
         entries: the most entries of its directory, folders included.
-        ratio: the most that it may grow when unpacked, as a multiple of its packed size.
-        member_bytes: the most bytes of one unpacked member.
+        ratio: the most that it may grow when unpacked, as a multiple of its packed size, if it unpacks to more than
+            `unpacked_bytes`: so many could have been sent as they are, however well they compress.
+        member_bytes: the most bytes of one unpacked member that is read into memory.
     """
 
     entries: int
     ratio: int
     member_bytes: int
+    unpacked_bytes: int
+
+    def check(self, what: str, packed: int, unpacked: int) -> None:
+        """Refuse what grows too much when it is unpacked.
+
+        Raises:
+            TooLarge: it does.
+        """
+        if unpacked > max(self.unpacked_bytes, packed * self.ratio):
+            raise TooLarge(
+                f"{what} unpacks from {packed} to {unpacked} bytes, more than {self.ratio} times its size and more "
+                f"than {self.unpacked_bytes} bytes. If it must, raise CONVSERVE_MAX_ARCHIVE_RATIO",
+                code="suspicious-compression",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,7 @@ class Member:
 
     parts: tuple[str, ...]
     info: zipfile.ZipInfo
+    is_folder: bool
 
     @property
     def name(self) -> str:
@@ -187,68 +200,35 @@ def _check(archive: zipfile.ZipFile, limits: ArchiveLimits) -> list[Member]:
     seen: set[str] = set()
     packed = unpacked = 0
     for info in archive.filelist:
-        parts = _path(info)
-        _check_entry(info, limits)
+        parts = split_path(info)
+        if parts is None:
+            continue
+        name = "/".join(parts)
+        _check_entry(name, info)
+        if name in seen:
+            raise Invalid(f"the archive holds {name!r} twice", code="unsafe-archive")
+        seen.add(name)
         packed += info.compress_size
         unpacked += info.file_size
-        if not _ignored(parts):
-            name = "/".join(parts)
-            if name in seen:
-                raise Invalid(f"the archive holds {name!r} twice", code="unsafe-archive")
-            seen.add(name)
-            members.append(Member(parts, info))
-    _check_ratio("the archive", unpacked, packed, limits)
+        members.append(Member(parts, info, decoded_name(info).endswith(("/", "\\"))))
+    limits.check("the archive", packed, unpacked)
     _check_overlap(archive)
     return sorted(members, key=lambda member: member.parts)
 
 
-def _path(info: zipfile.ZipInfo) -> tuple[str, ...]:
-    """Take a name apart, refusing all that is no plain relative path."""
-    name = info.orig_filename
-    shown = repr(name[:MAX_NAME])
-    if "\\" in name:
-        raise Invalid(
-            f"the archive's entry {shown} has a backslash; a zip separates folders by `/`: pack it with "
-            "another program",
-            code="unsafe-archive",
-        )
-    if not name or name.startswith("/") or (len(name) > 1 and name[1] == ":"):
-        raise Invalid(f"the archive's entry {shown} has an absolute name", code="unsafe-archive")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-        raise Invalid(f"the archive's entry {shown} has control characters", code="unsafe-archive")
-    # Archives made on macOS take letters and accents apart; the same name must be the same class.
-    parts = tuple(unicodedata.normalize("NFC", name).removesuffix("/").split("/"))
-    if any(part in ("", ".", "..") for part in parts):
-        raise Invalid(f"the archive's entry {shown} leaves its folder", code="unsafe-archive")
-    if any(len(part) > MAX_NAME for part in parts):
-        raise Invalid(f"the archive's entry {shown}... has a name of more than {MAX_NAME} characters")
-    return parts
-
-
-def _check_entry(info: zipfile.ZipInfo, limits: ArchiveLimits) -> None:
-    name = repr(info.filename)
+def _check_entry(name: str, info: zipfile.ZipInfo) -> None:
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise Invalid(
-            f"the archive's entry {name} is a link or a special file; only files and folders are taken",
+            f"the archive's entry {name!r} is a link or a special file; only files and folders are taken",
             code="unsafe-archive",
         )
     if info.flag_bits & _ENCRYPTED:
-        raise Invalid(f"the archive's entry {name} is encrypted; pack it without a password")
+        raise Invalid(f"the archive's entry {name!r} is encrypted; pack it without a password")
     if info.compress_type not in _METHODS:
         raise Invalid(
-            f"the archive's entry {name} is packed by method {info.compress_type}; pack it with deflate, the "
+            f"the archive's entry {name!r} is packed by method {info.compress_type}; pack it with deflate, the "
             "method of every zip program"
-        )
-    _check_ratio(f"the archive's entry {name}", info.file_size, info.compress_size, limits)
-
-
-def _check_ratio(what: str, unpacked: int, packed: int, limits: ArchiveLimits) -> None:
-    if unpacked >= _RATIO_MATTERS_FROM and unpacked > packed * limits.ratio:
-        raise TooLarge(
-            f"{what} unpacks from {packed} to {unpacked} bytes, more than {limits.ratio} times its size: "
-            "no set of pictures does that. If this one must, raise CONVSERVE_MAX_ARCHIVE_RATIO",
-            code="suspicious-compression",
         )
 
 
@@ -259,14 +239,6 @@ def _check_overlap(archive: zipfile.ZipFile) -> None:
     for info, end in zip(entries, ends, strict=False):  # an empty archive has no entry, but an end
         if info.header_offset < 0 or info.header_offset + _LOCAL_HEADER_BYTES + info.compress_size > end:
             raise Invalid(
-                f"the archive's entry {info.filename!r} overlaps the next one or the directory",
+                f"the archive's entry {decoded_name(info)!r} overlaps the next one or the directory",
                 code="unsafe-archive",
             )
-
-
-def _ignored(parts: tuple[str, ...]) -> bool:
-    return (
-        parts[0] == "__MACOSX"
-        or any(part.startswith(".") for part in parts)
-        or parts[-1].lower() in _IGNORED_FILES
-    )

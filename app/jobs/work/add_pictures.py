@@ -127,10 +127,10 @@ def _append(
     counts = dataset.counts(classes)
     options = DatasetOptions.model_validate(record.options)
     intake = Intake(reader, options, settings.max_image_pixels, beat)
-    intake.know(dataset)
+    intake.compare_with(dataset, [entry["name"] for entry in record.classes])
 
     def draw(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
-        return place(intake.told_splits, labels, classes, options.split, options.seed, counts)
+        return place(intake.given_splits, labels, classes, options.split, options.seed, counts)
 
     number = len(earlier) + 1
     artifacts.delete(storage.segment_directory(dataset_id, number))  # of an attempt that was killed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from app.datasets.fetching import Origin, checksums, fetch
 from app.datasets.ingestion import Source, archive_limits, fill
-from app.datasets.known import KNOWN
+from app.datasets.published import PUBLISHED
 from app.errors import DomainError
 from app.files.artifacts import Artifacts
 from app.jobs.heartbeat import Heartbeat
@@ -28,7 +28,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
         Interrupted, StaleAttempt: as `beat` does; what has arrived is kept.
     """
     request = DownloadRequest.model_validate(job.request)
-    known = KNOWN[request.download]
+    known = PUBLISHED[request.download]
     name = f"{DOWNLOADS}/{known.name}"
     folder = artifacts.local_path(name)
     origin = Origin.of(known, settings.dataset_mirror)

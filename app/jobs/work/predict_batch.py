@@ -54,7 +54,7 @@ def pictures(archive: SafeZip) -> list[Member]:
     Raises:
         Invalid: it holds none.
     """
-    files = [member for member in archive.members if not member.info.is_dir()]
+    files = [member for member in archive.members if not member.is_folder]
     if not files:
         raise Invalid("the archive holds no file; put pictures into it", code="unusable-archive")
     return files

@@ -14,8 +14,8 @@ from app.api.datasets import (
     SplitCounts,
 )
 from app.api.downloads import Downloadable
-from app.datasets.known import KnownDataset
 from app.datasets.options import DatasetOptions
+from app.datasets.published import PublishedDataset
 from app.states import JobStatus
 from app.store.records import DatasetRecord, JobRecord
 
@@ -72,7 +72,7 @@ def addition(job: JobRecord) -> Addition:
     )
 
 
-def downloadable(known: KnownDataset, address: str) -> Downloadable:
+def downloadable(known: PublishedDataset, address: str) -> Downloadable:
     """Show a data set that is fetched from this address."""
     return Downloadable(
         name=known.name,

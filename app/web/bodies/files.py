@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import binascii
 import hashlib
-from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.api.requests.files import FileDocument
 from app.errors import FieldError, Invalid, Malformed, TooLarge, Unsupported
+from app.files.encoded import HINT, decode_base64
 from app.web.bodies import idempotency
 from app.web.bodies.multipart import DiskSink, FormRules, receive
 from app.web.bodies.route import is_json, media_type
@@ -130,9 +129,9 @@ def _read_fields(kind: type[D], fields: dict[str, str]) -> D:
 
 def _decode(text: str) -> bytes:
     try:
-        return b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise Invalid.at("file", "this is not base64", "encode the bytes of the file") from None
+        return decode_base64(text)
+    except ValueError as error:
+        raise Invalid.at("file", f"this is no base64: {error}", HINT) from None
 
 
 def _save(folder: Path, content: bytes) -> Path:

@@ -23,6 +23,8 @@ from starlette.requests import ClientDisconnect, Request
 from app.errors import Invalid, Malformed, TooLarge, Unavailable, Unsupported
 from app.web.bodies import idempotency
 
+_HEAD_BYTES = 512
+"""Of a file, for saying what it is where it is not what it should be."""
 MAX_FIELD_BYTES = 64 * 1024
 _FLUSH_BYTES = 1 << 20
 _MAX_FILENAME = 255
@@ -115,6 +117,7 @@ class FormRules:
         fields: the names of text fields, each at most once.
         magic: the beginnings that files may have, any when empty.
         kind: the words for what such a file is.
+        describe: says in words what a file is that begins so; for those that are refused.
     """
 
     max_bytes: int
@@ -123,6 +126,7 @@ class FormRules:
     magic: tuple[bytes, ...] = ()
     kind: str = "file"
     optional: frozenset[str] = frozenset()
+    describe: Callable[[bytes], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +332,7 @@ class _Collector(Generic[T]):
             return
         longest = max(map(len, self._rules.magic), default=0)
         if len(self._file.head) < longest:
-            self._file.head += piece[:longest]
+            self._file.head += piece[:_HEAD_BYTES]
             if len(self._file.head) >= longest:
                 self._check_magic(self._file)
         self._file.size += len(piece)
@@ -391,6 +395,8 @@ class _Collector(Generic[T]):
     def _check_magic(self, file: _File[T]) -> None:
         if self._rules.magic and not bytes(file.head).startswith(self._rules.magic):
             what = "it is empty" if not file.head else f"it is no {self._rules.kind}"
+            if file.head and self._rules.describe is not None:
+                what += f" but {self._rules.describe(bytes(file.head))}"
             raise Invalid.at(file.name, what, f"send a {self._rules.kind}", parameter=True)
 
 

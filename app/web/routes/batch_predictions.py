@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from app.api.batch_predictions import BatchPrediction
 from app.api.requests.batch_predictions import EXAMPLE_ARCHIVE, BatchPredictionCreate
 from app.datasets.ingestion import archive_limits
+from app.datasets.readers.sniff import describe
 from app.datasets.readers.zip_file import MAGIC, SafeZip
 from app.errors import Conflict, NotFound
 from app.files import paths
@@ -87,7 +88,12 @@ async def create_batch_prediction(
     """
     await run_in_threadpool(services.accept_work)
     rules = FormRules(
-        services.settings.max_upload_bytes, {"file": 1}, frozenset({"model", "top_k"}), MAGIC, _KIND
+        services.settings.max_upload_bytes,
+        {"file": 1},
+        frozenset({"model", "top_k"}),
+        MAGIC,
+        _KIND,
+        describe=describe,
     )
     folder = services.artifacts.local_path(UPLOADS)
     body = await receive_file(request, folder, rules, BatchPredictionCreate)

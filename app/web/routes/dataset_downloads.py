@@ -14,8 +14,8 @@ from app.api.pictures import PictureSpec
 from app.api.requests.downloads import DownloadCreate
 from app.datasets.fetching import Origin
 from app.datasets.ingestion import check_space
-from app.datasets.known import KNOWN, KnownDataset
 from app.datasets.options import DatasetOptions
+from app.datasets.published import PUBLISHED, PublishedDataset
 from app.ids import DATASET, sibling
 from app.jobs.kinds import DOWNLOAD
 from app.jobs.requests import DownloadRequest
@@ -34,7 +34,7 @@ router = APIRouter(route_class=StrictRoute)
 def list_downloads(services: ServicesDep) -> ListOf[Downloadable]:
     """List the well-known data sets that this server can fetch, and where from."""
     mirror = services.settings.dataset_mirror
-    return ListOf(data=[downloadable(known, Origin.of(known, mirror).place) for known in KNOWN.values()])
+    return ListOf(data=[downloadable(one, Origin.of(one, mirror).place) for one in PUBLISHED.values()])
 
 
 @router.post(
@@ -56,7 +56,7 @@ def download_dataset(
     it stopped, also when it is asked for again after it has failed.
     """
     services.accept_work()
-    known = KNOWN[wanted.dataset]
+    known = PUBLISHED[wanted.dataset]
     options = _options(wanted, known)
     free = shutil.disk_usage(services.settings.data_dir).free
     check_space(known.images, options.picture, free - known.bytes)
@@ -77,7 +77,7 @@ def download_dataset(
     return answer
 
 
-def _options(wanted: DownloadCreate, known: KnownDataset) -> DatasetOptions:
+def _options(wanted: DownloadCreate, known: PublishedDataset) -> DatasetOptions:
     """Return what the data set remembers; what is not asked for is as the pictures are published."""
     height, width, channels = known.image_shape
     picture = PictureSpec(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import binascii
 import hashlib
-from base64 import b64decode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +16,9 @@ from app.api.requests.dataset_pictures import AdditionDocument, AdditionForm
 from app.api.requests.datasets import DatasetCreate, DatasetDocument
 from app.datasets.ingestion import Source
 from app.datasets.readers import KIND, MAGIC
+from app.datasets.readers.sniff import describe
 from app.errors import Invalid, Place
+from app.files.encoded import HINT, decode_base64
 from app.files.paths import UPLOADS
 from app.jobs.work.add_pictures import MAX_FILES
 from app.services import Services
@@ -69,6 +69,7 @@ async def receive_dataset_form(request: Request, services: Services) -> Received
         MAGIC,
         KIND,
         optional=frozenset({"labels"}),
+        describe=describe,
     )
     return await receive_files(request, services, rules, read_form)
 
@@ -77,10 +78,10 @@ async def receive_dataset_json(request: Request, services: Services) -> Received
     """Receive the same as JSON."""
     document = validate(DatasetDocument, await request.json())
     encoded = {"file": document.file} | ({"labels": document.labels} if document.labels else {})
-    decoded = [(field, "", decode_base64(text, field)) for field, text in encoded.items()]
+    decoded = [(field, "", _decode(text, field)) for field, text in encoded.items()]
     for field, _, content in decoded:
         if not content.startswith(MAGIC):
-            raise Invalid.at(field, f"it is no {KIND}", f"encode a {KIND} in base64")
+            raise Invalid.at(field, f"it is no {KIND} but {describe(content)}", f"encode a {KIND} in base64")
     return Received(await save(decoded, services), document)
 
 
@@ -105,11 +106,10 @@ async def receive_addition_json(request: Request, services: Services) -> Receive
     """Receive the same as JSON."""
     document = validate(AdditionDocument, await request.json())
     decoded = [
-        ("files", "", decode_base64(text, ("images", number)))
-        for number, text in enumerate(document.images or ())
+        ("files", "", _decode(text, ("images", number))) for number, text in enumerate(document.images or ())
     ]
     if document.file is not None:
-        decoded.append(("file", "", decode_base64(document.file, "file")))
+        decoded.append(("file", "", _decode(document.file, "file")))
     received = Received(
         await save(decoded, services), AdditionForm(label=document.label, dry_run=document.dry_run)
     )
@@ -187,16 +187,16 @@ async def save(contents: Sequence[tuple[str, str, bytes]], services: Services) -
     return await run_in_threadpool(write)
 
 
-def decode_base64(text: str, place: Place) -> bytes:
+def _decode(text: str, place: Place) -> bytes:
     """Return what a text in a JSON body stands for.
 
     Raises:
         Invalid: it is no base64.
     """
     try:
-        return b64decode(text, validate=True)
-    except binascii.Error as error:
-        raise Invalid.at(place, f"it is no base64: {error}", "encode the file in base64") from None
+        return decode_base64(text)
+    except ValueError as error:
+        raise Invalid.at(place, f"it is no base64: {error}", HINT) from None
 
 
 def folder(services: Services) -> Path:

@@ -187,7 +187,8 @@ def _dry_run(services: Services, record: DatasetRecord, reader: Reader, options:
     if len(reader) > additions.MAX_FILES:
         raise Invalid(f"a dry run takes at most {additions.MAX_FILES} pictures, and these are {len(reader)}")
     intake = Intake(reader, options, services.settings.max_image_pixels, lambda progress: None)
-    intake.know(storage.open_dataset(services.store, services.artifacts, record.id))
+    present = storage.open_dataset(services.store, services.artifacts, record.id)
+    intake.compare_with(present, [entry["name"] for entry in record.classes])
     report = {"added": sum(1 for _ in intake.pictures()), **intake.report.document()}
     return Addition.model_validate(
         {

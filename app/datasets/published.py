@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.api.downloads import KnownName
+from app.api.downloads import PublishedName
 from app.datasets.readers import ArchiveLimits, Reader
 from app.datasets.readers.cifar import CifarArchive
 from app.datasets.readers.idx import IdxPair
@@ -35,7 +35,7 @@ _THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 
 
 @dataclass(frozen=True, slots=True)
-class KnownFile:
+class PublishedFile:
     """A file as it is published."""
 
     name: str
@@ -44,7 +44,7 @@ class KnownFile:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownDataset:
+class PublishedDataset:
     """A data set that can be had by name.
 
     Attributes:
@@ -53,11 +53,11 @@ class KnownDataset:
         open: makes a reader of the folder that holds its files.
     """
 
-    name: KnownName
+    name: PublishedName
     title: str
     source: str
     address: str
-    files: tuple[KnownFile, ...]
+    files: tuple[PublishedFile, ...]
     classes: tuple[str, ...]
     image_shape: tuple[int, int, int]
     images: int
@@ -77,7 +77,7 @@ def _idx_reader(names: tuple[str, ...]) -> Callable[[Path, ArchiveLimits], Reade
                 IdxPair(
                     folder / f"{prefix}-images-idx3-ubyte.gz",
                     folder / f"{prefix}-labels-idx1-ubyte.gz",
-                    limits.ratio,
+                    limits,
                     names=names,
                     split=split,
                     prefix=prefix,
@@ -93,28 +93,28 @@ def _cifar_reader(folder: Path, limits: ArchiveLimits) -> Reader:
     return CifarArchive(folder / "cifar-10-binary.tar.gz", _THINGS)
 
 
-MNIST = KnownDataset(
+MNIST = PublishedDataset(
     name="mnist",
     title="MNIST: handwritten digits",
     source="LeCun, Cortes and Burges, 1998",
     address="https://storage.googleapis.com/cvdf-datasets/mnist",
     files=(
-        KnownFile(
+        PublishedFile(
             "train-images-idx3-ubyte.gz",
             9_912_422,
             "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
         ),
-        KnownFile(
+        PublishedFile(
             "train-labels-idx1-ubyte.gz",
             28_881,
             "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
         ),
-        KnownFile(
+        PublishedFile(
             "t10k-images-idx3-ubyte.gz",
             1_648_877,
             "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
         ),
-        KnownFile(
+        PublishedFile(
             "t10k-labels-idx1-ubyte.gz",
             4_542,
             "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
@@ -127,28 +127,28 @@ MNIST = KnownDataset(
     open=_idx_reader(_DIGITS),
 )
 
-FASHION_MNIST = KnownDataset(
+FASHION_MNIST = PublishedDataset(
     name="fashion-mnist",
     title="Fashion-MNIST: pieces of clothing",
     source="Xiao, Rasul and Vollgraf, 2017",
     address="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
     files=(
-        KnownFile(
+        PublishedFile(
             "train-images-idx3-ubyte.gz",
             26_421_880,
             "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
         ),
-        KnownFile(
+        PublishedFile(
             "train-labels-idx1-ubyte.gz",
             29_515,
             "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
         ),
-        KnownFile(
+        PublishedFile(
             "t10k-images-idx3-ubyte.gz",
             4_422_102,
             "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
         ),
-        KnownFile(
+        PublishedFile(
             "t10k-labels-idx1-ubyte.gz",
             5_148,
             "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
@@ -161,13 +161,13 @@ FASHION_MNIST = KnownDataset(
     open=_idx_reader(_CLOTHES),
 )
 
-CIFAR_10 = KnownDataset(
+CIFAR_10 = PublishedDataset(
     name="cifar-10",
     title="CIFAR-10: small colour photographs",
     source="Krizhevsky, 2009",
     address="https://www.cs.toronto.edu/~kriz",
     files=(
-        KnownFile(
+        PublishedFile(
             "cifar-10-binary.tar.gz",
             170_052_171,
             "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
@@ -180,4 +180,6 @@ CIFAR_10 = KnownDataset(
     open=_cifar_reader,
 )
 
-KNOWN: Mapping[str, KnownDataset] = {dataset.name: dataset for dataset in (MNIST, FASHION_MNIST, CIFAR_10)}
+PUBLISHED: Mapping[str, PublishedDataset] = {
+    dataset.name: dataset for dataset in (MNIST, FASHION_MNIST, CIFAR_10)
+}

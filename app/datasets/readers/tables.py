@@ -1,0 +1,120 @@
+"""Tables as people save them: comma, semicolon or tab between the cells, in UTF-8, UTF-16 or a Western code page."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from app.errors import Invalid
+
+DELIMITERS = (",", ";", "\t")
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_ENCODING_NAMES = {"utf-8-sig": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "utf-16": "UTF-16"}
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_SAID = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A text that was decoded, its first line not yet looked at.
+
+    Attributes:
+        encoding: what it was taken for, as people call it.
+        delimiter: what its first line says is between the cells (`sep=;`, as Excel writes it), if it does.
+        first_line: the number of the line that `text` begins with.
+    """
+
+    text: str
+    encoding: str
+    delimiter: str | None
+    first_line: int
+
+    def header(self, delimiter: str) -> list[str]:
+        """Return the cells of the first line, taken apart at a delimiter; none where they cannot be."""
+        return next(iter(self.sample(delimiter, 1)), [])
+
+    def sample(self, delimiter: str, lines: int) -> list[list[str]]:
+        """Return the cells of the first lines."""
+        found = []
+        try:
+            for cells in csv.reader(io.StringIO(self.text, newline=""), delimiter=delimiter):
+                found.append([cell.strip() for cell in cells])
+                if len(found) == lines:
+                    break
+        except csv.Error:
+            pass
+        return found
+
+    def rows(self, delimiter: str) -> Iterator[tuple[int, Sequence[str]]]:
+        """Yield the lines below the first one that are not empty, with their numbers.
+
+        Raises:
+            csv.Error: a line is no CSV; it names the line.
+        """
+        reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=delimiter, strict=True)
+        try:
+            for number, cells in enumerate(reader):
+                if number and any(cell.strip() for cell in cells):
+                    yield self.first_line - 1 + reader.line_num, cells
+        except csv.Error as error:
+            raise csv.Error(f"line {self.first_line - 1 + reader.line_num} is no CSV: {error}") from None
+
+
+def read_table(content: bytes, *, whole: bool = True) -> Table:
+    """Decode a table.
+
+    Text with a byte order mark is what that says, text with zeros in every other byte is UTF-16, and what is no UTF-8
+    is Windows-1252, of which Latin-1 is a part (but for control characters).
+
+    Args:
+        content: the bytes of the file, or of its beginning.
+        whole: whether it is all of the file; else the last character may be cut.
+
+    Raises:
+        Invalid: it is no text.
+    """
+    text, encoding = _decode(content, whole)
+    said = _SAID.fullmatch(_LINE_END.split(text, maxsplit=1)[0])
+    if said is None or said[1] not in DELIMITERS:
+        return Table(text, encoding, None, 1)
+    rest = _LINE_END.split(text, maxsplit=1)
+    return Table(rest[1] if len(rest) > 1 else "", encoding, said[1], 2)
+
+
+def _decode(content: bytes, whole: bool) -> tuple[str, str]:
+    named = next((name for mark, name in _MARKS if content.startswith(mark)), None)
+    for encoding in (named,) if named else (*_utf_16(content), "utf-8"):
+        try:
+            text = codecs.getincrementaldecoder(encoding)().decode(content, final=whole)
+        except UnicodeDecodeError as error:
+            if named:
+                raise Invalid(f"it says that it is {_shown(encoding)}, and is not: {error.reason}") from None
+            continue
+        return text, _shown(encoding)
+    if b"\0" in content:
+        raise Invalid("it is no text")
+    try:
+        return content.decode("cp1252"), "Windows-1252"
+    except UnicodeDecodeError:
+        return content.decode("latin-1"), "Latin-1"
+
+
+def _utf_16(content: bytes) -> tuple[str, ...]:
+    """Return the UTF-16 that a text without a mark is in: in its first lines every other byte is zero."""
+    start = content[:200]
+    even, odd = start[0::2].count(0), start[1::2].count(0)
+    if max(even, odd) * 4 <= len(start):
+        return ()
+    return ("utf-16-le",) if odd > even else ("utf-16-be",)
+
+
+def _shown(encoding: str) -> str:
+    return _ENCODING_NAMES.get(encoding, encoding.upper())

@@ -1,0 +1,124 @@
+"""What may stand in an answer: the rules for texts and documents, wherever they come from.
+
+A request body is checked when it is parsed. What a file brings (names, labels, metadata) obeys the same rules before
+it is stored: all that is stored can be written as JSON, or the list that holds it could never be answered again.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+MAX_NAME = 255
+"""Characters of the name of a class, a label or a file."""
+MAX_DEPTH = 64
+"""Levels of nesting of a document."""
+MAX_MEMBERS = 200_000
+"""Values in all levels of a document."""
+MAX_TEXT = 1_000_000
+"""Characters of one text in a document."""
+
+REPLACEMENT = "\ufffd"
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_DIGITS = re.compile(r"([0-9]+)")
+_MAX_INTEGER = 1 << 63
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text can be the name of a class, a label or a file: some printable characters, not too many."""
+    return 0 < len(text) <= MAX_NAME and bool(text.strip()) and not has_controls(text)
+
+
+def has_controls(text: str) -> bool:
+    """Tell whether a text holds control characters, or halves of surrogate pairs, which are no characters."""
+    return any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
+
+
+def natural(name: str) -> tuple[tuple[str | tuple[int, str], ...], str]:
+    """Return a key that sorts names as people do: `class 2` before `class 10`."""
+    pieces = _DIGITS.split(name)
+    # Texts and numbers take turns, so that two keys never compare one with the other.
+    ordered = tuple(
+        (int(piece), piece) if place % 2 else piece.casefold() for place, piece in enumerate(pieces)
+    )
+    return ordered, name
+
+
+def document_fault(document: Any) -> str | None:
+    """Return what keeps a document from being stored and written as JSON, or None.
+
+    That is what a request body may not be either: nested too deeply, too many values, a text with control characters
+    (other than tab and line ends) or halves of surrogate pairs, and a number beyond 64 bits or that is not finite.
+    """
+    for count, (value, depth) in enumerate(_values(document)):
+        if depth > MAX_DEPTH:
+            return f"it is nested more than {MAX_DEPTH} levels deep"
+        if count >= MAX_MEMBERS:
+            return f"it holds more than {MAX_MEMBERS} values"
+        if fault := _value_fault(value):
+            return fault
+    return None
+
+
+def _value_fault(value: Any) -> str | None:
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT:
+            return f"it holds a text of {len(value)} characters; at most {MAX_TEXT} are taken"
+        if not value.isprintable() and has_controls(re.sub("[\t\r\n]", "", value)):
+            return f"it holds the text {value[:40]!a} with control characters or half a surrogate pair"
+    elif isinstance(value, float) and not math.isfinite(value):
+        return "it holds a number that is not finite"
+    elif isinstance(value, int) and not -_MAX_INTEGER <= value < 2 * _MAX_INTEGER:
+        return "it holds an integer beyond 64 bits"
+    return None
+
+
+def _values(document: Any) -> Iterator[tuple[Any, int]]:
+    """Yield every value and key of a document with its depth, without recursion."""
+    waiting: list[tuple[Any, int]] = [(document, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        yield value, depth
+        if isinstance(value, dict):
+            waiting += [(key, depth) for key in value]
+            waiting += [(member, depth + 1) for member in value.values()]
+        elif isinstance(value, list | tuple):
+            waiting += [(member, depth + 1) for member in value]
+
+
+def repaired(document: Any) -> Any:
+    """Return a document of an earlier version as it can be written: what cannot is replaced.
+
+    Halves of surrogate pairs become U+FFFD; what is nested too deeply, numbers that are not finite and integers that
+    no reader can hold become null. The same object is returned where nothing has to be done.
+    """
+    if _writable(document):
+        return document
+    return _repaired(document, 0)
+
+
+def _writable(document: Any) -> bool:
+    return all(depth <= MAX_DEPTH and not _broken(value) for value, depth in _values(document))
+
+
+def _broken(value: Any) -> bool:
+    if isinstance(value, str):
+        return _SURROGATES.search(value) is not None
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    return isinstance(value, int) and not -_MAX_INTEGER <= value < 2 * _MAX_INTEGER
+
+
+def _repaired(value: Any, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        return None
+    if isinstance(value, dict):
+        return {_repaired(key, depth): _repaired(member, depth + 1) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_repaired(member, depth + 1) for member in value]
+    if isinstance(value, str):
+        return _SURROGATES.sub(REPLACEMENT, value)
+    return None if _broken(value) else value
