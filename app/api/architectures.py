@@ -13,23 +13,23 @@ __all__ = ["ArchitectureAnswer", "ArchitectureEntry", "Summary"]
 
 
 class ArchitectureEntry(Body):
-    """A stored architecture."""
+    """A stored architecture as lists show it."""
 
     id: str = Field(examples=["arch_example"])
     name: str
     format_version: int
     input_shape: list[int]
     """[height, width, channels] of the pictures."""
-    layers: list[JsonObject]
-    """The layers, with every default written out."""
     created_at: Time
     builtin: bool
     """Whether it came with the server; then it cannot be deleted."""
 
 
 class ArchitectureAnswer(ArchitectureEntry):
-    """A stored architecture with its shapes and costs."""
+    """A stored architecture with its layers, their shapes and costs."""
 
+    layers: list[JsonObject]
+    """The layers, with every default written out."""
     summary: Summary
 
     def specification(self) -> dict[str, Any]:

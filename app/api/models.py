@@ -8,8 +8,8 @@ from app.api.common import Body, JsonObject, Number, Time
 from engine.recipe.targets import Target
 
 
-class Model(Body):
-    """A trained network; what it computes never changes."""
+class ModelEntry(Body):
+    """A trained network as lists show it; what it computes never changes."""
 
     id: str = Field(examples=["model_example"])
     name: str
@@ -23,7 +23,6 @@ class Model(Body):
     """[height, width, channels] to which every picture is fitted."""
     preprocessing: JsonObject
     """What is done to a picture before the network sees it."""
-    architecture: JsonObject
     training_job_id: str | None
     """The job that made it; it may have been deleted since."""
     metrics: dict[str, Number]
@@ -36,12 +35,18 @@ class Model(Body):
     """What people want to know about it."""
     tags: list[str]
     """Words to find it by."""
-    provenance: JsonObject | None
-    """How it was made: `dataset` (its `fingerprint` is that of the pictures), `training` (the configuration), `loss`,
-    and `environment` (the versions of NumPy and BLAS); null when its file cannot be read."""
     created_at: Time
     builtin: bool
     """Whether it came with the server; then it cannot be deleted."""
+
+
+class Model(ModelEntry):
+    """A trained network with its architecture, and how it was made."""
+
+    architecture: JsonObject
+    provenance: JsonObject | None
+    """How it was made: `dataset` (its `fingerprint` is that of the pictures), `training` (the configuration), `loss`,
+    and `environment` (the versions of NumPy and BLAS); null when its file cannot be read."""
 
 
 class Alias(Body):

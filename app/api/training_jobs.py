@@ -47,8 +47,8 @@ class EpochFigures(Body):
     seconds: Number
 
 
-class TrainingJob(JobBody):
-    """A training job: what was asked for, with every default written out, and what became of it."""
+class TrainingJobEntry(JobBody):
+    """A training job as lists show it: what was asked for, and what became of it."""
 
     id: str = Field(examples=["job_example"])
     progress: Progress
@@ -74,8 +74,6 @@ class TrainingJob(JobBody):
     """How much memory it was expected to need when it was accepted; null for jobs of earlier versions."""
     webhook: Webhook | None = None
     """Whom its end is told."""
-    architecture: JsonObject
-    """The network; a copy, also where a preset or a stored one was named."""
     architecture_source: JsonObject | None
     """The preset or the stored architecture that was named."""
     dataset: str
@@ -101,3 +99,10 @@ class TrainingJob(JobBody):
     """When to end before the last epoch."""
     select: str
     """Which epoch becomes the model: `best` on the dev split, or `last`."""
+
+
+class TrainingJob(TrainingJobEntry):
+    """A training job: what was asked for, with every default written out, and what became of it."""
+
+    architecture: JsonObject
+    """The network; a copy, also where a preset or a stored one was named."""

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
-from app.api.models import Alias, Model, Prediction, Predictions
+from app.api.models import Alias, Model, ModelEntry, Prediction, Predictions
 from app.client.calls import Attachment, Call, Stream, content, entries, nothing, pages, record, understood
 from app.client.resource import M, Resource, call, stream
 
@@ -32,9 +32,9 @@ class Models(Resource[M]):
     """Trained models; `model_id` can be written as name@version or name@alias where a model is only used."""
 
     @stream
-    def list(self) -> Stream[Model]:
-        """Go through the models, newest first."""
-        return pages(Model, _MODELS)
+    def list(self) -> Stream[ModelEntry]:
+        """Go through the models, newest first, without their architectures and provenance."""
+        return pages(ModelEntry, _MODELS)
 
     @call
     def get(self, model_id: str) -> Call[Model]:

@@ -11,7 +11,7 @@ from app.api.batch_predictions import BatchPrediction
 from app.api.catalog import LayerPart, Part, PresetEntry
 from app.api.evaluations import Evaluation, FinishedEvaluation
 from app.api.jobs import JobBody
-from app.api.training_jobs import EpochFigures, TrainingJob
+from app.api.training_jobs import EpochFigures, TrainingJob, TrainingJobEntry
 from app.client.calls import (
     Attachment,
     Call,
@@ -90,7 +90,7 @@ class Architectures(Resource[M]):
 
     @stream
     def list(self) -> Stream[ArchitectureEntry]:
-        """Go through the stored architectures, newest first."""
+        """Go through the stored architectures, newest first, without their layers."""
         return pages(ArchitectureEntry, _ARCHITECTURES)
 
     @call
@@ -134,9 +134,9 @@ class TrainingJobs(Resource[M]):
         return record(TrainingJob, "POST", _JOBS, json=body)
 
     @stream
-    def list(self, *, status: str | None = None) -> Stream[TrainingJob]:
-        """Go through the jobs, newest first; on request only those of one status."""
-        return pages(TrainingJob, _JOBS, status=status)
+    def list(self, *, status: str | None = None) -> Stream[TrainingJobEntry]:
+        """Go through the jobs, newest first, without their architectures; on request only those of one status."""
+        return pages(TrainingJobEntry, _JOBS, status=status)
 
     @call
     def get(self, job_id: str) -> Call[TrainingJob]:

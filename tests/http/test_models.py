@@ -41,7 +41,8 @@ def test_a_model_says_what_it_is(http: httpx.Client) -> None:
     assert model["preprocessing"]["picture"]["image_shape"] == [28, 28, 1]
     assert model["builtin"] is True
     listed = http.get("/v1/models", params={"limit": 200}).json()["data"]
-    assert model in listed
+    entry = {name: value for name, value in model.items() if name not in ("architecture", "provenance")}
+    assert entry in listed
 
 
 def test_files_and_base64_give_the_same(http: httpx.Client, digits: list[tuple[Image.Image, str]]) -> None:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from app.api.architectures import ArchitectureAnswer, ArchitectureEntry
 from app.store.records import ArchitectureRecord
 from engine.graph.costs import Summary
 
 
 def architecture_entry(record: ArchitectureRecord) -> ArchitectureEntry:
-    """Show a record."""
-    return ArchitectureEntry(
-        id=record.id,
-        name=record.name,
-        **{key: record.architecture[key] for key in ("format_version", "input_shape", "layers")},
-        created_at=record.created_at,
-        builtin=record.builtin,
-    )
+    """Show a record in a list."""
+    return ArchitectureEntry(**_entry(record))
 
 
 def architecture(record: ArchitectureRecord, summary: Summary) -> ArchitectureAnswer:
     """Show a record and the summary of its network."""
-    return ArchitectureAnswer(**dict(architecture_entry(record)), summary=summary)
+    return ArchitectureAnswer(**_entry(record), layers=record.architecture["layers"], summary=summary)
+
+
+def _entry(record: ArchitectureRecord) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "name": record.name,
+        "format_version": record.architecture["format_version"],
+        "input_shape": record.architecture["input_shape"],
+        "created_at": record.created_at,
+        "builtin": record.builtin,
+    }

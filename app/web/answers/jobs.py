@@ -14,7 +14,7 @@ from app.api.evaluations import (
     FinishedEvaluation,
 )
 from app.api.jobs import JobError
-from app.api.training_jobs import EpochFigures, Progress, TrainingJob
+from app.api.training_jobs import EpochFigures, Progress, TrainingJob, TrainingJobEntry
 from app.api.webhooks import Webhook
 from app.jobs.forecast import Place
 from app.store.records import DeliveryRecord, JobRecord, Json
@@ -22,22 +22,35 @@ from app.store.records import DeliveryRecord, JobRecord, Json
 _SHARED = ("id", "status", "attempt", "created_at", "started_at", "finished_at")
 
 
+def training_job_entry(
+    record: JobRecord, place: Place | None = None, delivery: DeliveryRecord | None = None
+) -> TrainingJobEntry:
+    """Show a record in a list, with its place in the queue if it waits, and the message of its end if there is one."""
+    return TrainingJobEntry(**_training(TrainingJobEntry, record, place, delivery))
+
+
 def training_job(
     record: JobRecord, place: Place | None = None, delivery: DeliveryRecord | None = None
 ) -> TrainingJob:
-    """Show a record, with its place in the queue if it waits, and the message of its end if there is one."""
-    return TrainingJob(
+    """Show a record as in a list, and its architecture."""
+    return TrainingJob(**_training(TrainingJob, record, place, delivery))
+
+
+def _training(
+    kind: type[Body], record: JobRecord, place: Place | None, delivery: DeliveryRecord | None
+) -> dict[str, Any]:
+    return {
         **_shared(record),
-        progress=Progress(**_fields(Progress, record.progress)),
-        metrics=epoch_figures(record.metrics) if record.metrics else None,
-        model_id=record.model_id,
-        builtin=record.builtin,
-        queue_position=None if place is None else place.position,
-        starts_in_seconds=None if place is None else place.starts_in_seconds,
-        memory_bytes=record.memory_bytes,
-        webhook=_webhook(record, delivery),
-        **_fields(TrainingJob, record.request),
-    )
+        "progress": Progress(**_fields(Progress, record.progress)),
+        "metrics": epoch_figures(record.metrics) if record.metrics else None,
+        "model_id": record.model_id,
+        "builtin": record.builtin,
+        "queue_position": None if place is None else place.position,
+        "starts_in_seconds": None if place is None else place.starts_in_seconds,
+        "memory_bytes": record.memory_bytes,
+        "webhook": _webhook(record, delivery),
+        **_fields(kind, record.request),
+    }
 
 
 def epoch_figures(figures: Json) -> EpochFigures:

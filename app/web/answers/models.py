@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from app.api.common import JsonObject
-from app.api.models import Alias, Candidate, Model, Prediction
+from app.api.models import Alias, Candidate, Model, ModelEntry, Prediction
 from app.api.pictures import PictureSpec
 from app.models.prediction import Seen
 from app.store.records import AliasRecord, ModelRecord
 
 
+def model_entry(record: ModelRecord) -> ModelEntry:
+    """Show a record in a list."""
+    return ModelEntry(**_entry(record))
+
+
 def model(record: ModelRecord, provenance: JsonObject | None) -> Model:
     """Show a record, and what its file says about its making."""
+    return Model(**_entry(record), architecture=record.architecture, provenance=provenance)
+
+
+def _entry(record: ModelRecord) -> dict[str, Any]:
     # a record of an earlier version may leave out what has a default since
     picture = PictureSpec.model_validate(record.preprocessing["picture"]).model_dump(mode="json")
     preprocessing = record.preprocessing | {"picture": picture}
-    computed = {"provenance": provenance, "tags": record.tags or [], "preprocessing": preprocessing}
-    stored = {name: getattr(record, name) for name in Model.model_fields if name not in computed}
-    return Model(**stored, **computed)
+    computed = {"tags": record.tags or [], "preprocessing": preprocessing}
+    stored = {name: getattr(record, name) for name in ModelEntry.model_fields if name not in computed}
+    return stored | computed
 
 
 def alias(record: AliasRecord) -> Alias:

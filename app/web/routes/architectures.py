@@ -115,7 +115,7 @@ def create_architecture(
 def list_architectures(
     services: ServicesDep, limit: Limit = 50, after: After = None
 ) -> PageOf[ArchitectureEntry]:
-    """List the stored architectures, newest first."""
+    """List the stored architectures, newest first, without their layers."""
     page = services.store.architectures.page(limit, after)
     return PageOf(data=[architecture_entry(record) for record in page.data], next=page.next)
 

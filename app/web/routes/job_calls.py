@@ -35,8 +35,8 @@ class JobCalls(Generic[B]):
         router: where they are added; its prefix is where such jobs are.
         kind: the kind.
         parameter: the name of an id in paths.
-        body: what a job looks like in lists and when it was cancelled.
-        shown: makes the bodies of jobs.
+        body: what a job looks like in lists.
+        shown: makes the entries of a list.
         look_again: after how many seconds there may be news of a job.
         whole: what one job looks like, if it is more than in a list, and what makes that.
         example: a job that every installation has.
@@ -119,9 +119,12 @@ class JobCalls(Generic[B]):
             responses=problems(422),
         )(list_jobs)
 
-    def _add_get(self) -> None:
-        body, one = self.whole or (self.body, lambda services, record: self.shown(services, [record])[0])
+    def _one(self) -> tuple[type[BaseModel], Callable[[Services, JobRecord], BaseModel]]:
+        """Return what one job looks like, and what makes that."""
+        return self.whole or (self.body, lambda services, record: self.shown(services, [record])[0])
 
+    def _add_get(self) -> None:
+        body, one = self._one()
         named = Depends(self.find())
 
         def get_job(services: ServicesDep, record: JobRecord = named) -> Any:
@@ -158,6 +161,7 @@ class JobCalls(Generic[B]):
         )(get_log)
 
     def _add_cancel(self) -> None:
+        body, one = self._one()
         named = Depends(self.find(example=False))
 
         def cancel_job(services: ServicesDep, response: Response, record: JobRecord = named) -> Any:
@@ -166,7 +170,7 @@ class JobCalls(Generic[B]):
                 _remove_uploads(cancelled, services.artifacts)
             services.runner.wake()
             response.headers.update(self.headers(record.id))
-            return self.shown(services, [cancelled])[0]
+            return one(services, cancelled)
 
         self._route(
             "POST",
@@ -175,7 +179,7 @@ class JobCalls(Generic[B]):
             status_code=202,
             summary=f"Cancel {self._a_job}",
             description="Ask a job to stop: `cancelled` at once while it is queued, else within moments.",
-            response_model=self.body,
+            response_model=body,
             responses=problems(404, 409),
         )(cancel_job)
 

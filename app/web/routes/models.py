@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path
 
 from app.api.common import PageOf
-from app.api.models import Model
+from app.api.models import Model, ModelEntry
 from app.api.requests.models import ModelChanges
 from app.models.model_files import provenance
 from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
-from app.web.answers.models import model
+from app.web.answers.models import model, model_entry
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 from app.web.routes.paging import After, Limit
@@ -32,10 +32,10 @@ _MISSING = problems(404)
 
 
 @router.get("", summary="List models", responses=problems(422))
-def list_models(services: ServicesDep, limit: Limit = 50, after: After = None) -> PageOf[Model]:
-    """List the models, newest first."""
+def list_models(services: ServicesDep, limit: Limit = 50, after: After = None) -> PageOf[ModelEntry]:
+    """List the models, newest first, without their architectures and provenance."""
     page = services.store.models.page(limit, after)
-    return PageOf(data=[shown(services, record) for record in page.data], next=page.next)
+    return PageOf(data=[model_entry(record) for record in page.data], next=page.next)
 
 
 @router.get("/{model_id}", summary="Get a model", responses=_MISSING)

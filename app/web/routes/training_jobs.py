@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Depends, Header, Request, Response
 
 from app.api.common import ListOf
 from app.api.requests.training_jobs import TrainingJobRequest
-from app.api.training_jobs import EpochFigures, TrainingJob
+from app.api.training_jobs import EpochFigures, TrainingJob, TrainingJobEntry
 from app.errors import Invalid
 from app.files import paths
 from app.jobs.accept.training import new_job
@@ -18,8 +18,8 @@ from app.jobs.kinds import TRAINING
 from app.pictures import curves
 from app.services import Services, ServicesDep
 from app.states import JobStatus
-from app.store.records import JobRecord
-from app.web.answers.jobs import epoch_figures, training_job
+from app.store.records import DeliveryRecord, JobRecord
+from app.web.answers.jobs import epoch_figures, training_job, training_job_entry
 from app.web.answers.negotiation import preferred
 from app.web.answers.streams import EventStream, follow
 from app.web.bodies.idempotency import OnceDep
@@ -61,13 +61,24 @@ _WRITTEN_EXAMPLE = {
 }
 
 
-def _shown(services: Services, records: Sequence[JobRecord]) -> list[TrainingJob]:
-    """Return the bodies for records, with what others know of them."""
+def _shown(services: Services, records: Sequence[JobRecord]) -> list[TrainingJobEntry]:
+    """Return the entries of a list, with the places of those that wait, and what became of their webhooks."""
+    places, messages = _around(services, records)
+    return [training_job_entry(record, places.get(record.id), messages.get(record.id)) for record in records]
+
+
+def _whole(services: Services, record: JobRecord) -> TrainingJob:
+    places, messages = _around(services, [record])
+    return training_job(record, places.get(record.id), messages.get(record.id))
+
+
+def _around(
+    services: Services, records: Sequence[JobRecord]
+) -> tuple[dict[str, Place], dict[str, DeliveryRecord]]:
+    """Return by their ids the places of the jobs that wait, and the messages of those that have a webhook."""
     waiting = any(record.status is JobStatus.QUEUED for record in records)
-    line = _places(services) if waiting else {}
-    told = [record.id for record in records if record.webhook_url is not None]
-    messages = services.store.deliveries.of(told) if told else {}
-    return [training_job(record, line.get(record.id), messages.get(record.id)) for record in records]
+    hooked = [record.id for record in records if record.webhook_url is not None]
+    return _places(services) if waiting else {}, services.store.deliveries.of(hooked) if hooked else {}
 
 
 def _places(services: Services, new: JobRecord | None = None) -> dict[str, Place]:
@@ -77,7 +88,14 @@ def _places(services: Services, new: JobRecord | None = None) -> dict[str, Place
 
 
 CALLS = JobCalls(
-    router, TRAINING, "job_id", TrainingJob, _shown, look_again=_LOOK_AGAIN_SECONDS, example="job_example"
+    router,
+    TRAINING,
+    "job_id",
+    TrainingJobEntry,
+    _shown,
+    look_again=_LOOK_AGAIN_SECONDS,
+    whole=(TrainingJob, _whole),
+    example="job_example",
 )
 JobDep = Annotated[JobRecord, Depends(CALLS.find())]
 
