@@ -78,6 +78,8 @@ class Plan:
         self._places: dict[str, Place] = {}
         arena = Arena(training=training)
         lay_out(steps_of(network, batch, tuning, training=training), arena, batch)
+        self.bytes = arena.bytes
+        """What it holds, without the weights."""
         arena.fill()
         self._steps = steps_of(network, batch, tuning, training=training)
         self._sums = lay_out(self._steps, arena, batch)
@@ -102,6 +104,7 @@ class Plan:
             self._places = _places(self._steps, self.batch, self.network.input_shape)
             largest = max(place.flat.shape[1] for place in self._places.values())
             self._zeros = np.zeros((1, largest), np.float32)
+            self.bytes += 4 * largest + sum(place.flat.nbytes for place in self._places.values())
         places = dict(self._places)
         self._input = places[INPUT].maps
         self._calls: list[Call] = []

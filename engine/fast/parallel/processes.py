@@ -194,16 +194,17 @@ class Member:
         self, document: dict[str, Any], file: int, module: str = "engine.fast.parallel.member"
     ) -> None:
         self._socket, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-                [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(file)],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), file),
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
-            )
-        self.pid = self._process.pid
-        self._lines = self._socket.makefile("rb")
         with contextlib.ExitStack() as undo:
+            undo.callback(self._socket.close)
+            with theirs:
+                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
+                    [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(file)],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(), file),
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
+                )
+            self.pid = self._process.pid
+            self._lines = self._socket.makefile("rb")
             undo.callback(self.end)
             self.tell(document)
             undo.pop_all()

@@ -1,32 +1,36 @@
-"""Inference plans from a pool: concurrent requests share the weights without a lock.
+"""Inference plans from a pool: concurrent requests share the weights, and wait for a plan where all are busy.
 
-A plan serves one batch of one size at a time, so each size has a stack of plans: a request takes one, or
-compiles one where all are busy, and puts it back. Batches are served in pieces of a few sizes, largest
-first; a large one is split over the threads of an executor. Batch norm is folded and filters are transformed once.
-On request a single picture is computed by two processes (`halves`), by whichever request finds them idle.
+Batches are served in pieces of a few sizes, largest first, each by a plan of its size (`plans`); a large one is split
+over the threads of an executor. Batch norm is folded and filters are transformed once. On request a single picture is
+computed by two processes (`halves`), by whichever request finds them idle.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
+import threading
 from concurrent.futures import Executor
 
 import numpy as np
 
 from engine.arrays import Array, Weights
+from engine.fast.estimate import pass_bytes
 from engine.fast.kernels.fold import fold
 from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.share import ShareLost, bounds
 from engine.fast.plan import Plan
 from engine.fast.serving.cut import Cut, cut
 from engine.fast.serving.halves import Halves
+from engine.fast.serving.plans import Plans
 from engine.graph.network import Network
 
 log = logging.getLogger(__name__)
 
 _SIZES = (32, 16, 8, 1)
-_KEPT = 4
+PLAN_BYTES = 1 << 30
+"""What the plans of a model may hold together."""
+_FEWEST_BUSY = 2
+"""Plans of a model that may be busy at once, also where batches are not split."""
 _WORTH_HALVING = 10_000_000
 """Multiply-adds of a picture that two processes compute sooner than one, if it is most of the network."""
 _WORTH_SPLITTING = 16  # pictures; a hand-off costs as much as one or two of a small network
@@ -42,6 +46,7 @@ class PlanPool:
         tuning: Tuning,
         executor: Executor | None = None,
         ways: int = 1,
+        plan_bytes: int = PLAN_BYTES,
     ) -> None:
         """Fold and keep the network.
 
@@ -50,16 +55,31 @@ class PlanPool:
             weights: by full name.
             tuning: what was measured of the machine.
             executor: has threads for parts of large batches.
-            ways: into how many parts those are split.
+            ways: into how many parts those are split; so many plans, but at least two, are busy at once.
+            plan_bytes: what all plans may hold together; one may always be busy.
         """
         self._network, self._weights = fold(network, weights)
         self._tuning = tuning
         self._executor, self._ways = executor, ways
-        # appending to and popping from a deque are atomic
-        self._idle: dict[int, deque[Plan]] = {size: deque(maxlen=_KEPT) for size in _SIZES}
-        self._halves: deque[Halves] = deque()
-        self.is_split = False
+        self._plans = Plans(
+            self._plan,
+            lambda size: pass_bytes(self._network, size, training=False),
+            max(_FEWEST_BUSY, ways),
+            plan_bytes,
+        )
+        self._lock = threading.Lock()
+        """Guards the three below."""
+        self._halves: Halves | None = None
+        """The two processes, busy or idle."""
+        self._is_idle = False
+        self._joined = 0
+        """How often they were ended, so that those which start meanwhile are, too."""
+        self._splitting = threading.Lock()
+
+    @property
+    def is_split(self) -> bool:
         """Whether a second process computes half of single pictures."""
+        return self._halves is not None
 
     def split(self) -> None:
         """Start a second process for single pictures, where two are quicker than one.
@@ -68,16 +88,26 @@ class PlanPool:
             OSError: there is no room for what they share, or no process can be started.
             ShareLost: it died at once.
         """
-        found = cut(self._network)
-        if not self.is_split and found is not None and _worth_halving(found):
-            self._halves.append(Halves(found, self._weights, self._tuning))
-            self.is_split = True
+        joined = self._joined
+        with self._splitting:
+            found = cut(self._network)
+            if self.is_split or found is None or not _worth_halving(found):
+                return
+            halves = Halves(found, self._weights, self._tuning)
+            with self._lock:
+                if kept := joined == self._joined:
+                    self._halves, self._is_idle = halves, True
+            if not kept:
+                halves.close()
 
     def join(self) -> None:
         """End the second process, at once or when the picture that it is busy with is done."""
-        self.is_split = False
-        while self._halves:
-            self._halves.pop().close()
+        with self._lock:
+            self._joined += 1
+            idle = self._halves if self._is_idle else None
+            self._halves, self._is_idle = None, False
+        if idle is not None:
+            idle.close()
 
     def scores(self, x: Array) -> Array:
         """Return the scores (N, K) of preprocessed pictures (N, H, W, C)."""
@@ -103,40 +133,41 @@ class PlanPool:
             first += size
             if size == 1 and self._by_halves(x[part], scores[part]):
                 continue
-            plan = self._take(size)
-            scores[part] = plan.scores(x[part])
-            self._idle[size].append(plan)
+            with self._plans.taken(size) as plan:
+                scores[part] = plan.scores(x[part])
 
     def _by_halves(self, x: Array, scores: Array) -> bool:
         """Let the two processes write the scores of a picture if there are two, and idle."""
-        try:
-            halves = self._halves.pop()
-        except IndexError:
+        with self._lock:
+            halves = self._halves if self._is_idle else None
+            self._is_idle = False
+        if halves is None:
             return False
-        done = False
+        works = done = False
         try:
             if done := halves.ready:
                 scores[...] = halves.scores(x)
-        except BaseException as error:
-            # the other may be anywhere: the two are of no use any more
-            halves.close()
-            self.is_split = False
-            if isinstance(error, ShareLost):
-                log.warning("the second process of a model is gone: %s", error)
-                return False
-            raise
-        self._halves.append(halves)
-        if not self.is_split:  # joined meanwhile
-            self.join()
+            works = True
+        except ShareLost as error:
+            log.warning("the second process of a model is gone: %s", error)
+            done = False
+        finally:
+            self._put_back(halves, works=works)
         return done
 
-    def _take(self, size: int) -> Plan:
-        try:
-            return self._idle[size].pop()
-        except IndexError:
-            plan = Plan(self._network, size, self._tuning, training=False)
-            plan.prepare(self._weights)
-            return plan
+    def _put_back(self, halves: Halves, *, works: bool) -> None:
+        """Leave the two processes to the next picture, or end them: they were joined, or may be anywhere."""
+        with self._lock:
+            belongs = self._halves is halves
+            if belongs:
+                self._halves, self._is_idle = (halves, True) if works else (None, False)
+        if not (belongs and works):
+            halves.close()
+
+    def _plan(self, size: int) -> Plan:
+        plan = Plan(self._network, size, self._tuning, training=False)
+        plan.prepare(self._weights)
+        return plan
 
 
 def _worth_halving(found: Cut) -> bool:

@@ -159,6 +159,17 @@ class LayerStep(Step):
         y, self._saved = node.layer.forward(self._local, *arrays, context=context.bound(node.name))
         return y
 
+    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
+        """Return what to call in inference; nothing of a request is kept for a way back."""
+        node = self.nodes[0]
+        context = Context().bound(node.name)
+        inputs = tuple(x.maps for x in xs)
+
+        def run() -> None:
+            np.copyto(y.maps, node.layer.forward(self._local, *inputs, context=context)[0])
+
+        return [run], y
+
     def backward(
         self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
     ) -> tuple[tuple[Array | None, ...], Gradients]:

@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,8 @@ def test_a_pool_is_split_and_joined_while_it_serves(
     wanted = pool.scores(pictures)
     pool.split()
     assert pool.is_split
-    (both,) = pool._halves
+    both = pool._halves
+    assert both is not None
     wait_for(lambda: both.ready)
     failed: list[BaseException] = []
 
@@ -157,9 +159,70 @@ def test_a_pool_is_split_and_joined_while_it_serves(
     for thread in threads:
         thread.join()
     assert not failed
-    assert not pool._halves
     assert not pool.is_split
     wait_for(lambda: not is_alive(both.member.pid))
+
+
+def test_a_request_at_any_moment_of_a_split_leaves_the_new_process_alive(network: Drawn) -> None:
+    built, weights, pictures = network
+    pool = PlanPool(built, weights, Tuning())
+    pool.scores(pictures[:1])
+
+    def before_each_line(frame: FrameType, event: str, argument: object) -> Any:
+        if frame.f_code is not PlanPool.split.__code__:
+            return None
+        request = threading.Thread(target=pool.scores, args=(pictures[:1],))
+        request.start()
+        request.join(0.2)  # it may have to wait for what the split holds
+        return before_each_line
+
+    traced = sys.gettrace()
+    sys.settrace(before_each_line)
+    try:
+        pool.split()
+    finally:
+        sys.settrace(traced)
+    assert pool.is_split
+    both = pool._halves
+    assert both is not None
+    wait_for(lambda: both.ready)
+    pool.scores(pictures[:1])
+    assert pool.is_split
+    pool.join()
+    assert not is_alive(both.member.pid)
+
+
+def test_a_split_that_fails_is_undone(network: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    built, weights, pictures = network
+    pool = PlanPool(built, weights, Tuning())
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/nowhere/python")
+        with pytest.raises(OSError, match="nowhere"):
+            pool.split()
+    assert not pool.is_split
+    pool.scores(pictures[:1])
+    pool.split()
+    assert pool.is_split
+    pool.join()
+
+
+def test_what_is_joined_while_it_starts_leaves_no_process(
+    network: Drawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, weights, _ = network
+    pool = PlanPool(built, weights, Tuning())
+    begun: list[Halves] = []
+    begin = Halves.__init__
+
+    def joined_meanwhile(self: Halves, *given: Any) -> None:
+        begin(self, *given)
+        begun.append(self)
+        pool.join()
+
+    monkeypatch.setattr(Halves, "__init__", joined_meanwhile)
+    pool.split()
+    assert not pool.is_split
+    assert not is_alive(begun[0].member.pid)
 
 
 def assert_goes_on_alone(pool: PlanPool, both: Halves, pictures: np.ndarray, wanted: np.ndarray) -> None:
@@ -175,7 +238,8 @@ def test_a_pool_goes_on_alone_when_the_other_process_dies(
     pool = PlanPool(built, weights, Tuning())
     wanted = pool.scores(pictures)
     pool.split()
-    (both,) = pool._halves
+    both = pool._halves
+    assert both is not None
     wait_for(lambda: both.ready)
     pool.scores(pictures)
     os.kill(both.member.pid, signal.SIGKILL)
@@ -211,7 +275,8 @@ def test_a_pool_that_is_joined_while_a_picture_looks_at_it_leaves_no_process(
     built, weights, pictures = network
     pool = PlanPool(built, weights, Tuning())
     pool.split()
-    (both,) = pool._halves
+    both = pool._halves
+    assert both is not None
 
     def not_yet(_: Halves) -> bool:
         pool.join()
@@ -219,7 +284,7 @@ def test_a_pool_that_is_joined_while_a_picture_looks_at_it_leaves_no_process(
 
     monkeypatch.setattr(Halves, "ready", property(not_yet))
     pool.scores(pictures[:1])
-    assert not pool._halves
+    assert not pool.is_split
     assert not is_alive(both.member.pid)
 
 
@@ -233,7 +298,8 @@ def test_a_process_that_does_not_start_is_given_up(network: Drawn, monkeypatch: 
     except ShareLost:  # before it was told what to do
         assert not pool.is_split
         return
-    (both,) = pool._halves
+    both = pool._halves
+    assert both is not None
     wait_for(lambda: both.member.gone)
     assert_goes_on_alone(pool, both, pictures, wanted)
 
@@ -244,7 +310,8 @@ def test_a_process_that_hangs_is_given_up(network: Drawn, monkeypatch: pytest.Mo
     pool = PlanPool(built, weights, Tuning())
     wanted = pool.scores(pictures)
     pool.split()
-    (both,) = pool._halves
+    both = pool._halves
+    assert both is not None
     wait_for(lambda: both.ready)
     os.kill(both.member.pid, signal.SIGSTOP)
     assert_goes_on_alone(pool, both, pictures, wanted)

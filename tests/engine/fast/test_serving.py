@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+import time
+import tracemalloc
+import weakref
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 
+import engine.fast.plan
+import engine.fast.serving.pool
+from engine.fast.estimate import pass_bytes
 from engine.fast.kernels.fold import fold
 from engine.fast.layout.gemm import Tuning
 from engine.fast.plan import Plan
@@ -83,6 +93,90 @@ def test_a_prediction_does_not_depend_on_what_else_is_served() -> None:
     with ThreadPoolExecutor(8) as threads:
         for found, wanted in zip(threads.map(pool.scores, batches), expected, strict=True):
             np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.fixture
+def built_plans(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[weakref.ref[Plan]]]:
+    """All plans that pools have compiled."""
+    made: list[weakref.ref[Plan]] = []
+
+    class Noted(Plan):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            made.append(weakref.ref(self))
+
+        def scores(self, x: np.ndarray) -> np.ndarray:
+            time.sleep(0.01)  # the other requests come meanwhile
+            return super().scores(x)
+
+    monkeypatch.setattr(engine.fast.serving.pool, "Plan", Noted)
+    return made
+
+
+def at_once(pool: PlanPool, batches: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the scores of batches that are all asked for at the same moment."""
+    barrier = threading.Barrier(len(batches))
+
+    def ask(batch: np.ndarray) -> np.ndarray:
+        barrier.wait(30)
+        return pool.scores(batch)
+
+    with ThreadPoolExecutor(len(batches)) as threads:
+        return list(threads.map(ask, batches))
+
+
+def test_requests_beyond_the_processors_wait_for_a_plan(built_plans: list[weakref.ref[Plan]]) -> None:
+    plain, weights = network()
+    pool = PlanPool(plain, weights, Tuning())
+    batches = [pictures(8) for _ in range(16)]
+    wanted = PlanPool(plain, weights, Tuning()).scores(batches[0])
+    built_plans.clear()
+    for scores in at_once(pool, batches):
+        np.testing.assert_array_equal(scores, wanted)
+    assert 1 <= len(built_plans) <= 2
+
+
+def test_plans_hold_no_more_memory_than_they_may(built_plans: list[weakref.ref[Plan]]) -> None:
+    """Idle plans of other sizes go first; one plan always has room."""
+    plain, weights = network()
+    most = pass_bytes(plain, 32, training=False)
+    pool = PlanPool(plain, weights, Tuning(), plan_bytes=most)
+    batches = [pictures(count) for count in (32, 16, 8, 1, 32, 16, 1, 8)]
+    unbounded = PlanPool(plain, weights, Tuning())
+    wanted = [unbounded.scores(batch) for batch in batches]
+    for scores, expected in zip(at_once(pool, batches), wanted, strict=True):
+        np.testing.assert_array_equal(scores, expected)
+    del unbounded
+    built_plans[:4] = []
+    gc.collect()
+    assert sum(plan.bytes for seen in built_plans if (plan := seen()) is not None) <= most
+    small = PlanPool(plain, weights, Tuning(), plan_bytes=1)
+    np.testing.assert_array_equal(small.scores(batches[0]), wanted[0])
+
+
+def test_a_plan_that_finds_no_memory_leaves_its_turn_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, weights = network()
+    pool = PlanPool(plain, weights, Tuning())
+    with monkeypatch.context() as patched:
+        patched.setattr(engine.fast.plan, "Arena", None)
+        for _ in range(3):
+            with pytest.raises(TypeError):
+                pool.scores(pictures(1))
+    assert np.isfinite(pool.scores(pictures(1))).all()
+
+
+def test_layers_without_a_step_keep_nothing_of_a_request() -> None:
+    layers = [{"type": "layer_norm"}, {"type": "gelu"}, {"type": "flatten"}, {"type": "dense", "units": 2}]
+    built = Network.build(Architecture.model_validate({"input_shape": [128, 128, 3], "layers": layers}))
+    pool = PlanPool(built, built.initial_weights(0), Tuning())
+    x = np.ones((1, 128, 128, 3), np.float32)
+    pool.scores(x)
+    tracemalloc.start()
+    try:
+        pool.scores(x)
+        assert tracemalloc.get_traced_memory()[0] < x.nbytes / 4
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("count", [1, 15, 16, 33, 70])
