@@ -64,6 +64,7 @@ class Footprint:
         judging += self._passes(self.dev % evaluated, training=False) if self.dev > evaluated else 0
         return (
             self._state()
+            + self._shared(batch)
             + training
             + judging
             + numbers * (batch * per_number + evaluated * 2 * (1 + _FLOAT))
@@ -77,6 +78,18 @@ class Footprint:
             return 0
         shares = min(self.shares, pictures)
         return shares * pass_bytes(self.network, -(-pictures // shares), training=training)
+
+    def _shared(self, batch: int) -> int:
+        """Return what the processes of the shares have in common: the weights, a batch, and the gradients of each."""
+        if self.shares == 1:
+            return 0
+        specs = freeze(self.network, self.config.freeze).weight_specs.values()
+        weights = sum(elements(spec.shape) for spec in specs)
+        trained = sum(elements(spec.shape) for spec in specs if spec.trainable)
+        pictures = batch * (
+            elements(self.network.input_shape) + 3 * _FLOAT * elements(self.network.output_shape)
+        )
+        return _FLOAT * (weights + (self.shares - 1) * trained) + pictures
 
     def _state(self) -> int:
         """Return what the state of the run takes, and the checkpoint of it that is put together in memory."""

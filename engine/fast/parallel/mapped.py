@@ -1,6 +1,8 @@
 """Memory that processes share: arrays in a mapped file, and a meeting in them.
 
-A file rather than /dev/shm, which is small in a container. It has no name and is gone with its last user.
+The file has no name and is gone with its last user. Where the system has files that are nothing but memory
+(`os.memfd_create`), it is one of those: what lies on a disk is written back to it all the time, and /dev/shm is small
+in a container.
 """
 
 from __future__ import annotations
@@ -17,13 +19,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from engine.arrays import Array, Shape, elements
-from engine.fast.parallel.share import Reducer, ShareLost, alone, total
+from engine.arrays import Array, Bytes, Shape, elements
+from engine.fast.parallel.share import Reducer, ShareLost, composed
 
 _LINE = 64  # bytes of a cache line: what two processes write lies on lines of its own
 _SPINS = 2_000
 _PAUSE_SECONDS = 1e-4
 _BLOCK = 1 << 20
+_BOX = 1 << 15
+"""Bytes that a share hands over at once: those of two thousand channels of batch norm."""
+_COUNTS, _BEHIND = 256, 128
 
 
 class Layout:
@@ -50,8 +55,21 @@ class Layout:
 def create(size: int, directory: Path | None = None) -> int:
     """Return the descriptor of a new file of zeros, to be mapped and closed by the caller.
 
-    Its blocks are written now: a disk that is full is an OSError here instead of a fault in the middle of a sum.
+    Its blocks are there when it returns: that there is no room is an OSError here, and no fault in the middle of a sum.
+    `directory` is where it lies on a system that has no files in memory.
     """
+    if hasattr(os, "memfd_create"):
+        file: int = os.memfd_create("convserve")
+        try:
+            os.posix_fallocate(file, 0, size)
+        except BaseException:
+            os.close(file)
+            raise
+        return file
+    return _on_disk(size, directory)
+
+
+def _on_disk(size: int, directory: Path | None) -> int:
     with tempfile.TemporaryFile(dir=directory) as file:
         for begin in range(0, size, _BLOCK):
             file.write(bytes(min(_BLOCK, size - begin)))
@@ -62,7 +80,8 @@ def create(size: int, directory: Path | None = None) -> int:
 class Fence:
     """What was written before it is seen before what is written after it, on processors that reorder that, too.
 
-    The same goes for reads. Letting go of a lock keeps what was earlier before it, taking it what is later behind.
+    The same goes for reads. Letting go of a lock keeps what was earlier before it, taking it keeps what is later behind
+    it; one after the other, nothing passes. Tests of x86 cannot show that: there only a write may wait for a read.
     """
 
     def __init__(self) -> None:
@@ -77,24 +96,32 @@ class Fence:
 
 
 class Counters:
-    """How far each of some processes has come."""
+    """How far each of some processes has come, modulo 256, in a byte each.
+
+    CPython does not promise that a number of several bytes is written at once; a byte cannot be written in parts.
+    Nobody is ever more than 127 ahead of one who waits for him, for they meet at every count.
+    """
 
     def __init__(self, arrays: Mapping[str, Array], share: int, lost: Callable[[], bool]) -> None:
         """Count as `share`; `lost` tells whether there is nobody to wait for any more."""
         self._counters: Any = arrays["counters"].reshape(-1).data
-        self._own = share * (_LINE // 8)
+        self._own = share * _LINE
         self._lost = lost
         self._fence = Fence()
 
     @staticmethod
     def lay_out(layout: Layout, shares: int) -> None:
         """Make room."""
-        layout.add("counters", (shares, _LINE // 8), np.int64)
+        layout.add("counters", (shares, _LINE), np.uint8)
+
+    def restart(self) -> None:
+        """Let all begin at 0 again, while none of them counts or waits."""
+        self._counters[:] = bytes(len(self._counters))
 
     def reach(self, count: int) -> None:
-        """Say that all has been written up to here; counts rise."""
+        """Say that all has been written up to here; counts rise one by one."""
         self._fence()
-        self._counters[self._own] = count
+        self._counters[self._own] = count % _COUNTS
 
     def wait(self, share: int, count: int) -> None:
         """Wait until another has come as far.
@@ -102,9 +129,9 @@ class Counters:
         Raises:
             ShareLost: it never will.
         """
-        place = share * (_LINE // 8)
+        counters, place = self._counters, share * _LINE
         spins = 0
-        while self._counters[place] < count:
+        while (counters[place] - count) % _COUNTS >= _BEHIND:
             spins += 1
             if spins < _SPINS:
                 # a hand-off by the system costs more than the wait, which is short: the shares are equal
@@ -117,10 +144,10 @@ class Counters:
 
 
 class Meeting:
-    """Where processes add up small arrays: all see the same sum, taken in the order of the shares.
+    """Where processes add up arrays of any size: all see the same sum, taken in the order of the shares.
 
-    Each writes its part, then counts up; it has the sum once all have counted as far. There are two sets of
-    places, so that nobody overwrites what a slower share still reads.
+    Each writes a piece of its part, then counts up; it has the sum of the piece once all have counted as far. There are
+    two sets of boxes, so that nobody overwrites what a slower share still reads.
     """
 
     def __init__(self, arrays: Mapping[str, Array], share: int, lost: Callable[[], bool]) -> None:
@@ -128,38 +155,53 @@ class Meeting:
         self._share = share
         self._boxes: Any = arrays["boxes"]  # (2, shares, bytes)
         self._abandoned: Any = arrays["abandoned"].data
-        self._command = 0
-        self._counters = Counters(arrays, share, lambda: self._abandoned[0] == self._command or lost())
+        self._counters = Counters(arrays, share, lambda: bool(self._abandoned[0]) or lost())
 
     @staticmethod
-    def lay_out(layout: Layout, shares: int, most: int) -> None:
-        """Make room for sums of up to `most` bytes."""
-        layout.add("boxes", (2, shares, -(-most // _LINE) * _LINE), np.uint8)
+    def lay_out(layout: Layout, shares: int) -> None:
+        """Make room."""
+        layout.add("boxes", (2, shares, _BOX), np.uint8)
         Counters.lay_out(layout, shares)
-        layout.add("abandoned", (1,), np.int64)
+        layout.add("abandoned", (1,), np.uint8)
 
-    def reducer(self, command: int, shares: int) -> Reducer:
-        """Return what this share calls with its part of a sum, in the batch number `command`, from 1."""
-        if shares == 1:
-            return alone
-        self._command = command
-        count = command << 24
+    def begin(self) -> None:
+        """Get ready for a batch, before any share of it is told to begin."""
+        self._counters.restart()
+        self._abandoned[0] = 0
 
-        def reduce(array: Array) -> Array:
+    def reducer(self, shares: int, outer: Reducer, *, has_outer: bool) -> Reducer:
+        """Return what this share calls with its part of a sum over so many shares, and over what is further out.
+
+        Args:
+            shares: that the batch has.
+            outer: adds up over other machines; the first share calls it for all.
+            has_outer: whether there is such a thing; the other shares only know that.
+        """
+        count = 0
+
+        def swap(piece: Bytes) -> Bytes:
+            """Return the pieces of all shares (shares, n); they stay until the call after the next."""
             nonlocal count
             count += 1
-            boxes = self._boxes[count & 1]
-            boxes[self._share, : array.nbytes] = array.reshape(-1).view(np.uint8)
+            boxes: Bytes = self._boxes[count % 2, :shares, : len(piece)]
+            boxes[self._share] = piece
             self._counters.reach(count)
             for other in range(shares):
                 self._counters.wait(other, count)
-            parts = [
-                boxes[share, : array.nbytes].view(array.dtype).reshape(array.shape) for share in range(shares)
-            ]
-            return total(parts)
+            return boxes
 
-        return reduce
+        def exchange(array: Array) -> list[Array]:
+            own = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            pieces = (own[begin : begin + _BOX] for begin in range(0, len(own), _BOX))
+            parts = (
+                swap(own)
+                if len(own) <= _BOX
+                else np.concatenate([swap(piece).copy() for piece in pieces], axis=1)
+            )
+            return list(parts.view(array.dtype).reshape(shares, *array.shape))
 
-    def abandon(self, command: int) -> None:
+        return composed(exchange, self._share, shares, outer, has_outer=has_outer)
+
+    def abandon(self) -> None:
         """Wake everybody who waits in this batch: its sums will never be complete."""
-        self._abandoned[0] = command
+        self._abandoned[0] = 1

@@ -28,6 +28,7 @@ from engine.graph.network import Network
 from engine.inputs.batch import Batch
 from engine.inputs.preparation import Preparation
 from engine.layers import Context
+from engine.layers.base import alone
 from engine.recipe.losses import AnyLoss, Loss
 
 
@@ -46,11 +47,7 @@ def lay_out(network: Network, preparation: Preparation, shares: int, pictures: i
     layout.add("losses", (pictures,))
     for share in range(1, shares):
         layout.add(f"gradients {share}", (size(specs),))
-    widest = max(
-        (shape[-1] for node in network.nodes for shape in (*node.input_shapes, node.output_shape)), default=1
-    )
-    # batch norm sums two vectors of channels and a count; as much again in float64 by the plain layer
-    Meeting.lay_out(layout, shares, 8 * (2 * widest + 8))
+    Meeting.lay_out(layout, shares)
     return layout
 
 
@@ -115,7 +112,7 @@ class _Member:
             with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the sums
                 self._run(batch)
         except BaseException as fault:
-            self._meeting.abandon(batch["command"])
+            self._meeting.abandon()
             return {"fault": f"{type(fault).__name__}: {fault}"}
         return {}
 
@@ -131,7 +128,7 @@ class _Member:
             step=batch["step"],
             first_sample=batch["first_sample"],
         )
-        reducer = self._meeting.reducer(batch["command"], batch["shares"])
+        reducer = self._meeting.reducer(batch["shares"], alone, has_outer=batch["has_outer"])
         given = slice(batch["first"], batch["last"] + self._partners)
         pictures = Batch(
             arrays["images"][given],

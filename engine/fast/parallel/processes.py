@@ -32,6 +32,7 @@ from engine.graph.network import Network
 from engine.inputs.batch import Batch
 from engine.inputs.preparation import Preparation
 from engine.layers import Context
+from engine.layers.base import alone
 from engine.recipe.losses import Loss
 
 _ROOT = Path(__file__).parents[3]
@@ -58,7 +59,6 @@ class ProcessExecution:
         """
         self._tuning, self._pictures = tuning, pictures
         self._own = Share(network, loss, preparation, tuning)
-        self._command = 0
         layout = lay_out(network, preparation, shares, pictures)
         file = create(layout.bytes, directory)
         try:
@@ -102,21 +102,18 @@ class ProcessExecution:
             ShareLost: a process of a share is gone.
         """
         cuts = bounds(len(batch), 1 + len(self.members))
-        told = self._tell(
-            weights,
-            {"images": batch.images, "targets": batch.targets, "samples": batch.samples},
-            cuts,
-            {
-                "training": True,
-                "seed": context.seed,
-                "step": context.step,
-                "epoch": batch.epoch,
-                "pictures": pictures,
-            },
-            context.first_sample,
-        )
-        reducer = self._meeting.reducer(self._command, len(cuts))
-        with self._joined(told):
+        has_outer = context.reducer is not alone
+        given = {"images": batch.images, "targets": batch.targets, "samples": batch.samples}
+        order = {
+            "training": True,
+            "seed": context.seed,
+            "step": context.step,
+            "epoch": batch.epoch,
+            "pictures": pictures,
+            "has_outer": has_outer,
+        }
+        reducer = self._meeting.reducer(len(cuts), context.reducer, has_outer=has_outer)
+        with self._others(weights, given, cuts, order, context.first_sample):
             own = self._own.train(weights, batch.part(*cuts[0]), pictures, context, reducer)
         arrays = self._arrays
         passes = [own] + [
@@ -134,55 +131,46 @@ class ProcessExecution:
     def scores(self, weights: Weights, images: Bytes) -> Array:
         """Return the scores of a batch."""
         cuts = bounds(len(images), 1 + len(self.members))
-        told = self._tell(weights, {"images": images}, cuts, {"training": False}, 0)
-        with self._joined(told):
+        with self._others(weights, {"images": images}, cuts, {"training": False}, 0):
             own = self._own.scores(weights, images[: cuts[0][1]])
         return np.concatenate([own, self._arrays["scores"][cuts[0][1] : len(images)]])
 
-    def _tell(
+    @contextlib.contextmanager
+    def _others(
         self,
         weights: Weights,
         given: dict[str, Array],
         cuts: list[tuple[int, int]],
-        batch: dict[str, Any],
+        order: dict[str, Any],
         first_sample: int,
-    ) -> list[Member]:
-        """Set the processes to work on their parts of a batch and return them."""
+    ) -> Iterator[None]:
+        """Let the processes work on their parts of a batch during what this one does, and wait for them.
+
+        The first fault that is not another's is raised.
+        """
         pictures = cuts[-1][1]
         if pictures > self._pictures:
             raise ValueError(f"a batch of {pictures} pictures, where at most {self._pictures} were announced")
-        self._command += 1
-        told = self.members[: len(cuts) - 1]
-        if told:
+        if len(cuts) > 1:
             for name, weight in self._weights.items():
                 np.copyto(weight, weights[name])
             for name, array in given.items():
                 theirs = slice(cuts[1][0], len(array))
                 np.copyto(self._arrays[name][theirs], array[theirs])
-        for member, (first, last) in zip(told, cuts[1:], strict=True):
-            member.tell(
-                {
-                    **batch,
-                    "command": self._command,
-                    "shares": len(cuts),
-                    "first": first,
-                    "last": last,
-                    "first_sample": first_sample + first,
-                }
-            )
-        return told
-
-    @contextlib.contextmanager
-    def _joined(self, told: list[Member]) -> Iterator[None]:
-        """Wait for the processes after what this one does; raise the first fault that is not another's."""
+        self._meeting.begin()
+        working: list[Member] = []
         try:
+            for member, (first, last) in zip(self.members, cuts[1:], strict=False):
+                part = {"first": first, "last": last, "first_sample": first_sample + first}
+                member.tell({**order, "shares": len(cuts), **part})
+                working.append(member)
             yield
         except BaseException:
-            self._meeting.abandon(self._command)
-            for member in told:
+            self._meeting.abandon()
+            for member in working:
                 member.hear()
             raise
-        faults = [fault for member in told if (fault := member.hear()) is not None]
+        faults = [fault for member in working if (fault := member.hear()) is not None]
         if faults:
             raise next((fault for fault in faults if not isinstance(fault, ShareLost)), faults[0])
 

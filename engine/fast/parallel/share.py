@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -105,12 +105,31 @@ def whole(passes: list[Pass]) -> Pass:
     )
 
 
-def alone(array: Array) -> Array:
-    """Reduce over one share."""
-    return array
+def composed(
+    exchange: Callable[[Array], Sequence[Array]], share: int, shares: int, outer: Reducer, *, has_outer: bool
+) -> Reducer:
+    """Return a reducer over the shares of a batch, and over what is further out, such as other machines.
+
+    Args:
+        exchange: returns the arrays that all shares gave, in their order.
+        share: that calls it.
+        shares: of the batch.
+        outer: adds up further out; the first share calls it once for all.
+        has_outer: whether it does anything.
+    """
+    if shares == 1:
+        return outer
+
+    def reduce(array: Array) -> Array:
+        summed = total(exchange(array))
+        if not has_outer:
+            return summed
+        return exchange(outer(summed) if share == 0 else summed)[0].copy()
+
+    return reduce
 
 
-def total(values: list[Array]) -> Array:
+def total(values: Sequence[Array]) -> Array:
     """Add up two or more arrays, in their order."""
     summed: Array = values[0] + values[1]
     for value in values[2:]:

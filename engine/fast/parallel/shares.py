@@ -41,10 +41,10 @@ def execution(
         tuning: what was measured of the machine.
         shares: into how many a batch is split.
         pictures: the most of a batch.
-        directory: where the file goes that processes share; by default where temporary files go.
+        directory: where the file goes that processes share, on a system without files in memory.
 
     Raises:
-        OSError: there is no room for that file, or no process can be started.
+        OSError: there is no room for what processes share, or none can be started.
     """
     if shares > 1 and os.name == "posix":
         return ProcessExecution(network, loss, preparation, tuning, shares, pictures, directory)

@@ -19,11 +19,12 @@ import numpy as np
 from engine.arrays import Array, Bytes, Weights
 from engine.execution.protocol import Pass
 from engine.fast.layout.gemm import Tuning
-from engine.fast.parallel.share import Reducer, Share, ShareLost, alone, bounds, pins, total, whole
+from engine.fast.parallel.share import Reducer, Share, ShareLost, bounds, composed, pins, whole
 from engine.graph.network import Network
 from engine.inputs.batch import Batch
 from engine.inputs.preparation import Preparation
 from engine.layers import Context
+from engine.layers.base import alone
 from engine.recipe.losses import Loss
 
 T = TypeVar("T")
@@ -52,7 +53,7 @@ class ThreadExecution:
     def train(self, weights: Weights, batch: Batch, pictures: int, context: Context) -> Pass:
         """Run a batch forwards and backwards."""
         cuts = bounds(len(batch), len(self._shares))
-        meeting = _Meeting(len(cuts))
+        meeting = _Meeting(len(cuts), context.reducer)
 
         def run(number: int) -> Pass:
             first, last = cuts[number]
@@ -98,21 +99,19 @@ class ThreadExecution:
 
 
 class _Meeting:
-    """Where threads add up small arrays."""
+    """Where threads add up arrays."""
 
-    def __init__(self, shares: int) -> None:
-        self._shares = shares
+    def __init__(self, shares: int, outer: Reducer) -> None:
+        self._shares, self._outer = shares, outer
         self._barrier = threading.Barrier(shares)
         # two sets of places: nobody overwrites what a slower share still reads
         self._values: list[list[Array]] = [[np.empty(0)] * shares for _ in range(2)]
 
     def reducer(self, share: int) -> Reducer:
         """Return what a share calls with its part of a sum."""
-        if self._shares == 1:
-            return alone
         turn = 0
 
-        def reduce(array: Array) -> Array:
+        def exchange(array: Array) -> list[Array]:
             nonlocal turn
             values = self._values[turn]
             turn = 1 - turn
@@ -121,9 +120,9 @@ class _Meeting:
                 self._barrier.wait()
             except threading.BrokenBarrierError:
                 raise ShareLost("another share of the batch failed") from None
-            return total(values)
+            return values
 
-        return reduce
+        return composed(exchange, share, self._shares, self._outer, has_outer=self._outer is not alone)
 
     def abandon(self) -> None:
         """Wake everybody who waits: this sum will never be complete."""

@@ -54,7 +54,7 @@ def lay_out(cut: Cut) -> Layout:
         layout.add(f"below {name}", (below, *row))
     Counters.lay_out(layout, 2)
     for name in ("ready", "called", "asleep"):
-        layout.add(name, (1,), np.int64)
+        layout.add(name, (1,), np.uint8)
     return layout
 
 
@@ -131,25 +131,25 @@ def main() -> None:
     arrays["ready"][0] = 1
     with np.errstate(over="ignore", invalid="ignore"), contextlib.suppress(ShareLost):
         number = 1
-        while _called(number, arrays, connection):
+        while _called(number % 256, arrays, connection):
             half.run()
             number += 1
 
 
 def _called(number: int, arrays: Mapping[str, Array], connection: socket.socket) -> bool:
-    """Wait for picture `number`; False if there will be none."""
+    """Wait for the picture that comes next, `number` modulo 256; False if there will be none."""
     called: Any = arrays["called"].data
     asleep: Any = arrays["asleep"].data
     fence = Fence()
     until = time.perf_counter() + _AWAKE_SECONDS
-    while called[0] < number:
+    while called[0] != number:
         if time.perf_counter() < until:
             os.sched_yield()
             continue
         asleep[0] = 1
         fence()
         # the call may have come just before the flag was up: then nobody sends a byte
-        if called[0] < number and not readable(connection, _ASLEEP_SECONDS):
+        if called[0] != number and not readable(connection, _ASLEEP_SECONDS):
             continue
         asleep[0] = 0
         if _hung_up(connection):

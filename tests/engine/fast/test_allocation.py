@@ -10,13 +10,14 @@ import pytest
 from engine.augmentations.geometry import HorizontalFlip, Rotation
 from engine.fast.estimate import pass_bytes
 from engine.fast.layout.gemm import OPENBLAS_EDGE, Tuning
-from engine.fast.parallel.share import Share, alone
+from engine.fast.parallel.share import Share
 from engine.fast.plan import Plan
 from engine.graph.network import Network
 from engine.inputs.batch import Batch
 from engine.inputs.preparation import Preparation
 from engine.inputs.preprocessing import Preprocessing
 from engine.layers import Context
+from engine.layers.base import alone
 from engine.presets import find
 from engine.recipe.losses import SoftmaxCrossEntropy
 from engine.training.loop import one_hot
