@@ -6,13 +6,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self, TypeAlias
 
+MOST_FIELDS = 20
+"""Faults that one error lists; a document with more of them is best corrected from the top."""
+
+_MOST_CHARACTERS = 1000
+
 Place: TypeAlias = str | Sequence[str | int]
 """A key of a document, or the keys that lead to something inside of it: `"epochs"`, `("layers", 3, "units")`."""
 
 
+def shorten(text: str, most: int = _MOST_CHARACTERS) -> str:
+    """Cut a text that is longer than an error should be: whoever sent a megabyte need not get it back."""
+    return text if len(text) <= most else text[: most - 4] + " ..."
+
+
 def pointer(keys: Sequence[str | int]) -> str:
-    """Write keys as a JSON pointer (RFC 6901): ``("layers", 3)`` becomes ``/layers/3``, no key the whole document."""
-    return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)
+    """Write keys as a JSON pointer (RFC 6901): ``("layers", 3)`` becomes ``/layers/3``, no key the whole document.
+
+    Where keys are so long that an error should not repeat them, it ends with the last place before them.
+    """
+    written = ""
+    for key in keys:
+        longer = f"{written}/{str(key).replace('~', '~0').replace('/', '~1')}"
+        if len(longer) > _MOST_CHARACTERS:
+            break
+        written = longer
+    return written
 
 
 def readable(keys: Sequence[str | int]) -> str:
@@ -37,6 +56,12 @@ class FieldError:
     parameter: str | None = None
     hint: str | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("detail", "parameter", "hint"):
+            text = getattr(self, name)
+            if text is not None:
+                object.__setattr__(self, name, shorten(text))
+
     @classmethod
     def at(cls, place: Place, detail: str, hint: str | None = None, *, parameter: bool = False) -> Self:
         """Make the error for one place of the body, or for the parameter of that name; see `DomainError.at`."""
@@ -60,7 +85,7 @@ class DomainError(Exception):
     Attributes:
         detail: what is wrong and, where one is known, what would fix it.
         code: a stable slug in kebab-case that programs can tell errors apart by.
-        errors: the fields at fault, when it is a matter of fields.
+        errors: the fields at fault, when it is a matter of fields; the first ones of many.
         numbers: what is needed and what is allowed, by name, when it is a matter of numbers.
     """
 
@@ -74,10 +99,10 @@ class DomainError(Exception):
         errors: Iterable[FieldError] = (),
         numbers: Mapping[str, int | None] | None = None,
     ) -> None:
-        super().__init__(detail)
-        self.detail = detail
+        self.detail = shorten(detail)
+        super().__init__(self.detail)
         self.code = code or self.default_code
-        self.errors = tuple(errors)
+        self.errors = tuple(errors)[:MOST_FIELDS]
         self.numbers = numbers
 
     @classmethod

@@ -22,6 +22,12 @@ from engine.layers import AnyLayer, Block, Context, Layer, LayerRecord, WeightSp
 
 INPUT = "input"
 
+MAX_NODES = 10_000
+"""Nodes that blocks and layers may expand to: three times those of ResNet-1001."""
+MAX_OUTPUT = 2**40
+"""Numbers in one layer's output for one picture; what is larger is nobody's network, and its sizes are no numbers
+that JSON can carry."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -93,7 +99,8 @@ class Network:
         Raises:
             ShapeError: shapes that do not meet; the path names the layer.
             GraphError: an unknown or repeated name, a wrong number of inputs.
-            LimitError: more parameters than `max_parameters`.
+            LimitError: more parameters than `max_parameters`, more nodes than `MAX_NODES`, or an output of more than
+                `MAX_OUTPUT` numbers.
         """
         graph = _Graph(max_parameters, {INPUT: tuple(architecture.input_shape)})
         scope = _Scope(graph, "", INPUT, ("layers",), None)
@@ -292,8 +299,18 @@ class _Graph:
                 if fewest > 1
                 else "join them with add or concatenate first",
             )
+        if len(self.nodes) == MAX_NODES:
+            raise LimitError(
+                f"with this layer the network has more than {MAX_NODES:,} nodes",
+                hint="each layer of a block and each activation is a node; use fewer of them",
+            )
         shapes = tuple(self.shapes[source] for source in inputs)
         output_shape = layer.output_shape(*shapes)
+        if elements(output_shape) > MAX_OUTPUT:
+            raise LimitError(
+                f"the output of this layer has more than {MAX_OUTPUT:,} numbers for one picture",
+                hint="use a smaller size, fewer channels, or pool before this layer",
+            )
         weights = layer.weights(*shapes)
         for spec in weights.values():
             if not isinstance(spec.initializer, float):

@@ -13,6 +13,8 @@ from engine.graph.network import INPUT, Network, Node
 _Field = tuple[tuple[Fraction, Fraction], tuple[Fraction, Fraction]]
 _ONE = (Fraction(1), Fraction(1))
 _FLOAT = 4  # bytes
+_FAR = Fraction(2**53)
+"""Receptive fields and jumps are not told apart beyond this: JSON carries whole numbers up to here."""
 _OPTIMIZER_SLOTS = 2  # Adam's, the largest
 
 
@@ -57,7 +59,13 @@ def _field(node: Node, fields: dict[str, _Field], picture: tuple[Fraction, Fract
     height, width = (max(one[axis] for one in seen) for axis in (0, 1))
     down, right = (max(one[axis] for one in jumps) for axis in (0, 1))
     field = (height + (reach.size[0] - 1) * down, width + (reach.size[1] - 1) * right)
-    return field, (down * reach.step[0], right * reach.step[1])
+    jump = (down * reach.step[0], right * reach.step[1])
+    return (_near(field[0]), _near(field[1])), (_near(jump[0]), _near(jump[1]))
+
+
+def _near(size: Fraction) -> Fraction:
+    """Keep a number short: after thousands of strides it would have thousands of digits."""
+    return min(size, _FAR).limit_denominator(2**53)
 
 
 def _layer(node: Node, field: Sequence[Fraction], jump: Sequence[Fraction]) -> LayerSummary:

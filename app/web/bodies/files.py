@@ -17,8 +17,8 @@ from app.errors import FieldError, Invalid, Malformed, TooLarge, Unsupported
 from app.files.encoded import HINT, decode_base64
 from app.web.bodies import idempotency
 from app.web.bodies.multipart import DiskSink, FormRules, receive
-from app.web.bodies.route import is_json, media_type
-from app.web.bodies.validation import invalid, validate
+from app.web.bodies.route import is_json, media_type, read_document
+from app.web.bodies.validation import invalid
 
 _CHUNK = 1 << 20
 
@@ -64,7 +64,7 @@ async def receive_file(
     """
     received = media_type(request)
     if is_json(received):
-        document = validate(kind, await request.json())
+        document = await read_document(request, kind)
         content = await run_in_threadpool(_decode, document.file)
         path = await run_in_threadpool(_save, folder, content)
         return FileBody(path, "", document.model_copy(update={"file": ""}), json=True)

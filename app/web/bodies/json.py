@@ -6,12 +6,18 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
-from app.errors import FieldError, Invalid, Malformed
+from app.errors import MOST_FIELDS, FieldError, Invalid, Malformed, TooLarge, shorten
 
 MAX_DEPTH = 64
 """Levels of nesting; the deepest useful architecture needs about a third of that."""
+
+MAX_CONTAINERS = 30_000
+"""Objects and lists in one body: the largest network that is taken has 10,000 layers."""
+MAX_VALUES = 100_000
+"""Values in one body; a picture of 180 x 180 pixels in three colours has as many numbers."""
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -22,7 +28,15 @@ def parse(body: bytes) -> Any:
     Raises:
         Malformed: it is not JSON: broken, not UTF-8, the constants NaN or Infinity, a key given twice.
         Invalid: a number beyond the range of 64-bit floats, or nesting deeper than `MAX_DEPTH`.
+        TooLarge: more than `MAX_CONTAINERS` or `MAX_VALUES`; both are counted before anything is parsed.
     """
+    # Signs in strings are counted as well; texts with so many of them are nobody's.
+    if body.count(b"{") + body.count(b"[") > MAX_CONTAINERS:
+        raise TooLarge(
+            f"the body has more than {MAX_CONTAINERS:,} objects and lists, the most that are taken"
+        )
+    if body.count(b",") >= MAX_VALUES:
+        raise TooLarge(f"the body has more than {MAX_VALUES:,} values, the most that are taken")
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
@@ -45,7 +59,7 @@ def parse(body: bytes) -> Any:
             "this number is beyond the range of 64-bit floating point",
             "use a number of magnitude below 1.8e308",
         )
-        for keys in _infinite(document)
+        for keys in islice(_infinite(document), MOST_FIELDS)
     ]
     if faults:
         raise Invalid.listing(faults)
@@ -59,9 +73,12 @@ def _refuse_constant(name: str) -> Any:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Malformed(f"the body gives the key {json.dumps(twice)} twice in one object")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                break
+            seen.add(name)
+        raise Malformed(f"the body gives the key {json.dumps(shorten(name, 80))} twice in one object")
     return members
 
 

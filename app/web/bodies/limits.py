@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from app.errors import TooLarge
+
+T = TypeVar("T")
+
+SMALL_BYTES = 16 * 1024
+"""Bodies up to here are made sense of at once: that takes no longer than handing them to a thread."""
+
+
+async def off_the_loop(size: int, work: Callable[[], T]) -> T:
+    """Parse, validate or decode a body of so many bytes, a large one in a thread: all other requests wait meanwhile."""
+    return work() if size <= SMALL_BYTES else await run_in_threadpool(work)
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from app.web.bodies import idempotency
 _HEAD_BYTES = 512
 """Of a file, for saying what it is where it is not what it should be."""
 MAX_FIELD_BYTES = 64 * 1024
+_MAX_HEADER_BYTES = 8 * 1024
 _FLUSH_BYTES = 1 << 20
 _MAX_FILENAME = 255
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -262,25 +264,35 @@ class _Collector(Generic[T]):
         self.waiting = 0
         self._rules = rules
         self._new_sink = new_sink
+        self._longest_magic = max(map(len, rules.magic), default=0)
         self._header = (bytearray(), bytearray())
+        self._header_bytes = 0
         self._disposition = ""
         self._name = ""
         self._file: _File[T] | None = None
         self._fields: dict[str, bytearray] = {}
         self._files: list[_File[T]] = []
+        self._counts: Counter[str] = Counter()
         self._queue: list[tuple[_File[T], bytes]] = []
 
     # Callbacks of the parser.
 
     def begin_part(self) -> None:
+        self._header_bytes = 0
         self._disposition = ""
         self._file = None
 
     def header_name(self, data: bytes, start: int, end: int) -> None:
-        self._header[0].extend(data[start:end])
+        self._extend_header(0, data[start:end])
 
     def header_value(self, data: bytes, start: int, end: int) -> None:
-        self._header[1].extend(data[start:end])
+        self._extend_header(1, data[start:end])
+
+    def _extend_header(self, which: int, data: bytes) -> None:
+        self._header_bytes += len(data)
+        if self._header_bytes > _MAX_HEADER_BYTES:
+            raise TooLarge(f"a part of the body has more than {_MAX_HEADER_BYTES} bytes of headers")
+        self._header[which].extend(data)
 
     def end_header(self) -> None:
         name, value = self._header
@@ -330,7 +342,7 @@ class _Collector(Generic[T]):
             if len(value) > MAX_FIELD_BYTES:
                 raise TooLarge(f"the form field {self._name!r} is longer than {MAX_FIELD_BYTES} bytes")
             return
-        longest = max(map(len, self._rules.magic), default=0)
+        longest = self._longest_magic
         if len(self._file.head) < longest:
             self._file.head += piece[:_HEAD_BYTES]
             if len(self._file.head) >= longest:
@@ -360,7 +372,7 @@ class _Collector(Generic[T]):
         """Close all files and return the form."""
         self.flush()
         for name in self._rules.files:
-            if name not in self._rules.optional and all(file.name != name for file in self._files):
+            if name not in self._rules.optional and not self._counts[name]:
                 raise Invalid.at(
                     name,
                     "this file part is required",
@@ -381,7 +393,8 @@ class _Collector(Generic[T]):
 
     def _begin_file(self, filename: str) -> None:
         most = self._rules.files[self._name]
-        if sum(file.name == self._name for file in self._files) >= most:
+        self._counts[self._name] += 1
+        if self._counts[self._name] > most:
             raise TooLarge(
                 f"more than {most} file part{'s' if most > 1 else ''} {self._name!r}, the most that this call takes",
                 code="too-many-files",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import params
 from fastapi.dependencies.models import Dependant
@@ -12,12 +12,14 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.errors import FieldError, Invalid, Unsupported
+from app.errors import MOST_FIELDS, FieldError, Invalid, Unsupported
 from app.settings import Settings
 from app.web.bodies import idempotency
 from app.web.bodies.json import parse
-from app.web.bodies.limits import read_body
-from app.web.bodies.validation import invalid
+from app.web.bodies.limits import off_the_loop, read_body
+from app.web.bodies.validation import invalid, validate
+
+T = TypeVar("T")
 
 
 def media_type(request: Request) -> str:
@@ -41,10 +43,26 @@ class StrictRequest(Request):
         return self._body
 
     async def json(self) -> Any:
-        """Parse the body once; see `app.web.bodies.json`."""
+        """Return the body parsed, or as what `validated` made of it: pydantic lets that pass as it is."""
         if not hasattr(self, "_json"):
-            self._json = parse(await self.body())
+            self._json = await self.document()
         return self._json
+
+    async def document(self) -> Any:
+        """Parse the body once; see `app.web.bodies.json`."""
+        if not hasattr(self, "_document"):
+            body = await self.body()
+            self._document = await off_the_loop(len(body), lambda: parse(body))
+        return self._document
+
+    async def validated(self, kind: Any) -> None:
+        """Validate the body before FastAPI would: that does so on the event loop, whatever the size.
+
+        Raises:
+            Invalid: it is not of this kind.
+        """
+        document = await self.document()
+        self._json = await off_the_loop(len(await self.body()), lambda: validate(kind, document))
 
 
 class StrictRoute(APIRoute):
@@ -52,12 +70,17 @@ class StrictRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler of this route."""
-        handle = super().get_route_handler()
+        handle_valid = super().get_route_handler()
         field = self.body_field
         takes_json = field is not None and not isinstance(field.field_info, params.Form)
         body_kind = field.field_info.annotation if field is not None else None
         known = _query_names(self.dependant)
         takes_key = idempotency.HEADER in _header_names(self.dependant)
+
+        async def handle(request: StrictRequest) -> Response:
+            if takes_json and await request.body():
+                await request.validated(body_kind)
+            return await handle_valid(request)
 
         async def strict(request: Request) -> Response:
             request = StrictRequest(request.scope, request.receive)
@@ -66,7 +89,7 @@ class StrictRoute(APIRoute):
                 if not is_json(media_type(request)):
                     raise not_json(request)
                 # Now, because of what goes wrong later FastAPI says no more than that it went wrong.
-                await request.json()
+                await request.document()
             try:
                 key = request.headers.get(idempotency.HEADER) if takes_key else None
                 return await (handle(request) if key is None else _once(request, key, handle))
@@ -77,7 +100,7 @@ class StrictRoute(APIRoute):
 
 
 async def _once(
-    request: StrictRequest, key: str, handle: Callable[[Request], Coroutine[Any, Any, Response]]
+    request: StrictRequest, key: str, handle: Callable[[StrictRequest], Coroutine[Any, Any, Response]]
 ) -> Response:
     """Handle a call with an idempotency key, or give the answer that it has got before.
 
@@ -88,11 +111,21 @@ async def _once(
         request.state.claim = claim
         try:
             if is_json(media_type(request)):
-                idempotency.settle(request, await request.json())
+                idempotency.settle(request, await request.document())
             return await handle(request)
         except idempotency.Answered as again:
             headers = {**again.answer.headers, idempotency.REPLAYED: "true"}
             return JSONResponse(again.answer.body, again.answer.status, headers)
+
+
+async def read_document(request: Request, kind: type[T]) -> T:
+    """Read a JSON body where the route itself chooses between JSON and other forms.
+
+    Raises:
+        Malformed, Invalid, TooLarge: as `app.web.bodies.json` and `validate` do.
+    """
+    document = await request.json()
+    return await off_the_loop(len(await request.body()), lambda: validate(kind, document))
 
 
 def _query_names(dependant: Dependant) -> set[str]:
@@ -117,4 +150,5 @@ def _refuse_unknown(request: Request, known: set[str]) -> None:
     if unknown:
         listed = ", ".join(sorted(known)) or "none"
         detail, hint = "this call has no such query parameter", f"known here: {listed}"
-        raise Invalid.listing([FieldError.at(name, detail, hint, parameter=True) for name in unknown])
+        shown = unknown[:MOST_FIELDS]
+        raise Invalid.listing([FieldError.at(name, detail, hint, parameter=True) for name in shown])

@@ -7,19 +7,24 @@ import json
 import re
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
 
-from app.errors import FieldError, Invalid, pointer
+from app.errors import MOST_FIELDS, FieldError, Invalid, shorten
 from app.web.bodies.pointers import find, locate
 from engine.choices import OneOf
 
 T = TypeVar("T")
 
-MOST_FIELDS = 20
-"""Faults that one answer lists; a document with more of them is best corrected from the top."""
+_MOST_ERRORS = 1000
+"""Errors of pydantic's that are looked at; many can be about one place."""
+
+_MOST_SHOWN = 80
+"""Characters of a value of the caller's that an error repeats."""
 
 _HINTS: Mapping[str, str] = {
     "int_type": "write a whole number, such as 3",
@@ -59,9 +64,14 @@ def validate(kind: type[T], document: Any) -> T:
         Invalid: with a pointer for each bad field.
     """
     try:
-        return TypeAdapter(kind).validate_python(document)
+        return _adapter(kind).validate_python(document)  # type: ignore[arg-type, no-any-return]
     except ValidationError as error:
         raise invalid(error.errors(include_url=False), document, kind, body=False) from None
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def invalid(errors: Iterable[Any], document: Any, kind: Any = None, *, body: bool = True) -> Invalid:
@@ -72,42 +82,63 @@ def invalid(errors: Iterable[Any], document: Any, kind: Any = None, *, body: boo
 def field_errors(
     errors: Iterable[Any], document: Any, kind: Any = None, *, body: bool = True
 ) -> tuple[FieldError, ...]:
-    """Turn pydantic's errors into ours, one for each place.
+    """Turn pydantic's errors into ours, one for each place, at most `MOST_FIELDS`.
 
     Args:
-        errors: as pydantic or FastAPI lists them.
+        errors: as pydantic or FastAPI lists them; of very many, the first are looked at.
         document: the body that the caller sent, parsed.
         kind: the type of the body, to name the keys that it knows.
         body: locations begin with FastAPI's word for the part of the request: body, query, path ...
     """
-    found: dict[tuple[str | None, str | None], FieldError] = {}
-    for error in errors:
+    found: dict[tuple[str | int, ...], _Fault] = {}
+    for error in islice(errors, _MOST_ERRORS):
         location = tuple(error["loc"])
         part, rest = (str(location[0]), location[1:]) if body and location else ("body", location)
         if part != "body":
-            name = str(rest[0]) if rest else part
-            field = FieldError(parameter=name, detail=_message(error), hint=_hint(error, rest, None))
+            fault = _Fault((str(rest[0]) if rest else part,), True, _message(error), error, rest)
         elif (keys := _place(error, rest, document)) is not None:
-            field = FieldError(
-                pointer=pointer(keys), detail=_detail(error, document, keys), hint=_hint(error, rest, kind)
-            )
+            fault = _Fault(keys, False, _detail(error, document, keys), error, rest)
         else:
             continue
-        place = (field.pointer, field.parameter)
-        known = found.get(place)
+        known = found.get(fault.identity)
         if known is None:
-            found[place] = field
-        elif field.detail not in known.detail:
+            found[fault.identity] = fault
+        elif fault.detail not in known.detail:
             # A field of several possible types gets an error from each of them.
-            found[place] = replace(known, detail=f"{known.detail}; or: {field.detail}", hint=None)
-    pointers = [field.pointer for field in found.values() if field.pointer]
+            known.detail, known.location = shorten(f"{known.detail}; or: {fault.detail}"), None
     # A list that could have been a word is no word, says pydantic; what is wrong inside of it says more.
-    told = [
-        field
-        for field in found.values()
-        if not field.pointer or not any(other.startswith(f"{field.pointer}/") for other in pointers)
-    ]
-    return tuple(told[:MOST_FIELDS])
+    outer = {identity[:depth] for identity in found for depth in range(2, len(identity))}
+    shown = islice((fault for identity, fault in found.items() if identity not in outer), MOST_FIELDS)
+    return tuple(fault.field(kind) for fault in shown)
+
+
+@dataclass(slots=True)
+class _Fault:
+    """What is wrong at one place; hints cost more than all the rest, and are made for those that are shown.
+
+    Attributes:
+        keys: the place in the document, or the name of a parameter.
+        parameter: which of the two.
+        detail: what is wrong.
+        error: pydantic's first error there.
+        location: where that was; None where several types were possible, and no hint fits them all.
+    """
+
+    keys: tuple[str | int, ...]
+    parameter: bool
+    detail: str
+    error: Mapping[str, Any]
+    location: tuple[str | int, ...] | None
+
+    @property
+    def identity(self) -> tuple[str | int, ...]:
+        return (self.parameter, *self.keys)
+
+    def field(self, kind: Any) -> FieldError:
+        hint = None
+        if self.location is not None:
+            hint = _hint(self.error, self.location, None if self.parameter else kind)
+        return FieldError.at(self.keys, self.detail, hint, parameter=self.parameter)
 
 
 def _place(
@@ -144,14 +175,19 @@ def _detail(error: Mapping[str, Any], document: Any, keys: Sequence[str | int]) 
         case "missing" | "union_tag_not_found":
             return "this key is required"
         case "union_tag_invalid":
-            return f"there is no type {json.dumps(error['ctx']['tag'])}"
+            return f"there is no type {_quoted(error['ctx']['tag'])}"
         case "extra_forbidden":
-            return f"there is no key {json.dumps(keys[-1])} here" if keys else "nothing is expected here"
+            return f"there is no key {_quoted(keys[-1])} here" if keys else "nothing is expected here"
         case _:
             text, value = _message(error), find(document, keys)
-            if isinstance(value, str | int | float) and str(value) not in text:
-                text += f", received {json.dumps(value)[:80]}"
+            if isinstance(value, str | int | float) and str(value)[:_MOST_SHOWN] not in text:
+                text += f", received {_quoted(value)}"
             return text
+
+
+def _quoted(value: Any) -> str:
+    """Write a value of the caller's as JSON, cut where it is long."""
+    return json.dumps(shorten(value, _MOST_SHOWN) if isinstance(value, str) else value)[: _MOST_SHOWN + 10]
 
 
 def _hint(error: Mapping[str, Any], location: Sequence[str | int], kind: Any) -> str | None:
@@ -180,7 +216,7 @@ def _hint(error: Mapping[str, Any], location: Sequence[str | int], kind: Any) ->
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, names, 1)
+    near = difflib.get_close_matches(name[:_MOST_SHOWN], names, 1)
     listed = ", ".join(names)
     return f"did you mean {json.dumps(near[0])}?" if near else f"known here: {listed}"
 

@@ -24,7 +24,7 @@ from app.jobs.work.add_pictures import MAX_FILES
 from app.services import Services
 from app.web.bodies.dataset_fields import FORM_FIELDS, read_addition_form, read_form
 from app.web.bodies.multipart import DiskSink, FormRules, receive
-from app.web.bodies.validation import validate
+from app.web.bodies.route import read_document
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ async def receive_dataset_form(request: Request, services: Services) -> Received
 
 async def receive_dataset_json(request: Request, services: Services) -> Received[DatasetCreate]:
     """Receive the same as JSON."""
-    document = validate(DatasetDocument, await request.json())
+    document = await read_document(request, DatasetDocument)
     encoded = {"file": document.file} | ({"labels": document.labels} if document.labels else {})
     decoded = [(field, "", _decode(text, field)) for field, text in encoded.items()]
     for field, _, content in decoded:
@@ -104,7 +104,7 @@ async def receive_addition_form(request: Request, services: Services) -> Receive
 
 async def receive_addition_json(request: Request, services: Services) -> Received[AdditionForm]:
     """Receive the same as JSON."""
-    document = validate(AdditionDocument, await request.json())
+    document = await read_document(request, AdditionDocument)
     decoded = [
         ("files", "", _decode(text, ("images", number))) for number, text in enumerate(document.images or ())
     ]

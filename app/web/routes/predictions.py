@@ -141,10 +141,11 @@ async def _receive(request: Request, services: Services) -> list[Picture]:
 
 
 def _read_json(body: bytes, most: int) -> list[Picture]:
-    images = validate(PredictionRequest, parse(body)).images
-    if len(images) > most:
-        raise TooLarge.at("images", f"{len(images)} pictures", f"send at most {most} at a time")
-    return from_base64(images)
+    document = parse(body)
+    sent = document.get("images") if isinstance(document, dict) else None
+    if isinstance(sent, list) and len(sent) > most:
+        raise TooLarge.at("images", f"{len(sent)} pictures", f"send at most {most} at a time")
+    return from_base64(validate(PredictionRequest, document).images)
 
 
 def _look(

@@ -14,6 +14,7 @@ So the memory of a plan is known before there is any: `Arena.bytes` is what jobs
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -36,9 +37,6 @@ class _Gradient(NamedTuple):
     """The step that uses it last: steps run from the last to the first."""
     last: int
     """The step that computes it."""
-
-    def meets(self, other: _Gradient) -> bool:
-        return self.first <= other.last and other.first <= self.last
 
 
 class Arena:
@@ -131,11 +129,15 @@ def _size(shape: Shape, dtype: DTypeLike) -> int:
 def _placed(gradients: Sequence[_Gradient]) -> list[int]:
     """Return where each begins."""
     offsets: dict[int, int] = {}
+    # (offset, index) of those that a later one can still meet: each that comes ends no later than the one before
+    alive: list[tuple[int, int]] = []
     for index in sorted(range(len(gradients)), key=lambda index: (-gradients[index].last, index)):
         one = gradients[index]
+        alive = [place for place in alive if gradients[place[1]].first <= one.last]
         offset = 0
-        for at, other in sorted((at, other) for other, at in offsets.items()):
-            if one.meets(gradients[other]) and at < offset + one.size and offset < at + gradients[other].size:
+        for at, other in alive:
+            if at < offset + one.size and offset < at + gradients[other].size:
                 offset = at + gradients[other].size
         offsets[index] = offset
+        insort(alive, (offset, index))
     return [offsets[index] for index in range(len(gradients))]
