@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from engine.graph.network import Network
 from engine.layers import Context, Layer
+from engine.layers.base import Axis
 from engine.ops.windows import Window
 
 Weights = dict[str, Tensor]
@@ -24,6 +25,12 @@ def first(x: Tensor) -> Tensor:
 
 def last(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1) if x.ndim == 4 else x
+
+
+def ordered(layer: Layer, weights: Weights, xs: Sequence[Tensor], *axes: Axis) -> Tensor:
+    """Return a layer's weight with its axes in the order that PyTorch has them in."""
+    spec = layer.weights(*(tuple(x.shape[1:]) for x in xs))["weight"]
+    return weights["weight"].permute(spec.order(axes)).contiguous()
 
 
 def surrounded(x: Tensor, window: Window, value: float = 0.0) -> Tensor:
@@ -48,7 +55,7 @@ def symmetric(window: Window) -> tuple[int, int] | None:
 def convolution(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Context) -> Tensor:
     x = first(xs[0])
     window = layer.window(tuple(xs[0].shape[1:]))
-    filters = weights["weight"].permute(3, 2, 0, 1).contiguous()
+    filters = ordered(layer, weights, xs, "out", "in", "height", "width")
     groups = x.shape[1] // filters.shape[1]
     y = functional.conv2d(
         surrounded(x, window), filters, weights.get("bias"), layer.stride, 0, layer.dilation, groups
@@ -58,7 +65,7 @@ def convolution(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Con
 
 def transposed(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Context) -> Tensor:
     rows, columns = layer.window(tuple(xs[0].shape[1:]))
-    filters = weights["weight"].permute(2, 3, 0, 1).contiguous()
+    filters = ordered(layer, weights, xs, "in", "out", "height", "width")
     padding = layer.padding
     if isinstance(padding, tuple) and all(before == after for before, after in padding):
         sides = (padding[0][0], padding[1][0])
@@ -156,7 +163,7 @@ def dropped(layer: Layer, weights: Weights, xs: Sequence[Tensor], context: Conte
 
 
 def dense(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Context) -> Tensor:
-    return functional.linear(xs[0], weights["weight"].T, weights.get("bias"))
+    return functional.linear(xs[0], ordered(layer, weights, xs, "out", "in"), weights.get("bias"))
 
 
 def pad(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Context) -> Tensor:

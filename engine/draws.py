@@ -1,7 +1,8 @@
 """Random numbers that depend on what they are for, never on who drew before.
 
-A stream is keyed by a seed and by words and numbers that name its purpose, so that dropping a
-layer, resuming in the middle of an epoch or splitting a batch leaves every other draw unchanged.
+A stream is keyed by a seed, by its purpose, and by words and numbers within that purpose: a layer's name,
+an epoch, a step. So dropping a layer, resuming in the middle of an epoch or splitting a batch leaves every
+other draw unchanged, and no name of a layer leads into the stream of another purpose.
 Counter-based generator: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox).
 Where each sample of a batch has a stream of its own, many short streams are drawn at once by hashing
 counters: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators" (SplitMix64).
@@ -10,6 +11,7 @@ counters: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generat
 from __future__ import annotations
 
 import hashlib
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +25,24 @@ _FLOATS_PER_COUNT = 8  # one Philox count yields four 64-bit words, and a float3
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)  # the odd number nearest to 2**64 over the golden ratio
 
 
-def generator(seed: int, *purpose: str | int) -> np.random.Generator:
-    """Return the generator of one purpose, such as `generator(seed, "order", epoch)`."""
-    return np.random.Generator(np.random.Philox(key=_key(seed, *purpose)))
+Purpose = Literal["weight", "order", "augment", "dropout"]
+"""What draws are for: first values of weights, the order of an epoch, augmentations, what dropout drops."""
 
 
-def uniform_per_sample(seed: int, *purpose: str | int, first: int, count: int, shape: Shape) -> Array:
+def generator(seed: int, purpose: Purpose, *key: str | int) -> np.random.Generator:
+    """Return the generator of one stream, such as `generator(seed, "order", epoch)`."""
+    return np.random.Generator(np.random.Philox(key=_key(seed, purpose, *key)))
+
+
+def uniform_per_sample(
+    seed: int, purpose: Purpose, *key: str | int, first: int, count: int, shape: Shape
+) -> Array:
     """Draw float32 numbers in [0, 1), the same for a sample whatever share of a batch it is in.
 
     Args:
         seed: the seed of the run.
-        purpose: words and numbers that name what the draws are for.
+        purpose: what the draws are for.
+        key: which of that purpose's streams it is.
         first: index in the whole batch of the first sample wanted.
         count: number of samples wanted.
         shape: shape of one sample's draws.
@@ -43,7 +52,7 @@ def uniform_per_sample(seed: int, *purpose: str | int, first: int, count: int, s
     """
     each = elements(shape)
     padded = -(-each // _FLOATS_PER_COUNT) * _FLOATS_PER_COUNT
-    stream = generator(seed, *purpose)
+    stream = generator(seed, purpose, *key)
     stream.bit_generator.advance(first * padded // _FLOATS_PER_COUNT)  # type: ignore[attr-defined]
     drawn = stream.random((count, padded), dtype=np.float32)
     return drawn[:, :each].reshape(count, *shape)
@@ -55,8 +64,10 @@ class SampleStreams:
     Every call draws what comes next in all the streams.
     """
 
-    def __init__(self, samples: Indices, seed: int, *purpose: str | int, buffers: Buffers = FRESH) -> None:
-        first, second = _key(seed, *purpose)
+    def __init__(
+        self, samples: Indices, seed: int, purpose: Purpose, *key: str | int, buffers: Buffers = FRESH
+    ) -> None:
+        first, second = _key(seed, purpose, *key)
         states = samples.astype(np.uint64)
         states *= _GAMMA
         states += first
@@ -95,8 +106,8 @@ class SampleStreams:
         return words.view(np.uint16)[:, :count].reshape(len(self), *shape)
 
 
-def _key(seed: int, *purpose: str | int) -> NDArray[np.uint64]:
-    words = "\x1f".join(f"{type(part).__name__}:{part}" for part in (seed, *purpose))
+def _key(seed: int, purpose: Purpose, *key: str | int) -> NDArray[np.uint64]:
+    words = "\x1f".join(f"{type(part).__name__}:{part}" for part in (seed, purpose, *key))
     return np.frombuffer(hashlib.sha256(words.encode()).digest()[:16], dtype=np.uint64)
 
 

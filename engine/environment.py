@@ -7,9 +7,13 @@ from typing import Any
 
 import numpy as np
 
+REVISION = 2
+"""Raised by every change that gives other bits on the same libraries and processor: to layers, random streams, sums.
+Plans have one of their own (`engine.fast.plan`)."""
+
 
 def pins(threads: int) -> dict[str, str]:
-    """Return all that changes the bits of a result: library builds, CPU features, BLAS threads.
+    """Return all that changes the bits of a result: our arithmetic, library builds, CPU features, BLAS threads.
 
     A run that goes on under equal pins ends in the same bytes as one that was never interrupted.
     """
@@ -17,6 +21,7 @@ def pins(threads: int) -> dict[str, str]:
     blas = found.get("Build Dependencies", {}).get("blas", {})
     simd = found.get("SIMD Extensions", {})
     return {
+        "engine": str(REVISION),
         "numpy": np.__version__,
         "blas": " ".join(
             str(blas[key]) for key in ("name", "version", "openblas configuration") if blas.get(key)

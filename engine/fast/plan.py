@@ -41,6 +41,7 @@ from engine.fast.steps.pooling import PoolStep, WindowPoolStep
 from engine.graph.network import INPUT, Network, Node
 from engine.layers import Context
 from engine.layers.convolution import Conv2D, DepthwiseConv2D
+from engine.layers.normalization import BatchNorm
 from engine.layers.pooling import MaxPool2D
 
 Before = Callable[[Step, tuple[Place, ...]], list[Call]]
@@ -261,7 +262,8 @@ def _place(batch: int, shape: Shape, readers: Sequence[Step], places: dict[str, 
 def steps_of(network: Network, batch: int, tuning: Tuning, *, training: bool) -> list[Step]:
     """Return the steps of a plan, which have no memory yet."""
     learns = learning(network)
-    steps = [_step(run, batch, tuning, learns, training=training) for run in _runs(network)]
+    runs = _runs(network, training=training)
+    steps = [_step(run, batch, tuning, learns, training=training) for run in runs]
     for step in steps:
         step.learns = step.output in learns
     if training:
@@ -271,25 +273,22 @@ def steps_of(network: Network, batch: int, tuning: Tuning, *, training: bool) ->
 
 def learning(network: Network) -> set[str]:
     """Return the nodes whose gradient anybody wants: those with weights that learn, there or further up."""
-    found: set[str] = set()
-    for node in network.nodes:
-        own = any(spec.trainable for spec in node.weights.values())
-        if own or not found.isdisjoint(node.inputs):
-            found.add(node.name)
-    return found
+    return network.leading_to(network.wanted(None))
 
 
-def _runs(network: Network) -> Iterator[tuple[Node, ...]]:
+def _runs(network: Network, *, training: bool) -> Iterator[tuple[Node, ...]]:
     """Yield the nodes of a network as they are computed together."""
     readers = Counter(name for node in network.nodes for name in node.inputs)
     position = 0
     while position < len(network.nodes):
-        run = _run(network.nodes, position, readers)
+        run = _run(network.nodes, position, readers, training=training)
         yield run
         position += len(run)
 
 
-def _run(nodes: tuple[Node, ...], position: int, readers: Counter[str]) -> tuple[Node, ...]:
+def _run(
+    nodes: tuple[Node, ...], position: int, readers: Counter[str], *, training: bool
+) -> tuple[Node, ...]:
     """Return the nodes from `position` on that one step computes."""
     first = nodes[position]
     run = [first]
@@ -309,7 +308,7 @@ def _run(nodes: tuple[Node, ...], position: int, readers: Counter[str]) -> tuple
             run.append(pool)
             if len(run) == 2 and (relu := follows(*RECTIFIERS)):
                 run.append(relu)
-    elif (kind in {"dense", "add"} or (kind == "batch_norm" and len(first.output_shape) == 3)) and (
+    elif (kind in {"dense", "add"} or _normalises(first, training=training)) and (
         relu := follows(*RECTIFIERS)
     ):
         run.append(relu)
@@ -332,7 +331,7 @@ def _step(  # noqa: PLR0911 - one return for each pattern
                 training=training,
                 needs_dx=needs_dx,
             )
-        case "batch_norm" if len(first.output_shape) == 3:
+        case "batch_norm" if _normalises(first, training=training):
             return BatchNormStep(run, batch, training=training)
         case "add":
             return AddStep(run, batch, training=training)
@@ -349,6 +348,12 @@ def _step(  # noqa: PLR0911 - one return for each pattern
         case "concatenate":
             return ConcatenateStep(run)
     return LayerStep(run)
+
+
+def _normalises(node: Node, *, training: bool) -> bool:
+    """Whether it is batch norm on maps, in training by the statistics of the batch: a frozen one has others."""
+    layer = node.layer
+    return isinstance(layer, BatchNorm) and len(node.output_shape) == 3 and (layer.trainable or not training)
 
 
 def has_kernel(node: Node) -> bool:

@@ -46,7 +46,7 @@ class Node:
     @property
     def parameters(self) -> int:
         """Numbers in its weights that count as parameters: all but running statistics."""
-        return sum(elements(spec.shape) for name, spec in self.weights.items() if "running_" not in name)
+        return sum(elements(spec.shape) for spec in self.weights.values() if spec.role == "parameter")
 
     @property
     def trainable_parameters(self) -> int:
@@ -260,7 +260,7 @@ class Network:
         specs = self.weight_specs
         if names is None:
             return frozenset(name for name, spec in specs.items() if spec.trainable)
-        weights = {name for name in specs if "running_" not in name}
+        weights = {name for name, spec in specs.items() if spec.role == "parameter"}
         unknown = names - weights - {node.name for node in self.nodes} - {INPUT}
         if unknown:
             raise GraphError(

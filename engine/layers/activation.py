@@ -109,7 +109,7 @@ class PReLU(ActivationLayer):
     def weights(self, *inputs: Shape) -> dict[str, WeightSpec]:
         # the paper's section 2.1: all slopes start at 0.25, and none is pulled towards 0
         slopes = (1 if self.shared else inputs[0][-1],)
-        return {"slope": WeightSpec(slopes, 0.25, self.trainable, decays=False)}
+        return {"slope": WeightSpec(slopes, ("channels",), 0.25, self.trainable, decays=False)}
 
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
         return activation.leaky_relu(xs[0], weights["slope"], context), xs[0]

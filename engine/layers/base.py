@@ -14,6 +14,9 @@ as in training, or the running ones, as in inference; `records`, whether anybody
 keeps `saved`; `wants` and `wants_input`, for what gradients are wanted: backward may leave out all others.
 Every combination is right: gradients in inference are those of what inference computes.
 
+A layer that is not `trainable` is frozen: training changes none of its weights, parameters or statistics, and
+no gradient of them is computed unless it is wanted by name.
+
 A block (`Block`) has no arithmetic of its own: it expands into layers, so that a network is one flat
 graph of nodes. A new layer is one class in one file, named in `engine.layers`; the HTTP schema, the
 catalog, the summary, the model file, the docs and the contract test all read it from there.
@@ -42,15 +45,30 @@ Gradients = dict[str, Array]
 Statistics = Literal["batch", "running"]
 
 
-class WeightSpec(NamedTuple):
+Axis = Literal["height", "width", "in", "out", "channels"]
+"""What an axis of a weight runs over. `in` and `out` are the channels, or numbers, that a layer connects; of a grouped
+convolution `in` is one group's. `channels` are those that stay what they are, as in normalisation."""
+
+
+@dataclass(frozen=True)
+class WeightSpec:
     """One array that a layer needs."""
 
     shape: Shape
+    axes: tuple[Axis, ...]
+    """What each axis runs over: other frameworks have the same axes in another order."""
     initializer: Initializer | float
     """How it starts: a rule, or the number that all of it starts from."""
     trainable: bool = True
+    """Whether gradients change it: never a statistic, and no parameter of a frozen layer."""
     decays: bool = True
     """Whether weight decay applies; it does not to biases and to normalisation."""
+    role: Literal["parameter", "statistic"] = "parameter"
+    """A parameter is learned by its gradient; a statistic is gathered from batches in training."""
+
+    def order(self, axes: Sequence[Axis]) -> tuple[int, ...]:
+        """Return where each of `axes` is found here: what `transpose` takes to bring the array into their order."""
+        return tuple(self.axes.index(axis) for axis in axes)
 
 
 class Cost(NamedTuple):
@@ -131,10 +149,10 @@ class Context:
         """Leave a new value for a weight that is not trained by gradients (running statistics)."""
         self.updates[f"{self.node}/{name}"] = value
 
-    def uniform(self, count: int, shape: Shape) -> Array:
-        """Draw float32 in [0, 1), (count, *shape), keyed by seed, node, step and sample."""
+    def uniform(self, purpose: draws.Purpose, count: int, shape: Shape) -> Array:
+        """Draw float32 in [0, 1), (count, *shape), keyed by seed, purpose, node, step and sample."""
         return draws.uniform_per_sample(
-            self.seed, self.node, self.step, first=self.first_sample, count=count, shape=shape
+            self.seed, purpose, self.node, self.step, first=self.first_sample, count=count, shape=shape
         )
 
     def buffer(self, role: str, shape: Shape, dtype: DTypeLike) -> Array:
@@ -203,7 +221,7 @@ class Layer(LayerRecord):
     """A node of the graph; see the top of this file."""
 
     trainable: Flag = True
-    """False keeps this layer's weights as they were initialised or loaded."""
+    """False keeps this layer's weights as they were initialised or loaded, running statistics too."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Return the shape of one image's output; by default that of the input.

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
 from engine.layers.base import (
+    Axis,
     Context,
     Cost,
     Example,
@@ -102,8 +103,9 @@ class _Convolution(Layer):
 
 
 def _weights(layer: _Convolution | TransposedConv2D, shape: Shape) -> dict[str, WeightSpec]:
-    kernel = WeightSpec(shape, layer.weight_initializer, layer.trainable)
-    bias = WeightSpec(shape[-1:], "zeros", layer.trainable, decays=False)
+    axes: tuple[Axis, ...] = ("height", "width", "in", "out")
+    kernel = WeightSpec(shape, axes, layer.weight_initializer, layer.trainable)
+    bias = WeightSpec(shape[-1:], ("out",), "zeros", layer.trainable, decays=False)
     return {"weight": kernel, "bias": bias} if layer.bias else {"weight": kernel}
 
 

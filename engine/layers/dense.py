@@ -48,8 +48,9 @@ class Dense(Layer):
         return (self.units,)
 
     def weights(self, *inputs: Shape) -> dict[str, WeightSpec]:
-        weight = WeightSpec((inputs[0][0], self.units), self.weight_initializer, self.trainable)
-        bias = WeightSpec((self.units,), "zeros", self.trainable, decays=False)
+        shape = (inputs[0][0], self.units)
+        weight = WeightSpec(shape, ("in", "out"), self.weight_initializer, self.trainable)
+        bias = WeightSpec((self.units,), ("out",), "zeros", self.trainable, decays=False)
         return {"weight": weight, "bias": bias} if self.bias else {"weight": weight}
 
     def cost(self, *inputs: Shape) -> Cost:

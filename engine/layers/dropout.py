@@ -32,7 +32,7 @@ class _Dropout(Layer):
         x = xs[0]
         if context.statistics == "running" or self.rate == 0:
             return x, None
-        drawn = context.uniform(len(x), self.draws(x.shape[1:]))
+        drawn = context.uniform("dropout", len(x), self.draws(x.shape[1:]))
         mask = context.buffer("mask", drawn.shape, x.dtype)
         np.multiply(drawn >= self.rate, x.dtype.type(1 / (1 - self.rate)), out=mask)
         y = context.buffer("y", x.shape, x.dtype)

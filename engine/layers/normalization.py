@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -9,11 +10,13 @@ from pydantic import Field
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
-from engine.layers.base import Context, Cost, Example, Gradients, Layer, WeightSpec, require_map
+from engine.layers.base import Axis, Context, Cost, Example, Gradients, Layer, WeightSpec, require_map
 from engine.layers.parameters import Activation
 from engine.ops import local_response, normalization, standardization
 from engine.ops.reduction import channel_sum
 from engine.spec import Flag, NonNegativeFloat, PositiveFloat, PositiveInt
+
+_MAP: tuple[Axis, ...] = ("height", "width", "channels")
 
 Momentum = Annotated[float, Field(strict=True, gt=0, le=1)]
 
@@ -21,7 +24,8 @@ Momentum = Annotated[float, Field(strict=True, gt=0, le=1)]
 class BatchNorm(Layer):
     """Brings each channel to mean 0 and variance 1 over the batch, then scales and shifts it.
 
-    Inference uses running statistics, gathered while training.
+    Inference uses running statistics, gathered while training. A frozen layer uses them in training too, and
+    keeps them.
     """
 
     type: Literal["batch_norm"] = "batch_norm"
@@ -41,11 +45,15 @@ class BatchNorm(Layer):
 
     def weights(self, *inputs: Shape) -> dict[str, WeightSpec]:
         channels = (inputs[0][-1],)
+        parameter = partial(WeightSpec, channels, ("channels",), trainable=self.trainable, decays=False)
+        statistic = partial(
+            WeightSpec, channels, ("channels",), trainable=False, decays=False, role="statistic"
+        )
         return {
-            "scale": WeightSpec(channels, "ones", self.trainable, decays=False),
-            "shift": WeightSpec(channels, "zeros", self.trainable, decays=False),
-            "running_mean": WeightSpec(channels, "zeros", trainable=False, decays=False),
-            "running_variance": WeightSpec(channels, "ones", trainable=False, decays=False),
+            "scale": parameter("ones"),
+            "shift": parameter("zeros"),
+            "running_mean": statistic("zeros"),
+            "running_variance": statistic("ones"),
         }
 
     def cost(self, *inputs: Shape) -> Cost:
@@ -53,7 +61,7 @@ class BatchNorm(Layer):
 
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
         scale, shift = weights["scale"], weights["shift"]
-        if context.statistics == "running":
+        if context.statistics == "running" or not self.trainable:
             mean, variance = weights["running_mean"], weights["running_variance"]
             y = normalization.normalize(xs[0], mean, variance, scale, shift, self.epsilon, context)
             return y, (xs[0], None, None)
@@ -115,9 +123,10 @@ class _PerPicture(Layer):
         if not self.affine:
             return {}
         shape = self.scale_shape(inputs[0])
+        axes = _MAP[-len(shape) :]
         return {
-            "scale": WeightSpec(shape, "ones", self.trainable, decays=False),
-            "shift": WeightSpec(shape, "zeros", self.trainable, decays=False),
+            "scale": WeightSpec(shape, axes, "ones", self.trainable, decays=False),
+            "shift": WeightSpec(shape, axes, "zeros", self.trainable, decays=False),
         }
 
     def cost(self, *inputs: Shape) -> Cost:

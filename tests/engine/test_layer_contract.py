@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.layers import LAYERS, AnyLayer, Block, Context, Example, Layer
-from engine.layers.base import Statistics
+from engine.layers.base import Axis, Statistics
 from engine.spec import descriptions
 from engine.workspace import Workspace
 from tests.engine.reference import numeric_gradient
@@ -25,6 +25,7 @@ CASES = [
     for kind in LAYERS
     for number, example in enumerate(kind.examples)
 ]
+TORCH_ORDER: tuple[Axis, ...] = ("out", "in", "channels", "height", "width")
 STATISTICS: tuple[Statistics, ...] = ("batch", "running")
 PLAIN = [case for case in CASES if not issubclass(case.values[0], Block)]
 
@@ -40,7 +41,7 @@ def build(example: Example) -> tuple[Layer, dict[str, np.ndarray], list[np.ndarr
         xs.append(draw.permutation(values).reshape(3, *shape))
     weights = {
         name: np.abs(draw.standard_normal(spec.shape)) + 0.5
-        if "variance" in name
+        if spec.role == "statistic"
         else draw.standard_normal(spec.shape)
         for name, spec in layer.weights(*example.inputs).items()
     }
@@ -68,6 +69,25 @@ def test_a_layer_tells_formula_source_and_purpose(kind: type[Layer]) -> None:
     assert kind.__doc__
     assert kind.examples
     assert set(kind.model_fields) - {"type"} <= set(descriptions(kind))
+
+
+@pytest.mark.parametrize(("kind", "example"), PLAIN)
+def test_a_weight_tells_its_role_and_its_axes(kind: type[Layer], example: Example) -> None:
+    layer = PARSE.validate_python(example.layer)
+    out = layer.output_shape(*example.inputs)
+    for name, spec in layer.weights(*example.inputs).items():
+        assert len(set(spec.axes)) == len(spec.axes) == len(spec.shape), name
+        sizes = dict(zip(spec.axes, spec.shape, strict=True))
+        # the rest follows from the layer's arithmetic
+        assert sizes.get("out", out[-1]) == out[-1]
+        assert sizes.get("channels", out[-1]) in (out[-1], 1)
+        assert example.inputs[0][-1] % sizes.get("in", 1) == 0
+        assert spec.role == "parameter" or not (spec.trainable or spec.decays)
+        array = np.arange(np.prod(spec.shape)).reshape(spec.shape)
+        wanted = [axis for axis in TORCH_ORDER if axis in spec.axes]
+        turned = array.transpose(spec.order(wanted))
+        assert turned.shape == tuple(sizes[axis] for axis in wanted)
+        np.testing.assert_array_equal(turned.transpose([wanted.index(axis) for axis in spec.axes]), array)
 
 
 @pytest.mark.parametrize("statistics", STATISTICS)
@@ -246,9 +266,9 @@ def float64_weights(network: Network) -> dict[str, np.ndarray]:
     """Return weights of which none is what it starts as: running statistics neither 0 nor 1."""
     draw = np.random.default_rng(3)
     weights = network.initial_weights(seed=2, dtype=np.float64)
-    for name, weight in weights.items():
-        if "running" in name:
-            weight += draw.random(weight.shape)
+    for name, spec in network.weight_specs.items():
+        if spec.role == "statistic":
+            weights[name] += draw.random(spec.shape)
     return weights
 
 

@@ -91,6 +91,24 @@ def test_dropout_differs_by_step_node_and_seed() -> None:
     assert (masks[0][0] != masks[0][1]).any()
 
 
+@pytest.mark.parametrize("name", ["order", "weight", "augment", "dropout"])
+def test_no_name_of_a_layer_leads_into_another_stream(name: str) -> None:
+    """Whatever a layer is called, its draws are not those that shuffle, augment or initialise."""
+    number = 3  # a step, an epoch and an augmentation's place
+    x = np.ones((1, 10_000), np.float32)
+    context = Context(statistics="batch", records=True, node=name, step=number)
+    kept = Dropout(rate=0.5).forward({}, x, context=context)[0][0] > 0
+    streams = [
+        draws.generator(0, "order", number),
+        draws.generator(0, "weight", name),
+        draws.generator(0, "augment", number, number),
+        draws.generator(0, "augment", number),
+    ]
+    for stream in streams:
+        same = np.mean((stream.random(x.size, dtype=np.float32) >= 0.5) == kept)
+        assert same == pytest.approx(0.5, abs=0.05)
+
+
 def test_draws_of_a_purpose_do_not_depend_on_who_drew_before() -> None:
     first = draws.generator(1, "order", 2).permutation(100)
     draws.generator(1, "weight", "x").standard_normal(10)

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from engine.errors import GraphError, ShapeError
+from engine.execution.protocol import PlainExecution
 from engine.graph.architecture import Architecture
 from engine.inputs.preprocessing import Preprocessing
+from engine.layers import Context
 from engine.model.model_file import Model
 from engine.training.checkpoint import checkpoint_bytes, read_checkpoint
 from engine.training.loop import TrainingConfig, start, train
 from engine.training.transfer import freeze
-from tests.engine.stripes import LAYERS, data, network, run
+from tests.engine.stripes import LAYERS, data, in_two_threads, network, run
 
 OTHER_HEAD = [*LAYERS[:-1], {"type": "dense", "units": 2, "name": "dense_1"}]
 
@@ -32,9 +34,35 @@ def test_frozen_weights_stay_as_they_are() -> None:
     first = network().initial_weights(0)
     state = run(config)[-1].state
     for name, weight in state.weights.items():
-        frozen = name.startswith("conv2d") or name in ("batch_norm_1/scale", "batch_norm_1/shift")
-        assert (weight == first[name]).all() == frozen, name
+        assert (weight == first[name]).all() == name.startswith(("conv2d", "batch_norm")), name
     assert set(state.slots) == {"dense_1/weight", "dense_1/bias"}
+
+
+def test_a_frozen_batch_norm_keeps_its_running_statistics_and_uses_them() -> None:
+    """By plans as by the plain executor: what is trained behind it sees the maps that inference will see."""
+    layers = [layer for layer in LAYERS if layer["type"] != "dropout"]
+    given = model(layers)
+    names = [f"batch_norm_1/{name}" for name in network(layers).nodes[1].weights]
+    assert {"batch_norm_1/running_mean", "batch_norm_1/running_variance"} < set(names)
+    config = TrainingConfig(epochs=1, batch_size=16, freeze=("conv2d_*", "batch_norm_*"))
+    plans = in_two_threads()
+    ends = []
+    for execute in (PlainExecution, plans):
+        state = start(network(layers), config, data(), given)
+        list(train(network(layers), config, data(), state, execute))
+        for name in names:
+            np.testing.assert_array_equal(state.weights[name], given.weights[name], err_msg=name)
+        ends.append(state.weights)
+    plans.close()
+    for name, weight in ends[0].items():
+        np.testing.assert_allclose(ends[1][name], weight, rtol=1e-4, atol=1e-5, err_msg=name)
+
+    frozen = freeze(network(layers), config.freeze)
+    x = np.random.default_rng(0).standard_normal((3, 8, 8, 1)).astype(np.float32)
+    training, inference = Context(statistics="batch", records=True), Context()
+    np.testing.assert_array_equal(
+        frozen.forward(ends[0], x, training).output, frozen.forward(ends[0], x, inference).output
+    )
 
 
 def test_patterns_reach_into_blocks() -> None:
