@@ -15,7 +15,9 @@ from typing import Any
 MAX_NAME = 255
 """Characters of the name of a class, a label or a file."""
 MAX_DEPTH = 64
-"""Levels of nesting of a document."""
+"""Levels of nesting of a document that somebody sends."""
+MAX_WRITTEN_DEPTH = 128
+"""Levels of nesting of a document that is stored: with what is put around it, writers of JSON still manage it."""
 MAX_MEMBERS = 200_000
 """Values in all levels of a document."""
 MAX_TEXT = 1_000_000
@@ -47,17 +49,27 @@ def natural(name: str) -> tuple[tuple[str | tuple[int, str], ...], str]:
     return ordered, name
 
 
-def document_fault(document: Any) -> str | None:
-    """Return what keeps a document from being stored and written as JSON, or None.
+def document_fault(
+    document: Any, *, depth: int = MAX_DEPTH, members: int = MAX_MEMBERS, text: int = MAX_TEXT
+) -> str | None:
+    """Return what keeps a document of a file from being stored and written as JSON, or None.
 
     That is what a request body may not be either: nested too deeply, too many values, a text with control characters
     (other than tab and line ends) or halves of surrogate pairs, and a number beyond 64 bits or that is not finite.
+
+    Args:
+        document: as it was parsed.
+        depth: the most levels of nesting.
+        members: the most values in all levels, keys included.
+        text: the most characters of a text.
     """
-    for count, (value, depth) in enumerate(_values(document)):
-        if depth > MAX_DEPTH:
-            return f"it is nested more than {MAX_DEPTH} levels deep"
-        if count >= MAX_MEMBERS:
-            return f"it holds more than {MAX_MEMBERS} values"
+    for count, (value, level) in enumerate(_values(document)):
+        if level > depth:
+            return f"it is nested more than {depth} levels deep"
+        if count >= members:
+            return f"it holds more than {members} values"
+        if isinstance(value, str) and len(value) > text:
+            return f"it holds a text of {len(value)} characters; at most {text} are taken"
         if fault := _value_fault(value):
             return fault
     return None
@@ -65,8 +77,6 @@ def document_fault(document: Any) -> str | None:
 
 def _value_fault(value: Any) -> str | None:
     if isinstance(value, str):
-        if len(value) > MAX_TEXT:
-            return f"it holds a text of {len(value)} characters; at most {MAX_TEXT} are taken"
         if not value.isprintable() and has_controls(re.sub("[\t\r\n]", "", value)):
             return f"it holds the text {value[:40]!a} with control characters or half a surrogate pair"
     elif isinstance(value, float) and not math.isfinite(value):
@@ -95,13 +105,12 @@ def repaired(document: Any) -> Any:
     Halves of surrogate pairs become U+FFFD; what is nested too deeply, numbers that are not finite and integers that
     no reader can hold become null. The same object is returned where nothing has to be done.
     """
-    if _writable(document):
-        return document
-    return _repaired(document, 0)
+    return document if is_writable(document) else _repaired(document, 0)
 
 
-def _writable(document: Any) -> bool:
-    return all(depth <= MAX_DEPTH and not _broken(value) for value, depth in _values(document))
+def is_writable(document: Any) -> bool:
+    """Tell whether a document can be written as JSON, and be read again by others."""
+    return all(depth <= MAX_WRITTEN_DEPTH and not _broken(value) for value, depth in _values(document))
 
 
 def _broken(value: Any) -> bool:
@@ -113,7 +122,7 @@ def _broken(value: Any) -> bool:
 
 
 def _repaired(value: Any, depth: int) -> Any:
-    if depth > MAX_DEPTH:
+    if depth > MAX_WRITTEN_DEPTH:
         return None
     if isinstance(value, dict):
         return {_repaired(key, depth): _repaired(member, depth + 1) for key, member in value.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import shutil
 from collections.abc import Callable
@@ -19,12 +20,18 @@ from app.ids import MODEL, new_id
 from app.settings import Settings
 from app.store import Store
 from app.store.records import AnswerRecord, Json, ModelRecord
+from app.text import MAX_DEPTH, document_fault, is_name, repaired
+from app.text import MAX_NAME as MAX_CLASS_NAME
 from engine.errors import EngineError
 from engine.model.model_file import Model, read_description, read_model
 
 MAX_HEADER_BYTES = 16 * 1024 * 1024
 """The longest header that is parsed; that of the largest network there is takes far less."""
 MAX_NAME = 100
+MAX_METADATA = 20_000
+"""Values of the metadata of a file; all of them are in each answer about its model."""
+MAX_METADATA_TEXT = 10_000
+MAX_FIGURES = 200
 _PROVENANCE = ("dataset", "training", "environment")
 
 
@@ -39,8 +46,9 @@ def provenance(artifacts: Artifacts, record: ModelRecord) -> Json | None:
     except (EngineError, OSError):
         return None
     metadata = description.get("metadata")
-    known = metadata if isinstance(metadata, dict) else {}
-    return {name: known.get(name) for name in _PROVENANCE} | {"loss": description.get("loss")}
+    said = metadata if isinstance(metadata, dict) else {}
+    found: Json = repaired({name: said.get(name) for name in _PROVENANCE} | {"loss": description.get("loss")})
+    return found
 
 
 def import_model(
@@ -99,6 +107,7 @@ def import_model(
 def _read(path: Path, settings: Settings) -> Model:
     _check_header(path)
     try:
+        _check_description(read_description(path, "model", settings.max_upload_bytes))
         model = read_model(path, settings.max_upload_bytes, settings.max_parameters)
     except EngineError as error:
         raise _bad(error.detail + (f"; {error.hint}" if error.hint else "")) from error
@@ -119,6 +128,30 @@ def _check_header(path: Path) -> None:
         raise _bad("it is no safetensors file, or is cut short")
     if length > MAX_HEADER_BYTES:
         raise _bad(f"its header has {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read")
+
+
+def _check_description(description: Json) -> None:
+    """Hold what a file says against the rules of request bodies: it goes into answers like what they say.
+
+    Raises:
+        Invalid: it breaks them.
+    """
+    classes = description.get("classes")
+    if isinstance(classes, list):
+        bad = next((name for name in classes if not (isinstance(name, str) and is_name(name))), None)
+        if bad is not None:
+            raise _bad(
+                f"the class name {ascii(bad)[:60]} is not one of 1 to {MAX_CLASS_NAME} printable characters"
+            )
+        if len(set(classes)) != len(classes):
+            raise _bad("two of its classes have the same name")
+    # Its architecture was one level less deep in the body that it may have come in.
+    fault = document_fault(description, depth=MAX_DEPTH + 1)
+    if fault is None:
+        metadata = description.get("metadata")
+        fault = document_fault(metadata, members=MAX_METADATA, text=MAX_METADATA_TEXT)
+    if fault is not None:
+        raise _bad(f"its description cannot be stored: {fault}")
 
 
 def _picture(model: Model) -> PictureSpec:
@@ -150,12 +183,16 @@ def _figures(metrics: object) -> Json:
     """Return the numbers among the metrics that a file claims; nothing else is believed to be one."""
     if not isinstance(metrics, dict):
         return {}
-    return {
+    figures = {
         str(key): value
         for key, value in metrics.items()
-        if value is None
-        or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value))
+        if is_name(str(key))
+        and (
+            value is None
+            or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value))
+        )
     }
+    return dict(itertools.islice(figures.items(), MAX_FIGURES))
 
 
 def _bad(detail: str) -> Invalid:

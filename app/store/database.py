@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,14 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from app.errors import Conflict, Unavailable
 from app.files.locks import FileLock
+from app.text import is_writable, repaired
 
 DATABASE_NAME = "convserve.sqlite3"
 _LOCK_NAME = "migrate.lock"
 _BUSY_SECONDS = 30.0
 _MIGRATE_SECONDS = 120.0
 _READ_ONLY = "convserve_read_only"
+_ESCAPED_SURROGATE = r"\ud"
 
 
 class Database:
@@ -100,11 +101,32 @@ def _engine(path: Path) -> Engine:
         URL.create("sqlite", database=str(path)),
         # The driver's own way of beginning transactions is off: `_begin` says how.
         connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None},
-        json_serializer=partial(json.dumps, allow_nan=False, separators=(",", ":")),
+        json_serializer=_write_json,
+        json_deserializer=_read_json,
     )
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _write_json(document: Any) -> str:
+    """Write a document as JSON.
+
+    Raises:
+        ValueError: it could be stored, but never be read or answered again.
+    """
+    if not is_writable(document):
+        raise ValueError(
+            "a document is nested too deeply, or holds half a surrogate pair or an endless number"
+        )
+    return json.dumps(document, allow_nan=False, separators=(",", ":"))
+
+
+def _read_json(text: str) -> Any:
+    """Read a document; halves of surrogate pairs, which earlier versions let in, are replaced."""
+    document = json.loads(text)
+    # Only what is no ASCII is escaped so; a whole pair is, too, and stays as it is.
+    return repaired(document) if _ESCAPED_SURROGATE in text else document
 
 
 def _configure(connection: Any, record: object) -> None:

@@ -27,6 +27,7 @@ from app.store.records import (
     now,
 )
 from app.store.repository import Repository
+from app.text import repaired
 
 
 class Jobs(Repository[JobRecord]):
@@ -334,7 +335,7 @@ class Jobs(Repository[JobRecord]):
             if row.status is JobStatus.CANCELLING:
                 self._end(connection, row, JobStatus.CANCELLED)
             else:
-                self._end(connection, row, JobStatus.FAILED, error)
+                self._end(connection, row, JobStatus.FAILED, repaired(error))
 
     def requeue(self, identifier: str, attempt: int) -> None:
         """Put a job back whose worker was told to stop; that costs it no attempt.

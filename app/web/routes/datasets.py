@@ -26,6 +26,7 @@ from app.pictures.decode import FORMATS
 from app.services import Services, ServicesDep
 from app.store.records import DatasetRecord, JobRecord
 from app.web.answers.datasets import dataset
+from app.web.answers.rows import answer_row, answer_rows
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute, is_json, media_type
 from app.web.bodies.schemas import inlined_schema
@@ -211,7 +212,7 @@ def list_datasets(services: ServicesDep, limit: Limit = 50, after: After = None)
     """List the data sets, newest first."""
     page = services.store.datasets.page(limit, after)
     writers = _writers(services)
-    data = [dataset(record, writers.get(record.id, ())) for record in page.data]
+    data = answer_rows(page.data, lambda record: dataset(record, writers.get(record.id, ())))
     return PageOf(data=data, next=page.next)
 
 
@@ -222,8 +223,8 @@ router.include_router(dataset_downloads.router)
 @router.get("/{dataset_id}", summary="Get a data set", responses=_MISSING)
 def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Dataset:
     """Return a data set: its status, its classes and splits, how pictures are treated, what was left out."""
-    record = services.store.datasets.get(dataset_id)
-    return dataset(record, _writers(services, dataset_id).get(dataset_id, ()))
+    writers = _writers(services, dataset_id).get(dataset_id, ())
+    return answer_row(services.store.datasets.get(dataset_id), lambda record: dataset(record, writers))
 
 
 @router.delete("/{dataset_id}", status_code=204, summary="Delete a data set", responses=problems(404, 409))

@@ -13,6 +13,7 @@ from app.models.model_files import provenance
 from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
 from app.web.answers.models import model, model_entry
+from app.web.answers.rows import answer_row, answer_rows
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 from app.web.routes.paging import After, Limit
@@ -35,7 +36,7 @@ _MISSING = problems(404)
 def list_models(services: ServicesDep, limit: Limit = 50, after: After = None) -> PageOf[ModelEntry]:
     """List the models, newest first, without their architectures and provenance."""
     page = services.store.models.page(limit, after)
-    return PageOf(data=[model_entry(record) for record in page.data], next=page.next)
+    return PageOf(data=answer_rows(page.data, model_entry), next=page.next)
 
 
 @router.get("/{model_id}", summary="Get a model", responses=_MISSING)
@@ -82,4 +83,8 @@ def delete_model(
 
 def shown(services: Services, record: ModelRecord) -> Model:
     """Return the body for a record."""
+    return answer_row(record, lambda record: _model(services, record))
+
+
+def _model(services: Services, record: ModelRecord) -> Model:
     return model(record, provenance(services.artifacts, record))

@@ -1,0 +1,56 @@
+"""Rows of lists: one that cannot be answered never takes the others down."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeVar
+
+import structlog
+
+from app.api.common import Body
+from app.text import repaired
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Record(Protocol):
+    """A stored record with an identifier."""
+
+    @property
+    def id(self) -> str:
+        """Its identifier."""
+
+
+R = TypeVar("R", bound=Record)
+B = TypeVar("B", bound=Body)
+
+
+def answer_rows(records: Iterable[R], show: Callable[[R], B]) -> list[B]:
+    """Show records; one of an earlier version that cannot be shown even repaired is left out and logged by its id."""
+    found = []
+    for record in records:
+        try:
+            found.append(answer_row(record, show))
+        except Exception:
+            log.exception("row_cannot_be_answered", id=record.id)
+    return found
+
+
+def answer_row(record: R, show: Callable[[R], B]) -> B:
+    """Show a record; what of it cannot be written as JSON, which earlier versions let in, is replaced."""
+    try:
+        body = show(record)
+        body.model_dump_json()
+    # Of what is nested too deeply, beyond all numbers or no text, each writer says something else.
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return show(_repaired(record))
+    return body
+
+
+def _repaired(record: R) -> R:
+    values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}  # type: ignore[arg-type]
+    documents = {
+        name: repaired(value) for name, value in values.items() if isinstance(value, dict | list | str)
+    }
+    return dataclasses.replace(record, **documents)  # type: ignore[type-var]
