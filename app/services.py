@@ -16,7 +16,7 @@ from app.errors import Unavailable
 from app.files.artifacts import LocalArtifacts
 from app.files.locks import FileLock, read_holder
 from app.jobs.cleanup import Janitor
-from app.jobs.runner import LocalRunner
+from app.jobs.runner import Runner
 from app.jobs.webhooks import Courier
 from app.models.predictors import Predictors
 from app.settings import Settings, SettingsError
@@ -33,7 +33,7 @@ class Services:
     settings: Settings
     store: Store
     artifacts: LocalArtifacts
-    runner: LocalRunner
+    runner: Runner
     predictors: Predictors
     lock: FileLock
     inference: asyncio.Semaphore
@@ -58,7 +58,7 @@ class Services:
             artifacts.clean()
             sweep(store, artifacts)
             install(store, artifacts)
-            runner = LocalRunner(store, artifacts, settings)
+            runner = Runner(store, artifacts, settings)
             predictors = Predictors(artifacts, settings)
             janitor = Janitor(store, artifacts, settings)
             courier = Courier(store, settings)

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -112,6 +113,11 @@ class Settings(BaseSettings):
         description="Days after which finished jobs are deleted with their files; models and data sets stay. "
         "By default never.",
     )
+    checkpoint_retention_days: Annotated[float, Field(gt=0, le=36500, allow_inf_nan=False)] = Field(
+        30.0,
+        description="Days after its end for which a training job keeps its last checkpoint, so that another can "
+        "continue from it; models stay.",
+    )
     webhook_secret: SecretStr | None = Field(
         None,
         description="Key that webhooks are signed with: whsec_ and 24 to 64 random bytes in base64. "
@@ -192,6 +198,11 @@ class Settings(BaseSettings):
         if self.webhook_secret is None:
             return None
         return base64.b64decode(self.webhook_secret.get_secret_value().removeprefix(_STANDARD_PREFIX))
+
+    @property
+    def checkpoint_retention(self) -> timedelta:
+        """How long the last checkpoint of a finished job is kept."""
+        return timedelta(days=self.checkpoint_retention_days)
 
     @property
     def worker_threads(self) -> int:

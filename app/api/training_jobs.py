@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from app.api.common import Body, JsonObject, Number
+from app.api.common import Body, JsonObject, Number, Time
 from app.api.jobs import JobBody
 from app.api.webhooks import Webhook
 
@@ -73,7 +73,12 @@ class TrainingJobEntry(JobBody):
     memory_bytes: int | None = None
     """How much memory it was expected to need when it was accepted; null for jobs of earlier versions."""
     webhook: Webhook | None = None
-    """Whom its end is told."""
+    """Where its end is announced."""
+    warnings: list[str] = Field(default_factory=list)
+    """What should be known about it: that its data set has more pictures than it trains on, or is about to."""
+    checkpoint_until: Time | None = None
+    """How long its last checkpoint is kept, so that another job can continue from it. Null before its end, and when
+    there is none (any more)."""
     architecture_source: JsonObject | None
     """The preset or the stored architecture that was named."""
     dataset: str

@@ -19,7 +19,7 @@ from app.files import paths
 from app.files.artifacts import LocalArtifacts
 from app.jobs.kinds import TRAINING
 from app.jobs.requests import TrainingRequest
-from app.jobs.runner import LocalRunner
+from app.jobs.runner import Runner
 from app.settings import Settings
 from app.states import JobStatus
 from app.store import Store
@@ -64,7 +64,7 @@ def _make(store: Store, artifacts: LocalArtifacts, settings: Settings) -> int:
         schedule=Cosine(),
     )
     store.jobs.create(TRAINING.job(request, JOB_ID, dataset_id=digits.DIGITS))
-    runner = LocalRunner(store, artifacts, settings)
+    runner = Runner(store, artifacts, settings)
     runner.start()
     try:
         job = _follow(store)

@@ -6,6 +6,8 @@ DIRECTORY = "jobs"
 MODELS = "models"
 UPLOADS = "uploads"
 """Where files are that were received and belong to a job that has not ended."""
+CHECKPOINT = "checkpoint-"
+"""How the names of checkpoints begin, after the directory of their job."""
 ROWS = ".rows"
 """How the names of files with rows of a table end."""
 
@@ -27,7 +29,7 @@ def log(job_id: str, attempt: int) -> str:
 
 def checkpoint(job_id: str, attempt: int, step: int) -> str:
     """Return the file of a checkpoint."""
-    return f"{DIRECTORY}/{job_id}/checkpoint-{attempt}-{step}.safetensors"
+    return f"{DIRECTORY}/{job_id}/{CHECKPOINT}{attempt}-{step}.safetensors"
 
 
 def initial(job_id: str) -> str:

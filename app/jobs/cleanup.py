@@ -17,6 +17,7 @@ from app.errors import Conflict, NotFound, StorageFull
 from app.files import paths
 from app.files.artifacts import LocalArtifacts
 from app.ids import MODEL, sibling
+from app.jobs.ends import remove_spent_files
 from app.jobs.requests import uploads_of
 from app.settings import Settings
 from app.store import Store
@@ -43,18 +44,18 @@ class Janitor:
         self._store, self._artifacts = store, artifacts
         self._quota = settings.max_data_bytes
         self._keep = None if settings.retention_days is None else timedelta(days=settings.retention_days)
+        self._keep_checkpoints = settings.checkpoint_retention
         self._measured: _Measured | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Remove what crashes have left, measure, and start the thread if there is anything to do for it."""
+        """Remove what crashes have left, measure, and start the thread."""
         self.remove_uploads()
         self.remove_leftovers()
         self._measure()
-        if self._quota is not None or self._keep is not None:
-            self._thread = threading.Thread(target=self._run, name="janitor", daemon=True)
-            self._thread.start()
+        self._thread = threading.Thread(target=self._run, name="janitor", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """Start no other round."""
@@ -97,9 +98,14 @@ class Janitor:
                 self._artifacts.delete(name)
 
     def _run(self) -> None:
+        spent = False
         while True:
             try:
+                if not spent:
+                    self._remove_spent_files()
+                    spent = True
                 self._expire()
+                self._expire_checkpoints()
                 self._measure()
             except Exception:
                 # A locked database may pass; a janitor that is gone does not come back.
@@ -112,6 +118,21 @@ class Janitor:
             # The rows first: what comes while we walk is counted twice rather than not at all.
             recorded = self._store.recorded_bytes()
             self._measured = _Measured(self._artifacts.bytes(), recorded)
+
+    def _remove_spent_files(self) -> None:
+        """Remove what jobs do not need that ended when no server was there, or under an earlier version."""
+        for job_id, checkpoint in self._store.jobs.checkpoints().items():
+            if self._stopping.is_set():
+                return
+            remove_spent_files(job_id, checkpoint, self._artifacts)
+
+    def _expire_checkpoints(self) -> None:
+        """Delete the last checkpoints of jobs that ended long enough ago."""
+        for job_id in self._store.jobs.checkpoints(now() - self._keep_checkpoints):
+            with suppress(NotFound):  # deleted meanwhile
+                # The row first: a job never names a checkpoint that is gone.
+                remove_spent_files(job_id, self._store.jobs.expire_checkpoint(job_id), self._artifacts)
+                log.info("checkpoint_expired", job=job_id)
 
     def _expire(self) -> None:
         """Delete jobs that have been finished for long enough, with their files; models stay."""

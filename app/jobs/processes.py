@@ -1,4 +1,4 @@
-"""Worker processes: starting one, finding one that another server started, asking and making it stop.
+"""The launcher of this machine: an attempt is a worker process.
 
 A worker is alive for as long as the lock of its job is held. The lock is taken before the process exists
 and handed to it as an open file, so there is no moment at which a job has a worker and no lock, and the
@@ -15,9 +15,13 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
+from app.files import paths
+from app.files.artifacts import Artifacts
 from app.files.locks import FileLock, is_locked, read_holder
+from app.files.memory import count_kills, kill_counter
+from app.jobs.launcher import Attempt, NotStarted
+from app.settings import Settings
 
 LOCK_VARIABLE = "CONVSERVE_WORKER_LOCK"
 """Tells a worker which open file is the lock of its job."""
@@ -29,25 +33,44 @@ THREADS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 _LOCK_SECONDS = 1.0
 
 
-class LockHeld(Exception):
-    """The job still has a process."""
+@dataclass
+class _Process:
+    """A process that works on an attempt; `kills` is what the counter said when it came into our charge."""
 
-
-class Worker(Protocol):
-    """A process that works on a job."""
+    counter: Path | None
+    kills: int
 
     def alive(self) -> bool:
         """Tell whether it is there."""
+        raise NotImplementedError
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, and never anybody else; nothing happens when it is gone."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Ask it to save what it has and end."""
+        self.signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.signal(signal.SIGKILL)
+
+    def starved(self) -> bool:
+        """Tell whether the system has killed for want of memory in its life: it, or a share of it."""
+        return count_kills(self.counter) > self.kills
 
 
 @dataclass
-class SpawnedWorker:
-    """A child of this process."""
+class _Child(_Process):
+    """A process that we started."""
 
     process: subprocess.Popen[bytes]
+
+    @property
+    def place(self) -> str:
+        """The number of the process."""
+        return f"process {self.process.pid}"
 
     def alive(self) -> bool:
         """Tell whether it runs, and bury it when it does not."""
@@ -59,10 +82,15 @@ class SpawnedWorker:
 
 
 @dataclass
-class AdoptedWorker:
-    """A worker that a server before this one started."""
+class _Adopted(_Process):
+    """A process that a server before this one started."""
 
     lock: Path
+
+    @property
+    def place(self) -> str:
+        """The number of the process."""
+        return f"process {read_holder(self.lock)}"
 
     def alive(self) -> bool:
         """Tell whether it runs."""
@@ -88,34 +116,50 @@ class AdoptedWorker:
                 os.close(process)
 
 
-def spawn(
-    job_id: str,
-    attempt: int,
-    *,
-    lock_path: Path,
-    log_path: Path,
-    settings: dict[str, str],
-    threads: int,
-) -> SpawnedWorker:
-    """Start the worker of an attempt.
+class LocalLauncher:
+    """Runs attempts as processes of this machine."""
 
-    Args:
-        job_id: the job.
-        attempt: the number of the attempt.
-        lock_path: the lock of the job.
-        log_path: where what it prints is added.
-        settings: the `CONVSERVE_*` variables that it sees; those of this process are not passed on.
-        threads: how many cores it may use.
+    def __init__(self, artifacts: Artifacts, settings: Settings, kills: Path | None = None) -> None:
+        """Make a launcher.
 
-    Raises:
-        LockHeld: an earlier worker is still there.
-        OSError: no process can be started.
-    """
-    with FileLock(lock_path) as lock:
-        if not lock.acquire(_LOCK_SECONDS):
-            raise LockHeld(f"{lock_path} is held by process {read_holder(lock_path)}")
+        Args:
+            artifacts: where the files of jobs are.
+            settings: what workers see, without the secrets.
+            kills: where the system counts what it kills for want of memory; by default where it says itself.
+        """
+        self._artifacts = artifacts
+        self._settings = settings
+        self._kills = kills or kill_counter()
+
+    def start(self, job_id: str, attempt: int, threads: int) -> Attempt:
+        """Start the worker of an attempt.
+
+        Raises:
+            NotStarted: an earlier worker is still there, or no process can be started.
+        """
+        lock_path = self._artifacts.local_path(paths.lock(job_id))
+        log_path = self._artifacts.local_path(paths.log(job_id, attempt))
+        try:
+            lock_path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(lock_path) as lock:
+                if not lock.acquire(_LOCK_SECONDS):
+                    raise NotStarted(f"{lock_path} is held by process {read_holder(lock_path)}")
+                kills = count_kills(self._kills)
+                return _Child(self._kills, kills, self._spawn(job_id, attempt, threads, lock, log_path))
+        except OSError as error:
+            raise NotStarted(str(error)) from error
+
+    def find(self, job_id: str) -> Attempt | None:
+        """Return the worker that has the lock of a job."""
+        lock = self._artifacts.local_path(paths.lock(job_id))
+        return _Adopted(self._kills, count_kills(self._kills), lock) if is_locked(lock) else None
+
+    def _spawn(
+        self, job_id: str, attempt: int, threads: int, lock: FileLock, log_path: Path
+    ) -> subprocess.Popen[bytes]:
+        # What this process sees under CONVSERVE_ is not passed on.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CONVSERVE_")}
-        environment |= settings
+        environment |= self._settings.environment()
         # a batch is split over the cores; BLAS underneath keeps to the one it is called on
         environment |= dict.fromkeys(THREADS_VARIABLES, "1")
         environment[CORES_VARIABLE] = str(threads)
@@ -125,19 +169,18 @@ def spawn(
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         try:
             with log_path.open("ab") as log:
-                process = subprocess.Popen(  # noqa: S603 (our own interpreter and arguments)
+                return subprocess.Popen(  # noqa: S603 (our own interpreter and arguments)
                     [sys.executable, "-P", "-m", "app.jobs.work.worker", job_id, str(attempt)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    cwd=lock_path.parent,
+                    cwd=log_path.parent,
                     env=environment,
                     pass_fds=(lock.fileno(),),
                     start_new_session=True,
                 )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    return SpawnedWorker(process)
 
 
 def _import_path() -> dict[str, str]:

@@ -48,6 +48,8 @@ class TrainingRequest(TrainingConfig, JobRequest):
     """Id of the data set."""
     dataset_images: PositiveInt
     """How many pictures the data set had; what arrived since is not trained on."""
+    warnings: tuple[str, ...] = ()
+    """What the caller should know about it."""
 
     @property
     def config(self) -> TrainingConfig:

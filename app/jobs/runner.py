@@ -1,30 +1,27 @@
-"""Starts and stops worker processes; what becomes of a job is in the store, nothing is remembered here.
+"""Decides which job runs when, and when again; what becomes of a job is in the store, nothing is remembered here.
 
 One thread looks at everything twice a second. A server that starts again comes to the same decisions
-from the same facts: the rows, the locks and whether a heartbeat moves.
+from the same facts: the rows, the attempts that the launcher finds and whether a heartbeat moves.
 """
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Protocol
 
 import structlog
 
 from app.errors import StaleAttempt
 from app.files import paths
 from app.files.artifacts import Artifacts
-from app.files.locks import is_locked
-from app.files.memory import count_kills, kill_counter
+from app.jobs.ends import Ends
 from app.jobs.kinds import KINDS, lanes
-from app.jobs.processes import AdoptedWorker, LockHeld, Worker, spawn
+from app.jobs.launcher import Attempt, Launcher, NotStarted
+from app.jobs.processes import LocalLauncher
 from app.settings import Settings
 from app.store import Store
 from app.store.records import JobPulse, JobRecord
@@ -38,44 +35,23 @@ _STOP_INTERVAL = 0.05
 _KILL_SECONDS = 10.0
 
 
-class Runner(Protocol):
-    """What brings jobs from the queue to workers."""
-
-    @property
-    def alive(self) -> bool:
-        """Whether jobs are being started."""
-
-    def start(self) -> None:
-        """Begin, with what an earlier runner left behind."""
-
-    def wake(self) -> None:
-        """Look now: there is something new."""
-
-    def stop(self, grace: float) -> None:
-        """Start no more jobs, and give running ones so many seconds to save themselves."""
-
-
 @dataclass
 class _Charge:
-    """A worker that is being looked after; `pulse` was last seen to change at `since`.
-
-    `kills` is how many processes the system had killed for want of memory when it came into our charge.
-    """
+    """An attempt that is being looked after; `pulse` was last seen to change at `since`."""
 
     kind: str
-    attempt: int
-    worker: Worker
+    number: int
+    attempt: Attempt
     pulse: JobPulse | None
     since: float
-    kills: int
     hung: bool = False
 
 
-class LocalRunner:
-    """Runs jobs as processes of this machine, in each lane as many at the same time as it has slots."""
+class Runner:
+    """Brings jobs from the queue to attempts, in each lane as many at the same time as it has slots."""
 
     def __init__(
-        self, store: Store, artifacts: Artifacts, settings: Settings, *, kills: Path | None = None
+        self, store: Store, artifacts: Artifacts, settings: Settings, launcher: Launcher | None = None
     ) -> None:
         """Make a runner that does nothing yet.
 
@@ -83,13 +59,14 @@ class LocalRunner:
             store: where the jobs are.
             artifacts: where their files are.
             settings: how many at once, and with what.
-            kills: where the system counts what it kills for want of memory; by default where it says itself.
+            launcher: what starts them; processes of this machine when omitted.
         """
-        self._kills = kills or kill_counter()
         self._store = store
         self._artifacts = artifacts
         self._settings = settings
+        self._launcher = launcher or LocalLauncher(artifacts, settings)
         self._lanes = lanes()
+        self._ends = Ends(store, artifacts)
         self._charges: dict[str, _Charge] = {}
         self._not_before: dict[str, float] = {}
         self._looked = time.monotonic()
@@ -121,24 +98,27 @@ class LocalRunner:
         if self._thread is not None:
             self._thread.join()
         for charge in self._charges.values():
-            charge.worker.signal(signal.SIGTERM)
+            charge.attempt.stop()
         if not self._wait(grace):
             for job_id, charge in self._charges.items():
-                if charge.worker.alive():
-                    log.warning("worker_killed", job=job_id, reason=f"not done {grace} s after SIGTERM")
-                    charge.worker.signal(signal.SIGKILL)
+                if charge.attempt.alive():
+                    log.warning(
+                        "worker_killed", job=job_id, reason=f"not done {grace} s after it was to stop"
+                    )
+                    charge.attempt.kill()
             self._wait(_KILL_SECONDS)
         for pulse in self._store.jobs.active():
             charge_left = self._charges.get(pulse.id)
-            if charge_left is not None and not charge_left.worker.alive():
+            if charge_left is not None and not charge_left.attempt.alive():
                 # It was us who ended it, so that it costs the job no attempt.
                 self._try(self._store.jobs.requeue, pulse)
         self._charges.clear()
+        self._ends.look()
 
     def _wait(self, seconds: float) -> bool:
         """Wait for the end of all workers; return whether it came."""
         deadline = time.monotonic() + seconds
-        while any(charge.worker.alive() for charge in self._charges.values()):
+        while any(charge.attempt.alive() for charge in self._charges.values()):
             if time.monotonic() >= deadline:
                 return False
             time.sleep(_STOP_INTERVAL)
@@ -163,7 +143,7 @@ class LocalRunner:
                 charge.since = at
         self._looked = at
         # Who is dead comes first: after that, what the row says is the last that its worker wrote.
-        dead = {job_id: charge for job_id, charge in self._charges.items() if not charge.worker.alive()}
+        dead = {job_id: charge for job_id, charge in self._charges.items() if not charge.attempt.alive()}
         for job_id in dead:
             del self._charges[job_id]
         pulses = {pulse.id: pulse for pulse in self._store.jobs.active()}
@@ -172,24 +152,21 @@ class LocalRunner:
                 self._find(pulse, at, dead.get(pulse.id))
         for job_id, charge in self._charges.items():
             self._check(job_id, charge, pulses.get(job_id), at)
+        self._ends.look()
         self._start_queued(at)
 
     def _find(self, pulse: JobPulse, at: float, dead: _Charge | None) -> None:
-        """Adopt the worker of a job that should have one, or note that there is none, and of what it died."""
-        lock = self._artifacts.local_path(paths.lock(pulse.id))
-        if is_locked(lock):
+        """Adopt the attempt of a job that should have one, or note that there is none, and of what it died."""
+        attempt = self._launcher.find(pulse.id)
+        if attempt is not None:
             log.info("worker_adopted", job=pulse.id, attempt=pulse.attempt)
-            self._charges[pulse.id] = self._charge(pulse.kind, pulse.attempt, AdoptedWorker(lock), pulse, at)
+            self._charges[pulse.id] = _Charge(pulse.kind, pulse.attempt, attempt, pulse, at)
             return
-        starved = dead is not None and dead.attempt == pulse.attempt and self._starved(dead)
+        # One that hung was killed by us.
+        starved = (
+            dead is not None and dead.number == pulse.attempt and not dead.hung and dead.attempt.starved()
+        )
         self._try(partial(self._store.jobs.lost, out_of_memory=starved), pulse)
-
-    def _charge(self, kind: str, attempt: int, worker: Worker, pulse: JobPulse | None, at: float) -> _Charge:
-        return _Charge(kind, attempt, worker, pulse, at, count_kills(self._kills))
-
-    def _starved(self, dead: _Charge) -> bool:
-        """Tell whether the system has killed for want of memory in the life of a worker: it, or a share of it."""
-        return not dead.hung and count_kills(self._kills) > dead.kills
 
     def _try(self, write: Callable[[str, int], object], pulse: JobPulse) -> None:
         try:
@@ -204,8 +181,8 @@ class LocalRunner:
         if pulse != charge.pulse:
             charge.pulse, charge.since = pulse, at
         elif at - charge.since > self._settings.heartbeat_timeout:
-            log.warning("worker_killed", job=job_id, attempt=charge.attempt, reason="no sign of life")
-            charge.worker.signal(signal.SIGKILL)
+            log.warning("worker_killed", job=job_id, attempt=charge.number, reason="no sign of life")
+            charge.attempt.kill()
             charge.since, charge.hung = at, True
 
     def _start_queued(self, at: float) -> None:
@@ -217,37 +194,28 @@ class LocalRunner:
                 job = self._store.jobs.claim_next(kinds, skip=[*self._charges, *self._not_before])
                 if job is None:
                     break
-                self._spawn(job, at)
+                self._begin(job, at)
                 busy[lane] += job.id in self._charges
 
-    def _spawn(self, job: JobRecord, at: float) -> None:
-        lock = self._artifacts.local_path(paths.lock(job.id))
+    def _begin(self, job: JobRecord, at: float) -> None:
         # Bits depend on the number of threads: a job that goes on keeps the one it began with.
         threads = (job.checkpoint or {}).get("threads") or self._settings.worker_threads
         try:
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            worker = spawn(
-                job.id,
-                job.attempt,
-                lock_path=lock,
-                log_path=self._artifacts.local_path(paths.log(job.id, job.attempt)),
-                settings=self._settings.environment(),
-                threads=min(threads, self._settings.cores),
-            )
-        except (LockHeld, OSError) as error:
+            attempt = self._launcher.start(job.id, job.attempt, min(threads, self._settings.cores))
+        except NotStarted as error:
             log.warning("worker_not_started", job=job.id, reason=str(error))
             self._store.jobs.requeue(job.id, job.attempt)
             self._not_before[job.id] = at + _BACK_OFF
             return
-        log.info("worker_started", job=job.id, attempt=job.attempt, pid=worker.process.pid)
-        self._charges[job.id] = self._charge(job.kind, job.attempt, worker, None, at)
+        log.info("worker_started", job=job.id, attempt=job.attempt, place=attempt.place)
+        self._charges[job.id] = _Charge(job.kind, job.attempt, attempt, None, at)
 
     def _remove_orphans(self) -> None:
         """Remove the files of jobs that were deleted when nobody could, say because we were killed."""
         root = self._artifacts.local_path(paths.DIRECTORY)
         if not root.is_dir():
             return
-        known = self._store.jobs.identifiers()
+        existing = self._store.jobs.identifiers()
         for directory in root.iterdir():
-            if directory.name not in known and not is_locked(directory / "lock"):
+            if directory.name not in existing and self._launcher.find(directory.name) is None:
                 self._artifacts.delete(paths.directory(directory.name))

@@ -126,12 +126,14 @@ class JobRecord:
         request: what to do, complete: no later change elsewhere changes it.
         progress: how far it is, in the words of its kind.
         metrics: the values of the last epoch (training), or what the job found.
-        checkpoint: where to go on: `{"name", "sha256", "bytes", "epoch", "step", ...}`.
+        checkpoint: where to go on: `{"name", "sha256", "bytes", "epoch", "step", ...}`; with `deleted_at` once its
+            file is gone.
         error: `{"code", "message"}` once failed.
         dataset_id: what it reads, or writes (ingestion).
         model_id: what it made (training), or uses.
         memory_bytes: what it was expected to need of memory when it was accepted.
         webhook_url: where its end is told.
+        checkpoint_kept_since: from when on it is counted how long the last checkpoint is kept.
     """
 
     id: str
@@ -152,6 +154,7 @@ class JobRecord:
     builtin: bool = False
     memory_bytes: int | None = None
     webhook_url: str | None = None
+    checkpoint_kept_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +267,20 @@ class JobPulse:
     status: JobStatus
     attempt: int
     heartbeat: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """How a job has ended; the fields are those of its record."""
+
+    id: str
+    kind: str
+    status: JobStatus
+    error: Json | None
+    checkpoint: Json | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,10 +148,13 @@ jobs = Table(
     Column("finished_at", UtcDateTime),
     Column("memory_bytes", BigInteger),
     Column("webhook_url", String),
+    Column("checkpoint_kept_since", UtcDateTime),
     Index(None, "kind", "created_at", "id"),
     # What the runner asks at every look, however many jobs there have been.
     Index(None, "status", "kind", "created_at", "id"),
     Index(None, "dataset_id", "status"),
+    # What has ended since the last look.
+    Index(None, "finished_at"),
 )
 
 epochs = Table(

@@ -17,7 +17,7 @@ from app.files.locks import is_locked, read_holder
 from app.ids import JOB, new_id
 from app.jobs.kinds import TRAINING
 from app.jobs.requests import TrainingRequest
-from app.jobs.runner import LocalRunner
+from app.jobs.runner import Runner
 from app.settings import Settings
 from app.states import JobStatus
 from app.store import Store
@@ -96,7 +96,7 @@ def test_two_gigabytes_are_trained_on_within_300_megabytes(tmp_path: Path, recor
         batch_size=32,
     )
     job = store.jobs.create(JobRecord(new_id(JOB), TRAINING.name, request.document(), dataset_id=DATASET))
-    runner = LocalRunner(store, artifacts, settings)
+    runner = Runner(store, artifacts, settings)
     runner.start()
     most = 0
     try:

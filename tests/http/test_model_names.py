@@ -41,6 +41,10 @@ def test_a_model_can_be_described_and_renamed(
     assert http.patch(address, json={"name": ""}).json()["errors"][0]["pointer"] == "/name"
     assert http.patch(address, json={"sha256": "0"}).status_code == 422
     assert http.patch("/v1/models/model_no", json={}).status_code == 404
+    named = http.patch("/v1/models/new name@2", json={"tags": ["by name"]}).json()
+    assert (named["id"], named["tags"]) == (model["id"], ["by name"])
+    assert http.delete("/v1/models/new name@2").status_code == 204
+    assert http.get(address).status_code == 404
     assert http.patch("/v1/models/model_example", json={"name": "mine"}).status_code == 409
 
 
@@ -62,7 +66,9 @@ def test_an_alias_stands_for_a_model_until_it_is_switched(
     http.put(f"{aliases}/candidate", json={"model_id": first["id"]})
     listed = http.get(aliases).json()["data"]
     assert [alias["alias"] for alias in listed] == ["candidate", "production"]
-    for wrong in (other["id"], "model_no"):
+    for reference in (f"{first['name']}@{first['version']}", f"{first['name']}@candidate"):
+        assert http.put(f"{aliases}/by-name", json={"model_id": reference}).json()["model_id"] == first["id"]
+    for wrong in (other["id"], "model_no", f"{first['name']}@99"):
         fault = http.put(f"{aliases}/production", json={"model_id": wrong}).json()
         assert (fault["status"], fault["errors"][0]["pointer"]) == (422, "/model_id")
     assert http.put(f"{aliases}/2", json={"model_id": first["id"]}).status_code == 422

@@ -23,8 +23,9 @@ from app.files.artifacts import LocalArtifacts
 from app.files.locks import is_locked, read_holder
 from app.ids import JOB, new_id
 from app.jobs.kinds import TRAINING
+from app.jobs.processes import LocalLauncher
 from app.jobs.requests import TrainingRequest
-from app.jobs.runner import LocalRunner
+from app.jobs.runner import Runner
 from app.settings import Settings
 from app.states import JobStatus
 from app.store import Store
@@ -86,7 +87,7 @@ class Service:
     images: int
     store: Store = field(init=False)
     artifacts: LocalArtifacts = field(init=False)
-    runners: list[LocalRunner] = field(default_factory=list)
+    runners: list[Runner] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store = Store(self.data_dir)
@@ -97,9 +98,11 @@ class Service:
         values = {"data_dir": self.data_dir, "checkpoint_seconds": 0.2, "heartbeat_timeout": 60.0, "cores": 1}
         return Settings(**(values | changes))
 
-    def run(self, **changes: Any) -> LocalRunner:
-        """Start a runner, as a server does when it starts."""
-        runner = LocalRunner(self.store, self.artifacts, self.settings(**changes))
+    def run(self, kills: Path | None = None, **changes: Any) -> Runner:
+        """Start a runner, as a server does when it starts; `kills` is where the system counts what it kills."""
+        settings = self.settings(**changes)
+        launcher = LocalLauncher(self.artifacts, settings, kills)
+        runner = Runner(self.store, self.artifacts, settings, launcher)
         self.runners.append(runner)
         runner.start()
         return runner

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs.runner import LocalRunner
 from app.states import ATTEMPTS, JobStatus
 from tests.jobs.service import Service, pause, until
 
@@ -30,9 +29,7 @@ def test_a_job_says_what_its_workers_died_of(
     counter = tmp_path / "memory.events"
     counter.write_text("oom 0\noom_kill 0\n", encoding="ascii")
     killed, untouched = service.train(), service.train(epochs=1)
-    runner = LocalRunner(service.store, service.artifacts, service.settings(max_jobs=2), kills=counter)
-    service.runners.append(runner)
-    runner.start()
+    service.run(kills=counter, max_jobs=2)
     kill_each_attempt(service, killed, counter, counted=counted)
     job = service.wait_end(killed)
     assert (job.status, job.attempt) == (JobStatus.FAILED, ATTEMPTS)
@@ -46,11 +43,7 @@ def test_a_worker_that_hung_was_not_short_of_memory(service: Service, tmp_path: 
     counter = tmp_path / "memory.events"
     counter.write_text("oom_kill 0\n", encoding="ascii")
     job_id = service.train()
-    runner = LocalRunner(
-        service.store, service.artifacts, service.settings(heartbeat_timeout=20.0), kills=counter
-    )
-    service.runners.append(runner)
-    runner.start()
+    service.run(kills=counter, heartbeat_timeout=20.0)
     service.wait_step(job_id, 1)
     for attempt in range(1, ATTEMPTS + 1):
         until(lambda attempt=attempt: service.job(job_id).attempt == attempt, f"attempt {attempt}")

@@ -27,12 +27,12 @@ SERVER = """
 import sys, time
 from pathlib import Path
 from app.files.artifacts import LocalArtifacts
-from app.jobs.runner import LocalRunner
+from app.jobs.runner import Runner
 from app.settings import Settings
 from app.store import Store
 
 settings = Settings(data_dir=Path(sys.argv[1]), checkpoint_seconds=0.2, cores=1, heartbeat_timeout=30.0)
-runner = LocalRunner(Store(settings.data_dir), LocalArtifacts(settings.data_dir), settings)
+runner = Runner(Store(settings.data_dir), LocalArtifacts(settings.data_dir), settings)
 runner.start()
 time.sleep(600)
 """

@@ -8,7 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
@@ -16,7 +18,7 @@ from app.errors import Unavailable
 from app.ids import ARCHITECTURE, new_id
 from app.store import Store
 from app.store.database import DATABASE_NAME, Database
-from app.store.records import ArchitectureRecord, JobRecord
+from app.store.records import ArchitectureRecord, JobRecord, now
 from app.store.tables import metadata
 
 
@@ -101,18 +103,46 @@ def test_a_database_that_does_not_answer_says_so(tmp_path: Path) -> None:
     store.close()
 
 
+def downgrade(directory: Path, revision: str) -> None:
+    """Bring a database back to what an earlier version had."""
+    database = Database(directory)
+    with database.write() as connection:
+        config = Config()
+        config.set_main_option("script_location", "app.store:migrations")
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+    database.close()
+
+
 def test_earlier_additions_become_a_kind_of_their_own(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.migrate()
     requests = {"job_a": {"upload": "uploads/0"}, "job_b": {"files": [{"upload": "uploads/1"}]}}
     for job_id, request in requests.items():
         store.jobs.create(JobRecord(job_id, "ingestion", request))
-    store.close()
-    with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection, connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0006'")
+    downgrade(tmp_path, "0006")
     store.migrate()
     assert {job.id: job.kind for job in store.jobs.unfinished()} == {
         "job_a": "ingestion",
         "job_b": "addition",
     }
+    store.close()
+
+
+def test_earlier_checkpoints_are_kept_from_the_upgrade_on(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.migrate()
+    for job_id, checkpoint in (("job_a", {"name": "a"}), ("job_b", None), ("job_c", {"parts": 1})):
+        store.jobs.create(JobRecord(job_id, "training", {}))
+        store.jobs.claim_next(["training"])
+        if checkpoint is not None:
+            store.jobs.record_checkpoint(job_id, 1, checkpoint)
+        store.jobs.fail(job_id, 1, {"code": "internal", "message": "stop"})
+    store.jobs.create(JobRecord("job_d", "training", {}, checkpoint={"name": "d"}))
+    downgrade(tmp_path, "0007")
+    before = now()
+    store.migrate()
+    kept = {job.id: job.checkpoint_kept_since for job in store.jobs.page(10).data}
+    assert kept.pop("job_a") >= before
+    assert kept == {"job_b": None, "job_c": None, "job_d": None}
     store.close()

@@ -27,7 +27,7 @@ class AliasTarget(Spec):
     """What an alias is to stand for."""
 
     model_id: str
-    """The id of a model of that name."""
+    """The id of a model of that name, or name and version (`digits@2`), or name and another alias."""
 
 
 class PredictionRequest(Spec):

@@ -62,8 +62,9 @@ class TrainingJobRequest(TrainingConfig):
     continue_from: Annotated[str, Field(max_length=64)] | None = None
     """The id of a finished job, to go on from its last checkpoint for `epochs` more. Architecture, data set and all
     that is not given are that job's; weights, optimizer and the count of epochs go on."""
-    initial_weights: Annotated[str, Field(max_length=64)] | None = None
-    """The id of a model whose weights are the first ones, wherever names and shapes agree: fine-tuning."""
+    initial_weights: Annotated[str, Field(max_length=200)] | None = None
+    """The id of a model, or name and version (`digits@2`), or name and alias (`digits@production`): its weights are the
+    first ones, wherever names and shapes agree (fine-tuning)."""
 
     webhook: WebhookRequest | None = None
     """Whom to tell when it has ended."""

@@ -8,11 +8,14 @@ from typing import Any
 from app.api.requests.training_jobs import ArchitectureChoice, PresetChoice, TrainingJobRequest
 from app.datasets.options import DatasetOptions
 from app.errors import Conflict, Invalid, NotFound, readable
-from app.jobs.accept.beginnings import continued_job, copy_model
+from app.files.artifacts import Artifacts
+from app.jobs.accept.growth import growth_warnings
 from app.jobs.accept.memory_limit import check_memory
+from app.jobs.accept.warm_start import continued_job, copy_model, find_model
 from app.jobs.kinds import TRAINING
 from app.jobs.requests import TrainingRequest
-from app.services import Services
+from app.settings import Settings
+from app.store import Store
 from app.store.records import DatasetRecord, JobRecord
 from engine.errors import EngineError
 from engine.graph.architecture import Architecture
@@ -40,7 +43,7 @@ class _Resolved:
         return type(error)(f"{self.name}: {place}{error.detail}", path=(_KEY,), hint=error.hint)
 
 
-def new_job(request: TrainingJobRequest, services: Services) -> JobRecord:
+def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, settings: Settings) -> JobRecord:
     """Make the job for a request.
 
     Raises:
@@ -49,38 +52,40 @@ def new_job(request: TrainingJobRequest, services: Services) -> JobRecord:
         Conflict: the data set is not ready.
         EngineError: the network cannot be built, is too large, or does not fit the data set.
     """
-    check_webhook(request, services)
+    check_webhook(request, settings)
     if request.continue_from is not None:
-        return continued_job(request, request.continue_from, services)
+        return continued_job(request, request.continue_from, store, artifacts, settings)
     if request.architecture is None or request.dataset is None:
         name = "architecture" if request.architecture is None else "dataset"
         hint = f'add "{name}", or "continue_from" with the id of a job'
         raise Invalid.at(name, "this key is required", hint)
-    dataset = _dataset(request.dataset, services)
-    resolved = _resolve(request.architecture, dataset, services)
+    dataset = _dataset(request.dataset, store)
+    resolved = _resolve(request.architecture, dataset, store)
     config = TrainingConfig(**request.config())
     fitting = (_shape(dataset), len(dataset.classes), DatasetOptions.model_validate(dataset.options).target)
     try:
-        network = Network.build(resolved.architecture, services.settings.max_parameters)
+        network = Network.build(resolved.architecture, settings.max_parameters)
         check_fit(network, config, *fitting)
     except EngineError as error:
         raise resolved.fault(error) from None
     check_config(network, config, *fitting)
-    memory = check_memory(network, config, dataset, services.settings)
+    memory = check_memory(network, config, dataset, settings)
+    model = None if request.initial_weights is None else find_model(request.initial_weights, store)
     accepted = TrainingRequest(
         **request.config(),
         name=request.name or resolved.name,
         description=request.description,
         tags=request.tags,
-        initial_weights=request.initial_weights,
+        initial_weights=None if model is None else model.id,
         architecture=resolved.architecture,
         architecture_source=resolved.source,
         dataset=dataset.id,
         dataset_images=dataset.images,
+        warnings=growth_warnings(dataset, dataset.images, store),
     )
     job_id = TRAINING.new_id()
-    if request.initial_weights is not None:
-        copy_model(request.initial_weights, network, job_id, services)
+    if model is not None:
+        copy_model(model, network, job_id, artifacts)
     return TRAINING.job(
         accepted,
         job_id,
@@ -95,21 +100,21 @@ def new_job(request: TrainingJobRequest, services: Services) -> JobRecord:
     )
 
 
-def check_webhook(request: TrainingJobRequest, services: Services) -> None:
+def check_webhook(request: TrainingJobRequest, settings: Settings) -> None:
     """Refuse a webhook that could not be signed.
 
     Raises:
         Invalid: there is one, and no secret.
     """
-    if request.webhook is not None and services.settings.webhook_key is None:
+    if request.webhook is not None and settings.webhook_key is None:
         detail = "this server has no secret to sign webhooks with"
         hint = "the operator sets one in CONVSERVE_WEBHOOK_SECRET; or leave the webhook out and follow the events"
         raise Invalid.at("webhook", detail, hint, code="no-webhook-secret")
 
 
-def _dataset(identifier: str, services: Services) -> DatasetRecord:
+def _dataset(identifier: str, store: Store) -> DatasetRecord:
     try:
-        dataset = services.store.datasets.get(identifier)
+        dataset = store.datasets.get(identifier)
     except NotFound as error:
         raise Invalid.at("dataset", error.detail, "list the data sets with GET /v1/datasets") from None
     if dataset.status != "ready":
@@ -125,7 +130,7 @@ def _dataset(identifier: str, services: Services) -> DatasetRecord:
     return dataset
 
 
-def _resolve(choice: ArchitectureChoice, dataset: DatasetRecord, services: Services) -> _Resolved:
+def _resolve(choice: ArchitectureChoice, dataset: DatasetRecord, store: Store) -> _Resolved:
     if isinstance(choice, PresetChoice):
         preset = find(choice.preset)
         if preset is None:
@@ -137,7 +142,7 @@ def _resolve(choice: ArchitectureChoice, dataset: DatasetRecord, services: Servi
         return _Resolved(architecture, preset.name, {"preset": preset.name})
     if isinstance(choice, str):
         try:
-            record = services.store.architectures.get(choice)
+            record = store.architectures.get(choice)
         except NotFound as error:
             hint = "list the stored ones with GET /v1/architectures"
             if find(choice) is not None:

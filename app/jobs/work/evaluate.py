@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.api.pictures import PictureSpec
-from app.datasets.options import DatasetOptions
 from app.datasets.readers.splits import SPLIT_NAMES
 from app.datasets.storage import StoredDataset, open_dataset
-from app.errors import Invalid
 from app.files import paths
 from app.files.artifacts import Artifacts
 from app.jobs.heartbeat import Heartbeat
@@ -21,57 +18,18 @@ from app.jobs.requests import EvaluationRequest
 from app.jobs.work.diagnosis import diagnose
 from app.jobs.work.evaluate_targets import judge_labels, judge_values
 from app.jobs.work.walk import Walk
-from app.models.prediction import picture_spec
+from app.models.matching import check_match
 from app.models.predictors import load
 from app.pictures.sheets import Tile, draw_sheet
 from app.settings import Settings
 from app.store import Store
-from app.store.records import DatasetRecord, JobRecord, Json, ModelRecord
-from engine.recipe.targets import NOUNS
+from app.store.records import JobRecord, Json
 from engine.training.metrics import Assessment
 
 log = logging.getLogger(__name__)
 
 MISTAKES = 25
 """How many of the worst mistakes are named and shown."""
-
-
-def check_match(model: ModelRecord, dataset: DatasetRecord) -> None:
-    """Refuse to judge a model by pictures that it cannot see or classes that it does not know.
-
-    Raises:
-        Invalid: the shapes differ, the data set has a class that the model has not, or one of the two has no classes.
-    """
-    target = DatasetOptions.model_validate(dataset.options).target
-    if model.target != target:
-        raise Invalid(
-            f"the model tells {NOUNS[model.target]}, and the pictures of data set {dataset.id!r} have "
-            f"{NOUNS[target]}",
-            code="other-target",
-        )
-    if list(model.input_shape) != list(dataset.image_shape):
-        raise Invalid(
-            f"the model takes pictures of {model.input_shape}, those of data set {dataset.id!r} are "
-            f"{dataset.image_shape}",
-            code="other-shape",
-        )
-    unknown = [entry["name"] for entry in dataset.classes if entry["name"] not in model.classes]
-    if unknown:
-        listed = ", ".join(map(repr, unknown[:5]))
-        raise Invalid(
-            f"the model knows no class {listed}, which data set {dataset.id!r} has", code="other-classes"
-        )
-
-
-def differences(model: ModelRecord, dataset: DatasetRecord) -> tuple[str, ...]:
-    """Say in what the pictures of a data set were treated otherwise than the model treats what it is shown."""
-    own, other = picture_spec(model), DatasetOptions.model_validate(dataset.options).picture
-    return tuple(
-        f"the pictures of data set {dataset.id!r} were made with {name} {getattr(other, name)!r}, and the model "
-        f"treats pictures with {getattr(own, name)!r}: it may be wrong more often here than elsewhere"
-        for name in PictureSpec.model_fields
-        if getattr(own, name) != getattr(other, name)
-    )
 
 
 def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:

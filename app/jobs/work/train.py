@@ -154,7 +154,7 @@ class _Checkpoints:
         directory = paths.directory(self._job.id)
         self._artifacts.clean(directory, age=0)
         for name in self._artifacts.names(directory):
-            if name != self._name and name.startswith(f"{directory}/checkpoint-"):
+            if name != self._name and name.startswith(f"{directory}/{paths.CHECKPOINT}"):
                 self._artifacts.delete(name)
 
     def read(self, network: Network, config: TrainingConfig) -> TrainingState | None:
@@ -328,6 +328,8 @@ def _write_model(
         architecture=request.architecture.document(),
         training_job_id=job.id,
         metrics=metrics,
+        description=request.description,
+        tags=list(request.tags) or None,
         target=data.target,
     )
 

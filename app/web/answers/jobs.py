@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from app.api.batch_predictions import BatchPrediction, BatchProgress
@@ -23,22 +24,40 @@ _SHARED = ("id", "status", "attempt", "created_at", "started_at", "finished_at")
 
 
 def training_job_entry(
-    record: JobRecord, place: Place | None = None, delivery: DeliveryRecord | None = None
+    record: JobRecord,
+    checkpoint_retention: timedelta,
+    place: Place | None = None,
+    delivery: DeliveryRecord | None = None,
 ) -> TrainingJobEntry:
-    """Show a record in a list, with its place in the queue if it waits, and the message of its end if there is one."""
-    return TrainingJobEntry(**_training(TrainingJobEntry, record, place, delivery))
+    """Show a record in a list.
+
+    Args:
+        record: the job.
+        checkpoint_retention: how long the last checkpoint of a finished job is kept.
+        place: its place in the queue, if it waits.
+        delivery: the message of its end, if there is one.
+    """
+    return TrainingJobEntry(**_training(TrainingJobEntry, record, checkpoint_retention, place, delivery))
 
 
 def training_job(
-    record: JobRecord, place: Place | None = None, delivery: DeliveryRecord | None = None
+    record: JobRecord,
+    checkpoint_retention: timedelta,
+    place: Place | None = None,
+    delivery: DeliveryRecord | None = None,
 ) -> TrainingJob:
     """Show a record as in a list, and its architecture."""
-    return TrainingJob(**_training(TrainingJob, record, place, delivery))
+    return TrainingJob(**_training(TrainingJob, record, checkpoint_retention, place, delivery))
 
 
 def _training(
-    kind: type[Body], record: JobRecord, place: Place | None, delivery: DeliveryRecord | None
+    kind: type[Body],
+    record: JobRecord,
+    checkpoint_retention: timedelta,
+    place: Place | None,
+    delivery: DeliveryRecord | None,
 ) -> dict[str, Any]:
+    kept_since = record.checkpoint_kept_since
     return {
         **_shared(record),
         "progress": Progress(**_fields(Progress, record.progress)),
@@ -49,6 +68,7 @@ def _training(
         "starts_in_seconds": None if place is None else place.starts_in_seconds,
         "memory_bytes": record.memory_bytes,
         "webhook": _webhook(record, delivery),
+        "checkpoint_until": None if kept_since is None else kept_since + checkpoint_retention,
         **_fields(kind, record.request),
     }
 

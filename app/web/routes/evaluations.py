@@ -15,12 +15,10 @@ from app.api.evaluations import (
     FinishedEvaluation,
 )
 from app.api.requests.evaluations import EvaluationCreate
-from app.datasets.storage import check_ready
-from app.errors import Conflict, Invalid, NotFound
+from app.errors import Conflict, Invalid
 from app.files import paths
+from app.jobs.accept.evaluation import new_evaluation
 from app.jobs.kinds import EVALUATION
-from app.jobs.requests import EvaluationRequest
-from app.jobs.work.evaluate import check_match, differences
 from app.pictures import confusion_matrix
 from app.pictures.confusion_matrix import MAX_CLASSES
 from app.services import Services, ServicesDep
@@ -97,7 +95,7 @@ def create_evaluation(
     mistakes; and it reads bias and variance from the errors on train, dev and test, and says what to try next.
     """
     services.accept_work()
-    record = _new(request, services)
+    record = new_evaluation(request, services.store)
     answer = evaluation(record)
     headers = CALLS.headers(record.id)
     response.headers.update(headers)
@@ -158,29 +156,3 @@ def get_mistakes(record: EvaluationDep, services: ServicesDep) -> Response:
     _finished(record)
     path = services.artifacts.local_path(paths.mistakes(record.id))
     return Response(path.read_bytes(), media_type=_PNG)
-
-
-def _new(request: EvaluationCreate, services: Services) -> JobRecord:
-    try:
-        model = services.store.models.find(request.model)
-    except NotFound as error:
-        raise Invalid.at("model", error.detail, "list them with GET /v1/models") from None
-    try:
-        dataset = services.store.datasets.get(request.dataset)
-    except NotFound as error:
-        raise Invalid.at("dataset", error.detail, "list them with GET /v1/datasets") from None
-    check_ready(dataset)
-    try:
-        check_match(model, dataset)
-    except Invalid as error:
-        raise Invalid.at(
-            "dataset", error.detail, "take a data set like the one that it was trained on"
-        ) from None
-    accepted = EvaluationRequest(
-        model=model.id,
-        dataset=dataset.id,
-        dataset_images=dataset.images,
-        split=request.split,
-        warnings=differences(model, dataset),
-    )
-    return EVALUATION.job(accepted, dataset_id=dataset.id, model_id=model.id)

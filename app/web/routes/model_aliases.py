@@ -52,7 +52,9 @@ def put_alias(
     Requests that are being answered finish with the model that they began with.
     """
     try:
-        return show(services.store.models.set_alias(model_name, alias, target.model_id))
+        return show(
+            services.store.models.set_alias(model_name, alias, services.store.models.find(target.model_id).id)
+        )
     except (NotFound, Conflict) as error:
         hint = "name a model of this name; PATCH /v1/models/{id} renames one"
         raise Invalid.at("model_id", error.detail, hint) from None

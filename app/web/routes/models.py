@@ -49,9 +49,7 @@ def get_model(model_id: ModelReference, services: ServicesDep) -> Model:
     "/{model_id}", summary="Describe or rename a model", responses=problems(400, 404, 409, 413, 415, 422)
 )
 def change_model(
-    model_id: Annotated[
-        str, Path(description="The id of a model.", openapi_examples={"built in": {"value": "model_example"}})
-    ],
+    model_id: ModelReference,
     changes: Annotated[
         ModelChanges,
         Body(
@@ -68,15 +66,16 @@ def change_model(
     names.
     """
     new = changes.model_dump(include=changes.model_fields_set)
-    return shown(services, services.store.models.change(model_id, new))
+    return shown(services, services.store.models.change(services.store.models.find(model_id).id, new))
 
 
 @router.delete("/{model_id}", status_code=204, summary="Delete a model", responses=problems(404, 409))
 def delete_model(
-    model_id: Annotated[str, Path(description="The id of a model.")], services: ServicesDep
+    model_id: Annotated[str, Path(description="The id of a model, or name and version (`digits@2`).")],
+    services: ServicesDep,
 ) -> None:
     """Delete a model and its file; 409 when it is built in, or when an alias stands for it."""
-    record = services.store.models.delete(model_id)
+    record = services.store.models.delete(services.store.models.find(model_id).id)
     services.predictors.forget(record.id)
     services.artifacts.delete(record.path)
 

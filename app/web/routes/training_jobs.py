@@ -64,12 +64,17 @@ _WRITTEN_EXAMPLE = {
 def _shown(services: Services, records: Sequence[JobRecord]) -> list[TrainingJobEntry]:
     """Return the entries of a list, with the places of those that wait, and what became of their webhooks."""
     places, messages = _around(services, records)
-    return [training_job_entry(record, places.get(record.id), messages.get(record.id)) for record in records]
+    retention = services.settings.checkpoint_retention
+    return [
+        training_job_entry(record, retention, places.get(record.id), messages.get(record.id))
+        for record in records
+    ]
 
 
 def _whole(services: Services, record: JobRecord) -> TrainingJob:
     places, messages = _around(services, [record])
-    return training_job(record, places.get(record.id), messages.get(record.id))
+    retention = services.settings.checkpoint_retention
+    return training_job(record, retention, places.get(record.id), messages.get(record.id))
 
 
 def _around(
@@ -135,8 +140,9 @@ def create_training_job(
     With a `webhook` its end is told by a POST, signed as in Standard Webhooks and repeated until it is received.
     """
     services.accept_work()
-    record = new_job(request, services)
-    answer = training_job(record, _places(services, record).get(record.id))
+    record = new_job(request, services.store, services.artifacts, services.settings)
+    place = _places(services, record).get(record.id)
+    answer = training_job(record, services.settings.checkpoint_retention, place)
     headers = CALLS.headers(record.id)
     response.headers.update(headers)
     try:

@@ -1,4 +1,4 @@
-"""Jobs that begin with what others have learnt, and jobs that end early."""
+"""Jobs that start from what others have learnt, and jobs that end early."""
 
 from collections.abc import Callable
 from typing import Any
@@ -40,7 +40,10 @@ def test_going_on_is_as_if_it_had_not_stopped(http: httpx.Client, finished: Fini
     assert first["queue_position"] >= 1
     refused = http.post(JOBS, json={"continue_from": first["id"]})
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (409, "/continue_from")
-    finished(http, first["id"])
+    made = finished(http, first["id"])
+    assert made["checkpoint_until"] > made["finished_at"]
+    model = http.get(f"/v1/models/{made['model_id']}").json()
+    assert (model["tags"], model["description"]) == (["a", "b"], "the first two")
     more = submit(http, continue_from=first["id"], epochs=1, name="more")
     # The copy is enough.
     assert http.delete(f"{JOBS}/{first['id']}").status_code == 204
@@ -59,6 +62,7 @@ def test_what_cannot_be_gone_on_from(http: httpx.Client, finished: Finished) -> 
     for body, status, pointer in (
         ({"continue_from": "job_gone"}, 422, "/continue_from"),
         ({"continue_from": "job_example"}, 409, "/continue_from"),
+        ({"continue_from": job["id"], "initial_weights": "lenet-5-digits@1"}, 422, "/initial_weights"),
         ({"continue_from": job["id"], "batch_size": 7}, 422, "/batch_size"),
         ({"continue_from": job["id"], "optimizer": {"type": "sgd"}}, 422, "/optimizer"),
         ({"dataset": "digits"}, 422, "/architecture"),
@@ -70,7 +74,9 @@ def test_what_cannot_be_gone_on_from(http: httpx.Client, finished: Finished) -> 
 
 def test_beginning_with_the_weights_of_a_model(http: httpx.Client, finished: Finished) -> None:
     teacher = finished(http, submit(http, **BODY, epochs=4)["id"])
-    again = submit(http, **BODY, epochs=1, initial_weights=teacher["model_id"])
+    record = http.get(f"/v1/models/{teacher['model_id']}").json()
+    again = submit(http, **BODY, epochs=1, initial_weights=f"{record['name']}@{record['version']}")
+    assert again["initial_weights"] == teacher["model_id"]
     assert http.delete(f"/v1/models/{teacher['model_id']}").status_code == 204
     taught = finished(http, again["id"])
     assert taught["status"] == "succeeded", taught

@@ -1,0 +1,44 @@
+"""From what a caller asks to evaluate to a complete job."""
+
+from __future__ import annotations
+
+from app.api.requests.evaluations import EvaluationCreate
+from app.datasets.storage import check_ready
+from app.errors import Invalid, NotFound
+from app.jobs.accept.growth import growth_warnings
+from app.jobs.kinds import EVALUATION
+from app.jobs.requests import EvaluationRequest
+from app.models.matching import check_match, differences
+from app.store import Store
+from app.store.records import JobRecord
+
+
+def new_evaluation(request: EvaluationCreate, store: Store) -> JobRecord:
+    """Make the job for a request.
+
+    Raises:
+        Invalid: there is no such model or data set, or they do not match.
+        Conflict: the data set is not ready.
+    """
+    try:
+        model = store.models.find(request.model)
+    except NotFound as error:
+        raise Invalid.at("model", error.detail, "list them with GET /v1/models") from None
+    try:
+        dataset = store.datasets.get(request.dataset)
+    except NotFound as error:
+        raise Invalid.at("dataset", error.detail, "list them with GET /v1/datasets") from None
+    check_ready(dataset)
+    try:
+        check_match(model, dataset)
+    except Invalid as error:
+        hint = "take a data set like the one that it was trained on"
+        raise Invalid.at("dataset", error.detail, hint) from None
+    accepted = EvaluationRequest(
+        model=model.id,
+        dataset=dataset.id,
+        dataset_images=dataset.images,
+        split=request.split,
+        warnings=(*differences(model, dataset), *growth_warnings(dataset, dataset.images, store)),
+    )
+    return EVALUATION.job(accepted, dataset_id=dataset.id, model_id=model.id)

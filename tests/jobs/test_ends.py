@@ -1,0 +1,161 @@
+"""What follows when a job has ended: a line in the log, and no files that nobody needs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.api.requests.training_jobs import TrainingJobRequest
+from app.errors import Conflict
+from app.files import paths
+from app.ids import MODEL, new_id
+from app.jobs.accept.training import new_job
+from app.jobs.cleanup import Janitor
+from app.jobs.ends import Ends
+from app.jobs.kinds import TRAINING
+from app.states import JobStatus
+from app.store.database import DATABASE_NAME
+from app.store.records import JobRecord, ModelRecord, now
+from tests.jobs.service import Service, until
+
+DIVERGED = {"code": "non_finite", "message": "the loss became NaN"}
+
+
+def with_checkpoint(service: Service) -> str:
+    """Make a job whose attempt has written two checkpoints, of which the second counts, and was killed at a third."""
+    job_id = service.train(epochs=4)
+    service.store.jobs.claim_next([TRAINING.name])
+    for step in (16, 32, 40):
+        service.artifacts.write(paths.checkpoint(job_id, 1, step), b"weights")
+    service.artifacts.write(paths.initial(job_id), b"weights of another job")
+    service.artifacts.write(paths.log(job_id, 1), b"done")
+    name = paths.checkpoint(job_id, 1, 32)
+    service.store.jobs.record_checkpoint(job_id, 1, {"name": name, "epoch": 2, "step": 32})
+    return job_id
+
+
+def files(service: Service, job_id: str) -> set[str]:
+    return {name.rpartition("/")[2] for name in service.artifacts.names(paths.directory(job_id))}
+
+
+def model(service: Service) -> ModelRecord:
+    return ModelRecord(new_id(MODEL), "m", "models/m", "0", 1, ["a"], [1, 1, 1], {}, {})
+
+
+ENDS: dict[str, Callable[[Service, str], object]] = {
+    "succeeded": lambda service, job_id: service.store.jobs.succeed(job_id, 1, model=model(service)),
+    "failed": lambda service, job_id: service.store.jobs.fail(job_id, 1, DIVERGED),
+    "cancelled": lambda service, job_id: (
+        service.store.jobs.request_cancel(job_id),
+        service.store.jobs.cancelled(job_id, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_every_end_is_logged_once_and_leaves_one_checkpoint(service: Service, how: str) -> None:
+    ends = Ends(service.store, service.artifacts)
+    job_id = with_checkpoint(service)
+    ends.look()
+    assert len(files(service, job_id)) == 5, "nothing goes while it runs"
+    ENDS[how](service, job_id)
+    with capture_logs() as logged:
+        ends.look()
+        ends.look()
+    (line,) = logged
+    assert (line["event"], line["job"], line["kind"], line["status"]) == (
+        "job_ended",
+        job_id,
+        "training",
+        how,
+    )
+    assert line["seconds"] >= 0
+    assert line["error"] == ("non_finite" if how == "failed" else None)
+    assert files(service, job_id) == {"attempt-1.log", "checkpoint-1-32.safetensors"}
+    assert service.job(job_id).checkpoint_kept_since is not None
+
+
+def test_a_job_that_nobody_started_ends_in_the_log_too(service: Service) -> None:
+    with capture_logs() as logged:
+        job_id = service.train()
+        service.run(max_jobs=1)
+        service.store.jobs.request_cancel(job_id)
+        until(lambda: any(line["event"] == "job_ended" for line in logged), "the line")
+        service.wait_end(job_id)
+    assert sum(line["event"] == "job_ended" and line["job"] == job_id for line in logged) == 1
+
+
+def test_what_earlier_versions_left_goes_at_the_start(service: Service) -> None:
+    running, ended = with_checkpoint(service), with_checkpoint(service)
+    service.store.jobs.fail(ended, 1, DIVERGED)
+    janitor = Janitor(service.store, service.artifacts, service.settings())
+    janitor.start()
+    try:
+        until(lambda: len(files(service, ended)) == 2, "the cleaning")
+    finally:
+        janitor.stop()
+    assert len(files(service, running)) == 5
+
+
+def age(service: Service, job_id: str, days: float) -> None:
+    """Let a job have ended so many days ago."""
+    then = (now() - timedelta(days=days)).replace(tzinfo=None).isoformat(" ")
+    with closing(sqlite3.connect(service.data_dir / DATABASE_NAME)) as database, database:
+        database.execute("UPDATE jobs SET checkpoint_kept_since = ? WHERE id = ?", (then, job_id))
+
+
+def go_on(service: Service, job_id: str) -> JobRecord:
+    request = TrainingJobRequest(continue_from=job_id, epochs=1)
+    return new_job(request, service.store, service.artifacts, service.settings())
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_the_last_checkpoint_goes_after_a_while_and_says_so(service: Service, how: str) -> None:
+    old, young = with_checkpoint(service), with_checkpoint(service)
+    ENDS[how](service, old)
+    ENDS[how](service, young)
+    age(service, old, 8)
+    age(service, young, 6)
+    janitor = Janitor(service.store, service.artifacts, service.settings(checkpoint_retention_days=7.0))
+    janitor.start()
+    try:
+        until(lambda: files(service, old) == {"attempt-1.log"}, "the end of the checkpoint")
+    finally:
+        janitor.stop()
+    assert "checkpoint-1-32.safetensors" in files(service, young)
+    assert go_on(service, young).request["epochs"] == 3
+    with pytest.raises(Conflict) as refused:
+        go_on(service, old)
+    (field,) = refused.value.errors
+    assert field.pointer == "/continue_from"
+    assert "was deleted on" in field.detail
+    assert refused.value.code == "no-checkpoint"
+    assert field.hint is not None
+    if how == "succeeded":
+        assert f'"initial_weights": "{service.job(old).model_id}"' in field.hint
+    else:
+        assert "initial_weights" not in field.hint
+
+
+def test_advice_after_a_job_that_diverged_can_be_followed(service: Service) -> None:
+    job_id = service.train()
+    service.store.jobs.claim_next([TRAINING.name])
+    service.store.jobs.fail(job_id, 1, DIVERGED)
+    with pytest.raises(Conflict) as refused:
+        go_on(service, job_id)
+    assert refused.value.message.endswith("start a new job with a smaller learning rate, or with `clip`")
+
+
+def test_a_model_that_is_deleted_is_not_advised(service: Service) -> None:
+    job_id = service.train()
+    service.store.jobs.claim_next([TRAINING.name])
+    service.store.jobs.succeed(job_id, 1, model=model(service))
+    service.store.models.delete(str(service.job(job_id).model_id))
+    with pytest.raises(Conflict, match="its model is deleted, too"):
+        go_on(service, job_id)
+    assert service.job(job_id).status is JobStatus.SUCCEEDED
