@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.pictures.drawing import Box, Drawing, Line, Text
+from app.pictures.font import width
 
 MAX_CLASSES = 200
 """The most classes whose matrix can be drawn: more cells than anybody can look at."""
 
 _CELL = 26
-_CHARACTER = 6
 _FONT_SIZE = 10
 _SHOWN = 18
 """Characters of a name that are shown."""
@@ -20,7 +20,7 @@ _RIGHT, _WRONG = (20, 110, 60), (170, 30, 40)
 def draw(classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> Drawing:
     """Draw how many pictures of class i (row) were taken for class j (column)."""
     names = [name if len(name) <= _SHOWN else f"{name[: _SHOWN - 1]}…" for name in classes]
-    margin = max(map(len, names)) * _CHARACTER + 30
+    margin = max(width(name, _FONT_SIZE) for name in names) + 30
     side = margin + len(classes) * _CELL + 10
     shapes: list[Line | Box | Text] = [Text(8, margin - 8, "true"), Text(margin, 12, "taken for")]
     for number, name in enumerate(names):

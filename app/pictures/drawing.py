@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import math
 from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from app.pictures.font import font, width
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Drawing:
         """Paint it and return the bytes of a PNG file."""
         image = Image.new("RGB", (self.width, self.height), "white")
         pen = ImageDraw.Draw(image)
-        font = ImageFont.load_default(self.font_size)
+        letters = font(self.font_size)
         for shape in self.shapes:
             match shape:
                 case Line():
@@ -81,10 +82,10 @@ class Drawing:
                     corner = shape.x + shape.width - 1, shape.y + shape.height - 1
                     pen.rectangle((shape.x, shape.y, *corner), shape.colour)
                 case Text(upright=True):
-                    _paint_upright(image, shape, font, self.font_size)
+                    _paint_upright(image, shape, self.font_size)
                 case Text():
                     anchor = {"start": "ls", "middle": "ms", "end": "rs"}[shape.anchor]
-                    pen.text((shape.x, shape.y), shape.words, shape.colour, font, anchor)
+                    pen.text((shape.x, shape.y), shape.words, shape.colour, letters, anchor)
         buffer = io.BytesIO()
         image.save(buffer, "PNG")
         return buffer.getvalue()
@@ -105,10 +106,8 @@ def _element(shape: Line | Box | Text) -> str:
             return f'<text {place} fill="{shape.colour}">{escape(shape.words)}</text>'
 
 
-def _paint_upright(
-    image: Image.Image, text: Text, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, size: int
-) -> None:
-    label = Image.new("L", (max(1, math.ceil(font.getlength(text.words))), 2 * size))
-    ImageDraw.Draw(label).text((0, size), text.words, 255, font, "ls")
+def _paint_upright(image: Image.Image, text: Text, size: int) -> None:
+    label = Image.new("L", (max(1, width(text.words, size)), 2 * size))
+    ImageDraw.Draw(label).text((0, size), text.words, 255, font(size), "ls")
     turned = label.transpose(Image.Transpose.ROTATE_90)
     image.paste(text.colour, (round(text.x) - size, round(text.y) - turned.height), turned)

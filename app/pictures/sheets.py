@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from app.pictures.font import font, shortened
+from app.pictures.font import width as width_of
 
 _CELL = 64
 _GAP = 4
@@ -16,7 +19,7 @@ _FONT = 14
 _LABEL_WIDTH = 160
 _TILE = 96
 _CAPTION = 14
-_CAPTION_LETTERS = 16
+_CAPTION_FONT = 11
 _BETWEEN = 6
 _COLUMNS = 5
 
@@ -35,22 +38,21 @@ def encode_sheet(
     height, width = next(iter(shapes))[:2] if shapes else (1, 1)
     scale = max(1, _CELL // max(height, width))
     cell = (width * scale, height * scale)
-    font = ImageFont.load_default(_FONT)
     columns = max([len(headings), *(len(pictures) for _, pictures in rows)])
-    texts = [_shortened(text, font) for text, _ in rows]
-    left = _GAP + round(max((font.getlength(text) for text in texts), default=0)) + 2 * _GAP
+    texts = [shortened(text, _FONT, _LABEL_WIDTH) for text, _ in rows]
+    left = _GAP + max((width_of(text, _FONT) for text in texts), default=0) + 2 * _GAP
     column = cell[0] + _GAP
     if headings:
-        column = max(column, round(max(font.getlength(text) for text in headings)) + 2 * _GAP)
+        column = max(column, max(width_of(text, _FONT) for text in headings) + 2 * _GAP)
     top = _GAP + (_FONT + 2 * _GAP if headings else 0)
     row_height = max(cell[1], _FONT + _GAP) + _GAP
     sheet = Image.new("RGB", (left + columns * column + _GAP, top + len(rows) * row_height), "#ffffff")
     draw = ImageDraw.Draw(sheet)
     for number, text in enumerate(headings):
-        draw.text((left + number * column, _GAP), text, fill="#333333", font=font)
+        draw.text((left + number * column, _GAP), text, fill="#333333", font=font(_FONT))
     for row, (text, (_, pictures)) in enumerate(zip(texts, rows, strict=True)):
         y = top + row * row_height
-        draw.text((_GAP, y + (cell[1] - _FONT) // 2), text, fill="#333333", font=font)
+        draw.text((_GAP, y + (cell[1] - _FONT) // 2), text, fill="#333333", font=font(_FONT))
         for number, picture in enumerate(pictures):
             enlarged = _picture(picture).resize(cell, Image.Resampling.NEAREST)
             sheet.paste(enlarged, (left + number * column, y))
@@ -68,13 +70,6 @@ def reduce(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.array(reduced, np.uint8).reshape(size[1], size[0], channels)
 
 
-def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    shown = text
-    while font.getlength(shown) > _LABEL_WIDTH:
-        shown = shown.removesuffix("…")[:-1] + "…"
-    return shown
-
-
 @dataclass(frozen=True, slots=True)
 class Tile:
     """A picture (H, W, C) in bytes and what to write below it."""
@@ -90,7 +85,7 @@ def draw_sheet(tiles: Sequence[Tile]) -> bytes:
     sheet = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(sheet)
     if not tiles:
-        pen.text((_BETWEEN, _BETWEEN), "no mistakes", "black")
+        pen.text((_BETWEEN, _BETWEEN), "no mistakes", "black", font(_CAPTION_FONT))
     for number, tile in enumerate(tiles):
         row, column = divmod(number, _COLUMNS)
         left = _BETWEEN + column * (_TILE + _BETWEEN)
@@ -102,18 +97,13 @@ def draw_sheet(tiles: Sequence[Tile]) -> bytes:
         method = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BILINEAR
         picture = picture.resize(shape, method)
         sheet.paste(picture, (left + (_TILE - shape[0]) // 2, top + (_TILE - shape[1]) // 2))
-        pen.text((left, top + _TILE + 1), _latin(tile.caption), "black")
+        caption = shortened(tile.caption, _CAPTION_FONT, _TILE)
+        pen.text((left, top + _TILE + 1), caption, "black", font(_CAPTION_FONT))
     return _png(sheet)
 
 
 def _picture(array: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array[..., 0] if array.shape[2] == 1 else array))
-
-
-def _latin(text: str) -> str:
-    """Return what there is room for of a text, in the letters that the built-in font has."""
-    shown = text if len(text) <= _CAPTION_LETTERS else text[: _CAPTION_LETTERS - 1] + "~"
-    return shown.encode("latin-1", "replace").decode("latin-1")
 
 
 def _png(image: Image.Image) -> bytes:

@@ -115,11 +115,12 @@ def _write_json(document: Any) -> str:
     Raises:
         ValueError: it could be stored, but never be read or answered again.
     """
+    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
     if not is_writable(document):
         raise ValueError(
             "a document is nested too deeply, or holds half a surrogate pair or an endless number"
         )
-    return json.dumps(document, allow_nan=False, separators=(",", ":"))
+    return text
 
 
 def _read_json(text: str) -> Any:

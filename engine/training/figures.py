@@ -14,27 +14,29 @@ class Figures(BaseModel):
 
 
 class ClassFigures(Figures):
-    """How one class fared; a share of nothing is given as 0."""
+    """How one class fared. One that does not occur and was taken for none has no figures; of the others a share of
+    nothing is 0.
+    """  # noqa: D205
 
     name: str
     images: int
     """Pictures of this class."""
     predicted: int
     """Pictures taken for this class."""
-    precision: float
+    precision: float | None
     """Share of the pictures taken for this class that are of it."""
-    recall: float
+    recall: float | None
     """Share of the pictures of this class that were taken for it."""
-    f1: float
+    f1: float | None
     """Harmonic mean of precision and recall."""
 
 
 class MacroFigures(Figures):
-    """Means over the classes, each counting the same however many pictures it has."""
+    """Means over the classes that have figures, each counting the same however many pictures it has; else None."""
 
-    precision: float
-    recall: float
-    f1: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
 
 
 class CalibrationBin(Figures):

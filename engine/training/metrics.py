@@ -57,15 +57,13 @@ class Assessment:
                     name=name,
                     images=int(self._confusion[number].sum()),
                     predicted=int(self._confusion[:, number].sum()),
-                    precision=float(precision[number]),
-                    recall=float(recall[number]),
-                    f1=float(f1[number]),
+                    precision=given(precision[number]),
+                    recall=given(recall[number]),
+                    f1=given(f1[number]),
                 )
                 for number, name in enumerate(self._classes)
             ],
-            macro=MacroFigures(
-                precision=float(precision.mean()), recall=float(recall.mean()), f1=float(f1.mean())
-            ),
+            macro=macro(precision, recall, f1),
             expected_calibration_error=expected_calibration_error(self._bins),
             calibration=[
                 CalibrationBin(
@@ -93,12 +91,42 @@ def rank(scores: Array, labels: Indices) -> Indices:
 
 
 def precision_recall_f1(confusion: Counts) -> tuple[Array, Array, Array]:
-    """Return precision, recall and F1 of each class, (K,) each; a share of nothing is 0."""
-    right = np.diagonal(confusion).astype(np.float64)
-    images, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
-    precision = right / np.maximum(predicted, 1)
-    recall = right / np.maximum(images, 1)
-    return precision, recall, 2 * right / np.maximum(images + predicted, 1)
+    """Return precision, recall and F1 of each class, (K,) each; see `shares`."""
+    right = np.diagonal(confusion)
+    return shares(right, confusion.sum(axis=1), confusion.sum(axis=0))
+
+
+def shares(right: Counts, images: Counts, predicted: Counts) -> tuple[Array, Array, Array]:
+    """Return precision, recall and F1 of classes or labels, (K,) each.
+
+    One that neither occurs nor was predicted has none, NaN: it would only lower the means. Of the others a share of
+    nothing is 0. That is how scikit-learn counts by default, whose means are over what occurs or was predicted.
+
+    Args:
+        right: how often each was predicted where it is true, (K,).
+        images: how many pictures show it, (K,).
+        predicted: for how many it was predicted, (K,).
+    """
+    both = right.astype(np.float64)
+    precision, recall = both / np.maximum(predicted, 1), both / np.maximum(images, 1)
+    f1 = 2 * both / np.maximum(images + predicted, 1)
+    missing = images + predicted == 0
+    return tuple(np.where(missing, np.nan, figure) for figure in (precision, recall, f1))  # type: ignore[return-value]
+
+
+def macro(precision: Array, recall: Array, f1: Array) -> MacroFigures:
+    """Return the means over the classes or labels that have figures."""
+
+    def mean(figures: Array) -> float | None:
+        present = figures[~np.isnan(figures)]
+        return float(present.mean()) if len(present) else None
+
+    return MacroFigures(precision=mean(precision), recall=mean(recall), f1=mean(f1))
+
+
+def given(figure: float) -> float | None:
+    """Return a figure, None for one that there is not."""
+    return None if np.isnan(figure) else float(figure)
 
 
 def calibration(probabilities: Array, labels: Indices, bins: int = BINS) -> Array:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.arrays import Array
-from engine.training.figures import ClassFigures, LabelReport, MacroFigures, ValueFigures, ValueReport
+from engine.training.figures import ClassFigures, LabelReport, ValueFigures, ValueReport
+from engine.training.metrics import given, macro, shares
 
 
 class LabelAssessment:
@@ -18,7 +19,7 @@ class LabelAssessment:
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = tuple(labels)
-        self._both, self._true, self._told = (np.zeros(len(self._labels), np.int64) for _ in range(3))
+        self._both, self._true, self._predicted = (np.zeros(len(self._labels), np.int64) for _ in range(3))
         self._images = self._right = 0
 
     def add(self, probabilities: Array, targets: Array) -> int:
@@ -31,17 +32,15 @@ class LabelAssessment:
         told, true = probabilities >= 0.5, targets > 0.5
         self._both += np.count_nonzero(told & true, axis=0)
         self._true += np.count_nonzero(true, axis=0)
-        self._told += np.count_nonzero(told, axis=0)
+        self._predicted += np.count_nonzero(told, axis=0)
         right = int(np.count_nonzero((told == true).all(axis=1)))
         self._images += len(targets)
         self._right += right
         return len(targets) - right
 
     def report(self) -> LabelReport:
-        """Return the figures of all that was counted; a share of nothing is 0."""
-        precision = self._both / np.maximum(self._told, 1)
-        recall = self._both / np.maximum(self._true, 1)
-        f1 = 2 * self._both / np.maximum(self._true + self._told, 1)
+        """Return the figures of all that was counted."""
+        precision, recall, f1 = shares(self._both, self._true, self._predicted)
         return LabelReport(
             images=self._images,
             accuracy=self._right / max(self._images, 1),
@@ -49,16 +48,14 @@ class LabelAssessment:
                 ClassFigures(
                     name=name,
                     images=int(self._true[place]),
-                    predicted=int(self._told[place]),
-                    precision=float(precision[place]),
-                    recall=float(recall[place]),
-                    f1=float(f1[place]),
+                    predicted=int(self._predicted[place]),
+                    precision=given(precision[place]),
+                    recall=given(recall[place]),
+                    f1=given(f1[place]),
                 )
                 for place, name in enumerate(self._labels)
             ],
-            macro=MacroFigures(
-                precision=float(precision.mean()), recall=float(recall.mean()), f1=float(f1.mean())
-            ),
+            macro=macro(precision, recall, f1),
         )
 
 

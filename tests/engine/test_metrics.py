@@ -57,13 +57,20 @@ def test_a_report_is_what_counting_finds() -> None:
         taken = sum(pairs[i, number] for i in range(5))
         right = pairs[number, number]
         assert (figures.name, figures.images, figures.predicted) == (NAMES[number], true, taken)
+        if figures.name == "never":
+            assert (true, taken) == (0, 0)
+            assert figures.precision is figures.recall is figures.f1 is None
+            continue
         assert figures.precision == pytest.approx(right / taken if taken else 0)
         assert figures.recall == pytest.approx(right / true if true else 0)
         harmonic = figures.precision + figures.recall
         assert figures.f1 == pytest.approx(
             2 * figures.precision * figures.recall / harmonic if harmonic else 0
         )
-    assert report.macro.f1 == pytest.approx(sum(figures.f1 for figures in report.classes) / 5)
+    # What neither occurs nor was predicted does not count in any mean.
+    for figure in ("precision", "recall", "f1"):
+        given = [getattr(figures, figure) for figures in report.classes if figures.name != "never"]
+        assert getattr(report.macro, figure) == pytest.approx(sum(given) / 4)
     assert json.loads(report.model_dump_json())["images"] == 200
 
 
@@ -114,12 +121,21 @@ def test_no_pictures_are_no_fault() -> None:
     report = Assessment(("a", "b")).report()
     assert (report.images, report.accuracy, report.expected_calibration_error) == (0, 0, 0)
     assert report.top_k == {1: 0}
+    assert report.macro.f1 is report.macro.precision is report.macro.recall is None
+
+
+def test_a_class_that_was_only_predicted_counts_against_the_means() -> None:
+    assessment = Assessment(("a", "b", "c"))
+    assessment.add(np.array([[0.9, 0.1, 0], [0.1, 0.9, 0]], np.float32), np.array([0, 0]))
+    report = assessment.report()
+    assert [figures.f1 for figures in report.classes] == [pytest.approx(2 / 3), 0, None]
+    assert report.macro.f1 == pytest.approx(1 / 3)
 
 
 def test_confusion_has_a_row_for_each_class() -> None:
     confusion = confusion_matrix(np.array([0, 0, 2]), np.array([0, 1, 2]), 4)
     assert confusion.tolist() == [[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
     precision, recall, f1 = precision_recall_f1(confusion)
-    assert precision.tolist() == [1, 0, 1, 0]
-    assert recall.tolist() == [0.5, 0, 1, 0]
-    assert f1.tolist() == pytest.approx([2 / 3, 0, 1, 0])
+    assert precision.tolist() == pytest.approx([1, 0, 1, np.nan], nan_ok=True)
+    assert recall.tolist() == pytest.approx([0.5, 0, 1, np.nan], nan_ok=True)
+    assert f1.tolist() == pytest.approx([2 / 3, 0, 1, np.nan], nan_ok=True)
