@@ -17,6 +17,7 @@ from app.web import openapi
 from app.web.answers import problems
 from app.web.middleware.finish_body import FinishBody
 from app.web.middleware.gate import Gate
+from app.web.middleware.head import Head
 from app.web.middleware.request_log import RequestLog
 from app.web.routes import (
     architectures,
@@ -82,6 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
     openapi.install(app)
     problems.install(app)
     # The last one added is the first to see a request.
+    app.add_middleware(Head)
     app.add_middleware(Gate, settings=settings)
     app.add_middleware(RequestLog)
     app.add_middleware(FinishBody)

@@ -223,7 +223,7 @@ def of_pictures() -> Iterator[Bad]:
     encoded = base64.b64encode(huge_png()).decode()
     for name, images, status, code, place, hint in (
         ("no pictures", [], 422, "invalid", "/images", None),
-        ("not base64", ["###"], 422, "invalid", "/images/0", "encode"),
+        ("not base64", ["###"], 422, "invalid", "/images/0", "base64"),
         ("the second is no picture", [encode(png()), encode(b"no")], 422, unreadable, "/images/1", None),
         ("100 megapixels in JSON", [encoded], 413, "too-many-pixels", "/images/0", None),
         ("a number for a picture", [3], 422, "invalid", "/images/0", "string"),
@@ -309,7 +309,7 @@ def test_every_fault_is_told_at_once(http: httpx.Client) -> None:
 
 
 def test_a_method_that_is_not_there_names_those_that_are(http: httpx.Client) -> None:
-    assert http.put("/v1/catalog/layers").headers["allow"] == "GET"
+    assert http.put("/v1/catalog/layers").headers["allow"] == "GET, HEAD"
 
 
 def test_a_refused_upload_gets_its_answer_although_it_was_not_read(http: httpx.Client) -> None:

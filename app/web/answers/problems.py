@@ -139,14 +139,16 @@ def install(app: FastAPI) -> None:
         return respond(Invalid.listing(field_errors(error.errors(), error.body)))
 
     async def http(request: Request, error: Any) -> ProblemResponse:
-        detail = error.detail
+        detail, headers = error.detail, error.headers
         if error.status_code == HTTPStatus.NOT_FOUND:
             detail = f"there is nothing at {request.url.path}; /docs lists what there is"
         elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            allowed = (error.headers or {}).get("Allow", "")
+            allowed = (headers or {}).get("Allow", "")
             detail = f"{request.method} is not possible here; {allowed or 'another method'} is"
+            if "GET" in allowed.split(", "):
+                headers = {"Allow": f"{allowed}, HEAD"}
         code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-").replace("'", "")
-        return problem_response(error.status_code, code, detail, headers=error.headers)
+        return problem_response(error.status_code, code, detail, headers=headers)
 
     app.add_exception_handler(DomainError, known)
     app.add_exception_handler(EngineError, known)

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.api.common import finite
 from app.errors import NotFound, Unavailable
@@ -30,6 +31,16 @@ class EventStream(StreamingResponse):
     """An answer of events, made before the first one: so it can also be an error, or nothing."""
 
     media_type = "text/event-stream"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events; for HEAD the headers alone, without waiting for what happens."""
+        if scope["method"] == "HEAD":
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await super().__call__(scope, receive, send)
 
 
 async def follow(job_id: str, after: int, services: Services) -> AsyncIterator[bytes]:

@@ -180,7 +180,7 @@ async def receive(request: Request, rules: FormRules, new_sink: Callable[[], Sin
     if declared.isdecimal() and int(declared) > rules.max_bytes:
         raise _too_large(rules)
     collector = _Collector(rules, new_sink)
-    parser = _parser(request, collector)
+    parser = _parser(request, rules, collector)
     received = 0
     try:
         async for chunk in request.stream():
@@ -215,11 +215,12 @@ def _too_large(rules: FormRules) -> TooLarge:
     return TooLarge(f"the upload is larger than {rules.max_bytes} bytes, the most that this call takes")
 
 
-def _parser(request: Request, collector: _Collector[T]) -> MultipartParser:
+def _parser(request: Request, rules: FormRules, collector: _Collector[T]) -> MultipartParser:
     received = request.headers.get("content-type", "")
     kind, options = parse_options_header(received)
     if kind != b"multipart/form-data":
-        hint = "send a form with a file part, as `curl -F file=@name` does"
+        part = next(iter(rules.files))
+        hint = f"send a form with the file part {part!r}, as `curl -F {part}=@name` does, or JSON"
         detail = f"the body must be multipart/form-data, not {received}"
         raise Unsupported.at(
             "Content-Type", detail if received else "this header is missing", hint, parameter=True

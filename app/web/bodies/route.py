@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeVar
 
 from fastapi import params
@@ -21,6 +21,9 @@ from app.web.bodies.validation import invalid, validate
 
 T = TypeVar("T")
 
+IS_HEAD = "convserve.head"
+"""The key in a scope that says that the request was HEAD before `app.web.middleware.head` had it routed as GET."""
+
 
 def media_type(request: Request) -> str:
     """Return the request's media type in lower case and without parameters, empty when it has none."""
@@ -34,6 +37,19 @@ def is_json(kind: str) -> bool:
 
 class StrictRequest(Request):
     """A request whose body is read by our own reader and parser."""
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """Read the body piece by piece; every reader of bodies does so here.
+
+        Raises:
+            Unsupported: it is compressed, or encoded in another way.
+        """
+        encoding = self.headers.get("content-encoding", "identity")
+        if encoding.strip().lower() != "identity":
+            hint = "send the body as it is, without this header"
+            raise Unsupported.at("Content-Encoding", f"{encoding} is not taken", hint, parameter=True)
+        async for chunk in super().stream():
+            yield chunk
 
     async def body(self) -> bytes:
         """Read the body once, at most `max_body_bytes` of it."""
@@ -83,6 +99,9 @@ class StrictRoute(APIRoute):
             return await handle_valid(request)
 
         async def strict(request: Request) -> Response:
+            if request.scope.get(IS_HEAD):
+                # What sends files then does not read them.
+                request.scope["method"] = "HEAD"
             request = StrictRequest(request.scope, request.receive)
             _refuse_unknown(request, known)
             if takes_json and await request.body():

@@ -78,7 +78,9 @@ async def receive_dataset_json(request: Request, services: Services) -> Received
     """Receive the same as JSON."""
     document = await read_document(request, DatasetDocument)
     encoded = {"file": document.file} | ({"labels": document.labels} if document.labels else {})
-    decoded = [(field, "", _decode(text, field)) for field, text in encoded.items()]
+    decoded = await run_in_threadpool(
+        lambda: [(field, "", _decode(text, field)) for field, text in encoded.items()]
+    )
     for field, _, content in decoded:
         if not content.startswith(MAGIC):
             raise Invalid.at(field, f"it is no {KIND} but {describe(content)}", f"encode a {KIND} in base64")
@@ -105,11 +107,13 @@ async def receive_addition_form(request: Request, services: Services) -> Receive
 async def receive_addition_json(request: Request, services: Services) -> Received[AdditionForm]:
     """Receive the same as JSON."""
     document = await read_document(request, AdditionDocument)
-    decoded = [
-        ("files", "", _decode(text, ("images", number))) for number, text in enumerate(document.images or ())
-    ]
+    encoded: list[tuple[str, str, Place]]
+    encoded = [("files", text, ("images", number)) for number, text in enumerate(document.images or ())]
     if document.file is not None:
-        decoded.append(("file", "", _decode(document.file, "file")))
+        encoded.append(("file", document.file, "file"))
+    decoded = await run_in_threadpool(
+        lambda: [(field, "", _decode(text, place)) for field, text, place in encoded]
+    )
     received = Received(
         await save(decoded, services), AdditionForm(label=document.label, dry_run=document.dry_run)
     )

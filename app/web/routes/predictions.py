@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api.models import Prediction, Predictions, PreprocessedPicture
 from app.api.requests.models import PredictionRequest
-from app.errors import Invalid, TooLarge
+from app.errors import Invalid, TooLarge, Unsupported
 from app.models.prediction import THRESHOLD, Picture, from_base64, predict, preprocess
 from app.pictures.decode import encode_png
 from app.services import Services, ServicesDep
@@ -55,8 +55,13 @@ _PICTURES: dict[str, Any] = {
             }
         },
         "image/*": {"schema": {"type": "string", "format": "binary"}},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
     },
 }
+_FORMS = (
+    "send one picture with `Content-Type: image/png` or application/octet-stream, several as the parts `files` of a "
+    'form (`curl -F files=@name`), or JSON as {"images": ["<base64>"]}'
+)
 
 
 @router.post(
@@ -83,7 +88,7 @@ async def predict_pictures(
         ),
     ] = None,
 ) -> Predictions:
-    """Name what is in one or many pictures: files of a form, base64 in JSON, or one picture as the body (`image/*`).
+    """Name what is in one or many pictures: files of a form, base64 in JSON, or one picture as the body.
 
     A model of classes tells the most probable one, a model of labels all that are probable enough (`labels`), a model
     of values its numbers (`values`). Pictures of any size and mode are fitted to the model's input as those that it was
@@ -130,11 +135,15 @@ async def preprocess_picture(model_id: ModelReference, request: Request, service
 async def _receive(request: Request, services: Services) -> list[Picture]:
     """Read the pictures of a request in any form."""
     settings = services.settings
-    if media_type(request).startswith("image/"):
+    received = media_type(request)
+    if received.startswith("image/") or received == "application/octet-stream":
         return [Picture(await read_body(request, settings.max_predict_bytes), parameter="body")]
-    if is_json(media_type(request)):
+    if is_json(received):
         body = await read_body(request, settings.max_predict_bytes)
         return await run_in_threadpool(_read_json, body, settings.max_predict_images)
+    if received != "multipart/form-data":
+        detail = f"no pictures can be read from {received}" if received else "this header is missing"
+        raise Unsupported.at("Content-Type", detail, _FORMS, parameter=True)
     rules = FormRules(settings.max_predict_bytes, {"files": settings.max_predict_images}, kind="picture")
     form = await receive(request, rules, MemorySink)
     return [Picture(file.content, filename=file.filename, parameter="files") for file in form.files]
