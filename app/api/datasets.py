@@ -135,6 +135,8 @@ class Dataset(Body):
 
     id: str = Field(examples=["digits"])
     name: str
+    tags: list[str] = Field(default_factory=list)
+    """Words to find it by."""
     status: Literal["ingesting", "ready", "failed"]
     """`ingesting` while its pictures are read; it can be trained on once it is `ready`."""
     target: Target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from app.errors import Conflict, NotFound
 from app.states import UNFINISHED
@@ -16,9 +16,10 @@ from app.store.records import (
     DatasetRecord,
     JobRecord,
     Json,
+    Page,
     SegmentRecord,
 )
-from app.store.repository import Repository, values
+from app.store.repository import Repository, has_tag, values
 
 
 class Datasets(Repository[DatasetRecord]):
@@ -44,6 +45,30 @@ class Datasets(Repository[DatasetRecord]):
             if job is not None:
                 connection.execute(insert(tables.jobs).values(**values(job)))
         return record
+
+    def page(
+        self,
+        limit: int,
+        after: str | None = None,
+        *,
+        status: str | None = None,
+        name: str | None = None,
+        tag: str | None = None,
+    ) -> Page[DatasetRecord]:
+        """Return up to `limit` data sets, newest first; only those of a status, name or tag if given.
+
+        Raises:
+            Invalid: there is no data set `after`.
+        """
+        columns = self.table.c
+        conditions: list[ColumnElement[bool]] = []
+        if status is not None:
+            conditions.append(columns.status == status)
+        if name is not None:
+            conditions.append(columns.name == name)
+        if tag is not None:
+            conditions.append(has_tag(columns.tags, tag))
+        return self._page(limit, after, *conditions)
 
     def find_segments(self, identifier: str) -> tuple[SegmentRecord, ...]:
         """Return the segments of a data set in their order; none for one that is not ready."""

@@ -28,7 +28,7 @@ from app.store.records import (
     Page,
     now,
 )
-from app.store.repository import Repository
+from app.store.repository import Repository, has_tag
 from app.text import repaired
 
 
@@ -80,9 +80,11 @@ class Jobs(Repository[JobRecord]):
         *,
         kind: str | None = None,
         status: JobStatus | None = None,
+        name: str | None = None,
+        tag: str | None = None,
         dataset_id: str | None = None,
     ) -> Page[JobRecord]:
-        """Return up to `limit` jobs, of a kind, status or data set if given, newest first.
+        """Return up to `limit` jobs, newest first; only those of a kind, status, name, tag or data set if given.
 
         Raises:
             Invalid: there is no job `after`.
@@ -93,6 +95,10 @@ class Jobs(Repository[JobRecord]):
             conditions.append(columns.kind == kind)
         if status is not None:
             conditions.append(columns.status == status)
+        if name is not None:
+            conditions.append(columns.request["name"].as_string() == name)
+        if tag is not None:
+            conditions.append(has_tag(columns.request, tag, "$.tags"))
         if dataset_id is not None:
             conditions.append(columns.dataset_id == dataset_id)
         return self._page(limit, after, *conditions)

@@ -12,8 +12,8 @@ from app.errors import Conflict, NotFound
 from app.states import UNFINISHED
 from app.store import tables
 from app.store.answers import keep
-from app.store.records import AliasRecord, AnswerRecord, ModelRecord
-from app.store.repository import Repository, values
+from app.store.records import AliasRecord, AnswerRecord, ModelRecord, Page
+from app.store.repository import Repository, has_tag, values
 
 _NAMED_JOBS = 5
 
@@ -45,6 +45,22 @@ class Models(Repository[ModelRecord]):
             record = replace(record, version=self._next_version(connection, record.name))
         self._insert(connection, record)
         return record
+
+    def page(
+        self, limit: int, after: str | None = None, *, name: str | None = None, tag: str | None = None
+    ) -> Page[ModelRecord]:
+        """Return up to `limit` models, newest first; only those of a name or tag if given.
+
+        Raises:
+            Invalid: there is no model `after`.
+        """
+        columns = self.table.c
+        conditions: list[ColumnElement[bool]] = []
+        if name is not None:
+            conditions.append(columns.name == name)
+        if tag is not None:
+            conditions.append(has_tag(columns.tags, tag))
+        return self._page(limit, after, *conditions)
 
     def check_exists(self, connection: Connection, identifier: str) -> None:
         """Refuse a model that is gone.

@@ -96,6 +96,7 @@ class DatasetRecord:
         status: `ingesting`, then `ready` or `failed`.
         options: how pictures are fitted and split (fit, split, seed, ...).
         error: `{"code", "message"}` once failed.
+        tags: words to find it by.
     """
 
     id: str
@@ -112,6 +113,7 @@ class DatasetRecord:
     fingerprint: str | None = None
     created_at: datetime = field(default_factory=now)
     builtin: bool = False
+    tags: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any, ClassVar, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, insert, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Table, func, insert, select, tuple_
 
 from app.errors import Conflict, Invalid, NotFound
 from app.store.database import Database
@@ -81,6 +81,18 @@ class Repository(Generic[R]):
     def _not_builtin(self, record: R) -> None:
         if record.builtin:
             raise Conflict(f"{self.kind} {record.id!r} is built in and cannot be deleted", code="built-in")
+
+
+def has_tag(column: ColumnElement[Any], tag: str, path: str = "$") -> ColumnElement[bool]:
+    """Return the condition that a list in a JSON column holds a text.
+
+    Args:
+        column: the column.
+        tag: the text.
+        path: where in the document the list is (SQLite's JSON path).
+    """
+    entries = func.json_each(column, path).table_valued("value")
+    return select(entries.c.value).where(entries.c.value == tag).exists()
 
 
 def values(record: Any) -> dict[str, Any]:

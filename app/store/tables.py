@@ -115,6 +115,7 @@ datasets = Table(
     Column("images", Integer, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("fingerprint", String),
+    Column("tags", JSON(none_as_null=True)),
     Index(None, "created_at", "id"),
 )
 

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from app.api.common import Name
 from app.api.datasets import Duplicates, SplitShares
 from app.api.pictures import MAX_SIDE, Colour, Fit
+from app.api.requests.models import Tag
 from engine.recipe.targets import Target
 from engine.spec import Seed, Spec
 
@@ -51,6 +52,8 @@ class DatasetCreate(Spec):
 
     name: Name | None = None
     """A name for people; by default that of the uploaded file."""
+    tags: Annotated[tuple[Tag, ...], Field(max_length=64)] = ()
+    """Words to find it by; a form says them with commas between them."""
     target: Target = "class"
     """What the file tells of each picture: its `class`; any number of `labels`, as names with | between them in the
     column `label` of a manifest, or an array (N, K) of 0 and 1; or `values`, as columns of numbers in a manifest, or an

@@ -11,6 +11,7 @@ from app.api.datasets import Duplicates, SplitShares
 from app.api.downloads import PublishedName
 from app.api.pictures import Colour, Fit
 from app.api.requests.datasets import ImageSize, Split
+from app.api.requests.models import Tag
 from engine.spec import Seed, Spec
 
 
@@ -21,6 +22,8 @@ class DownloadCreate(Spec):
     """mnist, fashion-mnist or cifar-10."""
     name: Name | None = None
     """A name for people; by default that of the data set."""
+    tags: Annotated[tuple[Tag, ...], Field(max_length=64)] = ()
+    """Words to find it by."""
     image_size: ImageSize | None = None
     """Size of every picture, a number or [height, width]; by default their own."""
     channels: Literal[1, 3] | None = None

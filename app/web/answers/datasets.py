@@ -27,6 +27,7 @@ def dataset(record: DatasetRecord, filling: Sequence[JobRecord] = ()) -> Dataset
         {
             "id": record.id,
             "name": record.name,
+            "tags": record.tags or [],
             "status": record.status,
             "target": options.target,
             "classes": [DatasetClass(**entry) for entry in record.classes],

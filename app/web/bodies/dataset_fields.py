@@ -42,6 +42,10 @@ def _shares(text: str) -> Any:
         return text
 
 
+def _tags(text: str) -> Any:
+    return [tag.strip() for tag in text.split(",")]
+
+
 _HINTS = {
     "image_size": "write a number such as 28, or height and width such as 28x20",
     "split": "write three shares that add up to 1, such as 0.8,0.1,0.1",
@@ -52,6 +56,7 @@ _READERS = {
     "invert": _truth,
     "seed": _number,
     "split": _shares,
+    "tags": _tags,
 }
 """What makes the value of a text field; text that it cannot read is left for the validation to refuse."""
 

@@ -66,6 +66,7 @@ def download_dataset(
         name=wanted.name or known.name,
         image_shape=list(options.picture.image_shape),
         options=options.model_dump(mode="json"),
+        tags=list(wanted.tags) or None,
     )
     request = DownloadRequest(dataset_id=record.id, download=known.name, options=options)
     job = DOWNLOAD.job(request, job_id, dataset_id=record.id)

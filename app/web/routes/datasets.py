@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from contextlib import suppress
 from pathlib import Path as FilePath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Request, Response, status
+from fastapi import APIRouter, Path, Query, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
 from app.api.common import PageOf
@@ -34,7 +34,7 @@ from app.web.openapi import problems
 from app.web.routes import dataset_downloads, dataset_pictures
 from app.web.routes.dataset_forms import Received, receive_dataset_form, receive_dataset_json
 from app.web.routes.dataset_pictures import RETRY_SECONDS, DatasetId
-from app.web.routes.paging import After, Limit
+from app.web.routes.paging import After, Limit, NameFilter, TagFilter
 
 router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datasets"])
 
@@ -156,6 +156,7 @@ def _accept(services: Services, received: Received[DatasetCreate], once: Once) -
         image_shape=list(options.picture.image_shape),
         options=options.model_dump(mode="json"),
         report={"source": source.model_dump(mode="json")},
+        tags=list(received.options.tags) or None,
     )
     request = IngestionRequest(
         dataset_id=record.id,
@@ -208,9 +209,18 @@ def _writers(services: Services, dataset_id: str | None = None) -> dict[str, lis
 
 
 @router.get("", summary="List data sets", responses=problems(422))
-def list_datasets(services: ServicesDep, limit: Limit = 50, after: After = None) -> PageOf[Dataset]:
+def list_datasets(
+    services: ServicesDep,
+    limit: Limit = 50,
+    after: After = None,
+    status: Annotated[
+        Literal["ingesting", "ready", "failed"] | None, Query(description="Only data sets of this status.")
+    ] = None,
+    name: NameFilter = None,
+    tag: TagFilter = None,
+) -> PageOf[Dataset]:
     """List the data sets, newest first."""
-    page = services.store.datasets.page(limit, after)
+    page = services.store.datasets.page(limit, after, status=status, name=name, tag=tag)
     writers = _writers(services)
     data = answer_rows(page.data, lambda record: dataset(record, writers.get(record.id, ())))
     return PageOf(data=data, next=page.next)

@@ -20,9 +20,10 @@ from app.services import Services, ServicesDep
 from app.states import JobStatus
 from app.store.records import JobRecord
 from app.web.openapi import problems
-from app.web.routes.paging import After, Limit
+from app.web.routes.paging import After, Limit, NameFilter, TagFilter
 
 B = TypeVar("B", bound=BaseModel)
+StatusFilter = Annotated[JobStatus | None, Query(description="Only jobs of this status.")]
 
 _LOG_BYTES = 1 << 20
 
@@ -102,12 +103,19 @@ class JobCalls(Generic[B]):
             return PageOf(data=shown(services, found.data), next=found.next)
 
         def list_jobs(
+            services: ServicesDep, limit: Limit = 50, after: After = None, status: StatusFilter = None
+        ) -> PageOf[Any]:
+            return page(services, limit, after, status=status)
+
+        def list_named_jobs(
             services: ServicesDep,
             limit: Limit = 50,
             after: After = None,
-            status: Annotated[JobStatus | None, Query(description="Only jobs of this status.")] = None,
+            status: StatusFilter = None,
+            name: NameFilter = None,
+            tag: TagFilter = None,
         ) -> PageOf[Any]:
-            return page(services, limit, after, status=status)
+            return page(services, limit, after, status=status, name=name, tag=tag)
 
         self._route(
             "GET",
@@ -117,7 +125,7 @@ class JobCalls(Generic[B]):
             description=f"List the {noun}, newest first.",
             response_model=PageOf[self.body],  # type: ignore[name-defined]
             responses=problems(422),
-        )(list_jobs)
+        )(list_named_jobs if {"name", "tags"} <= set(kind.request.model_fields) else list_jobs)
 
     def _one(self) -> tuple[type[BaseModel], Callable[[Services, JobRecord], BaseModel]]:
         """Return what one job looks like, and what makes that."""

@@ -16,7 +16,7 @@ from app.web.answers.models import model, model_entry
 from app.web.answers.rows import answer_row, answer_rows
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
-from app.web.routes.paging import After, Limit
+from app.web.routes.paging import After, Limit, NameFilter, TagFilter
 
 router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
 
@@ -33,9 +33,15 @@ _MISSING = problems(404)
 
 
 @router.get("", summary="List models", responses=problems(422))
-def list_models(services: ServicesDep, limit: Limit = 50, after: After = None) -> PageOf[ModelEntry]:
+def list_models(
+    services: ServicesDep,
+    limit: Limit = 50,
+    after: After = None,
+    name: NameFilter = None,
+    tag: TagFilter = None,
+) -> PageOf[ModelEntry]:
     """List the models, newest first, without their architectures and provenance."""
-    page = services.store.models.page(limit, after)
+    page = services.store.models.page(limit, after, name=name, tag=tag)
     return PageOf(data=answer_rows(page.data, model_entry), next=page.next)
 
 

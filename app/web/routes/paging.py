@@ -1,4 +1,4 @@
-"""The query of every list that comes in pages."""
+"""The query of lists: pages, and what narrows them."""
 
 from __future__ import annotations
 
@@ -11,3 +11,7 @@ After = Annotated[
     str | None,
     Query(max_length=64, description="Return what follows this id: the `next` of the page before."),
 ]
+NameFilter = Annotated[
+    str | None, Query(alias="name", max_length=100, description="Only those of this name.")
+]
+TagFilter = Annotated[str | None, Query(alias="tag", max_length=100, description="Only those with this tag.")]
