@@ -13,7 +13,7 @@ from torch.nn import functional
 from benchmarks.parity_rows import DTYPES, Arrays, Row
 from engine.arrays import Array
 from engine.recipe.losses import LOSSES, AnyLoss, BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
-from engine.recipe.optimizers import OPTIMIZERS, SGD, AnyOptimizer, Optimizer, RMSProp
+from engine.recipe.optimizers import LARS, OPTIMIZERS, SGD, AnyOptimizer, Lookahead, Optimizer, RMSProp
 
 SEED = 21
 BATCH, CLASSES = 6, 3
@@ -107,29 +107,55 @@ def _optimizers() -> Iterator[tuple[Optimizer, Arrays]]:
 def optimizer_ours(optimizer: Optimizer, given: Arrays) -> Arrays:
     """Return the weights after each of the steps, as here."""
     weight = given["weight"].copy()
-    slots = {name: np.zeros_like(weight) for name in optimizer.slots()}
+    slots = optimizer.first_slots(weight)
     path = []
     for step, gradient in enumerate(given["gradients"], start=1):
-        optimizer.step(weight, gradient, slots, optimizer.learning_rate, step)
+        optimizer.step(weight, gradient, slots, optimizer.rate(), step)
         path.append(weight.copy())
     return {"w path": np.stack(path)}
 
 
 def optimizer_theirs(optimizer: Optimizer, given: Arrays) -> Arrays:
-    """Return the same by PyTorch, whose SGD has no decay of its own that is decoupled: there it is done by hand."""
+    """Return the same by PyTorch; what it does not have is done by hand.
+
+    That is decoupled decay of SGD, how far LARS trusts a layer, and the way back of Lookahead.
+    """
     weight = torch.from_numpy(given["weight"].copy()).requires_grad_()
+    slow = weight.detach().clone()
+    inner: Any = optimizer.inner if isinstance(optimizer, Lookahead) else optimizer
+    descent = _descent(inner, weight)
+    path = []
+    for step, gradient in enumerate(given["gradients"], start=1):
+        if isinstance(inner, SGD) and inner.decoupled:
+            weight.data.mul_(1 - inner.learning_rate * inner.weight_decay)
+        direction = torch.from_numpy(gradient.copy())
+        if isinstance(inner, LARS):
+            length = weight.detach().norm()
+            trust = inner.trust * length / (direction.norm() + inner.weight_decay * length)
+            direction = trust * (direction + inner.weight_decay * weight.detach())
+        weight.grad = direction
+        descent.step()
+        if isinstance(optimizer, Lookahead) and step % optimizer.every == 0:
+            slow.lerp_(weight.detach(), optimizer.share)
+            weight.data.copy_(slow)
+        path.append(weight.detach().numpy().copy())
+    return {"w path": np.stack(path)}
+
+
+def _descent(optimizer: Any, weight: torch.Tensor) -> torch.optim.Optimizer:
     rate, decay = optimizer.learning_rate, optimizer.weight_decay
-    descent: torch.optim.Optimizer
+    if isinstance(optimizer, LARS):
+        return torch.optim.SGD([weight], lr=rate, momentum=optimizer.momentum)
     if isinstance(optimizer, SGD):
-        descent = torch.optim.SGD(
+        return torch.optim.SGD(
             [weight],
             lr=rate,
             momentum=optimizer.momentum,
             nesterov=optimizer.nesterov,
             weight_decay=0.0 if optimizer.decoupled else decay,
         )
-    elif isinstance(optimizer, RMSProp):
-        descent = torch.optim.RMSprop(
+    if isinstance(optimizer, RMSProp):
+        return torch.optim.RMSprop(
             [weight],
             lr=rate,
             alpha=optimizer.smoothing,
@@ -138,21 +164,6 @@ def optimizer_theirs(optimizer: Optimizer, given: Arrays) -> Arrays:
             centered=optimizer.centred,
             weight_decay=decay,
         )
-    else:
-        kind = torch.optim.AdamW if optimizer.decoupled else torch.optim.Adam
-        moments: Any = optimizer
-        descent = kind(
-            [weight],
-            lr=rate,
-            betas=(moments.beta_1, moments.beta_2),
-            eps=moments.epsilon,
-            weight_decay=decay,
-        )
-    path = []
-    for gradient in given["gradients"]:
-        if isinstance(optimizer, SGD) and optimizer.decoupled:
-            weight.data.mul_(1 - rate * decay)
-        weight.grad = torch.from_numpy(gradient.copy())
-        descent.step()
-        path.append(weight.detach().numpy().copy())
-    return {"w path": np.stack(path)}
+    kind = torch.optim.AdamW if optimizer.decoupled else torch.optim.Adam
+    betas = (optimizer.beta_1, optimizer.beta_2)
+    return kind([weight], lr=rate, betas=betas, eps=optimizer.epsilon, weight_decay=decay)

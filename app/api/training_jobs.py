@@ -100,6 +100,8 @@ class TrainingJobEntry(JobBody):
     """The running average of the weights that becomes the model."""
     freeze: list[str] = Field(default_factory=list)
     """Names of nodes whose weights stay as they are."""
+    learning_rate_factors: dict[str, float] = Field(default_factory=dict)
+    """What the learning rate is multiplied by, by names of nodes."""
     early_stopping: JsonObject | None = None
     """When to end before the last epoch."""
     select: str

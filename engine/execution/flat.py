@@ -5,13 +5,17 @@ What is done to every number alike is done once, in pieces that fit the cache, i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from engine.arrays import Array, elements
 from engine.layers import WeightSpec
+
+_Key = TypeVar("_Key")
 
 
 class Flat(Mapping[str, Array]):
@@ -29,13 +33,13 @@ class Flat(Mapping[str, Array]):
         self.memory = np.zeros(size(specs), dtype) if memory is None else memory
         """(n,)"""
         self._arrays: dict[str, Array] = {}
-        begin = self._decaying = 0
+        self._places: dict[str, slice] = {}
+        begin = 0
         for name in ordered:
             shape = specs[name].shape
-            self._arrays[name] = self.memory[begin : begin + elements(shape)].reshape(shape)
-            begin += elements(shape)
-            if specs[name].decays:
-                self._decaying = begin
+            place = self._places[name] = slice(begin, begin + elements(shape))
+            self._arrays[name] = self.memory[place].reshape(shape)
+            begin = place.stop
 
     def __getitem__(self, name: str) -> Array:
         return self._arrays[name]
@@ -46,11 +50,13 @@ class Flat(Mapping[str, Array]):
     def __len__(self) -> int:
         return len(self._arrays)
 
-    @property
-    def groups(self) -> list[tuple[slice, bool]]:
-        """Where in `memory` weights decay, and where they do not."""
-        cuts = [(slice(0, self._decaying), True), (slice(self._decaying, len(self.memory)), False)]
-        return [(part, decays) for part, decays in cuts if part.start < part.stop]
+    def runs(self, key: Callable[[str], _Key]) -> list[tuple[slice, _Key]]:
+        """Return where in `memory` weights lie together that have a key in common, and that key."""
+        found: list[tuple[slice, _Key]] = []
+        for common, names in groupby(self._places, key):
+            places = [self._places[name] for name in names]
+            found.append((slice(places[0].start, places[-1].stop), common))
+        return found
 
     def take(self, arrays: Mapping[str, Array]) -> None:
         """Copy arrays in; those that are not given stay as they are."""

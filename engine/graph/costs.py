@@ -54,7 +54,8 @@ class Totals(_Record):
     activation_bytes: int
     """Of all outputs for one picture."""
     training_bytes: int
-    """Estimate for one step on `batch_size` pictures: weights, gradients, two optimizer slots, activations."""
+    """Estimate for one step on `batch_size` pictures: weights, gradients, the slots of the largest optimizer,
+    activations."""
     batch_size: int
 
 

@@ -9,13 +9,13 @@ from fractions import Fraction
 from engine.arrays import elements
 from engine.graph.costs import LayerSummary, Summary, Totals
 from engine.graph.network import INPUT, Network, Node
+from engine.recipe.optimizers import most_slots
 
 _Field = tuple[tuple[Fraction, Fraction], tuple[Fraction, Fraction]]
 _ONE = (Fraction(1), Fraction(1))
 _FLOAT = 4  # bytes
 _FAR = Fraction(2**53)
 """Receptive fields and jumps are not told apart beyond this: JSON carries whole numbers up to here."""
-_OPTIMIZER_SLOTS = 2  # Adam's, the largest
 
 
 def summarize(network: Network, batch_size: int = 64) -> Summary:
@@ -39,7 +39,7 @@ def summarize(network: Network, batch_size: int = 64) -> Summary:
         multiply_adds=network.multiply_adds,
         weight_bytes=weight_bytes,
         activation_bytes=sum(layer.activation_bytes for layer in layers),
-        training_bytes=weight_bytes + trainable * _FLOAT * (1 + _OPTIMIZER_SLOTS) + images * batch_size,
+        training_bytes=weight_bytes + trainable * _FLOAT * (1 + most_slots()) + images * batch_size,
         batch_size=batch_size,
     )
     return Summary(

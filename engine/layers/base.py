@@ -243,6 +243,10 @@ class Layer(LayerRecord):
         """Return how the layer widens the receptive field; None if each output sees the whole picture."""
         return Reach()
 
+    def normalises(self, batch: int, *inputs: Shape) -> int | None:
+        """Return over how many numbers each mean is taken in training on batches of this size; None if none is."""
+        return None
+
     def connections(self, *inputs: Shape) -> int | None:
         """Return how many pairs of an input and an output number are connected; None if element-wise."""
         return None

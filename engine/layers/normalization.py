@@ -59,6 +59,9 @@ class BatchNorm(Layer):
     def cost(self, *inputs: Shape) -> Cost:
         return Cost(saved_bytes=4 * elements(inputs[0]))
 
+    def normalises(self, batch: int, *inputs: Shape) -> int | None:
+        return batch * elements(inputs[0][:-1]) if self.trainable else None
+
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
         scale, shift = weights["scale"], weights["shift"]
         if context.statistics == "running" or not self.trainable:
@@ -131,6 +134,10 @@ class _PerPicture(Layer):
 
     def cost(self, *inputs: Shape) -> Cost:
         return Cost(saved_bytes=4 * elements(inputs[0]))
+
+    def normalises(self, batch: int, *inputs: Shape) -> int | None:
+        shape, axes = self.arrangement(inputs[0])
+        return elements(tuple(shape[axis - 1] for axis in axes))
 
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
         x = xs[0]

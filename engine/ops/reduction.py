@@ -1,8 +1,15 @@
-"""Sums over everything but the channels."""
+"""Sums over everything but the channels, and over everything."""
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from engine.arrays import Array
+from engine.workspace import FRESH, Buffers
+
+_CHUNK = 1 << 15
 
 
 def channel_sum(x: Array) -> Array:
@@ -14,3 +21,15 @@ def channel_sum(x: Array) -> Array:
     each: Array = x.reshape(x.shape[0], -1, x.shape[-1]).sum(axis=1)  # (N, C)
     total: Array = each.sum(axis=0)
     return total
+
+
+def length(x: Array, buffers: Buffers = FRESH) -> float:
+    """Return the length of all numbers of x, of any shape, seen as one vector; summed in float64."""
+    numbers = x.reshape(-1)
+    wide = buffers.scratch("wide", (_CHUNK,), np.float64)
+    total = 0.0
+    for first in range(0, len(numbers), _CHUNK):
+        piece = wide[: min(_CHUNK, len(numbers) - first)]
+        np.copyto(piece, numbers[first : first + _CHUNK])
+        total += float(piece @ piece)
+    return math.sqrt(total)

@@ -76,6 +76,11 @@ class TrainingConfig(Spec):
     """A running average of the weights that is evaluated, and becomes the model, in place of the weights themselves."""
     freeze: Annotated[tuple[Pattern, ...], Field(max_length=1000)] = ()
     """Names of nodes whose weights stay as they are, with * for any characters: `conv2d_*`, `residual_1/*`."""
+    learning_rate_factors: Annotated[dict[Pattern, PositiveFloat], Field(max_length=1000)] = Field(
+        default_factory=dict, examples=[{"conv2d_*": 0.1}]
+    )
+    """By names of nodes, with * for any characters: what the learning rate of their weights is multiplied by. A name in
+    full comes before a pattern; no two patterns may fit one node."""
     early_stopping: EarlyStopping | None = None
     """When to end before the last epoch; by default never."""
     select: Literal["best", "last"] = "best"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -14,13 +13,14 @@ from engine.execution.protocol import Execution
 from engine.graph.network import Network
 from engine.inputs.batch import Batch
 from engine.layers import Context
+from engine.ops.reduction import length
 from engine.recipe.config import GradientClip, TrainingConfig
 from engine.recipe.losses import Loss, right_class
 from engine.recipe.schedules import Moment
 from engine.training.state import Tally, TrainingState
+from engine.training.transfer import factors
 from engine.workspace import Workspace
 
-_CHUNK = 1 << 15
 _NORM_EPSILON = 1e-6  # as in PyTorch's clip_grad_norm_
 
 
@@ -36,8 +36,15 @@ class Stepper:
         self._specs = network.weight_specs
         self._weights = Flat(self._specs)
         self._slots = {name: Flat(self._specs) for name in config.optimizer.slots()}
+        self._factors = factors(network, config.learning_rate_factors)
+        self._runs = self._weights.runs(self._treatment)
         self._sums: Flat | None = None
         self._workspace = Workspace()
+
+    def _treatment(self, name: str) -> tuple[bool, float, str]:
+        """Return how the optimizer treats a weight: those treated alike are one array to it, if the rule allows."""
+        alone = "" if self._config.optimizer.elementwise else name
+        return self._specs[name].decays, self._factors.get(name, 1.0), alone
 
     def context(self, step: int = 0, first: int = 0, node: str = "input") -> Context:
         """Return the context of a training pass, with this stepper's memory."""
@@ -57,7 +64,7 @@ class Stepper:
             metrics.train_loss if metrics.dev_loss is None else metrics.dev_loss for metrics in state.history
         ]
         moment = Moment(step, self._per_epoch * self._config.epochs, self._per_epoch, losses)
-        return self._config.optimizer.learning_rate * self._config.schedule.factor(moment)
+        return self._config.optimizer.rate() * self._config.schedule.factor(moment)
 
     def step(self, state: TrainingState, batches: Iterable[Batch], pictures: int) -> None:
         """Take one step on `pictures` pictures, or raise NonFiniteError and leave the state as it was."""
@@ -107,12 +114,12 @@ class Stepper:
         """Let the optimizer take its step."""
         rate = self.learning_rate(state, state.step)
         room = self.context(node="descent")
-        for part, decays in gradients.groups:
+        for part, (decays, factor, _) in self._runs:
             self._config.optimizer.step(
                 self._weights.memory[part],
                 gradients.memory[part],
                 {name: slot.memory[part] for name, slot in self._slots.items()},
-                rate,
+                rate * factor,
                 state.step + 1,
                 decays=decays,
                 buffers=room,
@@ -132,19 +139,9 @@ class Stepper:
         if clip.value is not None:
             np.clip(gradients, -clip.value, clip.value, out=gradients)
         if clip.norm is not None:
-            factor = clip.norm / (self._norm(gradients) + _NORM_EPSILON)
+            factor = clip.norm / (length(gradients, self.context(node="descent")) + _NORM_EPSILON)
             if factor < 1:
                 np.multiply(gradients, factor, out=gradients)
-
-    def _norm(self, gradients: Array) -> float:
-        """Return the length of all gradients (n,) together, summed in float64."""
-        wide = self.context(node="descent").scratch("wide", (_CHUNK,), np.float64)
-        total = 0.0
-        for first in range(0, len(gradients), _CHUNK):
-            piece = wide[: min(_CHUNK, len(gradients) - first)]
-            np.copyto(piece, gradients[first : first + _CHUNK])
-            total += float(piece @ piece)
-        return math.sqrt(total)
 
     def _average(self, state: TrainingState, decay: float) -> None:
         """Move the average towards the weights by 1 - min(decay, (1 + t) / (10 + t))."""

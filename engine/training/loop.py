@@ -28,7 +28,7 @@ from engine.recipe.losses import Loss
 from engine.recipe.targets import Target
 from engine.training.descent import Stepper, count
 from engine.training.state import EpochMetrics, Tally, TrainingState
-from engine.training.transfer import freeze, take
+from engine.training.transfer import factors, freeze, take
 
 __all__ = [
     "Execute",
@@ -115,7 +115,7 @@ def check_config(
         augmentations.check(config.augmentations, data_shape)
     except EngineError as error:
         raise error.within("augmentations") from None
-    freeze(network, config.freeze)
+    factors(freeze(network, config.freeze), config.learning_rate_factors)
 
 
 def start(
@@ -137,7 +137,7 @@ def start(
     weights = network.initial_weights(config.seed)
     taken = () if initial is None else take(weights, initial.weights)
     slots = {
-        name: {slot: np.zeros_like(weights[name]) for slot in config.optimizer.slots()}
+        name: config.optimizer.first_slots(weights[name])
         for name, spec in network.weight_specs.items()
         if spec.trainable
     }

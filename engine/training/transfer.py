@@ -1,4 +1,4 @@
-"""Starting from what another network has learnt: its weights, some of them kept as they are."""
+"""Starting from what another network has learnt: its weights, some kept as they are, some changed less."""
 
 from __future__ import annotations
 
@@ -23,12 +23,7 @@ def freeze(network: Network, patterns: Sequence[str]) -> Network:
         return network
     weighted = [node.name for node in network.nodes if node.weights]
     for number, pattern in enumerate(patterns):
-        if not any(fnmatchcase(name, pattern) for name in weighted):
-            raise GraphError(
-                f"no layer with weights has a name like {pattern!r}",
-                path=("freeze", number),
-                hint=f"the names are {_few(weighted)}",
-            )
+        _matches(pattern, weighted, ("freeze", number))
     frozen = replace(
         network,
         nodes=tuple(
@@ -43,6 +38,44 @@ def freeze(network: Network, patterns: Sequence[str]) -> Network:
             hint=f"leave out the last one, {weighted[-1]!r}",
         )
     return frozen
+
+
+def factors(network: Network, by_pattern: Mapping[str, float]) -> dict[str, float]:
+    """Return what the learning rate is multiplied by, for each weight whose node fits a pattern.
+
+    Args:
+        network: frozen as it is trained.
+        by_pattern: factors by the names of nodes, or by patterns as in `freeze`; a name in full comes first.
+
+    Raises:
+        GraphError: a pattern fits no node that has weights, or frozen ones alone; or two fit the same node.
+    """
+    weighted = [node.name for node in network.nodes if node.weights]
+    learning = {node.name: node for node in network.nodes if node.trainable_parameters}
+    fitting: dict[str, str] = {}
+    for pattern in sorted(by_pattern, key=lambda pattern: pattern not in learning):
+        path = ("learning_rate_factors", pattern)
+        matched = [name for name in _matches(pattern, weighted, path) if name in learning]
+        if not matched:
+            raise GraphError(
+                f"what has a name like {pattern!r} is frozen",
+                path=path,
+                hint="leave its factor out, or do not freeze it",
+            )
+        for name in matched:
+            other = fitting.setdefault(name, pattern)
+            if other not in (name, pattern):
+                raise GraphError(
+                    f"{name!r} has a name like {other!r} and like {pattern!r}",
+                    path=path,
+                    hint=f"give {name!r} a factor by its full name, or change one of the patterns",
+                )
+    return {
+        f"{name}/{weight}": by_pattern[pattern]
+        for name, pattern in fitting.items()
+        for weight, spec in learning[name].weights.items()
+        if spec.trainable
+    }
 
 
 def take(weights: dict[str, Array], given: Mapping[str, Array]) -> tuple[str, ...]:
@@ -63,6 +96,18 @@ def take(weights: dict[str, Array], given: Mapping[str, Array]) -> tuple[str, ..
     for name in taken:
         weights[name][...] = given[name]
     return taken
+
+
+def _matches(pattern: str, names: Sequence[str], path: tuple[str | int, ...]) -> list[str]:
+    """Return the names that fit a pattern; raises GraphError if there is none."""
+    matched = [name for name in names if fnmatchcase(name, pattern)]
+    if not matched:
+        raise GraphError(
+            f"no layer with weights has a name like {pattern!r}",
+            path=path,
+            hint=f"the names are {_few(names)}",
+        )
+    return matched
 
 
 def _frozen(node: Node) -> Node:

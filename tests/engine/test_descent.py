@@ -10,12 +10,13 @@ import pytest
 from pydantic import ValidationError
 
 from engine.augmentations import augment
-from engine.errors import ShapeError
+from engine.errors import GraphError, ShapeError
+from engine.execution.protocol import PlainExecution
 from engine.recipe.optimizers import SGD
 from engine.training.checkpoint import checkpoint_bytes, read_checkpoint
 from engine.training.loop import TrainingConfig, TrainingData, check_config, kept_weights, train
 from engine.training.state import TrainingState
-from tests.engine.stripes import Stripes, arrays, data, network, run
+from tests.engine.stripes import Stripes, arrays, data, in_two_threads, network, run
 
 PLAIN = [
     {"type": "conv2d", "filters": 4, "kernel_size": 3, "activation": "relu"},
@@ -121,6 +122,87 @@ def test_biases_and_normalisation_do_not_decay() -> None:
     for name, change in decayed.items():
         expected = free[name] - 0.5 * first[name] if name.endswith("/weight") else free[name]
         np.testing.assert_allclose(change, expected, atol=1e-6, err_msg=name)
+
+
+def test_a_layer_can_have_a_factor_of_the_learning_rate() -> None:
+    """By its name, or by a pattern; a name in full comes first."""
+    _, free = one_step({})
+    for rules in ({"conv2d_1": 0.125}, {"conv2d_*": 0.125}, {"*": 0.125, "dense_1": 1.0}):
+        _, changes = one_step({"learning_rate_factors": rules})
+        for name, change in changes.items():
+            factor = 0.125 if name.startswith("conv2d") else 1
+            np.testing.assert_allclose(change, factor * free[name], atol=1e-7, err_msg=name)
+
+
+def test_factors_hold_in_shares_and_leave_the_metrics_their_learning_rate() -> None:
+    config = TrainingConfig.model_validate(
+        {
+            "epochs": 1,
+            "batch_size": 16,
+            "optimizer": {"type": "sgd", "learning_rate": 0.05},
+            "learning_rate_factors": {"conv2d_1": 0.1, "batch_norm_1": 3.0},
+        }
+    )
+    shares = in_two_threads()
+    ours, theirs = (run(config, execute=execute)[-1].state for execute in (shares, PlainExecution))
+    shares.close()
+    assert ours.history[-1].learning_rate == config.optimizer.rate()
+    without = run(config.model_copy(update={"learning_rate_factors": {}}))[-1].state
+    for name, weight in theirs.weights.items():
+        np.testing.assert_allclose(ours.weights[name], weight, rtol=1e-3, atol=1e-4, err_msg=name)
+    assert (theirs.weights["conv2d_1/weight"] != without.weights["conv2d_1/weight"]).any()
+
+
+@pytest.mark.parametrize(
+    ("rules", "name", "words"),
+    [
+        (
+            {"learning_rate_factors": {"conv2d_1": 0.1, "no_such_*": 2.0}},
+            "no_such_*",
+            "no layer with weights",
+        ),
+        ({"learning_rate_factors": {"flatten_1": 0.1}}, "flatten_1", "no layer with weights"),
+        ({"learning_rate_factors": {"conv2d_1": 0.1}, "freeze": ["conv2d_1"]}, "conv2d_1", "is frozen"),
+        ({"learning_rate_factors": {"conv*": 0.1, "*_1": 2.0}}, "*_1", "like 'conv\\*' and like"),
+    ],
+)
+def test_factors_that_make_no_sense_are_refused_with_their_name(
+    rules: dict[str, Any], name: str, words: str
+) -> None:
+    config = TrainingConfig.model_validate(rules)
+    with pytest.raises(GraphError, match=words) as caught:
+        check_config(network(), config, (8, 8, 1), 3)
+    assert caught.value.path == ("learning_rate_factors", name)
+    assert caught.value.hint
+
+
+def test_a_rule_for_one_array_is_given_each_weight_alone() -> None:
+    """LARS: a step is in proportion to the length of the layer's own weight, none to that of all together."""
+    first = network(PLAIN).initial_weights(0)
+    _, free = one_step({})
+    rule = {"type": "lars", "learning_rate": 2.0, "trust": 0.01, "momentum": 0.0}
+    _, changes = one_step({"optimizer": rule})
+    for name, change in changes.items():
+        gradient, weight = -free[name].astype(np.float64), first[name].astype(np.float64)
+        local = 0.01 * np.linalg.norm(weight) / np.linalg.norm(gradient) if "weight" in name else 1
+        np.testing.assert_allclose(change, -2.0 * local * gradient, rtol=1e-3, atol=1e-6, err_msg=name)
+
+
+def test_lookahead_goes_back_to_the_first_weights_part_of_the_way() -> None:
+    inner = {"type": "sgd", "learning_rate": 0.1, "momentum": 0.5}
+    first = network().initial_weights(0)
+    rules = {"epochs": 1, "batch_size": 16}
+    ahead = TrainingConfig.model_validate(rules | {"optimizer": inner})
+    both = {"type": "lookahead", "inner": inner, "every": 3, "share": 0.25}
+    following = TrainingConfig.model_validate(rules | {"optimizer": both})
+    runs = (train(network(), ahead, data()), train(network(), following, data()))
+    for step in (1, 2, 3):
+        reached, weights = (next(each).state.weights for each in runs)
+        for name in ("conv2d_1/weight", "dense_1/bias"):
+            share = 0.25 if step == 3 else 1
+            np.testing.assert_allclose(
+                weights[name], first[name] + share * (reached[name] - first[name]), atol=1e-6
+            )
 
 
 class Labelled(Stripes):

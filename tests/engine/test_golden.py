@@ -93,7 +93,7 @@ def test_an_optimizer_goes_where_pytorch_went(name: str, dtype: type, tolerance:
     case = TRAINING[name]
     optimizer = TypeAdapter(AnyOptimizer).validate_json(case["record"].item())
     weight = case["given weight"].astype(dtype)
-    slots = {slot: np.zeros_like(weight) for slot in optimizer.slots()}
+    slots = optimizer.first_slots(weight)
     for step, gradient in enumerate(case["given gradients"].astype(dtype), start=1):
-        optimizer.step(weight, gradient, slots, optimizer.learning_rate, step)
+        optimizer.step(weight, gradient, slots, optimizer.rate(), step)
         close(weight, case["w path"][step - 1], tolerance)

@@ -142,6 +142,27 @@ def test_gradients_are_the_numeric_ones(kind: type[Layer], example: Example, sta
         np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-7, err_msg=name)
 
 
+@pytest.mark.parametrize("pictures", [1, 3])
+@pytest.mark.parametrize(("kind", "example"), PLAIN)
+def test_a_layer_tells_over_how_many_numbers_it_normalises(
+    kind: type[Layer], example: Example, pictures: int
+) -> None:
+    """An output depends on the numbers that it shares a mean with and on no others; on none if it is alone."""
+    layer, weights, xs = build(example)
+    x = xs[0][:pictures]
+    shared = layer.normalises(pictures, *example.inputs)
+    if shared is None:
+        return
+    context = Context(statistics="batch", node="layer")
+    felt = np.zeros(x.shape, np.bool_)
+    y = layer.forward(weights, x, context=context)[0]
+    for place in np.ndindex(x.shape):
+        changed = x.copy()
+        changed[place] += 0.1
+        felt[place] = abs(layer.forward(weights, changed, context=context)[0].flat[0] - y.flat[0]) > 1e-12
+    assert np.count_nonzero(felt) == (shared if shared > 1 else 0)
+
+
 @pytest.mark.parametrize(("kind", "example"), PLAIN)
 def test_inference_treats_each_picture_alone(kind: type[Layer], example: Example) -> None:
     layer, weights, xs = build(example)

@@ -91,11 +91,15 @@ def test_a_job_with_everything_that_training_offers(http: httpx.Client, finished
         "augmentations": [{"type": "random_crop", "padding": 2}, {"type": "rotation", "degrees": 10}],
         "schedule": {"type": "cosine", "warm_up": 0.5, "restarts": 1},
         "loss": {"type": "softmax_cross_entropy", "label_smoothing": 0.1},
+        "optimizer": {"type": "lookahead", "inner": {"type": "lars", "trust": 0.1}, "every": 3},
+        "learning_rate_factors": {"dense_1": 0.5},
     }
     job = submit(http, **asked)
     assert job["progress"]["steps"] == 20
     for name in ("clip", "augmentations", "schedule"):
         assert job[name] is not None
+    assert job["learning_rate_factors"] == {"dense_1": 0.5}
+    assert job["optimizer"]["inner"]["momentum"] == 0.9
     assert finished(http, job["id"])["status"] == "succeeded"
 
 
@@ -106,6 +110,9 @@ def test_a_job_with_everything_that_training_offers(http: httpx.Client, finished
         ("freeze", ["dense_1", "no_such_*"], "/freeze/1"),
         ("loss", {"type": "binary_cross_entropy", "positive_weights": [1]}, "/loss/positive_weights"),
         ("clip", {}, "/clip"),
+        ("learning_rate_factors", {"residual_1/*": 0.1}, "/learning_rate_factors/residual_1~1*"),
+        ("learning_rate_factors", {"dense_1": 0.0}, "/learning_rate_factors/dense_1"),
+        ("optimizer", {"type": "lookahead", "inner": {"type": "lookahead"}}, "/optimizer/inner/type"),
     ],
 )
 def test_what_does_not_fit_the_pictures_is_refused_in_its_place(
@@ -115,6 +122,26 @@ def test_what_does_not_fit_the_pictures_is_refused_in_its_place(
     answer = http.post(JOBS, json=body)
     assert answer.status_code == 422, answer.text
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize(
+    ("layer", "batch_size", "pointer"),
+    [
+        ({"type": "batch_norm"}, 1, "/batch_size"),
+        ({"type": "group_norm", "groups": 784}, 64, "/architecture/layers/1"),
+    ],
+)
+def test_normalising_single_numbers_is_refused(
+    http: httpx.Client, layer: dict[str, Any], batch_size: int, pointer: str
+) -> None:
+    layers = [{"type": "flatten"}, layer, {"type": "dense", "units": 10}]
+    architecture = {"input_shape": [28, 28, 1], "layers": layers}
+    body = {"architecture": architecture, "dataset": "digits", "batch_size": batch_size}
+    answer = http.post(JOBS, json=body)
+    assert answer.status_code == 422, answer.text
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == pointer
+    assert error["hint"]
 
 
 def test_every_field_of_a_request_is_shown() -> None:

@@ -22,6 +22,7 @@ from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.presets import PRESETS, find
 from engine.training.loop import TrainingConfig, check_config, check_fit, steps_per_epoch
+from engine.training.normalised import check_batches, check_layers
 
 _KEY = "architecture"
 
@@ -66,9 +67,11 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
     try:
         network = Network.build(resolved.architecture, settings.max_parameters)
         check_fit(network, config, *fitting)
+        check_layers(network)
     except EngineError as error:
         raise resolved.fault(error) from None
     check_config(network, config, *fitting)
+    check_batches(network, config, dataset.splits["train"])
     memory = check_memory(network, config, dataset, settings)
     model = None if request.initial_weights is None else find_model(request.initial_weights, store)
     accepted = TrainingRequest(

@@ -33,6 +33,7 @@ CHANGEABLE = (
     "schedule",
     "augmentations",
     "clip",
+    "learning_rate_factors",
     "early_stopping",
     "select",
 )
@@ -66,9 +67,10 @@ def continued_job(
         "warnings": growth_warnings(dataset, before.dataset_images, store, continued=source.id),
     }
     accepted = before.model_copy(update=changes)
-    if accepted.optimizer.type != before.optimizer.type or set(accepted.optimizer.slots()) != set(
-        before.optimizer.slots()
-    ):
+    (rules, slots), (old_rules, old_slots) = (
+        (optimizer.rules(), set(optimizer.slots())) for optimizer in (accepted.optimizer, before.optimizer)
+    )
+    if rules != old_rules or slots != old_slots:
         detail = "another optimizer cannot go on with what this one has gathered"
         raise Invalid.at("optimizer", detail, "change its numbers, not its kind")
     network = Network.build(accepted.architecture, settings.max_parameters)

@@ -1,94 +1,20 @@
-"""Optimizers: the descent method G of the article, theta := G(theta).
-
-An optimizer is a rule for one array. It keeps as many slots (running averages) as it needs, each
-of the array's own shape; whoever trains maps it over all weights. What holds for every rule alike
-(clipping, averaging, accumulation, schedules) is not here but in the training configuration.
-"""
+"""Rules that change every number by itself: gradient descent, and steps scaled by running averages."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from engine.arrays import Array
-from engine.choices import OneOf
-from engine.spec import Flag, Fraction, NonNegativeFloat, PositiveFloat, Spec
+from engine.recipe.optimizers.base import Rule
+from engine.spec import Flag, Fraction, NonNegativeFloat, PositiveFloat
 from engine.workspace import FRESH, Buffers
 
-_CHUNK = 1 << 15  # numbers worked on at a time: weight, gradient, slots and scratch stay in the cache
 
-
-class Optimizer(Spec):
-    """The contract of an optimizer."""
-
-    type: str
-    learning_rate: PositiveFloat
-    """Size of a step, before the schedule."""
-    weight_decay: NonNegativeFloat = 0.0
-    """How strongly weights are drawn to 0; biases and the weights of normalisation are not."""
-    decoupled: Flag = False
-    """How weight decay works: true shrinks the weights themselves, w := w - learning_rate * weight_decay * w,
-    false adds weight_decay * w to the gradient, where running averages see it."""
-
-    examples: ClassVar[tuple[dict[str, Any], ...]]
-    formula: ClassVar[str]
-    source: ClassVar[str]
-
-    def slots(self) -> tuple[str, ...]:
-        """Return the names of the arrays kept for each weight, which start at 0."""
-        return ()
-
-    def step(
-        self,
-        weight: Array,
-        gradient: Array,
-        slots: dict[str, Array],
-        learning_rate: float,
-        step: int,
-        *,
-        decays: bool = True,
-        buffers: Buffers = FRESH,
-    ) -> None:
-        """Change `weight` and `slots` in place: weight decay, then the rule.
-
-        Args:
-            weight: any shape.
-            gradient: of the same shape; left as it is.
-            slots: this weight's slots by name.
-            learning_rate: of this step, the schedule applied.
-            step: number of this step, from 1.
-            decays: whether weight decay applies to this weight.
-            buffers: where there is room to work in.
-        """
-        decay = self.weight_decay if decays else 0.0
-        for w, g, kept in _chunks(weight, gradient, slots):
-            direction = g
-            if decay and self.decoupled:
-                np.multiply(w, 1 - learning_rate * decay, out=w)
-            elif decay:
-                direction = buffers.scratch("decayed", w.shape, w.dtype)
-                np.multiply(w, decay, out=direction)
-                direction += g
-            self.update(w, direction, kept, learning_rate, step, buffers)
-
-    def update(
-        self,
-        weight: Array,
-        gradient: Array,
-        slots: dict[str, Array],
-        learning_rate: float,
-        step: int,
-        buffers: Buffers = FRESH,
-    ) -> None:
-        """Apply the rule alone; arguments as in `step`."""
-        raise NotImplementedError
-
-
-class SGD(Optimizer):
+class SGD(Rule):
     """Stochastic gradient descent, with momentum."""
 
     type: Literal["sgd"] = "sgd"
@@ -143,7 +69,7 @@ class SGD(Optimizer):
         weight -= change
 
 
-class RMSProp(Optimizer):
+class RMSProp(Rule):
     """Steps divided, for each weight, by how large its gradients have been lately."""
 
     type: Literal["rmsprop"] = "rmsprop"
@@ -206,7 +132,7 @@ class RMSProp(Optimizer):
 Beta = Annotated[float, Field(strict=True, ge=0, lt=1)]
 
 
-class _Moments(Optimizer):
+class _Moments(Rule):
     """What Adam and AdamW share: all but how weights decay."""
 
     learning_rate: PositiveFloat = 0.001
@@ -288,22 +214,3 @@ def _average_square(square: Array, values: Array, kept: float, scratch: Array) -
     scratch *= 1 - kept
     square *= kept
     square += scratch
-
-
-def _chunks(
-    weight: Array, gradient: Array, slots: dict[str, Array]
-) -> Iterator[tuple[Array, Array, dict[str, Array]]]:
-    """Cut the arrays into pieces that lie together in the cache; a rule works number by number."""
-    if weight.size <= _CHUNK or not all(array.flags.c_contiguous for array in (weight, *slots.values())):
-        yield weight, gradient, slots
-        return
-    weights, gradients = weight.reshape(-1), gradient.reshape(-1)
-    flat = {name: array.reshape(-1) for name, array in slots.items()}
-    for first in range(0, weight.size, _CHUNK):
-        piece = slice(first, first + _CHUNK)
-        yield weights[piece], gradients[piece], {name: array[piece] for name, array in flat.items()}
-
-
-OPTIMIZERS: tuple[type[Optimizer], ...] = (SGD, RMSProp, Adam, AdamW)
-
-AnyOptimizer = Annotated[Optimizer, OneOf(OPTIMIZERS)]
