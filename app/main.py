@@ -15,6 +15,7 @@ from app.services import Services
 from app.settings import Settings
 from app.web import openapi
 from app.web.answers import problems
+from app.web.bodies.idempotency import Ledger
 from app.web.middleware.finish_body import FinishBody
 from app.web.middleware.gate import Gate
 from app.web.middleware.head import Head
@@ -62,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services = await run_in_threadpool(Services.open, settings)
         app.state.services = services
+        app.state.ledger = Ledger(services.store)
         try:
             yield
         finally:

@@ -15,13 +15,12 @@ from app.datasets.sweep import sweep
 from app.errors import Unavailable
 from app.files.artifacts import LocalArtifacts
 from app.files.locks import FileLock, read_holder
-from app.jobs.cleanup import Janitor
+from app.jobs.cleanup import Cleanup
 from app.jobs.runner import Runner
-from app.jobs.webhooks import Courier
+from app.jobs.webhooks import WebhookSender
 from app.models.predictors import Predictors
 from app.settings import Settings, SettingsError
 from app.store import Store
-from app.web.bodies.idempotency import Ledger
 
 LOCK_FILE = "server.lock"
 
@@ -38,9 +37,8 @@ class Services:
     lock: FileLock
     inference: asyncio.Semaphore
     """Bounds how many predictions run at the same time; the others wait without holding a thread."""
-    ledger: Ledger
-    janitor: Janitor
-    courier: Courier
+    cleanup: Cleanup
+    webhooks: WebhookSender
     _draining: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
@@ -60,10 +58,10 @@ class Services:
             install(store, artifacts)
             runner = Runner(store, artifacts, settings)
             predictors = Predictors(artifacts, settings)
-            janitor = Janitor(store, artifacts, settings)
-            courier = Courier(store, settings)
-            janitor.start()
-            courier.start()
+            cleanup = Cleanup(store, artifacts, settings)
+            webhooks = WebhookSender(store, settings)
+            cleanup.start()
+            webhooks.start()
             runner.start()
         except BaseException as error:
             store.close()
@@ -79,9 +77,8 @@ class Services:
             predictors,
             lock,
             inference=asyncio.Semaphore(settings.cores),
-            ledger=Ledger(store),
-            janitor=janitor,
-            courier=courier,
+            cleanup=cleanup,
+            webhooks=webhooks,
         )
 
     @property
@@ -98,8 +95,8 @@ class Services:
         """Stop what is left and let go of the data directory."""
         try:
             self.drain()
-            self.courier.stop()
-            self.janitor.stop()
+            self.webhooks.stop()
+            self.cleanup.stop()
             self.predictors.close()
             self.store.close()
         finally:
@@ -114,7 +111,7 @@ class Services:
         """
         if self.draining:
             raise Unavailable("this server is about to stop and takes no new work; try again once it is back")
-        self.janitor.check_quota()
+        self.cleanup.check_quota()
 
 
 def _take(data_dir: Path) -> FileLock:

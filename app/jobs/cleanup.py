@@ -37,7 +37,7 @@ class _Measured:
     recorded: int
 
 
-class Janitor:
+class Cleanup:
     """The quota and the retention of one data directory."""
 
     def __init__(self, store: Store, artifacts: LocalArtifacts, settings: Settings) -> None:
@@ -54,7 +54,7 @@ class Janitor:
         self.remove_uploads()
         self.remove_leftovers()
         self._measure()
-        self._thread = threading.Thread(target=self._run, name="janitor", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="cleanup", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -90,11 +90,11 @@ class Janitor:
 
     def remove_leftovers(self) -> None:
         """Remove models that have a file and no record: their maker died in between, or who deleted them did."""
-        known = self._store.models.identifiers()
+        existing = self._store.models.identifiers()
         # A worker that survived the last server may be about to write the record.
         coming = {sibling(pulse.id, MODEL) for pulse in self._store.jobs.active()}
         for name in self._artifacts.names(paths.MODELS):
-            if name.removeprefix(f"{paths.MODELS}/").partition(".")[0] not in known | coming:
+            if name.removeprefix(f"{paths.MODELS}/").partition(".")[0] not in existing | coming:
                 self._artifacts.delete(name)
 
     def _run(self) -> None:
@@ -108,8 +108,8 @@ class Janitor:
                 self._expire_checkpoints()
                 self._measure()
             except Exception:
-                # A locked database may pass; a janitor that is gone does not come back.
-                log.exception("janitor_failed")
+                # A locked database may pass; a thread that is gone does not come back.
+                log.exception("cleanup_failed")
             if self._stopping.wait(INTERVAL):
                 return
 

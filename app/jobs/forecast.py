@@ -1,4 +1,4 @@
-"""When the jobs that wait will start, as far as that can be told.
+"""When the jobs that wait will start, as far as that can be foreseen.
 
 A job takes as many steps as it still has, each as long as in the last epoch of the newest job like it; jobs are
 alike when architecture, data set, batches and augmentations are the same. What runs takes as long as it says
@@ -12,49 +12,49 @@ import heapq
 import math
 from dataclasses import dataclass
 
-from app.store.records import JobPace, Json, Line
+from app.store.records import JobPace, Json, QueueState
 
 _ALIKE = ("architecture", "dataset", "batch_size", "accumulate", "augmentations")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in a line.
+    """A place in the queue.
 
     Attributes:
         position: from 1.
-        starts_in_seconds: when its turn comes; None when that cannot be told.
+        starts_in_seconds: when its turn comes; None when that cannot be foreseen.
     """
 
     position: int
     starts_in_seconds: float | None
 
 
-def places(line: Line, slots: int) -> dict[str, Place]:
+def places(queue: QueueState, slots: int) -> dict[str, Place]:
     """Return the place of each job that waits, by its id.
 
     Args:
-        line: of one kind.
+        queue: the jobs of one kind.
         slots: how many jobs run at the same time.
     """
-    ends = [_left(job, line.past) for job in line.running] + [0.0] * (slots - len(line.running))
+    ends = [_left(job, queue.past) for job in queue.running] + [0.0] * (slots - len(queue.running))
     heapq.heapify(ends)
     # More can run than may, after a restart with fewer slots: the first ones to end make no room.
     for _ in range(len(ends) - slots):
         heapq.heappop(ends)
     found: dict[str, Place] = {}
-    for position, job in enumerate(line.waiting, 1):
+    for position, job in enumerate(queue.waiting, 1):
         start = heapq.heappop(ends)
         found[job.id] = Place(position, round(start, 1) if math.isfinite(start) else None)
-        heapq.heappush(ends, start + _left(job, line.past))
+        heapq.heappush(ends, start + _left(job, queue.past))
     return found
 
 
 def _left(job: JobPace, past: tuple[JobPace, ...]) -> float:
     """Return for how many seconds a job will still run once it runs, infinity when that is unknown."""
-    told = job.progress.get("eta_seconds")
-    if told is not None:
-        return float(told)
+    own = job.progress.get("eta_seconds")
+    if own is not None:
+        return float(own)
     steps = job.progress.get("steps")
     wanted = _kind(job.request)
     for other in past:

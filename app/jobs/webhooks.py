@@ -1,4 +1,4 @@
-"""Webhooks: the ends of jobs, told to whoever asked, signed, and told again until somebody has listened.
+"""Webhooks: the ends of jobs, sent to whoever asked, signed, and sent again until they were received.
 
 The form is that of Standard Webhooks (https://github.com/standard-webhooks/standard-webhooks): the libraries for
 it verify what is sent here. A message can arrive more than once, always under the same id.
@@ -44,7 +44,7 @@ def signed_headers(key: bytes, identifier: str, timestamp: int, body: bytes) -> 
     }
 
 
-class Courier:
+class WebhookSender:
     """A thread that sends the messages that are due; what it has to do is in the database, not here."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
@@ -57,7 +57,7 @@ class Courier:
     def start(self) -> None:
         """Start the thread; without a key there is nothing that it could send."""
         if self._key is not None:
-            self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -74,8 +74,8 @@ class Courier:
                         break
                     self._attempt(record)
             except Exception:
-                # A locked database may pass; a courier that is gone does not come back.
-                log.exception("courier_failed")
+                # A locked database may pass; a thread that is gone does not come back.
+                log.exception("webhooks_failed")
 
     def _attempt(self, record: DeliveryRecord) -> None:
         error = self._send(record)

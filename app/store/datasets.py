@@ -96,7 +96,7 @@ class Datasets(Repository[DatasetRecord]):
             return self._get(connection, identifier)
 
     def fail(self, identifier: str, error: Json) -> None:
-        """Give up filling a data set; nothing happens to one that is not being filled."""
+        """Give up a data set that is being made; nothing happens to another one."""
         with self._database.write() as connection:
             self.give_up(connection, identifier, error)
 

@@ -42,5 +42,5 @@ def read(connection: Connection, job_id: str, after: int) -> tuple[EventRecord, 
 
 
 def time_text(at: datetime) -> str:
-    """Return a time as clients are told it."""
+    """Return a time as clients receive it."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -22,9 +22,9 @@ from app.store.records import (
     JobEnd,
     JobPulse,
     JobRecord,
+    JobUpdates,
     Json,
     ModelRecord,
-    News,
     Page,
     now,
 )
@@ -128,7 +128,7 @@ class Jobs(Repository[JobRecord]):
             self._get(connection, identifier)
             return list(connection.scalars(query))
 
-    def news(self, identifier: str, after: int) -> News:
+    def updates(self, identifier: str, after: int) -> JobUpdates:
         """Return what happened to a job after the event of the number `after`, and where it is now.
 
         Raises:
@@ -140,7 +140,7 @@ class Jobs(Repository[JobRecord]):
             row = connection.execute(query).one_or_none()
             if row is None:
                 raise NotFound.of(self.kind, identifier)
-            return News(events.read(connection, identifier, after), row.status, row.progress)
+            return JobUpdates(events.read(connection, identifier, after), row.status, row.progress)
 
     def request_cancel(self, identifier: str) -> JobRecord:
         """Ask for the end of a job and return it: cancelled if it was queued, else cancelling.
@@ -380,7 +380,7 @@ class Jobs(Repository[JobRecord]):
                 self._end(connection, row, JobStatus.FAILED, repaired(error))
 
     def requeue(self, identifier: str, attempt: int) -> None:
-        """Put a job back whose worker was told to stop; that costs it no attempt.
+        """Put a job back whose worker was asked to stop; that costs it no attempt.
 
         Raises:
             StaleAttempt: the attempt is over.

@@ -1,4 +1,4 @@
-"""Who waits for what: all that is known of how soon waiting jobs will start."""
+"""Which jobs wait and which run: what shows how soon those that wait will start."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from sqlalchemy import Select, select
 
 from app.states import ACTIVE, JobStatus
 from app.store.database import Database
-from app.store.records import JobPace, JobRecord, Line
+from app.store.records import JobPace, JobRecord, QueueState
 from app.store.tables import jobs
 
 _PAST = 50
 
 
 class Queues:
-    """The lines of jobs, one for each kind."""
+    """The queues of jobs, one for each kind."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def line(self, kind: str, new: JobRecord | None = None) -> Line:
+    def state(self, kind: str, new: JobRecord | None = None) -> QueueState:
         """Return the jobs of a kind that wait, those that run, and the last ones that have started.
 
         Args:
@@ -38,9 +38,9 @@ class Queues:
             behind = () if new is None else (JobPace(new.id, new.request, new.progress),)
             waiting = read(of_kind.where(columns.status == JobStatus.QUEUED).order_by(*oldest)) + behind
             if not waiting:
-                return Line()
+                return QueueState()
             newest = columns.created_at.desc(), columns.id.desc()
-            return Line(
+            return QueueState(
                 waiting,
                 read(of_kind.where(columns.status.in_(ACTIVE)).order_by(*oldest)),
                 read(of_kind.where(columns.started_at.is_not(None)).order_by(*newest).limit(_PAST)),

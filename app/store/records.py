@@ -134,7 +134,7 @@ class JobRecord:
         dataset_id: what it reads, or writes (ingestion).
         model_id: what it made (training), or uses.
         memory_bytes: what it was expected to need of memory when it was accepted.
-        webhook_url: where its end is told.
+        webhook_url: where its end is announced.
         checkpoint_kept_since: from when on it is counted how long the last checkpoint is kept.
     """
 
@@ -161,7 +161,7 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class JobPace:
-    """What is known of how long a job takes; the fields are those of its record."""
+    """What shows how long a job takes; the fields are those of its record."""
 
     id: str
     request: Json
@@ -170,7 +170,7 @@ class JobPace:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class QueueState:
     """The jobs of a kind, as far as they matter to those that wait.
 
     Attributes:
@@ -215,7 +215,7 @@ class EventRecord:
     Attributes:
         number: 1, 2, ... in the order in which it was written.
         kind: `status`, `epoch`, or at last `end`.
-        data: what clients are told.
+        data: what clients receive.
     """
 
     number: int
@@ -224,7 +224,7 @@ class EventRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class JobUpdates:
     """What is new about a job for somebody who has seen it before.
 
     Attributes:

@@ -15,7 +15,7 @@ import pytest
 from app.ids import JOB, new_id
 from app.jobs.kinds import TRAINING
 from app.jobs.outgoing import Forbidden, NotSent, is_public, post
-from app.jobs.webhooks import ATTEMPTS, Courier
+from app.jobs.webhooks import ATTEMPTS, WebhookSender
 from app.settings import Settings
 from app.store import Store
 from app.store.records import JobRecord, now
@@ -119,13 +119,13 @@ def test_a_message_that_nobody_takes_is_given_up(tmp_path: Path) -> None:
     (message,) = store.deliveries.due(10)
     for _ in range(ATTEMPTS - 1):
         store.deliveries.attempted(message.id, "pending", error="nobody there", due_at=now())
-    courier = Courier(store, settings)
-    courier.start()
+    webhooks = WebhookSender(store, settings)
+    webhooks.start()
     limit = time.monotonic() + 60
     while store.deliveries.of([job.id])[job.id].status == "pending":
         assert time.monotonic() < limit
         time.sleep(0.05)
-    courier.stop()
+    webhooks.stop()
     given_up = store.deliveries.of([job.id])[job.id]
     assert (given_up.status, given_up.attempts) == ("failed", ATTEMPTS)
     assert given_up.error

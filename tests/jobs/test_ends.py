@@ -15,7 +15,7 @@ from app.errors import Conflict
 from app.files import paths
 from app.ids import MODEL, new_id
 from app.jobs.accept.training import new_job
-from app.jobs.cleanup import Janitor
+from app.jobs.cleanup import Cleanup
 from app.jobs.ends import Ends
 from app.jobs.kinds import TRAINING
 from app.states import JobStatus
@@ -93,12 +93,12 @@ def test_a_job_that_nobody_started_ends_in_the_log_too(service: Service) -> None
 def test_what_earlier_versions_left_goes_at_the_start(service: Service) -> None:
     running, ended = with_checkpoint(service), with_checkpoint(service)
     service.store.jobs.fail(ended, 1, DIVERGED)
-    janitor = Janitor(service.store, service.artifacts, service.settings())
-    janitor.start()
+    cleanup = Cleanup(service.store, service.artifacts, service.settings())
+    cleanup.start()
     try:
         until(lambda: len(files(service, ended)) == 2, "the cleaning")
     finally:
-        janitor.stop()
+        cleanup.stop()
     assert len(files(service, running)) == 5
 
 
@@ -121,12 +121,12 @@ def test_the_last_checkpoint_goes_after_a_while_and_says_so(service: Service, ho
     ENDS[how](service, young)
     age(service, old, 8)
     age(service, young, 6)
-    janitor = Janitor(service.store, service.artifacts, service.settings(checkpoint_retention_days=7.0))
-    janitor.start()
+    cleanup = Cleanup(service.store, service.artifacts, service.settings(checkpoint_retention_days=7.0))
+    cleanup.start()
     try:
         until(lambda: files(service, old) == {"attempt-1.log"}, "the end of the checkpoint")
     finally:
-        janitor.stop()
+        cleanup.stop()
     assert "checkpoint-1-32.safetensors" in files(service, young)
     assert go_on(service, young).request["epochs"] == 3
     with pytest.raises(Conflict) as refused:

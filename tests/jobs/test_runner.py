@@ -137,7 +137,7 @@ def test_stopping_right_after_a_start_costs_nothing(service: Service) -> None:
     runner.stop(60.0)
     job = service.job(job_id)
     assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
-    assert "told to stop" in service.log(job_id, 1)
+    assert "asked to stop" in service.log(job_id, 1)
 
 
 def test_one_that_does_not_stop_is_killed_at_no_cost(service: Service) -> None:

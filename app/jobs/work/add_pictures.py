@@ -81,14 +81,14 @@ def class_indices(reader: Reader, record: DatasetRecord) -> NDArray[np.int64]:
     Raises:
         Invalid: a class is not one of the data set's; a new one would change what its models are asked.
     """
-    known = {entry["name"]: index for index, entry in enumerate(record.classes)}
+    indices = {entry["name"]: index for index, entry in enumerate(record.classes)}
     for name in reader.classes:
-        if name not in known:
-            listed = ", ".join(list(known)[:20]) + (" ..." if len(known) > 20 else "")
+        if name not in indices:
+            listed = ", ".join(list(indices)[:20]) + (" ..." if len(indices) > 20 else "")
             detail = f"data set {record.id!r} has no class {name[:100]!r}"
             hint = f"its classes are {listed}; for other classes make another data set"
             raise Invalid.at("label", detail, hint, parameter=True, code="unknown-class")
-    return np.array([known[name] for name in reader.classes], np.int64)
+    return np.array([indices[name] for name in reader.classes], np.int64)
 
 
 def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:

@@ -20,13 +20,13 @@ def diagnose(errors: Mapping[str, Json]) -> Diagnosis:
     """Read bias and variance from `{"train": {"error": 0.1}, "dev": ..., "test": ...}`."""
     train, dev, test = (errors[name]["error"] for name in ("train", "dev", "test"))
     parts = {"bias": train, "variance": _above(dev, train), "dev_gap": _above(test, dev)}
-    known = {name: value for name, value in parts.items() if value is not None}
-    if not {"bias", "variance"} <= set(known):
+    measured = {name: value for name, value in parts.items() if value is not None}
+    if not {"bias", "variance"} <= set(measured):
         verdict = "unknown"
     else:
         # Of equal ones the first: less bias is the first thing to get.
-        verdict = max(known, key=lambda name: known[name])
-        if known[verdict] < LOW:
+        verdict = max(measured, key=lambda name: measured[name])
+        if measured[verdict] < LOW:
             verdict = "low"
     return Diagnosis(**parts, verdict=verdict, advice=_advice(verdict, parts))
 

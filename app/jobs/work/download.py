@@ -28,22 +28,22 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
         Interrupted, StaleAttempt: as `beat` does; what has arrived is kept.
     """
     request = DownloadRequest.model_validate(job.request)
-    known = PUBLISHED[request.download]
-    name = f"{DOWNLOADS}/{known.name}"
+    published = PUBLISHED[request.download]
+    name = f"{DOWNLOADS}/{published.name}"
     folder = artifacts.local_path(name)
-    origin = Origin.of(known, settings.dataset_mirror)
+    origin = Origin.of(published, settings.dataset_mirror)
     try:
         with beat.kept_up({"stage": "downloading"}):
             own = checksums(origin) if settings.dataset_mirror is not None else {}
-        for file in known.files:
+        for file in published.files:
             fetch(origin, file, own.get(file.name, file.sha256), folder, settings.max_upload_bytes, beat)
-        first = known.files[0].name
+        first = published.files[0].name
         source = Source(
             filename=first,
-            bytes=sum((folder / file.name).stat().st_size for file in known.files),
-            sha256=own.get(first, known.files[0].sha256),
+            bytes=sum((folder / file.name).stat().st_size for file in published.files),
+            sha256=own.get(first, published.files[0].sha256),
         )
-        with known.open(folder, archive_limits(settings)) as reader:
+        with published.open(folder, archive_limits(settings)) as reader:
             contents = fill(request.dataset_id, reader, request.options, source, artifacts, settings, beat)
     except DomainError as error:
         fail(job, store, artifacts, request.dataset_id, error)

@@ -1,4 +1,4 @@
-"""Evaluation as a job: a model is judged by the pictures of a data set, and told what to try next."""
+"""Evaluation as a job: how good a model is on the pictures of a data set, and what to try next."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.jobs.heartbeat import Heartbeat
 from app.jobs.requests import EvaluationRequest
 from app.jobs.work.diagnosis import diagnose
 from app.jobs.work.evaluate_targets import judge_labels, judge_values
-from app.jobs.work.walk import Walk
+from app.jobs.work.predictions import SplitPredictions
 from app.models.matching import check_match
 from app.models.predictors import load
 from app.pictures.sheets import Tile, draw_sheet
@@ -48,20 +48,20 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     stored = open_dataset(store, artifacts, dataset.id, request.dataset_images)
     names = [entry["name"] for entry in dataset.classes]
     places = [model.classes.index(name) for name in names]
-    walk = Walk(load(model, artifacts, settings), stored, request.split, beat)
+    splits = SplitPredictions(load(model, artifacts, settings), stored, request.split, beat)
     tiles: list[Tile] = []
     match model.target:
         case "class":
-            classes = _Evaluation(walk, stored, np.array(places, np.int64))
+            classes = _Evaluation(splits, stored, np.array(places, np.int64))
             document, metrics = classes.judge(model.classes)
             tiles = classes.tiles(model.classes)
         case "labels":
-            document, metrics = judge_labels(walk, names, places)
+            document, metrics = judge_labels(splits, names, places)
         case "values":
-            document, metrics = judge_values(walk, names, places)
+            document, metrics = judge_values(splits, names, places)
     artifacts.write(paths.report(job.id), json.dumps(document, allow_nan=False).encode())
     artifacts.write(paths.mistakes(job.id), draw_sheet(tiles))
-    walk.end()
+    splits.end()
     log.info("%s", " ".join(f"{name}={value}" for name, value in metrics.items()))
     store.jobs.succeed(job.id, job.attempt, metrics=metrics)
 
@@ -69,8 +69,8 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
 class _Evaluation:
     """What is found out about a model of classes."""
 
-    def __init__(self, walk: Walk, dataset: StoredDataset, to_model: NDArray[np.int64]) -> None:
-        self._walk = walk
+    def __init__(self, splits: SplitPredictions, dataset: StoredDataset, to_model: NDArray[np.int64]) -> None:
+        self._splits = splits
         self._dataset = dataset
         self._to_model = to_model
         # (probability of the true class, position, label, predicted, probability of the predicted class)
@@ -100,14 +100,14 @@ class _Evaluation:
         found: Json = {}
         for name in SPLIT_NAMES:
             wrong = 0
-            for probabilities, told, places in self._walk.batches(name):
-                labels = self._to_model[told]
+            for probabilities, targets, places in self._splits.batches(name):
+                labels = self._to_model[targets]
                 predicted = probabilities.argmax(axis=1)
                 wrong += int(np.count_nonzero(predicted != labels))
-                if name == self._walk.split:
+                if name == self._splits.split:
                     assessment.add(probabilities, labels)
                     self._note(probabilities, labels, predicted, places)
-            images = self._walk.images(name)
+            images = self._splits.images(name)
             found[name] = {"images": images, "error": wrong / images if images else None}
         return found
 

@@ -8,28 +8,28 @@ import numpy as np
 
 from app.datasets.readers.splits import SPLIT_NAMES
 from app.jobs.work.diagnosis import diagnose
-from app.jobs.work.walk import Walk
+from app.jobs.work.predictions import SplitPredictions
 from app.store.records import Json
 from engine.training.target_metrics import LabelAssessment, ValueAssessment
 
 
-def judge_labels(walk: Walk, names: Sequence[str], columns: Sequence[int]) -> tuple[Json, Json]:
+def judge_labels(splits: SplitPredictions, names: Sequence[str], columns: Sequence[int]) -> tuple[Json, Json]:
     """Return the findings about a model of labels, and the figures to compare it by.
 
     Args:
-        walk: over the pictures.
+        splits: the predictions.
         names: the labels of the data set.
         columns: where the model has them.
     """
     errors = {}
     closely = LabelAssessment(names)
     for split in SPLIT_NAMES:
-        assessment = closely if split == walk.split else LabelAssessment(names)
+        assessment = closely if split == splits.split else LabelAssessment(names)
         wrong = sum(
             assessment.add(probabilities[:, columns], targets)
-            for probabilities, targets, _ in walk.batches(split)
+            for probabilities, targets, _ in splits.batches(split)
         )
-        images = walk.images(split)
+        images = splits.images(split)
         errors[split] = {"images": images, "error": wrong / images if images else None}
     report = closely.report().model_dump(mode="json")
     diagnosis = diagnose(errors).model_dump(mode="json")
@@ -37,19 +37,19 @@ def judge_labels(walk: Walk, names: Sequence[str], columns: Sequence[int]) -> tu
     return findings, {"accuracy": report["accuracy"], "macro_f1": report["macro"]["f1"]}
 
 
-def judge_values(walk: Walk, names: Sequence[str], columns: Sequence[int]) -> tuple[Json, Json]:
+def judge_values(splits: SplitPredictions, names: Sequence[str], columns: Sequence[int]) -> tuple[Json, Json]:
     """Return the findings about a model of values, and the figures to compare it by; see `judge_labels`."""
     errors: Json = {}
     squares: Json = {}
     closely = ValueAssessment(names)
     for split in SPLIT_NAMES:
-        assessment = closely if split == walk.split else ValueAssessment(names)
-        for predictions, targets, _ in walk.batches(split):
+        assessment = closely if split == splits.split else ValueAssessment(names)
+        for predictions, targets, _ in splits.batches(split):
             assessment.add(predictions[:, columns], targets)
-        errors[split] = {"images": walk.images(split), "error": None}
+        errors[split] = {"images": splits.images(split), "error": None}
         off = [entry.root_mean_squared_error**2 for entry in assessment.report().values]
-        squares[split] = float(np.mean(off)) if walk.images(split) else None
+        squares[split] = float(np.mean(off)) if splits.images(split) else None
     report = closely.report().model_dump(mode="json") | {"mean_squared_errors": squares}
-    known = [entry["r2"] for entry in report["values"] if entry["r2"] is not None]
+    measured = [entry["r2"] for entry in report["values"] if entry["r2"] is not None]
     findings: Json = {"report": report, "errors": errors, "diagnosis": None, "mistakes": []}
-    return findings, {"r2": float(np.mean(known)) if known else None}
+    return findings, {"r2": float(np.mean(measured)) if measured else None}

@@ -173,8 +173,8 @@ class _Checkpoints:
         """Note what the run computes with; where that has changed, the bytes of the result will."""
         current = library_pins(1) | pins(threads, tuning)
         # a run that begins has none yet
-        known = state.pins or current
-        changed = [name for name in current | known if current.get(name) != known.get(name)]
+        before = state.pins or current
+        changed = [name for name in current | before if current.get(name) != before.get(name)]
         if changed:
             self.exact = False
             log.warning("not the same as before: %s; the result may differ in its last digits", changed)

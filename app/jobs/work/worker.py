@@ -71,7 +71,7 @@ def _attempt(job_id: str, attempt: int, store: Store, artifacts: LocalArtifacts,
         log.info("cancelled")
         store.jobs.cancelled(job_id, attempt)
     except Drained:
-        log.info("told to stop; goes on later")
+        log.info("asked to stop; goes on later")
         store.jobs.requeue(job_id, attempt)
     except StaleAttempt as error:
         log.warning("%s; stopping", error)

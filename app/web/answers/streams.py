@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.concurrency import run_in_threadpool
@@ -17,8 +17,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.common import finite
 from app.errors import NotFound, Unavailable
-from app.services import Services
 from app.store.events import END, MOST
+from app.store.jobs import Jobs
 from app.store.records import Json
 
 INTERVAL = 0.25
@@ -43,7 +43,7 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def follow(job_id: str, after: int, services: Services) -> AsyncIterator[bytes]:
+async def follow(job_id: str, after: int, jobs: Jobs, stopping: Callable[[], bool]) -> AsyncIterator[bytes]:
     """Yield what happens to a job after the event of the number `after`, to its end.
 
     Events are rows, so a reader who comes back, be it to another server, goes on where it was. Progress is
@@ -53,9 +53,9 @@ async def follow(job_id: str, after: int, services: Services) -> AsyncIterator[b
     yield f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
     told: Json | None = None
     last = time.monotonic()
-    while not services.draining:
+    while not stopping():
         try:
-            news = await run_in_threadpool(services.store.jobs.news, job_id, after)
+            news = await run_in_threadpool(jobs.updates, job_id, after)
         except NotFound:
             # Only what waits or is finished can be deleted, and what is finished has had its end.
             yield _event(END, {"status": "cancelled", "model_id": None, "error": None, "at": None})

@@ -125,7 +125,7 @@ async def _once(
 
     What JSON asks is known here; what files ask, to their receiver, once they have arrived.
     """
-    ledger: idempotency.Ledger = request.app.state.services.ledger
+    ledger: idempotency.Ledger = request.app.state.ledger
     async with ledger.claim(f"{request.method} {request.url.path}", key) as claim:
         request.state.claim = claim
         try:

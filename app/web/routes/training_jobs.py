@@ -88,7 +88,7 @@ def _around(
 
 def _places(services: Services, new: JobRecord | None = None) -> dict[str, Place]:
     """Return the places of the jobs that wait; one that is new comes last."""
-    line = services.store.queues.line(TRAINING.name, new)
+    line = services.store.queues.state(TRAINING.name, new)
     return places(line, services.settings.max_jobs)
 
 
@@ -208,12 +208,14 @@ def get_events(
     `Last-Event-ID`, as browsers do by themselves: nothing is left out and nothing is told twice.
     """
     after = _event_number(last_event_id)
-    news = services.store.jobs.news(record.id, after)
+    news = services.store.jobs.updates(record.id, after)
     if news.status.finished and not news.events:
         # Told so, a browser does not connect again.
         return Response(status_code=204)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return EventStream(follow(record.id, after, services), headers=headers)
+    return EventStream(
+        follow(record.id, after, services.store.jobs, lambda: services.draining), headers=headers
+    )
 
 
 def _event_number(text: str | None) -> int:

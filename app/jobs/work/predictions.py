@@ -1,4 +1,4 @@
-"""One walk over the pictures of a data set with a model: of one split all of them, of the others a sample."""
+"""What a model predicts for the pictures of a data set: of one split all of them, of the others a sample."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SPLIT_SAMPLE = 10_000
 _BATCH = 64
 
 Split = Literal["train", "dev", "test"]
-Seen = tuple[NDArray[np.float32], NDArray[Any], NDArray[np.int64]]
+Batch = tuple[NDArray[np.float32], NDArray[Any], NDArray[np.int64]]
 """What was predicted (n, K), what is true (the classes or targets), and the positions of the pictures (n,)."""
 
 
-class Walk:
-    """What there is to look at.
+class SplitPredictions:
+    """The predictions for each split, made as they are asked for, with the progress shown on the way.
 
     Attributes:
         split: the split that is looked at closely.
@@ -43,14 +43,14 @@ class Walk:
         """Return how many pictures of a split are looked at."""
         return len(self._positions[name])
 
-    def batches(self, name: str) -> Iterator[Seen]:
-        """Look at the pictures of a split."""
+    def batches(self, name: str) -> Iterator[Batch]:
+        """Predict the pictures of a split, batch after batch."""
         positions = self._positions[name]
         images = self._dataset.split()
         for first in range(0, len(positions), _BATCH):
             places = positions[first : first + _BATCH]
-            pictures, told = images.read(places)
-            yield self._predictor.predict(pictures), told, places
+            pictures, targets = images.read(places)
+            yield self._predictor.predict(pictures), targets, places
             self._done += len(places)
             self._beat({"images": self._done, "of": self.total, "fraction": self._done / self.total})
 
