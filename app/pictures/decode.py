@@ -7,11 +7,12 @@ and the model, so that what a model sees when it predicts is what it saw when it
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageColor, UnidentifiedImageError
+from PIL import Image, ImageColor, TiffImagePlugin, UnidentifiedImageError
 
 from app.api.pictures import PictureSpec
 from app.errors import Invalid, TooLarge
@@ -30,6 +31,8 @@ _ORIENTATIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+DARK = 16
+"""Pictures of more than 8 bits whose brightest pixel is a smaller part of their range hold numbers of fewer bits."""
 _SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -52,7 +55,9 @@ def decode(source: bytes | BinaryIO, spec: PictureSpec, max_pixels: int) -> NDAr
     with _open(file, max_pixels) as image:
         try:
             image.load()
-            fitted = _fit(_flatten(_upright(image), spec), spec)
+            fitted = _fit(_flatten(_upright(image), spec, _deepest(image)), spec)
+        except Invalid:
+            raise
         # Whatever a decoder trips over is the file's fault: Pillow's plugins raise at least OSError,
         # SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error and zlib.error.
         except Exception as error:
@@ -76,7 +81,7 @@ def convert(array: NDArray[np.uint8], spec: PictureSpec) -> NDArray[np.uint8]:
     if whole.shape == spec.image_shape:
         return 255 - whole if spec.invert else whole
     plain = np.ascontiguousarray(whole[..., 0] if whole.shape[2] == 1 else whole)
-    return _array(_fit(_flatten(Image.fromarray(plain), spec), spec), spec)
+    return _array(_fit(_flatten(Image.fromarray(plain), spec, None), spec), spec)
 
 
 def _array(image: Image.Image, spec: PictureSpec) -> NDArray[np.uint8]:
@@ -133,13 +138,48 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if method is None else image.transpose(method)
 
 
-def _flatten(image: Image.Image, spec: PictureSpec) -> Image.Image:
+@dataclass(frozen=True, slots=True)
+class _Depth:
+    """The range of pixels that are deeper than bytes: from 0 to `greatest`, and whether 0 is white."""
+
+    greatest: int
+    inverted: bool = False
+
+
+def _deepest(image: Image.Image) -> _Depth | None:
+    """Return the range of grey pixels of more than 8 bits as the format says it; None where there are none.
+
+    It is never guessed from the pixels: two pictures of one series would be scaled apart.
+
+    Raises:
+        Invalid: the format does not say it, as of floating-point numbers and of integers of 32 bits.
+    """
+    if image.mode == "F":
+        raise _no_range(image, "floating-point")
+    if image.mode not in _SIXTEEN_BITS:
+        return None
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        if image.mode == "I":
+            raise _no_range(image, "32-bit or signed")
+        bits = image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (16,))
+        white = image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
+        return _Depth((1 << int(bits[0] if isinstance(bits, tuple) else bits)) - 1, white)
+    # Pillow scales those of JPEG 2000 and PPM to 16 bits.
+    return _Depth(65535)
+
+
+def _no_range(image: Image.Image, kind: str) -> Invalid:
+    return Invalid(
+        f"the {image.format} picture has {kind} pixels, which have no known range; save it with 8 or 16 bits",
+        code="unreadable-picture",
+    )
+
+
+def _flatten(image: Image.Image, spec: PictureSpec, depth: _Depth | None) -> Image.Image:
     """Return the picture as L or RGB: 8 bits, opaque, with the channels of the spec."""
     mode = "L" if spec.image_shape[2] == 1 else "RGB"
-    if image.mode in _SIXTEEN_BITS:
-        image = _eight_bits(image)
-    elif image.mode == "F":
-        raise ValueError("floating-point pixels have no known range; save it with 8 or 16 bits")
+    if depth is not None:
+        image = _eight_bits(image, depth)
     elif image.has_transparency_data:
         pixels = image.convert("RGBA")
         ground = Image.new("RGBA", pixels.size, spec.background)
@@ -149,11 +189,22 @@ def _flatten(image: Image.Image, spec: PictureSpec) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image)
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError("32-bit pixels have no known range; save it with 8 or 16 bits")
-    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))  # 65535 becomes 255
+def _eight_bits(image: Image.Image, depth: _Depth) -> Image.Image:
+    """Scale pixels of 9 to 16 bits to bytes; 65535 of 16 bits becomes 255.
+
+    Raises:
+        Invalid: they fill so little of their range that they would become black.
+    """
+    values = np.asarray(image).astype(np.uint32)
+    greatest = int(values.max())
+    if 0 < greatest <= depth.greatest // DARK and not depth.inverted:
+        raise Invalid(
+            f"the picture's pixels go up to {greatest} of {depth.greatest} and would become black; scale them to the "
+            "whole range, or save the picture with 8 bits",
+            code="unreadable-picture",
+        )
+    scaled = ((values * 510 + depth.greatest) // (2 * depth.greatest)).astype(np.uint8)
+    return Image.fromarray(255 - scaled if depth.inverted else scaled)
 
 
 def _fit(image: Image.Image, spec: PictureSpec) -> Image.Image:
