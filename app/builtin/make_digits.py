@@ -1,6 +1,6 @@
 """Make the packaged data set `digits` from the four files of MNIST.
 
-    python -m app.builtin.make_digits ../shared/data/mnist
+    python -m app.builtin.make_digits FOLDER
 
 The choice involves no random numbers: within each class the pictures are taken in the order of the
 SHA-256 of their pixels, which is as good as a shuffle and the same on every machine. The 800 + 100

@@ -16,7 +16,7 @@ from PIL import Image
 
 from app.datasets.readers.splits import TEST, TRAIN, UNASSIGNED, SplitShares, place
 
-SHARED_PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "photos"
+PHOTOS = Path(__file__).parent / "photos"
 DRAW = np.random.default_rng(0)
 IMAGES = DRAW.integers(0, 256, (30, 6, 7), np.uint8)
 LABELS = (np.arange(30) % 3).astype(np.uint8)
@@ -177,15 +177,10 @@ def test_what_is_told_about_splits_is_kept() -> None:
     assert (later[10:20] == TEST).all()
 
 
-@pytest.mark.skipif(not SHARED_PHOTOS.is_dir(), reason="the photos are not beside the repository")
 def test_real_photos(make) -> None:
-    photos = {path.name: path.read_bytes() for path in sorted(SHARED_PHOTOS.iterdir())}
-    assert photos
-    entries = {
-        f"{name.partition('_')[0]}/{copy}-{name}": content
-        for name, content in photos.items()
-        for copy in range(3)
-    }
+    photos = {path.name: path.read_bytes() for path in sorted(PHOTOS.glob("*.jpg"))}
+    assert len(photos) == 3
+    entries = {f"{name}/{copy}-{name}": content for name, content in photos.items() for copy in range(3)}
     dataset = make({"file": pack(entries)}, image_size="32x32", channels="3", fit="cover", duplicates="keep")
     assert dataset["report"]["skipped"] == 0
     assert dataset["splits"] == {name: len(photos) for name in ("train", "dev", "test")}

@@ -1,5 +1,6 @@
 """The packaged digits are what they claim to be, and are made again by their script."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from app.store import Store
 
 ROOT = Path(__file__).parents[2]
 PACKAGED = ROOT / "app" / "builtin" / "digits.npz"
-MNIST = ROOT.parent / "shared" / "data" / "mnist"
+MNIST = Path(os.environ.get("TEST_DATA", "absent")) / "mnist"
 
 
 def test_ten_thousand_digits_stratified() -> None:
@@ -38,7 +39,7 @@ def test_licence_and_attribution_are_beside_the_file() -> None:
         assert word in text
 
 
-@pytest.mark.skipif(not MNIST.is_dir(), reason="the files of MNIST are not beside the repository")
+@pytest.mark.skipif(not MNIST.is_dir(), reason="TEST_DATA names no folder with mnist/")
 def test_the_script_makes_the_same_file_each_time(tmp_path: Path) -> None:
     chosen = make_digits.choose(MNIST)
     made = tmp_path / "digits.npz"

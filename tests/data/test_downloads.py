@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import http.server
 import io
+import os
 import re
 import shutil
 import struct
@@ -24,11 +25,12 @@ from app.datasets.readers.cifar import CifarArchive
 from app.datasets.readers.splits import TEST, TRAIN
 from app.errors import Malformed
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+# A folder with `mnist/` (its four files) and `cifar10-small.npz`, for whoever has them.
+GIVEN = Path(os.environ.get("TEST_DATA", "absent"))
 MNIST_FILES = [file.name for file in PUBLISHED["mnist"].files]
-has_mnist = pytest.mark.skipif(not (SHARED / "mnist").is_dir(), reason="MNIST is not beside the repository")
-CIFAR_FILE = SHARED / "cifar10-small.npz"
-has_cifar = pytest.mark.skipif(not CIFAR_FILE.is_file(), reason="CIFAR-10 is not beside the repository")
+has_mnist = pytest.mark.skipif(not (GIVEN / "mnist").is_dir(), reason="TEST_DATA names no folder with mnist/")
+CIFAR_FILE = GIVEN / "cifar10-small.npz"
+has_cifar = pytest.mark.skipif(not CIFAR_FILE.is_file(), reason="TEST_DATA names no folder with CIFAR-10")
 
 
 @dataclass
@@ -217,7 +219,7 @@ def test_mnist_from_a_directory(tmp_path: Path, start: Callable[..., ServerProce
     folder = tmp_path / "mirror" / "mnist"
     folder.mkdir(parents=True)
     for name in MNIST_FILES:
-        shutil.copyfile(SHARED / "mnist" / name, folder / name)
+        shutil.copyfile(GIVEN / "mnist" / name, folder / name)
     with connect(start(DATASET_MIRROR=str(tmp_path / "mirror")).start()) as http:
         # They are packed by another gzip than the published ones: the mirror has to say so.
         assert get(http, dataset="mnist")["error"]["code"] == "checksum_mismatch"
