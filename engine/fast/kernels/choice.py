@@ -22,21 +22,19 @@ through their layer.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
-from engine.arrays import Array, Shape
+from engine.arrays import Array
 from engine.fast.kernels.columns import (
     ChannelMajor,
     Columns,
     Flipped,
-    InputGradient,
-    Kernel,
     Pointwise,
     Scattered,
     tile_of,
 )
 from engine.fast.kernels.depthwise import Depthwise
-from engine.fast.kernels.pooled import FEW_CHANNELS, Quartered, Separate, TiledKernel, Unpooled, widened
+from engine.fast.kernels.kernel import Case, InputGradient, Kernel
+from engine.fast.kernels.pooled import FEW_CHANNELS, Quartered, Separate, widened
 from engine.fast.kernels.pooled_gradient import RowGradient, Spread
 from engine.fast.kernels.subpixel import SubPixel
 from engine.fast.kernels.winograd import Winograd
@@ -48,51 +46,56 @@ from engine.ops.windows import Window
 _POINTWISE_BYTES = 1 << 20
 
 
-class Case(NamedTuple):
-    """What a kernel has to do."""
-
-    batch: int
-    window: Window
-    weight: Shape
-    """(KH, KW, channels that a filter sees, O)."""
-    channels: int
-    training: bool
-    needs_input_gradient: bool
-
-    @property
-    def filters(self) -> int:
-        """Channels of the output."""
-        return self.weight[3]
-
-    @property
-    def is_depthwise(self) -> bool:
-        """Whether each channel has a filter of its own."""
-        return self.channels > 1 and self.weight[2] == 1
-
-    @property
-    def takes_winograd(self) -> bool:
-        """Whether it is a 3x3 convolution that Winograd's transform is the quickest for."""
-        sides = {(axis.kernel, axis.stride, axis.before, axis.after, axis.dilation) for axis in self.window}
-        rows, columns = self.window
-        fits = Winograd.fits(self.batch, (rows.size, columns.size), self.channels, self.filters)
-        return sides == {(3, 1, 1, 1, 1)} and fits and not self.is_depthwise
-
-
 def choose(case: Case, tuning: Tuning, arena: Arena) -> Kernel:
     """Return the kernel for a batch of maps."""
-    batch, window, _, channels, training, needs_input_gradient = case
-    filters = case.filters
-    sides = {(axis.kernel, axis.stride, axis.before, axis.after, axis.dilation) for axis in window}
+    if not case.pooled:
+        return _whole(case, tuning, arena)
+    batch, window, channels, filters = case.batch, case.window, case.channels, case.filters
+    if case.is_depthwise or takes_winograd(case) or not Quartered.pays(window, filters):
+        kernel, shape = _whole(case, tuning, arena), (*window.output, filters)
+        return Separate(kernel, batch, shape, arena, training=case.training)
+    quartered = Quartered(
+        batch, window, channels, filters, tuning, arena, training=case.training, wants_dw=case.wants_dw
+    )
+    tile = quartered.tile
+    if case.wants_dx and RowGradient.pays(window, channels, filters):
+        quartered.input_gradient = RowGradient(widened(window, 1), channels, filters, tile, arena)
+    elif case.wants_dx:
+        whole = _input_gradient(window, channels, filters, tile, tuning, arena)
+        quartered.input_gradient = Spread(whole, window, filters, tile, arena)
+    return quartered
+
+
+def takes_winograd(case: Case) -> bool:
+    """Whether it is a 3x3 convolution that Winograd's transform is the quickest for."""
+    size = case.window.height.size, case.window.width.size
+    fits = Winograd.fits(case.batch, size, case.channels, case.filters)
+    return case.sides == {(3, 1, 1, 1, 1)} and fits and not case.is_depthwise
+
+
+def _whole(case: Case, tuning: Tuning, arena: Arena) -> Kernel:
+    """Return the kernel for maps that no pool follows."""
+    batch, window, channels, filters = case.batch, case.window, case.channels, case.filters
     height, width = window.height.size, window.width.size
+    training, wants_dx, wants_dw = case.training, case.wants_dx, case.wants_dw
     if case.is_depthwise:
-        return Depthwise(
-            batch, window, channels, tuning, arena, training=training, needs_dx=needs_input_gradient
+        return Depthwise(batch, window, channels, tuning, arena, wants_dx=wants_dx, wants_dw=wants_dw)
+    if takes_winograd(case):
+        return Winograd(
+            batch,
+            height,
+            width,
+            channels,
+            filters,
+            tuning,
+            arena,
+            training=training,
+            wants_dx=wants_dx,
+            wants_dw=wants_dw,
         )
-    if case.takes_winograd:
-        return Winograd(batch, height, width, channels, filters, tuning, arena, training=training)
-    if sides == {(1, 1, 0, 0, 1)}:
+    if case.sides == {(1, 1, 0, 0, 1)}:
         tile = largest_divisor(batch, _POINTWISE_BYTES / (4 * height * width * max(channels, filters)))
-        pointwise = Pointwise(window, channels, filters, tile, tuning, arena, training=training)
+        pointwise = Pointwise(window, channels, filters, tile, tuning, arena, wants_dw=wants_dw)
         pointwise.input_gradient = _Transposed(filters)
         return pointwise
     # a gathered tile is read once and multiplied at once: it may be larger than one that is transformed
@@ -101,30 +104,10 @@ def choose(case: Case, tuning: Tuning, arena: Arena) -> Kernel:
     layout: type[Columns | ChannelMajor] = ChannelMajor if channels <= FEW_CHANNELS else Columns
     few = math.prod(window.kernel) * channels * filters <= FEW_WEIGHTS
     kernel = layout(
-        window, channels, filters, tile, tuning, arena, ones=few and not training, training=training
+        window, channels, filters, tile, tuning, arena, ones=few and not training, wants_dw=wants_dw
     )
-    if training and needs_input_gradient:
+    if wants_dx:
         kernel.input_gradient = _input_gradient(window, channels, filters, tile, tuning, arena)
-    return kernel
-
-
-def choose_tiled(case: Case, tuning: Tuning, arena: Arena, *, pooled: bool) -> TiledKernel:
-    """Return the kernel for a batch of maps, with or without the 2x2 max-pooling that follows."""
-    batch, window, _, channels, training, needs_input_gradient = case
-    filters = case.filters
-    if not pooled:
-        return Unpooled(choose(case, tuning, arena))
-    if case.is_depthwise or case.takes_winograd or not Quartered.pays(window, filters):
-        return Separate(
-            choose(case, tuning, arena), batch, (*window.output, filters), arena, training=training
-        )
-    kernel = Quartered(batch, window, channels, filters, tuning, arena, training=training)
-    if training and needs_input_gradient:
-        if RowGradient.pays(window, channels, filters):
-            kernel.input_gradient = RowGradient(widened(window, 1), channels, filters, kernel.tile, arena)
-        else:
-            whole = _input_gradient(window, channels, filters, kernel.tile, tuning, arena)
-            kernel.input_gradient = Spread(whole, window, filters, kernel.tile, arena)
     return kernel
 
 

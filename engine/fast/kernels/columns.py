@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 
 from engine.arrays import Array
+from engine.fast.kernels.kernel import InputGradient
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import Tuning, largest_divisor, pieces, row_of, viewed
 from engine.fast.layout.places import Bias, Call, Place, moved, surrounded
@@ -31,49 +31,6 @@ from engine.workspace import aligned
 _FLOAT = 4
 _LONG_ROW = 32
 """Pixels of a row that are worth a product of their own, rather than a copy of the map."""
-
-
-class Kernel(Protocol):
-    """Computes a convolution tile by tile; a tile is `tile` images, which divides the batch."""
-
-    name: str
-    tile: int
-
-    def prepare(self, weight: Array, bias: Array | None) -> None:
-        """Take filters (KH, KW, C, O), and what is added to each output channel (O,)."""
-
-    def prepare_backward(self, weight: Array) -> None:
-        """Take filters for dX, and begin a new dW."""
-
-    def forward(self, x: Array, y: Array) -> None:
-        """Convolve one tile x (T, H, W, C) into y (T, OH, OW, O), and add the bias."""
-
-    @property
-    def entry(self) -> Place | None:
-        """Where a tile is put before anything else is done with it, or all tiles; None if it is used as it lies."""
-
-    @property
-    def margins(self) -> Array:
-        """Where a tile is put, with the padding above and below: (T, before + H + after, W, C)."""
-
-    def bind(self, x: Array, y: Place) -> list[Call]:
-        """Return what to call in inference, given a tile x (T, H, W, C) that stays where it is."""
-
-    def backward(self, x: Array, dy: Array, dx: Array | None) -> None:
-        """Add one tile to dW, and give its dX if wanted."""
-
-    def weight_gradient(self, dweight: Array) -> None:
-        """Write dW (KH, KW, C, O) of all tiles since `prepare_backward`."""
-
-
-class InputGradient(Protocol):
-    """Computes dX of one tile."""
-
-    def prepare(self, weight: Array) -> None:
-        """Take filters (KH, KW, C, O)."""
-
-    def run(self, dy: Array, dx: Array) -> None:
-        """Turn dy (T, OH, OW, O) into dx (T, H, W, C)."""
 
 
 def empty(shape: tuple[int, ...]) -> Array:
@@ -97,7 +54,7 @@ class _Gathered:
         *,
         ones: bool = False,
         keeps: bool = False,
-        training: bool = False,
+        wants_dw: bool = False,
     ) -> None:
         """Lay out the columns.
 
@@ -110,7 +67,7 @@ class _Gathered:
             arena: where memory comes from.
             ones: put ones behind the columns, which bring in a bias without a call of its own.
             keeps: whether backward finds the columns of forward.
-            training: whether there will be a dW.
+            wants_dw: whether there will be a dW.
         """
         self.tile = tile
         self.window, self.channels, self.filters = window, channels, filters
@@ -121,7 +78,8 @@ class _Gathered:
         each = self._depth * filters
         self._parts = pieces(rows, each, tuning.gemm_edge)
         self._summed_parts = pieces(rows, each, tuning.gemm_edge, copies=1)
-        if training:
+        self._wants_dw = wants_dw
+        if wants_dw:
             self._dweights = arena.scratch(
                 (self._summed_parts if self._summed_parts > 1 else 0, self._depth, filters)
             )
@@ -157,7 +115,7 @@ class _Gathered:
         if self.input_gradient is not None:
             self.input_gradient.prepare(weight)
 
-    def forward(self, x: Array, y: Array) -> None:
+    def forward(self, tile: slice, x: Array, y: Array) -> None:
         self.gather(x)
         np.matmul(self._rows, self._matrix, out=y.reshape(self._parts, -1, self.filters))
         if self._bias_row is not None:
@@ -191,7 +149,13 @@ class _Gathered:
         """Return the calls of `gather`."""
         return [partial(self.gather, x)]
 
-    def backward(self, x: Array, dy: Array, dx: Array | None) -> None:
+    def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
+        if self._wants_dw:
+            self._add_weight_gradient(x, dy)
+        if dx is not None and self.input_gradient is not None:
+            self.input_gradient.run(dy, dx)
+
+    def _add_weight_gradient(self, x: Array, dy: Array) -> None:
         self.gather(x)
         part = self._part if self._started else self._dweight
         if self._summed_parts == 1:
@@ -202,8 +166,6 @@ class _Gathered:
         if self._started:
             self._dweight += part
         self._started = True
-        if dx is not None and self.input_gradient is not None:
-            self.input_gradient.run(dy, dx)
 
     def weight_gradient(self, dweight: Array) -> None:
         np.copyto(dweight, self._dweight.reshape(dweight.shape))
@@ -341,9 +303,9 @@ class Flipped:
         self._kernel.prepare(self._turned, None)
 
     def run(self, dy: Array, dx: Array) -> None:
-        tile = self._kernel.tile
-        for first in range(0, len(dy), tile):
-            self._kernel.forward(dy[first : first + tile], dx[first : first + tile])
+        for first in range(0, len(dy), self._kernel.tile):
+            tile = slice(first, first + self._kernel.tile)
+            self._kernel.forward(tile, dy[tile], dx[tile])
 
 
 class Scattered:

@@ -43,8 +43,8 @@ class Depthwise:
         tuning: Tuning,
         arena: Arena,
         *,
-        training: bool,
-        needs_dx: bool,
+        wants_dx: bool,
+        wants_dw: bool,
     ) -> None:
         rows, columns = window
         self._window, self._channels = window, channels
@@ -66,8 +66,10 @@ class Depthwise:
         self._all = arena.scratch((tile, rows.output, self._across, channels)) if columns.stride > 1 else None
         self._bias: Array | None = None
         self._bias_map = Bias()
-        if training:
-            self._back = _Backward(window, channels, tile, self._across, arena, needs_dx=needs_dx)
+        self._wants_dw = wants_dw
+        if wants_dx or wants_dw:
+            self._back = _Backward(window, channels, tile, self._across, arena, wants_dx=wants_dx)
+        if wants_dw:
             self._sum, self._part = arena.scratch(shape), arena.scratch(shape)
 
     @staticmethod
@@ -89,9 +91,10 @@ class Depthwise:
     def prepare_backward(self, weight: Array) -> None:
         """Take the filters for dX, and begin a new dW."""
         self._back.prepare(weight)
-        self._sum[...] = 0
+        if self._wants_dw:
+            self._sum[...] = 0
 
-    def forward(self, x: Array, y: Array) -> None:
+    def forward(self, tile: slice, x: Array, y: Array) -> None:
         """Convolve one tile x (T, H, W, C) into y (T, OH, OW, C)."""
         np.copyto(self._inside, x)
         if self._all is None:
@@ -123,11 +126,13 @@ class Depthwise:
             calls.append(partial(np.copyto, y.maps, self._kept(self._all)))
         return [*calls, *self._bias_map.bind(y, self._bias)]
 
-    def backward(self, x: Array, dy: Array, dx: Array | None) -> None:
-        """Add one tile to dW, and give its dX if wanted."""
-        np.copyto(self._inside, x)
-        np.einsum(_CORRELATE, self._view, self._back.spread(dy), out=self._part)
-        self._sum += self._part
+    def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
+        """Add one tile to dW, and give its dX, each if wanted."""
+        rows = self._back.spread(dy)
+        if self._wants_dw:
+            np.copyto(self._inside, x)
+            np.einsum(_CORRELATE, self._view, rows, out=self._part)
+            self._sum += self._part
         if dx is not None:
             self._back.run(dx)
 
@@ -144,7 +149,7 @@ class _Backward:
     """dY between zeros, and dX from it."""
 
     def __init__(
-        self, window: Window, channels: int, tile: int, across: int, arena: Arena, *, needs_dx: bool
+        self, window: Window, channels: int, tile: int, across: int, arena: Arena, *, wants_dx: bool
     ) -> None:
         rows, columns = window
         above = math.ceil((rows.kernel - 1) / rows.stride) * rows.dilation
@@ -158,7 +163,7 @@ class _Backward:
         self._rows = viewed(held, (tile, rows.output, across * channels))
         self._filters = arena.scratch((*window.kernel, self._width))
         self._parts: list[tuple[slice, Array | None, Array]] = []
-        if needs_dx:
+        if wants_dx:
             self._parts = [self._part(window, above, part) for part in range(rows.stride)]
 
     def _part(self, window: Window, above: int, part: int) -> tuple[slice, Array | None, Array]:

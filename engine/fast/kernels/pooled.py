@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 
 from engine.arrays import Array, Shape
-from engine.fast.kernels.columns import ChannelMajor, Columns, Kernel
+from engine.fast.kernels.columns import ChannelMajor, Columns
+from engine.fast.kernels.kernel import Kernel
 from engine.fast.kernels.pooled_gradient import PooledInputGradient
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import Tuning, largest_divisor, row_of, viewed
@@ -32,39 +32,6 @@ _RUN = 18
 FEW_CHANNELS = 4
 _NO_WINDOW = 2
 """Kernels of up to this size have no more than what would be shifted in."""
-
-
-class TiledKernel(Protocol):
-    """Computes a convolution, and where so chosen a 2x2 maximum; a tile is `tile` images, which divides the batch."""
-
-    name: str
-    tile: int
-
-    def prepare(self, weight: Array, bias: Array | None) -> None:
-        """Take filters (KH, KW, C, O), and what is added to each output channel (O,)."""
-
-    def prepare_backward(self, weight: Array) -> None:
-        """Take filters for dX, and begin a new dW."""
-
-    def forward(self, tile: slice, x: Array, y: Array) -> None:
-        """Compute x (T, H, W, C), the pictures `tile` of the batch, into y (T, OH, OW, O), halved by a pool."""
-
-    @property
-    def entry(self) -> Place | None:
-        """Where a tile is put before anything else is done with it, or all tiles; None if it is used as it lies."""
-
-    @property
-    def margins(self) -> Array:
-        """Where a tile is put, with the padding above and below: (T, before + H + after, W, C)."""
-
-    def bind(self, x: Array, y: Place) -> list[Call]:
-        """Return what to call in inference for a tile x (T, H, W, C) that stays where it is."""
-
-    def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
-        """Add the tile to dW, and give its dX if wanted."""
-
-    def weight_gradient(self, dweight: Array) -> None:
-        """Write dW (KH, KW, C, O) of all tiles since `prepare_backward`."""
 
 
 class Halving:
@@ -114,17 +81,15 @@ class Halving:
         np.subtract(self._rows, first, out=pairs[:, :, 1])
 
 
-class Unpooled:
-    """A kernel alone."""
+class Separate:
+    """Any kernel, and the pool on its tile."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, batch: int, shape: Shape, arena: Arena, *, training: bool) -> None:
         self._kernel, self.name, self.tile = kernel, kernel.name, kernel.tile
         self.prepare, self.prepare_backward = kernel.prepare, kernel.prepare_backward
         self.weight_gradient = kernel.weight_gradient
-
-    def forward(self, tile: slice, x: Array, y: Array) -> None:
-        """Convolve a tile."""
-        self._kernel.forward(x, y)
+        self._pool = Halving(batch, kernel.tile, shape, arena, training=training)
+        self._full = arena.scratch((kernel.tile, *shape))
 
     @property
     def entry(self) -> Place | None:
@@ -136,26 +101,9 @@ class Unpooled:
         """Where a tile is put, with its padding above and below."""
         return self._kernel.margins
 
-    def bind(self, x: Array, y: Place) -> list[Call]:
-        """Return the calls of inference."""
-        return self._kernel.bind(x, y)
-
-    def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
-        """Add the tile to dW, and give its dX if wanted."""
-        self._kernel.backward(x, dy, dx)
-
-
-class Separate(Unpooled):
-    """Any kernel, and the pool on its tile."""
-
-    def __init__(self, kernel: Kernel, batch: int, shape: Shape, arena: Arena, *, training: bool) -> None:
-        super().__init__(kernel)
-        self._pool = Halving(batch, kernel.tile, shape, arena, training=training)
-        self._full = arena.scratch((kernel.tile, *shape))
-
     def forward(self, tile: slice, x: Array, y: Array) -> None:
         """Convolve and pool a tile."""
-        self._kernel.forward(x, self._full)
+        self._kernel.forward(tile, x, self._full)
         self._pool.forward(tile, self._full, y)
 
     def bind(self, x: Array, y: Place) -> list[Call]:
@@ -164,9 +112,9 @@ class Separate(Unpooled):
         return [*self._kernel.bind(x, full), *self._pool.bind(self._full, y.maps)]
 
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
-        """Add the tile to dW, and give its dX if wanted."""
+        """Add the tile to dW, and give its dX, each if wanted."""
         self._pool.backward(tile, dy, self._full)
-        self._kernel.backward(x, self._full, dx)
+        self._kernel.backward(tile, x, self._full, dx)
 
 
 class Quartered:
@@ -184,6 +132,7 @@ class Quartered:
         arena: Arena,
         *,
         training: bool,
+        wants_dw: bool,
     ) -> None:
         # In training, columns of few channels and cells stand transposed: halves are long runs of numbers then, and it
         # is numbers, not products, that take the time. In inference a window sees several pools instead.
@@ -212,6 +161,8 @@ class Quartered:
             tiles = batch // self.tile
             self._upper = arena.kept((tiles, *larger), np.bool_)
             self._left = arena.kept((tiles, *self._sides[0].shape), np.bool_)
+        self._wants_dw = wants_dw
+        if wants_dw:
             self._sum, self._part = (arena.scratch(self._matrix.shape) for _ in range(2))
         self.input_gradient: PooledInputGradient | None = None
 
@@ -278,7 +229,7 @@ class Quartered:
         ]
 
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
-        """Add the tile to dW, and give its dX if wanted."""
+        """Add the tile to dW, and give its dX, each if wanted."""
         number = tile.start // self.tile
         (upper, lower), (left, right) = self._rows, self._sides
         d = self._as_sides(dy)
@@ -286,8 +237,14 @@ class Quartered:
         np.subtract(d, left, out=right)
         np.multiply(self._larger, self._upper[number], out=upper)
         np.subtract(self._larger, upper, out=lower)
-        if len(self._upper) > 1:  # else the columns of forward are still there
-            self._columns.gather(x)
+        if self._wants_dw:
+            if len(self._upper) > 1:  # else the columns of forward are still there
+                self._columns.gather(x)
+            self._add_weight_gradient()
+        if dx is not None and self.input_gradient is not None:
+            self.input_gradient.run(self._by_pool(), dx)
+
+    def _add_weight_gradient(self) -> None:
         target = self._part if self._started else self._sum
         columns, cells = self._columns.gathered, self._cells
         left_matrix, right_matrix = (columns, cells.T) if self._turned else (columns.T, cells)
@@ -295,8 +252,6 @@ class Quartered:
         if self._started:
             self._sum += self._part
         self._started = True
-        if dx is not None and self.input_gradient is not None:
-            self.input_gradient.run(self._by_pool(), dx)
 
     def weight_gradient(self, dweight: Array) -> None:
         """Write dW (KH, KW, C, O) of all tiles since `prepare_backward`."""

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from engine.arrays import Array
-from engine.fast.kernels.columns import InputGradient
+from engine.fast.kernels.kernel import InputGradient
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import viewed
 from engine.ops.windows import Window

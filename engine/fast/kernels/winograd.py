@@ -242,6 +242,8 @@ class Winograd:
         arena: Arena,
         *,
         training: bool,
+        wants_dx: bool,
+        wants_dw: bool,
     ) -> None:
         # two pixels a row of the product keep narrow matrices busy
         q = 2 if min(channels, filters) <= 16 else 1
@@ -251,11 +253,13 @@ class Winograd:
         self._there = _Direction(
             self.tile, height, width, channels, filters, q, tuning, arena, training=training, tiles=tiles
         )
-        if training:
+        self._wants_dw = wants_dw
+        if wants_dx or wants_dw:
             self._back = _Direction(
                 self.tile, height, width, filters, channels, q, tuning, arena, training=True
             )
             self._turned = arena.scratch((3, 3, filters, channels))
+        if wants_dw:
             self._weight_gradient(height, width, tuning, arena)
 
     @staticmethod
@@ -275,11 +279,12 @@ class Winograd:
         """Take the filters for dX: flipped, with inputs and outputs exchanged."""
         np.copyto(self._turned, weight[::-1, ::-1].transpose(0, 1, 3, 2))
         self._back.prepare(self._turned, None)
-        self._x_slack[...] = 0
-        self._x_margin[...] = 0
-        self._started = False
+        if self._wants_dw:
+            self._x_slack[...] = 0
+            self._x_margin[...] = 0
+            self._started = False
 
-    def forward(self, x: Array, y: Array) -> None:
+    def forward(self, tile: slice, x: Array, y: Array) -> None:
         """Convolve one tile x (T, H, W, C) into y (T, H, W, O)."""
         there = self._there
         np.copyto(there.inside, x)
@@ -302,14 +307,18 @@ class Winograd:
         """Return the calls of inference."""
         return self._there.calls(x, y)
 
-    def backward(self, x: Array, dy: Array, dx: Array | None) -> None:
-        """Add one tile to dW, and give its dX."""
+    def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
+        """Add one tile to dW, and give its dX, each if wanted."""
         back = self._back
         np.copyto(back.inside, dy)
         back.transform()
         if dx is not None:
             back.multiply()
             back.finish(dx)
+        if self._wants_dw:
+            self._add_weight_gradient(x)
+
+    def _add_weight_gradient(self, x: Array) -> None:
         for bands, rows, part in _bands(x):
             np.matmul(self._a[:, :rows], part, out=self._x_rows[:, bands])
         if self._started:
