@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from engine.fast.plan import Plan, lay_out
 from engine.fast.serving.cut import cut
 from engine.fast.serving.halves import Halves
 from engine.fast.serving.pool import PlanPool
+from engine.fast.steps.base import Task
 from engine.fast.steps.convolution import ConvolutionStep
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
@@ -28,7 +29,6 @@ from engine.inputs.batch import Batch
 from engine.inputs.feed import Feed, TrainingData
 from engine.inputs.preprocessing import Preprocessing
 from engine.layers import Context
-from engine.layers.convolution import Conv2D
 from engine.presets import find
 from engine.recipe.config import TrainingConfig
 from engine.recipe.optimizers import SGD
@@ -135,8 +135,7 @@ def layer(case: list[int], *, backward: bool) -> Callable[[], object]:
         plan.prepare(weights)
         return lambda: plan.scores(x)
     node, tuning = built.nodes[0], Tuning.measure()
-    window = cast(Conv2D, node.layer).window(node.input_shapes[0])
-    step = ConvolutionStep((node,), window, pictures, tuning, training=True, needs_dx=True)
+    step = ConvolutionStep((node,), Task(pictures, tuning, training=True, wants_dx=True, wants_dw=True))
     arena = Arena(training=True)
     lay_out([step], arena, pictures)
     arena.fill()
@@ -147,7 +146,7 @@ def layer(case: list[int], *, backward: bool) -> Callable[[], object]:
     def run() -> object:
         step.prepare(weights)
         step.forward((x,), context)
-        return step.backward(dy, context, needs_dx=True)
+        return step.backward(dy, context)
 
     return run
 

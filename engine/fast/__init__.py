@@ -9,6 +9,7 @@ here computes the same, faster, and is tested against it. Each kernel is a file 
     pooled      convolutions with the 2x2 pool behind them, and `pooled_gradient` their way back
     subpixel    the gradient of a 3x3 convolution of stride 2
     places      where maps lie between the steps of a plan for predictions
-    steps       what a plan is made of: fused runs of nodes
-    plan        which nodes fuse, and which kernel each convolution takes
+    kernel      what a kernel is; `choice`: which one each convolution takes
+    steps       what a plan is made of: fused runs of nodes. `claims`: which step computes which
+    plan        their memory, and the passes through them
 """

@@ -1,18 +1,4 @@
-"""Compiles a network for a batch size into steps.
-
-Patterns, each only where nobody else reads what lies in between:
-
-    conv2d (+ relu) (+ max_pool2d 2x2)      ConvolutionStep, also of depthwise_conv2d
-    batch_norm (+ relu) on maps             BatchNormStep
-    add (+ relu)                            AddStep
-    dense (+ relu)                          DenseStep
-    max_pool2d 2x2, max_pool2d              PoolStep, WindowPoolStep
-    concatenate                             ConcatenateStep: calls of its own in inference
-    flatten                                 FlattenStep
-    global_average_pool2d                   GlobalAverageStep
-    anything else                           LayerStep: the layer's own forward and backward
-
-where relu is relu6 as well.
+"""Compiles a network for a batch size into steps: which nodes each computes, `engine.fast.steps.claims` says.
 
 A plan computes the same numbers as the network's own executor up to rounding, and may give the
 same memory out again at the next call. It is float32 only and serves one batch at a time.
@@ -20,33 +6,26 @@ same memory out again at the next call. It is float32 only and serves one batch 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engine.arrays import Array, Shape, Weights
-from engine.fast.kernels.depthwise import Depthwise
-from engine.fast.kernels.rectifier import RECTIFIERS
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import Tuning, viewed
 from engine.fast.layout.places import Call, Place, plain
-from engine.fast.steps.base import LayerStep, Map, Step, stored
+from engine.fast.steps.base import Map, Step, stored
+from engine.fast.steps.claims import steps_of
 from engine.fast.steps.convolution import ConvolutionStep
-from engine.fast.steps.elementwise import AddStep, ConcatenateStep, DenseStep, FlattenStep, GlobalAverageStep
-from engine.fast.steps.normalization import BatchNormStep
-from engine.fast.steps.pooling import PoolStep, WindowPoolStep
-from engine.graph.network import INPUT, Network, Node
+from engine.fast.steps.elementwise import AddStep, FlattenStep
+from engine.fast.steps.links import readers_of
+from engine.graph.network import INPUT, Network
 from engine.layers import Context
-from engine.layers.convolution import Conv2D, DepthwiseConv2D
-from engine.layers.normalization import BatchNorm
-from engine.layers.pooling import MaxPool2D
 
 Before = Callable[[Step, tuple[Place, ...]], list[Call]]
 
-REVISION = 10
+REVISION = 11
 """Raised by every change of steps or kernels that changes bits: checkpoints pin it."""
 
 
@@ -85,6 +64,7 @@ class Plan:
         self._steps = steps_of(network, batch, tuning, training=training)
         self._sums = lay_out(self._steps, arena, batch)
         self._learning = {step.output for step in self._steps if step.learns}
+        self._wanted = network.wanted(None)
         self._last_use = {name: step.output for step in self._steps for name in step.inputs}
 
     @property
@@ -126,6 +106,7 @@ class Plan:
 
     def forward(self, x: Array, context: Context) -> PlanTape:
         """Run a batch (N, H, W, C), N as compiled, by a plan for training; valid until the next call."""
+        context = replace(context, wanted=self._wanted)
         outputs: dict[str, Map] = {INPUT: x}
         for step in self._steps:
             xs = tuple(outputs[name] for name in step.inputs)
@@ -142,15 +123,11 @@ class Plan:
         for step in reversed(self._steps):
             if step.output not in pending or not step.learns:
                 continue
-            wanted = any(name in self._learning for name in step.inputs)
             base = None if step.receiver is None else pending.pop(step.inputs[0], None)
             dxs, found = step.backward(
-                pending.pop(step.output),
-                tape.context,
-                needs_dx=wanted,
-                base=None if base is None else stored(base),
+                pending.pop(step.output), tape.context, base=None if base is None else stored(base)
             )
-            gradients |= {name: found[name] for name in found if self._specs[name].trainable}
+            gradients |= found
             for name, dx in zip(step.inputs, dxs, strict=True):
                 if name not in self._learning or dx is None:
                     continue
@@ -193,51 +170,13 @@ def lay_out(steps: Sequence[Step], arena: Arena, batch: int) -> dict[tuple[str, 
     return sums
 
 
-def link(steps: Sequence[Step]) -> None:
-    """Tell steps what they may do in each other's tiles; see `engine.fast.steps`."""
-    producers = {step.output: step for step in steps}
-    readers = _readers(steps)
-    for step in steps:
-        if isinstance(step, BatchNormStep):
-            before = producers.get(step.inputs[0])
-            if (
-                isinstance(before, ConvolutionStep)
-                and len(before.nodes) == 1
-                and len(readers[before.output]) == 1
-            ):
-                before.observer, step.observed = step, True
-            following = readers.get(step.output, [])
-            if len(following) != 1:
-                continue
-            if isinstance(following[0], ConvolutionStep):
-                step.deferred = True
-            elif isinstance(following[0], AddStep) and not step.rectifies:
-                step.deferred = step.receives = True
-                following[0].norms.append(step)
-        elif isinstance(step, ConvolutionStep):
-            before = producers.get(step.inputs[0])
-            # the first reader is the last in the way back: with its gradient the sum is complete
-            handed = step.needs_dx and readers[step.inputs[0]][0] is step
-            if isinstance(before, BatchNormStep | AddStep) and handed:
-                step.receiver = before
-                before.receives = True
-
-
-def _readers(steps: Sequence[Step]) -> dict[str, list[Step]]:
-    readers: dict[str, list[Step]] = {}
-    for step in steps:
-        for name in step.inputs:
-            readers.setdefault(name, []).append(step)
-    return readers
-
-
 def _places(steps: Sequence[Step], batch: int, shape: Shape) -> dict[str, Place]:
     """Return where the maps between steps lie in inference.
 
     That is where a convolution or a product that reads them wants them, if all others can read them there; and what a
     sum adds up lies as the sum does.
     """
-    readers = _readers(steps)
+    readers = readers_of(steps)
     shapes = {INPUT: shape} | {step.output: step.shape for step in steps}
     places: dict[str, Place] = {}
     for name in reversed(shapes):  # a sum comes after what it adds
@@ -257,119 +196,3 @@ def _place(batch: int, shape: Shape, readers: Sequence[Step], places: dict[str, 
             if isinstance(reader, AddStep):
                 return places[reader.output].like()
     return plain(batch, shape)
-
-
-def steps_of(network: Network, batch: int, tuning: Tuning, *, training: bool) -> list[Step]:
-    """Return the steps of a plan, which have no memory yet."""
-    learns = learning(network)
-    runs = _runs(network, training=training)
-    steps = [_step(run, batch, tuning, learns, training=training) for run in runs]
-    for step in steps:
-        step.learns = step.output in learns
-    if training:
-        link(steps)
-    return steps
-
-
-def learning(network: Network) -> set[str]:
-    """Return the nodes whose gradient anybody wants: those with weights that learn, there or further up."""
-    return network.leading_to(network.wanted(None))
-
-
-def _runs(network: Network, *, training: bool) -> Iterator[tuple[Node, ...]]:
-    """Yield the nodes of a network as they are computed together."""
-    readers = Counter(name for node in network.nodes for name in node.inputs)
-    position = 0
-    while position < len(network.nodes):
-        run = _run(network.nodes, position, readers, training=training)
-        yield run
-        position += len(run)
-
-
-def _run(
-    nodes: tuple[Node, ...], position: int, readers: Counter[str], *, training: bool
-) -> tuple[Node, ...]:
-    """Return the nodes from `position` on that one step computes."""
-    first = nodes[position]
-    run = [first]
-
-    def follows(*types: str) -> Node | None:
-        if position + len(run) >= len(nodes):
-            return None
-        following = nodes[position + len(run)]
-        alone = following.inputs == (run[-1].name,) and readers[run[-1].name] == 1
-        return following if alone and following.layer.type in types else None
-
-    kind = first.layer.type
-    if has_kernel(first):
-        if relu := follows(*RECTIFIERS):
-            run.append(relu)
-        if (pool := follows("max_pool2d")) and pools_by_two(pool):
-            run.append(pool)
-            if len(run) == 2 and (relu := follows(*RECTIFIERS)):
-                run.append(relu)
-    elif (kind in {"dense", "add"} or _normalises(first, training=training)) and (
-        relu := follows(*RECTIFIERS)
-    ):
-        run.append(relu)
-    return tuple(run)
-
-
-def _step(  # noqa: PLR0911 - one return for each pattern
-    run: tuple[Node, ...], batch: int, tuning: Tuning, learns: set[str], *, training: bool
-) -> Step:
-    first = run[0]
-    layer: Any = first.layer
-    needs_dx = not learns.isdisjoint(first.inputs)
-    match layer.type:
-        case "conv2d" | "depthwise_conv2d" if has_kernel(first):
-            return ConvolutionStep(
-                run,
-                layer.window(first.input_shapes[0]),
-                batch,
-                tuning,
-                training=training,
-                needs_dx=needs_dx,
-            )
-        case "batch_norm" if _normalises(first, training=training):
-            return BatchNormStep(run, batch, training=training)
-        case "add":
-            return AddStep(run, batch, training=training)
-        case "dense":
-            return DenseStep(run, batch, training=training, needs_dx=needs_dx)
-        case "flatten":
-            return FlattenStep(run)
-        case "global_average_pool2d":
-            return GlobalAverageStep(run, batch, training=training)
-        case "max_pool2d" if pools_by_two(first):
-            return PoolStep(run, batch, training=training)
-        case "max_pool2d":
-            return WindowPoolStep(run, batch, training=training)
-        case "concatenate":
-            return ConcatenateStep(run)
-    return LayerStep(run)
-
-
-def _normalises(node: Node, *, training: bool) -> bool:
-    """Whether it is batch norm on maps, in training by the statistics of the batch: a frozen one has others."""
-    layer = node.layer
-    return isinstance(layer, BatchNorm) and len(node.output_shape) == 3 and (layer.trainable or not training)
-
-
-def has_kernel(node: Node) -> bool:
-    """Whether it is a convolution of one group, or of one for each channel."""
-    if not isinstance(node.layer, Conv2D | DepthwiseConv2D):
-        return False
-    shape, channels = node.weights["weight"].shape, node.input_shapes[0][2]
-    return shape[2] == channels or Depthwise.fits(node.layer.window(node.input_shapes[0]), channels, shape)
-
-
-def pools_by_two(node: Node) -> bool:
-    """Whether a pool has 2x2 windows that lie side by side and cover the map."""
-    layer, (height, width, _) = node.layer, node.input_shapes[0]
-    if not isinstance(layer, MaxPool2D) or height % 2 or width % 2:
-        return False
-    return all(
-        (axis.kernel, axis.stride, axis.before, axis.after) == (2, 2, 0, 0)
-        for axis in layer.window(node.input_shapes[0])
-    )

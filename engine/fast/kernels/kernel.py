@@ -43,7 +43,7 @@ class Case(NamedTuple):
 
 
 class Kernel(Protocol):
-    """Computes a convolution, and a 2x2 maximum where that is its case; a tile is `tile` images, which divides the batch.
+    """Computes a convolution, and in its case a 2x2 maximum; a tile is `tile` images, which divides the batch.
 
     What is not wanted is not computed: without `Case.wants_dw` there is no dW, and nothing is kept for it.
     """

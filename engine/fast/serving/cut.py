@@ -14,7 +14,7 @@ from functools import cached_property
 from engine.arrays import Shape
 from engine.errors import ShapeError
 from engine.fast.layout.gemm import Tuning
-from engine.fast.plan import steps_of
+from engine.fast.steps.claims import steps_of
 from engine.graph.network import INPUT, Network, Node
 
 

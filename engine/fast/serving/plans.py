@@ -6,9 +6,8 @@ room, or waits until another request is done: more plans at work than there are 
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from engine.fast.plan import Plan
 
@@ -34,32 +33,36 @@ class Plans:
         self._busy: list[int] = []
         self._changed = threading.Condition()
 
-    @contextlib.contextmanager
-    def taken(self, size: int) -> Iterator[Plan]:
-        """Yield a plan for so many pictures that nobody else uses meanwhile; wait for one if need be."""
-        plan = self._admitted(size)
-        try:
-            if plan is None:
-                plan = self._build(size)
-            yield plan
-        finally:
-            with self._changed:
-                self._busy.remove(size)
-                if plan is not None:
-                    self._bytes[size] = plan.bytes
-                    self._idle.setdefault(size, []).append(plan)
-                self._changed.notify_all()
-
-    def _admitted(self, size: int) -> Plan | None:
-        """Return an idle plan, or None when there is room for another one."""
+    def take(self, size: int) -> Plan:
+        """Return a plan for so many pictures that nobody else uses until it is given back; wait for one if need be."""
         with self._changed:
             while True:
                 if len(self._busy) < self._most:
                     idle = self._idle.get(size)
                     if idle or self._makes_room(size):
                         self._busy.append(size)
-                        return idle.pop() if idle else None
+                        break
                 self._changed.wait()
+            if idle:
+                return idle.pop()
+        try:
+            plan = self._build(size)
+        except BaseException:
+            self._leave(size)
+            raise
+        self._bytes[size] = plan.bytes
+        return plan
+
+    def give(self, plan: Plan) -> None:
+        """Take a plan back."""
+        self._leave(plan.batch, plan)
+
+    def _leave(self, size: int, plan: Plan | None = None) -> None:
+        with self._changed:
+            self._busy.remove(size)
+            if plan is not None:
+                self._idle.setdefault(size, []).append(plan)
+            self._changed.notify_all()
 
     def _makes_room(self, size: int) -> bool:
         """Whether another plan may be compiled; idle ones of other sizes go first."""

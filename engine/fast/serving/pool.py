@@ -133,8 +133,11 @@ class PlanPool:
             first += size
             if size == 1 and self._by_halves(x[part], scores[part]):
                 continue
-            with self._plans.taken(size) as plan:
+            plan = self._plans.take(size)
+            try:
                 scores[part] = plan.scores(x[part])
+            finally:
+                self._plans.give(plan)
 
     def _by_halves(self, x: Array, scores: Array) -> bool:
         """Let the two processes write the scores of a picture if there are two, and idle."""

@@ -6,19 +6,54 @@ while the tile is in the cache, and never stored. Only steps that were linked fo
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from engine.arrays import Array, Shape, Weights
+from engine.arrays import Array, Shape, Weights, elements
+from engine.fast.kernels.rectifier import RECTIFIERS
 from engine.fast.layout.arena import Arena
+from engine.fast.layout.gemm import Tuning
 from engine.fast.layout.places import Call, Place
-from engine.graph.network import Node
+from engine.graph.network import INPUT, Node
 from engine.layers import Context
 
 Gradients = dict[str, Array]
 BLOCK = 1 << 16
 """Numbers of one block of element-wise work: 256 KB."""
+FLOAT = 4
+"""Bytes of a number."""
+_COLUMNS_BYTES = 1 << 21
+"""Columns that a layer's own convolution gathers at once."""
+
+Claim = int | str
+"""How many nodes a step computes, or why it computes none."""
+
+
+class Task(NamedTuple):
+    """What a plan wants of one of its steps."""
+
+    batch: int
+    tuning: Tuning
+    training: bool
+    wants_dx: bool = False
+    """Whether the gradient of an input is wanted, there or further up."""
+    wants_dw: bool = False
+    """Whether the step has weights that learn."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether there is a way back through the step."""
+        return self.wants_dx or self.wants_dw
+
+
+class Memory(NamedTuple):
+    """Bytes beside the arena."""
+
+    held: int
+    shared: int = 0
+    """What the step needs while it runs, of the memory that layers share."""
 
 
 class Deferred:
@@ -43,7 +78,13 @@ class Receiver(Protocol):
 
 
 class Step:
-    """One or more nodes; `inputs` are read and `output` is written."""
+    """One or more nodes; `inputs` are read and `output` is written.
+
+    A class says itself which nodes it computes (`claim`): its docstring has the equation of what it fuses.
+    """
+
+    types: ClassVar[frozenset[str]] = frozenset()
+    """What layers can be the first of its nodes."""
 
     kind = "layer"
     receiver: Receiver | None = None
@@ -58,13 +99,44 @@ class Step:
     None where no rows can be computed alone, or the step was not taught to.
     """
 
-    learns = True
-    """Whether it has weights that learn, or a step before it has: else its backward is never called."""
-
-    def __init__(self, nodes: tuple[Node, ...]) -> None:
-        self.nodes = nodes
+    def __init__(self, nodes: tuple[Node, ...], task: Task) -> None:
+        self.nodes, self.task = nodes, task
         self.inputs = nodes[0].inputs
         self.output = nodes[-1].name
+
+    @classmethod
+    def claim(cls, chain: Sequence[Node], *, training: bool) -> Claim:
+        """Return how many nodes of a chain this step computes, or why none.
+
+        Args:
+            chain: nodes of which each reads the one before and nothing else, and nobody else reads that; the first is
+                of one of the `types`.
+            training: whether the plan is for training.
+        """
+        return 1
+
+    @property
+    def learns(self) -> bool:
+        """Whether it has weights that learn, or a step before it has: else its backward is never called."""
+        return self.task.learns
+
+    @property
+    def memory(self) -> Memory:
+        """What it holds beside the arena, by estimate: rather more than less.
+
+        In inference that is where its output lies, with what lies between the pixels.
+        """
+        if self.task.training:
+            return Memory(self._below)
+        outputs = elements(self.shape) * FLOAT * self.task.batch
+        return Memory(outputs + outputs // self.task.batch + self._below)
+
+    @property
+    def _below(self) -> int:
+        """Bytes that say where ReLU6 stopped numbers from above."""
+        if not self.task.training or all(node.layer.type != "relu6" for node in self.nodes):
+            return 0
+        return elements(self.shape) * self.task.batch
 
     @property
     def shape(self) -> Shape:
@@ -83,14 +155,13 @@ class Step:
         raise NotImplementedError
 
     def backward(
-        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
+        self, dy: Map, context: Context, *, base: Array | None = None
     ) -> tuple[tuple[Map | None, ...], Gradients]:
         """Turn the gradient of the output into those of the inputs and of the weights, by full name.
 
         Args:
             dy: of the output.
             context: of the forward pass.
-            needs_dx: whether anybody wants those of the inputs.
             base: for a step with a receiver, the gradient of its input by all other readers.
         """
         raise NotImplementedError
@@ -146,8 +217,35 @@ def tile_of(given: Map, tile: slice, scratch: Array) -> Array:
     return part
 
 
+def rectified(chain: Sequence[Node], count: int) -> int:
+    """Return how many nodes of a chain are computed together, where a ReLU or ReLU6 behind the first `count` may be."""
+    return count + (len(chain) > count and chain[count].layer.type in RECTIFIERS)
+
+
 class LayerStep(Step):
-    """A node that no pattern covers: its layer's own forward and backward."""
+    """A node that no other step claims: its layer's own forward and backward."""
+
+    refusals: tuple[str, ...] = ()
+    """Why steps for layers of this type did not claim it."""
+
+    @property
+    def choice(self) -> str:
+        return " ".join((f"{self.kind}:", "; ".join(self.refusals))) if self.refusals else self.kind
+
+    @property
+    def memory(self) -> Memory:
+        node, pictures, training = self.nodes[0], self.task.batch, self.task.training
+        inputs = sum(elements(shape) for shape in node.input_shapes) * FLOAT * pictures
+        outputs = elements(self.shape) * FLOAT * pictures
+        gradients = inputs if training and node.inputs != (INPUT,) else 0
+        saved = node.layer.cost(*node.input_shapes).saved_bytes * pictures
+        weights = sum(elements(spec.shape) for spec in node.weights.values()) * FLOAT
+        temporary = 2 * max(inputs, outputs)
+        if weights:
+            temporary += (2 if training else 1) * (_COLUMNS_BYTES + weights)
+        # a gradient with respect to padded maps is as large as these are
+        held = outputs + gradients + (2 if training else 1) * saved + (weights if training else 0)
+        return Memory(super().memory.held + held, temporary)
 
     def prepare(self, weights: Weights) -> None:
         node = self.nodes[0]
@@ -171,9 +269,9 @@ class LayerStep(Step):
         return [run], y
 
     def backward(
-        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
+        self, dy: Map, context: Context, *, base: Array | None = None
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         node = self.nodes[0]
-        bound = context.bound(node.name, wants_input=needs_dx)
+        bound = context.bound(node.name, wants_input=self.task.wants_dx)
         dxs, found = node.layer.backward(self._local, self._saved, stored(dy), context=bound)
         return dxs, {f"{node.name}/{name}": gradient for name, gradient in found.items()}

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from engine.arrays import Array
-from engine.fast.kernels.choice import Case, choose_tiled
+from engine.arrays import Array, elements
+from engine.fast.kernels.choice import choose
+from engine.fast.kernels.depthwise import Depthwise
+from engine.fast.kernels.kernel import Case
 from engine.fast.kernels.rectifier import rectifier_of
 from engine.fast.layout.arena import Arena
-from engine.fast.layout.gemm import Tuning
 from engine.fast.layout.places import Call, Place
-from engine.fast.steps.base import Deferred, Gradients, Map, Step, tile_of
+from engine.fast.steps.base import (
+    FLOAT,
+    Claim,
+    Deferred,
+    Gradients,
+    Map,
+    Memory,
+    Step,
+    Task,
+    rectified,
+    tile_of,
+)
 from engine.fast.steps.normalization import BatchNormStep, NormGradient
+from engine.fast.steps.pooling import pools_by_two
 from engine.graph.network import Node
 from engine.layers import Context
 from engine.ops.windows import Window
@@ -20,6 +36,8 @@ from engine.ops.windows import Window
 class ConvolutionStep(Step):
     """Convolution, bias, ReLU or ReLU6, and 2x2 max-pool, of which only the convolution must be there.
 
+        pool(relu(conv(x, W) + b)) = relu(pool(conv(x, W)) + b)
+
     With a pool the full-size map and its gradient are never stored: bias and ReLU commute with the
     maximum, so they are applied to a quarter of the numbers. Batch norm on either side takes its part of the work
     in the tiles of the convolution, while they are in the cache (`observer`, `receiver`, deferred maps).
@@ -27,48 +45,81 @@ class ConvolutionStep(Step):
 
     hands_on = False
 
+    _nothing = np.empty(0, np.float32)
+
     observer: BatchNormStep | None = None
     """Batch norm that reads the output, and nobody else does."""
 
-    def __init__(
-        self,
-        nodes: tuple[Node, ...],
-        window: Window,
-        batch: int,
-        tuning: Tuning,
-        *,
-        training: bool,
-        needs_dx: bool,
-    ) -> None:
-        super().__init__(nodes)
+    types = frozenset({"conv2d", "depthwise_conv2d"})
+
+    def __init__(self, nodes: tuple[Node, ...], task: Task) -> None:
+        super().__init__(nodes, task)
         node = nodes[0]
+        layer: Any = node.layer
+        window: Window = layer.window(node.input_shapes[0])
         self._weight, self._bias = f"{node.name}/weight", f"{node.name}/bias"
         self._has_bias = "bias" in node.weights
         self._rectifier = rectifier_of(nodes)
         self._pools = any(node.layer.type == "max_pool2d" for node in nodes)
-        shape = node.weights["weight"].shape
-        self._case = Case(batch, window, shape, node.input_shapes[0][2], training, needs_dx)
-        self.needs_dx = needs_dx
-        self._tuning = tuning
+        self._case = Case(
+            task.batch,
+            window,
+            node.weights["weight"].shape,
+            node.input_shapes[0][2],
+            task.training,
+            wants_dx=task.training and task.wants_dx,
+            wants_dw=task.training and task.wants_dw,
+            pooled=self._pools,
+        )
         self._shape = nodes[-1].output_shape
         axis = window.height
         if axis.output * axis.stride == axis.size:
             self.halo = axis.before, max(0, axis.extent - axis.stride - axis.before)
         self._zeros = np.zeros(self._shape[1] * self._shape[2], np.float32)
 
+    @classmethod
+    def claim(cls, chain: Sequence[Node], *, training: bool) -> Claim:
+        first = chain[0]
+        layer: Any = first.layer
+        (shape,), weight = first.input_shapes, first.weights["weight"].shape
+        if weight[2] != shape[2] and not Depthwise.fits(layer.window(shape), shape[2], weight):
+            return "its filters see some of the channels, or windows that no kernel is made for"
+        count = rectified(chain, 1)
+        if len(chain) == count or not pools_by_two(chain[count]):
+            return count
+        return count + 1 if count > 1 else rectified(chain, 2)
+
+    @property
+    def memory(self) -> Memory:
+        held = super().memory.held
+        inputs = elements(self.nodes[0].input_shapes[0])
+        if not self.task.training and self._case.weight[:2] == (1, 1):
+            held += (
+                inputs * FLOAT * self.task.batch
+            )  # pixels lie apart where a neighbour wants them to: a copy
+        if self.receiver is not None:
+            # that step's tile of numbers, where they are positive and where they are below six
+            held += (FLOAT + 2) * self.tile * inputs
+        return Memory(held)
+
     def lay_out(self, arena: Arena) -> None:
         batch, shape = self._case.batch, self.nodes[0].input_shapes[0]
-        self._kernel = choose_tiled(self._case, self._tuning, arena, pooled=self._pools)
+        self._kernel = choose(self._case, self.task.tuning, arena)
         tile = self._kernel.tile
         self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
+        self._dx: Array | None = None
         if self._case.training:
             self._y = arena.kept((batch, *self._shape))
-            self._dx = arena.gradient((batch, *shape)) if self._case.needs_input_gradient else None
-            self._dy = arena.scratch((tile, *self._shape))
             self._x_tile = arena.scratch((tile, *shape))
+        if self._case.training and self.learns:
+            self._dy = arena.scratch((tile, *self._shape))
             self._passes = arena.scratch(self._dy.shape, np.bool_)
             self._ones = np.ones(tile * self._shape[0], np.float32)
-            self._dweight = arena.kept(self._case.weight)
+            self._dweight = arena.kept(
+                self._case.weight
+            )  # or filters that batch norm's factors are taken into
+            if self._case.wants_dx:
+                self._dx = arena.gradient((batch, *shape))
 
     @property
     def tile(self) -> int:
@@ -123,7 +174,7 @@ class ConvolutionStep(Step):
         return calls, y
 
     def backward(
-        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
+        self, dy: Map, context: Context, *, base: Array | None = None
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         _, width, filters = self._shape
         scale = dy.scale if isinstance(dy, NormGradient) else None
@@ -139,22 +190,24 @@ class ConvolutionStep(Step):
             if self._rectifier is not None:
                 passes = self._rectifier.passes(self._y[tile], self._passes)
                 part = np.multiply(part, passes, out=self._dy)
-            if self._has_bias:
+            if self._has_bias and self._case.wants_dw:
                 dbias += self._ones @ part.reshape(-1, width * filters)
-            x = self._input(tile)
+            x = self._input(tile) if self._case.wants_dw or self.receiver is not None else self._nothing
             dx = None if self._dx is None else self._dx[tile]
             self._kernel.backward(tile, x, part, dx)
             if dx is not None and base is not None:
                 dx += base[tile]
             if dx is not None and self.receiver is not None:
                 self.receiver.receive(tile, dx, x)
-        self._kernel.weight_gradient(self._dweight)
-        if scale is not None:
-            self._dweight *= scale
-        gradients = {self._weight: self._dweight}
-        if self._has_bias:
-            summed = dbias.reshape(width, filters).sum(axis=0)
-            gradients[self._bias] = summed if scale is None else summed * scale
+        gradients: Gradients = {}
+        if self._case.wants_dw:
+            self._kernel.weight_gradient(self._dweight)
+            if scale is not None:
+                self._dweight *= scale
+            gradients[self._weight] = self._dweight
+            if self._has_bias:
+                summed = dbias.reshape(width, filters).sum(axis=0)
+                gradients[self._bias] = summed if scale is None else summed * scale
         return (self._dx,), gradients
 
     def _input(self, tile: slice) -> Array:

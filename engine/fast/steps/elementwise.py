@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -11,8 +12,20 @@ from engine.fast.kernels.rectifier import rectifier_of
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import largest_divisor, viewed
 from engine.fast.layout.places import FEW_WEIGHTS, Bias, Call, Place, added, moved
-from engine.fast.steps.base import BLOCK, Gradients, LayerStep, Map, Step, stored, tile_of
-from engine.fast.steps.normalization import BatchNormStep
+from engine.fast.steps.base import (
+    BLOCK,
+    Claim,
+    Gradients,
+    LayerStep,
+    Map,
+    Memory,
+    Step,
+    Task,
+    rectified,
+    stored,
+    tile_of,
+)
+from engine.fast.steps.normalization import BatchNormStep, tile_memory
 from engine.graph.network import Node
 from engine.layers import Context
 
@@ -20,16 +33,16 @@ _FEW_PICTURES = 4
 
 
 class DenseStep(Step):
-    """Dense product, bias and ReLU or ReLU6."""
+    """Dense product, bias and ReLU or ReLU6: relu(x W + b)."""
 
+    types = frozenset({"dense"})
     hands_on = False
 
     kind = "dense"
 
-    def __init__(self, nodes: tuple[Node, ...], batch: int, *, training: bool, needs_dx: bool) -> None:
-        super().__init__(nodes)
-        node = nodes[0]
-        self._needs_dx = needs_dx
+    def __init__(self, nodes: tuple[Node, ...], task: Task) -> None:
+        super().__init__(nodes, task)
+        node, batch, training = nodes[0], task.batch, task.training
         self._weight, self._bias = f"{node.name}/weight", f"{node.name}/bias"
         self._has_bias = "bias" in node.weights
         self._rectifier = rectifier_of(nodes)
@@ -44,13 +57,18 @@ class DenseStep(Step):
         self._batch, self._training = batch, training
         self._zeros = np.zeros(node.output_shape, np.float32)
 
+    @classmethod
+    def claim(cls, chain: Sequence[Node], *, training: bool) -> Claim:
+        return rectified(chain, 1)
+
     def lay_out(self, arena: Arena) -> None:
         if self._training:
             shape = (self._batch, *self.shape)
             self._y, self._dy = arena.kept(shape), arena.scratch(shape)
             self._passes = arena.scratch(shape, np.bool_)
-            self._dweight = arena.kept(self.nodes[0].weights["weight"].shape)
-            if self._needs_dx:
+            if self.task.wants_dw:
+                self._dweight = arena.kept(self.nodes[0].weights["weight"].shape)
+            if self.task.wants_dx:
                 self._dx = arena.gradient((self._batch, *self.nodes[0].input_shapes[0]))
 
     @property
@@ -84,27 +102,34 @@ class DenseStep(Step):
         return [*moved(xs[0].maps, self._own.maps), ones, product, *after], y
 
     def backward(
-        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
+        self, dy: Map, context: Context, *, base: Array | None = None
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         dy = stored(dy)
         if self._rectifier is not None:
             dy = np.multiply(dy, self._rectifier.passes(self._y, self._passes), out=self._dy)
-        gradients = {self._weight: np.matmul(self._x.T, dy, out=self._dweight)}
-        if self._has_bias:
-            gradients[self._bias] = dy.sum(axis=0)
-        dx = np.matmul(dy, self._weights[self._weight].T, out=self._dx) if needs_dx else None
+        gradients: Gradients = {}
+        if self.task.wants_dw:
+            gradients[self._weight] = np.matmul(self._x.T, dy, out=self._dweight)
+            if self._has_bias:
+                gradients[self._bias] = dy.sum(axis=0)
+        dx = np.matmul(dy, self._weights[self._weight].T, out=self._dx) if self.task.wants_dx else None
         return (dx,), gradients
 
 
 class AddStep(Step):
-    """A sum of inputs and ReLU or ReLU6; batch norms among the inputs are computed in its tiles (`norms`)."""
+    """A sum of inputs and ReLU or ReLU6: relu(x1 + x2 + ...).
 
+    Batch norms among the inputs are computed in its tiles (`norms`).
+    """
+
+    types = frozenset({"add"})
     halo = 0, 0
 
-    def __init__(self, nodes: tuple[Node, ...], batch: int, *, training: bool) -> None:
-        super().__init__(nodes)
+    def __init__(self, nodes: tuple[Node, ...], task: Task) -> None:
+        super().__init__(nodes, task)
         self._rectifier = rectifier_of(nodes)
-        self._batch, self._training = batch, training
+        batch = self._batch = task.batch
+        self._training = task.training
         self._d: Array | None = None
         self._tile = largest_divisor(batch, BLOCK / elements(self.shape))
         self._tiles = [slice(first, first + self._tile) for first in range(0, batch, self._tile)]
@@ -115,6 +140,14 @@ class AddStep(Step):
         self.receives = False
         """Whether the step behind hands over its gradient tile by tile."""
         self.norms: list[BatchNormStep] = []
+
+    @classmethod
+    def claim(cls, chain: Sequence[Node], *, training: bool) -> Claim:
+        return rectified(chain, 1)
+
+    @property
+    def memory(self) -> Memory:
+        return tile_memory(self) if self.task.training else super().memory
 
     def lay_out(self, arena: Arena) -> None:
         if self._training:
@@ -157,7 +190,7 @@ class AddStep(Step):
             norm.add(tile, d)
 
     def backward(
-        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
+        self, dy: Map, context: Context, *, base: Array | None = None
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         d = stored(dy)
         if not self._received:
@@ -177,6 +210,7 @@ class AddStep(Step):
 class ConcatenateStep(LayerStep):
     """Inputs side by side; in inference each is copied to its channels."""
 
+    types = frozenset({"concatenate"})
     kind = "concatenate"
     halo = 0, 0
 
@@ -193,6 +227,7 @@ class ConcatenateStep(LayerStep):
 class FlattenStep(Step):
     """The same numbers in another shape."""
 
+    types = frozenset({"flatten"})
     kind = "view"
 
     def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
@@ -204,7 +239,7 @@ class FlattenStep(Step):
         return [], Place(viewed(xs[0].maps, y.maps.shape), xs[0].flat)
 
     def backward(
-        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
+        self, dy: Map, context: Context, *, base: Array | None = None
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         return (stored(dy).reshape(self._input),), {}
 
@@ -212,15 +247,16 @@ class FlattenStep(Step):
 class GlobalAverageStep(Step):
     """The mean of each channel, as a product with a row of 1 / (H * W)."""
 
+    types = frozenset({"global_average_pool2d"})
     hands_on = False
 
     kind = "global_average"
 
-    def __init__(self, nodes: tuple[Node, ...], batch: int, *, training: bool) -> None:
-        super().__init__(nodes)
+    def __init__(self, nodes: tuple[Node, ...], task: Task) -> None:
+        super().__init__(nodes, task)
         height, width, _ = self._input = nodes[0].input_shapes[0]
         self._row = np.full((1, height * width), 1 / (height * width), np.float32)
-        self._batch, self._training = batch, training
+        self._batch, self._training = task.batch, task.training
 
     def lay_out(self, arena: Arena) -> None:
         if self._training:
@@ -239,7 +275,7 @@ class GlobalAverageStep(Step):
         return [partial(np.matmul, self._row, x, out=means)], y
 
     def backward(
-        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
+        self, dy: Map, context: Context, *, base: Array | None = None
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         d = stored(dy)
         np.multiply(d[:, None, None, :], self._row[0, 0], out=self._dx)

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array
+from engine.arrays import Array, Weights, elements
 from engine.fast.kernels.columns import empty
 from engine.fast.kernels.rectifier import Rectifier, rectifier_of
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import largest_divisor, row_of
-from engine.fast.steps.base import BLOCK, Deferred, Gradients, Map, Step, stored
+from engine.fast.layout.places import Call, Place
+from engine.fast.steps.base import (
+    BLOCK,
+    FLOAT,
+    Claim,
+    Deferred,
+    Gradients,
+    Map,
+    Memory,
+    Step,
+    Task,
+    rectified,
+    stored,
+)
 from engine.graph.network import Node
 from engine.layers import Context
 
@@ -20,7 +35,9 @@ _FAR = 16
 
 
 class BatchNormStep(Step):
-    """Batch normalisation and ReLU or ReLU6 on maps.
+    """Batch normalisation by the statistics of the batch, and ReLU or ReLU6, on maps.
+
+        relu((x - mean) / sqrt(variance + epsilon) * scale + shift) = relu(x * factor + offset)
 
     What it is linked to decides how often the map is read from memory:
 
@@ -37,12 +54,12 @@ class BatchNormStep(Step):
     (`_closer`). Each share decides that for itself, for what shares add up is about the running mean, in float64.
     """
 
+    types = frozenset({"batch_norm"})
     kind = "batch_norm"
-    halo = 0, 0
 
-    def __init__(self, nodes: tuple[Node, ...], batch: int, *, training: bool) -> None:
-        super().__init__(nodes)
-        node = nodes[0]
+    def __init__(self, nodes: tuple[Node, ...], task: Task) -> None:
+        super().__init__(nodes, task)
+        node, batch = nodes[0], task.batch
         layer: Any = node.layer
         self._layer = layer
         self._names = {name: f"{node.name}/{name}" for name in node.weights}
@@ -52,7 +69,6 @@ class BatchNormStep(Step):
         self._row = self._width * self._channels
         self.tile = largest_divisor(batch, BLOCK / (self._height * self._row))
         self._tiles = [slice(first, first + self.tile) for first in range(0, batch, self.tile)]
-        self._training = training
         self.deferred = False
         self.observed = False
         self.receives = False
@@ -73,11 +89,21 @@ class BatchNormStep(Step):
         self._apply, self._pull = self._apply_rows.reshape(by_pixel), self._pull_rows.reshape(by_pixel)
         self._zeros = np.zeros(self._row, np.float32)
 
+    @classmethod
+    def claim(cls, chain: Sequence[Node], *, training: bool) -> Claim:
+        if not uses_batch(chain[0], training=training):
+            return "it normalises by running statistics"
+        return rectified(chain, 1) if len(chain[0].output_shape) == 3 else "it normalises vectors"
+
+    @property
+    def memory(self) -> Memory:
+        return tile_memory(self)
+
     def lay_out(self, arena: Arena) -> None:
         shape = self.nodes[0].output_shape
         if not self.deferred:
             self._y = arena.kept((self._batch, *shape))
-        if self._training and self.learns and not (self.receives and self.observed):
+        if not (self.receives and self.observed):
             self._d = arena.gradient((self._batch, *shape))
 
     @property
@@ -156,15 +182,14 @@ class BatchNormStep(Step):
             self._weights[self._names[name]]
             for name in ("scale", "shift", "running_mean", "running_variance")
         )
-        if context.statistics == "batch":
-            moved, variance, self._count = self._statistics(context)
-            unbiased = variance * (self._count / max(self._count - 1, 1))
-            for name, value in (("running_mean", mean + moved), ("running_variance", unbiased)):
-                old = self._weights[self._names[name]]
-                new = old + self._layer.momentum * (value - old)
-                context.updates[self._names[name]] = new.astype(np.float32)
-            self._moved = moved - self._shift
-            mean = self._mean = self._moved if self.observed else mean + moved
+        moved, variance, self._count = self._statistics(context)
+        unbiased = variance * (self._count / max(self._count - 1, 1))
+        for name, value in (("running_mean", mean + moved), ("running_variance", unbiased)):
+            old = self._weights[self._names[name]]
+            new = old + self._layer.momentum * (value - old)
+            context.updates[self._names[name]] = new.astype(np.float32)
+        self._moved = moved - self._shift
+        mean = self._mean = self._moved if self.observed else mean + moved
         self._inverse = (1 / np.sqrt(variance + self._layer.epsilon)).astype(np.float32)
         factor = scale * self._inverse
         self._apply[0], self._apply[1] = factor, shift - mean * factor
@@ -198,7 +223,7 @@ class BatchNormStep(Step):
         self._d_sums[1] += np.einsum("ij,ij->j", d, x)
 
     def backward(
-        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
+        self, dy: Map, context: Context, *, base: Array | None = None
     ) -> tuple[tuple[Map | None, ...], Gradients]:
         d = stored(dy)
         if not self._received:
@@ -275,6 +300,100 @@ class BatchNormStep(Step):
         if len(self._passes) < rows:
             self._passes = np.empty((rows, self._row), np.bool_)
         return self._passes[:rows]
+
+
+def uses_batch(node: Node, *, training: bool) -> bool:
+    """Whether a batch norm goes by the statistics of the batch: in inference, and where it is frozen, it does not."""
+    return training and any(spec.trainable for spec in node.weights.values())
+
+
+def tile_memory(step: Step) -> Memory:
+    """Return what a step holds for a tile beside the arena: numbers, where they are positive, and where below six."""
+    return Memory((FLOAT + 2) * max(BLOCK, elements(step.shape)))
+
+
+class RunningNormStep(Step):
+    """Batch normalisation by running statistics, and ReLU or ReLU6, on maps.
+
+        relu((x - mean) / sqrt(variance + epsilon) * scale + shift) = relu(x * factor + offset)
+
+    In inference most of them are folded into a convolution before; in training it is what a frozen one does, whose way
+    back is dx = d * factor, where the ReLU passed.
+    """
+
+    types = frozenset({"batch_norm"})
+    kind = "running_norm"
+    hands_on = False
+    halo = 0, 0
+
+    def __init__(self, nodes: tuple[Node, ...], task: Task) -> None:
+        super().__init__(nodes, task)
+        self._rectifier = rectifier_of(nodes)
+        _, width, channels = nodes[0].output_shape
+        self._row = width * channels
+        self._zeros = np.zeros(self._row, np.float32)
+        self._dx: Array | None = None
+
+    @classmethod
+    def claim(cls, chain: Sequence[Node], *, training: bool) -> Claim:
+        if uses_batch(chain[0], training=training):
+            return "it normalises by the batch"
+        return rectified(chain, 1) if len(chain[0].output_shape) == 3 else "it normalises vectors"
+
+    @property
+    def choice(self) -> str:
+        return f"{self.kind} {self._rectifier.name}" if self._rectifier else self.kind
+
+    def lay_out(self, arena: Arena) -> None:
+        batch = self.task.batch
+        tile = largest_divisor(batch, BLOCK / elements(self.shape))
+        self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
+        if not self.task.training:
+            return
+        self._y = arena.kept((batch, *self.shape))
+        if self.task.wants_dx:
+            self._dx = arena.gradient((batch, *self.shape))
+            self._passes = arena.scratch((tile * self.shape[0], self._row), np.bool_)
+
+    def prepare(self, weights: Weights) -> None:
+        """Turn statistics and parameters into one factor and one offset for each place of a row."""
+        node = self.nodes[0]
+        layer: Any = node.layer
+        scale, shift, mean, variance = (
+            weights[f"{node.name}/{name}"].astype(np.float64)
+            for name in ("scale", "shift", "running_mean", "running_variance")
+        )
+        factor = scale / np.sqrt(variance + layer.epsilon)
+        width = self.shape[1]
+        self._factor = row_of(factor.astype(np.float32), width)
+        self._offset = row_of((shift - mean * factor).astype(np.float32), width)
+
+    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
+        x = stored(xs[0])
+        normalised = _Normalised(x, self._factor, self._offset, self._zeros, self._rectifier)
+        for tile in self._tiles:
+            normalised.into(tile, self._y[tile])
+        return self._y
+
+    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
+        calls: list[Call] = [
+            partial(np.multiply, xs[0].rows, self._factor, out=y.rows),
+            partial(np.add, y.rows, self._offset, out=y.rows),
+        ]
+        return calls + ([] if self._rectifier is None else self._rectifier.bind(y, zeros)), y
+
+    def backward(
+        self, dy: Map, context: Context, *, base: Array | None = None
+    ) -> tuple[tuple[Array | None, ...], Gradients]:
+        if self._dx is None:
+            return (None,), {}
+        d = stored(dy)
+        for tile in self._tiles:
+            rows, dx = d[tile].reshape(-1, self._row), self._dx[tile].reshape(-1, self._row)
+            np.multiply(rows, self._factor, out=dx)
+            if self._rectifier is not None:
+                dx *= self._rectifier.passes(self._y[tile].reshape(dx.shape), self._passes)
+        return (self._dx,), {}
 
 
 class _Normalised(Deferred):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,23 +13,29 @@ from engine.fast.kernels.pooled import Halving
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import largest_divisor
 from engine.fast.layout.places import Call, Place
-from engine.fast.steps.base import BLOCK, Gradients, Map, Step, stored
+from engine.fast.steps.base import BLOCK, Claim, Gradients, Map, Step, Task, stored
 from engine.graph.network import Node
 from engine.layers import Context
+from engine.layers.pooling import MaxPool2D
 from engine.ops.windows import Axis, Window
 
 
 class PoolStep(Step):
     """2x2 max-pooling of stride 2."""
 
+    types = frozenset({"max_pool2d"})
     hands_on = False
 
     kind = "max_pool"
     halo = 0, 0
 
-    def __init__(self, nodes: tuple[Node, ...], batch: int, *, training: bool) -> None:
-        super().__init__(nodes)
-        self._batch, self._training = batch, training
+    def __init__(self, nodes: tuple[Node, ...], task: Task) -> None:
+        super().__init__(nodes, task)
+        self._batch, self._training = task.batch, task.training
+
+    @classmethod
+    def claim(cls, chain: Sequence[Node], *, training: bool) -> Claim:
+        return 1 if pools_by_two(chain[0]) else "its windows are not 2x2, side by side"
 
     def lay_out(self, arena: Arena) -> None:
         batch, shape = self._batch, self.nodes[0].input_shapes[0]
@@ -52,14 +59,25 @@ class PoolStep(Step):
         return self._y
 
     def backward(
-        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
+        self, dy: Map, context: Context, *, base: Array | None = None
     ) -> tuple[tuple[Array | None, ...], Gradients]:
-        if self._dx is None or not needs_dx:
+        if self._dx is None:
             return (None,), {}
         d = stored(dy)
         for tile in self._tiles:
             self._pool.backward(tile, d[tile], self._dx[tile])
         return (self._dx,), {}
+
+
+def pools_by_two(node: Node) -> bool:
+    """Whether it is a max-pool with 2x2 windows that lie side by side and cover the map."""
+    layer = node.layer
+    if not isinstance(layer, MaxPool2D):
+        return False
+    shape = node.input_shapes[0]
+    return shape[0] % 2 == shape[1] % 2 == 0 and all(
+        (axis.kernel, axis.stride, axis.before, axis.after) == (2, 2, 0, 0) for axis in layer.window(shape)
+    )
 
 
 class WindowPoolStep(Step):
@@ -68,12 +86,13 @@ class WindowPoolStep(Step):
     Where several cells tie one of them gets the gradient; the layer's own way back takes the first.
     """
 
+    types = frozenset({"max_pool2d"})
     hands_on = False
     kind = "max_pool"
 
-    def __init__(self, nodes: tuple[Node, ...], batch: int, *, training: bool) -> None:
-        super().__init__(nodes)
-        self._batch, self._training = batch, training
+    def __init__(self, nodes: tuple[Node, ...], task: Task) -> None:
+        super().__init__(nodes, task)
+        self._batch, self._training = task.batch, task.training
         layer: Any = nodes[0].layer
         window: Window = layer.window(nodes[0].input_shapes[0])
         self._by_rows, self._by_columns = _Maxima(window.height), _Maxima(window.width, turned=True)
@@ -107,9 +126,9 @@ class WindowPoolStep(Step):
         return calls, y
 
     def backward(
-        self, dy: Map, context: Context, *, needs_dx: bool, base: Array | None = None
+        self, dy: Map, context: Context, *, base: Array | None = None
     ) -> tuple[tuple[Array | None, ...], Gradients]:
-        if self._dx is None or not needs_dx:
+        if self._dx is None:
             return (None,), {}
         d, share = stored(dy), self._share
         narrow, share = share[:, :, : self.shape[1]], share[:, :, : self._rows.shape[2]]

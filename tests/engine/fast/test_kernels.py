@@ -11,8 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ShapeError
-from engine.fast.kernels.choice import Case, choose, choose_tiled
+from engine.fast.kernels.choice import choose
 from engine.fast.kernels.depthwise import Depthwise
+from engine.fast.kernels.kernel import Case
 from engine.fast.layout import arena as arena_module
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import OPENBLAS_EDGE, Tuning, largest_divisor, pieces, ragged_pieces
@@ -75,15 +76,16 @@ def run(
     expected_dx, expected_dw, _ = convolution.convolve_backward(
         padded, exact[1], exact[2], window, with_weight=True, with_bias=False, with_input=True
     )
-    case = Case(batch, window, weight.shape, channels, True, True)
+    case = Case(batch, window, weight.shape, channels, training=True, wants_dx=True, wants_dw=True)
     kernel, other = two_steps(lambda arena: choose(case, tuning, arena))
     nothing = np.full_like(x, np.nan)
 
     def scribble() -> None:
+        first = slice(0, other.tile)
         other.prepare(weight, bias)
-        other.forward(nothing[: other.tile], np.empty_like(dy[: other.tile]))
+        other.forward(first, nothing[first], np.empty_like(dy[first]))
         other.prepare_backward(weight)
-        other.backward(nothing[: other.tile], dy[: other.tile] * np.nan, np.empty_like(x[: other.tile]))
+        other.backward(first, nothing[first], dy[first] * np.nan, np.empty_like(x[first]))
 
     assert batch % kernel.tile == 0
     y, dx, dweight = np.full_like(dy, np.nan), np.full_like(x, np.nan), np.full_like(weight, np.nan)
@@ -92,12 +94,12 @@ def run(
         kernel.prepare(weight, added)
         for first in range(0, batch, kernel.tile):
             tile = slice(first, first + kernel.tile)
-            kernel.forward(x[tile], y[tile])
+            kernel.forward(tile, x[tile], y[tile])
         scribble()
         kernel.prepare_backward(weight)
         for first in range(0, batch, kernel.tile):
             tile = slice(first, first + kernel.tile)
-            kernel.backward(x[tile], dy[tile], dx[tile])
+            kernel.backward(tile, x[tile], dy[tile], dx[tile])
         kernel.weight_gradient(dweight)
     worst = max(
         np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1)
@@ -205,8 +207,10 @@ def run_pooled(
     expected_dx, expected_dw, _ = convolution.convolve_backward(
         padded, exact[1], dfull, window, with_weight=True, with_bias=False, with_input=True
     )
-    case = Case(batch, window, weight.shape, channels, True, True)
-    kernel, other = two_steps(lambda arena: choose_tiled(case, tuning, arena, pooled=True))
+    case = Case(
+        batch, window, weight.shape, channels, training=True, wants_dx=True, wants_dw=True, pooled=True
+    )
+    kernel, other = two_steps(lambda arena: choose(case, tuning, arena))
     nothing = np.full_like(x, np.nan)
 
     def scribble() -> None:
@@ -273,6 +277,58 @@ def test_any_pooled_convolution_is_right(batch, pooled, kernel, padding, channel
     assume(min(size) > 0)
     window = windows.slide((*size, channels), kernel, (1, 1), padding)
     assert run_pooled(batch, window, channels, filters, tuning)[1] < 5e-6
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize(
+    ("name", "size", "channels", "seen", "filters", "kernel", "stride", "padding"),
+    [
+        ("winograd", (8, 8), 16, 16, 16, 3, 1, "same"),
+        ("winograd", (8, 8), 40, 40, 20, 3, 1, "same"),
+        ("pointwise", (6, 6), 7, 7, 9, 1, 1, "valid"),
+        ("channel_major", (8, 8), 3, 3, 20, 3, 1, "same"),
+        ("columns", (8, 8), 8, 8, 20, 5, 1, "same"),
+        ("columns", (8, 8), 16, 16, 32, 3, 2, ((1, 1), (1, 1))),
+        ("depthwise", (8, 8), 6, 1, 6, 3, 1, "same"),
+        ("quartered", (8, 8), 6, 6, 8, 3, 1, "same"),
+    ],
+)
+def test_one_gradient_is_the_same_without_the_other(
+    name: str, size, channels: int, seen: int, filters: int, kernel: int, stride: int, padding, pooled: bool
+) -> None:
+    """Frozen filters want no dW, the first layer no dX: what is left is the same to the bit, and takes less memory."""
+    window = windows.slide((*size, channels), (kernel, kernel), (stride, stride), padding)
+    draw = np.random.default_rng(0)
+    batch, weight = 6, draw.standard_normal((kernel, kernel, seen, filters), dtype=np.float32)
+    x = draw.standard_normal((batch, *size, channels), dtype=np.float32)
+    output = tuple(side // (2 if pooled else 1) for side in window.output)
+    dy = draw.standard_normal((batch, *output, filters), dtype=np.float32)
+    found, held = {}, {}
+    for wants in ((True, True), (True, False), (False, True)):
+        case = Case(batch, window, weight.shape, channels, True, *wants, pooled=pooled)
+        arena = Arena(training=True)
+        arena.begin(0, 0)
+        choose(case, Tuning(), arena)
+        held[wants] = arena.bytes
+        arena.fill()
+        arena.begin(0, 0)
+        chosen = choose(case, Tuning(), arena)
+        dx, dweight, y = np.zeros_like(x), np.zeros_like(weight), np.empty_like(dy)
+        tiles = [slice(first, first + chosen.tile) for first in range(0, batch, chosen.tile)]
+        chosen.prepare(weight, None)
+        for tile in tiles:
+            chosen.forward(tile, x[tile], y[tile])
+        chosen.prepare_backward(weight)
+        for tile in tiles:
+            chosen.backward(tile, x[tile], dy[tile], dx[tile] if wants[0] else None)
+        if wants[1]:
+            chosen.weight_gradient(dweight)
+        found[wants] = dx, dweight
+        assert chosen.name == name or (name == "quartered") != pooled
+    np.testing.assert_array_equal(found[True, False][0], found[True, True][0])
+    np.testing.assert_array_equal(found[False, True][1], found[True, True][1])
+    assert held[True, False] < held[True, True]
+    assert held[False, True] <= held[True, True]
 
 
 def test_winograd_stays_within_its_bound_on_positive_maps() -> None:

@@ -33,8 +33,10 @@ def compare(net: Network, batch: int = 4, tolerance: float = 2e-5, *, flips: flo
     draw = np.random.default_rng(0)
     weights = net.initial_weights(3)
     for name, weight in weights.items():
-        if name.endswith("/bias"):  # which would begin as zeros
+        if name.endswith(("/bias", "/running_mean")):  # which would begin as zeros
             weight += draw.uniform(0.1, 0.3, weight.shape).astype(np.float32)
+        elif name.endswith("/running_variance"):
+            weight *= draw.uniform(0.5, 2, weight.shape).astype(np.float32)
     exact = {name: weight.astype(np.float64) for name, weight in weights.items()}
     plan = Plan(net, batch, CUT, training=True)
     workspace = Workspace()
@@ -221,6 +223,44 @@ def test_frozen_layers_are_passed_or_never_reached(patterns: tuple[str, ...]) ->
     whole = Network.build(preset.architecture().model_copy(update={"input_shape": (12, 12, 3)}))
     frozen = freeze(whole, patterns)
     compare(frozen, batch=4, tolerance=1e-3)
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
+@pytest.mark.parametrize("batch", [1, 5])
+def test_frozen_batch_norms_use_and_keep_their_running_statistics(activation: str | None, batch: int) -> None:
+    norm = {"type": "batch_norm", "activation": activation, "trainable": False}
+    layers = [CONV, norm, {"type": "residual", "layers": [CONV, norm]}, norm, CONV, norm]
+    head = [{"type": "flatten"}, {"type": "dense", "units": 3}, {"type": "batch_norm", "trainable": False}]
+    plan = compare(network([*layers, *head], (8, 6, 3)), batch=batch, tolerance=1e-4)
+    norms = {name: choice for name, choice in plan.choices.items() if "batch_norm" in name}
+    assert norms.pop("batch_norm_4") == "layer: it normalises by running statistics; it normalises vectors"
+    assert {choice.split()[0] for choice in norms.values()} == {"running_norm"}
+
+
+@pytest.mark.parametrize("frozen", ["conv2d", "depthwise_conv2d", "dense"])
+def test_nothing_is_held_for_gradients_of_frozen_weights(frozen: str) -> None:
+    layers = {
+        "conv2d": {**CONV, "filters": 64},
+        "depthwise_conv2d": {"type": "depthwise_conv2d", "padding": "same", "kernel_size": 7},
+        "dense": {"type": "dense", "units": 500},
+    }
+    first = [{"type": "flatten"}] if frozen == "dense" else []
+    second = {**layers[frozen], "name": "middle", "activation": "relu"}
+    last = [{"type": "dense", "units": 3}] if frozen == "dense" else [{**CONV, "filters": 1}]
+    start = {**CONV, "filters": 24, "name": "first"}
+    whole = network([start, *first, second, *last], (8, 8, 3))
+    part = freeze(whole, ["middle"])
+    compare(part)
+    sizes = [Plan(net, 2, CUT, training=True).bytes for net in (whole, part)]
+    assert sizes[0] - sizes[1] >= 0.9 * (whole.nodes[1 + len(first)].parameters * 4)
+
+
+def test_a_layer_that_no_step_claims_says_why() -> None:
+    layers = [{**CONV, "filters": 4, "groups": 2}, {"type": "gelu"}, {"type": "max_pool2d", "pool_size": 3}]
+    choices = Plan(network(layers, (9, 9, 4)), 1, CUT, training=True).choices
+    assert choices["conv2d_1"].startswith("layer: its filters see some of the channels")
+    assert choices["gelu_1"] == "layer"
+    assert choices["max_pool2d_1"] == "max_pool"
 
 
 def test_the_way_back_ends_where_nothing_is_left_to_learn(monkeypatch: pytest.MonkeyPatch) -> None:
