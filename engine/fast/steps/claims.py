@@ -10,8 +10,9 @@ from engine.fast.steps.base import LayerStep, Step, Task
 from engine.fast.steps.convolution import ConvolutionStep
 from engine.fast.steps.elementwise import AddStep, ConcatenateStep, DenseStep, FlattenStep, GlobalAverageStep
 from engine.fast.steps.links import link
-from engine.fast.steps.normalization import BatchNormStep, RunningNormStep
+from engine.fast.steps.normalization import BatchNormStep
 from engine.fast.steps.pooling import PoolStep, WindowPoolStep
+from engine.fast.steps.running_norm import RunningNormStep
 from engine.graph.network import Network, Node
 
 STEPS: tuple[type[Step], ...] = (
