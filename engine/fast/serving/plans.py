@@ -31,38 +31,48 @@ class Plans:
         self._idle: dict[int, list[Plan]] = {}
         self._bytes: dict[int, int] = {}
         self._busy: list[int] = []
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._waiting = 0
 
     def take(self, size: int) -> Plan:
         """Return a plan for so many pictures that nobody else uses until it is given back; wait for one if need be."""
-        with self._changed:
-            while True:
-                if len(self._busy) < self._most:
-                    idle = self._idle.get(size)
-                    if idle or self._makes_room(size):
-                        self._busy.append(size)
-                        break
-                self._changed.wait()
-            if idle:
-                return idle.pop()
+        with self._lock:
+            plan = self._admitted(size)
+        if plan is not None:
+            return plan
         try:
             plan = self._build(size)
         except BaseException:
-            self._leave(size)
+            self._leave(size, [])
             raise
         self._bytes[size] = plan.bytes
         return plan
 
     def give(self, plan: Plan) -> None:
         """Take a plan back."""
-        self._leave(plan.batch, plan)
+        self._leave(plan.batch, [plan])
 
-    def _leave(self, size: int, plan: Plan | None = None) -> None:
-        with self._changed:
+    def _admitted(self, size: int) -> Plan | None:
+        """Return an idle plan, or None when another one may be compiled."""
+        while True:
+            if len(self._busy) < self._most:
+                idle = self._idle.get(size)
+                if idle or self._makes_room(size):
+                    self._busy.append(size)
+                    return idle.pop() if idle else None
+            self._waiting += 1
+            try:
+                self._changed.wait()
+            finally:
+                self._waiting -= 1
+
+    def _leave(self, size: int, left: list[Plan]) -> None:
+        with self._lock:
             self._busy.remove(size)
-            if plan is not None:
-                self._idle.setdefault(size, []).append(plan)
-            self._changed.notify_all()
+            self._idle.setdefault(size, []).extend(left)
+            if self._waiting:
+                self._changed.notify_all()
 
     def _makes_room(self, size: int) -> bool:
         """Whether another plan may be compiled; idle ones of other sizes go first."""

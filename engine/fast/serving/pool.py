@@ -141,6 +141,8 @@ class PlanPool:
 
     def _by_halves(self, x: Array, scores: Array) -> bool:
         """Let the two processes write the scores of a picture if there are two, and idle."""
+        if not self._is_idle:
+            return False
         with self._lock:
             halves = self._halves if self._is_idle else None
             self._is_idle = False
