@@ -13,10 +13,10 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run install test memory lint format types openapi parity bench accuracy lock clean
+.PHONY: help demo run install test test-slow nightly lint format types openapi parity bench accuracy lock clean
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime ## install, start the service, train on digits over HTTP, predict, stop
 	@$(VENV)/bin/convserve demo
@@ -27,11 +27,14 @@ run: $(VENV)/.runtime ## install and serve on http://127.0.0.1:8000
 install: $(VENV)/.runtime ## make .venv with the convserve command in it
 	@echo "Ready: $(VENV)/bin/convserve --help"
 
-test: $(VENV)/.dev ## run the tests (ARGS="tests/engine -k conv" narrows them)
-	@$(PY) -m pytest $(PARALLEL) $(ARGS)
+test: $(VENV)/.dev ## run the tests but for the slow ones (ARGS="tests/engine -k conv" narrows them)
+	@$(PY) -m pytest $(PARALLEL) -m "not slow and not nightly" $(ARGS)
 
-memory: $(VENV)/.dev ## train on 2 GB of pictures and measure the memory that takes (minutes)
-	@TEST_MEMORY=1 $(PY) -m pytest tests/data/test_memory.py -s
+test-slow: $(VENV)/.dev ## run the large matrices: all presets, halves, what survives being killed, the image
+	@$(PY) -m pytest $(PARALLEL) -m slow $(ARGS)
+
+nightly: $(VENV)/.dev ## run what takes longer, one after another; writes docs/nightly.md
+	@$(PY) -m pytest -m nightly -p tests.nightly -s $(ARGS)
 
 lint: $(VENV)/.dev ## check style, formatting and the Dockerfile
 	@$(VENV)/bin/ruff check .

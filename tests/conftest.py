@@ -2,8 +2,9 @@
 
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,26 @@ LONGEST = (
     "http/test_job_beginnings.py",
 )
 """Files that go first, so that no test process is left alone with a long one at the end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make interrupts arrive, however this was started: `nohup make test &` ignores them, and so would every child."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Cancel what a test that failed has left running on the shared server: it would slow all others down."""
+    report = yield
+    url = getattr(item, "funcargs", {}).get("server")
+    if report.failed and url is not None:
+        with suppress(httpx.HTTPError), connect(url) as client:
+            for kind in ("training-jobs", "evaluations", "batch-predictions"):
+                for job in client.get(f"/v1/{kind}?limit=200").json()["data"]:
+                    if job["status"] not in FINISHED:
+                        client.post(f"/v1/{kind}/{job['id']}/cancel")
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -78,6 +99,22 @@ def start(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
             pid = read_holder(lock)
             if pid is not None and is_locked(lock):
                 os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def begin() -> Iterator[Callable[..., subprocess.Popen[Any]]]:
+    """Start a process of one's own, as `subprocess.Popen` does; what still runs at the end is killed."""
+    begun: list[subprocess.Popen[Any]] = []
+
+    def start_process(*arguments: Any, **options: Any) -> subprocess.Popen[Any]:
+        process: subprocess.Popen[Any] = subprocess.Popen(*arguments, **options)
+        begun.append(process)
+        return process
+
+    yield start_process
+    for process in begun:
+        process.kill()
+        process.communicate()
 
 
 def connect(url: str, **headers: str) -> httpx.Client:

@@ -128,8 +128,8 @@ def test_train_detached(run: Run, server: str) -> None:
     assert ended.status == "cancelled"
 
 
-def test_leaving_does_not_end_the_job(server: str) -> None:
-    watching = subprocess.Popen(
+def test_leaving_does_not_end_the_job(server: str, begin: Callable[..., subprocess.Popen[str]]) -> None:
+    watching = begin(
         [sys.executable, "-P", "-m", "app.cli.main", "train", "lenet-5", "--epochs", "500"],
         env=environment(CONVSERVE_URL=server, PYTHONUNBUFFERED="1"),
         stdout=subprocess.PIPE,

@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+pytestmark = pytest.mark.slow
 
 DEMO = [sys.executable, "-P", "-m", "app.cli.main", "demo"]
 
@@ -85,11 +88,12 @@ def test_too_little_training_fails_the_demo(surroundings: dict[str, str], tmp_pa
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_who_ends_the_demo_ends_its_service(
-    number: signal.Signals, surroundings: dict[str, str], tmp_path: Path
+    number: signal.Signals,
+    surroundings: dict[str, str],
+    tmp_path: Path,
+    begin: Callable[..., subprocess.Popen[str]],
 ) -> None:
-    demo = subprocess.Popen(
-        DEMO, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    demo = begin(DEMO, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert demo.stdout is not None
     for line in demo.stdout:
         if line.startswith("Training on"):

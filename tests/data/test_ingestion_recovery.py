@@ -16,6 +16,8 @@ from PIL import Image
 from app.cli.launch import ServerProcess
 from app.files.locks import read_holder
 
+pytestmark = pytest.mark.slow
+
 
 def slow_archive() -> bytes:
     """Pictures that take some time to decode, of the same bytes each: seconds of work in a small file."""

@@ -1,6 +1,5 @@
 """Training reads a data set from the disk as it goes: what it needs of memory does not grow with the data set."""
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -39,10 +38,10 @@ NETWORK = {
     ],
 }
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/status").exists() or not os.environ.get("TEST_MEMORY"),
-    reason="takes minutes and needs Linux; run `make memory`",
-)
+pytestmark = [
+    pytest.mark.nightly,
+    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux shows it"),
+]
 
 
 def make_large(store: Store, artifacts: LocalArtifacts) -> int:

@@ -16,6 +16,8 @@ from app.cli.launch import ServerProcess
 from app.files.locks import is_locked, read_holder
 from tests.jobs.service import pause
 
+pytestmark = pytest.mark.slow
+
 REQUEST = {
     "name": "recovered",
     "architecture": {

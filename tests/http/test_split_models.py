@@ -18,6 +18,8 @@ from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.model.model_file import model_bytes, read_model
 
+pytestmark = pytest.mark.slow
+
 FILE = Path(app.builtin.__file__).with_name("model_example.safetensors")
 RAW = {"Content-Type": "application/octet-stream"}
 CONV = {"type": "conv2d", "filters": 64, "padding": "same", "activation": "relu"}

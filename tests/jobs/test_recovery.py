@@ -105,6 +105,7 @@ def test_a_killed_worker(service: Service, undisturbed: Outcome) -> None:
     assert len([name for name in names if "checkpoint" in name]) == 1
 
 
+@pytest.mark.slow
 def test_a_terminated_worker(service: Service, undisturbed: Outcome) -> None:
     job_id = train(service)
     service.run()
@@ -121,6 +122,7 @@ def test_a_terminated_worker(service: Service, undisturbed: Outcome) -> None:
     assert int(last.rpartition(" ")[2]) >= 5
 
 
+@pytest.mark.slow
 def test_a_hung_worker(service: Service, undisturbed: Outcome) -> None:
     job_id = train(service)
     service.run(heartbeat_timeout=20.0)
@@ -132,6 +134,7 @@ def test_a_hung_worker(service: Service, undisturbed: Outcome) -> None:
     assert job.attempt > 1
 
 
+@pytest.mark.slow
 def test_a_killed_server_whose_worker_lives(service: Service, undisturbed: Outcome) -> None:
     job_id = train(service)
     with server(service) as process:
@@ -147,6 +150,7 @@ def test_a_killed_server_whose_worker_lives(service: Service, undisturbed: Outco
     assert f"process {pid}" in service.log(job_id, 1)
 
 
+@pytest.mark.slow
 def test_a_killed_server_and_its_worker(service: Service, undisturbed: Outcome) -> None:
     job_id = train(service)
     with server(service) as process:
@@ -163,6 +167,7 @@ def test_a_killed_server_and_its_worker(service: Service, undisturbed: Outcome) 
     assert job.attempt == 2
 
 
+@pytest.mark.slow
 def test_a_machine_that_slept_has_no_hung_workers(service: Service) -> None:
     job_id = service.train()
     with server(service) as process:
@@ -182,6 +187,7 @@ def test_a_machine_that_slept_has_no_hung_workers(service: Service) -> None:
         assert service.worker(job_id) == pid
 
 
+@pytest.mark.slow
 def test_an_adopted_worker_that_hangs(service: Service) -> None:
     job_id = service.train()
     with server(service) as process:
@@ -219,6 +225,7 @@ def test_a_server_killed_between_claim_and_start(service: Service) -> None:
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
 
 
+@pytest.mark.slow
 def test_three_deaths_are_a_failure(service: Service) -> None:
     job_id = service.train()
     service.run()
@@ -232,6 +239,7 @@ def test_three_deaths_are_a_failure(service: Service) -> None:
     assert not service.store.datasets.in_use(DATASET)
 
 
+@pytest.mark.slow
 def test_a_worker_whose_attempt_is_over_leaves_without_a_trace(service: Service) -> None:
     job_id = service.train()
     runner = service.run()
@@ -251,6 +259,7 @@ def test_a_worker_whose_attempt_is_over_leaves_without_a_trace(service: Service)
     assert runner.alive
 
 
+@pytest.mark.slow
 def test_a_cancelled_job_whose_worker_dies_is_cancelled(service: Service) -> None:
     job_id = service.train()
     service.run()
@@ -263,6 +272,7 @@ def test_a_cancelled_job_whose_worker_dies_is_cancelled(service: Service) -> Non
     assert (job.status, job.attempt, job.error) == (JobStatus.CANCELLED, 1, None)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_a_new_start(service: Service) -> None:
     job_id = service.train(epochs=3)
     runner = service.run()

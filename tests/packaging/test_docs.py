@@ -82,9 +82,10 @@ def test_every_variable_that_is_mentioned_exists() -> None:
 
 
 def test_the_makefile_targets_that_are_mentioned_exist() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    for page in tracked("*.md"):
-        for line in re.findall(r"`make ([a-z ]+?)[`\n]", page.read_text(encoding="utf-8")):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    # The changelog speaks of what there was.
+    for page in (page for page in tracked("*.md") if page.name != "CHANGELOG.md"):
+        for line in re.findall(r"`make ([a-z -]+?)[`\n]", page.read_text(encoding="utf-8")):
             assert set(line.split()) <= targets, f"{page.name}: make {line}"
 
 

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
+from _pytest.mark import ParameterSet
 
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
+from engine.presets import PRESETS
+
+SMALL = ("lenet-5", "resnet-20", "squeezenet-1.1", "tiny-vgg")
+"""Presets that take part everywhere, one of each kind; all others are slow."""
+
+
+def presets(quick: Sequence[str] = SMALL) -> list[ParameterSet]:
+    """Return all presets as parameters, those that are not among `quick` marked as slow."""
+    return [
+        pytest.param(preset, id=preset.name, marks=() if preset.name in quick else pytest.mark.slow)
+        for preset in PRESETS
+    ]
+
 
 HEAD = [{"type": "flatten"}, {"type": "dense", "units": 5}]
 CONV = {"type": "conv2d", "filters": 16, "padding": "same", "activation": "relu"}

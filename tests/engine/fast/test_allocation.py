@@ -25,7 +25,13 @@ from engine.training.loop import one_hot
 PICTURES = 8
 
 
-@pytest.mark.parametrize("name", ["lenet-5", "vgg-small", "resnet-20", "mobilenet-v2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lenet-5",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("vgg-small", "resnet-20", "mobilenet-v2")),
+    ],
+)
 def test_nothing_large_is_allocated(name: str) -> None:
     preset = find(name)
     if preset is None:
@@ -58,7 +64,7 @@ def test_nothing_large_is_allocated(name: str) -> None:
     assert peak < held / 50 + largest
 
 
-@pytest.mark.parametrize("name", ["lenet-5", "resnet-20"])
+@pytest.mark.parametrize("name", ["lenet-5", pytest.param("resnet-20", marks=pytest.mark.slow)])
 def test_new_weights_for_predictions_allocate_no_maps(name: str) -> None:
     """An evaluation takes the weights anew for each of its batches."""
     preset = find(name)

@@ -17,8 +17,8 @@ from engine.fast.serving.cut import Cut, cut
 from engine.fast.serving.half import Half, lay_out
 from engine.graph.network import Network
 from engine.layers import Context
-from engine.presets import PRESETS, Preset
-from tests.engine.fast.nets import CONV, DEPTHWISE, HEAD, RESIDUAL, build, drawn
+from engine.presets import Preset
+from tests.engine.fast.nets import CONV, DEPTHWISE, HEAD, RESIDUAL, build, drawn, presets
 
 
 def by_threads(found: Cut, weights: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
@@ -166,7 +166,7 @@ BEGIN_WITHOUT_PADDING = {"alexnet", "squeezenet-1.0", "squeezenet-1.1", "tiny-vg
 """Presets whose first map is not as high as its input, or that over its stride."""
 
 
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+@pytest.mark.parametrize("preset", presets())
 def test_presets_by_halves(preset: Preset) -> None:
     size = max(64, preset.smallest)
     network = Network.build(preset.architecture((size, size, 3), classes=3)).without_final("softmax")

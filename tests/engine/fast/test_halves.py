@@ -71,12 +71,14 @@ def test_two_processes_answer_as_one_does(halves: Halves, network: Drawn) -> Non
         np.testing.assert_allclose(halves.scores(x), plan.scores(x), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_after_a_long_sleep_there_is_an_answer(halves: Halves, network: Drawn) -> None:
     first = halves.scores(network[2][:1]).copy()
     time.sleep(2.5)
     np.testing.assert_array_equal(halves.scores(network[2][:1]), first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped", [False, True])
 def test_a_death_is_told(halves: Halves, network: Drawn, stopped: bool) -> None:
     halves.scores(network[2][:1])
@@ -114,6 +116,7 @@ os.kill(os.getpid(), 9)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["idle", "waited for"])
 def test_it_ends_with_the_process_that_started_it(moment: str) -> None:
     process = subprocess.Popen([sys.executable, "-c", ORPHAN, moment], stdout=subprocess.PIPE, text=True)
@@ -131,6 +134,7 @@ def is_alive(pid: int) -> bool:
     return bool(listed.stdout.strip()) and "Z" not in listed.stdout
 
 
+@pytest.mark.slow
 def test_a_pool_is_split_and_joined_while_it_serves(
     network: Drawn,
 ) -> None:
@@ -163,6 +167,7 @@ def test_a_pool_is_split_and_joined_while_it_serves(
     wait_for(lambda: not is_alive(both.member.pid))
 
 
+@pytest.mark.slow
 def test_a_request_at_any_moment_of_a_split_leaves_the_new_process_alive(network: Drawn) -> None:
     built, weights, pictures = network
     pool = PlanPool(built, weights, Tuning())
@@ -206,6 +211,7 @@ def test_a_split_that_fails_is_undone(network: Drawn, monkeypatch: pytest.Monkey
     pool.join()
 
 
+@pytest.mark.slow
 def test_what_is_joined_while_it_starts_leaves_no_process(
     network: Drawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +275,7 @@ def test_networks_that_gain_nothing_stay_in_one_process(built: Network) -> None:
     assert not pool.is_split
 
 
+@pytest.mark.slow
 def test_a_pool_that_is_joined_while_a_picture_looks_at_it_leaves_no_process(
     network: Drawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +295,7 @@ def test_a_pool_that_is_joined_while_a_picture_looks_at_it_leaves_no_process(
     assert not is_alive(both.member.pid)
 
 
+@pytest.mark.slow
 def test_a_process_that_does_not_start_is_given_up(network: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
     built, weights, pictures = network
     pool = PlanPool(built, weights, Tuning())
@@ -304,6 +312,7 @@ def test_a_process_that_does_not_start_is_given_up(network: Drawn, monkeypatch: 
     assert_goes_on_alone(pool, both, pictures, wanted)
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_is_given_up(network: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
     built, weights, pictures = network
     monkeypatch.setattr(engine.fast.serving.halves, "_PATIENCE_SECONDS", 0.5)
@@ -317,6 +326,7 @@ def test_a_process_that_hangs_is_given_up(network: Drawn, monkeypatch: pytest.Mo
     assert_goes_on_alone(pool, both, pictures, wanted)
 
 
+@pytest.mark.slow
 def test_what_is_dropped_takes_its_memory_along(
     network: Drawn,
 ) -> None:
@@ -337,6 +347,7 @@ def test_what_is_dropped_takes_its_memory_along(
         gc.enable()
 
 
+@pytest.mark.slow
 def test_descriptors_beyond_what_select_knows(halves: Halves, network: Drawn) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 1500:

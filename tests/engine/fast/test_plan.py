@@ -16,6 +16,7 @@ from engine.layers import LAYERS, Context, Example
 from engine.presets import PRESETS, Preset
 from engine.training.transfer import freeze
 from engine.workspace import Workspace
+from tests.engine.fast.nets import presets
 
 CUT = Tuning(gemm_edge=OPENBLAS_EDGE)
 CONV = {"type": "conv2d", "filters": 16, "kernel_size": 3, "padding": "same"}
@@ -105,7 +106,7 @@ def around(example: Example) -> Network:
     return network(layers, shape)
 
 
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+@pytest.mark.parametrize("preset", presets())
 def test_every_preset_agrees_with_the_plain_executor(preset: Preset) -> None:
     """Outputs closely, gradients as wholes: one number beyond a ReLU shifts those of all layers before it."""
     norms = any("batch_norm" in node.layer.type for node in Network.build(preset.architecture()).nodes)

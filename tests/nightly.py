@@ -1,0 +1,44 @@
+"""A plugin of pytest for `make nightly`: it writes the result of a run to docs/nightly.md."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "nightly.md"
+HEAD = """# What `make nightly` found
+
+Tests that take more memory or time than a change can wait for. This page is written by `make nightly`, which a person
+runs; what the tests print is in the terminal.
+
+"""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Write a line for each test that ran."""
+    reports = [
+        report
+        for outcome in ("passed", "failed", "error", "skipped")
+        for report in terminalreporter.getreports(outcome)
+        if report.when == "call" or report.outcome != "passed"
+    ]
+    if not reports:
+        return
+    day = datetime.now(UTC).date()
+    lines = [
+        f"Last run on {day}, Python {platform.python_version()}, {platform.system()} {platform.machine()}.\n",
+        "\n| test | result | seconds | printed |\n|---|---|---|---|\n",
+        *(
+            f"| `{report.nodeid}` | {report.outcome} | {report.duration:.0f} | {_printed(report)} |\n"
+            for report in reports
+        ),
+    ]
+    PAGE.write_text(HEAD + "".join(lines), encoding="utf-8")
+
+
+def _printed(report: pytest.TestReport) -> str:
+    """Return the figures that a test has recorded."""
+    return "; ".join(f"{name} {value}" for name, value in report.user_properties)
