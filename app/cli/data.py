@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
 
-from app.api.dataset_pictures import AdditionReport, DatasetStatistics
-from app.api.datasets import Dataset, DatasetReport
-from app.cli.options import LOCAL, ApiKey, Url
-from app.client import Client, ConvserveError
+from app.cli.options import LOCAL, ApiKey, CommandError, Json, Url, connect
+from app.cli.output import everything, listing, percent, say, shape, table
 
-data = typer.Typer(name="data", help="Data sets: make, grow, look, download.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from app.api.dataset_pictures import AdditionReport, DatasetStatistics
+    from app.api.datasets import Dataset, DatasetReport
+    from app.client import Client
+
+data = typer.Typer(
+    name="data", help="Data sets: make, add to, list, show, download, delete.", no_args_is_help=True
+)
 
 DatasetArgument = Annotated[
     str, typer.Argument(metavar="DATASET", help="The id of a data set.", show_default=False)
@@ -41,7 +41,7 @@ def add(
     to: Annotated[str | None, typer.Option(help="Add to this data set instead of making one.")] = None,
     label: Annotated[str | None, typer.Option(help="With --to: the class of the pictures.")] = None,
     target: Annotated[
-        str | None, typer.Option(help="What the file tells of each picture: class, labels or values.")
+        str | None, typer.Option(help="What the file says of each picture: class, labels or values.")
     ] = None,
     image_size: ImageSize = None,
     channels: Annotated[int | None, typer.Option(help="1 for grey, 3 for colour.")] = None,
@@ -57,23 +57,14 @@ def add(
     api_key: ApiKey = None,
 ) -> None:
     """Make a data set of a file, or add pictures to one, and wait until they are read."""
-    console = Console()
-    with Client(url, api_key=api_key) as client:
+    with connect(url, api_key) as client:
         if to is not None:
-            addition = client.datasets.append(to, files, label=label)
-            with console.status("reading the pictures"):
-                addition = client.datasets.wait_addition(addition)
-            if addition.error is not None:
-                raise ConvserveError(f"nothing was added: {addition.error.message}")
-            if addition.report is None:
-                raise ConvserveError(f"nothing was added: the addition was {addition.status}")
-            console.print(f"{addition.report.added} pictures were added to {to}", highlight=False)
-            _show_faults(console, addition.report)
+            _add_to(client, to, files, label)
             return
         if len(files) > 2:
-            raise ConvserveError(
+            raise CommandError(
                 "a data set is made of one file, or of an IDX file of images and one of labels",
-                hint="pack pictures into a zip archive with a folder for each class",
+                "pack pictures into a zip archive with a folder for each class",
             )
         dataset = client.datasets.upload(
             files[0],
@@ -89,7 +80,16 @@ def add(
             split=split,
             seed=seed,
         )
-        _finish(console, client, dataset)
+        _finish(client, dataset)
+
+
+def _add_to(client: Client, dataset: str, files: list[Path], label: str | None) -> None:
+    addition = client.datasets.wait_addition(client.datasets.append(dataset, files, label=label))
+    if addition.report is None:
+        reason = addition.error.message if addition.error else f"it was {addition.status}"
+        raise CommandError(f"nothing was added: {reason}")
+    say(f"{addition.report.added} pictures were added to {dataset}")
+    _print_skipped(addition.report)
 
 
 @data.command("download")
@@ -98,36 +98,47 @@ def download(
         str | None, typer.Argument(help="Such as mnist; without one all are listed.", show_default=False)
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
     url: Url = LOCAL,
     api_key: ApiKey = None,
 ) -> None:
-    """Let the service fetch a well-known data set, and wait until it is there."""
-    console = Console()
-    with Client(url, api_key=api_key) as client:
+    """Let the service download a published data set, and wait until it is there."""
+    with connect(url, api_key) as client:
         if dataset is not None:
-            _finish(console, client, client.datasets.download(dataset, name=name))
+            _finish(client, client.datasets.download(dataset, name=name))
             return
-        table = Table("name", "what it is", "pictures", "MB", box=box.SIMPLE)
-        for entry in client.datasets.downloads():
-            table.add_row(entry.name, entry.title, str(entry.images), f"{entry.bytes / 1e6:.0f}")
-        console.print(table)
+        listing(
+            client.datasets.downloads(),
+            {
+                "name": lambda entry: entry.name,
+                "what it is": lambda entry: entry.title,
+                "pictures": lambda entry: str(entry.images),
+                "MB": lambda entry: f"{entry.bytes / 1e6:.0f}",
+            },
+            as_json=json,
+            texts=("what it is",),
+            numbers=("pictures", "MB"),
+        )
 
 
 @data.command("list")
-def list_datasets(url: Url = LOCAL, api_key: ApiKey = None) -> None:
+def list_datasets(json: Json = False, url: Url = LOCAL, api_key: ApiKey = None) -> None:
     """List the data sets, newest first."""
-    table = Table("id", "name", "status", "pictures", "classes", "shape", box=box.SIMPLE)
-    with Client(url, api_key=api_key) as client:
-        for dataset in client.datasets.list():
-            table.add_row(
-                dataset.id,
-                escape(dataset.name),
-                dataset.status,
-                str(dataset.images),
-                str(len(dataset.classes)),
-                "x".join(map(str, dataset.image_shape)),
-            )
-    Console().print(table)
+    with connect(url, api_key) as client:
+        listing(
+            client.datasets.list(),
+            {
+                "id": lambda dataset: dataset.id,
+                "name": lambda dataset: dataset.name,
+                "status": lambda dataset: dataset.status,
+                "pictures": lambda dataset: str(dataset.images),
+                "classes": lambda dataset: str(len(dataset.classes)),
+                "shape": lambda dataset: shape(dataset.image_shape),
+            },
+            as_json=json,
+            texts=("name",),
+            numbers=("pictures", "classes"),
+        )
 
 
 @data.command("show")
@@ -136,73 +147,106 @@ def show(
     samples: Annotated[
         Path | None, typer.Option(help="Write a sheet of samples to this PNG file.", show_default=False)
     ] = None,
+    json: Json = False,
     url: Url = LOCAL,
     api_key: ApiKey = None,
 ) -> None:
-    """Show the classes of a data set and what was left out of it."""
-    console = Console()
-    with Client(url, api_key=api_key) as client:
+    """Show everything about a data set, and how many pictures each class has in each split."""
+    with connect(url, api_key) as client:
         found = client.datasets.get(dataset)
-        _describe(console, found)
-        if found.status != "ready":
-            return
-        statistics = client.datasets.statistics(dataset)
-        console.print(_value_table(statistics) if found.target == "values" else _class_table(statistics))
+        everything(found, as_json=json)
+        if found.status == "ready" and not json:
+            say()
+            _print_statistics(client.datasets.statistics(dataset))
         if samples is not None:
+            content = client.datasets.samples(dataset)
             try:
-                samples.write_bytes(client.datasets.samples(dataset))
+                samples.write_bytes(content)
             except OSError as error:
-                raise ConvserveError(f"cannot write {samples}: {error.strerror}") from error
+                raise CommandError(f"cannot write {samples}: {error.strerror}") from error
 
 
-def _class_table(statistics: DatasetStatistics) -> Table:
-    table = Table("class", "pictures", "train", "dev", "test", box=box.SIMPLE)
-    for entry in statistics.classes:
-        splits = [str(entry.splits[split]) for split in ("train", "dev", "test")]
-        table.add_row(escape(entry.name), str(entry.images), *splits)
-    return table
+@data.command("statistics")
+def show_statistics(
+    dataset: DatasetArgument, json: Json = False, url: Url = LOCAL, api_key: ApiKey = None
+) -> None:
+    """Show pictures per class and split, and the mean, deviation and range of each channel."""
+    with connect(url, api_key) as client:
+        everything(client.datasets.statistics(dataset), as_json=json)
 
 
-def _value_table(statistics: DatasetStatistics) -> Table:
-    figures = ("mean", "std", "min", "max")
-    table = Table("value", *figures, box=box.SIMPLE)
-    for entry in statistics.values:
-        table.add_row(escape(entry.name), *(f"{getattr(entry.all, name):.4g}" for name in figures))
-    return table
-
-
-def _finish(console: Console, client: Client, dataset: Dataset) -> None:
-    """Wait for a data set with a bar, and say what became of it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, console=console, transient=True) as bars:
-        task = bars.add_task("waiting", total=1.0)
-        for found in client.datasets.watch(dataset.id):
-            dataset = found
-            if (progress := found.progress) is not None:
-                bars.update(task, description=progress.file or progress.stage, completed=progress.fraction)
-    _describe(console, dataset)
-    if dataset.status == "failed":
-        raise ConvserveError(
-            f"the data set has failed: {dataset.error.message if dataset.error else 'for no known reason'}"
+@data.command("additions")
+def list_additions(
+    dataset: DatasetArgument, json: Json = False, url: Url = LOCAL, api_key: ApiKey = None
+) -> None:
+    """List the requests to add pictures to a data set, newest first."""
+    with connect(url, api_key) as client:
+        listing(
+            client.datasets.additions(dataset),
+            {
+                "id": lambda addition: addition.id or "",
+                "status": lambda addition: addition.status,
+                "added": lambda addition: str(addition.report.added) if addition.report else "",
+                "left out": lambda addition: str(addition.report.skipped) if addition.report else "",
+            },
+            as_json=json,
+            numbers=("added", "left out"),
         )
 
 
-def _describe(console: Console, dataset: Dataset) -> None:
+@data.command("cancel")
+def cancel(dataset: DatasetArgument, url: Url = LOCAL, api_key: ApiKey = None) -> None:
+    """Stop what is being read or downloaded for a data set."""
+    with connect(url, api_key) as client:
+        stopped = client.datasets.cancel(dataset)
+    say(f"data set {stopped.id} is {stopped.status}")
+
+
+@data.command("delete")
+def delete(dataset: DatasetArgument, url: Url = LOCAL, api_key: ApiKey = None) -> None:
+    """Delete a data set and its pictures; models that were trained on it stay."""
+    with connect(url, api_key) as client:
+        client.datasets.delete(dataset)
+    say(f"data set {dataset} is deleted")
+
+
+def _print_statistics(statistics: DatasetStatistics) -> None:
+    splits = ("train", "dev", "test")
+    if statistics.values:
+        figures = ("mean", "std", "min", "max")
+        rows = [
+            [entry.name, *(f"{getattr(entry.all, name):.4g}" for name in figures)]
+            for entry in statistics.values
+        ]
+        table(("value", *figures), rows, texts=("value",), numbers=figures)
+        return
+    rows = [
+        [entry.name, str(entry.images), *(str(entry.splits[split]) for split in splits)]
+        for entry in statistics.classes
+    ]
+    table(("class", "pictures", *splits), rows, texts=("class",), numbers=("pictures", *splits))
+
+
+def _finish(client: Client, dataset: Dataset) -> None:
+    """Wait until a data set is ready, and say what became of it."""
+    from app.cli.progress import display
+
+    with display("data set") as shown:
+        for now in client.datasets.watch(dataset.id):
+            dataset = now
+            if (progress := now.progress) is not None:
+                stage = progress.file or progress.stage
+                shown.update(f"{now.id}: {stage}, {percent(progress.fraction)}", progress.fraction)
     counts = ", ".join(f"{count} {name}" for name, count in dataset.splits)
-    console.print(
-        f"data set {dataset.id} ({dataset.name}) is {dataset.status}: {dataset.images} pictures ({counts})",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
-    )
-    _show_faults(console, dataset.report)
+    say(f"data set {dataset.id} ({dataset.name}) is {dataset.status}: {dataset.images} pictures ({counts})")
+    _print_skipped(dataset.report)
+    if dataset.status == "failed":
+        reason = dataset.error.message if dataset.error else "for no known reason"
+        raise CommandError(f"the data set has failed: {reason}")
 
 
-def _show_faults(console: Console, report: DatasetReport | AdditionReport) -> None:
-    shown = report.files[:_MOST_FAULTS]
-    for entry in shown:
-        console.print(
-            f"  left out: {entry.name}: {entry.reason}", soft_wrap=True, highlight=False, markup=False
-        )
-    if (more := report.skipped - len(shown)) > 0:
-        console.print(f"  and {more} more", highlight=False)
+def _print_skipped(report: DatasetReport | AdditionReport) -> None:
+    for entry in report.files[:_MOST_FAULTS]:
+        say(f"  left out: {entry.name}: {entry.reason}")
+    if (more := report.skipped - len(report.files[:_MOST_FAULTS])) > 0:
+        say(f"  and {more} more")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-
 from app.api.models import Model
+from app.cli.architectures import print_summary
 from app.cli.launch import LaunchError, ServerProcess
-from app.cli.terminal import follow, percent, prediction_table, summary_table
+from app.cli.models import print_predictions
+from app.cli.output import percent, say
+from app.cli.progress import follow
 from app.client import Client, ConvserveError
 
 PRESET = "lenet-5"
@@ -24,11 +25,10 @@ class DemoError(Exception):
     """The demonstration did not show what it should; the message says where it stopped."""
 
 
-def run(console: Console, epochs: int = EPOCHS) -> None:
-    """Go the whole way and show it.
+def run(epochs: int = EPOCHS) -> None:
+    """Train, predict, and show it.
 
     Args:
-        console: where to.
         epochs: how often to go through the training pictures.
 
     Raises:
@@ -38,31 +38,32 @@ def run(console: Console, epochs: int = EPOCHS) -> None:
         folder = Path(directory)
         try:
             with ServerProcess(folder / "data", folder / "service.log") as url:
-                console.print(f"The service is at {url}, with a fresh data directory.\n", highlight=False)
+                say(f"The service is at {url}, with a fresh data directory.\n")
                 with Client(url) as client:
-                    _show_shapes(console, client)
-                    model = _train(console, client, epochs)
-                    _predict(console, client, model)
+                    _show_shapes(client)
+                    model = _train(client, epochs)
+                    _predict(client, model)
         except (ConvserveError, LaunchError) as error:
             raise DemoError(str(error)) from error
-    console.print("The service has stopped.")
+    say("The service has stopped.")
 
 
-def _show_shapes(console: Console, client: Client) -> None:
+def _show_shapes(client: Client) -> None:
     preset = next((entry for entry in client.catalog.presets() if entry.name == PRESET), None)
     if preset is None:
         raise DemoError(f"the service does not know the preset {PRESET}")
     summary = client.architectures.summary(preset.architecture)
-    console.print(preset.title, highlight=False)
-    console.print(summary_table(summary))
+    say(preset.title)
+    print_summary(summary)
+    say()
     if summary.totals.parameters != PARAMETERS:
         raise DemoError(f"expected {PARAMETERS:,} parameters, found {summary.totals.parameters:,}")
 
 
-def _train(console: Console, client: Client, epochs: int) -> Model:
+def _train(client: Client, epochs: int) -> Model:
     dataset = client.datasets.get(DATASET)
     splits = ", ".join(f"{count:,} {name}" for name, count in dataset.splits)
-    console.print(f"Training on {dataset.name} ({splits}):", highlight=False)
+    say(f"Training on {dataset.name} ({splits}):")
     job = client.training_jobs.create(
         {"preset": PRESET},
         DATASET,
@@ -72,23 +73,24 @@ def _train(console: Console, client: Client, epochs: int) -> Model:
         schedule={"type": "cosine"},
         augmentations=[{"type": "random_crop", "padding": 1}, {"type": "rotation", "degrees": 6}],
     )
-    job = follow(console, client, job.id)
-    if job.status != "succeeded" or job.model_id is None:
-        reason = f": {job.error.message}" if job.error else ""
-        raise DemoError(f"the training job has {job.status}{reason}\n{client.training_jobs.log(job.id)}")
-    model = client.models.get(job.model_id)
+    done = follow(client, job.id)
+    if done.status != "succeeded" or done.model_id is None:
+        reason = f": {done.error.message}" if done.error else ""
+        raise DemoError(f"the training job has {done.status}{reason}\n{client.training_jobs.log(job.id)}")
+    model = client.models.get(done.model_id)
     accuracy = model.metrics.get("test_accuracy")
-    console.print(f"test accuracy: {percent(accuracy)}\n", highlight=False, style="bold")
+    say(f"test accuracy: {percent(accuracy)}\n")
     if accuracy is None or accuracy < ENOUGH:
         raise DemoError(f"the test accuracy is below {percent(ENOUGH)}")
     return model
 
 
-def _predict(console: Console, client: Client, model: Model) -> None:
+def _predict(client: Client, model: Model) -> None:
     digits = [client.datasets.picture(DATASET, number, split="test") for number in range(PICTURES)]
     uploads = [(f"digit-{digit.number}.png", digit.content) for digit in digits]
     predictions = client.models.predict(model.id, uploads, top_k=1)
     if len(predictions) != PICTURES:
         raise DemoError(f"{PICTURES} pictures were sent, {len(predictions)} predictions came back")
-    console.print(f"{PICTURES} test digits, fetched as PNG files and sent for prediction:", highlight=False)
-    console.print(prediction_table(predictions, [digit.label for digit in digits]))
+    say(f"{PICTURES} test digits, fetched as PNG files and sent for prediction:")
+    print_predictions(predictions, [digit.label for digit in digits])
+    say()

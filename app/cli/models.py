@@ -1,24 +1,21 @@
-"""The commands about models: `convserve models ...` and `convserve evaluate`."""
+"""The commands about models: `convserve models ...` and `convserve predict`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
 
-from app.api.evaluations import EvaluationReport
-from app.cli.options import LOCAL, ApiKey, Url
-from app.cli.terminal import percent
-from app.client import Client, ConvserveError
+from app.cli.options import LOCAL, ApiKey, CommandError, Json, Url, connect
+from app.cli.output import everything, listing, percent, say, table
+
+if TYPE_CHECKING:
+    from app.api.models import Candidate, Prediction
 
 models = typer.Typer(
-    name="models", help="Models: look, take along, bring back, name, use on many.", no_args_is_help=True
+    name="models", help="Models: list, show, export, import, alias, delete.", no_args_is_help=True
 )
 
 Reference = Annotated[
@@ -30,21 +27,52 @@ Reference = Annotated[
 
 
 @models.command("list")
-def list_models(url: Url = LOCAL, api_key: ApiKey = None) -> None:
+def list_models(json: Json = False, url: Url = LOCAL, api_key: ApiKey = None) -> None:
     """List the models, newest first."""
-    table = Table("id", "name", "version", "test accuracy", box=box.SIMPLE)
-    with Client(url, api_key=api_key) as client:
-        for model in client.models.list():
-            accuracy = percent(model.metrics.get("test_accuracy"))
-            table.add_row(model.id, escape(model.name), str(model.version), accuracy)
-    Console().print(table)
+    with connect(url, api_key) as client:
+        listing(
+            client.models.list(),
+            {
+                "id": lambda model: model.id,
+                "name": lambda model: model.name,
+                "version": lambda model: str(model.version),
+                "test accuracy": lambda model: percent(model.metrics.get("test_accuracy")),
+                "tags": lambda model: ", ".join(model.tags),
+            },
+            as_json=json,
+            texts=("name", "tags"),
+            numbers=("version", "test accuracy"),
+        )
 
 
 @models.command("show")
-def show_model(model: Reference, url: Url = LOCAL, api_key: ApiKey = None) -> None:
-    """Show what is known about a model, as JSON."""
-    with Client(url, api_key=api_key) as client:
-        Console(soft_wrap=True).print_json(client.models.get(model).model_dump_json())
+def show_model(model: Reference, json: Json = False, url: Url = LOCAL, api_key: ApiKey = None) -> None:
+    """Show everything about a model."""
+    with connect(url, api_key) as client:
+        everything(client.models.get(model), as_json=json)
+
+
+@models.command("change")
+def change_model(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The id of a model.", show_default=False)],
+    name: Annotated[
+        str | None, typer.Option(help="Another name, of which it becomes the next version.")
+    ] = None,
+    description: Annotated[str | None, typer.Option(help="What people want to know about it.")] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(help="A word to find it by, in place of those it has; can be repeated."),
+    ] = None,
+    url: Url = LOCAL,
+    api_key: ApiKey = None,
+) -> None:
+    """Change the name, the description or the tags of a model."""
+    changes = {"name": name, "description": description, "tags": tag or None}
+    with connect(url, api_key) as client:
+        changed = client.models.change(
+            model, **{key: value for key, value in changes.items() if value is not None}
+        )
+    say(f"model {changed.id}: {changed.name}, version {changed.version}")
 
 
 @models.command("export")
@@ -55,12 +83,12 @@ def export_model(
     api_key: ApiKey = None,
 ) -> None:
     """Write a model into one safetensors file."""
-    with Client(url, api_key=api_key) as client:
+    with connect(url, api_key) as client:
         try:
             client.models.export(model, file)
         except OSError as error:
-            raise ConvserveError(f"cannot write {file}: {error.strerror}") from error
-    Console().print(f"{file}: {file.stat().st_size} bytes", soft_wrap=True, highlight=False, markup=False)
+            raise CommandError(f"cannot write {file}: {error.strerror}") from error
+    say(f"{file}: {file.stat().st_size} bytes")
 
 
 @models.command("import")
@@ -72,11 +100,10 @@ def import_model(
     url: Url = LOCAL,
     api_key: ApiKey = None,
 ) -> None:
-    """Bring a model file to a service."""
-    with Client(url, api_key=api_key) as client:
+    """Import a model file."""
+    with connect(url, api_key) as client:
         model = client.models.bring(file, name=name)
-    told = f"model {model.id}: {model.name}, version {model.version}"
-    Console().print(told, soft_wrap=True, highlight=False, markup=False)
+    say(f"model {model.id}: {model.name}, version {model.version}")
 
 
 @models.command("alias")
@@ -86,90 +113,112 @@ def alias_model(
     url: Url = LOCAL,
     api_key: ApiKey = None,
 ) -> None:
-    """Let NAME@ALIAS stand for a model from now on."""
-    with Client(url, api_key=api_key) as client:
+    """Make NAME@ALIAS stand for a model."""
+    with connect(url, api_key) as client:
         found = client.models.get(model)
         client.models.set_alias(found.name, alias, found.id)
-    Console().print(f"{found.name}@{alias} is {found.id}", soft_wrap=True, highlight=False, markup=False)
+    say(f"{found.name}@{alias} is {found.id}")
 
 
-@models.command("predict-batch")
-def predict_batch(
-    model: Reference,
-    archive: Annotated[
-        Path,
-        typer.Argument(help="A zip archive of pictures.", exists=True, dir_okay=False, show_default=False),
-    ],
-    table: Annotated[Path, typer.Argument(help="The CSV file to write.", show_default=False)],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to name for each.")] = 3,
+@models.command("aliases")
+def list_aliases(
+    name: Annotated[str, typer.Argument(help="The name of models.", show_default=False)],
+    json: Json = False,
     url: Url = LOCAL,
     api_key: ApiKey = None,
 ) -> None:
-    """Let a model look at every picture of an archive, and write what it sees into a table.
-
-    Ctrl-C ends the waiting, not the work.
-    """
-    console = Console()
-    with Client(url, api_key=api_key) as client:
-        batch = client.batch_predictions.create(model, archive, top_k=top)
-        console.print(f"batch prediction {batch.id}", highlight=False)
-        columns = (TextColumn("looking"), BarColumn(), TextColumn("{task.completed:.0f} of {task.total:.0f}"))
-        with Progress(*columns, console=console, transient=True) as bars:
-            task = bars.add_task("looking", total=batch.progress.of)
-            for found in client.batch_predictions.watch(batch.id):
-                batch = found
-                bars.update(task, completed=batch.progress.images)
-        if batch.status != "succeeded":
-            reason = f": {batch.error.message}" if batch.error else ""
-            raise ConvserveError(f"the batch prediction has {batch.status}{reason}")
-        try:
-            table.write_bytes(client.batch_predictions.result(batch.id))
-        except OSError as error:
-            raise ConvserveError(f"cannot write {table}: {error.strerror}") from error
-    failed = f", {batch.progress.failed} of which are no picture" if batch.progress.failed else ""
-    console.print(
-        f"{table}: {batch.progress.of} files{failed}", soft_wrap=True, highlight=False, markup=False
-    )
-
-
-def evaluate(
-    model: Reference,
-    dataset: Annotated[str, typer.Option(help="The id of a data set.")] = "digits",
-    split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
-    url: Url = LOCAL,
-    api_key: ApiKey = None,
-) -> None:
-    """Judge a model by a data set, and say what to try next."""
-    console = Console()
-    with Client(url, api_key=api_key) as client:
-        job = client.evaluations.create(model, dataset, split=split)
-        with console.status("looking at the pictures"):
-            job = client.evaluations.wait(job.id)
-    if job.report is None:
-        reason = f": {job.error.message}" if job.error else ""
-        raise ConvserveError(f"the evaluation has {job.status}{reason}")
-    console.print(_value_table(job.report) if job.report.values else _class_table(job.report))
-    if job.report.accuracy is not None:
-        console.print(
-            f"accuracy: {percent(job.report.accuracy)} of {job.report.images} pictures", highlight=False
+    """List the aliases of a name."""
+    with connect(url, api_key) as client:
+        listing(
+            client.models.aliases(name),
+            {"alias": lambda alias: f"{alias.name}@{alias.alias}", "model": lambda alias: alias.model_id},
+            as_json=json,
         )
-    if job.report.diagnosis is not None:
-        console.print(job.report.diagnosis.advice, highlight=False, markup=False)
-    for warning in job.warnings:
-        console.print(f"Warning: {warning}", highlight=False, markup=False)
 
 
-def _class_table(report: EvaluationReport) -> Table:
-    table = Table("class", "pictures", "precision", "recall", "F1", box=box.SIMPLE)
-    for entry in report.classes:
-        figures = (percent(entry.precision), percent(entry.recall), percent(entry.f1))
-        table.add_row(escape(entry.name), str(entry.images), *figures)
-    return table
+@models.command("delete-alias")
+def delete_alias(
+    name: Annotated[str, typer.Argument(help="The name of models.", show_default=False)],
+    alias: Annotated[str, typer.Argument(help="Such as production.", show_default=False)],
+    url: Url = LOCAL,
+    api_key: ApiKey = None,
+) -> None:
+    """Delete an alias; the model stays."""
+    with connect(url, api_key) as client:
+        client.models.delete_alias(name, alias)
+    say(f"{name}@{alias} is deleted")
 
 
-def _value_table(report: EvaluationReport) -> Table:
-    table = Table("value", "mean error", "root mean squared error", "R²", box=box.SIMPLE)
-    for entry in report.values:
-        errors = (f"{entry.mean_absolute_error:.4g}", f"{entry.root_mean_squared_error:.4g}")
-        table.add_row(escape(entry.name), *errors, "–" if entry.r2 is None else f"{entry.r2:.3f}")
-    return table
+@models.command("delete")
+def delete_model(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The id of a model.", show_default=False)],
+    url: Url = LOCAL,
+    api_key: ApiKey = None,
+) -> None:
+    """Delete a model and its file; one that an alias stands for is kept."""
+    with connect(url, api_key) as client:
+        client.models.delete(model)
+    say(f"model {model} is deleted")
+
+
+def predict(
+    model: Reference,
+    pictures: Annotated[
+        list[Path],
+        typer.Argument(help="Picture files.", exists=True, dir_okay=False, readable=True, show_default=False),
+    ],
+    top: Annotated[int, typer.Option(min=1, help="How many classes to show for each.")] = 3,
+    threshold: Annotated[
+        float | None, typer.Option(help="How probable a label has to be; for models of labels only.")
+    ] = None,
+    json: Json = False,
+    url: Url = LOCAL,
+    api_key: ApiKey = None,
+) -> None:
+    """Send pictures to a model and show its predictions."""
+    with connect(url, api_key) as client:
+        predictions = client.models.predict(model, pictures, top_k=top, threshold=threshold)
+    if json:
+        listing(predictions, {}, as_json=True)
+    else:
+        print_predictions(predictions)
+
+
+def print_predictions(predictions: Sequence[Prediction], truth: Sequence[str | None] | None = None) -> None:
+    """Print what a model predicts for each picture, on request beside the true label."""
+    others = any(len(prediction.top) > 1 for prediction in predictions)
+    headings = [
+        "picture",
+        *([] if truth is None else ["true label"]),
+        "predicted",
+        "probability",
+        *(["then"] if others else []),
+    ]
+    rows = []
+    for row, prediction in enumerate(predictions):
+        answered = 1 if prediction.labels is None else len(prediction.labels)
+        rows.append(
+            [
+                prediction.filename or str(row + 1),
+                *([] if truth is None else [truth[row] or "–"]),
+                _answer(prediction),
+                percent(prediction.probability) if prediction.label is not None else "",
+                *([_candidates(prediction.top[answered:])] if others else []),
+            ]
+        )
+    table(headings, rows, texts=("then",), numbers=("probability",))
+
+
+def _answer(prediction: Prediction) -> str:
+    if prediction.values is not None:
+        return "  ".join(
+            f"{value.name} {'–' if value.value is None else f'{value.value:.4g}'}"
+            for value in prediction.values
+        )
+    if prediction.labels is not None:
+        return _candidates(prediction.labels) or "no label"
+    return prediction.label or "–"
+
+
+def _candidates(candidates: Sequence[Candidate]) -> str:
+    return "  ".join(f"{candidate.label} {percent(candidate.probability)}" for candidate in candidates)

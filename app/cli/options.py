@@ -1,19 +1,50 @@
-"""The options that every command of the client has."""
+"""What every command of the client shares: its options, its client, and how it fails.
+
+`convserve --help` has to be there at once. So nothing here or at the top of the other files of this folder imports the
+client, or what draws progress: commands do that when they run.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from app.client import Client
 
 Url = Annotated[
     str, typer.Option("--url", envvar="CONVSERVE_URL", help="Where the service is.", show_envvar=True)
 ]
 ApiKey = Annotated[
     str | None,
-    typer.Option(
-        "--api-key", envvar="CONVSERVE_API_KEY", help="Its key, when it wants one.", show_envvar=True
-    ),
+    typer.Option("--api-key", envvar="CONVSERVE_API_KEY", help="Its key, if it wants one.", show_envvar=True),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, as the service answers.")]
 
 LOCAL = "http://127.0.0.1:8000"
+
+
+class CommandError(Exception):
+    """A command cannot do what it was asked for.
+
+    Attributes:
+        detail: what is wrong, in a sentence.
+        hint: what would fix it.
+    """
+
+    def __init__(self, detail: str, hint: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.hint = hint
+
+
+def connect(url: str, api_key: str | None) -> Client:
+    """Return a client of a service, to be closed.
+
+    Raises:
+        ConvserveError: the address or the key cannot be used.
+    """
+    from app.client import Client
+
+    return Client(url, api_key=api_key)

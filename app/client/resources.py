@@ -206,6 +206,13 @@ class Evaluations(Resource[M]):
         """Return an evaluation; once it has succeeded, with its report."""
         return record(FinishedEvaluation, "GET", f"{_EVALUATIONS}/{evaluation_id}")
 
+    @stream
+    def watch(self, evaluation_id: str, *, interval: float = 0.5) -> Stream[FinishedEvaluation]:
+        """Yield an evaluation every `interval` seconds, the last time when it has ended."""
+        return watched(
+            record(FinishedEvaluation, "GET", f"{_EVALUATIONS}/{evaluation_id}"), _finished, interval
+        )
+
     @call
     def wait(self, evaluation_id: str, *, interval: float = 0.25) -> Script[FinishedEvaluation]:
         """Look at an evaluation every `interval` seconds until it has ended."""
