@@ -231,12 +231,13 @@ def _finish(client: Client, dataset: Dataset) -> None:
     """Wait until a data set is ready, and say what became of it."""
     from app.cli.progress import display
 
+    say(f"data set {dataset.id}")
     with display("data set") as shown:
         for now in client.datasets.watch(dataset.id):
             dataset = now
             if (progress := now.progress) is not None:
                 stage = progress.file or progress.stage
-                shown.update(f"{now.id}: {stage}, {percent(progress.fraction)}", progress.fraction)
+                shown.update(f"{stage}, {percent(progress.fraction)}", progress.fraction)
     counts = ", ".join(f"{count} {name}" for name, count in dataset.splits)
     say(f"data set {dataset.id} ({dataset.name}) is {dataset.status}: {dataset.images} pictures ({counts})")
     _print_skipped(dataset.report)

@@ -23,23 +23,6 @@ def environment(**given: str) -> dict[str, str]:
     return {**kept, "COLUMNS": "120", **given}
 
 
-@pytest.fixture
-def run(server: str) -> Run:
-    """Run a command against the shared server."""
-
-    def command(*words: str, **given: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-P", "-m", "app.cli.main", *words],
-            env=environment(**{"CONVSERVE_URL": server, **given}),
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-
-    return command
-
-
 def test_summary_of_a_preset(run: Run) -> None:
     done = run("summary", "lenet-5")
     assert done.returncode == 0, done.stderr

@@ -2,14 +2,10 @@
 
 import csv
 import json
-import os
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from app.client import Client
 
@@ -18,23 +14,6 @@ TINY = {
     "input_shape": [28, 28, 1],
     "layers": [{"type": "max_pool2d", "pool_size": 4}, {"type": "flatten"}, {"type": "dense", "units": 10}],
 }
-
-
-@pytest.fixture
-def run(server: str) -> Run:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CONVSERVE_")}
-
-    def command(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-P", "-m", "app.cli.main", *words],
-            env={**kept, "COLUMNS": "200", "CONVSERVE_URL": server},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
-    return command
 
 
 def good(done: subprocess.CompletedProcess[str]) -> str:
@@ -48,7 +27,7 @@ def test_a_job_is_watched_shown_and_deleted(run: Run, server: str) -> None:
     watched = good(run("jobs", "watch", job.id))
     assert "epoch 2: train loss" in watched
     assert "test accuracy" in watched
-    shown = json.loads(good(run("jobs", "show", job.id)))
+    shown = json.loads(good(run("jobs", "show", job.id, "--json")))
     assert (shown["id"], shown["status"], shown["name"]) == (job.id, "succeeded", "[typed]")
     assert shown["memory_bytes"] > 1 << 20
     assert (shown["queue_position"], shown["starts_in_seconds"], shown["webhook"]) == (None, None, None)
@@ -61,7 +40,7 @@ def test_a_job_is_watched_shown_and_deleted(run: Run, server: str) -> None:
     assert job.id not in good(run("jobs", "list", "--status", "failed"))
     assert f"attempt 1 of training {job.id}" in good(run("jobs", "log", job.id))
     assert "is deleted" in good(run("jobs", "delete", job.id))
-    gone = run("jobs", "show", job.id)
+    gone = run("jobs", "show", job.id, "--json")
     assert (gone.returncode, "no job" in gone.stderr, "Traceback" in gone.stderr) == (1, True, False)
 
 

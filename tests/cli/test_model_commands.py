@@ -1,34 +1,13 @@
 """The commands about models, each in a process of its own."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from app.client import Client
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def run(server: str) -> Run:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CONVSERVE_")}
-
-    def command(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-P", "-m", "app.cli.main", *words],
-            env={**kept, "COLUMNS": "120", "CONVSERVE_URL": server},
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-
-    return command
 
 
 def test_a_model_goes_out_comes_back_and_gets_an_alias(run: Run, server: str, tmp_path: Path) -> None:
@@ -40,7 +19,7 @@ def test_a_model_goes_out_comes_back_and_gets_an_alias(run: Run, server: str, tm
     assert "from the shell, version 1" in done.stdout
     done = run("models", "alias", "from the shell@1", "production")
     assert done.returncode == 0, done.stderr
-    shown = json.loads(run("models", "show", "from the shell@production").stdout)
+    shown = json.loads(run("models", "show", "from the shell@production", "--json").stdout)
     assert shown["name"] == "from the shell"
     assert shown["id"] in run("models", "list").stdout
     with Client(server) as client:
