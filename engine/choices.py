@@ -20,12 +20,19 @@ class OneOf:
     Args:
         kinds: the classes, each with a default for `type`.
         outline: in JSON schema, show this class in place of each kind in full.
+        by_name: let a kind's name stand for its record with all defaults.
     """
 
-    def __init__(self, kinds: Iterable[type[BaseModel]] = (), outline: type[BaseModel] | None = None) -> None:
+    def __init__(
+        self,
+        kinds: Iterable[type[BaseModel]] = (),
+        outline: type[BaseModel] | None = None,
+        *,
+        by_name: bool = False,
+    ) -> None:
         self.kinds: dict[str, type[BaseModel]] = {}
         """The classes by their `type`."""
-        self._outline = outline
+        self._outline, self._by_name = outline, by_name
         self._validators: dict[str, SchemaValidator] = {}
         self.add(kinds)
 
@@ -41,6 +48,8 @@ class OneOf:
         """
         if isinstance(value, BaseModel) and type(value) in self.kinds.values():
             return value
+        if self._by_name and isinstance(value, str):
+            value = {"type": value}
         if not isinstance(value, dict):
             raise PydanticKnownError("model_attributes_type")
         if "type" not in value:
@@ -70,7 +79,8 @@ class OneOf:
             # wrapped, so that the outline is described once and referred to
             return handler(core_schema.definitions_schema(schema_of(self._outline), []))
         choices = {tag: schema_of(kind) for tag, kind in self.kinds.items()}
-        return handler(core_schema.tagged_union_schema(choices, "type"))
+        union = handler(core_schema.tagged_union_schema(choices, "type"))
+        return {"anyOf": [{"type": "string", "enum": list(choices)}, union]} if self._by_name else union
 
 
 def schema_of(kind: type[BaseModel]) -> CoreSchema:

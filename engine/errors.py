@@ -1,4 +1,4 @@
-"""What can go wrong in the engine, told in terms of the document that the caller wrote."""
+"""What can go wrong in the engine, in terms of the document that the caller wrote."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class EngineError(Exception):
-    """A fault with its place and, where one is known, its cure.
+    """A fault with its place and, where there is one, its cure.
 
     Attributes:
         detail: what is wrong, in a sentence that names the values received.

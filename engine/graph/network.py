@@ -381,7 +381,7 @@ class _Scope:
         except EngineError as error:
             if keys is not None:
                 raise
-            # the block's author did not write these layers: the place can only be told in words
+            # the block's author did not write these layers: words alone can say where it is
             raise type(error)(f"{name}: {error.detail}", path=self._path, hint=error.hint) from None
 
     def _place(
@@ -409,14 +409,14 @@ class _Scope:
     def _find(self, name: str, path: tuple[str | int, ...]) -> str:
         """Look a name up in this scope, then outwards."""
         scope: _Scope | None = self
-        known: list[str] = []
+        found: list[str] = []
         while scope is not None:
             if name in scope._outputs:
                 return scope._outputs[name]
-            known.extend(scope._outputs)
+            found.extend(scope._outputs)
             scope = scope._parent
         raise GraphError(
             f"there is no layer {name!r} before this one",
             path=path,
-            hint=f"known here: {', '.join(dict.fromkeys(known))}",
+            hint=f"it can read {', '.join(dict.fromkeys(found))}",
         )

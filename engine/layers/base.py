@@ -3,8 +3,9 @@
 A layer is an immutable record of hyperparameters with pure methods. Arrays travel beside it:
 
     output_shape(*inputs)                     shape of one image's output; raises ShapeError
-    weights(*inputs)                          name -> WeightSpec; initialisation, parameter counts,
-                                              limits, file checks and optimizer slots derive from it
+    weights(*inputs)                          name -> WeightSpec: shape, what its axes run over, role, start;
+                                              initialisation, parameter counts, limits, file checks,
+                                              optimizer slots and exchange with others derive from it
     cost(*inputs)                             multiply-adds and memory of one image
     forward(weights, *xs, context=...)        -> (y, saved); saved is whatever backward needs
     backward(weights, saved, dy, context=...) -> (one dx per input, name -> gradient)

@@ -64,7 +64,7 @@ class Dropout(_Dropout):
 
 
 class SpatialDropout2D(_Dropout):
-    """Sets whole channels of a picture to 0 while training, for neighbouring pixels tell the same."""
+    """Sets whole channels of a picture to 0 while training, for neighbouring pixels say much the same."""
 
     type: Literal["spatial_dropout2d"] = "spatial_dropout2d"
 

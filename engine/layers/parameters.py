@@ -41,11 +41,6 @@ Padding = Annotated[
 """`valid`, `same`, a number, [height, width] or [[top, bottom], [left, right]]."""
 
 
-def _record(value: Any) -> Any:
-    """Let the name of an activation stand for its record with all defaults."""
-    return {"type": value} if isinstance(value, str) else value
-
-
 def _without_place(activation: ActivationLayer) -> ActivationLayer:
     if activation.name is not None or activation.inputs is not None:
         raise ValueError("an activation of another layer follows that layer: leave out its name and inputs")
@@ -59,13 +54,9 @@ def _written(activation: ActivationLayer, write: SerializerFunctionWrapHandler) 
     return {name: value for name, value in write(activation).items() if name not in {"name", "inputs"}}
 
 
-_AnyActivation = Annotated[ActivationLayer, OneOf(ACTIVATIONS)]
 Activation = Annotated[
-    _AnyActivation,
-    BeforeValidator(
-        _record,
-        json_schema_input_type=Literal[tuple(kind.tag() for kind in ACTIVATIONS)] | _AnyActivation,
-    ),
+    ActivationLayer,
+    OneOf(ACTIVATIONS, by_name=True),
     AfterValidator(_without_place),
     WrapSerializer(_written),
 ]

@@ -1,6 +1,6 @@
 """Activation functions that bend: the article's psi, piecewise linear or exponential, of any shape.
 
-A backward takes the input `x` where the slope is told by it, the output `y` where that is enough.
+A backward takes the input `x` where the slope follows from it, the output `y` where that is enough.
 """
 
 from __future__ import annotations

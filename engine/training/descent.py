@@ -68,7 +68,7 @@ class Stepper:
 
     def step(self, state: TrainingState, batches: Iterable[Batch], pictures: int) -> None:
         """Take one step on `pictures` pictures, or raise NonFiniteError and leave the state as it was."""
-        with np.errstate(over="ignore", invalid="ignore"):  # told apart below, by the values themselves
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for below, in the values themselves
             self._step(state, batches, pictures)
 
     def _step(self, state: TrainingState, batches: Iterable[Batch], pictures: int) -> None:

@@ -15,7 +15,7 @@ from engine.training.metrics import given, macro, shares
 
 
 class LabelAssessment:
-    """Counts of labels that were told, and of those that should have been."""
+    """Counts of labels that were predicted, and of those that should have been."""
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = tuple(labels)
@@ -29,11 +29,11 @@ class LabelAssessment:
             probabilities: of each label (N, K).
             targets: 1 for the labels that a picture has, else 0 (N, K).
         """
-        told, true = probabilities >= 0.5, targets > 0.5
-        self._both += np.count_nonzero(told & true, axis=0)
+        predicted, true = probabilities >= 0.5, targets > 0.5
+        self._both += np.count_nonzero(predicted & true, axis=0)
         self._true += np.count_nonzero(true, axis=0)
-        self._predicted += np.count_nonzero(told, axis=0)
-        right = int(np.count_nonzero((told == true).all(axis=1)))
+        self._predicted += np.count_nonzero(predicted, axis=0)
+        right = int(np.count_nonzero((predicted == true).all(axis=1)))
         self._images += len(targets)
         self._right += right
         return len(targets) - right
@@ -60,7 +60,7 @@ class LabelAssessment:
 
 
 class ValueAssessment:
-    """Sums over the distances between what was told and what is true."""
+    """Sums over the distances between predictions and targets."""
 
     def __init__(self, values: Sequence[str]) -> None:
         self._values = tuple(values)
@@ -70,7 +70,7 @@ class ValueAssessment:
         self._images = 0
 
     def add(self, predictions: Array, targets: Array) -> None:
-        """Add a batch: what was told (N, K), and what is true (N, K)."""
+        """Add a batch: predictions (N, K) and targets (N, K)."""
         true = targets.astype(np.float64)
         errors = predictions - true
         self._errors += errors.sum(axis=0)

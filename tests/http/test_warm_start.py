@@ -65,6 +65,7 @@ def test_what_cannot_be_gone_on_from(http: httpx.Client, finished: Finished) -> 
         ({"continue_from": job["id"], "initial_weights": "lenet-5-digits@1"}, 422, "/initial_weights"),
         ({"continue_from": job["id"], "batch_size": 7}, 422, "/batch_size"),
         ({"continue_from": job["id"], "optimizer": {"type": "sgd"}}, 422, "/optimizer"),
+        ({"continue_from": job["id"], "optimizer": {"type": "adamw"}}, 422, "/optimizer"),
         ({"dataset": "digits"}, 422, "/architecture"),
         ({"architecture": TINY}, 422, "/dataset"),
     ):

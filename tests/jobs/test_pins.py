@@ -1,0 +1,44 @@
+"""A run goes on from a checkpoint of other libraries, or of other arithmetic, and says that its bytes will differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.files import paths
+from app.jobs.requests import TrainingRequest
+from engine.environment import pins as library_pins
+from engine.fast.layout.gemm import Tuning
+from engine.fast.parallel.share import pins
+from engine.graph.network import Network
+from engine.inputs.preprocessing import Preprocessing
+from engine.training.checkpoint import checkpoint_bytes
+from engine.training.state import TrainingState
+from tests.jobs.service import new_service
+
+
+@pytest.mark.parametrize("missing", [None, "engine"])
+def test_a_checkpoint_of_other_arithmetic_makes_no_promise(tmp_path: Path, missing: str | None) -> None:
+    """Releases before pinned no revision of the engine: what they drew for dropout is drawn otherwise now."""
+    with new_service(tmp_path) as service:
+        job_id = service.train(epochs=1, continue_from="job_before")
+        request = TrainingRequest.model_validate(service.store.jobs.get(job_id).request)
+        network = Network.build(request.architecture)
+        weights = network.initial_weights(0)
+        slots = {
+            name: request.optimizer.first_slots(weights[name])
+            for name, spec in network.weight_specs.items()
+            if spec.trainable
+        }
+        state = TrainingState(weights, slots, Preprocessing(mean=(0.5,), deviation=(0.3,)))
+        state.pins = library_pins(1) | pins(1, Tuning())
+        state.pins.pop(missing or "", None)
+        service.artifacts.write(paths.initial(job_id), checkpoint_bytes(state))
+        service.run()
+        job = service.wait_end(job_id)
+        assert job.progress["exact_resume"] is (missing is None)
+        said = "not the same as before: ['engine']" in service.log(job_id, 1)
+        assert said is (missing is not None)
+        assert np.isfinite(job.progress["train_loss"])
