@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from app.errors import DomainError, Invalid, Malformed, TooLarge, Unavailable, Unsupported
-from app.web.bodies.multipart import DiskSink, Form, FormRules, MemorySink, receive
+from app.web.bodies.multipart import Form, FormRules, receive
+from app.web.bodies.sinks import DiskSink, MemorySink
 
 TYPE = "multipart/form-data; boundary=frontier"
 RULES = FormRules(max_bytes=4_000_000, files={"file": 1}, fields=frozenset({"name", "seed"}))

@@ -16,8 +16,9 @@ from app.api.requests.files import FileDocument
 from app.errors import FieldError, Invalid, Malformed, TooLarge, Unsupported
 from app.files.encoded import HINT, decode_base64
 from app.web.bodies import idempotency
-from app.web.bodies.multipart import DiskSink, FormRules, receive
+from app.web.bodies.multipart import FormRules, receive
 from app.web.bodies.route import is_json, media_type, read_document
+from app.web.bodies.sinks import DiskSink
 from app.web.bodies.validation import invalid
 
 _CHUNK = 1 << 20

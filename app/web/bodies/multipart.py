@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
-import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -23,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.errors import Invalid, Malformed, TooLarge, Unavailable, Unsupported
 from app.web.bodies import idempotency
+from app.web.bodies.sinks import Sink
 
 _HEAD_BYTES = 512
 """Of a file, for saying what it is where it is not what it should be."""
@@ -32,80 +30,7 @@ _FLUSH_BYTES = 1 << 20
 _MAX_FILENAME = 255
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
-T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
-
-
-class Sink(Protocol[T_co]):
-    """Where the bytes of one file go; called from threads, one call at a time."""
-
-    def write(self, data: bytes) -> None:
-        """Take some more bytes."""
-
-    def finish(self) -> T_co:
-        """Take note that this was all, and return what became of it."""
-
-    def discard(self) -> None:
-        """Leave nothing behind, whether finished or not."""
-
-
-class MemorySink:
-    """Keeps a file in memory; for bodies with a small limit."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    def write(self, data: bytes) -> None:
-        """Take some more bytes."""
-        self._data += data
-
-    def finish(self) -> bytes:
-        """Return the whole file."""
-        return bytes(self._data)
-
-    def discard(self) -> None:
-        """Forget it."""
-        self._data.clear()
-
-
-class DiskSink:
-    """Writes a file into a folder, under a hidden name until it is whole and on the disk."""
-
-    def __init__(self, folder: Path) -> None:
-        token = secrets.token_hex(16)
-        self._path = folder / token
-        self._temporary = folder / f".tmp-{token}"
-        self._file: IO[bytes] | None = None
-
-    def write(self, data: bytes) -> None:
-        """Take some more bytes."""
-        self._open().write(data)
-
-    def finish(self) -> Path:
-        """Make the file visible under a random name, and return its path."""
-        with self._open() as file:
-            file.flush()
-            os.fsync(file.fileno())
-        self._temporary.replace(self._path)
-        descriptor = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        return self._path
-
-    def discard(self) -> None:
-        """Remove the file."""
-        if self._file is not None:
-            self._file.close()
-        self._temporary.unlink(missing_ok=True)
-        self._path.unlink(missing_ok=True)
-
-    def _open(self) -> IO[bytes]:
-        if self._file is None:
-            self._temporary.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._temporary.open("xb")
-        return self._file
 
 
 @dataclass(frozen=True, slots=True)

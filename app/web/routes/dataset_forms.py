@@ -23,8 +23,9 @@ from app.files.paths import UPLOADS
 from app.jobs.work.add_pictures import MAX_FILES
 from app.services import Services
 from app.web.bodies.dataset_fields import FORM_FIELDS, read_addition_form, read_form
-from app.web.bodies.multipart import DiskSink, FormRules, receive
+from app.web.bodies.multipart import FormRules, receive
 from app.web.bodies.route import read_document
+from app.web.bodies.sinks import DiskSink
 
 T = TypeVar("T")
 

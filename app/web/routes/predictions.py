@@ -19,8 +19,9 @@ from app.web.answers.models import prediction
 from app.web.answers.negotiation import preferred
 from app.web.bodies.json import parse
 from app.web.bodies.limits import read_body
-from app.web.bodies.multipart import FormRules, MemorySink, receive
+from app.web.bodies.multipart import FormRules, receive
 from app.web.bodies.route import StrictRoute, is_json, media_type
+from app.web.bodies.sinks import MemorySink
 from app.web.bodies.validation import validate
 from app.web.openapi import problems
 from app.web.routes.models import ModelReference

@@ -1,0 +1,82 @@
+"""Where the files of an upload go while they arrive."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import IO, Protocol, TypeVar
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Sink(Protocol[T_co]):
+    """Where the bytes of one file go; called from threads, one call at a time."""
+
+    def write(self, data: bytes) -> None:
+        """Take some more bytes."""
+
+    def finish(self) -> T_co:
+        """Take note that this was all, and return what became of it."""
+
+    def discard(self) -> None:
+        """Leave nothing behind, whether finished or not."""
+
+
+class MemorySink:
+    """Keeps a file in memory; for bodies with a small limit."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def write(self, data: bytes) -> None:
+        """Take some more bytes."""
+        self._data += data
+
+    def finish(self) -> bytes:
+        """Return the whole file."""
+        return bytes(self._data)
+
+    def discard(self) -> None:
+        """Forget it."""
+        self._data.clear()
+
+
+class DiskSink:
+    """Writes a file into a folder, under a hidden name until it is whole and on the disk."""
+
+    def __init__(self, folder: Path) -> None:
+        token = secrets.token_hex(16)
+        self._path = folder / token
+        self._temporary = folder / f".tmp-{token}"
+        self._file: IO[bytes] | None = None
+
+    def write(self, data: bytes) -> None:
+        """Take some more bytes."""
+        self._open().write(data)
+
+    def finish(self) -> Path:
+        """Make the file visible under a random name, and return its path."""
+        with self._open() as file:
+            file.flush()
+            os.fsync(file.fileno())
+        self._temporary.replace(self._path)
+        descriptor = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return self._path
+
+    def discard(self) -> None:
+        """Remove the file."""
+        if self._file is not None:
+            self._file.close()
+        self._temporary.unlink(missing_ok=True)
+        self._path.unlink(missing_ok=True)
+
+    def _open(self) -> IO[bytes]:
+        if self._file is None:
+            self._temporary.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._temporary.open("xb")
+        return self._file
