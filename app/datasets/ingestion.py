@@ -7,6 +7,8 @@ ready, nobody looks at its files, and writing them again replaces them.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +22,7 @@ from app.datasets.readers import ArchiveLimits, Reader
 from app.datasets.readers.splits import SPLIT_NAMES, place
 from app.errors import Invalid, TooLarge
 from app.files.artifacts import Artifacts
+from app.files.paths import UPLOADS
 from app.settings import Settings
 from app.store.records import DatasetContents, Json
 from engine.spec import Spec
@@ -48,6 +51,20 @@ class Source(Spec):
     sha256: str
     format: str | None = None
     """zip, npz or idx."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedFile:
+    """A file of a request, on the disk of the server."""
+
+    field: str
+    path: Path
+    source: Source
+
+    @property
+    def upload(self) -> str:
+        """Its name among the artifacts."""
+        return f"{UPLOADS}/{self.path.name}"
 
 
 def archive_limits(settings: Settings) -> ArchiveLimits:

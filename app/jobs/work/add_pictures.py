@@ -6,89 +6,24 @@ noted how many there were do not see the new ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from app.datasets import storage
-from app.datasets.ingestion import archive_limits, write_kept_up
+from app.datasets.ingestion import write_kept_up
 from app.datasets.intake import Intake
 from app.datasets.options import DatasetOptions
-from app.datasets.readers import Item, Reader
-from app.datasets.readers.pictures import PictureArchive
+from app.datasets.readers import Reader
 from app.datasets.readers.splits import place
-from app.errors import Conflict, DomainError, Invalid
+from app.errors import DomainError
 from app.files.artifacts import Artifacts
+from app.jobs.accept.additions import class_indices, open_addition
 from app.jobs.heartbeat import Cancelled, Heartbeat
 from app.jobs.requests import AdditionRequest
 from app.jobs.work.ingest import remove_uploads
 from app.settings import Settings
 from app.store import Store
-from app.store.records import DatasetContents, DatasetRecord, JobRecord, Json
-
-MAX_FILES = 1000
-"""Picture files in one request; more are better packed in an archive."""
-
-
-class LabelledFiles(Reader):
-    """Picture files that all have the same label."""
-
-    format = "files"
-
-    def __init__(self, files: Sequence[tuple[str, Path]], label: str) -> None:
-        self.classes = (label,)
-        self.counts = np.array([len(files)])
-        self._files = tuple(files)
-
-    def items(self) -> Iterator[Item]:
-        """Read the files one by one."""
-        for name, path in self._files:
-            yield Item(name, 0, None, path.read_bytes())
-
-
-def open_addition(request: AdditionRequest, artifacts: Artifacts, settings: Settings) -> Reader:
-    """Open what is to be added.
-
-    Raises:
-        Invalid, TooLarge: it is no archive of class folders.
-    """
-    files = [(file.filename, artifacts.local_path(file.upload)) for file in request.files]
-    if request.label is not None:
-        return LabelledFiles(files, request.label)
-    return PictureArchive(files[0][1], archive_limits(settings), at_least=1)
-
-
-def check_addable(record: DatasetRecord) -> None:
-    """Refuse to add to a data set whose pictures have labels or values in place of classes.
-
-    Raises:
-        Conflict: it is one.
-    """
-    target = DatasetOptions.model_validate(record.options).target
-    if target != "class":
-        raise Conflict(
-            f"the pictures of data set {record.id!r} have {target}, and only to those with classes more can be added; "
-            "make another data set of all pictures",
-            code="not-of-classes",
-        )
-
-
-def class_indices(reader: Reader, record: DatasetRecord) -> NDArray[np.int64]:
-    """Return the index in the data set of each class of what is to be added, (K,).
-
-    Raises:
-        Invalid: a class is not one of the data set's; a new one would change what its models are asked.
-    """
-    indices = {entry["name"]: index for index, entry in enumerate(record.classes)}
-    for name in reader.classes:
-        if name not in indices:
-            listed = ", ".join(list(indices)[:20]) + (" ..." if len(indices) > 20 else "")
-            detail = f"data set {record.id!r} has no class {name[:100]!r}"
-            hint = f"its classes are {listed}; for other classes make another data set"
-            raise Invalid.at("label", detail, hint, parameter=True, code="unknown-class")
-    return np.array([indices[name] for name in reader.classes], np.int64)
+from app.store.records import DatasetContents, JobRecord, Json
 
 
 def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:

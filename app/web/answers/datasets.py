@@ -17,7 +17,7 @@ from app.api.downloads import Downloadable
 from app.datasets.options import DatasetOptions
 from app.datasets.published import PublishedDataset
 from app.states import JobStatus
-from app.store.records import DatasetRecord, JobRecord
+from app.store.records import DatasetRecord, JobRecord, Json
 
 
 def dataset(record: DatasetRecord, filling: Sequence[JobRecord] = ()) -> Dataset:
@@ -70,6 +70,20 @@ def addition(job: JobRecord) -> Addition:
         error=DatasetFailure(**job.error) if job.error else None,
         created_at=job.created_at,
         finished_at=job.finished_at,
+    )
+
+
+def checked_addition(dataset_id: str, report: Json) -> Addition:
+    """Show what a dry run found, of which nothing stays."""
+    return Addition(
+        id=None,
+        dataset_id=dataset_id,
+        status="checked",
+        progress=None,
+        report=AdditionReport(**report),
+        error=None,
+        created_at=None,
+        finished_at=None,
     )
 
 

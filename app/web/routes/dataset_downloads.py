@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Response, status
@@ -10,17 +9,11 @@ from fastapi import APIRouter, Body, Response, status
 from app.api.common import ListOf
 from app.api.datasets import Dataset
 from app.api.downloads import Downloadable
-from app.api.pictures import PictureSpec
 from app.api.requests.downloads import DownloadCreate
 from app.datasets.fetching import Origin
-from app.datasets.ingestion import check_space
-from app.datasets.options import DatasetOptions
-from app.datasets.published import PUBLISHED, PublishedDataset
-from app.ids import DATASET, sibling
-from app.jobs.kinds import DOWNLOAD
-from app.jobs.requests import DownloadRequest
+from app.datasets.published import PUBLISHED
+from app.jobs.accept.datasets import new_download
 from app.services import ServicesDep
-from app.store.records import DatasetRecord
 from app.web.answers.datasets import dataset, downloadable
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
@@ -56,35 +49,10 @@ def download_dataset(
     it stopped, also when it is asked for again after it has failed.
     """
     services.accept_work()
-    known = PUBLISHED[wanted.dataset]
-    options = _options(wanted, known)
-    free = shutil.disk_usage(services.settings.data_dir).free
-    check_space(known.images, options.picture, free - known.bytes)
-    job_id = DOWNLOAD.new_id()
-    record = DatasetRecord(
-        id=sibling(job_id, DATASET),
-        name=wanted.name or known.name,
-        image_shape=list(options.picture.image_shape),
-        options=options.model_dump(mode="json"),
-        tags=list(wanted.tags) or None,
-    )
-    request = DownloadRequest(dataset_id=record.id, download=known.name, options=options)
-    job = DOWNLOAD.job(request, job_id, dataset_id=record.id)
+    record, job = new_download(wanted, services.settings)
     headers = {"Location": f"/v1/datasets/{record.id}", "Retry-After": str(RETRY_SECONDS)}
     answer = dataset(record, [job])
     services.store.datasets.create(record, job, once.answer(status.HTTP_202_ACCEPTED, answer, headers))
     services.runner.wake()
     response.headers.update(headers)
     return answer
-
-
-def _options(wanted: DownloadCreate, known: PublishedDataset) -> DatasetOptions:
-    """Return what the data set remembers; what is not asked for is as the pictures are published."""
-    height, width, channels = known.image_shape
-    picture = PictureSpec(
-        image_shape=(*(wanted.image_size or (height, width)), wanted.channels or channels),
-        fit=wanted.fit,
-        background=wanted.background or known.background,
-        invert=wanted.invert,
-    )
-    return DatasetOptions(picture=picture, split=wanted.split, seed=wanted.seed, duplicates=wanted.duplicates)

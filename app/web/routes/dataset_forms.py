@@ -14,13 +14,13 @@ from starlette.requests import Request
 
 from app.api.requests.dataset_pictures import AdditionDocument, AdditionForm
 from app.api.requests.datasets import DatasetCreate, DatasetDocument
-from app.datasets.ingestion import Source
+from app.datasets.ingestion import SavedFile, Source
 from app.datasets.readers import KIND, MAGIC
 from app.datasets.readers.sniff import describe
 from app.errors import Invalid, Place
 from app.files.encoded import HINT, decode_base64
 from app.files.paths import UPLOADS
-from app.jobs.work.add_pictures import MAX_FILES
+from app.jobs.accept.additions import MAX_FILES
 from app.services import Services
 from app.web.bodies.dataset_fields import FORM_FIELDS, read_addition_form, read_form
 from app.web.bodies.multipart import FormRules, receive
@@ -28,20 +28,6 @@ from app.web.bodies.route import read_document
 from app.web.bodies.sinks import DiskSink
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class SavedFile:
-    """A file of a request, on the disk of the server."""
-
-    field: str
-    path: Path
-    source: Source
-
-    @property
-    def upload(self) -> str:
-        """Its name among the artifacts."""
-        return f"{UPLOADS}/{self.path.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -19,22 +18,19 @@ from app.api.requests.dataset_pictures import (
     PreviewRequest,
 )
 from app.datasets import statistics, storage
-from app.datasets.ingestion import check_space
-from app.datasets.intake import Intake
 from app.datasets.options import DatasetOptions
-from app.datasets.readers import Reader
 from app.datasets.readers.splits import SPLIT_NAMES
 from app.datasets.samples import choose
 from app.datasets.storage import StoredDataset
-from app.errors import Conflict, Invalid, NotFound, TooLarge
+from app.errors import NotFound, TooLarge
+from app.jobs.accept.additions import new_addition
 from app.jobs.kinds import ADDITION
-from app.jobs.requests import AddedFile, AdditionRequest
-from app.jobs.work import add_pictures as additions
 from app.pictures.decode import encode_png
 from app.pictures.sheets import encode_sheet, reduce
 from app.services import Services, ServicesDep
-from app.store.records import DatasetRecord
+from app.store.records import DatasetRecord, JobRecord
 from app.web.answers.datasets import addition as show
+from app.web.answers.datasets import checked_addition
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute, is_json, media_type
 from app.web.bodies.schemas import inlined_schema
@@ -156,52 +152,22 @@ def _look_again(dataset_id: str) -> dict[str, str]:
 
 
 def _add(services: Services, dataset_id: str, received: Received[AdditionForm], once: Once) -> Addition:
-    record = services.store.datasets.get(dataset_id)
-    storage.check_ready(record)
-    additions.check_addable(record)
-    request = AdditionRequest(
-        dataset_id=dataset_id,
-        files=tuple(
-            AddedFile(filename=file.source.filename or f"image {number}", upload=file.upload)
-            for number, file in enumerate(received.files, 1)
-        ),
-        label=received.options.label,
+    made = new_addition(
+        dataset_id,
+        received.files,
+        received.options.label,
+        services.store,
+        services.artifacts,
+        services.settings,
+        dry_run=received.options.dry_run,
     )
-    options = DatasetOptions.model_validate(record.options)
-    with additions.open_addition(request, services.artifacts, services.settings) as reader:
-        additions.class_indices(reader, record)
-        check_space(len(reader), options.picture, shutil.disk_usage(services.settings.data_dir).free)
-        if received.options.dry_run:
-            return _dry_run(services, record, reader, options)
-    if record.builtin:
-        raise Conflict(f"data set {dataset_id!r} is built in and cannot be added to", code="built-in")
-    job = ADDITION.job(request, dataset_id=dataset_id)
-    addition = show(job)
+    if not isinstance(made, JobRecord):
+        return checked_addition(dataset_id, made)
+    addition = show(made)
     answer = once.answer(status.HTTP_202_ACCEPTED, addition, _look_again(dataset_id))
-    services.store.jobs.create(job, answer)
+    services.store.jobs.create(made, answer)
     services.runner.wake()
     return addition
-
-
-def _dry_run(services: Services, record: DatasetRecord, reader: Reader, options: DatasetOptions) -> Addition:
-    if len(reader) > additions.MAX_FILES:
-        raise Invalid(f"a dry run takes at most {additions.MAX_FILES} pictures, and these are {len(reader)}")
-    intake = Intake(reader, options, services.settings.max_image_pixels, lambda progress: None)
-    present = storage.open_dataset(services.store, services.artifacts, record.id)
-    intake.compare_with(present, [entry["name"] for entry in record.classes])
-    report = {"added": sum(1 for _ in intake.pictures()), **intake.report.document()}
-    return Addition.model_validate(
-        {
-            "id": None,
-            "dataset_id": record.id,
-            "status": "checked",
-            "progress": None,
-            "report": report,
-            "error": None,
-            "created_at": None,
-            "finished_at": None,
-        }
-    )
 
 
 @router.get("/{dataset_id}/additions", summary="List what was added", responses=problems(404, 422))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import suppress
-from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response, status
@@ -12,16 +10,13 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api.common import PageOf
 from app.api.datasets import Dataset
-from app.api.pictures import PictureSpec
 from app.api.requests.datasets import EXAMPLE_ARCHIVE, DatasetCreate, DatasetDocument
-from app.datasets import ingestion, storage
-from app.datasets.options import DatasetOptions
-from app.datasets.readers import open_upload
+from app.datasets import storage
 from app.errors import Conflict, NotFound
 from app.files import paths
-from app.ids import DATASET, sibling
-from app.jobs.kinds import DATASET_WRITERS, INGESTION
-from app.jobs.requests import IngestionRequest, uploads_of
+from app.jobs.accept.datasets import new_dataset
+from app.jobs.kinds import DATASET_WRITERS
+from app.jobs.requests import uploads_of
 from app.pictures.decode import FORMATS
 from app.services import Services, ServicesDep
 from app.store.records import DatasetRecord, JobRecord
@@ -42,8 +37,6 @@ router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datase
 OwnDatasetId = Annotated[str, Path(description="The id of a data set.")]
 
 _MISSING = problems(404)
-_DEFAULT_SHAPE = (32, 32, 3)
-"""Of a data set made of picture files, which may have any."""
 _UPLOAD: dict[str, Any] = {
     "required": True,
     "content": {
@@ -139,65 +132,15 @@ def _look_again(record: DatasetRecord) -> dict[str, str]:
 
 
 def _accept(services: Services, received: Received[DatasetCreate], once: Once) -> DatasetRecord:
-    """Check an upload as far as that is quick, and store the data set with the job that will fill it."""
+    """Check an upload as far as that is quick, and store the data set with the job that makes it."""
     file, labels = received.file("file"), received.file("labels")
     if file is None:
         raise AssertionError("the form had to have a file")
-    limits = ingestion.archive_limits(services.settings)
-    target = received.options.target
-    with open_upload(file.path, labels.path if labels else None, limits, target) as reader:
-        options = _options(received.options, reader.image_shape)
-        ingestion.check_upload(reader, options.picture, shutil.disk_usage(file.path.parent).free)
-        source = file.source.model_copy(update={"format": reader.format})
-    job_id = INGESTION.new_id()
-    record = DatasetRecord(
-        id=sibling(job_id, DATASET),
-        name=received.options.name or _name(source.filename),
-        image_shape=list(options.picture.image_shape),
-        options=options.model_dump(mode="json"),
-        report={"source": source.model_dump(mode="json")},
-        tags=list(received.options.tags) or None,
-    )
-    request = IngestionRequest(
-        dataset_id=record.id,
-        upload=file.upload,
-        labels=labels.upload if labels else None,
-        source=source,
-        options=options,
-    )
-    job = INGESTION.job(request, job_id, dataset_id=record.id)
+    record, job = new_dataset(received.options, file, labels, services.settings)
     answer = once.answer(status.HTTP_202_ACCEPTED, dataset(record), _look_again(record))
     services.store.datasets.create(record, job, answer)
     services.runner.wake()
     return record
-
-
-def _options(request: DatasetCreate, native: tuple[int, int, int] | None) -> DatasetOptions:
-    """Return what the data set remembers.
-
-    Args:
-        request: what its owner asks for.
-        native: [height, width, channels] of the pictures in the upload, where they are all alike.
-    """
-    height, width, channels = native or _DEFAULT_SHAPE
-    picture = PictureSpec(
-        image_shape=(*(request.image_size or (height, width)), request.channels or channels),
-        fit=request.fit,
-        background=request.background,
-        invert=request.invert,
-    )
-    return DatasetOptions(
-        picture=picture,
-        split=request.split,
-        seed=request.seed,
-        duplicates=request.duplicates,
-        target=request.target,
-    )
-
-
-def _name(filename: str) -> str:
-    """Make a name of that of a file, which has no characters but printable ones."""
-    return FilePath(filename).stem.strip()[:100].strip() or "data set"
 
 
 def _writers(services: Services, dataset_id: str | None = None) -> dict[str, list[JobRecord]]:

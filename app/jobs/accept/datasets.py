@@ -1,0 +1,124 @@
+"""From what a caller asks for to a complete data set and the job that makes it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from app.api.pictures import PictureSpec
+from app.api.requests.datasets import DatasetCreate
+from app.api.requests.downloads import DownloadCreate
+from app.datasets.ingestion import SavedFile, archive_limits, check_space, check_upload
+from app.datasets.options import DatasetOptions
+from app.datasets.published import PUBLISHED, PublishedDataset
+from app.datasets.readers import open_upload
+from app.ids import DATASET, sibling
+from app.jobs.kinds import DOWNLOAD, INGESTION
+from app.jobs.requests import DownloadRequest, IngestionRequest
+from app.settings import Settings
+from app.store.records import DatasetRecord, JobRecord
+
+DEFAULT_SHAPE = (32, 32, 3)
+"""Of a data set made of picture files, which may have any."""
+
+
+def new_dataset(
+    request: DatasetCreate, file: SavedFile, labels: SavedFile | None, settings: Settings
+) -> tuple[DatasetRecord, JobRecord]:
+    """Check an upload as far as that is quick, and return the data set with the job that makes it.
+
+    Args:
+        request: what its owner asks for.
+        file: the archive or the arrays.
+        labels: the file of labels that belongs to one of images.
+        settings: the limits.
+
+    Raises:
+        Invalid, TooLarge: no data set can be made of it.
+    """
+    limits = archive_limits(settings)
+    with open_upload(file.path, labels.path if labels else None, limits, request.target) as reader:
+        options = _upload_options(request, reader.image_shape)
+        check_upload(reader, options.picture, shutil.disk_usage(file.path.parent).free)
+        source = file.source.model_copy(update={"format": reader.format})
+    job_id = INGESTION.new_id()
+    record = DatasetRecord(
+        id=sibling(job_id, DATASET),
+        name=request.name or _name(source.filename),
+        image_shape=list(options.picture.image_shape),
+        options=options.model_dump(mode="json"),
+        report={"source": source.model_dump(mode="json")},
+        tags=list(request.tags) or None,
+    )
+    accepted = IngestionRequest(
+        dataset_id=record.id,
+        upload=file.upload,
+        labels=labels.upload if labels else None,
+        source=source,
+        options=options,
+    )
+    return record, INGESTION.job(accepted, job_id, dataset_id=record.id)
+
+
+def new_download(request: DownloadCreate, settings: Settings) -> tuple[DatasetRecord, JobRecord]:
+    """Return a data set that is published elsewhere with the job that fetches it.
+
+    Raises:
+        TooLarge: the disk has no room for it.
+    """
+    published = PUBLISHED[request.dataset]
+    options = _download_options(request, published)
+    free = shutil.disk_usage(settings.data_dir).free
+    check_space(published.images, options.picture, free - published.bytes)
+    job_id = DOWNLOAD.new_id()
+    record = DatasetRecord(
+        id=sibling(job_id, DATASET),
+        name=request.name or published.name,
+        image_shape=list(options.picture.image_shape),
+        options=options.model_dump(mode="json"),
+        tags=list(request.tags) or None,
+    )
+    accepted = DownloadRequest(dataset_id=record.id, download=published.name, options=options)
+    return record, DOWNLOAD.job(accepted, job_id, dataset_id=record.id)
+
+
+def _upload_options(request: DatasetCreate, native: tuple[int, int, int] | None) -> DatasetOptions:
+    """Return what the data set remembers.
+
+    Args:
+        request: what its owner asks for.
+        native: [height, width, channels] of the pictures in the upload, where they are all alike.
+    """
+    height, width, channels = native or DEFAULT_SHAPE
+    picture = PictureSpec(
+        image_shape=(*(request.image_size or (height, width)), request.channels or channels),
+        fit=request.fit,
+        background=request.background,
+        invert=request.invert,
+    )
+    return DatasetOptions(
+        picture=picture,
+        split=request.split,
+        seed=request.seed,
+        duplicates=request.duplicates,
+        target=request.target,
+    )
+
+
+def _download_options(request: DownloadCreate, published: PublishedDataset) -> DatasetOptions:
+    """Return what the data set remembers; what is not asked for is as the pictures are published."""
+    height, width, channels = published.image_shape
+    picture = PictureSpec(
+        image_shape=(*(request.image_size or (height, width)), request.channels or channels),
+        fit=request.fit,
+        background=request.background or published.background,
+        invert=request.invert,
+    )
+    return DatasetOptions(
+        picture=picture, split=request.split, seed=request.seed, duplicates=request.duplicates
+    )
+
+
+def _name(filename: str) -> str:
+    """Make a name of that of a file, which has no characters but printable ones."""
+    return Path(filename).stem.strip()[:100].strip() or "data set"
