@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.models import Reference, models
-from app.cli.options import LOCAL, ApiKey, CommandError, Json, Url, connect
+from app.cli.options import LOCAL, ApiKey, ByStatus, CommandError, Json, Url, connect
 from app.cli.output import everything, listing, say
 
 if TYPE_CHECKING:
@@ -60,11 +60,13 @@ def predict_batch(
 
 
 @batches.command("list")
-def list_batches(json: Json = False, url: Url = LOCAL, api_key: ApiKey = None) -> None:
+def list_batches(
+    status: ByStatus = None, json: Json = False, url: Url = LOCAL, api_key: ApiKey = None
+) -> None:
     """List the batch predictions, newest first."""
     with connect(url, api_key) as client:
         listing(
-            client.batch_predictions.list(),
+            client.batch_predictions.list(status=status),
             {
                 "id": lambda batch: batch.id,
                 "model": lambda batch: batch.model_id,

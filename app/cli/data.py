@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.options import LOCAL, ApiKey, CommandError, Json, Url, connect
+from app.cli.options import LOCAL, ApiKey, ByName, ByTag, CommandError, Json, Url, connect
 from app.cli.output import everything, listing, percent, say, shape, table
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ data = typer.Typer(
 DatasetArgument = Annotated[
     str, typer.Argument(metavar="DATASET", help="The id of a data set.", show_default=False)
 ]
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="A word to find it by; can be repeated.")]
 ImageSize = Annotated[str | None, typer.Option(help="Such as 32, or 28x20 for height and width.")]
 _MOST_FAULTS = 10
 
@@ -38,6 +39,7 @@ def add(
         ),
     ],
     name: Annotated[str | None, typer.Option(help="What to call it; by default like the file.")] = None,
+    tag: Tags = None,
     to: Annotated[str | None, typer.Option(help="Add to this data set instead of making one.")] = None,
     label: Annotated[str | None, typer.Option(help="With --to: the class of the pictures.")] = None,
     target: Annotated[
@@ -70,6 +72,7 @@ def add(
             files[0],
             labels=files[1] if len(files) == 2 else None,
             name=name,
+            tags=tag or None,
             target=target,
             image_size=image_size,
             channels=channels,
@@ -98,6 +101,7 @@ def download(
         str | None, typer.Argument(help="Such as mnist; without one all are listed.", show_default=False)
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+    tag: Tags = None,
     json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
     url: Url = LOCAL,
     api_key: ApiKey = None,
@@ -105,7 +109,7 @@ def download(
     """Let the service download a published data set, and wait until it is there."""
     with connect(url, api_key) as client:
         if dataset is not None:
-            _finish(client, client.datasets.download(dataset, name=name))
+            _finish(client, client.datasets.download(dataset, name=name, tags=tag or None))
             return
         listing(
             client.datasets.downloads(),
@@ -122,11 +126,20 @@ def download(
 
 
 @data.command("list")
-def list_datasets(json: Json = False, url: Url = LOCAL, api_key: ApiKey = None) -> None:
+def list_datasets(
+    status: Annotated[
+        str | None, typer.Option(help="Only those that are ingesting, ready or failed.")
+    ] = None,
+    name: ByName = None,
+    tag: ByTag = None,
+    json: Json = False,
+    url: Url = LOCAL,
+    api_key: ApiKey = None,
+) -> None:
     """List the data sets, newest first."""
     with connect(url, api_key) as client:
         listing(
-            client.datasets.list(),
+            client.datasets.list(status=status, name=name, tag=tag),
             {
                 "id": lambda dataset: dataset.id,
                 "name": lambda dataset: dataset.name,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.models import Reference
-from app.cli.options import LOCAL, ApiKey, CommandError, Json, Url, connect
+from app.cli.options import LOCAL, ApiKey, ByStatus, CommandError, Json, Url, connect
 from app.cli.output import everything, listing, percent, say, table
 
 if TYPE_CHECKING:
@@ -23,11 +23,13 @@ Identifier = Annotated[
 
 
 @evaluations.command("list")
-def list_evaluations(json: Json = False, url: Url = LOCAL, api_key: ApiKey = None) -> None:
+def list_evaluations(
+    status: ByStatus = None, json: Json = False, url: Url = LOCAL, api_key: ApiKey = None
+) -> None:
     """List the evaluations, newest first."""
     with connect(url, api_key) as client:
         listing(
-            client.evaluations.list(),
+            client.evaluations.list(status=status),
             {
                 "id": lambda entry: entry.id,
                 "model": lambda entry: entry.model_id,

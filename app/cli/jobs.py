@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.options import LOCAL, ApiKey, Json, Url, connect
+from app.cli.options import LOCAL, ApiKey, ByName, ByStatus, ByTag, Json, Url, connect
 from app.cli.output import everything, listing, percent, say
 from app.cli.train import watch_to_the_end
 
@@ -19,9 +19,9 @@ Job = Annotated[str, typer.Argument(metavar="JOB", help="The id of a training jo
 
 @jobs.command("list")
 def list_jobs(
-    status: Annotated[
-        str | None, typer.Option(help="Only those that are queued, running, succeeded, failed ...")
-    ] = None,
+    status: ByStatus = None,
+    name: ByName = None,
+    tag: ByTag = None,
     json: Json = False,
     url: Url = LOCAL,
     api_key: ApiKey = None,
@@ -29,7 +29,7 @@ def list_jobs(
     """List the training jobs, newest first."""
     with connect(url, api_key) as client:
         listing(
-            client.training_jobs.list(status=status),
+            client.training_jobs.list(status=status, name=name, tag=tag),
             {
                 "id": lambda job: job.id,
                 "name": lambda job: job.name,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.options import LOCAL, ApiKey, CommandError, Json, Url, connect
+from app.cli.options import LOCAL, ApiKey, ByName, ByTag, CommandError, Json, Url, connect
 from app.cli.output import everything, listing, percent, say, table
 
 if TYPE_CHECKING:
@@ -27,11 +27,13 @@ Reference = Annotated[
 
 
 @models.command("list")
-def list_models(json: Json = False, url: Url = LOCAL, api_key: ApiKey = None) -> None:
+def list_models(
+    name: ByName = None, tag: ByTag = None, json: Json = False, url: Url = LOCAL, api_key: ApiKey = None
+) -> None:
     """List the models, newest first."""
     with connect(url, api_key) as client:
         listing(
-            client.models.list(),
+            client.models.list(name=name, tag=tag),
             {
                 "id": lambda model: model.id,
                 "name": lambda model: model.name,

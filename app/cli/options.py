@@ -20,6 +20,11 @@ ApiKey = Annotated[
     str | None,
     typer.Option("--api-key", envvar="CONVSERVE_API_KEY", help="Its key, if it wants one.", show_envvar=True),
 ]
+ByName = Annotated[str | None, typer.Option("--name", help="Only those of this name.")]
+ByTag = Annotated[str | None, typer.Option("--tag", help="Only those with this tag.")]
+ByStatus = Annotated[
+    str | None, typer.Option("--status", help="Only those that are queued, running, succeeded, failed ...")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, as the service answers.")]
 
 LOCAL = "http://127.0.0.1:8000"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,6 +47,12 @@ def train(
         typer.Option(help="A name such as adam, or JSON; `convserve catalog optimizers` lists them."),
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The optimizer's step size.")] = None,
+    learning_rate_factor: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What the learning rate of some nodes is multiplied by, such as conv2d_*=0.1; can be repeated."
+        ),
+    ] = None,
     schedule: Annotated[
         str | None, typer.Option(help="Of the learning rate: a name such as cosine, or JSON.")
     ] = None,
@@ -112,6 +119,7 @@ def train(
             accumulate=accumulate,
             seed=seed,
             optimizer=rule,
+            learning_rate_factors=_factors(learning_rate_factor or ()) or None,
             schedule=_part("--schedule", schedule),
             loss=_part("--loss", loss),
             augmentations=[_part("--augmentation", text) for text in augmentation or ()] or None,
@@ -171,6 +179,20 @@ def _part(option: str, text: str | None) -> dict[str, Any] | None:
         return None
     found = _json(option, text)
     return {"type": text} if found is None else found
+
+
+def _factors(texts: Sequence[str]) -> dict[str, float]:
+    """Read options of the form NODES=NUMBER."""
+    factors = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        try:
+            factors[name] = float(number)
+        except ValueError:
+            name = ""
+        if not name:
+            raise CommandError(f"--learning-rate-factor: {text!r} is no factor", "write it like conv2d_*=0.1")
+    return factors
 
 
 def _number(option: str, text: str | None, key: str) -> dict[str, Any] | None:

@@ -97,7 +97,7 @@ class Datasets(Resource[M]):
             name: what to call the data set; by default the name of the file.
             options: the other fields of the call: `target` (class, labels or values), `image_size` (a number or
                 height and width), `channels`, `fit`, `background`, `invert`, `duplicates`, `split` (three shares),
-                `seed`.
+                `seed`, `tags`.
         """
         fields = {key: _form_value(value) for key, value in chosen(options).items()}
         files = [Attachment.of("file", archive)]
@@ -188,9 +188,17 @@ class Datasets(Resource[M]):
         return record(Dataset, "POST", f"{_DATASETS}/{dataset_id}/cancel")
 
     @stream
-    def list(self) -> Stream[Dataset]:
-        """Go through the data sets, newest first."""
-        return pages(Dataset, _DATASETS)
+    def list(
+        self, *, status: str | None = None, name: str | None = None, tag: str | None = None
+    ) -> Stream[Dataset]:
+        """Go through the data sets, newest first.
+
+        Args:
+            status: only those of this status: ingesting, ready or failed.
+            name: only those of this name.
+            tag: only those with this tag.
+        """
+        return pages(Dataset, _DATASETS, status=status, name=name, tag=tag)
 
     @call
     def get(self, dataset_id: str) -> Call[Dataset]:

@@ -32,9 +32,14 @@ class Models(Resource[M]):
     """Trained models; `model_id` can be written as name@version or name@alias where a model is only used."""
 
     @stream
-    def list(self) -> Stream[ModelEntry]:
-        """Go through the models, newest first, without their architectures and provenance."""
-        return pages(ModelEntry, _MODELS)
+    def list(self, *, name: str | None = None, tag: str | None = None) -> Stream[ModelEntry]:
+        """Go through the models, newest first, without their architectures and provenance.
+
+        Args:
+            name: only those of this name.
+            tag: only those with this tag.
+        """
+        return pages(ModelEntry, _MODELS, name=name, tag=tag)
 
     @call
     def get(self, model_id: str) -> Call[Model]:

@@ -134,9 +134,17 @@ class TrainingJobs(Resource[M]):
         return record(TrainingJob, "POST", _JOBS, json=body)
 
     @stream
-    def list(self, *, status: str | None = None) -> Stream[TrainingJobEntry]:
-        """Go through the jobs, newest first, without their architectures; on request only those of one status."""
-        return pages(TrainingJobEntry, _JOBS, status=status)
+    def list(
+        self, *, status: str | None = None, name: str | None = None, tag: str | None = None
+    ) -> Stream[TrainingJobEntry]:
+        """Go through the jobs, newest first, without their architectures.
+
+        Args:
+            status: only those of this status.
+            name: only those of this name.
+            tag: only those with this tag.
+        """
+        return pages(TrainingJobEntry, _JOBS, status=status, name=name, tag=tag)
 
     @call
     def get(self, job_id: str) -> Call[TrainingJob]:
@@ -197,9 +205,9 @@ class Evaluations(Resource[M]):
         return record(Evaluation, "POST", _EVALUATIONS, json=body)
 
     @stream
-    def list(self) -> Stream[Evaluation]:
-        """Go through the evaluations, newest first."""
-        return pages(Evaluation, _EVALUATIONS)
+    def list(self, *, status: str | None = None) -> Stream[Evaluation]:
+        """Go through the evaluations, newest first; on request only those of one status."""
+        return pages(Evaluation, _EVALUATIONS, status=status)
 
     @call
     def get(self, evaluation_id: str) -> Call[FinishedEvaluation]:
@@ -251,9 +259,9 @@ class BatchPredictions(Resource[M]):
         return record(BatchPrediction, "POST", _BATCHES, data=fields, files=[Attachment.of("file", archive)])
 
     @stream
-    def list(self) -> Stream[BatchPrediction]:
-        """Go through the batch predictions, newest first."""
-        return pages(BatchPrediction, _BATCHES)
+    def list(self, *, status: str | None = None) -> Stream[BatchPrediction]:
+        """Go through the batch predictions, newest first; on request only those of one status."""
+        return pages(BatchPrediction, _BATCHES, status=status)
 
     @call
     def get(self, batch_id: str) -> Call[BatchPrediction]:

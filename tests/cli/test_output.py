@@ -13,8 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import BaseModel
 from typer.main import get_command
 
+from app.api.requests.datasets import DatasetCreate
 from app.api.requests.training_jobs import TrainingJobRequest
 from app.cli import output
 from app.cli.main import cli
@@ -54,7 +56,7 @@ def made(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict
         with zipfile.ZipFile(archive, "w") as packed:
             packed.writestr("0.png", picture.content)
         job = client.training_jobs.create(
-            FLAT, "digits", epochs=1, batch_size=1000, name="a long name " * 8 + "!"
+            FLAT, "digits", epochs=1, batch_size=1000, name="a long name " * 8 + "!", tags=["narrow"]
         )
         *_, job = client.training_jobs.watch(job.id, interval=0.05)
         evaluation = client.evaluations.create("model_example", "digits")
@@ -122,11 +124,23 @@ def test_everything_that_lists_or_shows_can_be_json() -> None:
     assert [words for words in looking if "--json" not in options(*words)] == []
 
 
-def test_whatever_can_be_asked_for_has_an_option() -> None:
-    names = {"tags": "tag", "augmentations": "augmentation"}
-    wanted = {"--" + names.get(field, field).replace("_", "-") for field in TrainingJobRequest.model_fields}
-    wanted = wanted - {"--architecture"} | {"architecture"}
-    assert wanted - options("train") == set()
+@pytest.mark.parametrize(
+    ("words", "request_", "names"),
+    [
+        (
+            ("train",),
+            TrainingJobRequest,
+            {"architecture": "architecture", "tags": "--tag", "augmentations": "--augmentation"}
+            | {"learning_rate_factors": "--learning-rate-factor"},
+        ),
+        (("data", "add"), DatasetCreate, {"tags": "--tag", "duplicates": "--keep-duplicates"}),
+    ],
+)
+def test_whatever_can_be_asked_for_has_an_option(
+    words: tuple[str, ...], request_: type[BaseModel], names: dict[str, str]
+) -> None:
+    wanted = {names.get(field, "--" + field.replace("_", "-")) for field in request_.model_fields}
+    assert wanted - options(*words) == set()
 
 
 def test_train_passes_everything_on(run: Run, tmp_path: Path, http: httpx.Client) -> None:
@@ -145,7 +159,18 @@ def test_train_passes_everything_on(run: Run, tmp_path: Path, http: httpx.Client
             "for all",
         ),
         *("--tag", "one", "--tag", "two", "--epochs", "3", "--batch-size", "500", "--accumulate", "2"),
-        *("--seed", "7", "--optimizer", f"@{rule}", "--learning-rate", "0.25", "--schedule", "cosine"),
+        *(
+            "--seed",
+            "7",
+            "--optimizer",
+            f"@{rule}",
+            "--learning-rate",
+            "0.25",
+            "--learning-rate-factor",
+            "dense_*=0.5",
+            "--schedule",
+            "cosine",
+        ),
         *("--loss", '{"type": "softmax_cross_entropy", "label_smoothing": 0.125}'),
         *("--augmentation", "horizontal_flip", "--augmentation", '{"type": "rotation", "degrees": 10}'),
         *("--clip", "1.5", "--weight-average", "0.5", "--freeze", "conv2d_*", "--early-stopping", "2"),
@@ -160,6 +185,7 @@ def test_train_passes_everything_on(run: Run, tmp_path: Path, http: httpx.Client
     assert (asked["epochs"], asked["batch_size"], asked["accumulate"], asked["seed"]) == (3, 500, 2, 7)
     rule_asked = asked["optimizer"]
     assert (rule_asked["type"], rule_asked["momentum"], rule_asked["learning_rate"]) == ("sgd", 0.5, 0.25)
+    assert asked["learning_rate_factors"] == {"dense_*": 0.5}
     assert (asked["schedule"]["type"], asked["loss"]["label_smoothing"]) == ("cosine", 0.125)
     assert [part["type"] for part in asked["augmentations"]] == ["horizontal_flip", "rotation"]
     assert (asked["clip"]["norm"], asked["weight_average"]["decay"]) == (1.5, 0.5)
@@ -174,12 +200,33 @@ def test_train_passes_everything_on(run: Run, tmp_path: Path, http: httpx.Client
         (("train", "lenet-5", "--optimizer", "{"), "--optimizer: this is not JSON"),
         (("train", "lenet-5", "--schedule", "[1]"), "--schedule: this is not a JSON object"),
         (("train", "lenet-5", "--loss", "@nowhere.json"), "--loss: cannot read nowhere.json"),
+        (
+            ("train", "lenet-5", "--learning-rate-factor", "much"),
+            "--learning-rate-factor: 'much' is no factor",
+        ),
         (("train", "lenet-5", "--clip", "much"), "--clip: 'much' is neither"),
     ],
 )
 def test_options_that_cannot_be_read(words: tuple[str, ...], fragment: str, run: Run) -> None:
     done = run(*words)
     assert (done.returncode, fragment in done.stderr) == (1, True), done.stderr
+
+
+def test_lists_are_narrowed_by_name_tag_and_status(run: Run, made: dict[str, str]) -> None:
+    def ids(*words: str) -> set[str]:
+        return {entry["id"] for entry in json.loads(good(run(*words, "--json")))}
+
+    name, job, model = "a long name " * 8 + "!", made["jobs"], made["models"]
+    assert ids("jobs", "list", "--name", name) == {job}
+    assert ids("jobs", "list", "--tag", "narrow", "--status", "succeeded") == {job}
+    assert ids("jobs", "list", "--tag", "narrow", "--status", "failed") == set()
+    assert ids("models", "list", "--tag", "narrow") == {model}
+    assert ids("models", "list", "--name", "nobody") == set()
+    assert "digits" in ids("data", "list", "--status", "ready")
+    assert "digits" not in ids("data", "list", "--status", "failed") | ids("data", "list", "--tag", "narrow")
+    for group in ("evaluations", "batches"):
+        assert made[group] in ids(group, "list", "--status", "succeeded")
+        assert made[group] not in ids(group, "list", "--status", "cancelled")
 
 
 def test_a_job_that_waits_says_its_place(run: Run, tmp_path: Path, server: str) -> None:
@@ -219,8 +266,10 @@ def test_models_and_data_sets_are_deleted(run: Run, tmp_path: Path, http: httpx.
     with zipfile.ZipFile(archive, "w") as packed:
         for number in range(6):
             packed.writestr(f"{'ab'[number % 2]}/{number}.png", picture)
-    said = good(run("data", "add", str(archive), "--keep-duplicates", "--image-size", "4"))
+    words = ("--keep-duplicates", "--image-size", "4", "--tag", "soon", "--tag", "gone")
+    said = good(run("data", "add", str(archive), *words))
     dataset = re.findall(r"ds_\w+", said)[0]
+    assert http.get(f"/v1/datasets/{dataset}").json()["tags"] == ["soon", "gone"]
     assert f"data set {dataset} is deleted" in good(run("data", "delete", dataset))
     assert http.get(f"/v1/datasets/{dataset}").status_code == 404
 
