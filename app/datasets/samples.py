@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.datasets.storage import StoredDataset
+from engine import draws
 from engine.recipe.targets import Target
 
 
@@ -27,5 +28,5 @@ def choose(
         own = positions[dataset.labels[positions] == label]
     else:
         own = positions[dataset.targets[positions, label] > 0]
-    draw = np.random.Generator(np.random.PCG64([seed, label]))
+    draw = draws.generator(seed, "sample", label)
     return str(len(own)), own[np.sort(draw.permutation(len(own))[:most])]

@@ -267,11 +267,11 @@ class Layer(LayerRecord):
         raise NotImplementedError
 
     def dense_equivalent(self, *inputs: Shape) -> int | None:
-        """Return how many weights a fully connected layer would need for the same map."""
+        """Return how many weights a fully connected layer would need for the same map, with a bias if this has one."""
         if self.connections(*inputs) is None:
             return None
         outputs = elements(self.output_shape(*inputs))
-        return (elements(inputs[0]) + 1) * outputs
+        return (elements(inputs[0]) + ("bias" in self.weights(*inputs))) * outputs
 
 
 class Scope(Protocol):

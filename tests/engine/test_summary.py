@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
 
 from engine import catalog
+from engine.arrays import elements
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.graph.summary import summarize
@@ -44,6 +46,22 @@ def test_lenet_is_the_one_of_the_contract() -> None:
     assert first["connection_density"] == pytest.approx(0.0292, abs=5e-5)
     assert summary["layers"][1]["name"] == "conv2d_1/activation"
     assert summary["output_shape"] == [10]
+
+
+@pytest.mark.parametrize(
+    ("layer", "bias"),
+    [
+        ({"type": "conv2d", "filters": 2}, True),
+        ({"type": "conv2d", "filters": 2, "bias": False}, False),
+        ({"type": "max_pool2d"}, False),
+    ],
+)
+def test_the_fully_connected_layer_of_comparison_has_a_bias_where_this_one_has(
+    layer: dict[str, Any], bias: bool
+) -> None:
+    network = Network.build(Architecture.model_validate({"input_shape": [6, 6, 2], "layers": [layer]}))
+    outputs = elements(network.output_shape)
+    assert summarize(network).layers[0].dense_equivalent_parameters == (72 + bias) * outputs
 
 
 def test_receptive_fields_take_the_wider_branch() -> None:
