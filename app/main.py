@@ -16,37 +16,23 @@ from app.settings import Settings
 from app.web import openapi
 from app.web.answers import problems
 from app.web.bodies.idempotency import Ledger
+from app.web.late_routes import LateRoutes
 from app.web.middleware.finish_body import FinishBody
 from app.web.middleware.gate import Gate
 from app.web.middleware.head import Head
 from app.web.middleware.request_log import RequestLog
-from app.web.routes import (
-    architectures,
-    batch_predictions,
-    catalog,
-    datasets,
-    evaluations,
-    model_aliases,
-    model_files,
-    models,
-    predictions,
-    system,
-    training_jobs,
-)
+from app.web.routes import system
 
-ROUTERS = (
-    catalog.router,
-    architectures.router,
-    datasets.router,
-    training_jobs.router,
-    models.router,
-    model_aliases.router,
-    predictions.router,
-    model_files.router,
-    batch_predictions.router,
-    evaluations.router,
-    system.router,
-)
+RESOURCES = {
+    "/v1/catalog": ("catalog",),
+    "/v1/architectures": ("architectures",),
+    "/v1/datasets": ("datasets",),
+    "/v1/training-jobs": ("training_jobs",),
+    "/v1/models": ("models", "model_aliases", "predictions", "model_files"),
+    "/v1/batch-predictions": ("batch_predictions",),
+    "/v1/evaluations": ("evaluations",),
+}
+"""Paths, and the modules of `app.web.routes` that answer there."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -80,8 +66,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.settings = settings
-    for router in ROUTERS:
-        app.include_router(router)
+    app.include_router(system.router)
+    app.router.routes += [LateRoutes(prefix, modules) for prefix, modules in RESOURCES.items()]
     openapi.install(app)
     problems.install(app)
     # The last one added is the first to see a request.

@@ -2,13 +2,14 @@
 
 import base64
 import binascii
+import difflib
 import os
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from app.files.memory import available_memory
 from app.hosts import is_loopback
@@ -24,6 +25,21 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 _STANDARD_PREFIX = "whsec_"
 
+_OTHERS = frozenset({"CONVSERVE_URL"})
+"""Variables that the client reads."""
+
+_FAULTS: Mapping[str, str] = {
+    "bool_parsing": "write true or false",
+    "finite_number": "write a finite number",
+    "float_parsing": "write a number",
+    "greater_than": "use more than {gt:g}",
+    "greater_than_equal": "use {ge:g} or more",
+    "int_parsing": "write a whole number",
+    "less_than_equal": "use {le:g} or less",
+    "literal_error": "use {expected}",
+}
+"""What would do, by the fault that was found."""
+
 
 class SettingsError(Exception):
     """A setting cannot be used; the message names the variable and says what would do."""
@@ -36,14 +52,14 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of a server and of its workers.
 
     Each field can be given as an environment variable: ``CONVSERVE_`` and its name in capitals.
     An empty variable counts as absent.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     data_dir: Path = Field(
         Path("convserve-data"),
@@ -245,11 +261,39 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         SettingsError: some value cannot be used; one line for each.
     """
+    values: dict[str, Any] = {
+        name: value for name in Settings.model_fields if (value := os.environ.get(PREFIX + name.upper()))
+    }
+    values |= {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        return Settings(**values)
     except ValidationError as error:
         lines = []
-        for fault in error.errors(include_url=False, include_input=False):
+        # a default that is computed from others says no more than that those are wrong
+        faults = [fault for fault in error.errors() if fault["type"] != "default_factory_not_called"]
+        for fault in faults:
             name = str(fault["loc"][0]) if fault["loc"] else "?"
-            lines.append(f"{PREFIX}{name.upper()}: {fault['msg']}")
-        raise SettingsError("\n".join(lines)) from error
+            lines.append(f"{PREFIX}{name.upper()}: {_in_words(name, fault)}")
+        raise SettingsError("\n".join(lines)) from None
+
+
+def misspelt_variables() -> dict[str, str | None]:
+    """Return the variables of the environment that look like settings and are none, each with the nearest setting."""
+    settings = [name.upper() for name in Settings.model_fields]
+    found = {}
+    for variable in sorted(os.environ):
+        name = variable.removeprefix(PREFIX)
+        if variable.startswith(PREFIX) and name not in settings and variable not in _OTHERS:
+            near = difflib.get_close_matches(name, settings, 1)
+            found[variable] = PREFIX + near[0] if near else None
+    return found
+
+
+def _in_words(name: str, fault: Mapping[str, Any]) -> str:
+    """Say what is wrong with a value, without the value where it is a secret."""
+    template = _FAULTS.get(fault["type"])
+    if template is None:
+        return str(fault["msg"]).removeprefix("Value error, ")
+    text = template.format(**fault.get("ctx", {}))
+    secret = Settings.model_fields[name].annotation == SecretStr | None
+    return text if secret else f"{text}, not {fault['input']}"

@@ -70,7 +70,7 @@ def main() -> None:
         measured: dict[str, list[Start]] = {PEER: [], FRESH: [], AGAIN: []}
         for number in range(options.rounds):
             data = directory / str(number)
-            ours = [options.service, "-P", "-m", "app.cli.main", "serve", "--data-dir", str(data), "--port"]
+            ours = [options.service, "-P", "-m", "app.cli", "serve", "--data-dir", str(data), "--port"]
             plain = [options.plain, str(ROOT / "benchmarks" / "plain_server.py")]
             path = "/v1/models/model_example/predict"
             measured[PEER].append(start(plain, [str(directory / "lenet.onnx")], "/predict", picture))

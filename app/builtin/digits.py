@@ -13,6 +13,7 @@ from app.api.pictures import PictureSpec
 from app.datasets import storage
 from app.datasets.options import DatasetOptions
 from app.errors import NotFound
+from app.files import paths
 from app.files.artifacts import Artifacts
 from app.store import Store
 from app.store.records import DatasetRecord
@@ -22,7 +23,7 @@ DIGITS_FILE = "digits.npz"
 DIGITS_IMAGES = 10_000
 DIGITS_CLASSES = tuple("0123456789")
 DIGITS_SHAPE = (28, 28, 1)
-_LAST_FILE = f"{storage.directory(DIGITS)}/segment-0001/{storage.SPLITS_FILE}"
+_LAST_FILE = f"{paths.segment(DIGITS, 1)}/{storage.SPLITS_FILE}"
 
 
 class Digits(NamedTuple):

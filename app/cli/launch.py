@@ -14,7 +14,7 @@ from types import TracebackType
 
 from app.client import Client, ConvserveError
 
-SERVE = (sys.executable, "-P", "-m", "app.cli.main", "serve")
+SERVE = (sys.executable, "-P", "-m", "app.cli", "serve")
 
 
 class LaunchError(Exception):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +18,7 @@ from app.cli.jobs import jobs
 from app.cli.models import models, predict
 from app.cli.options import CommandError
 from app.cli.output import print_error, print_refusal, say
+from app.cli.serve import main as run_server
 from app.cli.train import train
 
 cli = typer.Typer(
@@ -48,36 +48,12 @@ def main() -> None:
         sys.exit(1)
 
 
-@cli.command()
-def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0 picks a free one.", show_default="8000")] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where everything is kept.", show_default="convserve-data")
-    ] = None,
-) -> None:
-    """Serve until stopped by Ctrl-C or SIGTERM.
-
-    Every setting can be given as a variable CONVSERVE_...; options take precedence.
-    """
-    _check_platform()
-    from app.jobs.processes import THREADS_VARIABLES
-    from app.settings import SettingsError, load_settings
-
-    try:
-        settings = load_settings(host=host, port=port, data_dir=data_dir)
-        # predictions are split over the cores; BLAS keeps to the one it is called on
-        for name in THREADS_VARIABLES:
-            os.environ.setdefault(name, "1")
-        from app.main import create_app
-        from app.web.server import serve as serve_until_stopped
-
-        def announce(url: str) -> None:
-            say(f"convserve is at {url} (its calls: {url}/docs). Ctrl-C stops it.", error=True)
-
-        serve_until_stopped(create_app(settings), settings, announce)
-    except SettingsError as error:
-        raise CommandError(str(error)) from error
+@cli.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=False
+)
+def serve(context: typer.Context) -> None:
+    """Serve until told to stop."""
+    run_server(context.args)
 
 
 def _check_platform() -> None:

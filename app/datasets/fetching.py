@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import time
@@ -12,13 +13,12 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import httpx
-import structlog
 
 from app.datasets.intake import Beat
 from app.datasets.published import PublishedDataset, PublishedFile
 from app.errors import DomainError, Invalid, TooLarge
 
-log = structlog.stdlib.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 CHECKSUMS = "SHA256SUMS"
 """The file in which a mirror names checksums of its own, as `sha256sum` writes it."""
@@ -136,9 +136,7 @@ def _transfer(origin: Origin, file: PublishedFile, part: Path, most: int, beat: 
                 _copy(Path(origin.file(file.name)), file, part, most, beat)
         except (_Interrupted, httpx.TransportError) as error:
             have = part.stat().st_size if part.exists() else 0
-            log.warning(
-                "download_interrupted", file=file.name, bytes=have, attempt=attempt, reason=str(error)
-            )
+            log.warning("%s broke off after %d bytes, attempt %d: %s", file.name, have, attempt, error)
             if attempt == _TRIES:
                 raise DownloadFailed(
                     f"{origin.file(file.name)} broke off {_TRIES} times, the last time after {have} bytes: {error}. "

@@ -21,6 +21,7 @@ from app.datasets.options import DatasetOptions
 from app.datasets.readers import ArchiveLimits, Reader
 from app.datasets.readers.splits import SPLIT_NAMES, place
 from app.errors import Invalid, TooLarge
+from app.files import paths
 from app.files.artifacts import Artifacts
 from app.files.paths import UPLOADS
 from app.settings import Settings
@@ -120,7 +121,7 @@ def fill(
         DomainError: they cannot be trained on.
         Interrupted, StaleAttempt: as `beat` does.
     """
-    artifacts.clean(storage.directory(dataset_id), age=0)  # of an attempt that was killed
+    artifacts.clean(paths.dataset(dataset_id), age=0)  # of an attempt that was killed
     intake = Intake(reader, options, settings.max_image_pixels, beat)
     classes = len(reader.counts)
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.datasets import storage
 from app.datasets.options import DatasetOptions
 from app.datasets.readers.splits import SPLIT_NAMES
 from app.datasets.storage import StoredDataset
+from app.files import paths
 from app.files.artifacts import Artifacts
 from app.store.records import DatasetRecord, Json
 
@@ -23,7 +23,7 @@ def statistics(record: DatasetRecord, dataset: StoredDataset, artifacts: Artifac
 
     Every pixel is looked at, piece by piece; pixel values are 0..255.
     """
-    name = f"{storage.directory(record.id)}/statistics-{dataset.images}.json"
+    name = f"{paths.dataset(record.id)}/statistics-{dataset.images}.json"
     if artifacts.exists(name):
         known: Json = json.loads(artifacts.local_path(name).read_bytes())
         return known

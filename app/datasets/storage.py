@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from app.datasets.options import DatasetOptions
 from app.datasets.readers.splits import SPLIT_NAMES
 from app.errors import Conflict
+from app.files import paths
 from app.files.artifacts import Artifacts
 from app.store import Store
 from app.store.records import DatasetContents, DatasetRecord, Json, SegmentRecord
 from engine.recipe.targets import Target
 
-DIRECTORY = "datasets"
 IMAGES_FILE = "images.npy"
 LABELS_FILE = "labels.npy"
 SPLITS_FILE = "splits.npy"
@@ -166,16 +166,6 @@ class StoredDataset:
         return count_pictures(self.labels, self.splits, classes)
 
 
-def directory(dataset_id: str) -> str:
-    """Return the name of the directory of all files of a data set."""
-    return f"{DIRECTORY}/{dataset_id}"
-
-
-def segment_directory(dataset_id: str, number: int) -> str:
-    """Return the directory of a segment."""
-    return f"{directory(dataset_id)}/segment-{number:04}"
-
-
 def open_dataset(
     store: Store, artifacts: Artifacts, dataset_id: str, images: int | None = None
 ) -> StoredDataset:
@@ -245,7 +235,7 @@ def write_segment(
         draw: returns the splits of all the pictures, given their labels; may raise as well.
         targets: returns what is known of all the pictures in place of their classes, after the last of them.
     """
-    folder = segment_directory(dataset_id, number)
+    folder = paths.segment(dataset_id, number)
     arrived: list[int] = []
 
     def write_images(file: IO[bytes]) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from app.datasets import storage
 from app.errors import NotFound
+from app.files import paths
 from app.files.artifacts import Artifacts
 from app.store import Store
 
 
 def sweep(store: Store, artifacts: Artifacts) -> None:
     """Remove the files of data sets that are deleted or have failed."""
-    folder = artifacts.local_path(storage.DIRECTORY)
+    folder = artifacts.local_path(paths.DATASETS)
     for path in folder.iterdir() if folder.is_dir() else ():
         try:
             keep = store.datasets.get(path.name).status != "failed"
         except NotFound:
             keep = False
         if not keep:
-            artifacts.delete(storage.directory(path.name))
+            artifacts.delete(paths.dataset(path.name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 DIRECTORY = "jobs"
 MODELS = "models"
+DATASETS = "datasets"
 UPLOADS = "uploads"
 """Where files are that were received and belong to a job that has not ended."""
 CHECKPOINT = "checkpoint-"
@@ -40,6 +41,16 @@ def initial(job_id: str) -> str:
 def model(model_id: str) -> str:
     """Return the file of a model."""
     return f"{MODELS}/{model_id}.safetensors"
+
+
+def dataset(dataset_id: str) -> str:
+    """Return the directory of a data set."""
+    return f"{DATASETS}/{dataset_id}"
+
+
+def segment(dataset_id: str, number: int) -> str:
+    """Return the directory of a segment of a data set."""
+    return f"{dataset(dataset_id)}/segment-{number:04}"
 
 
 def report(job_id: str) -> str:

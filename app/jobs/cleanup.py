@@ -11,19 +11,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-import structlog
-
 from app.errors import Conflict, NotFound, StorageFull
 from app.files import paths
 from app.files.artifacts import LocalArtifacts
 from app.ids import MODEL, sibling
 from app.jobs.ends import remove_spent_files
-from app.jobs.requests import uploads_of
+from app.jobs.uploads import uploads_of
+from app.log import Log
 from app.settings import Settings
 from app.store import Store
 from app.store.records import now
 
-log = structlog.stdlib.get_logger(__name__)
+log = Log(__name__)
 
 INTERVAL = 30.0
 """Seconds between two rounds."""

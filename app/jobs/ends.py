@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-import structlog
-
 from app.files import paths
 from app.files.artifacts import Artifacts
+from app.log import Log
 from app.states import JobStatus
 from app.store import Store
 from app.store.records import JobEnd, Json, now
 
-log = structlog.stdlib.get_logger(__name__)
+log = Log(__name__)
 
 _OVERLAP = timedelta(seconds=60)
 """How far back each look goes beyond the end that was seen last: the clock may have been set back."""

@@ -9,23 +9,17 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from app.files.artifacts import LocalArtifacts
 from app.ids import JOB, new_id
 from app.jobs.heartbeat import Heartbeat
-from app.jobs.requests import (
-    AdditionRequest,
-    BatchPredictionRequest,
-    DownloadRequest,
-    EvaluationRequest,
-    IngestionRequest,
-    JobRequest,
-    TrainingRequest,
-)
 from app.settings import Settings
 from app.store import Store
 from app.store.records import JobRecord
+
+if TYPE_CHECKING:
+    from app.jobs.requests import JobRequest
 
 Work = Callable[[JobRecord, Store, LocalArtifacts, Settings, Heartbeat], None]
 """Does a job and writes its success; raises what kept it from that."""
@@ -56,7 +50,7 @@ class Kind:
         name: what rows and webhooks call it.
         noun: what messages call it.
         prefix: how the ids of such jobs begin.
-        request: what such a job is asked to do.
+        asks: the class of `app.jobs.requests` that says what such a job is to do.
         lane: with which other jobs it waits for its turn.
         work: the module whose `run` does it; a worker loads that one and no other, to start soon.
         dataset: whether it reads a data set, makes one, or adds to one.
@@ -66,11 +60,17 @@ class Kind:
     name: str
     noun: str
     prefix: str
-    request: type[JobRequest]
+    asks: str
     lane: Lane
     work: str
     dataset: Literal["reads", "makes", "extends"] | None = None
     reads_model: bool = False
+
+    @property
+    def request(self) -> type[JobRequest]:
+        """What such a job is asked to do. A server that only waits for jobs needs none of the engine behind it."""
+        kind: type[JobRequest] = getattr(importlib.import_module("app.jobs.requests"), self.asks)
+        return kind
 
     def new_id(self) -> str:
         """Return an identifier for a job of this kind."""
@@ -100,7 +100,7 @@ TRAINING = Kind(
     name="training",
     noun="training job",
     prefix=JOB,
-    request=TrainingRequest,
+    asks="TrainingRequest",
     lane=Lane("training", lambda settings: settings.max_jobs),
     work="app.jobs.work.train",
     dataset="reads",
@@ -109,7 +109,7 @@ INGESTION = Kind(
     name="ingestion",
     noun="ingestion",
     prefix=JOB,
-    request=IngestionRequest,
+    asks="IngestionRequest",
     lane=_UPLOADS,
     work="app.jobs.work.ingest",
     dataset="makes",
@@ -118,7 +118,7 @@ ADDITION = Kind(
     name="addition",
     noun="addition",
     prefix=JOB,
-    request=AdditionRequest,
+    asks="AdditionRequest",
     lane=_UPLOADS,
     work="app.jobs.work.add_pictures",
     dataset="extends",
@@ -127,7 +127,7 @@ DOWNLOAD = Kind(
     name="download",
     noun="download",
     prefix=JOB,
-    request=DownloadRequest,
+    asks="DownloadRequest",
     lane=Lane("downloads", _one),
     work="app.jobs.work.download",
     dataset="makes",
@@ -136,7 +136,7 @@ EVALUATION = Kind(
     name="evaluation",
     noun="evaluation",
     prefix="eval",
-    request=EvaluationRequest,
+    asks="EvaluationRequest",
     lane=Lane("evaluations", _one),
     work="app.jobs.work.evaluate",
     dataset="reads",
@@ -146,7 +146,7 @@ BATCH_PREDICTION = Kind(
     name="batch_prediction",
     noun="batch prediction",
     prefix="batch",
-    request=BatchPredictionRequest,
+    asks="BatchPredictionRequest",
     lane=Lane("batch predictions", _one),
     work="app.jobs.work.predict_batch",
     reads_model=True,

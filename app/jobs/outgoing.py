@@ -12,7 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import httpcore
 import httpx
@@ -25,9 +25,14 @@ _EMBEDDING = ipaddress.ip_network("64:ff9b::/96")
 class NotSent(Exception):
     """A call has not got through; the message says why."""
 
+    final: ClassVar = False
+    """Whether it never will."""
+
 
 class Forbidden(NotSent):
     """The address is none that may be called."""
+
+    final: ClassVar = True
 
 
 def post(

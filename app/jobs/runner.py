@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import structlog
-
 from app.errors import StaleAttempt
 from app.files import paths
 from app.files.artifacts import Artifacts
@@ -22,11 +20,12 @@ from app.jobs.ends import Ends
 from app.jobs.kinds import KINDS, lanes
 from app.jobs.launcher import Attempt, Launcher, NotStarted
 from app.jobs.processes import LocalLauncher
+from app.log import Log
 from app.settings import Settings
 from app.store import Store
 from app.store.records import JobPulse, JobRecord
 
-log = structlog.stdlib.get_logger(__name__)
+log = Log(__name__)
 
 INTERVAL = 0.5
 """Seconds between two looks when nobody calls `wake`."""

@@ -13,15 +13,17 @@ import threading
 import time
 from datetime import timedelta
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-import structlog
-
-from app.jobs.outgoing import Forbidden, NotSent, post
+from app.log import Log
 from app.settings import Settings
 from app.store import Store
 from app.store.records import DeliveryRecord, now
 
-log = structlog.stdlib.get_logger(__name__)
+if TYPE_CHECKING:
+    from app.jobs.outgoing import NotSent
+
+log = Log(__name__)
 
 ATTEMPTS = 9
 """How often a message is sent before it is given up: with the pauses below for about six hours."""
@@ -80,8 +82,7 @@ class WebhookSender:
     def _attempt(self, record: DeliveryRecord) -> None:
         error = self._send(record)
         attempts = record.attempts + 1
-        # What is forbidden now will be forbidden later.
-        final = isinstance(error, Forbidden) or attempts >= ATTEMPTS
+        final = (error is not None and error.final) or attempts >= ATTEMPTS
         if error is None:
             self._store.deliveries.attempted(record.id, "delivered")
         elif final:
@@ -95,6 +96,9 @@ class WebhookSender:
 
     def _send(self, record: DeliveryRecord) -> NotSent | None:
         """Send a message; return what kept it from being received."""
+        # most servers never send one
+        from app.jobs.outgoing import NotSent, post  # noqa: PLC0415
+
         body = record.body.encode()
         headers = {
             "content-type": "application/json",

@@ -6,13 +6,15 @@ import logging
 import threading
 from collections import OrderedDict
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from app.files.artifacts import Artifacts
 from app.settings import Settings
 from app.store.records import ModelRecord
-from engine.fast.layout.gemm import Tuning
-from engine.model.inference import Predictor
-from engine.model.model_file import read_model
+
+if TYPE_CHECKING:
+    from engine.fast.layout.gemm import Tuning
+    from engine.model.inference import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,10 @@ def load(
     Raises:
         ModelFileError: the file is damaged.
     """
+    # with the first model, not with the server
+    from engine.model.inference import Predictor  # noqa: PLC0415
+    from engine.model.model_file import read_model  # noqa: PLC0415
+
     path = artifacts.local_path(record.path)
     model = read_model(path, record.bytes, settings.max_parameters)
     return Predictor(model, tuning, executor, settings.cores)
@@ -127,6 +133,8 @@ class Predictors:
         """Measure the machine once, when the first model is loaded."""
         with self._measuring:
             if self._measured is None:
+                from engine.fast.layout.gemm import Tuning  # noqa: PLC0415 - see `load`
+
                 self._measured = Tuning.measure()
             return self._measured
 

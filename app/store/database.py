@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from app.errors import Conflict, Unavailable
 from app.files.locks import FileLock
+from app.store.tables import metadata
 from app.text import is_writable, repaired
 
 DATABASE_NAME = "convserve.sqlite3"
@@ -59,30 +62,72 @@ class Database:
             Unavailable: another process has been at it for too long, or the database is from a newer
                 version.
         """
-        # workers never migrate, and start sooner without what it takes
-        from alembic import command  # noqa: PLC0415
-        from alembic.config import Config  # noqa: PLC0415
-        from alembic.util import CommandError  # noqa: PLC0415
-
         self.directory.mkdir(parents=True, exist_ok=True)
+        if self._version() == newest_version():
+            return
         lock = FileLock(self.directory / _LOCK_NAME)
         if not lock.acquire(timeout=_MIGRATE_SECONDS):
             raise Unavailable(f"another process has been migrating {self.directory} for too long")
         with lock, self.write() as connection:
-            config = Config()
-            config.set_main_option("script_location", "app.store:migrations")
-            config.attributes["connection"] = connection
-            try:
-                command.upgrade(config, "head")
-            except CommandError as error:
-                raise Unavailable(
-                    f"the database in {self.directory} cannot be brought to this version ({error}); "
-                    "it may have been used with a newer version of this program: install that one"
-                ) from error
+            if not inspect(connection).get_table_names():
+                _create(connection)
+            else:
+                _upgrade(connection, self.directory)
+
+    def _version(self) -> str | None:
+        """Return the version of the tables, None where there are none."""
+        if not (self.directory / DATABASE_NAME).exists():
+            return None
+        with self.read() as connection:
+            tables = connection.exec_driver_sql(
+                "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"
+            )
+            if not tables.scalar():
+                return None
+            version: str | None = connection.exec_driver_sql(
+                "SELECT version_num FROM alembic_version"
+            ).scalar()
+            return version
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+@functools.cache
+def newest_version() -> str:
+    """Return the version that the migrations lead to. Importing them takes Alembic, half of a start: they are read."""
+    files = (Path(__file__).parent / "migrations" / "versions").glob("*.py")
+    found = [re.search(r'^revision = "(\d+)"$', file.read_text(encoding="utf-8"), re.M) for file in files]
+    return max(match[1] for match in found if match)
+
+
+def _create(connection: Connection) -> None:
+    """Make the tables in an empty database, as all migrations one after another would."""
+    metadata.create_all(connection)
+    connection.exec_driver_sql(
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+        "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+    )
+    connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (newest_version(),))
+
+
+def _upgrade(connection: Connection, directory: Path) -> None:
+    # nothing else needs it
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", "app.store:migrations")
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise Unavailable(
+            f"the database in {directory} cannot be brought to this version ({error}); "
+            "it may have been used with a newer version of this program: install that one"
+        ) from error
 
 
 @contextmanager

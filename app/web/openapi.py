@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from app.api.common import FieldProblem, Problem
 from app.api.evaluations import ConfusionMatrix
 from app.api.models import PreprocessedPicture
+from app.web.late_routes import LateRoutes
 
 DESCRIPTION = """\
 Define, train and serve small convolutional neural networks, on a CPU.
@@ -108,7 +109,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
         version=app.version,
         description=app.description,
         tags=app.openapi_tags,
-        routes=app.routes,
+        routes=[
+            route
+            for known in app.routes
+            for route in (known.load().routes if isinstance(known, LateRoutes) else [known])
+        ],
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})

@@ -11,15 +11,15 @@ from collections.abc import Callable
 from contextlib import closing
 from types import FrameType
 
-import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from app.log import Log
+from app.log import format as log_format
 from app.services import Services
-from app.settings import Settings, SettingsError
-from app.web.middleware import request_log as logs
+from app.settings import Settings, SettingsError, misspelt_variables
 
-log = structlog.stdlib.get_logger(__name__)
+log = Log(__name__)
 
 ADDRESS_FILE = "server.json"
 _KEEP_ALIVE_SECONDS = 75
@@ -42,7 +42,9 @@ def serve(app: FastAPI, settings: Settings, ready: Callable[[str], None] | None 
         SettingsError: an address, a port or a data directory that cannot be used.
     """
     with closing(_bind(settings)) as listener:
-        logs.configure(settings)
+        log_format.configure(settings)
+        for variable, nearest in misspelt_variables().items():
+            log.warning("unknown_variable", variable=variable, nearest=nearest)
         asyncio.run(_serve(app, settings, listener, ready))
 
 

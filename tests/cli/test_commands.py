@@ -208,7 +208,7 @@ sys.modules["app.web.server"] = server
 application = types.ModuleType("app.main")
 application.create_app = lambda settings: "numpy" in sys.modules
 sys.modules["app.main"] = application
-from app.cli.main import main
+from app.cli.__main__ import main
 sys.argv = ["convserve", "serve"]
 main()
 """

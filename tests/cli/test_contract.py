@@ -202,7 +202,7 @@ def test_the_client_needs_nothing_of_the_server() -> None:
     program = """
 import sys
 import app.client
-heavy = {"numpy", "fastapi", "starlette", "sqlalchemy", "PIL", "safetensors", "pydantic_settings", "typer"}
+heavy = {"numpy", "fastapi", "starlette", "sqlalchemy", "PIL", "safetensors", "typer"}
 ours = {"app.store", "app.web", "app.jobs", "app.datasets", "app.models", "app.settings", "engine.layers", "engine.ops"}
 print(sorted((heavy | ours) & set(sys.modules)))
 """

@@ -9,7 +9,7 @@ import pytest
 
 from app.api.pictures import PictureSpec
 from app.datasets.options import DatasetOptions
-from app.datasets.storage import IMAGES_FILE, LABELS_FILE, SPLITS_FILE, segment_directory
+from app.datasets.storage import IMAGES_FILE, LABELS_FILE, SPLITS_FILE
 from app.files import paths
 from app.files.artifacts import LocalArtifacts
 from app.files.locks import is_locked, read_holder
@@ -47,7 +47,7 @@ pytestmark = [
 def make_large(store: Store, artifacts: LocalArtifacts) -> int:
     """Store a data set of 2 GiB that is written as one hole, and return how many pictures it has."""
     count = 2 * GIB // int(np.prod(SHAPE)) + 1
-    folder = artifacts.local_path(segment_directory(DATASET, 1))
+    folder = artifacts.local_path(paths.segment(DATASET, 1))
     folder.mkdir(parents=True)
     with (folder / IMAGES_FILE).open("wb") as file:
         head = {"descr": "|u1", "fortran_order": False, "shape": (count, *SHAPE)}
@@ -65,7 +65,7 @@ def make_large(store: Store, artifacts: LocalArtifacts) -> int:
         image_shape=list(SHAPE),
         images=count,
         bytes=(folder / IMAGES_FILE).stat().st_size,
-        segments=(SegmentRecord(DATASET, 1, count, segment_directory(DATASET, 1), ""),),
+        segments=(SegmentRecord(DATASET, 1, count, paths.segment(DATASET, 1), ""),),
     )
     store.datasets.finish(DATASET, contents)
     return count
@@ -85,7 +85,7 @@ def test_two_gigabytes_are_trained_on_within_300_megabytes(tmp_path: Path, recor
     store.migrate()
     artifacts = LocalArtifacts(settings.data_dir)
     count = make_large(store, artifacts)
-    assert artifacts.local_path(f"{segment_directory(DATASET, 1)}/{IMAGES_FILE}").stat().st_size > 2 * GIB
+    assert artifacts.local_path(f"{paths.segment(DATASET, 1)}/{IMAGES_FILE}").stat().st_size > 2 * GIB
     request = TrainingRequest(
         name="large",
         architecture=Architecture.model_validate(NETWORK),

@@ -145,7 +145,7 @@ def test_secrets_are_not_logged(guarded: tuple[httpx.Client, Path], wait_for: Ca
 @pytest.mark.parametrize("host", ["0.0.0.0", "convserve.example"])  # noqa: S104
 def test_without_a_key_only_loopback_is_served(tmp_path: Path, host: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CONVSERVE_")}
-    command = [sys.executable, "-P", "-m", "app.cli.main", "serve", "--host", host, "--port", "0"]
+    command = [sys.executable, "-P", "-m", "app.cli", "serve", "--host", host, "--port", "0"]
     ended = subprocess.run(
         [*command, "--data-dir", str(tmp_path / "data")],
         env=environment | {"CONVSERVE_API_KEY": ""},

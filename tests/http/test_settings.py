@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from app.hosts import is_loopback
 from app.main import create_app
-from app.settings import Settings, SettingsError, load_settings
+from app.settings import Settings, SettingsError, load_settings, misspelt_variables
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +66,49 @@ def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value:
     monkeypatch.setenv(f"CONVSERVE_{name}", value)
     with pytest.raises(SettingsError, match=f"^CONVSERVE_{name}: "):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("MAX_JOBS", "0", "use 1 or more, not 0"),
+        ("PORT", "70000", "use 65535 or less, not 70000"),
+        ("PORT", "http", "write a whole number, not http"),
+        ("GRACE_SECONDS", "-1", "use more than 0, not -1"),
+        ("GRACE_SECONDS", "soon", "write a number, not soon"),
+        ("CHECKPOINT_SECONDS", "inf", "write a finite number, not inf"),
+        ("WEBHOOK_PRIVATE", "maybe", "write true or false, not maybe"),
+        ("LOG_LEVEL", "loud", "use 'debug', 'info', 'warning' or 'error', not loud"),
+        ("API_KEY", "with a space", "use printable ASCII characters without spaces"),
+    ],
+)
+def test_a_bad_value_is_described_in_plain_words(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(f"CONVSERVE_{name}", value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value) == f"CONVSERVE_{name}: {words}"
+
+
+def test_every_number_is_checked_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        for value in ("-1", "1e400", "nothing of the kind"):
+            monkeypatch.setenv(f"CONVSERVE_{name.upper()}", value)
+            said = ""
+            try:
+                load_settings()
+            except SettingsError as error:
+                said = str(error)
+            assert "nput should" not in said
+            assert "factory" not in said
+            monkeypatch.delenv(f"CONVSERVE_{name.upper()}")
+
+
+def test_a_misspelt_variable_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CONVSERVE_MAXJOBS", "CONVSERVE_QQQ", "CONVSERVE_URL", "CONVSERVE_PORT", "CONVSERVER_PORT"):
+        monkeypatch.setenv(name, "1")
+    assert misspelt_variables() == {"CONVSERVE_MAXJOBS": "CONVSERVE_MAX_JOBS", "CONVSERVE_QQQ": None}
 
 
 @pytest.mark.parametrize("value", ["", "  ", "\n"])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from app.api.requests.training_jobs import TrainingJobRequest
 from app.errors import Conflict
@@ -43,6 +44,10 @@ def files(service: Service, job_id: str) -> set[str]:
     return {name.rpartition("/")[2] for name in service.artifacts.names(paths.directory(job_id))}
 
 
+def ended(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    return [vars(record)["values"] for record in caplog.records if record.message == "job_ended"]
+
+
 def model(service: Service) -> ModelRecord:
     return ModelRecord(new_id(MODEL), "m", "models/m", "0", 1, ["a"], [1, 1, 1], {}, {})
 
@@ -58,36 +63,35 @@ ENDS: dict[str, Callable[[Service, str], object]] = {
 
 
 @pytest.mark.parametrize("how", ENDS)
-def test_every_end_is_logged_once_and_leaves_one_checkpoint(service: Service, how: str) -> None:
+def test_every_end_is_logged_once_and_leaves_one_checkpoint(
+    service: Service, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
     ends = Ends(service.store, service.artifacts)
     job_id = with_checkpoint(service)
     ends.look()
     assert len(files(service, job_id)) == 5, "nothing goes while it runs"
     ENDS[how](service, job_id)
-    with capture_logs() as logged:
+    with caplog.at_level(logging.INFO):
         ends.look()
         ends.look()
-    (line,) = logged
-    assert (line["event"], line["job"], line["kind"], line["status"]) == (
-        "job_ended",
-        job_id,
-        "training",
-        how,
-    )
+    (line,) = ended(caplog)
+    assert (line["job"], line["kind"], line["status"]) == (job_id, "training", how)
     assert line["seconds"] >= 0
     assert line["error"] == ("non_finite" if how == "failed" else None)
     assert files(service, job_id) == {"attempt-1.log", "checkpoint-1-32.safetensors"}
     assert service.job(job_id).checkpoint_kept_since is not None
 
 
-def test_a_job_that_nobody_started_ends_in_the_log_too(service: Service) -> None:
-    with capture_logs() as logged:
+def test_a_job_that_nobody_started_ends_in_the_log_too(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
         job_id = service.train()
         service.run(max_jobs=1)
         service.store.jobs.request_cancel(job_id)
-        until(lambda: any(line["event"] == "job_ended" for line in logged), "the line")
+        until(lambda: bool(ended(caplog)), "the line")
         service.wait_end(job_id)
-    assert sum(line["event"] == "job_ended" and line["job"] == job_id for line in logged) == 1
+    assert [line["job"] for line in ended(caplog)] == [job_id]
 
 
 def test_what_earlier_versions_left_goes_at_the_start(service: Service) -> None:

@@ -10,7 +10,8 @@ import re
 import pytest
 
 from app.jobs.kinds import DATASET_WRITERS, KINDS, TRAINING, Kind, lanes
-from app.jobs.requests import EvaluationRequest, JobRequest, uploads_of
+from app.jobs.requests import EvaluationRequest, JobRequest
+from app.jobs.uploads import uploads_of
 from app.settings import Settings
 
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))

@@ -36,13 +36,11 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     ),
     "pydantic": ("app", "engine"),
     "pydantic_core": ("engine.choices",),
-    "pydantic_settings": ("app.settings",),
     "python_multipart": ("app.web.bodies.multipart",),
     "rich": ("app.cli",),
     "safetensors": ("engine.model.model_file",),
     "sqlalchemy": ("app.store",),
     "starlette": ("app.main", "app.web"),
-    "structlog": ("app",),
     "typer": ("app.cli",),
     "uvicorn": ("app.web.server",),
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -35,6 +37,37 @@ def test_migrations_make_the_tables_that_the_code_uses(tmp_path: Path) -> None:
             assert compare_metadata(context, metadata) == []
     finally:
         engine.dispose()
+
+
+def tables(file: Path) -> dict[str, str]:
+    """Return how everything in a database was made."""
+    with closing(sqlite3.connect(file)) as connection:
+        rows = connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
+        version = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    return {name: "".join((sql or "").split()) for name, sql in rows} | {"version": str(version)}
+
+
+def test_a_new_database_is_what_the_migrations_make(tmp_path: Path) -> None:
+    new, old = Database(tmp_path / "new"), Database(tmp_path / "old")
+    new.migrate()
+    (tmp_path / "old").mkdir()
+    with old.write() as connection:
+        # not empty: Alembic begins with the first migration
+        connection.exec_driver_sql("CREATE TABLE other (number INTEGER)")
+    old.migrate()
+    new.close()
+    old.close()
+    made, migrated = (tables(tmp_path / name / DATABASE_NAME) for name in ("new", "old"))
+    assert migrated.pop("other")
+    assert made == migrated
+
+
+def test_a_present_database_is_opened_without_alembic(tmp_path: Path) -> None:
+    Database(tmp_path).migrate()
+    program = "import sys; from app.store.database import Database; from pathlib import Path; "
+    program += f"Database(Path({str(tmp_path)!r})).migrate(); print('alembic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_several_at_once_make_one_database(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from app.datasets.options import DatasetOptions
 from app.datasets.readers import Reader
 from app.datasets.readers.splits import place
 from app.errors import DomainError
+from app.files import paths
 from app.files.artifacts import Artifacts
 from app.jobs.accept.additions import class_indices, open_addition
 from app.jobs.heartbeat import Cancelled, Heartbeat
@@ -68,7 +69,7 @@ def _append(
         return place(intake.given_splits, labels, classes, options.split, options.seed, counts)
 
     number = len(earlier) + 1
-    artifacts.delete(storage.segment_directory(dataset_id, number))  # of an attempt that was killed
+    artifacts.delete(paths.segment(dataset_id, number))  # of an attempt that was killed
     segment = write_kept_up(
         dataset_id,
         number,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from app.datasets import storage
 from app.datasets.ingestion import archive_limits, fill
 from app.datasets.readers import open_upload
 from app.errors import DomainError
+from app.files import paths
 from app.files.artifacts import Artifacts
 from app.jobs.heartbeat import Cancelled, Heartbeat
-from app.jobs.requests import IngestionRequest, uploads_of
+from app.jobs.requests import IngestionRequest
+from app.jobs.uploads import uploads_of
 from app.settings import Settings
 from app.store import Store
 from app.store.records import JobRecord
@@ -50,7 +51,7 @@ def fail(job: JobRecord, store: Store, artifacts: Artifacts, dataset_id: str, er
     """End a job whose data set cannot be made."""
     # The job ends before its files go: a worker that dies in between leaves only files behind.
     store.jobs.fail(job.id, job.attempt, {"code": error.code.replace("-", "_"), "message": error.message})
-    artifacts.delete(storage.directory(dataset_id))
+    artifacts.delete(paths.dataset(dataset_id))
 
 
 def remove_uploads(job: JobRecord, artifacts: Artifacts) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -25,10 +24,11 @@ from app.errors import (
     Unavailable,
     Unsupported,
 )
+from app.log import Log
 from app.web.bodies.validation import field_errors
 from engine.errors import EngineError, GraphError, LimitError, ModelFileError, NonFiniteError, ShapeError
 
-log = structlog.stdlib.get_logger(__name__)
+log = Log(__name__)
 
 STATUS: Mapping[type[Exception], int] = {
     Malformed: 400,

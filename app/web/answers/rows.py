@@ -6,12 +6,11 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
-import structlog
-
 from app.api.common import Body
+from app.log import Log
 from app.text import repaired
 
-log = structlog.stdlib.get_logger(__name__)
+log = Log(__name__)
 
 
 class Record(Protocol):

@@ -11,12 +11,11 @@ from starlette.concurrency import run_in_threadpool
 from app.api.common import PageOf
 from app.api.datasets import Dataset
 from app.api.requests.datasets import EXAMPLE_ARCHIVE, DatasetCreate, DatasetDocument
-from app.datasets import storage
 from app.errors import Conflict, NotFound
 from app.files import paths
 from app.jobs.accept.datasets import new_dataset
 from app.jobs.kinds import DATASET_WRITERS
-from app.jobs.requests import uploads_of
+from app.jobs.uploads import uploads_of
 from app.pictures.decode import FORMATS
 from app.services import Services, ServicesDep
 from app.store.records import DatasetRecord, JobRecord
@@ -187,7 +186,7 @@ def delete_dataset(dataset_id: OwnDatasetId, services: ServicesDep) -> None:
     409 when it is built in, or when a job that is not finished reads or fills it; filling can be stopped by `cancel`.
     """
     jobs = services.store.datasets.delete(dataset_id, DATASET_WRITERS)
-    services.artifacts.delete(storage.directory(dataset_id))
+    services.artifacts.delete(paths.dataset(dataset_id))
     for job_id in jobs:
         services.artifacts.delete(paths.directory(job_id))
 

@@ -15,7 +15,7 @@ from app.errors import NotFound
 from app.files import paths
 from app.files.artifacts import LocalArtifacts
 from app.jobs.kinds import Kind
-from app.jobs.requests import uploads_of
+from app.jobs.uploads import uploads_of
 from app.services import Services, ServicesDep
 from app.states import JobStatus
 from app.store.records import JobRecord

@@ -1,0 +1,52 @@
+"""`convserve serve`. It has a parser of its own: that of the other commands would be a tenth of every start."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.jobs.processes import THREADS_VARIABLES
+from app.settings import SettingsError, load_settings
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve until told to stop; what keeps it from that is said in a few lines."""
+    parser = argparse.ArgumentParser(
+        prog="convserve serve",
+        description="Serve until told to stop. Every setting can be given as a variable CONVSERVE_...; what is given "
+        "here goes first.",
+    )
+    parser.add_argument("--host", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", help="port; 0 picks a free one (8000)")
+    parser.add_argument("--data-dir", type=Path, help="where everything is kept (convserve-data)")
+    given = parser.parse_args(arguments)
+    try:
+        _serve(given.host, given.port, given.data_dir)
+    except SettingsError as error:
+        print(f"Error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+
+
+def _serve(host: str | None, port: str | None, data_dir: Path | None) -> None:
+    if os.name == "nt":
+        raise SettingsError(
+            "the service itself runs on Linux and macOS only. Run it in WSL 2 or in a container; the other commands "
+            "work here, with its address in --url"
+        )
+    settings = load_settings(host=host, port=port, data_dir=data_dir)
+    # predictions are split over the cores; BLAS keeps to the one it is called on
+    for name in THREADS_VARIABLES:
+        os.environ.setdefault(name, "1")
+    # only now: NumPy reads those variables when it is imported
+    from app.log.format import as_json
+    from app.main import create_app
+    from app.web.server import serve
+
+    def announce(url: str) -> None:
+        if not as_json(settings):  # where programs read, a line of the log says it
+            print(f"convserve is at {url} (its calls: {url}/docs). Ctrl-C stops it.", file=sys.stderr)  # noqa: T201
+
+    serve(create_app(settings), settings, announce)

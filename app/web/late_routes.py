@@ -1,0 +1,59 @@
+"""Routes whose modules are imported when the first request comes to them."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Sequence
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
+
+PACKAGE = "app.web.routes"
+
+_importing = threading.Lock()
+
+
+class LateRoutes(BaseRoute):
+    """Everything under one path.
+
+    Making a route means making the types of its parameters and of its answer: for all routes two seconds of every
+    start, where most servers are asked for a few of them.
+
+    Args:
+        prefix: the path, such as `/v1/models`.
+        modules: of `app.web.routes`; each has a `router`, all of whose paths begin so. The first that matches answers.
+    """
+
+    def __init__(self, prefix: str, modules: Sequence[str]) -> None:
+        self.prefix = prefix
+        self.modules = tuple(modules)
+        self._router: APIRouter | None = None
+
+    def load(self) -> APIRouter:
+        """Import the modules if that has not been done, and return their routes. Takes long: not for the event loop."""
+        if self._router is None:
+            # one at a time: modules that import one another must not be begun by two threads
+            with _importing:
+                router = APIRouter(redirect_slashes=False)
+                for module in self.modules:
+                    router.include_router(importlib.import_module(f"{PACKAGE}.{module}").router)
+                self._router = router
+        return self._router
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Take what lies under the path, whether there is anything or not."""
+        if scope["type"] == "http":
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            if path == self.prefix or path.startswith(f"{self.prefix}/"):
+                return Match.FULL, {}
+        return Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        router = self._router
+        if router is None:
+            router = await run_in_threadpool(self.load)
+        await router(scope, receive, send)
