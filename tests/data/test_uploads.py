@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
@@ -82,6 +82,7 @@ def test_fields_and_files() -> None:
 @given(places=st.lists(st.integers(0, 10_000), max_size=12), content=st.binary(max_size=300))
 def test_chunks_may_end_anywhere(places: list[int], content: bytes) -> None:
     content = b"\r\n--frontie" + content + b"\r\n--fron"
+    assume(b"\r\n--frontier" not in content)
     body = part("seed", "ü1".encode()) + part("file", content, "a.zip") + END
     form = send(cut(body, places))
     assert form.files[0].content == content

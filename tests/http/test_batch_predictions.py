@@ -170,6 +170,7 @@ def uploads(service: ServerProcess) -> list[Path]:
     return list((service.data_dir / "uploads").glob("*"))
 
 
+@pytest.mark.slow
 def test_cancelled_or_deleted_it_leaves_nothing_and_its_model_stays_until_then(
     start: Callable[..., ServerProcess], connect: Connect, wait_for: WaitFor, slow_archive: bytes
 ) -> None:
@@ -200,6 +201,7 @@ def test_cancelled_or_deleted_it_leaves_nothing_and_its_model_stays_until_then(
     service.stop()
 
 
+@pytest.mark.slow
 def test_it_survives_kill_9_of_its_worker_and_of_the_server(
     start: Callable[..., ServerProcess], connect: Connect, wait_for: WaitFor, slow_archive: bytes
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from app.cli.launch import ServerProcess
 
@@ -75,6 +76,7 @@ def test_a_full_data_directory_takes_no_more(start: Start, connect: Connect, wai
     service.stop()
 
 
+@pytest.mark.slow
 def test_jobs_go_when_their_time_is_over_and_models_stay(
     start: Start, connect: Connect, wait_for: WaitFor
 ) -> None:

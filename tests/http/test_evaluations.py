@@ -182,6 +182,7 @@ def test_pictures_that_were_treated_otherwise_are_warned_of(
     assert (found["status"], found["warnings"]) == ("succeeded", warnings)
 
 
+@pytest.mark.slow
 def test_it_survives_kill_9_of_its_worker(
     start: Callable[..., ServerProcess],
     connect: Callable[..., httpx.Client],

@@ -84,6 +84,7 @@ def test_what_is_no_key(http: httpx.Client, key: str) -> None:
     assert [fault["parameter"] for fault in answer.json()["errors"]] == [KEY]
 
 
+@pytest.mark.slow
 def test_in_flight_across_a_restart_and_after_a_day(
     start: Callable[..., ServerProcess], connect: Connect
 ) -> None:

@@ -18,7 +18,8 @@ from app.web.bodies.validation import validate
 from engine.errors import LimitError
 from engine.fast.layout.arena import Arena
 from engine.graph.architecture import Architecture
-from engine.graph.network import MAX_NODES, Network
+from engine.graph.expand import MAX_NODES
+from engine.graph.network import Network
 from engine.graph.summary import summarize
 from engine.recipe.config import TrainingConfig
 from engine.training.footprint import Footprint

@@ -127,7 +127,11 @@ def test_the_presets_of_the_benchmarks_agree_with_the_plain_executor(name: str) 
     ("name", "tolerance", "flips"),
     # MobileNetV2's last maps here are of 2x2 pixels: where one of them is near zero, and rounds to the other side of a
     # ReLU6, a channel's gradient differs by a seventh; all channels of a weight together, by a hundredth
-    [("resnet-18", 1e-4, 0), ("squeezenet-1.1", 1e-4, 0), ("mobilenet-v2", 1e-4, 0.03)],
+    [
+        pytest.param("resnet-18", 1e-4, 0, marks=pytest.mark.slow),
+        ("squeezenet-1.1", 1e-4, 0),
+        pytest.param("mobilenet-v2", 1e-4, 0.03, marks=pytest.mark.slow),
+    ],
 )
 def test_large_presets_agree_with_the_plain_executor_on_small_pictures(
     name: str, tolerance: float, flips: float
