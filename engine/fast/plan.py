@@ -13,12 +13,10 @@ import numpy as np
 
 from engine.arrays import Array, Shape, Weights
 from engine.fast.layout.arena import Arena
-from engine.fast.layout.gemm import Tuning, viewed
+from engine.fast.layout.gemm import Tuning
 from engine.fast.layout.places import Call, Place, plain
 from engine.fast.steps.base import Map, Step, stored
 from engine.fast.steps.claims import steps_of
-from engine.fast.steps.convolution import ConvolutionStep
-from engine.fast.steps.elementwise import AddStep, FlattenStep
 from engine.fast.steps.links import readers_of
 from engine.graph.network import INPUT, Network
 from engine.layers import Context
@@ -185,14 +183,11 @@ def _places(steps: Sequence[Step], batch: int, shape: Shape) -> dict[str, Place]
 
 
 def _place(batch: int, shape: Shape, readers: Sequence[Step], places: dict[str, Place]) -> Place:
-    if len(readers) == 1 and isinstance(readers[0], FlattenStep):
-        vectors = places[readers[0].output]
-        return Place(viewed(vectors.maps, (batch, *shape)), vectors.flat)
-    if len(readers) == 1 or all(isinstance(reader, ConvolutionStep | AddStep) for reader in readers):
+    if len(readers) == 1 or all(reader.reads_apart for reader in readers):
         for reader in readers:
             if reader.entry is not None:
                 return reader.entry
         for reader in readers:
-            if isinstance(reader, AddStep):
-                return places[reader.output].like()
+            if (place := reader.beside(places[reader.output], shape)) is not None:
+                return place
     return plain(batch, shape)

@@ -65,7 +65,7 @@ class _Gathered:
             tile: how many pictures are gathered at once.
             tuning: what was measured of the machine.
             arena: where memory comes from.
-            ones: put ones behind the columns, which bring in a bias without a call of its own.
+            ones: put ones behind the columns, which add a bias without a call of its own.
             keeps: whether backward finds the columns of forward.
             wants_dw: whether there will be a dW.
         """

@@ -103,7 +103,7 @@ class Counters:
     """
 
     def __init__(self, arrays: Mapping[str, Array], share: int, lost: Callable[[], bool]) -> None:
-        """Count as `share`; `lost` tells whether there is nobody to wait for any more."""
+        """Count as `share`; `lost` says whether there is nobody to wait for any more."""
         self._counters: Any = arrays["counters"].reshape(-1).data
         self._own = share * _LINE
         self._lost = lost
@@ -151,7 +151,7 @@ class Meeting:
     """
 
     def __init__(self, arrays: Mapping[str, Array], share: int, lost: Callable[[], bool]) -> None:
-        """Take part as `share`; `lost` tells whether one of the other processes is gone."""
+        """Take part as `share`; `lost` says whether one of the other processes is gone."""
         self._share = share
         self._boxes: Any = arrays["boxes"]  # (2, shares, bytes)
         self._abandoned: Any = arrays["abandoned"].data
@@ -165,7 +165,7 @@ class Meeting:
         layout.add("abandoned", (1,), np.uint8)
 
     def begin(self) -> None:
-        """Get ready for a batch, before any share of it is told to begin."""
+        """Get ready for a batch, before any share of it begins."""
         self._counters.restart()
         self._abandoned[0] = 0
 

@@ -1,6 +1,6 @@
 """Shares of a batch as processes over a mapped file: each has an interpreter's lock of its own.
 
-The first share runs here, each other in a process that is told by a line on a socket what to do, and whose
+The first share runs here, each other in a process that gets its orders by a line on a socket, and whose
 scores, losses and gradients are in the file when it answers. The numbers are those of
 `engine.fast.parallel.threads`, to the bit. A process that dies ends the execution: the others are woken, the step
 raises ShareLost, and whoever holds a checkpoint goes on from there.
@@ -162,15 +162,15 @@ class ProcessExecution:
         try:
             for member, (first, last) in zip(self.members, cuts[1:], strict=False):
                 part = {"first": first, "last": last, "first_sample": first_sample + first}
-                member.tell({**order, "shares": len(cuts), **part})
+                member.send({**order, "shares": len(cuts), **part})
                 working.append(member)
             yield
         except BaseException:
             self._meeting.abandon()
             for member in working:
-                member.hear()
+                member.answer()
             raise
-        faults = [fault for member in working if (fault := member.hear()) is not None]
+        faults = [fault for member in working if (fault := member.answer()) is not None]
         if faults:
             raise next((fault for fault in faults if not isinstance(fault, ShareLost)), faults[0])
 
@@ -194,7 +194,7 @@ class Member:
             self.pid = self._process.pid
             self._lines = self._socket.makefile("rb")
             undo.callback(self.end)
-            self.tell(document)
+            self.send(document)
             undo.pop_all()
 
     @property
@@ -202,7 +202,7 @@ class Member:
         """Whether it has died."""
         return closed(self._socket)
 
-    def tell(self, document: dict[str, Any]) -> None:
+    def send(self, document: dict[str, Any]) -> None:
         """Send a line."""
         try:
             self._socket.sendall(json.dumps(document).encode() + b"\n")
@@ -214,7 +214,7 @@ class Member:
         with contextlib.suppress(BlockingIOError, ConnectionError):
             self._socket.send(b"\n", socket.MSG_DONTWAIT)
 
-    def hear(self) -> Exception | None:
+    def answer(self) -> Exception | None:
         """Wait for the answer to a batch and return its fault."""
         try:
             line = self._lines.readline()
@@ -251,5 +251,5 @@ class Member:
 def _import_path() -> list[str]:
     """Return where the process finds this very package, also in a source tree."""
     given = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
-    known = {Path(part) for part in sys.path if part.endswith(("site-packages", "dist-packages"))}
-    return given if _ROOT in known else [str(_ROOT), *given]
+    installed = {Path(part) for part in sys.path if part.endswith(("site-packages", "dist-packages"))}
+    return given if _ROOT in installed else [str(_ROOT), *given]

@@ -40,9 +40,9 @@ def cut(network: Network) -> Cut | None:
     half = Network((network.input_shape[0] // 2, *network.input_shape[1:]), tuple(_halved(network)))
     half = replace(half, nodes=half.nodes[: _divisible(half)])
     for count in range(len(half.nodes), 0, -1):
-        known = {INPUT, *(node.name for node in half.nodes[:count])}
+        above = {INPUT, *(node.name for node in half.nodes[:count])}
         last, behind = network.nodes[count - 1], network.nodes[count:]
-        if not behind or {name for node in behind for name in node.inputs} & known != {last.name}:
+        if not behind or {name for node in behind for name in node.inputs} & above != {last.name}:
             continue
         # other nodes are computed together when fewer read them
         upto = replace(half, nodes=half.nodes[:count])
@@ -59,9 +59,9 @@ def _halved(network: Network) -> Iterator[Node]:
     """Yield nodes for pictures of half the height, as long as that gives maps of half the height."""
     if len(network.input_shape) != 3 or network.input_shape[0] % 2:
         return
-    known = {INPUT}
+    above = {INPUT}
     for node in network.nodes:
-        if not known.issuperset(node.inputs) or any(len(shape) != 3 for shape in node.input_shapes):
+        if not above.issuperset(node.inputs) or any(len(shape) != 3 for shape in node.input_shapes):
             return
         shapes = tuple((height // 2, *rest) for height, *rest in node.input_shapes)
         try:
@@ -70,7 +70,7 @@ def _halved(network: Network) -> Iterator[Node]:
             return
         if (2 * shape[0], *shape[1:]) != node.output_shape or weights != node.weights:
             return
-        known.add(node.name)
+        above.add(node.name)
         yield replace(node, input_shapes=shapes, output_shape=shape)
 
 

@@ -64,7 +64,7 @@ class Half:
     def __init__(
         self, cut: Cut, tuning: Tuning, arrays: Mapping[str, Array], half: int, lost: Callable[[], bool]
     ) -> None:
-        """Get ready; `lost` tells whether the other process is gone."""
+        """Get ready; `lost` says whether the other process is gone."""
         self._border = _Border(cut, arrays, half, lost)
         self._plan = Plan(cut.half, 1, tuning, training=False, before=self._border.bind)
         self._plan.prepare({name: arrays[f"weight {name}"] for name in cut.half.weight_specs})

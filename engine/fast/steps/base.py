@@ -96,8 +96,11 @@ class Step:
     halo: tuple[int, int] | None = None
     """How many rows above and below those that some rows of the output stand for are read, too.
 
-    None where no rows can be computed alone, or the step was not taught to.
+    None where no rows can be computed alone, or the step does not know how.
     """
+
+    reads_apart = False
+    """Whether in inference it reads maps wherever another step that reads them wants them, between zeros."""
 
     def __init__(self, nodes: tuple[Node, ...], task: Task) -> None:
         self.nodes, self.task = nodes, task
@@ -169,6 +172,10 @@ class Step:
     @property
     def entry(self) -> Place | None:
         """Where this step would like to find its input in inference; None if anywhere is as good."""
+        return None
+
+    def beside(self, y: Place, shape: Shape) -> Place | None:
+        """Return where maps that it reads lie best in inference, given where its output lies; None if anywhere."""
         return None
 
     @property

@@ -44,6 +44,7 @@ class ConvolutionStep(Step):
     """
 
     hands_on = False
+    reads_apart = True
 
     _nothing = np.empty(0, np.float32)
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from engine.arrays import Array, elements
+from engine.arrays import Array, Shape, elements
 from engine.fast.kernels.rectifier import rectifier_of
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import largest_divisor, viewed
@@ -50,7 +50,7 @@ class DenseStep(Step):
         self._own: Place | None = None
         self._bias_map = Bias()
         if not training and batch <= _FEW_PICTURES and inputs * units <= FEW_WEIGHTS:
-            # a one behind each vector brings in the bias without a call of its own
+            # a one behind each vector adds the bias without a call of its own
             vectors = np.ones((batch, inputs + 1), np.float32)
             self._own = Place(vectors[:, :inputs], vectors)
             self._with_bias = np.zeros((inputs + 1, units), np.float32)
@@ -123,6 +123,7 @@ class AddStep(Step):
     """
 
     types = frozenset({"add"})
+    reads_apart = True
     halo = 0, 0
 
     def __init__(self, nodes: tuple[Node, ...], task: Task) -> None:
@@ -169,6 +170,9 @@ class AddStep(Step):
             if self._rectifier is not None:
                 self._rectifier.apply(y.reshape(-1, len(self._zeros)), self._zeros)
         return self._y
+
+    def beside(self, y: Place, shape: Shape) -> Place | None:
+        return y.like()  # so that memory is added up in one run
 
     def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
         calls = [added(xs[0], xs[1], y)] + [added(y, x, y) for x in xs[2:]]
@@ -234,6 +238,9 @@ class FlattenStep(Step):
         x = stored(xs[0])
         self._input = x.shape
         return x.reshape(len(x), *self.shape)
+
+    def beside(self, y: Place, shape: Shape) -> Place | None:
+        return Place(viewed(y.maps, (len(y.maps), *shape)), y.flat)  # the very memory of the output
 
     def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
         return [], Place(viewed(xs[0].maps, y.maps.shape), xs[0].flat)
