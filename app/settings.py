@@ -117,7 +117,10 @@ class Settings(BaseModel):
     )
     max_archive_entries: int = Field(200_000, ge=1, description="Most files in one uploaded archive.")
     max_archive_ratio: int = Field(
-        100, ge=1, description="Largest ratio of unpacked to packed size in an uploaded archive."
+        100,
+        ge=1,
+        description="Largest ratio of unpacked to packed size in an uploaded archive that unpacks to more than "
+        "CONVSERVE_MAX_UPLOAD_BYTES.",
     )
     max_data_bytes: int | None = Field(
         None,

@@ -39,6 +39,15 @@ def has_controls(text: str) -> bool:
     return any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
 
 
+def shown(text: str, most: int) -> str:
+    """Return as much of a text of a file as goes into a message or a report, its control characters replaced."""
+    printable = "".join(
+        REPLACEMENT if unicodedata.category(character) in ("Cc", "Cs") else character
+        for character in text[: most + 1]
+    )
+    return printable if len(printable) <= most else f"{printable[:most]}..."
+
+
 def natural(name: str) -> tuple[tuple[str | tuple[int, str], ...], str]:
     """Return a key that sorts names as people do: `class 2` before `class 10`."""
     pieces = _DIGITS.split(name)

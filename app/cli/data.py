@@ -264,3 +264,7 @@ def _print_skipped(report: DatasetReport | AdditionReport) -> None:
         say(f"  left out: {entry.name}: {entry.reason}")
     if (more := report.skipped - len(report.files[:_MOST_FAULTS])) > 0:
         say(f"  and {more} more")
+    for note in report.notes:
+        say(f"  note: {note}")
+    for warning in report.warnings:
+        say(f"  warning: {warning}")

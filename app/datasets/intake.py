@@ -15,10 +15,12 @@ from app.api.datasets import Fault
 from app.datasets.options import DatasetOptions
 from app.datasets.readers.base import Item, Reader, Skipped
 from app.datasets.readers.splits import UNASSIGNED
+from app.datasets.readers.zip_names import MAX_PATH
 from app.datasets.storage import StoredDataset, Targets
 from app.errors import DomainError, Invalid, TooLarge
 from app.pictures.decode import convert, decode
 from app.store.records import Json
+from app.text import shown
 from engine.recipe.targets import Target
 
 REPORTED_FILES = 1000
@@ -55,8 +57,8 @@ class Report:
         """Note one more."""
         self._counts[skipped.kind] += 1
         if len(self._files) < REPORTED_FILES:
-            reason = skipped.reason if len(skipped.reason) <= _REASON else f"{skipped.reason[:_REASON]}..."
-            self._files.append({"name": skipped.name, "reason": reason, "kind": skipped.kind})
+            name, reason = shown(skipped.name, MAX_PATH), shown(skipped.reason, _REASON)
+            self._files.append({"name": name, "reason": reason, "kind": skipped.kind})
 
     def document(self) -> Json:
         """Return it as JSON-ready data."""

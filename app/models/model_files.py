@@ -28,6 +28,8 @@ from engine.model.model_file import Model, read_description, read_model
 MAX_HEADER_BYTES = 16 * 1024 * 1024
 """The longest header that is parsed; that of the largest network there is takes far less."""
 MAX_NAME = 100
+MAX_CLASS_TEXT = 1_000_000
+"""Characters of all class names: each list of models holds them."""
 MAX_METADATA = 20_000
 """Values of the metadata of a file; all of them are in each answer about its model."""
 MAX_METADATA_TEXT = 10_000
@@ -143,6 +145,8 @@ def _check_description(description: Json) -> None:
             raise _bad(
                 f"the class name {ascii(bad)[:60]} is not one of 1 to {MAX_CLASS_NAME} printable characters"
             )
+        if sum(map(len, classes)) > MAX_CLASS_TEXT:
+            raise _bad(f"the names of its classes have more than {MAX_CLASS_TEXT:,} characters")
         if len(set(classes)) != len(classes):
             raise _bad("two of its classes have the same name")
     # Its architecture was one level less deep in the body that it may have come in.

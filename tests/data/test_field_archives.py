@@ -301,6 +301,35 @@ def test_names_may_be_relative_to_the_manifest_or_to_the_archive(opened) -> None
         assert reader.splits == {TEST}
 
 
+def test_columns_of_ones_and_zeros_are_called_one_hot(opened) -> None:
+    lines = [f"{name},{number % 2},{1 - number % 2}" for number, name in enumerate(BATCHES)]
+    content = pack({"train.csv": "\n".join(["file,cat,dog", *lines]).encode(), **BATCHES})
+    detail = refusal(opened, content)
+    assert "one-hot" in detail
+    assert "'cat', 'dog'" in detail
+    values = "\n".join(["file,cat,dog", *(line.replace(",1", ",0.7") for line in lines)]).encode()
+    assert "target=values" in refusal(opened, pack({"train.csv": values, **BATCHES}))
+
+
+@pytest.mark.parametrize(
+    ("entries", "word"),
+    [
+        ({"pets.zip": b"PK"}, "send 'pets.zip' itself"),
+        ({"data/train.npz": b"x"}, "one class only"),
+        ({"1.png": b"x", "2.png": b"x"}, "only '1.png', '2.png'"),
+        ({f"{'a/' * 600}1.png": b"x"}, "1024 characters"),
+    ],
+)
+def test_what_an_archive_holds_instead_is_said(opened, entries: dict[str, bytes], word: str) -> None:
+    assert word in refusal(opened, pack(entries))
+
+
+def test_what_is_no_zip_archive_is_called_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
+    with pytest.raises(DomainError, match="this is a single picture and no zip archive"):
+        SafeZip(tmp_path / "x", archive_limits(Settings()))
+
+
 def npz(save=np.savez, **arrays: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     save(buffer, **arrays)

@@ -142,6 +142,8 @@ def test_the_range_of_idx_files(read) -> None:
     reader, items = read(idx(BYTES), labels)
     assert np.array_equal(pixels(items), BYTES)
     assert reader.notes == ()
+    assert "argmax" in refusal(read, idx(BYTES), idx(np.eye(3, dtype=np.uint8)[LABELS]))
+    assert "like text" in refusal(read, idx(BYTES), b"label,image")
 
 
 # Names of arrays

@@ -100,6 +100,14 @@ def test_a_picture_without_a_class_is_left_out_and_reported(upload) -> None:
     assert "left out" in " ".join(found["report"]["warnings"])
 
 
+def test_names_in_a_report_are_printable_and_bounded(upload) -> None:
+    files = {f"{kind}/{number}.png": picture() for kind in ("cat", "dog") for number in range(3)}
+    lines = [f"{name},{name[:3]}" for name in files] + [f"{'x' * 5000}.png,cat", "a\x1b[31m.png,dog"]
+    found = upload(pack({"manifest.csv": "\n".join(["file,label", *lines]).encode(), **files}))
+    names = [entry["name"] for entry in found["report"]["files"]]
+    assert names == ["x" * 1024 + "...", "a\ufffd[31m.png"]
+
+
 @pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("target", ["class", "labels"])
 def test_the_same_picture_under_two_classes_is_a_contradiction(upload, keep: bool, target: str) -> None:

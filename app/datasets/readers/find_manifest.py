@@ -205,9 +205,11 @@ def _open(archive: SafeZip, candidate: _Candidate, target: Target) -> Manifest:
         raise _bad(name, error.detail, "save it as CSV in UTF-8") from error
     columns = _columns(table, candidate.delimiter, target)
     if columns is None and target == "class" and _columns(table, candidate.delimiter, "values") is not None:
+        hint = "add it, or say target=values if its columns are numbers, or leave the file out"
+        if _is_one_hot(table, candidate.delimiter):
+            hint = "its columns are one-hot: write the name of the one that holds 1 into a column label"
         raise unfit(
-            f"the manifest {name!r} has no column label, only {_listed(table, candidate.delimiter)}",
-            "add it, or say target=values if its columns are numbers, or leave the file out",
+            f"the manifest {name!r} has no column label, only {_listed(table, candidate.delimiter)}", hint
         )
     if columns is None:
         raise _bad(
@@ -227,6 +229,20 @@ def _open(archive: SafeZip, candidate: _Candidate, target: Target) -> Manifest:
     if columns.split is not None:
         reading += f", {header[columns.split]} its split"
     return Manifest(name, table, columns, FORMS[target], reading)
+
+
+def _is_one_hot(table: Table, delimiter: str) -> bool:
+    """Tell whether all columns but those of file and split hold a single 1 in each line, and else 0."""
+    columns = _columns(table, delimiter, "values")
+    lines = table.sample(delimiter, _SAMPLE_LINES)[1:]
+    if columns is None or len(columns.labels) < 2 or not lines:
+        return False
+    cells = [
+        [line[place].removesuffix(".0") for place in columns.labels if place < len(line)]
+        for line in lines
+        if line
+    ]
+    return all(sorted(row) == ["0"] * (len(columns.labels) - 1) + ["1"] for row in cells)
 
 
 def _listed(table: Table, delimiter: str) -> str:

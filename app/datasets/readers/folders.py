@@ -13,6 +13,8 @@ from app.datasets.readers.zip_file import Member
 from app.errors import Invalid
 from app.text import natural
 
+_PACKED = (".zip", ".npz", ".tar", ".gz", ".tgz", ".7z", ".rar")
+_FEW = 3
 LAYOUT = "the archive must hold one folder per class with the pictures directly in it: cat/1.png, dog/7.jpg"
 
 
@@ -74,7 +76,7 @@ def find_classes(members: Sequence[Member], *, at_least: int = 2) -> Layout:
             raise _too_deep(member, inner)
         else:
             folders.setdefault(inner[0], []).append((member, split))
-    _check(folders, at_least)
+    _check(folders, at_least, [member.name for member in members if not member.is_folder])
     classes = tuple(sorted(folders, key=natural))
     pictures = tuple(
         Picture(member.name, label, split, member)
@@ -102,6 +104,16 @@ def _has_splits(members: Sequence[Member], depth: int) -> bool:
     return bool(tops) and tops <= SPLIT_WORDS.keys()
 
 
+def _only(files: Sequence[str]) -> str:
+    """Say what an archive holds instead of class folders."""
+    if not files:
+        return ", nor any file"
+    packed = [name for name in files if name.lower().endswith(_PACKED)]
+    if packed and len(files) <= _FEW:
+        return f", but another archive; send {packed[0]!r} itself, or put its contents into this one"
+    return f", only {', '.join(map(repr, files[:_FEW]))}{' and others' if len(files) > _FEW else ''}"
+
+
 def _too_deep(member: Member, inner: tuple[str, ...]) -> Invalid:
     hint = LAYOUT
     if inner[1].lower() in SPLIT_WORDS:
@@ -109,9 +121,9 @@ def _too_deep(member: Member, inner: tuple[str, ...]) -> Invalid:
     return Invalid(f"{member.name!r} lies deeper than in a class folder; {hint}", code="unusable-archive")
 
 
-def _check(folders: dict[str, list[tuple[Member, int | None]]], at_least: int) -> None:
+def _check(folders: dict[str, list[tuple[Member, int | None]]], at_least: int, files: Sequence[str]) -> None:
     if not folders:
-        raise Invalid(f"the archive holds no class folder; {LAYOUT}", code="unusable-archive")
+        raise Invalid(f"the archive holds no class folder{_only(files)}; {LAYOUT}", code="unusable-archive")
     if len(folders) > 1 and all(folder.lower() in SPLIT_WORDS for folder in folders):
         listed = ", ".join(sorted(folders))
         raise Invalid(

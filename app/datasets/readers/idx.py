@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from app.datasets.readers.arrays import check_shape, chunks, index_labels, read_exactly
 from app.datasets.readers.base import MAX_IMAGES, Item, Reader
 from app.datasets.readers.scale import choose_scale
+from app.datasets.readers.sniff import describe
 from app.datasets.readers.zip_file import ArchiveLimits
 from app.errors import Invalid, Malformed, TooLarge
 
@@ -100,7 +101,9 @@ class IdxPair(Reader):
             )
         if len(found.shape) != 1:
             raise Invalid(
-                f"the file of labels has {len(found.shape)} dimensions instead of one", code="unusable-arrays"
+                f"the file of labels has {len(found.shape)} dimensions instead of one; of one-hot labels write "
+                "labels.argmax(axis=1)",
+                code="unusable-arrays",
             )
         self.image_shape = check_shape(self._images.shape, "the file of images")
         if found.shape[0] != self._images.shape[0]:
@@ -136,7 +139,10 @@ def _stream(path: Path, packed: bool) -> IO[bytes]:
 def _read_header(stream: IO[bytes], what: str) -> tuple[int, ...]:
     magic = read_exactly(stream, 4, what)
     if magic[:2] != b"\x00\x00":
-        raise Invalid(f"{what} is no IDX file: it begins with {magic.hex()}", code="unusable-arrays")
+        raise Invalid(
+            f"{what} is no IDX file: it begins with {magic.hex()}, like {describe(magic)}",
+            code="unusable-arrays",
+        )
     if magic[2] != _UNSIGNED_BYTE:
         raise Invalid(
             f"{what} holds numbers of type 0x{magic[2]:02x}; only unsigned bytes (0x08) are read",

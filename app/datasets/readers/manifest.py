@@ -15,11 +15,12 @@ from app.datasets.readers.find_manifest import Manifest
 from app.datasets.readers.folders import Layout, Picture
 from app.datasets.readers.targets import Targets, check_size, strata
 from app.datasets.readers.zip_file import Member, SafeZip
-from app.text import MAX_NAME, is_name, natural
+from app.text import MAX_NAME, is_name, natural, shown
 from engine.recipe.targets import Target
 
 SEPARATOR = "|"
 """Between the labels of a picture."""
+_SHOWN = 100
 _GREATEST = float(np.finfo(np.float32).max)
 
 _Label = str | tuple[str, ...] | Targets
@@ -65,7 +66,7 @@ def read_manifest(
     if not named:
         first = next((file.name for file in skipped if file.reason.startswith("line")), "none")
         raise manifest.bad(
-            f"it names no file of the archive (its first name is {first!r})",
+            f"it names no file of the archive (its first name is {shown(first, _SHOWN)!r})",
             "write names with their extensions, relative to the manifest",
         )
     ordered = dict(sorted(named.items()))

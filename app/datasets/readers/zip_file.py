@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from app.datasets.readers.sniff import HEAD, describe
 from app.datasets.readers.zip_names import decoded_name, split_path
 from app.errors import Invalid, TooLarge
 
@@ -184,6 +185,13 @@ def _read_directory(file: BinaryIO, limits: ArchiveLimits) -> zipfile.ZipFile:
         raise
     # zipfile raises struct.error, UnicodeDecodeError and others beside BadZipFile on damaged directories.
     except Exception as error:
+        file.seek(0)
+        head = file.read(HEAD)
+        if not head.startswith(MAGIC):
+            raise Invalid(
+                f"this is {describe(head)} and no zip archive; pack the pictures into a zip",
+                code="damaged-archive",
+            ) from error
         raise Invalid(
             f"this is no readable zip archive: {error}. It may have been cut short; send it again",
             code="damaged-archive",

@@ -10,6 +10,8 @@ import zlib
 from app.errors import Invalid
 from app.text import MAX_NAME, has_controls
 
+MAX_PATH = 1024
+"""Characters of a name with its folders."""
 _UTF_8 = 0x800
 _UNICODE_PATH = 0x7075
 _LEFTOVER_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"}
@@ -70,6 +72,8 @@ def split_path(info: zipfile.ZipInfo) -> tuple[str, ...] | None:
         return None
     if has_controls(name):
         raise _unsafe(f"the archive's entry {shown} has control characters")
+    if len(name) > MAX_PATH:
+        raise Invalid(f"the archive's entry {shown}... has a path of more than {MAX_PATH} characters")
     if any(len(part) > MAX_NAME for part in parts):
         raise Invalid(f"the archive's entry {shown}... has a name of more than {MAX_NAME} characters")
     return parts
