@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from app.datasets.intake import Beat
+from app.datasets.decoding import Beat
 from app.datasets.published import PublishedDataset, PublishedFile
 from app.errors import DomainError, Invalid, TooLarge
 
@@ -82,9 +82,9 @@ def checksums(origin: Origin) -> dict[str, str]:
 
 
 def fetch(origin: Origin, file: PublishedFile, sha256: str, folder: Path, most: int, beat: Beat) -> Path:
-    """Bring a file into a folder, unless it is there, and return its path.
+    """Fetch a file into a folder, unless it is there, and return its path.
 
-    What an earlier call has brought of it, in a file ending in `.part`, is not asked for again.
+    What an earlier call has fetched of it, in a file ending in `.part`, is not asked for again.
 
     Args:
         origin: where from.

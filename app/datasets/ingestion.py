@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from app.api.pictures import PictureSpec
 from app.datasets import storage
-from app.datasets.intake import Intake, progress
+from app.datasets.decoding import PictureDecoder, progress
 from app.datasets.options import DatasetOptions
 from app.datasets.readers import ArchiveLimits, Reader
 from app.datasets.readers.splits import SPLIT_NAMES, place
@@ -106,7 +106,7 @@ def check_space(images: int, picture: PictureSpec, free: int) -> None:
         )
 
 
-def fill(
+def make_dataset(
     dataset_id: str,
     reader: Reader,
     options: DatasetOptions,
@@ -122,22 +122,22 @@ def fill(
         Interrupted, StaleAttempt: as `beat` does.
     """
     artifacts.clean(paths.dataset(dataset_id), age=0)  # of an attempt that was killed
-    intake = Intake(reader, options, settings.max_image_pixels, beat)
+    decoder = PictureDecoder(reader, options, settings.max_image_pixels, beat)
     classes = len(reader.counts)
 
     def draw(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
-        _check_classes(reader, intake)
-        splits = place(intake.given_splits, labels, classes, options.split, options.seed)
+        _check_classes(reader, decoder)
+        splits = place(decoder.given_splits, labels, classes, options.split, options.seed)
         for code, name in enumerate(SPLIT_NAMES):
             if not (splits == code).any():
                 raise _too_few(f"the {name}")
-        intake.report.warnings += _missing_in_splits(reader, intake, labels, splits)
+        decoder.report.warnings += _missing_in_splits(reader, decoder, labels, splits)
         return splits
 
-    segment = write_kept_up(dataset_id, 1, intake, classes, draw, options, artifacts, beat)
+    segment = write_kept_up(dataset_id, 1, decoder, classes, draw, options, artifacts, beat)
     report = {
         "source": source.model_copy(update={"format": reader.format}).model_dump(mode="json"),
-        **intake.report.document(),
+        **decoder.report.document(),
     }
     return storage.describe(segment, reader.classes, options.picture.image_shape, report)
 
@@ -145,7 +145,7 @@ def fill(
 def write_kept_up(
     dataset_id: str,
     number: int,
-    intake: Intake,
+    decoder: PictureDecoder,
     classes: int,
     draw: storage.Draw,
     options: DatasetOptions,
@@ -158,7 +158,7 @@ def write_kept_up(
     Args:
         dataset_id: whose segment it is.
         number: its place in the data set.
-        intake: where the pictures come from.
+        decoder: where the pictures come from.
         classes: number of classes of the data set, or of whatever else splits are drawn by.
         draw: as for `storage.write_segment`.
         options: of the data set.
@@ -169,27 +169,27 @@ def write_kept_up(
     with contextlib.ExitStack() as writing:
 
         def pictures() -> storage.Pictures:
-            for picture, label in intake.pictures():
+            for picture, label in decoder.pictures():
                 yield picture, label if labels is None else int(labels[label])
             # What follows is one long write to the disk: no step at which to show life.
-            total = int(intake.taken.sum())
+            total = int(decoder.taken.sum())
             writing.enter_context(beat.kept_up(progress(total, total)))
 
         shape = options.picture.image_shape
-        targets = None if options.target == "class" else intake.targets
+        targets = None if options.target == "class" else decoder.targets
         return storage.write_segment(artifacts, dataset_id, number, shape, classes, pictures(), draw, targets)
 
 
-def _check_classes(reader: Reader, intake: Intake) -> None:
+def _check_classes(reader: Reader, decoder: PictureDecoder) -> None:
     if reader.target != "class":
-        target, targets = intake.targets()
+        target, targets = decoder.targets()
         for name, images in zip(reader.classes, storage.count_shown(targets, target), strict=True):
             if not images:
                 raise Invalid(f"no picture that can be read has the label {name!r}", code="empty-class")
         return
     for label, name in enumerate(reader.classes):
-        if intake.taken[label] == 0:
-            first = intake.first_faults.get(label)
+        if decoder.taken[label] == 0:
+            first = decoder.first_faults.get(label)
             why = f"; {first.name}: {first.reason}" if first else ""
             raise Invalid(
                 f"no file of the class {name!r} is a picture that can be read{why}", code="empty-class"
@@ -197,7 +197,7 @@ def _check_classes(reader: Reader, intake: Intake) -> None:
 
 
 def _missing_in_splits(
-    reader: Reader, intake: Intake, labels: NDArray[np.int32], splits: NDArray[np.uint8]
+    reader: Reader, decoder: PictureDecoder, labels: NDArray[np.int32], splits: NDArray[np.uint8]
 ) -> list[str]:
     """Say which classes or labels have no picture in a split, most important first."""
     if reader.target == "values":
@@ -205,7 +205,7 @@ def _missing_in_splits(
     if reader.target == "class":
         counts = storage.count_pictures(labels, splits, len(reader.classes))
     else:
-        _, targets = intake.targets()
+        _, targets = decoder.targets()
         shown = [np.count_nonzero(targets[splits == code], axis=0) for code in range(len(SPLIT_NAMES))]
         counts = np.stack(shown, axis=1)
     noun = "class" if reader.target == "class" else "label"

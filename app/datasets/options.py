@@ -21,4 +21,4 @@ class DatasetOptions(Spec):
     duplicates: Duplicates = "keep"
     """Data sets of before this was asked kept them."""
     target: Target = "class"
-    """What is known of each picture: its class, any number of labels, or numbers."""
+    """What each picture comes with: its class, any number of labels, or numbers."""

@@ -25,8 +25,8 @@ def statistics(record: DatasetRecord, dataset: StoredDataset, artifacts: Artifac
     """
     name = f"{paths.dataset(record.id)}/statistics-{dataset.images}.json"
     if artifacts.exists(name):
-        known: Json = json.loads(artifacts.local_path(name).read_bytes())
-        return known
+        kept: Json = json.loads(artifacts.local_path(name).read_bytes())
+        return kept
     names = [entry["name"] for entry in record.classes]
     of_values = DatasetOptions.model_validate(record.options).target == "values"
     found = _compute([] if of_values else names, dataset)

@@ -233,7 +233,7 @@ def write_segment(
         classes: number of classes, or of whatever else splits are drawn by.
         pictures: arrays (H, W, C) with their class index; what it raises ends the writing and is raised on.
         draw: returns the splits of all the pictures, given their labels; may raise as well.
-        targets: returns what is known of all the pictures in place of their classes, after the last of them.
+        targets: returns the labels or values of all the pictures, in place of their classes, after the last of them.
     """
     folder = paths.segment(dataset_id, number)
     arrived: list[int] = []

@@ -1,4 +1,4 @@
-"""Model files: what they say about where a model comes from, and how one that is brought along is taken in."""
+"""Model files: what they say about where a model comes from, and how one is imported."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def import_model(
         store: where its record goes.
         artifacts: where its file goes.
         settings: the limits.
-        answer: makes what the call that brings it is answered, kept in the same moment.
+        answer: makes the answer to the call that imports it, stored in the same moment.
 
     Raises:
         Invalid: it is no model file, is damaged, contradicts itself, or is larger than this server takes.

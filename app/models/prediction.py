@@ -17,7 +17,7 @@ from app.store.records import ModelRecord
 from engine.model.inference import Predictor
 
 THRESHOLD = 0.5
-"""How probable a label must be to be told, unless something else is asked for."""
+"""How probable a label must be to be named, unless something else is asked for."""
 
 _CHUNK_PIXELS = 1 << 23
 _CHUNK = 64
@@ -51,7 +51,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A number that a model has been trained to tell."""
+    """A number that a model was trained to predict."""
 
     name: str
     value: float

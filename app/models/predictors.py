@@ -64,21 +64,21 @@ class Predictors:
         self._loaded: OrderedDict[str, tuple[int, Future[Predictor]]] = OrderedDict()
 
     def get(self, record: ModelRecord) -> Predictor:
-        """Return the predictor of a model; who asks for one that is being loaded waits for it.
+        """Return the predictor of a model; a call for one that is being loaded waits for it.
 
         Raises:
             ModelFileError: the file is damaged.
         """
         with self._lock:
-            known = self._loaded.get(record.id)
-            if known is None:
+            entry = self._loaded.get(record.id)
+            if entry is None:
                 future: Future[Predictor] = Future()
                 self._loaded[record.id] = (record.bytes, future)
                 dropped = self._shrink()
             else:
-                future = known[1]
+                future = entry[1]
                 self._loaded.move_to_end(record.id)
-        if known is None:
+        if entry is None:
             for old in dropped:
                 old.add_done_callback(_join)
             try:
@@ -103,9 +103,9 @@ class Predictors:
     def forget(self, identifier: str) -> None:
         """Drop a model that is deleted."""
         with self._lock:
-            known = self._loaded.pop(identifier, None)
-        if known is not None:
-            known[1].add_done_callback(_join)
+            entry = self._loaded.pop(identifier, None)
+        if entry is not None:
+            entry[1].add_done_callback(_join)
 
     def _split(self, identifier: str, made: Predictor) -> None:
         """Give a model that was just loaded a second process; those used longest ago lose theirs."""

@@ -59,9 +59,9 @@ def _panel(
     texts.append(Text(left, _TOP - 14, figure, "start", "#222222"))
     for row, (split, colour) in enumerate((("train", _TRAIN), ("dev", _DEV))):
         texts.append(Text(left + _SPAN - 60 * (1 - row), _TOP - 14, split, "end", colour))
-        known = [(int(entry["epoch"]), entry.get(f"{split}_{figure}")) for entry in epochs]
+        values = [(int(entry["epoch"]), entry.get(f"{split}_{figure}")) for entry in epochs]
         points = [
-            place(epoch, float(value)) for epoch, value in known if _finite(value) and value is not None
+            place(epoch, float(value)) for epoch, value in values if _finite(value) and value is not None
         ]
         if len(points) == 1:
             # A single epoch is a point, and a line needs two.

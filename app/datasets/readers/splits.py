@@ -80,7 +80,7 @@ def place(
 ) -> NDArray[np.uint8]:
     """Return the split of each arriving picture: the one it was given, or one that is drawn.
 
-    Where an upload tells the split of every picture and has none for one of them, as a train and a test set without
+    Where an upload gives the split of every picture and has none for one of them, as a train and a test set without
     a dev set, pictures of its train set are drawn for what is missing, unless the data set has pictures already.
 
     Args:

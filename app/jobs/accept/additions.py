@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.datasets import storage
+from app.datasets.decoding import PictureDecoder
 from app.datasets.ingestion import SavedFile, archive_limits, check_space
-from app.datasets.intake import Intake
 from app.datasets.options import DatasetOptions
 from app.datasets.readers import Item, Reader
 from app.datasets.readers.pictures import PictureArchive
@@ -144,7 +144,7 @@ def _would_add(
 ) -> Json:
     if len(reader) > MAX_FILES:
         raise Invalid(f"a dry run takes at most {MAX_FILES} pictures, and these are {len(reader)}")
-    intake = Intake(reader, options, settings.max_image_pixels, lambda progress: None)
+    decoder = PictureDecoder(reader, options, settings.max_image_pixels, lambda progress: None)
     present = storage.open_dataset(store, artifacts, record.id)
-    intake.compare_with(present, [entry["name"] for entry in record.classes])
-    return {"added": sum(1 for _ in intake.pictures()), **intake.report.document()}
+    decoder.compare_with(present, [entry["name"] for entry in record.classes])
+    return {"added": sum(1 for _ in decoder.pictures()), **decoder.report.document()}

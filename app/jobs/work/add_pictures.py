@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.datasets import storage
+from app.datasets.decoding import PictureDecoder
 from app.datasets.ingestion import write_kept_up
-from app.datasets.intake import Intake
 from app.datasets.options import DatasetOptions
 from app.datasets.readers import Reader
 from app.datasets.readers.splits import place
@@ -62,18 +62,18 @@ def _append(
     classes = len(record.classes)
     counts = dataset.counts(classes)
     options = DatasetOptions.model_validate(record.options)
-    intake = Intake(reader, options, settings.max_image_pixels, beat)
-    intake.compare_with(dataset, [entry["name"] for entry in record.classes])
+    decoder = PictureDecoder(reader, options, settings.max_image_pixels, beat)
+    decoder.compare_with(dataset, [entry["name"] for entry in record.classes])
 
     def draw(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
-        return place(intake.given_splits, labels, classes, options.split, options.seed, counts)
+        return place(decoder.given_splits, labels, classes, options.split, options.seed, counts)
 
     number = len(earlier) + 1
     artifacts.delete(paths.segment(dataset_id, number))  # of an attempt that was killed
     segment = write_kept_up(
         dataset_id,
         number,
-        intake,
+        decoder,
         classes,
         draw,
         options,
@@ -81,7 +81,7 @@ def _append(
         beat,
         class_indices(reader, record),
     )
-    report = {"added": segment.record.images, **intake.report.document()}
+    report = {"added": segment.record.images, **decoder.report.document()}
     if segment.record.images == 0:
         artifacts.delete(segment.record.path)
         return None, report

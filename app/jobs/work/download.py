@@ -7,7 +7,7 @@ files is kept until it is ready.
 from __future__ import annotations
 
 from app.datasets.fetching import Origin, checksums, fetch
-from app.datasets.ingestion import Source, archive_limits, fill
+from app.datasets.ingestion import Source, archive_limits, make_dataset
 from app.datasets.published import PUBLISHED
 from app.errors import DomainError
 from app.files.artifacts import Artifacts
@@ -44,7 +44,9 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
             sha256=own.get(first, published.files[0].sha256),
         )
         with published.open(folder, archive_limits(settings)) as reader:
-            contents = fill(request.dataset_id, reader, request.options, source, artifacts, settings, beat)
+            contents = make_dataset(
+                request.dataset_id, reader, request.options, source, artifacts, settings, beat
+            )
     except DomainError as error:
         fail(job, store, artifacts, request.dataset_id, error)
         return

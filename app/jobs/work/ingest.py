@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.datasets.ingestion import archive_limits, fill
+from app.datasets.ingestion import archive_limits, make_dataset
 from app.datasets.readers import open_upload
 from app.errors import DomainError
 from app.files import paths
@@ -38,7 +38,7 @@ def _ingest(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settin
     try:
         file, limits = artifacts.local_path(request.upload), archive_limits(settings)
         with open_upload(file, labels, limits, request.options.target) as reader:
-            contents = fill(
+            contents = make_dataset(
                 request.dataset_id, reader, request.options, request.source, artifacts, settings, beat
             )
     except DomainError as error:

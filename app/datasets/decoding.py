@@ -79,7 +79,7 @@ class _First:
     meaning: str | bytes
 
 
-class Intake:
+class PictureDecoder:
     """Decodes the pictures of a reader, one in memory at a time.
 
     Attributes:
