@@ -50,7 +50,12 @@ class Runner:
     """Brings jobs from the queue to attempts, in each lane as many at the same time as it has slots."""
 
     def __init__(
-        self, store: Store, artifacts: Artifacts, settings: Settings, launcher: Launcher | None = None
+        self,
+        store: Store,
+        artifacts: Artifacts,
+        settings: Settings,
+        launcher: Launcher | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make a runner that does nothing yet.
 
@@ -59,6 +64,7 @@ class Runner:
             artifacts: where their files are.
             settings: how many at once, and with what.
             launcher: what starts them; processes of this machine when omitted.
+            clock: the seconds by which it judges what hangs; read once in every look.
         """
         self._store = store
         self._artifacts = artifacts
@@ -68,7 +74,8 @@ class Runner:
         self._ends = Ends(store, artifacts)
         self._charges: dict[str, _Charge] = {}
         self._not_before: dict[str, float] = {}
-        self._looked = time.monotonic()
+        self._clock = clock
+        self._looked = clock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -134,7 +141,7 @@ class Runner:
             self._wake.clear()
 
     def _look(self) -> None:
-        at = time.monotonic()
+        at = self._clock()
         if at - self._looked > self._settings.heartbeat_timeout / 2:
             # We have not been looking ourselves (a machine that slept, a stopped process), and cannot
             # say that a heartbeat stood still meanwhile.

@@ -79,6 +79,36 @@ def pause(data_dir: Path, pid: int) -> None:
         database.execute("ROLLBACK")
 
 
+class Clock:
+    """The clock of a runner, which a test puts forward."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+        self._reads = 0
+        self.wake: Callable[[], None] = lambda: None
+
+    def __call__(self) -> float:
+        self._reads += 1
+        return time.monotonic() + self._ahead
+
+    def jump(self, seconds: float) -> None:
+        """Put it forward, and wait until the runner has looked once by the new time."""
+        self._ahead += seconds
+        # The second look begins when the first is over.
+        enough = self._reads + 2
+
+        def looked() -> bool:
+            self.wake()
+            return self._reads >= enough
+
+        until(looked, "a look of the runner")
+
+    def pass_by(self, seconds: float) -> None:
+        """Let time go by in steps, so that the runner does not take it for a sleep of the machine."""
+        for _ in range(4):
+            self.jump(seconds / 4)
+
+
 @dataclass
 class Service:
     """A data directory and what works on it."""
@@ -98,11 +128,13 @@ class Service:
         values = {"data_dir": self.data_dir, "checkpoint_seconds": 0.2, "heartbeat_timeout": 60.0, "cores": 1}
         return Settings(**(values | changes))
 
-    def run(self, kills: Path | None = None, **changes: Any) -> Runner:
+    def run(self, *, kills: Path | None = None, clock: Clock | None = None, **changes: Any) -> Runner:
         """Start a runner, as a server does when it starts; `kills` is where the system counts what it kills."""
         settings = self.settings(**changes)
         launcher = LocalLauncher(self.artifacts, settings, kills)
-        runner = Runner(self.store, self.artifacts, settings, launcher)
+        runner = Runner(self.store, self.artifacts, settings, launcher, clock or time.monotonic)
+        if clock is not None:
+            clock.wake = runner.wake
         self.runners.append(runner)
         runner.start()
         return runner

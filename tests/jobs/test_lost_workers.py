@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.states import ATTEMPTS, JobStatus
-from tests.jobs.service import Service, pause, until
+from tests.jobs.service import Clock, Service, pause, until
 
 
 def kill_each_attempt(service: Service, job_id: str, counter: Path, *, counted: bool) -> None:
@@ -43,7 +43,8 @@ def test_a_worker_that_hung_was_not_short_of_memory(service: Service, tmp_path: 
     counter = tmp_path / "memory.events"
     counter.write_text("oom_kill 0\n", encoding="ascii")
     job_id = service.train()
-    service.run(kills=counter, heartbeat_timeout=20.0)
+    clock = Clock()
+    service.run(kills=counter, clock=clock)
     service.wait_step(job_id, 1)
     for attempt in range(1, ATTEMPTS + 1):
         until(lambda attempt=attempt: service.job(job_id).attempt == attempt, f"attempt {attempt}")
@@ -52,7 +53,9 @@ def test_a_worker_that_hung_was_not_short_of_memory(service: Service, tmp_path: 
             os.kill(pid, signal.SIGKILL)
         else:
             counter.write_text("oom_kill 1\n", encoding="ascii")
+            service.wait_step(job_id, 1)
             pause(service.data_dir, pid)
+            clock.pass_by(100.0)
     job = service.wait_end(job_id)
     assert job.error is not None
     assert job.error["code"] == "worker_lost"

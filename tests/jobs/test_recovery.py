@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from app.jobs.kinds import TRAINING
 from app.states import JobStatus
 from app.store.records import JobRecord
 from engine.presets.lenet import LENET_5
-from tests.jobs.service import DATASET, Service, new_service, pause, until
+from tests.jobs.service import DATASET, Clock, Service, new_service, pause, until
 
 ROOT = Path(__file__).parents[2]
 
@@ -112,7 +111,7 @@ def test_a_terminated_worker(service: Service, undisturbed: Outcome) -> None:
     pid = service.worker(job_id)
     service.wait_step(job_id, 5)
     os.kill(pid, signal.SIGTERM)
-    until(lambda: "told to stop" in service.log(job_id, 1), "the drain")
+    until(lambda: "asked to stop" in service.log(job_id, 1), "the drain")
     job = service.wait_end(job_id)
     assert outcome(service, job) == undisturbed
     assert job.attempt == 1, "a drain costs none"
@@ -125,10 +124,12 @@ def test_a_terminated_worker(service: Service, undisturbed: Outcome) -> None:
 @pytest.mark.slow
 def test_a_hung_worker(service: Service, undisturbed: Outcome) -> None:
     job_id = train(service)
-    service.run(heartbeat_timeout=20.0)
+    clock = Clock()
+    service.run(clock=clock)
     pid = service.worker(job_id)
     service.wait_mid_epoch(job_id, STEPS)
     pause(service.data_dir, pid)
+    clock.pass_by(100.0)
     job = service.wait_end(job_id)
     assert outcome(service, job) == undisturbed
     assert job.attempt > 1
@@ -170,21 +171,18 @@ def test_a_killed_server_and_its_worker(service: Service, undisturbed: Outcome) 
 @pytest.mark.slow
 def test_a_machine_that_slept_has_no_hung_workers(service: Service) -> None:
     job_id = service.train()
-    with server(service) as process:
-        pid = service.worker(job_id)
-        service.wait_step(job_id, 5)
-        pause(service.data_dir, pid)
-        time.sleep(1.5)  # so that the server has seen the last beat
-        process.send_signal(signal.SIGSTOP)
-        attempt = service.job(job_id).attempt
-        time.sleep(33.0)  # longer than the server waits for a sign of life
-        process.send_signal(signal.SIGCONT)
-        time.sleep(1.5)
-        os.kill(pid, signal.SIGCONT)
-        step = service.job(job_id).progress["step"]
-        service.wait_step(job_id, step + 1)
-        assert service.job(job_id).attempt == attempt
-        assert service.worker(job_id) == pid
+    clock = Clock()
+    service.run(clock=clock)
+    pid = service.worker(job_id)
+    service.wait_step(job_id, 5)
+    pause(service.data_dir, pid)
+    clock.jump(0.0)  # so that the runner has seen the last beat
+    clock.jump(100.0)  # longer than it waits for a sign of life
+    os.kill(pid, signal.SIGCONT)
+    step = service.job(job_id).progress["step"]
+    service.wait_step(job_id, step + 1)
+    assert service.job(job_id).attempt == 1
+    assert service.worker(job_id) == pid
 
 
 @pytest.mark.slow
@@ -196,7 +194,10 @@ def test_an_adopted_worker_that_hangs(service: Service) -> None:
         process.kill()
         process.wait()
     pause(service.data_dir, pid)
-    service.run(heartbeat_timeout=20.0)
+    clock = Clock()
+    service.run(clock=clock)
+    clock.jump(0.0)
+    clock.pass_by(100.0)
     until(lambda: service.job(job_id).attempt > 1, "the second attempt")
     assert service.worker(job_id) != pid
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.files import paths
 from app.files.locks import FileLock, is_locked
@@ -16,7 +17,7 @@ from app.states import JobStatus
 from app.store.records import DatasetRecord, JobRecord
 from engine.model.model_file import read_model
 from engine.recipe.optimizers import SGD
-from tests.jobs.service import Service, pause, until
+from tests.jobs.service import Clock, Service, pause, until
 
 
 def test_a_job_becomes_a_model(service: Service) -> None:
@@ -158,10 +159,13 @@ def test_a_job_waits_for_the_process_that_still_has_it(service: Service) -> None
     path.parent.mkdir(parents=True)
     with FileLock(path) as lock:
         assert lock.acquire()
-        service.run()
-        time.sleep(2.5)
-        assert service.store.jobs.active() == ()
+        clock = Clock()
+        with capture_logs() as logged:
+            service.run(clock=clock)
+            until(lambda: [line for line in logged if line["event"] == "worker_not_started"], "a try")
+            until(lambda: service.store.jobs.active() == (), "its end")
         assert (service.job(job_id).status, service.job(job_id).attempt) == (JobStatus.QUEUED, 0)
+    clock.jump(10.0)  # longer than it waits before it tries again
     job = service.wait_end(job_id)
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
 
