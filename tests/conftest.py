@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import hypothesis
@@ -27,11 +27,15 @@ LONGEST = (
     "packaging/test_image.py",
     "jobs/test_recovery.py",
     "http/test_recovery.py",
-    "cli/test_commands.py",
     "cli/test_demo.py",
+    "cli/test_commands.py",
     "data/test_dataset_uploads.py",
     "data/test_downloads.py",
-    "http/test_job_beginnings.py",
+    "http/test_targets.py",
+    "http/test_job_ends.py",
+    "http/test_warm_start.py",
+    "http/test_training_jobs.py",
+    "data/test_additions.py",
 )
 """Files that go first, so that no test process is left alone with a long one at the end."""
 
@@ -78,6 +82,23 @@ def http(server: str) -> Iterator[httpx.Client]:
     """A client of the shared server."""
     with connect(server) as client:
         yield client
+
+
+class Guarded(NamedTuple):
+    """A server that answers only to who has its key."""
+
+    url: str
+    key: str
+    log: Path
+
+
+@pytest.fixture(scope="session")
+def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """A server with a key that all tests share."""
+    folder = tmp_path_factory.mktemp("guarded")
+    key = "a-long-random-key"
+    with ServerProcess(folder / "data", folder / "log", {"API_KEY": key}) as url:
+        yield Guarded(url, key, folder / "log")
 
 
 @pytest.fixture

@@ -2,15 +2,15 @@
 
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from app.cli.launch import ServerProcess
 from app.client import Client, ConvserveError
 
 TINY = {
@@ -136,8 +136,8 @@ def test_a_data_set_is_uploaded(client: Client, tmp_path: Path) -> None:
     assert dataset.id not in {listed.id for listed in client.datasets.list()}
 
 
-def test_the_key_is_sent(start: Callable[..., ServerProcess]) -> None:
-    url = start(API_KEY="open-sesame").start()
+def test_the_key_is_sent(guarded_server: Any) -> None:
+    url = guarded_server.url
     with Client(url) as stranger:
         assert stranger.ready()
         with pytest.raises(ConvserveError) as caught:
@@ -145,7 +145,7 @@ def test_the_key_is_sent(start: Callable[..., ServerProcess]) -> None:
         assert caught.value.status == 401
         assert caught.value.hint is not None
         assert "CONVSERVE_API_KEY" in caught.value.hint
-    with Client(url, api_key="open-sesame") as friend:
+    with Client(url, api_key=guarded_server.key) as friend:
         assert [model.id for model in friend.models.list()] == ["model_example"]
 
 

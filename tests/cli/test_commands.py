@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,11 +155,10 @@ def test_no_service(run: Run) -> None:
     assert "convserve serve" in said
 
 
-def test_the_key_comes_from_the_environment(start: Callable[..., ServerProcess], run: Run) -> None:
-    url = start(API_KEY="open-sesame").start()
-    said = wrong(run("summary", "lenet-5", CONVSERVE_URL=url))
+def test_the_key_comes_from_the_environment(guarded_server: Any, run: Run) -> None:
+    said = wrong(run("summary", "lenet-5", CONVSERVE_URL=guarded_server.url))
     assert "CONVSERVE_API_KEY" in said
-    done = run("summary", "lenet-5", CONVSERVE_URL=url, CONVSERVE_API_KEY="open-sesame")
+    done = run("summary", "lenet-5", CONVSERVE_URL=guarded_server.url, CONVSERVE_API_KEY=guarded_server.key)
     assert done.returncode == 0, done.stderr
 
 
@@ -183,6 +183,7 @@ def test_serve_refuses(words: list[str], variables: dict[str, str], fragment: st
     assert fragment in wrong(done)
 
 
+@pytest.mark.slow
 def test_a_launch_that_fails_says_why(start: Callable[..., ServerProcess]) -> None:
     first = start()
     first.start()

@@ -143,6 +143,7 @@ def cifar(path: Path, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarr
             archive.addfile(info, io.BytesIO(content))
 
 
+@pytest.mark.slow
 def test_a_download_that_breaks_off_goes_on_where_it_stopped(
     mirror: Mirror, start: Callable[..., ServerProcess], connect, get, wait_for
 ) -> None:
@@ -186,6 +187,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_stopped(
         assert "404" in missing["error"]["message"]
 
 
+@pytest.mark.slow
 def test_a_killed_download_goes_on_and_a_cancelled_one_ends(
     mirror: Mirror, start: Callable[..., ServerProcess], connect, wait_for
 ) -> None:

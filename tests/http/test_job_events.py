@@ -113,6 +113,7 @@ def test_what_cannot_be_followed(http: httpx.Client) -> None:
     assert [fault["parameter"] for fault in wrong.json()["errors"]] == ["Last-Event-ID"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux shows it")
 def test_many_readers_that_leave_resume_and_are_sent_home(
     start: Callable[..., ServerProcess], connect: Connect, wait_for: WaitFor, leaves: Callable[..., None]

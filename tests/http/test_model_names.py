@@ -113,6 +113,7 @@ def test_a_switch_is_never_seen_half_done(
     assert seen
 
 
+@pytest.mark.slow
 def test_an_alias_outlives_the_server(
     start: Callable[..., ServerProcess], connect: Callable[..., httpx.Client]
 ) -> None:

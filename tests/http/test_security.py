@@ -11,8 +11,6 @@ from typing import Any
 import httpx
 import pytest
 
-from app.cli.launch import ServerProcess
-
 KEY = "a-long-random-key"
 PATHS = ("/", "/docs", "/docs/assets/swagger-ui.css", "/openapi.json", "/v1/models", "/v1/nowhere")
 
@@ -22,14 +20,11 @@ def basic(password: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def guarded(
-    tmp_path_factory: pytest.TempPathFactory, connect: Callable[..., httpx.Client]
-) -> Iterator[tuple[httpx.Client, Path]]:
+def guarded(guarded_server: Any, connect: Callable[..., httpx.Client]) -> Iterator[tuple[httpx.Client, Path]]:
     """A client without a key of a server with one, and the server's log."""
-    folder = tmp_path_factory.mktemp("guarded")
-    log = folder / "log"
-    with ServerProcess(folder / "data", log, {"API_KEY": KEY}) as url, connect(url) as client:
-        yield client, log
+    assert guarded_server.key == KEY
+    with connect(guarded_server.url) as client:
+        yield client, guarded_server.log
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,7 @@ def test_it_is_told_of_a_job_that_is_deleted_at_once(
     client.post(f"{JOBS}/{running['id']}/cancel")
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_tells_it_when_it_is_back(
     start: Callable[..., ServerProcess], connect: Connect, receiver: Receiver, wait_for: WaitFor
 ) -> None:

@@ -22,7 +22,9 @@ def kill_each_attempt(service: Service, job_id: str, counter: Path, *, counted: 
         os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize(("counted", "code"), [(True, "out_of_memory"), (False, "worker_lost")])
+@pytest.mark.parametrize(
+    ("counted", "code"), [(True, "out_of_memory"), pytest.param(False, "worker_lost", marks=pytest.mark.slow)]
+)
 def test_a_job_says_what_its_workers_died_of(
     service: Service, tmp_path: Path, counted: bool, code: str
 ) -> None:
@@ -39,6 +41,7 @@ def test_a_job_says_what_its_workers_died_of(
     assert (other.status, other.attempt) == (JobStatus.SUCCEEDED, 1)
 
 
+@pytest.mark.slow
 def test_a_worker_that_hung_was_not_short_of_memory(service: Service, tmp_path: Path) -> None:
     counter = tmp_path / "memory.events"
     counter.write_text("oom_kill 0\n", encoding="ascii")

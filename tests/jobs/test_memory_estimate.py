@@ -31,7 +31,14 @@ def architecture(name: str) -> Architecture:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux shows it")
-@pytest.mark.parametrize(("name", "batch"), [("small", 16), ("lenet-5", 256), ("vgg-small", 128)])
+@pytest.mark.parametrize(
+    ("name", "batch"),
+    [
+        ("small", 16),
+        pytest.param("lenet-5", 256, marks=pytest.mark.slow),
+        pytest.param("vgg-small", 128, marks=pytest.mark.slow),
+    ],
+)
 def test_a_worker_takes_what_was_expected(service: Service, name: str, batch: int) -> None:
     job_id = service.train(epochs=2, batch_size=batch, architecture=architecture(name))
     service.run()

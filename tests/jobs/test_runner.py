@@ -51,6 +51,7 @@ def test_a_job_becomes_a_model(service: Service) -> None:
     until(lambda: not is_locked(service.lock(job_id)), "the worker's end")
 
 
+@pytest.mark.slow
 def test_never_more_than_allowed_and_the_rest_waits(service: Service) -> None:
     jobs = [service.train(epochs=12) for _ in range(4)]
     service.run(max_jobs=2)
