@@ -15,7 +15,7 @@ class Part(Body):
     title: str
     """What it is, in a line."""
     description: str | None
-    """What there is to know beyond that."""
+    """The details."""
     formula: str | None
     """What it computes."""
     source: str | None
@@ -45,7 +45,7 @@ class PresetEntry(Body):
     input_shape: list[int]
     """[height, width, channels] of its pictures; those of a data set take precedence in training."""
     classes: int
-    """How many classes it tells apart; those of a data set take precedence in training."""
+    """The number of its outputs; in training that of the data set's classes takes precedence."""
     smallest_size: list[int]
     """[height, width] of the smallest pictures it takes; smaller ones have shrunk to nothing before its last layer."""
     architecture: JsonObject

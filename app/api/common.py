@@ -81,7 +81,7 @@ class Problem(Body):
     """What every error looks like (RFC 9457)."""
 
     type: str = Field(examples=["/problems/shape-mismatch"])
-    """Which kind of problem this is; programs tell problems apart by it."""
+    """Which kind of problem this is; programs can rely on it."""
     title: str = Field(examples=["Shape mismatch"])
     """The kind of problem in words."""
     status: int = Field(examples=[422])

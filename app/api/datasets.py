@@ -54,7 +54,7 @@ class SplitCounts(Body):
     dev: int = 0
     """Pictures that choose the epoch to keep."""
     test: int = 0
-    """Pictures that judge the result."""
+    """Pictures that the finished model is measured on."""
 
 
 class SkippedFile(Body):
@@ -113,7 +113,7 @@ class DatasetFailure(Body):
 
 
 class FillingProgress(Body):
-    """How far a job is that fills a data set."""
+    """How far a job is that reads or downloads the pictures of a data set."""
 
     stage: str = Field("queued", examples=["reading"])
     """queued, starting, downloading, comparing (with what is there already) or reading."""
@@ -125,7 +125,7 @@ class FillingProgress(Body):
     bytes: int | None = None
     """Bytes that have been downloaded."""
     of_bytes: int | None = None
-    """Of how many, where that is known."""
+    """Of how many; null when the server that sends them does not say."""
     file: str | None = None
     """The file that is being downloaded."""
 
@@ -140,7 +140,7 @@ class Dataset(Body):
     status: Literal["ingesting", "ready", "failed"]
     """`ingesting` while its pictures are read; it can be trained on once it is `ready`."""
     target: Target
-    """What is known of each picture: its `class`, any number of `labels`, or `values`."""
+    """What each picture is labelled with: its `class`, any number of `labels`, or `values`."""
     classes: list[DatasetClass]
     """In the order of the class indices, or the labels or values; empty until the pictures are read."""
     images: int
@@ -157,7 +157,7 @@ class Dataset(Body):
     """Whether pictures that are there already are left out."""
     report: DatasetReport
     progress: FillingProgress | None = None
-    """How far its pictures are, while there are some on their way."""
+    """How far the job is that reads its pictures; null when there is none."""
     adding: int = 0
     """How many requests to add pictures are not done yet; see `additions`."""
     error: DatasetFailure | None

@@ -37,7 +37,7 @@ class SplitError(Body):
     """How often the model is wrong on a split."""
 
     images: int
-    """How many pictures were looked at."""
+    """How many pictures were predicted."""
     error: Number
     """The share of them that it is wrong about; null without pictures, and of values."""
 

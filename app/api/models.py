@@ -32,7 +32,7 @@ class ModelEntry(Body):
     sha256: str
     """The checksum of its file."""
     description: str | None
-    """What people want to know about it."""
+    """A text for people."""
     tags: list[str]
     """Words to find it by."""
     created_at: Time
@@ -68,7 +68,7 @@ class Candidate(Body):
 
 
 class PredictedValue(Body):
-    """A number that the model tells."""
+    """A number that the model predicts."""
 
     name: str
     value: Number

@@ -62,14 +62,14 @@ class TrainingJobEntry(JobBody):
     description: str | None = None
     tags: list[str] = Field(default_factory=list)
     continue_from: str | None = None
-    """The job whose last checkpoint was the beginning of this one; its epochs are counted in `epochs`."""
+    """The job that this one continues, from its last checkpoint; its epochs are counted in `epochs`."""
     initial_weights: str | None = None
     """The model whose weights were the first ones."""
     queue_position: int | None = None
     """Its place among the jobs that wait, from 1; null once it has started."""
     starts_in_seconds: Number = None
     """When its turn will probably come: from what runs, and how long jobs like those before it took. Null once it has
-    started, and when that cannot be told."""
+    started, and when it cannot be estimated."""
     memory_bytes: int | None = None
     """How much memory it was expected to need when it was accepted; null for jobs of earlier versions."""
     webhook: Webhook | None = None

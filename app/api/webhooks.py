@@ -8,7 +8,7 @@ from app.api.common import Body
 
 
 class Webhook(Body):
-    """Whom the end of a job is told, and whether it has been heard."""
+    """The webhook of a job, and whether its message has been delivered."""
 
     url: str
     status: Literal["pending", "delivered", "failed"]

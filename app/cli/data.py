@@ -92,7 +92,7 @@ def _add_to(client: Client, dataset: str, files: list[Path], label: str | None) 
         reason = addition.error.message if addition.error else f"it was {addition.status}"
         raise CommandError(f"nothing was added: {reason}")
     say(f"{addition.report.added} pictures were added to {dataset}")
-    _print_skipped(addition.report)
+    _print_report(addition.report)
 
 
 @data.command("download")
@@ -253,13 +253,18 @@ def _finish(client: Client, dataset: Dataset) -> None:
                 shown.update(f"{stage}, {percent(progress.fraction)}", progress.fraction)
     counts = ", ".join(f"{count} {name}" for name, count in dataset.splits)
     say(f"data set {dataset.id} ({dataset.name}) is {dataset.status}: {dataset.images} pictures ({counts})")
-    _print_skipped(dataset.report)
+    _print_report(dataset.report)
     if dataset.status == "failed":
-        reason = dataset.error.message if dataset.error else "for no known reason"
+        reason = dataset.error.message if dataset.error else "no reason is given"
         raise CommandError(f"the data set has failed: {reason}")
 
 
-def _print_skipped(report: DatasetReport | AdditionReport) -> None:
+def _print_report(report: DatasetReport | AdditionReport) -> None:
+    """Print what was assumed about an upload, what is doubtful about it, and what was left out of it."""
+    for note in report.notes:
+        say(f"  {note}")
+    for warning in report.warnings:
+        say(f"Warning: {warning}")
     for entry in report.files[:_MOST_FAULTS]:
         say(f"  left out: {entry.name}: {entry.reason}")
     if (more := report.skipped - len(report.files[:_MOST_FAULTS])) > 0:

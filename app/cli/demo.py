@@ -1,4 +1,4 @@
-"""The demonstration: the whole way of a user, against a service of its own, over real HTTP."""
+"""The demonstration: shapes, training and predictions, over HTTP, against a service of its own."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def run(epochs: int = EPOCHS) -> None:
 def _show_shapes(client: Client) -> None:
     preset = next((entry for entry in client.catalog.presets() if entry.name == PRESET), None)
     if preset is None:
-        raise DemoError(f"the service does not know the preset {PRESET}")
+        raise DemoError(f"the service has no preset {PRESET}")
     summary = client.architectures.summary(preset.architecture)
     say(preset.title)
     print_summary(summary)

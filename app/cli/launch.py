@@ -80,7 +80,7 @@ class ServerProcess:
             raise
 
     def stop(self, timeout: float = 60.0) -> None:
-        """Tell it to stop, and wait until it has; a process that has already ended is left alone.
+        """Send it SIGTERM, and wait until it has ended; a process that has already ended is left alone.
 
         Raises:
             LaunchError: it had to be killed, or ended with a status other than 0.
@@ -133,11 +133,11 @@ class ServerProcess:
 
     def _address(self) -> str | None:
         try:
-            told = json.loads((self.data_dir / "server.json").read_bytes())
+            written = json.loads((self.data_dir / "server.json").read_bytes())
         except (OSError, ValueError):
             return None
-        # The file of an earlier server may still lie there.
-        return str(told["url"]) if told["pid"] == self.pid else None
+        # An earlier server may have left its file.
+        return str(written["url"]) if written["pid"] == self.pid else None
 
     def _ready(self, url: str) -> bool:
         try:

@@ -60,7 +60,7 @@ def change_model(
     name: Annotated[
         str | None, typer.Option(help="Another name, of which it becomes the next version.")
     ] = None,
-    description: Annotated[str | None, typer.Option(help="What people want to know about it.")] = None,
+    description: Annotated[str | None, typer.Option(help="A text for people.")] = None,
     tag: Annotated[
         list[str] | None,
         typer.Option(help="A word to find it by, in place of those it has; can be repeated."),
@@ -104,7 +104,7 @@ def import_model(
 ) -> None:
     """Import a model file."""
     with connect(url, api_key) as client:
-        model = client.models.bring(file, name=name)
+        model = client.models.import_file(file, name=name)
     say(f"model {model.id}: {model.name}, version {model.version}")
 
 

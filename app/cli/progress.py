@@ -27,7 +27,7 @@ class Display(Protocol):
     ) -> None: ...
 
     def update(self, text: str, fraction: float | None = None) -> None:
-        """Show where it is, and how much of it is done, from 0 to 1; None when that is not known."""
+        """Show where it is, and how much of it is done, from 0 to 1; None when that cannot be said yet."""
 
 
 def display(name: str) -> Display:

@@ -32,7 +32,7 @@ def train(
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="The id of a data set.", show_default=_DATASET)] = None,
     name: Annotated[str | None, typer.Option(help="What to call the model.")] = None,
-    description: Annotated[str | None, typer.Option(help="What people want to know about it.")] = None,
+    description: Annotated[str | None, typer.Option(help="A text for people; the model gets it.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A word to find it by; can be repeated.")] = None,
     epochs: Annotated[int | None, typer.Option(help="How often to go through the data.")] = None,
     batch_size: Annotated[

@@ -45,7 +45,7 @@ class _Service(Resource[M]):
 
     @call
     def ready(self) -> Call[bool]:
-        """Tell whether the service takes requests; raises `ConvserveError` when it cannot be reached."""
+        """Return whether the service takes requests; raises `ConvserveError` when it cannot be reached."""
         return Call("GET", "/readyz", lambda answer: answer.is_success, refusable=True)
 
 
@@ -76,7 +76,7 @@ class Client(_Service[Transport]):
 
 
 class AsyncClient(_Service[AsyncTransport]):
-    """The same for asyncio: its methods are awaited, and what it goes through is for `async for`.
+    """The same for asyncio: its methods are awaited, and its lists and streams are for `async for`.
 
     Args:
         base_url: where the service is, such as `http://127.0.0.1:8000`.
@@ -102,7 +102,7 @@ class AsyncClient(_Service[AsyncTransport]):
 
 
 def _connection(base_url: str, api_key: str | None) -> dict[str, Any]:
-    """Return what an HTTP client needs to know; raises `ConvserveError` for what cannot be used."""
+    """Return the arguments of an HTTP client; raises `ConvserveError` for what cannot be used."""
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:

@@ -1,4 +1,4 @@
-"""What there is to say to the service, as values: written once, sent by either client.
+"""The calls of the service as values: written once, sent by either client.
 
 A `Call` is one request and the reader of its answer. What takes several of them is a generator that yields its
 steps and is given their results: a `Script` returns something at its end, a `Stream` gives things on the way. None of
@@ -164,7 +164,7 @@ def content(path: str, accept: str, method: str = "GET", **details: Any) -> Call
 
 
 def pages(kind: type[B], path: str, **params: Any) -> Stream[B]:
-    """Go through a list, newest first, asking for the next page when one is used up."""
+    """List entries, newest first, asking for the next page when one is used up."""
 
     def read(answer: httpx.Response) -> tuple[list[B], str | None]:
         page = understood(PageOf[kind], answer)  # type: ignore[valid-type]

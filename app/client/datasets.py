@@ -107,12 +107,12 @@ class Datasets(Resource[M]):
 
     @call
     def downloads(self) -> Call[tuple[Downloadable, ...]]:
-        """Return the well-known data sets that the service can fetch by name."""
+        """Return the published data sets that the service can download by name."""
         return entries(Downloadable, f"{_DATASETS}/downloads")
 
     @call
     def download(self, /, dataset: str, *, name: str | None = None, **options: Any) -> Call[Dataset]:
-        """Let the service fetch a well-known data set, such as mnist; see `wait`.
+        """Let the service download a published data set, such as mnist; see `wait`.
 
         Args:
             dataset: one of the names in `downloads`.
@@ -142,12 +142,12 @@ class Datasets(Resource[M]):
 
     @stream
     def additions(self, dataset_id: str) -> Stream[Addition]:
-        """Go through what was added to a data set or is on its way, newest first."""
+        """List the requests to add pictures to a data set, newest first."""
         return pages(Addition, f"{_DATASETS}/{dataset_id}/additions")
 
     @call
     def wait_addition(self, addition: Addition, *, interval: float = 0.5) -> Script[Addition]:
-        """Look at an addition every `interval` seconds until it is over."""
+        """Wait until an addition has ended, asking every `interval` seconds, and return it."""
         while not addition.finished:
             yield Pause(interval)
             steps = pages(Addition, f"{_DATASETS}/{addition.dataset_id}/additions")
@@ -184,14 +184,14 @@ class Datasets(Resource[M]):
 
     @call
     def cancel(self, dataset_id: str) -> Call[Dataset]:
-        """Stop what is being read or fetched for a data set."""
+        """Stop what is being read or downloaded for a data set."""
         return record(Dataset, "POST", f"{_DATASETS}/{dataset_id}/cancel")
 
     @stream
     def list(
         self, *, status: str | None = None, name: str | None = None, tag: str | None = None
     ) -> Stream[Dataset]:
-        """Go through the data sets, newest first.
+        """List the data sets, newest first.
 
         Args:
             status: only those of this status: ingesting, ready or failed.
@@ -207,12 +207,12 @@ class Datasets(Resource[M]):
 
     @call
     def wait(self, dataset_id: str, *, interval: float = 0.5) -> Script[Dataset]:
-        """Look at a data set every `interval` seconds until it is ready or has failed."""
+        """Wait until a data set is ready or has failed, asking every `interval` seconds, and return it."""
         return awaited(record(Dataset, "GET", f"{_DATASETS}/{dataset_id}"), _finished, interval)
 
     @stream
     def watch(self, dataset_id: str, *, interval: float = 0.5) -> Stream[Dataset]:
-        """Look at a data set every `interval` seconds, the last time when it is ready or has failed."""
+        """Yield a data set every `interval` seconds, the last time when it is ready or has failed."""
         return watched(record(Dataset, "GET", f"{_DATASETS}/{dataset_id}"), _finished, interval)
 
     @call

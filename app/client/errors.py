@@ -56,7 +56,7 @@ def reaching(base_url: httpx.URL, what: str) -> Iterator[None]:
     except httpx.TimeoutException as error:
         raise ConvserveError(
             f"{base_url} did not answer in time ({what})",
-            hint="is the service overloaded or stopped? /readyz tells",
+            hint="is the service overloaded or stopped? ask for /readyz",
         ) from error
     except httpx.TransportError as error:
         raise ConvserveError(
@@ -65,7 +65,7 @@ def reaching(base_url: httpx.URL, what: str) -> Iterator[None]:
         ) from error
 
 
-def stranger(base_url: httpx.URL, what: str) -> ConvserveError:
+def unreadable(base_url: httpx.URL, what: str) -> ConvserveError:
     """Make the exception for an answer that cannot be read."""
     return ConvserveError(
         f"{base_url} gave an answer that this client does not understand ({what})",

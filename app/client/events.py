@@ -21,7 +21,7 @@ def follow(path: str, after: int | None, patience: float) -> Stream[Event]:
 
     Args:
         path: of the stream.
-        after: the id of the last event that is known already.
+        after: the id of the last event that has been seen already.
         patience: seconds without a sign of the service after which to give up.
 
     Raises:
@@ -36,7 +36,7 @@ def follow(path: str, after: int | None, patience: float) -> Stream[Event]:
         reader.begin()
         error: ConvserveError | None = yield Connect(path, headers, reader.feed)
         if error is None and reader.lines == lines:
-            return  # 204: the end has been told before
+            return  # 204: the end has been sent before
         if error is not None and error.status not in _PASSING:
             raise error
         if time.monotonic() - reader.heard > patience:

@@ -33,7 +33,7 @@ class Models(Resource[M]):
 
     @stream
     def list(self, *, name: str | None = None, tag: str | None = None) -> Stream[ModelEntry]:
-        """Go through the models, newest first, without their architectures and provenance.
+        """List the models, newest first, without their architectures and provenance.
 
         Args:
             name: only those of this name.
@@ -66,7 +66,7 @@ class Models(Resource[M]):
         return Call("GET", f"{_MODELS}/{model_id}/weights", write)
 
     @call
-    def bring(self, file: Path, *, name: str | None = None) -> Call[Model]:
+    def import_file(self, file: Path, *, name: str | None = None) -> Call[Model]:
         """Import a model file; it becomes the next version of its name."""
         fields = {} if name is None else {"name": name}
         return record(Model, "POST", f"{_MODELS}/import", data=fields, files=[Attachment.of("file", file)])
@@ -100,13 +100,13 @@ class Models(Resource[M]):
         top_k: int | None = None,
         threshold: float | None = None,
     ) -> Call[tuple[Prediction, ...]]:
-        """Upload pictures and return what the model sees in each, in the same order.
+        """Upload pictures and return what the model predicts for each, in the same order.
 
         Args:
             model_id: the model.
-            pictures: what to look at.
+            pictures: files, or names and bytes.
             top_k: how many classes or labels to name for each.
-            threshold: how probable a label must be to be told, for models of labels only.
+            threshold: how probable a label must be to be among `labels`, for models of labels only.
         """
         return Call(
             "POST",

@@ -76,7 +76,7 @@ class Catalog(Resource[M]):
 
     @call
     def presets(self) -> Call[tuple[PresetEntry, ...]]:
-        """Return the architectures that are known by name, each with its `architecture`."""
+        """Return the presets, each with its `architecture`."""
         return entries(PresetEntry, f"{_CATALOG}/presets")
 
 
@@ -90,7 +90,7 @@ class Architectures(Resource[M]):
 
     @stream
     def list(self) -> Stream[ArchitectureEntry]:
-        """Go through the stored architectures, newest first, without their layers."""
+        """List the stored architectures, newest first, without their layers."""
         return pages(ArchitectureEntry, _ARCHITECTURES)
 
     @call
@@ -137,7 +137,7 @@ class TrainingJobs(Resource[M]):
     def list(
         self, *, status: str | None = None, name: str | None = None, tag: str | None = None
     ) -> Stream[TrainingJobEntry]:
-        """Go through the jobs, newest first, without their architectures.
+        """List the jobs, newest first, without their architectures.
 
         Args:
             status: only those of this status.
@@ -206,7 +206,7 @@ class Evaluations(Resource[M]):
 
     @stream
     def list(self, *, status: str | None = None) -> Stream[Evaluation]:
-        """Go through the evaluations, newest first; on request only those of one status."""
+        """List the evaluations, newest first; on request only those of one status."""
         return pages(Evaluation, _EVALUATIONS, status=status)
 
     @call
@@ -223,7 +223,7 @@ class Evaluations(Resource[M]):
 
     @call
     def wait(self, evaluation_id: str, *, interval: float = 0.25) -> Script[FinishedEvaluation]:
-        """Look at an evaluation every `interval` seconds until it has ended."""
+        """Wait until an evaluation has ended, asking every `interval` seconds, and return it."""
         return awaited(
             record(FinishedEvaluation, "GET", f"{_EVALUATIONS}/{evaluation_id}"), _finished, interval
         )
@@ -254,13 +254,13 @@ class BatchPredictions(Resource[M]):
 
     @call
     def create(self, model: str, archive: Path, *, top_k: int | None = None) -> Call[BatchPrediction]:
-        """Upload a zip archive for a model to look at; see `wait` and `result`."""
+        """Upload a zip archive of pictures to predict; see `wait` and `result`."""
         fields = chosen({"model": model, "top_k": top_k})
         return record(BatchPrediction, "POST", _BATCHES, data=fields, files=[Attachment.of("file", archive)])
 
     @stream
     def list(self, *, status: str | None = None) -> Stream[BatchPrediction]:
-        """Go through the batch predictions, newest first; on request only those of one status."""
+        """List the batch predictions, newest first; on request only those of one status."""
         return pages(BatchPrediction, _BATCHES, status=status)
 
     @call
@@ -275,7 +275,7 @@ class BatchPredictions(Resource[M]):
 
     @call
     def wait(self, batch_id: str, *, interval: float = 0.5) -> Script[BatchPrediction]:
-        """Look at a batch prediction every `interval` seconds until it has ended."""
+        """Wait until a batch prediction has ended, asking every `interval` seconds, and return it."""
         return awaited(record(BatchPrediction, "GET", f"{_BATCHES}/{batch_id}"), _finished, interval)
 
     @call

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import httpx
 
 from app.client.calls import Call, Connect, Pause, Script, Stream
-from app.client.errors import ConvserveError, reaching, refusal, stranger
+from app.client.errors import ConvserveError, reaching, refusal, unreadable
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ def _understand(base_url: httpx.URL, call: Call[T], answer: httpx.Response) -> T
     try:
         return call.read(answer)
     except (ValueError, KeyError) as error:  # pydantic's and json's are of these
-        raise stranger(base_url, str(call)) from error
+        raise unreadable(base_url, str(call)) from error
 
 
 class Transport:
@@ -32,7 +32,7 @@ class Transport:
         self._http = http
 
     def send(self, described: Call[T] | Script[T]) -> T:
-        """Make a call, or go through the steps of several, and return what comes of it.
+        """Make a call, or the calls of a script, and return the result.
 
         Raises:
             ConvserveError: the service answered with an error, or could not be reached.
@@ -45,7 +45,7 @@ class Transport:
         return _understand(base_url, described, answer)
 
     def stream(self, steps: Stream[T]) -> Generator[T, None, None]:
-        """Go through the steps of a stream, and yield what comes of it."""
+        """Make the calls of a stream, and yield its items."""
         result: Any = None
         while True:
             try:
@@ -98,7 +98,7 @@ class AsyncTransport:
         self._http = http
 
     async def send(self, described: Call[T] | Script[T]) -> T:
-        """Make a call, or go through the steps of several, and return what comes of it.
+        """Make a call, or the calls of a script, and return the result.
 
         Raises:
             ConvserveError: the service answered with an error, or could not be reached.
@@ -111,7 +111,7 @@ class AsyncTransport:
         return _understand(base_url, described, answer)
 
     async def stream(self, steps: Stream[T]) -> AsyncGenerator[T, None]:
-        """Go through the steps of a stream, and yield what comes of it."""
+        """Make the calls of a stream, and yield its items."""
         result: Any = None
         while True:
             try:

@@ -109,7 +109,9 @@ async def story(client: Any, folder: Path) -> None:
     model = await _training(client)
     await _models(client, model, folder)
     evaluation = await client.evaluations.create(model, "digits", split="dev")
+    *_, watched = await everything(client.evaluations.watch(evaluation.id, interval=0.05))
     evaluation = await client.evaluations.wait(evaluation.id, interval=0.05)
+    assert watched == evaluation
     assert evaluation.report == (await client.evaluations.get(evaluation.id)).report
     assert evaluation.metrics.accuracy == evaluation.report.accuracy
     assert evaluation.id in {entry.id for entry in await everything(client.evaluations.list())}
@@ -159,7 +161,7 @@ async def _data(client: Any, folder: Path) -> None:
 
 async def _training(client: Any) -> str:
     """Train a model and return its id."""
-    options = {"epochs": 2, "batch_size": 256, "name": "told"}
+    options = {"epochs": 2, "batch_size": 256, "name": "trained"}
     job = await client.training_jobs.create(TINY, "digits", **options)
     events = await everything(client.training_jobs.events(job.id))
     lasting = [event for event in events if event.kind != "progress"]
@@ -185,19 +187,19 @@ async def _training(client: Any) -> str:
 
 
 async def _models(client: Any, model: str, folder: Path) -> None:
-    assert (await client.models.get(model)).name == "told"
+    assert (await client.models.get(model)).name == "trained"
     assert (await client.models.change(model, description="tells digits apart")).description is not None
-    file = folder / "told.safetensors"
+    file = folder / "trained.safetensors"
     await client.models.export(model, file)
-    again = await client.models.bring(file, name="brought")
-    assert (await client.models.set_alias("brought", "production", again.id)).model_id == again.id
-    assert [entry.alias for entry in await client.models.aliases("brought")] == ["production"]
-    assert (await client.models.alias("brought", "production")).model_id == again.id
+    again = await client.models.import_file(file, name="imported")
+    assert (await client.models.set_alias("imported", "production", again.id)).model_id == again.id
+    assert [entry.alias for entry in await client.models.aliases("imported")] == ["production"]
+    assert (await client.models.alias("imported", "production")).model_id == again.id
     picture = await client.datasets.picture("digits", 3, split="test")
-    (seen,) = await client.models.predict("brought@production", [("three.png", picture.content)], top_k=2)
+    (seen,) = await client.models.predict("imported@production", [("three.png", picture.content)], top_k=2)
     assert (seen.filename, len(seen.top)) == ("three.png", 2)
     assert (await client.models.preprocess(model, ("three.png", picture.content))).startswith(b"\x89PNG")
-    await client.models.delete_alias("brought", "production")
+    await client.models.delete_alias("imported", "production")
     await client.models.delete(again.id)
     assert again.id not in {entry.id for entry in await everything(client.models.list())}
 

@@ -78,3 +78,20 @@ def test_downloads(run: Run, server: str) -> None:
     assert "the mirror has no" in failed.stderr
     with Client(server) as client, pytest.raises(ConvserveError, match="dataset"):
         client.datasets.download("imagenet")
+
+
+def test_what_is_doubtful_is_said(run: Run, tmp_path: Path, server: str) -> None:
+    archive = tmp_path / "twice.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for number in range(8):
+            packed.writestr(f"{'ab'[number % 2]}/{number}.png", picture(number))
+        packed.writestr("b/again.png", picture(0))
+    done = run("data", "add", str(archive), "--image-size", "8")
+    assert done.returncode == 0, done.stderr
+    (identifier,) = set(re.findall(r"ds_\w+", done.stdout))
+    with Client(server) as client:
+        report = client.datasets.get(identifier).report
+        client.datasets.delete(identifier)
+    assert report.warnings
+    for warning in report.warnings:
+        assert f"Warning: {warning}" in done.stdout

@@ -1,1 +1,1 @@
-"""The bodies of requests, named like the resources; they refuse keys that they do not know."""
+"""The bodies of requests, named like the resources; unknown keys are refused."""

@@ -20,7 +20,7 @@ EXAMPLE_ARCHIVE = (
 
 
 class BatchPredictionCreate(FileDocument):
-    """An archive of pictures, and who is to look at them."""
+    """An archive of pictures, and the model that predicts them."""
 
     model: Annotated[
         str,

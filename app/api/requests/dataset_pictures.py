@@ -28,7 +28,7 @@ class AdditionDocument(Spec):
     file: Annotated[str, Field(min_length=1)] | None = None
     """A zip archive in base64: a folder for each class, or a manifest."""
     dry_run: bool = False
-    """Only tell what would be added, and add nothing."""
+    """Report what would be added, and add nothing."""
 
 
 class AdditionForm(Spec):
@@ -37,7 +37,7 @@ class AdditionForm(Spec):
     label: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     """The class of the pictures in `files`; one that the data set has."""
     dry_run: bool = False
-    """Only tell what would be added, and add nothing."""
+    """Report what would be added, and add nothing."""
 
     @field_validator("dry_run", mode="before")
     @classmethod
@@ -46,12 +46,12 @@ class AdditionForm(Spec):
 
 
 class PreviewRequest(Spec):
-    """Which augmentations to look at, on which pictures."""
+    """Which augmentations to show, on which pictures."""
 
     augmentations: Annotated[tuple[AnyAugmentation, ...], Field(min_length=1, max_length=32)]
     """In the order in which they are applied, as for a training job."""
     images: Annotated[int, Field(strict=True, ge=1, le=MOST_PICTURES)] = 4
-    """How many pictures, from the beginning of the split."""
+    """How many pictures: the first ones of the split."""
     variants: Annotated[int, Field(strict=True, ge=1, le=MOST_VARIANTS)] = 6
     """How many times each is augmented: as in the epochs 1, 2, ... of a training job."""
     split: Literal["train", "dev", "test"] = "train"

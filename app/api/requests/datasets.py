@@ -55,7 +55,7 @@ class DatasetCreate(Spec):
     tags: Annotated[tuple[Tag, ...], Field(max_length=64)] = ()
     """Words to find it by; a form says them with commas between them."""
     target: Target = "class"
-    """What the file tells of each picture: its `class`; any number of `labels`, as names with | between them in the
+    """What the file says of each picture: its `class`; any number of `labels`, as names with | between them in the
     column `label` of a manifest, or an array (N, K) of 0 and 1; or `values`, as columns of numbers in a manifest, or an
     array (N,) or (N, K) of numbers."""
     image_size: ImageSize | None = None

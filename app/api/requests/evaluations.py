@@ -9,11 +9,11 @@ from engine.spec import Spec
 
 
 class EvaluationCreate(Spec):
-    """Which model to judge by which pictures."""
+    """Which model to evaluate on which pictures."""
 
     model: str = Field(examples=["model_example"])
     """The id of a model, or name and version (`digits@2`), or name and alias (`digits@production`)."""
     dataset: str = Field(examples=["digits"])
-    """The id of a data set of the model's input shape; the model has to know all of its classes."""
+    """The id of a data set of the model's input shape; all of its classes have to be classes of the model."""
     split: Split = "test"
-    """The split to look at closely. The errors of all three are measured, of large ones on a sample."""
+    """The split that the report is about. The errors of all three are measured, of large ones on a sample."""

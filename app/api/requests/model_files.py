@@ -23,7 +23,7 @@ EXAMPLE_MODEL = (
     "MCw4XX0sImRlbnNlXzEvd2VpZ2h0Ijp7ImR0eXBlIjoiRjMyIiwic2hhcGUiOlsxLDJdLCJkYXRhX29mZnNldHMiOls4LDE2XX19"
     "ICAgICAgIAAAAAAAAAAAAACAwAAAgEA="
 )
-"""A network that tells dark from light by one pixel, as a model file in base64."""
+"""A network that classifies one pixel as dark or light, as a model file in base64."""
 
 
 class ModelImport(FileDocument):

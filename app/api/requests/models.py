@@ -1,4 +1,4 @@
-"""Bodies of requests about models, and of pictures to look at."""
+"""Bodies of requests about models, and of pictures to predict."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ModelChanges(Spec):
     name: Name = Field("", validate_default=False)
     """Under another name it becomes that name's next version."""
     description: Annotated[str | None, Field(max_length=10_000)] = None
-    """What people want to know about it; null takes it away."""
+    """A text for people; null removes it."""
     tags: Annotated[tuple[Tag, ...], Field(max_length=64)] = ()
     """Words to find it by; they replace all that it had."""
 
@@ -31,7 +31,7 @@ class AliasTarget(Spec):
 
 
 class PredictionRequest(Spec):
-    """Pictures to look at."""
+    """Pictures to predict."""
 
     images: Annotated[list[str], Field(min_length=1)]
     """Picture files (PNG, JPEG, ...) in base64; a `data:` URL is fine too."""

@@ -25,7 +25,7 @@ class PresetChoice(Spec):
 
 
 def _form(value: Any) -> str | None:
-    """Tell in which of its forms an architecture is given; in words that cannot be keys of it."""
+    """Return in which of its forms an architecture is given, as a tag that is no key of any of them."""
     if isinstance(value, str):
         return "<stored>"
     if isinstance(value, PresetChoice) or (isinstance(value, dict) and "preset" in value):
@@ -52,22 +52,23 @@ class TrainingJobRequest(TrainingConfig):
     name: Name | None = None
     """What the model will be called; if not given, like the preset or the stored architecture."""
     description: Annotated[str, Field(max_length=2000)] | None = None
-    """What people want to know about it."""
+    """A text for people; the model gets it."""
     tags: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
-    """Words to find it by."""
+    """Words to find it by; the model gets them."""
     architecture: ArchitectureChoice | None = None
     """The network: `{"preset": name}`, the id of a stored architecture, or one written out."""
     dataset: Annotated[str, Field(max_length=64, examples=["digits"])] | None = None
     """The id of a data set that is ready."""
     continue_from: Annotated[str, Field(max_length=64)] | None = None
-    """The id of a finished job, to go on from its last checkpoint for `epochs` more. Architecture, data set and all
-    that is not given are that job's; weights, optimizer and the count of epochs go on."""
+    """The id of a finished job, to continue from its last checkpoint for `epochs` more. Weights, state of the
+    optimizer and count of epochs are those of the checkpoint; architecture, data set and whatever is not given are that
+    job's."""
     initial_weights: Annotated[str, Field(max_length=200)] | None = None
     """The id of a model, or name and version (`digits@2`), or name and alias (`digits@production`): its weights are the
     first ones, wherever names and shapes agree (fine-tuning)."""
 
     webhook: WebhookRequest | None = None
-    """Whom to tell when it has ended."""
+    """Where its end is announced."""
 
     def config(self) -> dict[str, Any]:
         """Return the fields of the engine's configuration."""

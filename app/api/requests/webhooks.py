@@ -13,7 +13,7 @@ _MOST = 2000
 
 
 def _address(text: str) -> str:
-    """Refuse what cannot be called, or would show a password to whoever looks at the job."""
+    """Refuse what is no HTTP address, and passwords: the address is shown with the job."""
     if not all("!" <= character <= "~" for character in text):
         raise ValueError("use printable ASCII characters without spaces")
     parts = urlsplit(text)
@@ -29,7 +29,7 @@ def _address(text: str) -> str:
 
 
 class WebhookRequest(Spec):
-    """Whom to tell the end of a job."""
+    """Where the end of a job is announced."""
 
     url: Annotated[
         str,

@@ -20,8 +20,8 @@ from app.states import JobStatus
 from app.store.records import DatasetRecord, JobRecord, Json
 
 
-def dataset(record: DatasetRecord, filling: Sequence[JobRecord] = ()) -> Dataset:
-    """Show a record, and the unfinished jobs that fill it, the oldest first."""
+def dataset(record: DatasetRecord, jobs: Sequence[JobRecord] = ()) -> Dataset:
+    """Show a record, and the unfinished jobs that add pictures to it, the oldest first."""
     options = DatasetOptions.model_validate(record.options)
     return Dataset.model_validate(
         {
@@ -39,8 +39,8 @@ def dataset(record: DatasetRecord, filling: Sequence[JobRecord] = ()) -> Dataset
             "seed": options.seed,
             "duplicates": options.duplicates,
             "report": DatasetReport(**record.report),
-            "progress": filling_progress(filling[0]) if filling else None,
-            "adding": len(filling) if record.status == "ready" else 0,
+            "progress": ingestion_progress(jobs[0]) if jobs else None,
+            "adding": len(jobs) if record.status == "ready" else 0,
             "error": DatasetFailure(**record.error) if record.error else None,
             "bytes": record.bytes,
             "fingerprint": record.fingerprint,
@@ -50,8 +50,8 @@ def dataset(record: DatasetRecord, filling: Sequence[JobRecord] = ()) -> Dataset
     )
 
 
-def filling_progress(job: JobRecord) -> FillingProgress | None:
-    """Show how far a job is that fills a data set; None once it is over."""
+def ingestion_progress(job: JobRecord) -> FillingProgress | None:
+    """Show how far a job is that adds pictures to a data set; None once it has ended."""
     if job.status.finished:
         return None
     stage = "queued" if job.status is JobStatus.QUEUED else "starting"
@@ -65,7 +65,7 @@ def addition(job: JobRecord) -> Addition:
         id=job.id,
         dataset_id=str(job.dataset_id),
         status=job.status.value,
-        progress=filling_progress(job),
+        progress=ingestion_progress(job),
         report=AdditionReport(**job.metrics) if job.metrics else None,
         error=DatasetFailure(**job.error) if job.error else None,
         created_at=job.created_at,
@@ -87,15 +87,15 @@ def checked_addition(dataset_id: str, report: Json) -> Addition:
     )
 
 
-def downloadable(known: PublishedDataset, address: str) -> Downloadable:
+def downloadable(published: PublishedDataset, address: str) -> Downloadable:
     """Show a data set that is fetched from this address."""
     return Downloadable(
-        name=known.name,
-        title=known.title,
-        source=known.source,
+        name=published.name,
+        title=published.title,
+        source=published.source,
         address=address,
-        bytes=known.bytes,
-        images=known.images,
-        image_shape=known.image_shape,
-        classes=known.classes,
+        bytes=published.bytes,
+        images=published.images,
+        image_shape=published.image_shape,
+        classes=published.classes,
     )

@@ -129,7 +129,7 @@ def _nearest(table: Mapping[type[Any], V], error: Exception) -> V:
 def install(app: FastAPI) -> None:
     """Make every error that reaches the application an answer of this form."""
 
-    async def known(_: Request, error: Any) -> ProblemResponse:
+    async def explained(_: Request, error: Any) -> ProblemResponse:
         answer = respond(error)
         if answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("request_failed", code=type(error).__name__, detail=error.detail)
@@ -150,7 +150,7 @@ def install(app: FastAPI) -> None:
         code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-").replace("'", "")
         return problem_response(error.status_code, code, detail, headers=headers)
 
-    app.add_exception_handler(DomainError, known)
-    app.add_exception_handler(EngineError, known)
+    app.add_exception_handler(DomainError, explained)
+    app.add_exception_handler(EngineError, explained)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)

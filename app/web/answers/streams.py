@@ -47,11 +47,11 @@ async def follow(job_id: str, after: int, jobs: Jobs, stopping: Callable[[], boo
     """Yield what happens to a job after the event of the number `after`, to its end.
 
     Events are rows, so a reader who comes back, be it to another server, goes on where it was. Progress is
-    not: it has no id, and only its last state is told. When this server is about to stop the stream ends
+    not: it has no id, and only its last state is sent. When this server is about to stop the stream ends
     without `end`.
     """
     yield f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
-    told: Json | None = None
+    sent: Json | None = None
     last = time.monotonic()
     while not stopping():
         try:
@@ -70,8 +70,8 @@ async def follow(job_id: str, after: int, jobs: Jobs, stopping: Callable[[], boo
             after, last = event.number, time.monotonic()
         if len(news.events) == MOST:
             continue
-        if news.status.active and news.progress != told:
-            told, last = news.progress, time.monotonic()
+        if news.status.active and news.progress != sent:
+            sent, last = news.progress, time.monotonic()
             yield _event("progress", news.progress)
         elif time.monotonic() - last > _QUIET_SECONDS:
             last = time.monotonic()
