@@ -50,6 +50,17 @@ WRITTEN: dict[str, dict[str, Any]] = {
             {"type": "dense", "units": 512, "activation": "relu6"},
         ],
     },
+    "frozen in the middle": {
+        "input_shape": [16, 16, 16],
+        "layers": [
+            CONVOLUTION | {"filters": 64},
+            CONVOLUTION | {"filters": 64, "trainable": False},
+            {"type": "batch_norm", "activation": "relu6", "trainable": False},
+            {"type": "depthwise_conv2d", "kernel_size": 3, "padding": "same", "trainable": False},
+            {"type": "flatten"},
+            {"type": "dense", "units": 64, "trainable": False},
+        ],
+    },
     "nothing but pools": {
         "input_shape": [64, 64, 16],
         "layers": [{"type": "max_pool2d"}, {"type": "max_pool2d"}],
