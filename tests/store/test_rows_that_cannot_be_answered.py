@@ -13,6 +13,7 @@ from app.cli.launch import ServerProcess
 from app.text import document_fault, is_writable, repaired
 
 LONE = "\ud800"
+FLAT = {"type": "flatten"}
 
 
 def nested(levels: int) -> Any:
@@ -85,7 +86,15 @@ def old(
             "model_odd": {"preprocessing": {"picture": 7}},
             "model_file": {},
         }
+        made = client.post(
+            "/v1/architectures", json={"name": "a", "input_shape": [2, 2, 1], "layers": [FLAT]}
+        )
+        architectures = {
+            "arch_name": {"architecture": {"name": LONE, "layers": nested(300)}},
+            "arch_odd": {"architecture": 7},
+        }
         with sqlite3.connect(folder / "data" / "convserve.sqlite3") as database:
+            insert(database, "architectures", made.json()["id"], architectures)
             insert(database, "datasets", "digits", datasets)
             insert(database, "models", "model_example", models)
             database.execute("UPDATE models SET path = 'models/deep' WHERE id = 'model_file'")
@@ -126,6 +135,13 @@ def test_one_bad_row_never_takes_a_list_down(old, resource: str) -> None:
         assert client.get(f"/v1/{resource}/{name}").status_code == 200
     names = shown[f"{'ds' if resource == 'datasets' else 'model'}_class"]["classes"]
     assert (names[0]["name"] if resource == "datasets" else names[0]) == "\ufffd"
+
+
+def test_neither_does_an_architecture(old) -> None:
+    client, _, _ = old
+    answer = client.get("/v1/architectures")
+    assert answer.status_code == 200, answer.text
+    assert "a" in {row["name"] for row in answer.json()["data"]}
 
 
 def test_a_row_that_cannot_be_shown_is_named_in_the_log_and_can_be_deleted(old) -> None:

@@ -14,6 +14,7 @@ from app.services import Services, ServicesDep
 from app.store.records import ArchitectureRecord
 from app.web.answers.architectures import architecture as show
 from app.web.answers.architectures import architecture_entry
+from app.web.answers.rows import answer_rows
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
@@ -117,7 +118,7 @@ def list_architectures(
 ) -> PageOf[ArchitectureEntry]:
     """List the stored architectures, newest first, without their layers."""
     page = services.store.architectures.page(limit, after)
-    return PageOf(data=[architecture_entry(record) for record in page.data], next=page.next)
+    return PageOf(data=answer_rows(page.data, architecture_entry), next=page.next)
 
 
 @router.get("/{architecture_id}", summary="Get an architecture", responses=_MISSING)

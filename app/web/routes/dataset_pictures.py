@@ -31,6 +31,7 @@ from app.services import Services, ServicesDep
 from app.store.records import DatasetRecord, JobRecord
 from app.web.answers.datasets import addition as show
 from app.web.answers.datasets import checked_addition
+from app.web.answers.rows import answer_rows
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute, is_json, media_type
 from app.web.bodies.schemas import inlined_schema
@@ -177,7 +178,7 @@ def list_additions(
     """List the requests to add pictures, newest first, with what was added and left out."""
     record = services.store.datasets.get(dataset_id)
     page = services.store.jobs.page(limit, after, kind=ADDITION.name, dataset_id=record.id)
-    return PageOf(data=[show(job) for job in page.data], next=page.next)
+    return PageOf(data=answer_rows(page.data, show), next=page.next)
 
 
 @router.get("/{dataset_id}/statistics", summary="Get the statistics", responses=problems(404, 409))
