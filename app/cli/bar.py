@@ -31,4 +31,4 @@ class Bar:
     def update(self, text: str, fraction: float | None = None) -> None:
         """Show where it is, and how much of it is done."""
         self._bar.update(self._task, total=None if fraction is None else 1.0, completed=fraction or 0.0)
-        self._live.update(Group(self._bar, Text(text, overflow="ellipsis", no_wrap=True)))
+        self._live.update(Group(self._bar, Text(text)))

@@ -262,14 +262,10 @@ def _finish(client: Client, dataset: Dataset) -> None:
 def _print_report(report: DatasetReport | AdditionReport) -> None:
     """Print what was assumed about an upload, what is doubtful about it, and what was left out of it."""
     for note in report.notes:
-        say(f"  {note}")
+        say(f"  note: {note}")
     for warning in report.warnings:
         say(f"Warning: {warning}")
     for entry in report.files[:_MOST_FAULTS]:
         say(f"  left out: {entry.name}: {entry.reason}")
     if (more := report.skipped - len(report.files[:_MOST_FAULTS])) > 0:
         say(f"  and {more} more")
-    for note in report.notes:
-        say(f"  note: {note}")
-    for warning in report.warnings:
-        say(f"  warning: {warning}")
