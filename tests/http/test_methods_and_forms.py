@@ -5,10 +5,13 @@ import io
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
 from PIL import Image
+
+from app.web.answers.attachments import attachment
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 PREDICT = "/v1/models/model_example/predict"
@@ -33,6 +36,27 @@ def gets() -> list[str]:
         if "get" in item and "{" not in path:
             paths.append(path)
     return ["/", *paths, "/docs", "/openapi.json", "/nothing/here"]
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("digits-1.safetensors", "digits-1.safetensors"),
+        ("Größe \u65e5\u672c-2.safetensors", "Gr__e __-2.safetensors"),
+        ('a"b\\c/d%41.csv', "a_b_c_d_41.csv"),
+    ],
+)
+def test_files_have_a_name_that_every_client_reads(name: str, plain: str) -> None:
+    kind, quoted, extended = attachment(name)["Content-Disposition"].split("; ")
+    assert kind == "attachment"
+    assert quoted == f'filename="{plain}"'
+    assert unquote(extended.removeprefix("filename*=UTF-8''")) == name
+
+
+def test_every_file_is_offered_under_its_name(http: httpx.Client) -> None:
+    offered = http.get("/v1/models/model_example/weights").headers["content-disposition"]
+    assert 'filename="' in offered
+    assert "filename*=UTF-8''" in offered
 
 
 @pytest.mark.parametrize("path", gets())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request, Response, status
 from fastapi.responses import FileResponse
@@ -25,6 +24,7 @@ from app.jobs.work.predict_batch import pictures
 from app.services import Services, ServicesDep
 from app.states import JobStatus
 from app.store.records import JobRecord
+from app.web.answers.attachments import attachment
 from app.web.answers.jobs import batch_prediction
 from app.web.bodies.files import FileBody, receive_file
 from app.web.bodies.idempotency import Once, OnceDep
@@ -157,9 +157,8 @@ def get_result(record: BatchDep, services: ServicesDep) -> Response:
             f"batch prediction {record.id!r} is {record.status} and has no result", code="not-finished"
         )
     path = services.artifacts.local_path(paths.predictions(record.id))
-    name = quote(f"{record.id}.csv", safe="")
     return FileResponse(
         path,
         media_type=f"{MEDIA_TYPE}; charset=utf-8; header=present",
-        headers={"Content-Disposition": f"attachment; filename*=UTF-8''{name}"},
+        headers=attachment(f"{record.id}.csv"),
     )

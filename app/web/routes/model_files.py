@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Query, Request, Response, status
 from fastapi.responses import FileResponse
@@ -17,6 +16,7 @@ from app.files.paths import UPLOADS
 from app.models.model_files import import_model
 from app.services import Services, ServicesDep
 from app.store.records import AnswerRecord, ModelRecord
+from app.web.answers.attachments import attachment
 from app.web.bodies.files import FileBody, receive_file
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.multipart import FormRules
@@ -81,8 +81,7 @@ def get_weights(
     path = services.artifacts.local_path(record.path)
     if not path.is_file():
         raise NotFound.of("file of model", record.id)
-    name = quote(f"{record.name}-{record.version}.safetensors", safe="")
-    headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{name}"
+    headers |= attachment(f"{record.name}-{record.version}.safetensors")
     return FileResponse(path, media_type=MEDIA_TYPE, headers=headers)
 
 
