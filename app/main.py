@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.services import Services
 from app.settings import Settings
-from app.web import openapi
+from app.web import docs_page, openapi
 from app.web.answers import problems
 from app.web.bodies.idempotency import Ledger
 from app.web.late_routes import LateRoutes
@@ -60,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=_version(),
         description=openapi.DESCRIPTION,
         openapi_tags=openapi.TAGS,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -68,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.include_router(system.router)
     app.router.routes += [LateRoutes(prefix, modules) for prefix, modules in RESOURCES.items()]
-    openapi.install(app)
+    docs_page.install(app)
     problems.install(app)
     # The last one added is the first to see a request.
     app.add_middleware(Head)

@@ -22,7 +22,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "PIL": ("app.pictures",),
     "alembic": ("app.store",),
     "fastapi": ("app.main", "app.services", "app.web"),
-    "fastapi_offline": ("app.web.openapi",),
+    "fastapi_offline": ("app.web.docs_page",),
     "httpcore": ("app.jobs.outgoing",),
     "httpx": ("app.client", "app.datasets.fetching", "app.jobs.outgoing"),
     "numpy": (

@@ -116,8 +116,8 @@ CALLS.add()
         200: {
             "description": "The matrix, drawn or in numbers.",
             "content": {
-                _SVG: _PICTURE,
                 _PNG: _PICTURE,
+                _SVG: _PICTURE,
                 _JSON: {"schema": {"$ref": "#/components/schemas/ConfusionMatrix"}},
             },
         }

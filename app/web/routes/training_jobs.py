@@ -168,7 +168,7 @@ def get_metrics(record: JobDep, services: ServicesDep) -> ListOf[EpochFigures]:
     "/{job_id}/curves",
     summary="Draw the curves",
     response_class=Response,
-    responses={**_MISSING, 200: {"description": "A picture.", "content": {SVG: {}, PNG: {}}}},
+    responses={**_MISSING, 200: {"description": "A picture.", "content": {PNG: {}, SVG: {}}}},
 )
 def get_curves(record: JobDep, request: Request, services: ServicesDep) -> Response:
     """Draw loss and accuracy on the train and the dev split over the epochs: SVG, or PNG when that is accepted."""

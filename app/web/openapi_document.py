@@ -1,0 +1,215 @@
+"""The OpenAPI document: what FastAPI makes of the routes, with errors described once and layers in short."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app.api.common import FieldProblem, Problem
+from app.api.evaluations import ConfusionMatrix
+from app.api.models import PreprocessedPicture
+from app.web.late_routes import LateRoutes
+from app.web.openapi import DESCRIPTIONS, PROBLEM_TYPE
+from engine.layers.base import NestedLayer
+
+_REFUSALS: dict[int, tuple[str, dict[str, Any]]] = {
+    400: (
+        "Malformed",
+        {
+            "type": "/problems/malformed",
+            "title": "Malformed",
+            "status": 400,
+            "detail": "the body is not valid JSON: Expecting value at line 1, column 18",
+        },
+    ),
+    404: (
+        "NotFound",
+        {
+            "type": "/problems/not-found",
+            "title": "Not found",
+            "status": 404,
+            "detail": "there is no model 'model_1'",
+        },
+    ),
+    409: (
+        "Conflict",
+        {
+            "type": "/problems/built-in",
+            "title": "Built in",
+            "status": 409,
+            "detail": "model 'model_example' is built in and cannot be deleted",
+        },
+    ),
+    413: (
+        "TooLarge",
+        {
+            "type": "/problems/too-large",
+            "title": "Too large",
+            "status": 413,
+            "detail": "the request body is larger than 1048576 bytes, the most that this call takes",
+        },
+    ),
+    415: (
+        "UnsupportedMediaType",
+        {
+            "type": "/problems/unsupported-media-type",
+            "title": "Unsupported media type",
+            "status": 415,
+            "detail": "Content-Type: the body must be JSON, not text/plain",
+            "errors": [
+                {
+                    "parameter": "Content-Type",
+                    "detail": "the body must be JSON, not text/plain",
+                    "hint": "send `Content-Type: application/json`",
+                }
+            ],
+        },
+    ),
+    422: (
+        "Invalid",
+        {
+            "type": "/problems/shape-mismatch",
+            "title": "Shape mismatch",
+            "status": 422,
+            "detail": "layers[0].kernel_size: a 7x7 window does not fit a 4x4 input",
+            "errors": [
+                {
+                    "pointer": "/layers/0/kernel_size",
+                    "detail": "a 7x7 window does not fit a 4x4 input",
+                    "hint": "use a smaller window, more padding, or less stride and pooling before this layer",
+                }
+            ],
+        },
+    ),
+    503: (
+        "Unavailable",
+        {
+            "type": "/problems/unavailable",
+            "title": "Unavailable",
+            "status": 503,
+            "detail": "this server is about to stop and takes no new work; try again once it is back",
+        },
+    ),
+    507: (
+        "StorageFull",
+        {
+            "type": "/problems/storage-full",
+            "title": "Storage full",
+            "status": 507,
+            "detail": "the data directory holds 1073741824 bytes, and 1073741824 are allowed; delete data sets, models "
+            "or jobs that are not needed any more, or ask the operator to raise CONVSERVE_MAX_DATA_BYTES",
+            "numbers": {"used_bytes": 1073741824, "limit_bytes": 1073741824},
+        },
+    ),
+}
+"""Names and examples of the answers that calls name by their status."""
+
+_ALWAYS: dict[int, dict[str, Any]] = {
+    401: {
+        "type": "/problems/unauthorized",
+        "title": "Unauthorized",
+        "status": 401,
+        "detail": "this server answers only to callers that present its API key",
+        "errors": [
+            {
+                "parameter": "Authorization",
+                "detail": "the key is missing or is not the server's",
+                "hint": "send `Authorization: Bearer <key>`; in a browser, the key as the password",
+            }
+        ],
+    },
+    403: {
+        "type": "/problems/cross-site",
+        "title": "Cross site",
+        "status": 403,
+        "detail": "a page of another site sent this, and browsers attach their user's credentials to it",
+        "errors": [
+            {
+                "parameter": "Sec-Fetch-Site",
+                "detail": "the request comes from another origin",
+                "hint": "call the service from your own program, or from a page that it serves itself",
+            }
+        ],
+    },
+    500: {
+        "type": "/problems/internal-error",
+        "title": "Internal error",
+        "status": 500,
+        "detail": "something went wrong here, not in the request; the log has it under 0123456789abcdef",
+    },
+}
+"""Examples of what every call may answer."""
+
+
+def build(app: FastAPI) -> dict[str, Any]:
+    """Return the document of all routes, which are loaded for that. Takes seconds: not for the event loop."""
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        tags=app.openapi_tags,
+        routes=[
+            route
+            for known in app.routes
+            for route in (known.load().routes if isinstance(known, LateRoutes) else [known])
+        ],
+    )
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for model in (FieldProblem, Problem, PreprocessedPicture, ConfusionMatrix):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema.pop("$defs", None)
+        schemas[model.__name__] = schema
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schemas[NestedLayer.__name__]["description"] += (
+        " `GET /v1/catalog/layers` has the schema of each in full."
+    )
+    components["schemas"] = dict(sorted(schemas.items()))
+    components["responses"] = _responses()
+    components["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer", "description": "The server's API key."},
+        "password": {"type": "http", "scheme": "basic", "description": "Any user name; the key as password."},
+    }
+    # A server without a key answers without one.
+    document["security"] = [{"key": []}, {"password": []}, {}]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            responses = operation["responses"]
+            for status in [status for status in responses if status >= "4"]:
+                responses[status] = _reference(_REFUSALS[int(status)][0])
+            if path in ("/livez", "/readyz"):
+                operation["security"] = [{}]
+            else:
+                responses["default"] = _reference("Problem")
+            operation["responses"] = dict(sorted(responses.items()))
+    return document
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/responses/{name}"}
+
+
+def _responses() -> dict[str, Any]:
+    """Describe each kind of error once; calls refer to it."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    described = {
+        name: {
+            "description": DESCRIPTIONS[status],
+            "content": {PROBLEM_TYPE: {"schema": schema, "example": example}},
+        }
+        for status, (name, example) in _REFUSALS.items()
+    }
+    described["Problem"] = {
+        "description": "Any other error: "
+        + " ".join(f"{status}: {DESCRIPTIONS[status]}" for status in _ALWAYS),
+        "content": {
+            PROBLEM_TYPE: {
+                "schema": schema,
+                "examples": {str(status): {"value": example} for status, example in _ALWAYS.items()},
+            }
+        },
+    }
+    return dict(sorted(described.items()))
