@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from app.files import paths
 from app.files.locks import FileLock, is_locked
@@ -154,17 +153,18 @@ def test_one_that_does_not_stop_is_killed_at_no_cost(service: Service) -> None:
     assert not is_locked(service.lock(job_id))
 
 
-def test_a_job_waits_for_the_process_that_still_has_it(service: Service) -> None:
+def test_a_job_waits_for_the_process_that_still_has_it(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
     job_id = service.train(epochs=1)
     path = service.lock(job_id)
     path.parent.mkdir(parents=True)
     with FileLock(path) as lock:
         assert lock.acquire()
         clock = Clock()
-        with capture_logs() as logged:
-            service.run(clock=clock)
-            until(lambda: [line for line in logged if line["event"] == "worker_not_started"], "a try")
-            until(lambda: service.store.jobs.active() == (), "its end")
+        service.run(clock=clock)
+        until(lambda: "worker_not_started" in caplog.messages, "a try")
+        until(lambda: service.store.jobs.active() == (), "its end")
         assert (service.job(job_id).status, service.job(job_id).attempt) == (JobStatus.QUEUED, 0)
     clock.jump(10.0)  # longer than it waits before it tries again
     job = service.wait_end(job_id)
