@@ -121,6 +121,7 @@ def test_what_was_reached_before_the_loss_burst_can_be_gone_on_from(
     assert further["metrics"]["dev_loss"] is not None
 
 
+@pytest.mark.slow
 def test_class_weights_change_what_is_learnt(http: httpx.Client, finished: Finished) -> None:
     def train(**loss: Any) -> tuple[float, float]:
         loss = {"type": "softmax_cross_entropy", **loss}

@@ -33,6 +33,7 @@ def figures(http: httpx.Client, job: dict[str, Any]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in data]
 
 
+@pytest.mark.slow
 def test_going_on_is_as_if_it_had_not_stopped(http: httpx.Client, finished: Finished) -> None:
     whole = submit(http, **BODY, epochs=3)
     first = submit(http, **BODY, epochs=2, tags=["a", "b"], description="the first two")

@@ -179,6 +179,7 @@ def test_a_server_that_is_killed_tells_it_when_it_is_back(
     service.stop()
 
 
+@pytest.mark.slow
 def test_what_is_not_on_the_public_internet_is_not_called(
     start: Callable[..., ServerProcess], connect: Connect, receiver: Receiver, wait_for: WaitFor
 ) -> None:
