@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from app.api.requests.models import PredictionRequest
-from app.errors import MOST_FIELDS, DomainError
+from app.errors import MOST_FIELDS, DomainError, Invalid
 from app.web.answers.problems import respond
+from app.web.bodies.dataset_fields import read_form
 from app.web.bodies.json import MAX_CONTAINERS, MAX_VALUES, parse
 from app.web.bodies.validation import validate
 from engine.errors import LimitError
@@ -104,6 +105,31 @@ def test_four_times_the_body_is_no_sixteen_times_the_work(name: str) -> None:
         return lambda: refuse(kind, body)
 
     assert grows_no_faster_than_its_size(work, size)
+
+
+FIELDS: dict[str, Callable[[int], dict[str, str]]] = {
+    "a size with much space in it": lambda count: {"image_size": "1" + " " * count + "1"},
+    "a size of many numbers": lambda count: {"image_size": "1x" * count},
+    "many shares": lambda count: {"split": "1," * count},
+    "a deep share": lambda count: {"split": '{"a":' * (count // 5)},
+    "many tags": lambda count: {"tags": "a," * count},
+    "a long name": lambda count: {"name": "a" * count},
+}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_four_times_the_field_of_a_form_is_no_sixteen_times_the_work(name: str) -> None:
+    def work(count: int) -> Callable[[], Any]:
+        fields = FIELDS[name](count)
+
+        def look() -> None:
+            with pytest.raises(Invalid) as refused:
+                read_form(fields)
+            assert len(respond(refused.value).body) <= LONGEST_ANSWER
+
+        return look
+
+    assert grows_no_faster_than_its_size(work, 8000)
 
 
 def test_work_that_grows_with_the_square_would_be_found() -> None:
@@ -222,6 +248,10 @@ HEAVY: dict[str, tuple[str, dict[str, Any]]] = {
         {"files": [(f"field{number}", (None, "1")) for number in range(5000)]},
     ),
     "a form with a long header": (PREDICT, {"files": [("files", ("x" * 1_000_000, b"1"))]}),
+    "a form with a deep field": (
+        "/v1/datasets",
+        {"files": [("file", ("a.zip", b"PK\x03\x04")), ("split", (None, '{"a":' * 10_000))]},
+    ),
     "a form with a field of many characters": (
         "/v1/datasets",
         {"files": [("file", ("a.zip", b"PK\x03\x04")), ("split", (None, "1," * 30_000))]},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -11,7 +10,8 @@ from pydantic import ValidationError
 
 from app.api.requests.dataset_pictures import AdditionForm
 from app.api.requests.datasets import DatasetCreate
-from app.errors import Invalid
+from app.errors import DomainError, Invalid
+from app.web.bodies.json import parse
 from app.web.bodies.validation import field_errors
 from engine.spec import Spec
 
@@ -29,7 +29,7 @@ def _truth(text: str) -> Any:
 
 
 def _size(text: str) -> Any:
-    numbers = [_number(number) for number in re.split(r"\s*[x×,]\s*", text.strip("[]() "))]
+    numbers = [_number(number.strip()) for number in re.split("[x×,]", text.strip("[]() "))]
     return numbers[0] if len(numbers) == 1 else numbers
 
 
@@ -37,8 +37,8 @@ def _shares(text: str) -> Any:
     if not text.startswith("{"):
         return [share.strip() for share in text.strip("[]() ").split(",")]
     try:
-        return json.loads(text)
-    except ValueError:
+        return parse(text.encode())
+    except DomainError:
         return text
 
 
