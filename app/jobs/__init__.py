@@ -1,5 +1,6 @@
 """Jobs: work that outlives a request, done by a process of its own.
 
-`states` says what can happen to a job, `runner` starts and stops the processes, `heartbeat` is how
-a process tells that it is alive and learns that it should stop, `training` is one kind of work.
+`kinds` has a record for each kind of job, `runner` decides which runs when and again, a `launcher` starts and stops
+attempts, `heartbeat` is how an attempt shows that it is alive and learns that it should stop. `accept` makes jobs of
+requests, `work` does them.
 """

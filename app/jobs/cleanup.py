@@ -120,24 +120,26 @@ class Cleanup:
 
     def _remove_spent_files(self) -> None:
         """Remove what jobs do not need that ended when no server was there, or under an earlier version."""
-        for job_id, checkpoint in self._store.jobs.checkpoints().items():
+        for job_id, checkpoint in self._store.finished_jobs.checkpoints().items():
             if self._stopping.is_set():
                 return
             remove_spent_files(job_id, checkpoint, self._artifacts)
 
     def _expire_checkpoints(self) -> None:
         """Delete the last checkpoints of jobs that ended long enough ago."""
-        for job_id in self._store.jobs.checkpoints(now() - self._keep_checkpoints):
+        for job_id in self._store.finished_jobs.checkpoints(now() - self._keep_checkpoints):
             with suppress(NotFound):  # deleted meanwhile
                 # The row first: a job never names a checkpoint that is gone.
-                remove_spent_files(job_id, self._store.jobs.expire_checkpoint(job_id), self._artifacts)
+                remove_spent_files(
+                    job_id, self._store.finished_jobs.expire_checkpoint(job_id), self._artifacts
+                )
                 log.info("checkpoint_expired", job=job_id)
 
     def _expire(self) -> None:
         """Delete jobs that have been finished for long enough, with their files; models stay."""
         if self._keep is None:
             return
-        for job_id in self._store.jobs.expired(now() - self._keep):
+        for job_id in self._store.finished_jobs.expired(now() - self._keep):
             with suppress(NotFound, Conflict):  # somebody else was quicker
                 self._store.jobs.delete(job_id)
                 log.info("job_expired", job=job_id)

@@ -31,7 +31,7 @@ class Ends:
         """See to the jobs that have ended since the last look."""
         since = max(self._started, self._last - _OVERLAP)
         self._seen = {job_id: at for job_id, at in self._seen.items() if at >= since}
-        for end in self._store.jobs.ended(since):
+        for end in self._store.finished_jobs.ended(since):
             if end.id in self._seen:
                 continue
             self._seen[end.id] = end.finished_at

@@ -3,7 +3,7 @@
 A job takes as many steps as it still has, each as long as in the last epoch of the newest job like it; jobs are
 alike when architecture, data set, batches and augmentations are the same. What runs takes as long as it says
 itself. Where there is nothing to go by, a job counts as one that never ends: what waits for such jobs alone starts
-nobody knows when, and what waits for others as well starts no later than foretold.
+nobody knows when, and what waits for others as well starts no later than foreseen.
 """
 
 from __future__ import annotations

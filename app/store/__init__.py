@@ -15,6 +15,7 @@ from app.store.architectures import Architectures
 from app.store.database import Database
 from app.store.datasets import Datasets
 from app.store.deliveries import Deliveries
+from app.store.finished_jobs import FinishedJobs
 from app.store.jobs import Jobs
 from app.store.models import Models
 from app.store.queues import Queues
@@ -32,6 +33,7 @@ class Store:
         self.models = Models(self._database)
         self.jobs = Jobs(self._database, self.datasets, self.models)
         self.queues = Queues(self._database)
+        self.finished_jobs = FinishedJobs(self._database)
         self.deliveries = Deliveries(self._database)
 
     def migrate(self) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import fields
-from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from app.errors import Conflict, NotFound, StaleAttempt
-from app.states import ACTIVE, ATTEMPTS, FINISHED, UNFINISHED, JobStatus, can_move, death
+from app.states import ACTIVE, ATTEMPTS, UNFINISHED, JobStatus, can_move, death
 from app.store import deliveries, events, tables
 from app.store.answers import keep
 from app.store.database import Database
@@ -19,7 +17,6 @@ from app.store.models import Models
 from app.store.records import (
     AnswerRecord,
     DatasetContents,
-    JobEnd,
     JobPulse,
     JobRecord,
     JobUpdates,
@@ -185,49 +182,6 @@ class Jobs(Repository[JobRecord]):
             deliveries.forget(connection, identifier)
 
     # What the server does by itself
-
-    def expired(self, before: datetime) -> tuple[str, ...]:
-        """Return the ids of the jobs that were finished before a time; those that are built in do not expire."""
-        columns = self.table.c
-        query = select(columns.id).where(
-            columns.status.in_(FINISHED), columns.finished_at < before, columns.builtin.is_(False)
-        )
-        with self._database.read() as connection:
-            return tuple(connection.scalars(query.order_by(columns.finished_at)))
-
-    def ended(self, since: datetime) -> tuple[JobEnd, ...]:
-        """Return the jobs that have ended at or after a time, in the order in which they did."""
-        columns = self.table.c
-        query = select(*(columns[field.name] for field in fields(JobEnd)))
-        query = query.where(columns.finished_at >= since, columns.status.in_(FINISHED))
-        with self._database.read() as connection:
-            rows = connection.execute(query.order_by(columns.finished_at, columns.id))
-            return tuple(JobEnd(**row._asdict()) for row in rows)
-
-    def checkpoints(self, before: datetime | None = None) -> dict[str, Json | None]:
-        """Return the last checkpoints of finished jobs, by job.
-
-        Args:
-            before: only those that are kept since an earlier time than this, and still are.
-        """
-        columns = self.table.c
-        query = select(columns.id, columns.checkpoint).where(columns.status.in_(FINISHED))
-        if before is not None:
-            query = query.where(columns.checkpoint_kept_since < before)
-        with self._database.read() as connection:
-            return {row.id: row.checkpoint for row in connection.execute(query)}
-
-    def expire_checkpoint(self, identifier: str) -> Json | None:
-        """Note that the last checkpoint of a job is deleted, and return that note; the file is the caller's business.
-
-        Raises:
-            NotFound: there is no job of this id.
-        """
-        with self._database.write() as connection:
-            checkpoint = self._get(connection, identifier).checkpoint
-            gone = None if checkpoint is None else checkpoint | {"deleted_at": events.time_text(now())}
-            self._set(connection, identifier, checkpoint=gone, checkpoint_kept_since=None)
-            return gone
 
     def active(self) -> tuple[JobPulse, ...]:
         """Return the jobs that a worker has or should have, and nothing that is long to read."""

@@ -1,4 +1,4 @@
-"""What a job is told when its data set has more pictures, or is about to, than the job will see."""
+"""The warnings of a job when its data set has more pictures, or is about to, than the job will see."""
 
 from __future__ import annotations
 

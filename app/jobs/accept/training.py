@@ -39,7 +39,7 @@ class _Resolved:
         """Return a fault of the architecture, seen from the caller's document."""
         if self.source is None:
             return error.within(_KEY)
-        # The layer is in a document that the caller did not write: the place can only be told in words.
+        # The layer is in a document that the caller did not write: the place can only be given in words.
         place = f"{readable(error.path)}: " if error.path else ""
         return type(error)(f"{self.name}: {place}{error.detail}", path=(_KEY,), hint=error.hint)
 

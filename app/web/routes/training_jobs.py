@@ -137,7 +137,7 @@ def create_training_job(
     Everything is checked here: that the shapes meet, that the output fits the classes of the data set, that
     the number of parameters and the memory that it will need are within the limits.
 
-    With a `webhook` its end is told by a POST, signed as in Standard Webhooks and repeated until it is received.
+    With a `webhook` its end is announced by a POST, signed as in Standard Webhooks and repeated until it is received.
     """
     services.accept_work()
     record = new_job(request, services.store, services.artifacts, services.settings)
@@ -182,7 +182,7 @@ def get_curves(record: JobDep, request: Request, services: ServicesDep) -> Respo
     "/{job_id}/events",
     summary="Follow a training job",
     response_class=EventStream,
-    responses={**problems(404, 422), 204: {"description": "It has ended, and its end has been told."}},
+    responses={**problems(404, 422), 204: {"description": "It has ended, and its end has been sent."}},
 )
 def get_events(
     record: JobDep,
@@ -205,7 +205,7 @@ def get_events(
     | `end` | `status`, `model_id`, `error`, `at`; then the stream is over |
 
     When the connection breaks, or the server stops, connect again with the id of the last event in
-    `Last-Event-ID`, as browsers do by themselves: nothing is left out and nothing is told twice.
+    `Last-Event-ID`, as browsers do by themselves: nothing is left out and nothing comes twice.
     """
     after = _event_number(last_event_id)
     news = services.store.jobs.updates(record.id, after)
