@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.api.requests.training_jobs import TrainingJobRequest
 from app.files import paths
+from app.jobs.accept.warm_start import continued_job
 from app.jobs.requests import TrainingRequest
 from engine.environment import pins as library_pins
 from engine.fast.layout.gemm import Tuning
@@ -42,3 +44,9 @@ def test_a_checkpoint_of_other_arithmetic_makes_no_promise(tmp_path: Path, missi
         said = "not the same as before: ['engine']" in service.log(job_id, 1)
         assert said is (missing is not None)
         assert np.isfinite(job.progress["train_loss"])
+
+        # what goes on from there is no more exact than that
+        asked = TrainingJobRequest(continue_from=job_id, epochs=1)
+        following = continued_job(asked, job_id, service.store, service.artifacts, service.settings())
+        service.store.jobs.create(following)
+        assert service.wait_end(following.id).progress["exact_resume"] is (missing is None)

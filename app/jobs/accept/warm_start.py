@@ -88,7 +88,12 @@ def continued_job(
     return TRAINING.job(
         accepted,
         job_id,
-        progress={"stage": "queued", "epochs": accepted.epochs, "steps": per_epoch * accepted.epochs},
+        progress={
+            "stage": "queued",
+            "epochs": accepted.epochs,
+            "steps": per_epoch * accepted.epochs,
+            "exact_resume": checkpoint.get("exact_resume", True),
+        },
         dataset_id=dataset.id,
         memory_bytes=memory,
         webhook_url=None if request.webhook is None else request.webhook.url,

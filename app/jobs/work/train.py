@@ -139,7 +139,7 @@ class _Checkpoints:
     """The checkpoints of one job, of which the last one stays."""
 
     def __init__(self, job: JobRecord, store: Store, artifacts: Artifacts, seconds: float) -> None:
-        self.exact = (job.checkpoint or {}).get("exact_resume", True)
+        self.exact = (job.checkpoint or job.progress).get("exact_resume", True)
         """Whether the result will be that of an undisturbed run, byte for byte."""
         self._job = job
         self._store = store
