@@ -9,6 +9,8 @@ import pytest
 
 from app.datasets.ingestion import archive_limits
 from app.datasets.readers import open_upload
+from app.datasets.readers.idx import IdxPair
+from app.datasets.readers.joined import Joined
 from app.datasets.readers.splits import DEV, TEST, TRAIN
 from app.errors import DomainError
 from app.settings import Settings
@@ -144,6 +146,26 @@ def test_the_range_of_idx_files(read) -> None:
     assert reader.notes == ()
     assert "argmax" in refusal(read, idx(BYTES), idx(np.eye(3, dtype=np.uint8)[LABELS]))
     assert "like text" in refusal(read, idx(BYTES), b"label,image")
+
+
+def test_several_idx_files_of_one_data_set_have_one_range(tmp_path: Path) -> None:
+    def idx(array: np.ndarray, name: str) -> Path:
+        head = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+        (tmp_path / name).write_bytes(head + array.astype(np.uint8).tobytes())
+        return tmp_path / name
+
+    limits = archive_limits(Settings())
+    labels = idx(LABELS, "labels")
+    two_tones = (BYTES > 99).astype(np.uint8)
+    for other, factor in ((BYTES, 1), (two_tones, 255)):
+        pairs = [
+            IdxPair(idx(images, name), labels, limits)
+            for images, name in ((two_tones, "one"), (other, "two"))
+        ]
+        with Joined(pairs) as reader:
+            stored = pixels(list(reader.items()))
+        assert np.array_equal(stored, np.concatenate([two_tones, other]) * factor)
+        assert len(reader.notes) == (factor != 1)
 
 
 # Names of arrays

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from app.datasets.readers.arrays import check_shape, chunks, index_labels, read_exactly
 from app.datasets.readers.base import MAX_IMAGES, Item, Reader
-from app.datasets.readers.scale import choose_scale
+from app.datasets.readers.scale import Scale, choose_scale
 from app.datasets.readers.sniff import describe
 from app.datasets.readers.zip_file import ArchiveLimits
 from app.errors import Invalid, Malformed, TooLarge
@@ -67,6 +67,8 @@ class IdxPair(Reader):
     """Pictures and their labels, each in an IDX file."""
 
     format = "idx"
+    scale: Scale | None = None
+    """How its bytes are read where it is one of several files; chosen by its own when None."""
 
     def __init__(
         self,
@@ -120,9 +122,13 @@ class IdxPair(Reader):
         self._split = split
         self._prefix = prefix
 
+    def chunks(self) -> Iterator[NDArray[np.uint8]]:
+        """Read the pictures as they are in the file, piece by piece, (n, H, W) or (n, H, W, C)."""
+        return self._images.chunks()
+
     def items(self) -> Iterator[Item]:
         """Read the pictures piece by piece."""
-        scale = choose_scale(self._prefix, [_BYTE], self._images.chunks())
+        scale = self.scale or choose_scale(self._prefix, [_BYTE], self.chunks())
         self.notes = (scale.note,) if scale.note else ()
         number = 0
         for chunk in self._images.chunks():

@@ -1,19 +1,22 @@
-"""Several uploads that are one: a train set and a test set, each in files of its own."""
+"""Several pairs of IDX files that are one data set: a train set and a test set, each in files of its own."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from app.datasets.readers.base import Item, Reader
+from app.datasets.readers.idx import IdxPair
+from app.datasets.readers.scale import choose_scale
 from app.errors import Invalid
 
 
 class Joined(Reader):
-    """The pictures of several readers of the same classes and shape, one after the other."""
+    """The pictures of several pairs of files of the same classes and shape, one after the other, in one range."""
 
-    def __init__(self, readers: Sequence[Reader]) -> None:
+    def __init__(self, readers: Sequence[IdxPair]) -> None:
         """Join readers.
 
         Raises:
@@ -35,9 +38,12 @@ class Joined(Reader):
 
     def items(self) -> Iterator[Item]:
         """Read the pictures of one after the other."""
+        chunks = itertools.chain.from_iterable(reader.chunks() for reader in self._readers)
+        scale = choose_scale("images", [np.dtype(np.uint8)], chunks)
+        self.notes = (scale.note,) if scale.note else ()
         for reader in self._readers:
+            reader.scale = scale
             yield from reader.items()
-            self.notes += reader.notes
 
     def close(self) -> None:
         """Close all of them."""
