@@ -95,6 +95,13 @@ def write_result(batch: Identifier, table: Table, url: Url = LOCAL, api_key: Api
     say(f"{table}: {table.stat().st_size} bytes")
 
 
+@batches.command("log")
+def show_log(batch: Identifier, url: Url = LOCAL, api_key: ApiKey = None) -> None:
+    """Print the log of a batch prediction."""
+    with connect(url, api_key) as client:
+        typer.echo(client.batch_predictions.log(batch), nl=False)
+
+
 @batches.command("cancel")
 def cancel_batch(batch: Identifier, url: Url = LOCAL, api_key: ApiKey = None) -> None:
     """Ask a batch prediction to stop."""

@@ -52,6 +52,13 @@ def show_evaluation(
         everything(client.evaluations.get(evaluation), as_json=json)
 
 
+@evaluations.command("log")
+def show_log(evaluation: Identifier, url: Url = LOCAL, api_key: ApiKey = None) -> None:
+    """Print the log of an evaluation."""
+    with connect(url, api_key) as client:
+        typer.echo(client.evaluations.log(evaluation), nl=False)
+
+
 @evaluations.command("cancel")
 def cancel_evaluation(evaluation: Identifier, url: Url = LOCAL, api_key: ApiKey = None) -> None:
     """Ask an evaluation to stop."""

@@ -18,7 +18,6 @@ from app.cli.jobs import jobs
 from app.cli.models import models, predict
 from app.cli.options import CommandError
 from app.cli.output import print_error, print_refusal, say
-from app.cli.serve import main as run_server
 from app.cli.train import train
 
 cli = typer.Typer(
@@ -52,7 +51,9 @@ def main() -> None:
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=False
 )
 def serve(context: typer.Context) -> None:
-    """Serve until told to stop."""
+    """Serve until stopped by Ctrl-C or SIGTERM."""
+    from app.cli.serve import main as run_server
+
     run_server(context.args)
 
 

@@ -13,11 +13,11 @@ from app.settings import SettingsError, load_settings
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serve until told to stop; what keeps it from that is said in a few lines."""
+    """Serve until stopped by a signal; what keeps it from starting is said in a few lines."""
     parser = argparse.ArgumentParser(
         prog="convserve serve",
-        description="Serve until told to stop. Every setting can be given as a variable CONVSERVE_...; what is given "
-        "here goes first.",
+        description="Serve until stopped by Ctrl-C or SIGTERM. Every setting can be given as a variable CONVSERVE_...; "
+        "options take precedence.",
     )
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", help="port; 0 picks a free one (8000)")

@@ -239,6 +239,11 @@ class Evaluations(Resource[M]):
         return content(f"{_EVALUATIONS}/{evaluation_id}/mistakes", "image/png")
 
     @call
+    def log(self, evaluation_id: str) -> Call[str]:
+        """Return what the workers of an evaluation have written."""
+        return Call("GET", f"{_EVALUATIONS}/{evaluation_id}/log", lambda answer: answer.text)
+
+    @call
     def cancel(self, evaluation_id: str) -> Call[Evaluation]:
         """Ask an evaluation to stop."""
         return record(Evaluation, "POST", f"{_EVALUATIONS}/{evaluation_id}/cancel")
@@ -282,6 +287,11 @@ class BatchPredictions(Resource[M]):
     def result(self, batch_id: str) -> Call[bytes]:
         """Return the table of what the model sees in each picture, CSV in UTF-8."""
         return content(f"{_BATCHES}/{batch_id}/result", "text/csv")
+
+    @call
+    def log(self, batch_id: str) -> Call[str]:
+        """Return what the workers of a batch prediction have written."""
+        return Call("GET", f"{_BATCHES}/{batch_id}/log", lambda answer: answer.text)
 
     @call
     def cancel(self, batch_id: str) -> Call[BatchPrediction]:

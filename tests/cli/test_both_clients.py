@@ -113,6 +113,7 @@ async def story(client: Any, folder: Path) -> None:
     evaluation = await client.evaluations.wait(evaluation.id, interval=0.05)
     assert watched == evaluation
     assert evaluation.report == (await client.evaluations.get(evaluation.id)).report
+    assert evaluation.id in await client.evaluations.log(evaluation.id)
     assert evaluation.metrics.accuracy == evaluation.report.accuracy
     assert evaluation.id in {entry.id for entry in await everything(client.evaluations.list())}
     assert b"<svg" in await client.evaluations.confusion_matrix(evaluation.id)
@@ -125,6 +126,7 @@ async def story(client: Any, folder: Path) -> None:
     assert (
         batch == await client.batch_predictions.wait(batch.id) == await client.batch_predictions.get(batch.id)
     )
+    assert batch.id in await client.batch_predictions.log(batch.id)
     assert (batch.status, batch.progress.images, batch.filename) == ("succeeded", 12, "batch.zip")
     assert batch.id in {entry.id for entry in await everything(client.batch_predictions.list())}
     assert (await client.batch_predictions.result(batch.id)).count(b"\r\n") == 13

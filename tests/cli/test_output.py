@@ -229,6 +229,11 @@ def test_lists_are_narrowed_by_name_tag_and_status(run: Run, made: dict[str, str
         assert made[group] not in ids(group, "list", "--status", "cancelled")
 
 
+@pytest.mark.parametrize("group", ["jobs", "evaluations", "batches"])
+def test_logs_are_printed(group: str, run: Run, made: dict[str, str]) -> None:
+    assert made[group] in good(run(group, "log", made[group]))
+
+
 def test_a_job_that_waits_says_its_place(run: Run, tmp_path: Path, server: str) -> None:
     net = tmp_path / "net.json"
     net.write_text(json.dumps(FLAT))
@@ -322,7 +327,7 @@ def test_names_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> 
 def test_help_is_there_at_once() -> None:
     program = """
 import sys
-from app.cli.main import main
+from app.cli.__main__ import main
 sys.argv = ["convserve", "--help"]
 try:
     main()
