@@ -234,15 +234,18 @@ def test_logs_are_printed(group: str, run: Run, made: dict[str, str]) -> None:
     assert made[group] in good(run(group, "log", made[group]))
 
 
-def test_a_job_that_waits_says_its_place(run: Run, tmp_path: Path, server: str) -> None:
+def test_a_job_that_waits_says_its_place(
+    run: Run, tmp_path: Path, server: str, wait_for: Callable[..., Any]
+) -> None:
     net = tmp_path / "net.json"
     net.write_text(json.dumps(FLAT))
     waiting = []
     with Client(server) as client:
         running = client.training_jobs.create(FLAT, "digits", epochs=100_000)
         try:
-            while client.training_jobs.get(running.id).queue_position is not None:
-                pass
+            wait_for(
+                lambda: client.training_jobs.get(running.id).status == "running", "the first job's start"
+            )
             said = [good(run("train", str(net), "--epochs", "100000", "--detach")) for _ in range(2)]
             waiting = [re.findall(r"job_\w+", text)[0] for text in said]
             assert [re.findall(r"^queued, place (\d+)", text, re.MULTILINE) for text in said] == [
