@@ -13,7 +13,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run install test test-slow nightly lint format types openapi parity bench accuracy lock clean
+.PHONY: help demo run install test test-web test-slow nightly lint format types openapi parity bench accuracy lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ install: $(VENV)/.runtime ## make .venv with the convserve command in it
 
 test: $(VENV)/.dev ## run the tests but for the slow ones (ARGS="tests/engine -k conv" narrows them)
 	@$(PY) -m pytest $(PARALLEL) -m "not slow and not nightly" $(ARGS)
+
+test-web: $(VENV)/.dev ## test the page with all calls in a browser (Debian: apt-get install chromium)
+	@$(PY) -m pytest tests/web -s $(ARGS)
 
 test-slow: $(VENV)/.dev ## run the large matrices: all presets, halves, what survives being killed, the image
 	@$(PY) -m pytest $(PARALLEL) -m slow $(ARGS)

@@ -34,9 +34,13 @@ def install(app: FastAPI) -> None:
     document = _Document(app)
     app.openapi = document.get  # type: ignore[method-assign]
 
+    @app.get("/docs/openapi.json", include_in_schema=False)
     @app.get("/openapi.json", include_in_schema=False)
     def openapi(request: Request) -> Response:
         content, tag = document.written()
+        if request.url.path.endswith("/docs/openapi.json"):
+            # Swagger UI takes five times as long for a call of a document that calls itself 3.1
+            content = content.replace(b'"openapi":"3.1.0"', b'"openapi":"3.0.3"', 1)
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
         wanted = request.headers.get("if-none-match", "")
         if tag in (entry.strip() for entry in wanted.split(",")):
@@ -47,7 +51,7 @@ def install(app: FastAPI) -> None:
     def docs(request: Request) -> Response:
         root = request.scope.get("root_path", "").rstrip("/")
         return get_swagger_ui_html(
-            openapi_url=f"{root}/openapi.json",
+            openapi_url=f"{root}/docs/openapi.json",
             title=app.title,
             swagger_js_url=f"{root}/docs/assets/swagger-ui-bundle.js",
             swagger_css_url=f"{root}/docs/assets/swagger-ui.css",
