@@ -7,11 +7,11 @@ from typing import Literal
 from pydantic import Field
 
 from app.api.common import Body, Time
-from app.api.datasets import DatasetFailure, FillingProgress, SkippedCounts, SkippedFile
+from app.api.datasets import DatasetFailure, IngestionProgress, SkippedCounts, SkippedFile
 
 
-class AdditionReport(Body):
-    """What became of the pictures."""
+class AdditionReportEntry(Body):
+    """What became of the pictures, in numbers."""
 
     added: int
     """How many are in the data set now; of a dry run, how many would be."""
@@ -19,24 +19,29 @@ class AdditionReport(Body):
     """How many were left out."""
     counts: SkippedCounts
     """How many of each kind."""
-    files: tuple[SkippedFile, ...]
-    """Which and why; of very many the first thousand."""
     notes: tuple[str, ...] = ()
     """What the upload did not say itself and was taken for something, such as the columns of its manifest."""
     warnings: tuple[str, ...] = ()
     """What makes the pictures worth less, such as the same picture in two classes."""
 
 
-class Addition(Body):
-    """Pictures on their way into a data set."""
+class AdditionReport(AdditionReportEntry):
+    """What became of the pictures."""
+
+    files: tuple[SkippedFile, ...]
+    """Which files were left out, and why; of very many the first thousand."""
+
+
+class AdditionEntry(Body):
+    """Pictures on their way into a data set, as lists show them."""
 
     id: str | None = Field(examples=["job_01jd3k5v0ch2h3z3c4r8n9q7xe"])
     """Null for a dry run, of which nothing stays."""
     dataset_id: str = Field(examples=["digits"])
     status: Literal["checked", "queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
     """`checked` for a dry run."""
-    progress: FillingProgress | None
-    report: AdditionReport | None
+    progress: IngestionProgress | None
+    report: AdditionReportEntry | None
     """What was added and what left out; null until it is done."""
     error: DatasetFailure | None
     created_at: Time | None
@@ -46,6 +51,13 @@ class Addition(Body):
     def finished(self) -> bool:
         """Whether it has ended, one way or the other."""
         return self.status not in ("queued", "running", "cancelling")
+
+
+class Addition(AdditionEntry):
+    """Pictures on their way into a data set."""
+
+    report: AdditionReport | None
+    """What was added and what left out; null until it is done."""
 
 
 class ChannelStatistics(Body):

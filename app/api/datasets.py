@@ -86,8 +86,8 @@ class DatasetSource(Body):
     """What it was read as: zip, npz or idx."""
 
 
-class DatasetReport(Body):
-    """What was uploaded, and what of it was left out."""
+class DatasetReportEntry(Body):
+    """What was uploaded, and how much of it was left out."""
 
     source: DatasetSource | None = None
     """The archive; null for what is built in."""
@@ -95,14 +95,19 @@ class DatasetReport(Body):
     """How many files."""
     counts: SkippedCounts | None = None
     """How many of each kind; null for what was uploaded to an earlier version."""
-    files: tuple[SkippedFile, ...] = ()
-    """Which and why; of very many the first thousand."""
     notes: tuple[str, ...] = ()
     """What the upload did not say itself and was taken for something: the range of its numbers, the encoding and the
     columns of its manifest."""
     warnings: tuple[str, ...] = ()
     """What makes the data set worth less: classes without pictures in a split, the same picture in two classes,
     pictures that are nearly black or white."""
+
+
+class DatasetReport(DatasetReportEntry):
+    """What was uploaded, and what of it was left out."""
+
+    files: tuple[SkippedFile, ...] = ()
+    """Which files were left out, and why; of very many the first thousand."""
 
 
 class DatasetFailure(Body):
@@ -112,7 +117,7 @@ class DatasetFailure(Body):
     message: str
 
 
-class FillingProgress(Body):
+class IngestionProgress(Body):
     """How far a job is that reads or downloads the pictures of a data set."""
 
     stage: str = Field("queued", examples=["reading"])
@@ -130,8 +135,8 @@ class FillingProgress(Body):
     """The file that is being downloaded."""
 
 
-class Dataset(Body):
-    """A data set."""
+class DatasetEntry(Body):
+    """A data set as lists show it."""
 
     id: str = Field(examples=["digits"])
     name: str
@@ -155,8 +160,8 @@ class Dataset(Body):
     seed: int
     duplicates: Duplicates
     """Whether pictures that are there already are left out."""
-    report: DatasetReport
-    progress: FillingProgress | None = None
+    report: DatasetReportEntry
+    progress: IngestionProgress | None = None
     """How far the job is that reads its pictures; null when there is none."""
     adding: int = 0
     """How many requests to add pictures are not done yet; see `additions`."""
@@ -173,3 +178,9 @@ class Dataset(Body):
     def finished(self) -> bool:
         """Whether its pictures have been read, or could not be."""
         return self.status != "ingesting"
+
+
+class Dataset(DatasetEntry):
+    """A data set."""
+
+    report: DatasetReport

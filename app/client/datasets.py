@@ -10,14 +10,12 @@ from urllib.parse import unquote
 
 import httpx
 
-from app.api.dataset_pictures import Addition, DatasetStatistics
-from app.api.datasets import Dataset
+from app.api.dataset_pictures import Addition, AdditionEntry, DatasetStatistics
+from app.api.datasets import Dataset, DatasetEntry
 from app.api.downloads import Downloadable
 from app.client.calls import (
     Attachment,
     Call,
-    Item,
-    Pause,
     Script,
     Stream,
     awaited,
@@ -128,7 +126,7 @@ class Datasets(Resource[M]):
     ) -> Call[Addition]:
         """Add pictures to a data set: files of one label, or a zip archive of class folders without one.
 
-        Returns at once, while the pictures are still being read; see `additions`.
+        Returns at once, while the pictures are still being read; see `wait_addition`.
         """
         part = "file" if label is None else "files"
         paths = [pictures] if isinstance(pictures, Path) else pictures
@@ -141,21 +139,20 @@ class Datasets(Resource[M]):
         )
 
     @stream
-    def additions(self, dataset_id: str) -> Stream[Addition]:
+    def additions(self, dataset_id: str) -> Stream[AdditionEntry]:
         """List the requests to add pictures to a data set, newest first."""
-        return pages(Addition, f"{_DATASETS}/{dataset_id}/additions")
+        return pages(AdditionEntry, f"{_DATASETS}/{dataset_id}/additions")
 
     @call
-    def wait_addition(self, addition: Addition, *, interval: float = 0.5) -> Script[Addition]:
+    def addition(self, dataset_id: str, addition_id: str) -> Call[Addition]:
+        """Return a request to add pictures: how far it is, what was added and what left out."""
+        return record(Addition, "GET", f"{_DATASETS}/{dataset_id}/additions/{addition_id}")
+
+    @call
+    def wait_addition(self, addition: AdditionEntry, *, interval: float = 0.5) -> Script[Addition]:
         """Wait until an addition has ended, asking every `interval` seconds, and return it."""
-        while not addition.finished:
-            yield Pause(interval)
-            steps = pages(Addition, f"{_DATASETS}/{addition.dataset_id}/additions")
-            step = next(steps)
-            while not (isinstance(step, Item) and step.value.id == addition.id):
-                step = steps.send((yield step) if isinstance(step, Call) else None)
-            addition = step.value
-        return addition
+        path = f"{_DATASETS}/{addition.dataset_id}/additions/{addition.id}"
+        return awaited(record(Addition, "GET", path), lambda found: found.finished, interval)
 
     @call
     def statistics(self, dataset_id: str) -> Call[DatasetStatistics]:
@@ -190,7 +187,7 @@ class Datasets(Resource[M]):
     @stream
     def list(
         self, *, status: str | None = None, name: str | None = None, tag: str | None = None
-    ) -> Stream[Dataset]:
+    ) -> Stream[DatasetEntry]:
         """List the data sets, newest first.
 
         Args:
@@ -198,7 +195,7 @@ class Datasets(Resource[M]):
             name: only those of this name.
             tag: only those with this tag.
         """
-        return pages(Dataset, _DATASETS, status=status, name=name, tag=tag)
+        return pages(DatasetEntry, _DATASETS, status=status, name=name, tag=tag)
 
     @call
     def get(self, dataset_id: str) -> Call[Dataset]:

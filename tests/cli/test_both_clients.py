@@ -145,7 +145,9 @@ async def _data(client: Any, folder: Path) -> None:
     addition = await client.datasets.append(dataset.id, [more], label="dark")
     addition = await client.datasets.wait_addition(addition, interval=0.05)
     assert addition.report.added == 1
-    assert await everything(client.datasets.additions(dataset.id)) == [addition]
+    assert addition == await client.datasets.addition(dataset.id, addition.id)
+    (listed,) = await everything(client.datasets.additions(dataset.id))
+    assert (listed.id, listed.report.added) == (addition.id, 1)
     assert len((await client.datasets.statistics(dataset.id)).classes) == 2
     assert (await client.datasets.samples(dataset.id, per_class=2)).startswith(b"\x89PNG")
     sheet = await client.datasets.preview(dataset.id, [{"type": "rotation", "degrees": 15}], images=2)

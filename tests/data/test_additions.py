@@ -68,8 +68,8 @@ def settle(http: httpx.Client, answer: httpx.Response, wait_for: Callable[..., A
     assert answer.status_code == 202, answer.text
 
     def ended() -> Any:
-        listed = http.get(answer.headers["Location"]).json()["data"]
-        (addition,) = [entry for entry in listed if entry["id"] == answer.json()["id"]]
+        addition = http.get(answer.headers["Location"]).json()
+        assert addition["id"] == answer.json()["id"]
         return addition if addition["finished_at"] else None
 
     found: dict[str, Any] = wait_for(ended)
@@ -106,6 +106,9 @@ def test_adding_changes_nothing_that_was_there(
     assert "picture 0 of the data set" in reasons["dark/same.png"]
     assert "light/105.png" in reasons["light/twice.png"]
     assert set(reasons) == {"dark/same.png", "light/twice.png", "dark/cut.png", "notes.txt"}
+    (listed,) = http.get(f"{url}/additions").json()["data"]
+    assert added["report"].pop("files")
+    assert listed == added
     grown = http.get(url).json()
     assert grown["images"] == 60
     assert grown["classes"] == [{"name": "dark", "images": 30}, {"name": "light", "images": 30}]
@@ -123,6 +126,9 @@ def test_adding_changes_nothing_that_was_there(
     again = http.get(url).json()
     assert (again["images"], again["adding"], again["progress"]) == (63, 0, None)
     # The job that made the data set is none of them, and takes no place in a page.
+    maker = shaded["id"].replace("ds_", "job_")
+    for place in (f"{url}/additions/{maker}", f"/v1/datasets/digits/additions/{added['id']}"):
+        assert http.get(place).status_code == 404
     pages = [http.get(f"{url}/additions", params={"limit": 1}).json()]
     while pages[-1]["next"]:
         pages.append(http.get(f"{url}/additions", params={"limit": 1, "after": pages[-1]["next"]}).json())

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body, Path, Query, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
 from app.api.common import PageOf
-from app.api.dataset_pictures import Addition, DatasetStatistics
+from app.api.dataset_pictures import Addition, AdditionEntry, DatasetStatistics
 from app.api.requests.dataset_pictures import (
     EXAMPLE_PICTURE,
     AdditionDocument,
@@ -29,9 +29,8 @@ from app.pictures.decode import encode_png
 from app.pictures.sheets import encode_sheet, reduce
 from app.services import Services, ServicesDep
 from app.store.records import DatasetRecord, JobRecord
-from app.web.answers.datasets import addition as show
-from app.web.answers.datasets import checked_addition
-from app.web.answers.rows import answer_rows
+from app.web.answers.datasets import addition, addition_entry, checked_addition
+from app.web.answers.rows import answer_row, answer_rows
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute, is_json, media_type
 from app.web.bodies.schemas import inlined_schema
@@ -124,8 +123,8 @@ async def add_images(
 ) -> Addition:
     """Add pictures to a data set that is ready: `files` of one `label`, or a zip archive as `file`.
 
-    They are read in the background; `GET .../additions` says what became of them. They get the numbers after the
-    last one. Splits are drawn for them, or taken from the folders or manifest of the archive; those of earlier
+    They are read in the background; the address in `Location` says what became of them. They get the numbers after
+    the last one. Splits are drawn for them, or taken from the folders or manifest of the archive; those of earlier
     pictures stay, and so does all that running jobs see. Pictures that the data set has already are left out if it
     was made so. New classes cannot be added, and nothing to data sets of labels or values (409).
 
@@ -136,20 +135,21 @@ async def add_images(
     receive = receive_addition_json if is_json(media_type(request)) else receive_addition_form
     received = await receive(request, services)
     try:
-        addition = await run_in_threadpool(_add, services, dataset_id, received, once)
+        answer = await run_in_threadpool(_add, services, dataset_id, received, once)
     except BaseException:
         received.discard()
         raise
-    if addition.id is None:
+    if answer.id is None:
         received.discard()
         response.status_code = status.HTTP_200_OK
-        return addition
-    response.headers.update(_look_again(dataset_id))
-    return addition
+        return answer
+    response.headers.update(_look_again(dataset_id, answer.id))
+    return answer
 
 
-def _look_again(dataset_id: str) -> dict[str, str]:
-    return {"Location": f"/v1/datasets/{quote(dataset_id)}/additions", "Retry-After": str(RETRY_SECONDS)}
+def _look_again(dataset_id: str, job_id: str) -> dict[str, str]:
+    location = f"/v1/datasets/{quote(dataset_id)}/additions/{job_id}"
+    return {"Location": location, "Retry-After": str(RETRY_SECONDS)}
 
 
 def _add(services: Services, dataset_id: str, received: Received[AdditionForm], once: Once) -> Addition:
@@ -164,21 +164,35 @@ def _add(services: Services, dataset_id: str, received: Received[AdditionForm], 
     )
     if not isinstance(made, JobRecord):
         return checked_addition(dataset_id, made)
-    addition = show(made)
-    answer = once.answer(status.HTTP_202_ACCEPTED, addition, _look_again(dataset_id))
-    services.store.jobs.create(made, answer)
+    answer = addition(made)
+    headers = _look_again(dataset_id, made.id)
+    services.store.jobs.create(made, once.answer(status.HTTP_202_ACCEPTED, answer, headers))
     services.runner.wake()
-    return addition
+    return answer
 
 
 @router.get("/{dataset_id}/additions", summary="List what was added", responses=problems(404, 422))
 def list_additions(
     dataset_id: DatasetId, services: ServicesDep, limit: Limit = 50, after: After = None
-) -> PageOf[Addition]:
-    """List the requests to add pictures, newest first, with what was added and left out."""
+) -> PageOf[AdditionEntry]:
+    """List the requests to add pictures, newest first, with how many were added and left out."""
     record = services.store.datasets.get(dataset_id)
     page = services.store.jobs.page(limit, after, kind=ADDITION.name, dataset_id=record.id)
-    return PageOf(data=answer_rows(page.data, show), next=page.next)
+    return PageOf(data=answer_rows(page.data, addition_entry), next=page.next)
+
+
+@router.get("/{dataset_id}/additions/{addition_id}", summary="Get what was added", responses=problems(404))
+def get_addition(
+    dataset_id: Annotated[str, Path(description="The id of a data set.")],
+    addition_id: Annotated[str, Path(description="The id of a request to add pictures.")],
+    services: ServicesDep,
+) -> Addition:
+    """Return a request to add pictures: how far it is, what was added, and which files were left out and why."""
+    record = services.store.datasets.get(dataset_id)
+    job = services.store.jobs.get(addition_id)
+    if (job.kind, job.dataset_id) != (ADDITION.name, record.id):
+        raise NotFound.of(ADDITION.noun, addition_id)
+    return answer_row(job, addition)
 
 
 @router.get("/{dataset_id}/statistics", summary="Get the statistics", responses=problems(404, 409))

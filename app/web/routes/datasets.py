@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
 from app.api.common import PageOf
-from app.api.datasets import Dataset
+from app.api.datasets import Dataset, DatasetEntry
 from app.api.requests.datasets import EXAMPLE_ARCHIVE, DatasetCreate, DatasetDocument
 from app.errors import Conflict, NotFound
 from app.files import paths
@@ -19,7 +19,7 @@ from app.jobs.uploads import uploads_of
 from app.pictures.decode import FORMATS
 from app.services import Services, ServicesDep
 from app.store.records import DatasetRecord, JobRecord
-from app.web.answers.datasets import dataset
+from app.web.answers.datasets import dataset, dataset_entry
 from app.web.answers.rows import answer_row, answer_rows
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute, is_json, media_type
@@ -160,11 +160,11 @@ def list_datasets(
     ] = None,
     name: NameFilter = None,
     tag: TagFilter = None,
-) -> PageOf[Dataset]:
+) -> PageOf[DatasetEntry]:
     """List the data sets, newest first."""
     page = services.store.datasets.page(limit, after, status=status, name=name, tag=tag)
     writers = _writers(services)
-    data = answer_rows(page.data, lambda record: dataset(record, writers.get(record.id, ())))
+    data = answer_rows(page.data, lambda record: dataset_entry(record, writers.get(record.id, ())))
     return PageOf(data=data, next=page.next)
 
 
@@ -183,7 +183,7 @@ def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Dataset:
 def delete_dataset(dataset_id: OwnDatasetId, services: ServicesDep) -> None:
     """Delete a data set and its pictures. Models that were trained on it stay.
 
-    409 when it is built in, or when a job that is not finished reads or fills it; filling can be stopped by `cancel`.
+    409 when it is built in, or when a job that is not finished reads it or adds to it; `cancel` stops those that add.
     """
     jobs = services.store.datasets.delete(dataset_id, DATASET_WRITERS)
     services.artifacts.delete(paths.dataset(dataset_id))
@@ -192,9 +192,12 @@ def delete_dataset(dataset_id: OwnDatasetId, services: ServicesDep) -> None:
 
 
 @router.post(
-    "/{dataset_id}/cancel", status_code=202, summary="Stop filling a data set", responses=problems(404, 409)
+    "/{dataset_id}/cancel",
+    status_code=202,
+    summary="Stop an upload or download",
+    responses=problems(404, 409),
 )
-def cancel_filling(dataset_id: OwnDatasetId, services: ServicesDep) -> Dataset:
+def cancel_dataset(dataset_id: OwnDatasetId, services: ServicesDep) -> Dataset:
     """Stop what is being read or downloaded for a data set. A new one fails by that; one that is ready stays as it is.
 
     409 when nothing is on its way.
