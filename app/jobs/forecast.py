@@ -10,9 +10,13 @@ from __future__ import annotations
 
 import heapq
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 
 from app.store.records import JobPace, Json, QueueState
+
+_OF_ANOTHER_SHAPE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What it takes to read figures that an earlier version wrote: such a job says nothing about the others."""
 
 _ALIKE = ("architecture", "dataset", "batch_size", "accumulate", "augmentations")
 
@@ -52,16 +56,17 @@ def places(queue: QueueState, slots: int) -> dict[str, Place]:
 
 def _left(job: JobPace, past: tuple[JobPace, ...]) -> float:
     """Return for how many seconds a job will still run once it runs, infinity when that is unknown."""
-    own = job.progress.get("eta_seconds")
-    if own is not None:
-        return float(own)
-    steps = job.progress.get("steps")
-    wanted = _kind(job.request)
-    for other in past:
-        if other.metrics and other.progress.get("steps") and steps and _kind(other.request) == wanted:
-            per_epoch = other.progress["steps"] / other.request["epochs"]
-            left: float = (steps - job.progress.get("step", 0)) * other.metrics["seconds"] / per_epoch
-            return left
+    with suppress(*_OF_ANOTHER_SHAPE):
+        own = job.progress.get("eta_seconds")
+        if own is not None:
+            return float(own)
+        steps, wanted = job.progress.get("steps"), _kind(job.request)
+        for other in past:
+            with suppress(*_OF_ANOTHER_SHAPE):
+                if other.metrics and other.progress.get("steps") and steps and _kind(other.request) == wanted:
+                    per_epoch = other.progress["steps"] / other.request["epochs"]
+                    left: float = (steps - job.progress.get("step", 0)) * other.metrics["seconds"] / per_epoch
+                    return left
     return math.inf
 
 

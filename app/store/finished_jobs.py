@@ -12,6 +12,7 @@ from app.states import FINISHED
 from app.store import events
 from app.store.database import Database
 from app.store.records import JobEnd, Json, now
+from app.store.rows import read_rows
 from app.store.tables import jobs
 
 
@@ -27,8 +28,8 @@ class FinishedJobs:
         query = select(*(columns[field.name] for field in fields(JobEnd)))
         query = query.where(columns.finished_at >= since, columns.status.in_(FINISHED))
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(columns.finished_at, columns.id))
-            return tuple(JobEnd(**row._asdict()) for row in rows)
+            rows = read_rows(connection, query.order_by(columns.finished_at, columns.id), columns.id)
+        return tuple(JobEnd(**row._asdict()) for _, row in rows if row is not None)
 
     def expired(self, before: datetime) -> tuple[str, ...]:
         """Return the ids of the jobs that were finished before a time; those that are built in do not expire."""
@@ -50,7 +51,8 @@ class FinishedJobs:
         if before is not None:
             query = query.where(columns.checkpoint_kept_since < before)
         with self._database.read() as connection:
-            return {row.id: row.checkpoint for row in connection.execute(query)}
+            rows = read_rows(connection, query, columns.id)
+        return {identifier: row.checkpoint for identifier, row in rows if row is not None}
 
     def expire_checkpoint(self, identifier: str) -> Json | None:
         """Note that the last checkpoint of a job is deleted, and return that note; the file is the caller's business.

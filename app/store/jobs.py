@@ -26,6 +26,7 @@ from app.store.records import (
     now,
 )
 from app.store.repository import Repository, has_tag
+from app.store.rows import read_rows
 from app.text import repaired
 
 
@@ -111,7 +112,8 @@ class Jobs(Repository[JobRecord]):
         if dataset_id is not None:
             query = query.where(columns.dataset_id == dataset_id)
         with self._database.read() as connection:
-            return tuple(self._record(row) for row in connection.execute(query.order_by(columns.id)))
+            rows = read_rows(connection, query.order_by(columns.id), columns.id)
+        return tuple(self._record(row) for _, row in rows if row is not None)
 
     def metrics(self, identifier: str) -> list[Json]:
         """Return the values of every epoch, in order.

@@ -7,6 +7,7 @@ from sqlalchemy import Select, select
 from app.states import ACTIVE, JobStatus
 from app.store.database import Database
 from app.store.records import JobPace, JobRecord, QueueState
+from app.store.rows import read_rows
 from app.store.tables import jobs
 
 _PAST = 50
@@ -30,7 +31,8 @@ class Queues:
         with self._database.read() as connection:
 
             def read(query: Select[tuple[object, ...]]) -> tuple[JobPace, ...]:
-                return tuple(JobPace(**row._asdict()) for row in connection.execute(query))
+                rows = read_rows(connection, query, columns.id)
+                return tuple(JobPace(**row._asdict()) for _, row in rows if row is not None)
 
             of_kind = select(columns.id, columns.request, columns.progress, columns.metrics).where(
                 columns.kind == kind

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, func, insert, sele
 from app.errors import Conflict, Invalid, NotFound
 from app.store.database import Database
 from app.store.records import ArchitectureRecord, DatasetRecord, JobRecord, ModelRecord, Page
+from app.store.rows import read_rows
 
 R = TypeVar("R", ArchitectureRecord, DatasetRecord, JobRecord, ModelRecord)
 
@@ -68,9 +69,9 @@ class Repository(Generic[R]):
                     hint = "it may have been deleted; start again without `after`"
                     raise Invalid.at("after", f"there is no {self.kind} {after!r}", hint, parameter=True)
                 query = query.where(tuple_(columns.created_at, columns.id) < tuple_(*last))
-            records = tuple(self._record(row) for row in connection.execute(query))
-        shown = records[:limit]
-        return Page(shown, shown[-1].id if len(records) > limit else None)
+            rows = read_rows(connection, query, columns.id)
+        records = tuple(self._record(row) for _, row in rows[:limit] if row is not None)
+        return Page(records, rows[limit - 1][0] if len(rows) > limit else None)
 
     def _insert(self, connection: Connection, record: R) -> None:
         connection.execute(insert(self.table).values(**values(record)))

@@ -66,6 +66,42 @@ def test_a_model_file_that_was_not_changed_is_taken(http: httpx.Client) -> None:
     assert http.delete(answer.headers["Location"]).status_code == 204
 
 
+JOBS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
+    "training-jobs": ("training", "job", {}, {}),
+    "evaluations": (
+        "evaluation",
+        "eval",
+        {"model": "model_example", "dataset": "digits", "dataset_images": 5, "split": "test"},
+        {"dataset": LONE},
+    ),
+    "batch-predictions": (
+        "batch_prediction",
+        "batch",
+        {"model": "model_example", "top_k": 3, "filename": "a.zip", "images": 1},
+        {"filename": LONE},
+    ),
+}
+"""By where jobs of a kind are: the kind, how their ids begin, a request, and what of it cannot be answered."""
+
+
+def bad_jobs(kind: str, prefix: str, request: dict[str, Any], bad: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of jobs by their ids: a good one, those that can be repaired, those that cannot."""
+    same = {"kind": kind, "status": "cancelled", "model_id": None} | (
+        {"request": json.dumps(request), "progress": "{}", "metrics": None} if request else {}
+    )
+    changes = {
+        "good": {},
+        "bad": {"request": json.dumps(request | bad)} if bad else {},
+        "error": {"error": json.dumps({"code": "x", "message": LONE})},
+        "deep_odd": {"error": json.dumps({"code": "x", "message": nested(300)})},
+        "shape_odd": {"request": "7", "progress": "[]"},
+        "text_odd": {"progress": "{{"},
+        "status_odd": {"status": "asleep"},
+        "time_odd": {"finished_at": "yesterday"},
+    }
+    return {f"{prefix}_{name}": same | columns for name, columns in changes.items()}
+
+
 @pytest.fixture(scope="module")
 def old(
     tmp_path_factory: pytest.TempPathFactory, connect
@@ -97,6 +133,8 @@ def old(
             insert(database, "architectures", made.json()["id"], architectures)
             insert(database, "datasets", "digits", datasets)
             insert(database, "models", "model_example", models)
+            for facts in JOBS.values():
+                insert_plain(database, "jobs", "job_example", bad_jobs(*facts))
             database.execute("UPDATE models SET path = 'models/deep' WHERE id = 'model_file'")
         database.close()
         content = client.get("/v1/models/model_example/weights").content
@@ -110,13 +148,20 @@ def old(
 
 
 def insert(database: sqlite3.Connection, table: str, like: str, rows: dict[str, dict[str, Any]]) -> None:
+    written = {
+        identifier: {name: json.dumps(document) for name, document in documents.items()}
+        for identifier, documents in rows.items()
+    }
+    insert_plain(database, table, like, written)
+
+
+def insert_plain(database: sqlite3.Connection, table: str, like: str, rows: dict[str, Any]) -> None:
     columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
     first = database.execute(f"SELECT * FROM {table} WHERE id = ?", (like,)).fetchone()  # noqa: S608
-    for version, (identifier, documents) in enumerate(rows.items(), 100):
-        values = dict(zip(columns, first, strict=True)) | {"id": identifier, "builtin": 0}
+    for version, (identifier, changes) in enumerate(rows.items(), 100):
+        values = dict(zip(columns, first, strict=True)) | {"id": identifier, "builtin": 0} | changes
         if "version" in values:
             values["version"] = version
-        values |= {name: json.dumps(document) for name, document in documents.items()}
         marks = ", ".join("?" * len(columns))
         database.execute(f"INSERT INTO {table} VALUES ({marks})", list(values.values()))  # noqa: S608
 
@@ -135,6 +180,41 @@ def test_one_bad_row_never_takes_a_list_down(old, resource: str) -> None:
         assert client.get(f"/v1/{resource}/{name}").status_code == 200
     names = shown[f"{'ds' if resource == 'datasets' else 'model'}_class"]["classes"]
     assert (names[0]["name"] if resource == "datasets" else names[0]) == "\ufffd"
+
+
+@pytest.mark.parametrize("resource", JOBS)
+def test_neither_does_a_job(old, resource: str) -> None:
+    client, _, _ = old
+    answer = client.get(f"/v1/{resource}")
+    assert answer.status_code == 200, answer.text
+    prefix = JOBS[resource][1]
+    shown = {row["id"] for row in answer.json()["data"]}
+    assert {f"{prefix}_{name}" for name in ("good", "bad", "error")} <= shown
+    assert not {name for name in shown if name.endswith("_odd")}
+    for name in ("good", "bad", "error"):
+        assert client.get(f"/v1/{resource}/{prefix}_{name}").status_code == 200
+
+
+@pytest.mark.parametrize("resource", JOBS)
+def test_pages_go_on_beyond_rows_that_cannot_be_read(old, resource: str) -> None:
+    client, _, _ = old
+    whole = [row["id"] for row in client.get(f"/v1/{resource}").json()["data"]]
+    found, after = [], None
+    while True:
+        page = client.get(f"/v1/{resource}", params={"limit": 1} | ({"after": after} if after else {})).json()
+        found += [row["id"] for row in page["data"]]
+        after = page["next"]
+        if after is None:
+            break
+    assert found == whole
+
+
+def test_jobs_start_beside_jobs_that_cannot_be_read(old, finished) -> None:
+    client, _, _ = old
+    flat = {"input_shape": [28, 28, 1], "layers": [FLAT, {"type": "dense", "units": 10}]}
+    job = client.post("/v1/training-jobs", json={"architecture": flat, "dataset": "digits", "epochs": 1})
+    assert job.status_code == 202, job.text
+    assert finished(client, job.json()["id"])["status"] == "succeeded"
 
 
 def test_neither_does_an_architecture(old) -> None:

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
-from app.api.common import Body
+from pydantic import BaseModel
+
 from app.log import Log
 from app.text import repaired
 
@@ -22,7 +23,7 @@ class Record(Protocol):
 
 
 R = TypeVar("R", bound=Record)
-B = TypeVar("B", bound=Body)
+B = TypeVar("B", bound=BaseModel)
 
 
 def answer_rows(records: Iterable[R], show: Callable[[R], B]) -> list[B]:

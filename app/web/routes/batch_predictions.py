@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Annotated, Any
 
@@ -61,8 +61,8 @@ _BODY: dict[str, Any] = {
 }
 
 
-def _shown(services: Services, records: Sequence[JobRecord]) -> list[BatchPrediction]:
-    return [batch_prediction(record) for record in records]
+def _shown(services: Services, records: Sequence[JobRecord]) -> Callable[[JobRecord], BatchPrediction]:
+    return batch_prediction
 
 
 CALLS = JobCalls(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Request, Response
@@ -52,8 +52,8 @@ def _findings(record: JobRecord, services: Services) -> Json:
     return findings
 
 
-def _shown(services: Services, records: Sequence[JobRecord]) -> list[Evaluation]:
-    return [evaluation(record) for record in records]
+def _shown(services: Services, records: Sequence[JobRecord]) -> Callable[[JobRecord], Evaluation]:
+    return evaluation
 
 
 def _whole(services: Services, record: JobRecord) -> FinishedEvaluation:

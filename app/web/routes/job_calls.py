@@ -3,6 +3,7 @@
 # FastAPI reads the annotations of functions that are made here, so that they are not postponed.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -19,6 +20,7 @@ from app.jobs.uploads import uploads_of
 from app.services import Services, ServicesDep
 from app.states import JobStatus
 from app.store.records import JobRecord
+from app.web.answers.rows import answer_row, answer_rows
 from app.web.openapi import problems
 from app.web.routes.paging import After, Limit, NameFilter, TagFilter
 
@@ -37,7 +39,7 @@ class JobCalls(Generic[B]):
         kind: the kind.
         parameter: the name of an id in paths.
         body: what a job looks like in lists.
-        shown: makes the entries of a list.
+        shown: makes what shows jobs in a list, given those that are on its page.
         look_again: after how many seconds there may be news of a job.
         whole: what one job looks like, if it is more than in a list, and what makes that.
         example: a job that every installation has.
@@ -47,7 +49,7 @@ class JobCalls(Generic[B]):
     kind: Kind
     parameter: str
     body: type[B]
-    shown: Callable[[Services, Sequence[JobRecord]], list[B]]
+    shown: Callable[[Services, Sequence[JobRecord]], Callable[[JobRecord], B]]
     look_again: int
     whole: tuple[type[BaseModel], Callable[[Services, JobRecord], BaseModel]] | None = None
     example: str | None = None
@@ -100,7 +102,7 @@ class JobCalls(Generic[B]):
 
         def page(services: Services, limit: int, after: str | None, **conditions: Any) -> PageOf[Any]:
             found = services.store.jobs.page(limit, after, kind=kind.name, **conditions)
-            return PageOf(data=shown(services, found.data), next=found.next)
+            return PageOf(data=answer_rows(found.data, shown(services, found.data)), next=found.next)
 
         def list_jobs(
             services: ServicesDep, limit: Limit = 50, after: After = None, status: StatusFilter = None
@@ -129,14 +131,14 @@ class JobCalls(Generic[B]):
 
     def _one(self) -> tuple[type[BaseModel], Callable[[Services, JobRecord], BaseModel]]:
         """Return what one job looks like, and what makes that."""
-        return self.whole or (self.body, lambda services, record: self.shown(services, [record])[0])
+        return self.whole or (self.body, lambda services, record: self.shown(services, [record])(record))
 
     def _add_get(self) -> None:
         body, one = self._one()
         named = Depends(self.find())
 
         def get_job(services: ServicesDep, record: JobRecord = named) -> Any:
-            return one(services, record)
+            return answer_row(record, partial(one, services))
 
         self._route(
             "GET",
@@ -178,7 +180,7 @@ class JobCalls(Generic[B]):
                 _remove_uploads(cancelled, services.artifacts)
             services.runner.wake()
             response.headers.update(self.headers(record.id))
-            return one(services, cancelled)
+            return answer_row(cancelled, partial(one, services))
 
         self._route(
             "POST",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Header, Request, Response
@@ -61,14 +61,13 @@ _WRITTEN_EXAMPLE = {
 }
 
 
-def _shown(services: Services, records: Sequence[JobRecord]) -> list[TrainingJobEntry]:
-    """Return the entries of a list, with the places of those that wait, and what became of their webhooks."""
+def _shown(services: Services, records: Sequence[JobRecord]) -> Callable[[JobRecord], TrainingJobEntry]:
+    """Return what shows jobs in a list, with their places if they wait, and what became of their webhooks."""
     places, messages = _around(services, records)
     retention = services.settings.checkpoint_retention
-    return [
-        training_job_entry(record, retention, places.get(record.id), messages.get(record.id))
-        for record in records
-    ]
+    return lambda record: training_job_entry(
+        record, retention, places.get(record.id), messages.get(record.id)
+    )
 
 
 def _whole(services: Services, record: JobRecord) -> TrainingJob:
