@@ -95,6 +95,7 @@ $(VENV)/.runtime: $(VENV)/.build requirements/runtime.txt pyproject.toml
 	@echo "Installing convserve and the libraries it needs ..."
 	@$(PIP) requirements/runtime.txt
 	@$(PY) -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@$(PY) -m compileall -q app engine
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt

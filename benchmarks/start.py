@@ -87,7 +87,12 @@ def main() -> None:
 def start(command: list[str], arguments: list[str], path: str, picture: bytes) -> Start:
     """Start a side, ask it twice, leave it alone for a while, and end it."""
     port = free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CONVSERVE_")}
+    # a peer's libraries were compiled when they were installed: ours are compiled once, too, not at each start
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("CONVSERVE_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
     with running([*command, str(port), *arguments], environment) as (process, began):
         ask(port, b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", process)
         alive = moment(process, began)

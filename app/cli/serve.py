@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -40,12 +41,16 @@ def _serve(host: str | None, port: str | None, data_dir: Path | None) -> None:
     # predictions are split over the cores; BLAS keeps to the one it is called on
     for name in THREADS_VARIABLES:
         os.environ.setdefault(name, "1")
+    # what is imported stays: looking for garbage in it takes a twentieth of a start, and in all that is collected later
+    gc.disable()
     # only now: NumPy reads those variables when it is imported
     from app.log.format import as_json
     from app.main import create_app
     from app.web.server import serve
 
     def announce(url: str) -> None:
+        gc.freeze()
+        gc.enable()
         if not as_json(settings):  # where programs read, a line of the log says it
             print(f"convserve is at {url} (its calls: {url}/docs). Ctrl-C stops it.", file=sys.stderr)  # noqa: T201
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from fastapi import APIRouter
+from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
@@ -43,6 +44,10 @@ class LateRoutes(BaseRoute):
                 self._router = router
         return self._router
 
+    def own_routes(self) -> Iterator[APIRoute]:
+        """Return the routes as the modules made them; FastAPI wraps those of a router that is in another."""
+        return _own_routes(self.load())
+
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Take what lies under the path, whether there is anything or not."""
         if scope["type"] == "http":
@@ -57,3 +62,11 @@ class LateRoutes(BaseRoute):
         if router is None:
             router = await run_in_threadpool(self.load)
         await router(scope, receive, send)
+
+
+def _own_routes(router: APIRouter) -> Iterator[APIRoute]:
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            yield route
+        elif isinstance(inner := getattr(route, "original_router", None), APIRouter):
+            yield from _own_routes(inner)

@@ -145,16 +145,20 @@ _ALWAYS: dict[int, dict[str, Any]] = {
 
 def build(app: FastAPI) -> dict[str, Any]:
     """Return the document of all routes, which are loaded for that. Takes seconds: not for the event loop."""
+    late = [route for route in app.routes if isinstance(route, LateRoutes)]
+    routes = [route for route in app.routes if route not in late]
+    for resource in late:
+        routes += resource.load().routes
+        for route in resource.own_routes():
+            # bodies that FastAPI cannot describe: their schemas are made here, as no request needs them
+            extra = route.openapi_extra or {}
+            extra.update({key: part() for key, part in extra.items() if callable(part)})
     document = get_openapi(
         title=app.title,
         version=app.version,
         description=app.description,
         tags=app.openapi_tags,
-        routes=[
-            route
-            for known in app.routes
-            for route in (known.load().routes if isinstance(known, LateRoutes) else [known])
-        ],
+        routes=routes,
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})

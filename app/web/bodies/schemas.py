@@ -1,4 +1,7 @@
-"""The JSON schemas of bodies that arrive in several forms, which FastAPI cannot describe by itself."""
+"""The JSON schemas of bodies that arrive in several forms, which FastAPI cannot describe by itself.
+
+A route names in `openapi_extra` a function that describes its body: it is called when the document is asked for.
+"""
 
 from __future__ import annotations
 

@@ -39,26 +39,29 @@ router = APIRouter(prefix="/v1/batch-predictions", route_class=StrictRoute, tags
 MEDIA_TYPE = "text/csv"
 _LOOK_AGAIN_SECONDS = 1
 _KIND = "zip archive"
-_SCHEMA = inlined_schema(BatchPredictionCreate)
-_BODY: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": _SCHEMA,
-            "examples": {
-                "a digit": {"value": {"model": "model_example", "top_k": 3, "file": EXAMPLE_ARCHIVE}}
+
+
+def _body() -> dict[str, Any]:
+    schema = inlined_schema(BatchPredictionCreate)
+    return {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": schema,
+                "examples": {
+                    "a digit": {"value": {"model": "model_example", "top_k": 3, "file": EXAMPLE_ARCHIVE}}
+                },
+            },
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file", "model"],
+                    "properties": schema["properties"]
+                    | {"file": {"type": "string", "format": "binary", "description": "The zip archive."}},
+                }
             },
         },
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file", "model"],
-                "properties": _SCHEMA["properties"]
-                | {"file": {"type": "string", "format": "binary", "description": "The zip archive."}},
-            }
-        },
-    },
-}
+    }
 
 
 def _shown(services: Services, records: Sequence[JobRecord]) -> Callable[[JobRecord], BatchPrediction]:
@@ -76,7 +79,7 @@ BatchDep = Annotated[JobRecord, Depends(CALLS.find())]
     status_code=status.HTTP_202_ACCEPTED,
     summary="Predict a whole archive",
     responses=problems(400, 409, 413, 415, 422, 503, 507),
-    openapi_extra={"requestBody": _BODY},
+    openapi_extra={"requestBody": _body},
 )
 async def create_batch_prediction(
     request: Request, services: ServicesDep, once: OnceDep, response: Response

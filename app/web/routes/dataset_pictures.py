@@ -65,41 +65,48 @@ _PNG: dict[int | str, dict[str, Any]] = {
         "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
-_ADDITION: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": inlined_schema(AdditionDocument),
-            "examples": {
-                "what a 3 would become": {
-                    "value": {"label": "3", "images": [EXAMPLE_PICTURE], "dry_run": True}
+
+
+def _addition() -> dict[str, Any]:
+    return {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": inlined_schema(AdditionDocument),
+                "examples": {
+                    "what a 3 would become": {
+                        "value": {"label": "3", "images": [EXAMPLE_PICTURE], "dry_run": True}
+                    }
+                },
+            },
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "description": "Pictures of one `label`.",
+                        },
+                        "file": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "Instead of them a zip archive of class folders, or with a manifest.",
+                        },
+                        **{
+                            name: {
+                                key: value for key, value in schema.items() if key in ("title", "description")
+                            }
+                            | {"type": "string"}
+                            for name, schema in inlined_schema(AdditionForm)["properties"].items()
+                        },
+                    },
                 }
             },
         },
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {
-                    "files": {
-                        "type": "array",
-                        "items": {"type": "string", "format": "binary"},
-                        "description": "Pictures of one `label`.",
-                    },
-                    "file": {
-                        "type": "string",
-                        "format": "binary",
-                        "description": "Instead of them a zip archive of class folders, or with a manifest.",
-                    },
-                    **{
-                        name: {key: value for key, value in schema.items() if key in ("title", "description")}
-                        | {"type": "string"}
-                        for name, schema in inlined_schema(AdditionForm)["properties"].items()
-                    },
-                },
-            }
-        },
-    },
-}
+    }
+
+
 _PREVIEW_EXAMPLE = {
     "augmentations": [
         {"type": "random_crop", "padding": 2},
@@ -116,7 +123,7 @@ _PREVIEW_EXAMPLE = {
     summary="Add labelled pictures",
     responses=problems(400, 404, 409, 413, 415, 422, 503, 507)
     | {200: {"description": "What would be added, for a dry run.", "model": Addition}},
-    openapi_extra={"requestBody": _ADDITION},
+    openapi_extra={"requestBody": _addition},
 )
 async def add_images(
     dataset_id: DatasetId, request: Request, services: ServicesDep, once: OnceDep, response: Response

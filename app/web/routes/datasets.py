@@ -36,47 +36,52 @@ router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datase
 OwnDatasetId = Annotated[str, Path(description="The id of a data set.")]
 
 _MISSING = problems(404)
-_UPLOAD: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": inlined_schema(DatasetDocument),
-            "examples": {
-                "six tiny pictures": {
-                    "value": {
-                        "name": "dark and light",
-                        "image_size": 8,
-                        "channels": 1,
-                        "file": EXAMPLE_ARCHIVE,
+
+
+def _upload() -> dict[str, Any]:
+    return {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": inlined_schema(DatasetDocument),
+                "examples": {
+                    "six tiny pictures": {
+                        "value": {
+                            "name": "dark and light",
+                            "image_size": 8,
+                            "channels": 1,
+                            "file": EXAMPLE_ARCHIVE,
+                        }
                     }
+                },
+            },
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "The zip archive, npz file or IDX file of images.",
+                        },
+                        "labels": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "The IDX file of labels, when `file` is one of images.",
+                        },
+                        **{
+                            name: {
+                                key: value for key, value in schema.items() if key in ("title", "description")
+                            }
+                            | {"type": "string"}
+                            for name, schema in inlined_schema(DatasetCreate)["properties"].items()
+                        },
+                    },
                 }
             },
         },
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "properties": {
-                    "file": {
-                        "type": "string",
-                        "format": "binary",
-                        "description": "The zip archive, npz file or IDX file of images.",
-                    },
-                    "labels": {
-                        "type": "string",
-                        "format": "binary",
-                        "description": "The IDX file of labels, when `file` is one of images.",
-                    },
-                    **{
-                        name: {key: value for key, value in schema.items() if key in ("title", "description")}
-                        | {"type": "string"}
-                        for name, schema in inlined_schema(DatasetCreate)["properties"].items()
-                    },
-                },
-            }
-        },
-    },
-}
+    }
 
 
 @router.post(
@@ -84,7 +89,7 @@ _UPLOAD: dict[str, Any] = {
     status_code=status.HTTP_202_ACCEPTED,
     summary="Upload a data set",
     responses=problems(400, 409, 413, 415, 422, 503, 507),
-    openapi_extra={"requestBody": _UPLOAD},
+    openapi_extra={"requestBody": _upload},
     description=f"""Make a data set of one of these:
 
 - a zip archive with one folder of pictures per class, `cat/1.png`, `dog/7.jpg`, perhaps below `train`, `dev` and

@@ -29,26 +29,29 @@ router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"]
 
 MEDIA_TYPE = "application/octet-stream"
 _BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
-_BODY: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": inlined_schema(ModelImport),
-            "examples": {"one pixel": {"value": {"file": EXAMPLE_MODEL}}},
+
+
+def _body() -> dict[str, Any]:
+    return {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": inlined_schema(ModelImport),
+                "examples": {"one pixel": {"value": {"file": EXAMPLE_MODEL}}},
+            },
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": _BINARY | {"description": "The model file."},
+                        "name": {"type": "string", "description": "What to call the model."},
+                    },
+                }
+            },
+            MEDIA_TYPE: {"schema": _BINARY},
         },
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "properties": {
-                    "file": _BINARY | {"description": "The model file."},
-                    "name": {"type": "string", "description": "What to call the model."},
-                },
-            }
-        },
-        MEDIA_TYPE: {"schema": _BINARY},
-    },
-}
+    }
 
 
 @router.get(
@@ -90,7 +93,7 @@ def get_weights(
     status_code=status.HTTP_201_CREATED,
     summary="Import a model",
     responses=problems(400, 409, 413, 415, 422, 503, 507),
-    openapi_extra={"requestBody": _BODY},
+    openapi_extra={"requestBody": _body},
 )
 async def post_model(
     request: Request,

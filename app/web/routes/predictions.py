@@ -21,6 +21,7 @@ from app.web.bodies.json import parse
 from app.web.bodies.limits import read_body
 from app.web.bodies.multipart import FormRules, receive
 from app.web.bodies.route import StrictRoute, is_json, media_type
+from app.web.bodies.schemas import inlined_schema
 from app.web.bodies.sinks import MemorySink
 from app.web.bodies.validation import validate
 from app.web.openapi import problems
@@ -35,30 +36,35 @@ _DIGIT = (
     "aN2gdWcfSUtsk0WYS+5dNrkql62puwcm7gKq7rkXzuvLhgC3EaTfDt1pPdtv9QbtGlXun99R5wAAAABJRU5ErkJggg=="
 )
 """A three from the test split of the data set `digits`, as a PNG file in base64."""
-_PICTURES: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": PredictionRequest.model_json_schema(),
-            "examples": {"a digit": {"value": {"images": [_DIGIT]}}},
+
+
+def _pictures() -> dict[str, Any]:
+    return {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": inlined_schema(PredictionRequest),
+                "examples": {"a digit": {"value": {"images": [_DIGIT]}}},
+            },
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "description": "Picture files.",
+                            "items": {"type": "string", "format": "binary"},
+                        }
+                    },
+                }
+            },
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
         },
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["files"],
-                "properties": {
-                    "files": {
-                        "type": "array",
-                        "description": "Picture files.",
-                        "items": {"type": "string", "format": "binary"},
-                    }
-                },
-            }
-        },
-        "image/*": {"schema": {"type": "string", "format": "binary"}},
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-    },
-}
+    }
+
+
 _FORMS = (
     "send one picture with `Content-Type: image/png` or application/octet-stream, several as the parts `files` of a "
     'form (`curl -F files=@name`), or JSON as {"images": ["<base64>"]}'
@@ -69,7 +75,7 @@ _FORMS = (
     "/{model_id}/predict",
     summary="Predict",
     responses=problems(400, 404, 413, 415, 422),
-    openapi_extra={"requestBody": _PICTURES},
+    openapi_extra={"requestBody": _pictures},
 )
 async def predict_pictures(
     model_id: ModelReference,
@@ -116,7 +122,7 @@ async def predict_pictures(
             },
         }
     },
-    openapi_extra={"requestBody": _PICTURES},
+    openapi_extra={"requestBody": _pictures},
 )
 async def preprocess_picture(model_id: ModelReference, request: Request, services: ServicesDep) -> Response:
     """Return one picture exactly as the model sees it, as PNG; with `Accept: application/json` as numbers.
