@@ -16,12 +16,13 @@ from engine.arrays import Array
 from engine.fast.kernels.fold import fold
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import Tuning
+from engine.fast.layout.places import close
 from engine.fast.parallel.shares import execution
 from engine.fast.plan import Plan, lay_out
 from engine.fast.serving.cut import cut
 from engine.fast.serving.halves import Halves
 from engine.fast.serving.pool import PlanPool
-from engine.fast.steps.base import Task
+from engine.fast.steps.base import Current, Task
 from engine.fast.steps.convolution import ConvolutionStep
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
@@ -139,13 +140,17 @@ def layer(case: list[int], *, backward: bool) -> Callable[[], object]:
     arena = Arena(training=True)
     lay_out([step], arena, pictures)
     arena.fill()
-    lay_out([step], arena, pictures)
+    kept, _ = lay_out([step], arena, pictures)
     dy = draw.standard_normal((pictures, *built.output_shape)).astype(np.float32)
     context = Context(statistics="batch", records=True)
 
+    current = Current(np.zeros((1, dy[0].size), np.float32), weights, context)
+    calls = step.prepare(current)
+    calls += step.bind((close(x),), close(kept[step.output]), current)[0]
+
     def run() -> object:
-        step.prepare(weights)
-        step.forward((x,), context)
+        for call in calls:
+            call()
         return step.backward(dy, context)
 
     return run

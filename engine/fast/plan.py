@@ -14,14 +14,15 @@ import numpy as np
 from engine.arrays import Array, Shape, Weights
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import Tuning
-from engine.fast.layout.places import Call, Place, plain
-from engine.fast.steps.base import Map, Step, stored
+from engine.fast.layout.places import Call, Place, close, plain
+from engine.fast.steps.base import Current, Given, Map, Step, placed, stored
 from engine.fast.steps.claims import steps_of
 from engine.fast.steps.links import readers_of
 from engine.graph.network import INPUT, Network
 from engine.layers import Context
 
-Before = Callable[[Step, tuple[Place, ...]], list[Call]]
+Before = Callable[[Step, tuple[Given, ...]], list[Call]]
+_NOWHERE = Place(np.empty((0, 0), np.float32), np.empty((0, 0), np.float32))
 
 REVISION = 11
 """Raised by every change of steps or kernels that changes bits: checkpoints pin it."""
@@ -51,19 +52,21 @@ class Plan:
             before: returns what else `scores` has to call before a step, given where its inputs lie.
         """
         self.network, self.batch, self._before = network, batch, before
-        self._specs = network.weight_specs
         self._training = training
         self._places: dict[str, Place] = {}
+        # statistics are looked up by each pass: those of a batch in parts are other arrays from part to part
+        self._specs = network.weight_specs
+        self._fixed = [name for name, spec in self._specs.items() if spec.role == "parameter"]
         arena = Arena(training=training)
         lay_out(steps_of(network, batch, tuning, training=training), arena, batch)
         self.bytes = arena.bytes
         """What it holds, without the weights."""
         arena.fill()
         self._steps = steps_of(network, batch, tuning, training=training)
-        self._sums = lay_out(self._steps, arena, batch)
+        self._kept, self._sums = lay_out(self._steps, arena, batch)
         self._learning = {step.output for step in self._steps if step.learns}
         self._wanted = network.wanted(None)
-        self._last_use = {name: step.output for step in self._steps for name in step.inputs}
+        self._current = Current(np.zeros((1, 0), np.float32))
 
     @property
     def choices(self) -> dict[str, str]:
@@ -72,31 +75,48 @@ class Plan:
 
     def prepare(self, weights: Weights) -> None:
         """Take the weights, transformed for the kernels; again whenever they have changed."""
-        for step in self._steps:
-            step.prepare(weights)
-        if not self._training:
+        held = self._current.weights
+        # what is not contiguous is copied where it is bound
+        stay = all(held.get(name) is weights[name] and held[name].flags.c_contiguous for name in self._fixed)
+        held.update((name, weights[name]) for name in self._specs)
+        if not stay or not self._places:
             self._bind()
+        if not self._training:
+            for call in self._preparing:
+                call()
 
     def _bind(self) -> None:
         """List what has to be called, on maps that are laid out once."""
         if not self._places:
-            self._places = _places(self._steps, self.batch, self.network.input_shape)
-            largest = max(place.flat.shape[1] for place in self._places.values())
-            self._zeros = np.zeros((1, largest), np.float32)
-            self.bytes += 4 * largest + sum(place.flat.nbytes for place in self._places.values())
-        places = dict(self._places)
-        self._input = places[INPUT].maps
+            self._lay_maps()
+        places: dict[str, Given] = dict(self._places)
+        self._input = self._places[INPUT].maps
         self._calls: list[Call] = []
+        self._preparing: list[Call] = []
         for step in self._steps:
             inputs = tuple(places[name] for name in step.inputs)
+            preparing = step.prepare(self._current)
+            (self._calls if self._training else self._preparing).extend(preparing)
             if self._before is not None:
                 self._calls += self._before(step, inputs)
-            calls, places[step.output] = step.bind(inputs, places[step.output], self._zeros)
+            place = self._places.get(step.output, _NOWHERE)
+            calls, places[step.output] = step.bind(inputs, place, self._current)
             self._calls += calls
-        self._output = places[self._steps[-1].output].maps
+        self._output = placed(places[self._steps[-1].output]).maps
+
+    def _lay_maps(self) -> None:
+        """Say where maps lie, and get the memory that the arena has not: in inference, and zeros."""
+        if self._training:
+            self._places = {name: close(maps) for name, maps in self._kept.items()}
+        else:
+            self._places = _places(self._steps, self.batch, self.network.input_shape)
+            self.bytes += sum(place.flat.nbytes for place in self._places.values())
+        longest = max(place.flat.shape[1] for place in self._places.values())
+        self._current.zeros = np.zeros((1, longest), np.float32)
+        self.bytes += self._current.zeros.nbytes
 
     def scores(self, x: Array) -> Array:
-        """Run a batch (N, H, W, C), N as compiled, by a plan for inference; valid until the next call."""
+        """Run a batch (N, H, W, C), N as compiled; valid until the next call."""
         np.copyto(self._input, x)
         for call in self._calls:
             call()
@@ -104,15 +124,8 @@ class Plan:
 
     def forward(self, x: Array, context: Context) -> PlanTape:
         """Run a batch (N, H, W, C), N as compiled, by a plan for training; valid until the next call."""
-        context = replace(context, wanted=self._wanted)
-        outputs: dict[str, Map] = {INPUT: x}
-        for step in self._steps:
-            xs = tuple(outputs[name] for name in step.inputs)
-            outputs[step.output] = step.forward(xs, context)
-            for name in step.inputs:
-                if self._last_use[name] == step.output:
-                    outputs.pop(name, None)
-        return PlanTape(stored(outputs[self._steps[-1].output]), context)
+        context = self._current.context = replace(context, wanted=self._wanted)
+        return PlanTape(self.scores(x), context)
 
     def backward(self, tape: PlanTape, dy: Array) -> dict[str, Array]:
         """Turn the gradient of the output into those of all trainable weights, by full name."""
@@ -138,8 +151,15 @@ class Plan:
         return gradients
 
 
-def lay_out(steps: Sequence[Step], arena: Arena, batch: int) -> dict[tuple[str, str], Array]:
-    """Let steps ask for their memory; return that of sums of gradients, by name and by the step that adds the last."""
+def lay_out(
+    steps: Sequence[Step], arena: Arena, batch: int
+) -> tuple[dict[str, Array], dict[tuple[str, str], Array]]:
+    """Let steps ask for their memory.
+
+    Returns:
+        In training, that of the input and of outputs, by name; and that of sums of gradients, by name and by the step
+        that adds the last.
+    """
     producers = {step.output: number for number, step in enumerate(steps)}
     readers: dict[str, list[int]] = {}
     for number, step in enumerate(steps):
@@ -153,19 +173,26 @@ def lay_out(steps: Sequence[Step], arena: Arena, batch: int) -> dict[tuple[str, 
         first = readers[name][0]
         return users[producers[name]] if first == maker else first  # which adds it to its own
 
+    kept: dict[str, Array] = {}
     sums = {}
     for number, step in enumerate(steps):
         inputs = [name for name in dict.fromkeys(step.inputs) if name != INPUT]
         beyond = min((last_user(number, name) for name in inputs), default=number)
         users.append(min(number, beyond) if step.hands_on else number)
         arena.begin(number, beyond)
+        if arena.training:
+            shapes = dict(zip(step.inputs, step.nodes[0].input_shapes, strict=True))
+            if INPUT in shapes and INPUT not in kept:
+                kept[INPUT] = arena.kept((batch, *shapes[INPUT]))
+            if step.stores:
+                kept[step.output] = arena.kept((batch, *step.shape))
         step.lay_out(arena)
         for name in inputs:
             received = step.receiver is not None and name == step.inputs[0]
             added = readers[name][-1] != number or step.inputs.count(name) > 1
             if added and not received and steps[producers[name]].learns:
                 sums[name, step.output] = arena.gradient((batch, *steps[producers[name]].shape))
-    return sums
+    return kept, sums
 
 
 def _places(steps: Sequence[Step], batch: int, shape: Shape) -> dict[str, Place]:

@@ -22,7 +22,7 @@ import numpy as np
 from engine.arrays import Array
 from engine.fast.kernels.kernel import InputGradient
 from engine.fast.layout.arena import Arena
-from engine.fast.layout.gemm import Tuning, largest_divisor, pieces, row_of, viewed
+from engine.fast.layout.gemm import Tuning, largest_divisor, pieces, viewed
 from engine.fast.layout.places import Bias, Call, Place, moved, surrounded
 from engine.ops import windows
 from engine.ops.windows import Axis, Window
@@ -85,9 +85,7 @@ class _Gathered:
             )
             self._dweight, self._part = (arena.scratch((1, self._depth, filters)) for _ in range(2))
         self._matrix = arena.kept((self._depth + ones, filters)) if ones else np.empty((0, 0), np.float32)
-        self._bias: Array | None = None
-        self._bias_map = Bias()
-        self._bias_row: Array | None = None
+        self._bias = Bias()
         self.input_gradient: InputGradient | None = None
         # (parts, rows, depth), and with other parts its transpose: views of the columns in whatever layout they have
         self._rows: Array = np.empty(0, np.float32)
@@ -100,27 +98,21 @@ class _Gathered:
     def _lay_out(self, arena: Arena) -> None:
         """Make room for a tile and its columns."""
 
-    def prepare(self, weight: Array, bias: Array | None) -> None:
+    def prepare(self, weight: Array, bias: Array | None) -> list[Call]:
         matrix = weight.reshape(self._depth, self.filters)
-        self._bias = bias
-        if self._ones:
-            np.copyto(self._matrix[:-1], matrix)
-            self._matrix[-1] = 0 if bias is None else bias
-        else:
+        if not self._ones:
             self._matrix = matrix
-            self._bias_row = None if bias is None else row_of(bias, self.window.output[1])
+            return self._bias.prepare(bias)
+        last = 0 if bias is None else bias
+        return [
+            partial(np.copyto, self._matrix[:-1], matrix),
+            partial(np.copyto, self._matrix[-1], last),
+        ]
 
     def prepare_backward(self, weight: Array) -> None:
         self._started = False
         if self.input_gradient is not None:
             self.input_gradient.prepare(weight)
-
-    def forward(self, tile: slice, x: Array, y: Array) -> None:
-        self.gather(x)
-        np.matmul(self._rows, self._matrix, out=y.reshape(self._parts, -1, self.filters))
-        if self._bias_row is not None:
-            rows = y.reshape(-1, len(self._bias_row))
-            rows += self._bias_row
 
     @property
     def entry(self) -> Place | None:
@@ -132,9 +124,9 @@ class _Gathered:
         """Where a tile is put, with its padding above and below."""
         raise TypeError(f"{self.name} has no padding")
 
-    def bind(self, x: Array, y: Place) -> list[Call]:
-        """Return the calls of inference."""
-        after = [] if self._ones else self._bias_map.bind(y, self._bias)
+    def bind(self, tile: slice, x: Array, y: Place) -> list[Call]:
+        """Return what computes a tile."""
+        after = [] if self._ones else self._bias.bind(y)
         target = y.maps
         if not target.flags.c_contiguous:
             # rows of the output lie apart: one product and a copy take less than a product for each
@@ -142,8 +134,11 @@ class _Gathered:
                 self._apart = empty(target.shape)
             target = self._apart
             after = [partial(np.copyto, y.maps, target), *after]
-        target = target.reshape(self._parts, -1, self.filters)
-        return [*self.gathers(x), partial(np.matmul, self._rows, self._matrix, out=target), *after]
+        return [*self.gathers(x), self.product(target), *after]
+
+    def product(self, y: Array) -> Call:
+        """Return what multiplies the columns by the filters, into y (T, OH, OW, O), which is contiguous."""
+        return partial(np.matmul, self._rows, self._matrix, out=y.reshape(self._parts, -1, self.filters))
 
     def gathers(self, x: Array) -> list[Call]:
         """Return the calls of `gather`."""
@@ -266,9 +261,9 @@ class Pointwise(_Gathered):
 
     name = "pointwise"
 
-    def bind(self, x: Array, y: Place) -> list[Call]:
-        """Return the calls of inference: one product, or one for each row where those are long and lie apart."""
-        target, before, after = y.maps, list[Call](), self._bias_map.bind(y, self._bias)
+    def bind(self, tile: slice, x: Array, y: Place) -> list[Call]:
+        """Return what computes a tile: one product, or one for each row where those are long and lie apart."""
+        target, before, after = y.maps, list[Call](), self._bias.bind(y)
         if x.shape[2] < _LONG_ROW:
             if not x.flags.c_contiguous:
                 held = empty(x.shape)
@@ -305,7 +300,8 @@ class Flipped:
     def run(self, dy: Array, dx: Array) -> None:
         for first in range(0, len(dy), self._kernel.tile):
             tile = slice(first, first + self._kernel.tile)
-            self._kernel.forward(tile, dy[tile], dx[tile])
+            self._kernel.gather(dy[tile])
+            self._kernel.product(dx[tile])()
 
 
 class Scattered:

@@ -20,7 +20,7 @@ import numpy as np
 
 from engine.arrays import Array
 from engine.fast.layout.arena import Arena
-from engine.fast.layout.gemm import Tuning, largest_divisor, row_of, viewed
+from engine.fast.layout.gemm import Tuning, largest_divisor, viewed
 from engine.fast.layout.places import Bias, Call, Place, moved, surrounded
 from engine.ops import windows
 from engine.ops.windows import Window
@@ -64,8 +64,7 @@ class Depthwise:
         shape = (*window.kernel, self._across * channels)
         self._filters = arena.prepared(shape)
         self._all = arena.scratch((tile, rows.output, self._across, channels)) if columns.stride > 1 else None
-        self._bias: Array | None = None
-        self._bias_map = Bias()
+        self._bias = Bias()
         self._wants_dw = wants_dw
         if wants_dx or wants_dw:
             self._back = _Backward(window, channels, tile, self._across, arena, wants_dx=wants_dx)
@@ -82,29 +81,16 @@ class Depthwise:
             for axis in window
         )
 
-    def prepare(self, weight: Array, bias: Array | None) -> None:
+    def prepare(self, weight: Array, bias: Array | None) -> list[Call]:
         """Take filters (KH, KW, 1, C) and bias (C,)."""
-        np.copyto(self._filters.reshape(*weight.shape[:2], -1, self._channels), weight)
-        self._bias = bias
-        self._bias_row = None if bias is None else row_of(bias, self._window.width.output)
+        filters = self._filters.reshape(*weight.shape[:2], -1, self._channels)
+        return [partial(np.copyto, filters, weight), *self._bias.prepare(bias)]
 
     def prepare_backward(self, weight: Array) -> None:
         """Take the filters for dX, and begin a new dW."""
         self._back.prepare(weight)
         if self._wants_dw:
             self._sum[...] = 0
-
-    def forward(self, tile: slice, x: Array, y: Array) -> None:
-        """Convolve one tile x (T, H, W, C) into y (T, OH, OW, C)."""
-        np.copyto(self._inside, x)
-        if self._all is None:
-            np.einsum(_CONVOLVE, self._view, self._filters, out=y.reshape(len(y), y.shape[1], -1))
-        else:
-            np.einsum(_CONVOLVE, self._view, self._filters, out=self._all.reshape(*self._all.shape[:2], -1))
-            np.copyto(y, self._kept(self._all))
-        if self._bias_row is not None:
-            rows = y.reshape(len(y), y.shape[1], -1)
-            rows += self._bias_row
 
     @property
     def entry(self) -> Place | None:
@@ -116,15 +102,15 @@ class Depthwise:
         """Where a tile is put, with its padding above and below."""
         return windows.between_sides(self._padded, self._window)
 
-    def bind(self, x: Array, y: Place) -> list[Call]:
-        """Return the calls of inference."""
+    def bind(self, tile: slice, x: Array, y: Place) -> list[Call]:
+        """Return what convolves one tile x (T, H, W, C) into y (T, OH, OW, C)."""
         calls = moved(x, self._inside)
         out = y.maps if self._all is None else self._all
         rows = viewed(out, (*out.shape[:2], -1))
         calls.append(partial(np.einsum, _CONVOLVE, self._view, self._filters, out=rows))
         if self._all is not None:
             calls.append(partial(np.copyto, y.maps, self._kept(self._all)))
-        return [*calls, *self._bias_map.bind(y, self._bias)]
+        return [*calls, *self._bias.bind(y)]
 
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
         """Add one tile to dW, and give its dX, each if wanted."""

@@ -51,14 +51,14 @@ class Kernel(Protocol):
     name: str
     tile: int
 
-    def prepare(self, weight: Array, bias: Array | None) -> None:
-        """Take filters (KH, KW, C, O), and what is added to each output channel (O,)."""
+    def prepare(self, weight: Array, bias: Array | None) -> list[Call]:
+        """Take filters (KH, KW, C, O), and what is added to each output channel (O,), which stay where they are.
+
+        Returns what to call, after `bind`, whenever their numbers have changed.
+        """
 
     def prepare_backward(self, weight: Array) -> None:
         """Take filters for dX, and begin a new dW."""
-
-    def forward(self, tile: slice, x: Array, y: Array) -> None:
-        """Compute x (T, H, W, C), the pictures `tile` of the batch, into y (T, OH, OW, O), halved by a pool."""
 
     @property
     def entry(self) -> Place | None:
@@ -68,8 +68,11 @@ class Kernel(Protocol):
     def margins(self) -> Array:
         """Where a tile is put, with the padding above and below: (T, before + H + after, W, C)."""
 
-    def bind(self, x: Array, y: Place) -> list[Call]:
-        """Return what to call in inference, given a tile x (T, H, W, C) that stays where it is."""
+    def bind(self, tile: slice, x: Array, y: Place) -> list[Call]:
+        """Return what computes x (T, H, W, C), the pictures `tile` of the batch, into y (T, OH, OW, O).
+
+        Both stay where they are; y is halved by a pool. In training what the way back needs is kept.
+        """
 
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
         """Add the pictures `tile` of the batch to dW, and give their dX, each if it is wanted."""

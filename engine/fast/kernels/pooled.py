@@ -20,8 +20,8 @@ from engine.fast.kernels.columns import ChannelMajor, Columns
 from engine.fast.kernels.kernel import Kernel
 from engine.fast.kernels.pooled_gradient import PooledInputGradient
 from engine.fast.layout.arena import Arena
-from engine.fast.layout.gemm import Tuning, largest_divisor, row_of, viewed
-from engine.fast.layout.places import Call, Place, surrounded
+from engine.fast.layout.gemm import Tuning, largest_divisor, viewed
+from engine.fast.layout.places import Bias, Call, Place, close
 from engine.ops.windows import Window
 
 _FLOAT = 4
@@ -50,24 +50,13 @@ class Halving:
             self._left = arena.kept((batch, *self._shape), np.bool_)
         self._training = training
 
-    def forward(self, tile: slice, full: Array, y: Array) -> None:
-        """Pool full (T, H, W, C) into y (T, H/2, W/2, C)."""
-        pairs = full.reshape(len(full), self._shape[0], 2, -1)
-        first, second = pairs[:, :, 0], pairs[:, :, 1]
-        if self._training:
-            np.greater_equal(first, second, out=self._upper[tile])
-        np.maximum(first, second, out=self._rows)
-        first, second = self._pairs[..., 0, :], self._pairs[..., 1, :]
-        if self._training:
-            np.greater_equal(first, second, out=self._left[tile])
-        np.maximum(first, second, out=y)
-
-    def bind(self, full: Array, y: Array) -> list[Call]:
-        """Return what to call in inference for a tile that stays where it is."""
+    def bind(self, tile: slice, full: Array, y: Array) -> list[Call]:
+        """Return what pools full (T, H, W, C) into y (T, H/2, W/2, C), both of which stay where they are."""
         pairs = viewed(full, (len(full), self._shape[0], 2, -1))
+        upper, left = (self._upper[tile], self._left[tile]) if self._training else (None, None)
         return [
-            partial(np.maximum, pairs[:, :, 0], pairs[:, :, 1], out=self._rows),
-            partial(np.maximum, self._pairs[..., 0, :], self._pairs[..., 1, :], out=y),
+            *_larger(pairs[:, :, 0], pairs[:, :, 1], self._rows, upper),
+            *_larger(self._pairs[..., 0, :], self._pairs[..., 1, :], y, left),
         ]
 
     def backward(self, tile: slice, dy: Array, dfull: Array) -> None:
@@ -81,6 +70,12 @@ class Halving:
         np.subtract(self._rows, first, out=pairs[:, :, 1])
 
 
+def _larger(first: Array, second: Array, out: Array, is_first: Array | None = None) -> list[Call]:
+    """Return what writes the larger of two to `out`, and where that is the first to `is_first`."""
+    noted = [] if is_first is None else [partial(np.greater_equal, first, second, out=is_first)]
+    return [*noted, partial(np.maximum, first, second, out=out)]
+
+
 class Separate:
     """Any kernel, and the pool on its tile."""
 
@@ -89,7 +84,7 @@ class Separate:
         self.prepare, self.prepare_backward = kernel.prepare, kernel.prepare_backward
         self.weight_gradient = kernel.weight_gradient
         self._pool = Halving(batch, kernel.tile, shape, arena, training=training)
-        self._full = arena.scratch((kernel.tile, *shape))
+        self._full = close(arena.scratch((kernel.tile, *shape)))
 
     @property
     def entry(self) -> Place | None:
@@ -101,20 +96,14 @@ class Separate:
         """Where a tile is put, with its padding above and below."""
         return self._kernel.margins
 
-    def forward(self, tile: slice, x: Array, y: Array) -> None:
-        """Convolve and pool a tile."""
-        self._kernel.forward(tile, x, self._full)
-        self._pool.forward(tile, self._full, y)
-
-    def bind(self, x: Array, y: Place) -> list[Call]:
-        """Return the calls of inference."""
-        full = surrounded(self._full, self._full)
-        return [*self._kernel.bind(x, full), *self._pool.bind(self._full, y.maps)]
+    def bind(self, tile: slice, x: Array, y: Place) -> list[Call]:
+        """Return what convolves and pools a tile."""
+        return [*self._kernel.bind(tile, x, self._full), *self._pool.bind(tile, self._full.maps, y.maps)]
 
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
         """Add the tile to dW, and give its dX, each if wanted."""
-        self._pool.backward(tile, dy, self._full)
-        self._kernel.backward(tile, x, self._full, dx)
+        self._pool.backward(tile, dy, self._full.maps)
+        self._kernel.backward(tile, x, self._full.maps, dx)
 
 
 class Quartered:
@@ -156,7 +145,9 @@ class Quartered:
         self._with_bias = arena.zeros((math.prod(shape[:3]) + 1, 2 * half))
         self._matrix = self._with_bias[:-1]
         self._wide = self._matrix.reshape(shape)
-        self._bias = self._with_bias[-1].reshape(4 * pools, filters)
+        self._last = self._with_bias[-1].reshape(4 * pools, filters)
+        self._bias = Bias()
+        self._training = training
         if training:
             tiles = batch // self.tile
             self._upper = arena.kept((tiles, *larger), np.bool_)
@@ -175,33 +166,18 @@ class Quartered:
             and min(window.kernel) > _NO_WINDOW
         )
 
-    def prepare(self, weight: Array, bias: Array | None) -> None:
+    def prepare(self, weight: Array, bias: Array | None) -> list[Call]:
         """Take filters (KH, KW, C, O) and bias (O,)."""
-        np.copyto(_shifted(self._wide, weight.shape), weight[:, :, :, None, None, None, :])
-        self._bias[...] = 0 if bias is None else bias
-        self._bias_row = None if bias is None else row_of(bias, self.window.width.output * self._pools)
+        wide = partial(np.copyto, _shifted(self._wide, weight.shape), weight[:, :, :, None, None, None, :])
+        if self._training:
+            return [wide, *self._bias.prepare(bias)]
+        return [wide, partial(np.copyto, self._last, 0 if bias is None else bias)]
 
     def prepare_backward(self, weight: Array) -> None:
         """Take filters for dX, and begin a new dW."""
         self._started = False
         if self.input_gradient is not None:
             self.input_gradient.prepare(weight)
-
-    def forward(self, tile: slice, x: Array, y: Array) -> None:
-        """Convolve and pool a tile, and remember which cell was the largest."""
-        self._columns.gather(x)
-        columns, matrix = self._columns.gathered, self._matrix
-        left_matrix, right_matrix = (matrix.T, columns) if self._turned else (columns, matrix)
-        np.matmul(left_matrix, right_matrix, out=self._cells)
-        number = tile.start // self.tile
-        (upper, lower), (left, right) = self._rows, self._sides
-        np.greater_equal(upper, lower, out=self._upper[number])
-        np.maximum(upper, lower, out=self._larger)
-        np.greater_equal(left, right, out=self._left[number])
-        np.maximum(left, right, out=self._as_sides(y))
-        if self._bias_row is not None:  # it commutes with the maximum
-            rows = y.reshape(-1, len(self._bias_row))
-            rows += self._bias_row
 
     @property
     def entry(self) -> Place | None:
@@ -213,19 +189,26 @@ class Quartered:
         """Where a tile is put, with its padding above and below."""
         return self._columns.margins
 
-    def bind(self, x: Array, y: Place) -> list[Call]:
-        """Return the calls of inference; the bias commutes with the maximum."""
-        count, height, width = self._outputs
-        shape = (count, height, width, -1)
+    def bind(self, tile: slice, x: Array, y: Place) -> list[Call]:
+        """Return what convolves and pools a tile; the bias commutes with the maximum."""
+        columns = self._columns.gathered
+        (upper, lower), (left, right) = self._rows, self._sides
+        if not self._training:
+            shape = (*self._outputs, -1)
+            return [
+                *self._columns.gathers(x),
+                partial(np.matmul, columns, self._with_bias, out=self._cells),
+                *_larger(upper, lower, self._larger),
+                *_larger(viewed(left, shape), viewed(right, shape), viewed(y.maps, shape)),
+            ]
+        factors = (self._matrix.T, columns) if self._turned else (columns, self._matrix)
+        number = tile.start // self.tile
         return [
             *self._columns.gathers(x),
-            partial(np.matmul, self._columns.gathered, self._with_bias, out=self._cells),
-            partial(np.maximum, *self._rows, out=self._larger),
-            partial(
-                np.maximum,
-                *(viewed(side, shape) for side in self._sides),
-                out=viewed(y.maps, shape),
-            ),
+            partial(np.matmul, *factors, out=self._cells),
+            *_larger(upper, lower, self._larger, self._upper[number]),
+            *_larger(left, right, self._as_sides(y.maps), self._left[number]),
+            *self._bias.bind(y),
         ]
 
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:

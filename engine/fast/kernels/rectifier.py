@@ -36,7 +36,7 @@ class Rectifier:
             np.clip(rows, _ZERO, self._most, out=rows)
 
     def bind(self, y: Place, zeros: Array) -> list[Call]:
-        """Return what to call in inference, given zeros (1, M or more)."""
+        """Return what applies it to maps, given zeros (1, M or more)."""
         return [partial(self.apply, y.flat, zeros[:, : y.flat.shape[1]])]
 
     def passes(self, y: Array, out: Array) -> Array:

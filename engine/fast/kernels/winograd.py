@@ -116,7 +116,6 @@ class _Direction:
         # (N, H, W, C): where all tiles are put, or the only one
         self.everything = self.pixels[:, 1 : 1 + height, 1 : 1 + width]
         self.insides = [self.everything[first : first + images] for first in range(0, tiles * images, images)]
-        self.inside = self.insides[0]
         line = row * channels
         shape, strides = (images, bands, _POINTS, line), (lines * line, _ROWS * line, line, 1)
         self._views = [_strided(padded[tile * size * channels :], shape, strides) for tile in range(tiles)]
@@ -163,44 +162,31 @@ class _Direction:
         A bias (O,) is one more term of each sum of the last transform.
         """
         self._rows_with_bias[:, :, _POINTS] = 0 if bias is None else row_of(bias, self.shape[2])
-        self._is_biased = bias is not None
         self._slack[...] = 0  # what the last windows see behind the map
         np.matmul(_G, weight.reshape(3, -1), out=self._points.reshape(_POINTS, -1))
         if self.q > 1:
             for pixel in range(self.q):
                 self._wide[:, pixel : pixel + 3, :, pixel] = self._points
 
-    def transform(self) -> None:
-        """Compute B^T x of the tile in `inside`."""
-        np.matmul(_BT, self._views[0], out=self._transformed_rows)
-
-    def multiply(self) -> None:
-        """Compute the products at the six points."""
-        if self._gathers:
-            np.copyto(self._gathered, self._seen)
-        np.matmul(self._left, self._right, out=self._out)
-
-    def calls(self, x: Array, y: Place) -> list[Call]:
-        """Return what to call in inference for a tile: where it lies, or in place of the first."""
+    def transforms(self, x: Array) -> list[Call]:
+        """Return what computes B^T x of a tile: where it lies, or in place of the first."""
         number = next((tile for tile, inside in enumerate(self.insides) if not moved(x, inside)), 0)
         return [
             *moved(x, self.insides[number]),
             partial(np.matmul, _BT, self._views[number], out=self._transformed_rows),
+        ]
+
+    def products(self, y: Array, *, has_bias: bool = False) -> list[Call]:
+        """Return what computes the products at the six points, and A^T of them and the bias, into y (T, H, W, O)."""
+        left, points = (_AT_WITH_BIAS, _POINTS + 1) if has_bias else (_AT, _POINTS)
+        return [
             *([partial(np.copyto, self._gathered, self._seen)] if self._gathers else []),
             partial(np.matmul, self._left, self._right, out=self._out),
             *(
-                partial(np.matmul, _AT_WITH_BIAS[:rows], self._rows_with_bias[:, bands], out=part)
-                for bands, rows, part in _bands(y.maps)
+                partial(np.matmul, left[:rows], self._rows_with_bias[:, bands, :points], out=part)
+                for bands, rows, part in _bands(y)
             ),
         ]
-
-    def finish(self, out: Array) -> None:
-        """Compute A^T of the products, and the bias, into `out` (T, H, W, O), which is contiguous."""
-        for bands, rows, part in _bands(out):
-            if self._is_biased:
-                np.matmul(_AT_WITH_BIAS[:rows], self._rows_with_bias[:, bands], out=part)
-            else:
-                np.matmul(_AT[:rows], self._rows_with_bias[:, bands, :_POINTS], out=part)
 
 
 def _bands(maps: Array) -> Iterator[tuple[slice, int, Array]]:
@@ -271,9 +257,10 @@ class Winograd:
         large = cached or batch * _product_rows(size) >= _MANY_ROWS
         return worth and large and width >= 2 and channels >= 16 and filters >= 16
 
-    def prepare(self, weight: Array, bias: Array | None) -> None:
-        """Take new filters (3, 3, C, O) and bias (O,)."""
-        self._there.prepare(weight, bias)
+    def prepare(self, weight: Array, bias: Array | None) -> list[Call]:
+        """Take filters (3, 3, C, O) and bias (O,)."""
+        self._has_bias = bias is not None
+        return [partial(self._there.prepare, weight, bias)]
 
     def prepare_backward(self, weight: Array) -> None:
         """Take the filters for dX: flipped, with inputs and outputs exchanged."""
@@ -283,14 +270,6 @@ class Winograd:
             self._x_slack[...] = 0
             self._x_margin[...] = 0
             self._started = False
-
-    def forward(self, tile: slice, x: Array, y: Array) -> None:
-        """Convolve one tile x (T, H, W, C) into y (T, H, W, O)."""
-        there = self._there
-        np.copyto(there.inside, x)
-        there.transform()
-        there.multiply()
-        there.finish(y)
 
     @property
     def entry(self) -> Place | None:
@@ -303,18 +282,17 @@ class Winograd:
         _, height, width, _ = self._there.shape
         return self._there.pixels[:, : height + 2, 1 : 1 + width]
 
-    def bind(self, x: Array, y: Place) -> list[Call]:
-        """Return the calls of inference."""
-        return self._there.calls(x, y)
+    def bind(self, tile: slice, x: Array, y: Place) -> list[Call]:
+        """Return what convolves one tile x (T, H, W, C) into y (T, H, W, O)."""
+        return [*self._there.transforms(x), *self._there.products(y.maps, has_bias=self._has_bias)]
 
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
         """Add one tile to dW, and give its dX, each if wanted."""
-        back = self._back
-        np.copyto(back.inside, dy)
-        back.transform()
+        calls = self._back.transforms(dy)
         if dx is not None:
-            back.multiply()
-            back.finish(dx)
+            calls += self._back.products(dx)
+        for call in calls:
+            call()
         if self._wants_dw:
             self._add_weight_gradient(x)
 

@@ -44,7 +44,7 @@ class Arena:
 
     def __init__(self, *, training: bool) -> None:
         """Count for a plan that is trained, or for one whose filters are prepared once and for all."""
-        self._training = training
+        self.training = training
         self._kept = self._scratch = 0
         self._used = self._most_used = 0
         self._gradients: list[_Gradient] = []
@@ -99,7 +99,7 @@ class Arena:
 
     def prepared(self, shape: Shape) -> Array:
         """Return memory for what follows from the weights: made anew in each step of training, kept in inference."""
-        return self.scratch(shape) if self._training else self.kept(shape)
+        return self.scratch(shape) if self.training else self.kept(shape)
 
     def gradient(self, shape: Shape) -> Array:
         """Return memory for the gradient of this step's input."""

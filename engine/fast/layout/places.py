@@ -1,8 +1,8 @@
-"""Where maps lie between the steps of an inference plan.
+"""Where maps lie between the steps of a plan.
 
-A convolution reads its map from between zeros. The step before writes it there, so that it is not copied; and whatever
-works number by number works on the memory in one run, zeros and all, for NumPy takes a strided row of 2 KB four times
-as long as one that is not: 16,384 numbers in 15 instead of 4 microseconds.
+In inference a convolution reads its map from between zeros. The step before writes it there, so that it is not copied;
+and whatever works number by number works on the memory in one run, zeros and all, for NumPy takes a strided row of 2 KB
+four times as long as one that is not: 16,384 numbers in 15 instead of 4 microseconds.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from functools import partial
 import numpy as np
 
 from engine.arrays import Array, Shape, elements
-from engine.fast.layout.gemm import viewed
+from engine.fast.layout.gemm import largest_divisor, viewed
 from engine.workspace import aligned
 
 Call = Callable[[], object]
 
+_RUN = 1 << 14
+"""Numbers that are gone through in one run: what is added to each run stays in the cache."""
 FEW_WEIGHTS = 1 << 16
 """Numbers that each step of each plan may have of its own, beside the weights that all plans share."""
 
@@ -30,7 +32,12 @@ class Place:
     maps: Array
     """(N, H, W, C), rows of pixels apart from each other; or (N, K)."""
     flat: Array
-    """(N, M): all the memory of each picture."""
+    """(N, M): all the memory of each picture; (N * R, M) where it is gone through in R equal runs of whole rows."""
+
+    @property
+    def runs(self) -> int:
+        """In how many runs each picture is gone through."""
+        return len(self.flat) // len(self.maps)
 
     @property
     def rows(self) -> Array:
@@ -39,12 +46,12 @@ class Place:
 
     def tile(self, tile: slice) -> Place:
         """Return the place of some of the pictures."""
-        return Place(self.maps[tile], self.flat[tile])
+        return Place(self.maps[tile], self.flat[tile.start * self.runs : tile.stop * self.runs])
 
     def like(self, pictures: int | None = None) -> Place:
         """Return zeros that lie in the same way, by default for as many pictures."""
         count = len(self.maps) if pictures is None else pictures
-        flat = _zeros((count, self.flat.shape[1]))
+        flat = _zeros((count * self.runs, self.flat.shape[1]))
         first = (self.maps.ctypes.data - self.flat.ctypes.data) // self.flat.itemsize
         maps = np.lib.stride_tricks.as_strided(
             flat.reshape(-1)[first:], (count, *self.maps.shape[1:]), self.maps.strides
@@ -63,8 +70,16 @@ class Place:
 
 def plain(pictures: int, shape: Shape) -> Place:
     """Return a place without anything between the pixels."""
-    maps = _zeros((pictures, *shape))
-    return Place(maps, maps.reshape(pictures, -1))
+    return close(_zeros((pictures, *shape)))
+
+
+def close(maps: Array) -> Place:
+    """Return the place of maps (N, H, W, C), or vectors, without anything between the pixels."""
+    if maps.ndim < 4:
+        return Place(maps, viewed(maps, (len(maps), -1)))
+    height, row = maps.shape[1], maps.shape[2] * maps.shape[3]
+    rows = largest_divisor(height, _RUN / row)
+    return Place(maps, viewed(maps, (-1, rows * row)))
 
 
 def surrounded(memory: Array, maps: Array) -> Place:
@@ -79,20 +94,31 @@ def moved(x: Array, place: Array) -> list[Call]:
 
 
 class Bias:
-    """A bias that is added to every pixel: as one picture's map, where all the memory of maps is gone through."""
+    """A bias that is added to every pixel: as a run of maps, where all their memory is gone through."""
 
     def __init__(self) -> None:
-        self._everywhere: Place | None = None
+        self._bias: Array | None = None
+        self._run: Place | None = None
 
-    def bind(self, y: Place, bias: Array | None) -> list[Call]:
-        """Return the call that adds a bias (C,) to maps, or none; those of all tiles lie alike."""
-        if bias is None:
+    def prepare(self, bias: Array | None) -> list[Call]:
+        """Take a bias (C,) or none; return what to call, after `bind`, when its numbers have changed."""
+        self._bias = bias
+        return [] if bias is None else [self._repeat]
+
+    def bind(self, y: Place) -> list[Call]:
+        """Return the call that adds the bias to maps, or none; those of all tiles lie alike."""
+        if self._bias is None:
             return []
-        one = self._everywhere
-        if one is None or not one.lies_as(y.tile(slice(0, 1))):
-            one = self._everywhere = y.like(1)
-        one.maps[...] = bias
-        return [partial(np.add, y.flat, one.flat, out=y.flat)]
+        one = y.tile(slice(0, 1))
+        if one.runs > 1:
+            one = Place(one.maps[:, : one.maps.shape[1] // one.runs], one.flat[:1])
+        if self._run is None or not self._run.lies_as(one):
+            self._run = one.like()
+        return [partial(np.add, y.flat, self._run.flat, out=y.flat)]
+
+    def _repeat(self) -> None:
+        if self._run is not None:
+            self._run.maps[...] = self._bias
 
 
 def added(one: Place, other: Place, y: Place) -> Call:

@@ -26,13 +26,13 @@ import numpy as np
 
 from engine.arrays import Array
 from engine.fast.layout.gemm import Tuning
-from engine.fast.layout.places import Call, Place
+from engine.fast.layout.places import Call
 from engine.fast.parallel.mapped import Counters, Fence, Layout
 from engine.fast.parallel.member import readable
 from engine.fast.parallel.share import ShareLost
 from engine.fast.plan import Plan
 from engine.fast.serving.cut import Cut
-from engine.fast.steps.base import Step
+from engine.fast.steps.base import Given, Step, placed
 from engine.graph.network import Network
 
 _AWAKE_SECONDS = 2e-3
@@ -88,12 +88,12 @@ class _Border:
         self._counters = Counters(arrays, half, lost)
         self._count = 0
 
-    def bind(self, step: Step, xs: tuple[Place, ...]) -> list[Call]:
+    def bind(self, step: Step, xs: tuple[Given, ...]) -> list[Call]:
         """Return the call that fetches what a step sees of the other half."""
         if step.output not in self._halos:
             return []
         above, below = (self._arrays[f"{side} {step.output}"] for side in ("above", "below"))
-        x, margins = xs[0].maps[0], step.margins[0]
+        x, margins = placed(xs[0]).maps[0], step.margins[0]
         rows = len(x)
         if self._half == 0:
             given, wanted = (above, x[rows - len(above) :]), below

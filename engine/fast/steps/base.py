@@ -1,13 +1,19 @@
 """The contract of a step, and the step that is always possible.
 
-What a step hands on is an array, or a *deferred* map: one that is computed a tile at a time where it is used,
-while the tile is in the cache, and never stored. Only steps that were linked for it (`plan`) get one.
+What a step hands on lies in a place, or is a *deferred* map: one that is computed a tile at a time where it is used,
+while the tile is in the cache, and never stored. Only steps that were linked for it (`links`) get one.
+
+Forward, in training as in inference, is a list of calls that each step makes once (`bind`), for maps and weights stay
+where they are. A call of NumPy costs less than the Python around it that says what to call: at one picture that is
+most of the time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -65,6 +71,20 @@ class Deferred:
 
 
 Map = Array | Deferred
+Given = Place | Deferred
+"""A map as a step finds it when it is bound."""
+
+
+@dataclass
+class Current:
+    """What calls find when they run."""
+
+    zeros: Array
+    """(1, M) for the longest run of M numbers in any place."""
+    weights: dict[str, Array] = field(default_factory=dict)
+    """By full name; running statistics may be other arrays at the next pass, all else stays where it is."""
+    context: Context = field(default_factory=Context)
+    """Of the pass under way."""
 
 
 class Receiver(Protocol):
@@ -92,6 +112,9 @@ class Step:
 
     hands_on = True
     """Whether the gradient of an input may be the very array that it got for its output."""
+
+    stores = True
+    """Whether in training the output has a place of its own."""
 
     halo: tuple[int, int] | None = None
     """How many rows above and below those that some rows of the output stand for are read, too.
@@ -149,13 +172,14 @@ class Step:
     def lay_out(self, arena: Arena) -> None:
         """Get memory: once to be counted, and once more with the same requests."""
 
-    def prepare(self, weights: Weights) -> None:
-        """Take the weights: before each step of training, and once for all in inference."""
-        self._weights = weights
+    def prepare(self, current: Current) -> list[Call]:
+        """Take the weights.
 
-    def forward(self, xs: tuple[Map, ...], context: Context) -> Map:
-        """Compute the output of the last node from the inputs of the first."""
-        raise NotImplementedError
+        Returns what to call, after `bind`, when their numbers have changed: before the calls of each pass in training,
+        which share the memory for it, and once for all in inference.
+        """
+        self._weights: Weights = current.weights
+        return []
 
     def backward(
         self, dy: Map, context: Context, *, base: Array | None = None
@@ -183,24 +207,17 @@ class Step:
         """Where in inference the input lies with such rows, (1, above + H + below, W, C), for who fills them in."""
         raise TypeError(f"{self.nodes[0].name} reads no rows but its own")
 
-    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
-        """Return what to call, in order, to compute the output in inference, and where it then is.
+    def bind(self, xs: tuple[Given, ...], y: Place, current: Current) -> tuple[list[Call], Given]:
+        """Return what to call, in order, to compute the output, and where it then is.
 
-        A call of NumPy costs less than the Python around it that says what to call: at one picture that is most of
-        the time.
+        In training the calls also keep what the way back needs.
 
         Args:
             xs: the inputs, which stay where they are.
-            y: where the output is wanted.
-            zeros: shared by all steps, (1, M) for the largest maps of M numbers a picture.
+            y: where the output is wanted; empty for a step that stores none (`stores`).
+            current: what the calls may look at when they run.
         """
-        context = Context()
-        inputs = tuple(x.maps for x in xs)
-
-        def run() -> None:
-            np.copyto(y.maps, stored(self.forward(inputs, context)))
-
-        return [run], y
+        raise NotImplementedError
 
     @property
     def choice(self) -> str:
@@ -213,6 +230,20 @@ def stored(given: Map) -> Array:
     if isinstance(given, Deferred):
         raise TypeError("a deferred map reached a step that was not linked for it")
     return given
+
+
+def placed(given: Given) -> Place:
+    """Return a place, where no deferred map can be."""
+    if isinstance(given, Deferred):
+        raise TypeError("a deferred map reached a step that was not linked for it")
+    return given
+
+
+def bound_tile(given: Given, tile: slice, scratch: Place) -> tuple[list[Call], Place]:
+    """Return where the pictures of a tile are, and what computes them into `scratch` if they have to be."""
+    if isinstance(given, Deferred):
+        return [partial(given.into, tile, scratch.maps)], scratch
+    return [], given.tile(tile)
 
 
 def tile_of(given: Map, tile: slice, scratch: Array) -> Array:
@@ -254,26 +285,24 @@ class LayerStep(Step):
         held = outputs + gradients + (2 if training else 1) * saved + (weights if training else 0)
         return Memory(super().memory.held + held, temporary)
 
-    def prepare(self, weights: Weights) -> None:
+    def bind(self, xs: tuple[Given, ...], y: Place, current: Current) -> tuple[list[Call], Given]:
+        """Return the call of the layer; nothing of a request is kept for a way back."""
         node = self.nodes[0]
-        self._local = {name: weights[f"{node.name}/{name}"] for name in node.weights}
-
-    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
-        node = self.nodes[0]
-        arrays = [stored(x) for x in xs]
-        y, self._saved = node.layer.forward(self._local, *arrays, context=context.bound(node.name))
-        return y
-
-    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
-        """Return what to call in inference; nothing of a request is kept for a way back."""
-        node = self.nodes[0]
-        context = Context().bound(node.name)
-        inputs = tuple(x.maps for x in xs)
+        inputs = tuple(placed(x).maps for x in xs)
+        self._saved: Any = None
 
         def run() -> None:
-            np.copyto(y.maps, node.layer.forward(self._local, *inputs, context=context)[0])
+            maps, saved = node.layer.forward(self._local, *inputs, context=current.context.bound(node.name))
+            np.copyto(y.maps, maps)
+            if self.task.training:
+                self._saved = saved
 
         return [run], y
+
+    @property
+    def _local(self) -> dict[str, Array]:
+        node = self.nodes[0]
+        return {name: self._weights[f"{node.name}/{name}"] for name in node.weights}
 
     def backward(
         self, dy: Map, context: Context, *, base: Array | None = None

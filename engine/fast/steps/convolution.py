@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,19 @@ from engine.fast.kernels.depthwise import Depthwise
 from engine.fast.kernels.kernel import Case
 from engine.fast.kernels.rectifier import rectifier_of
 from engine.fast.layout.arena import Arena
-from engine.fast.layout.places import Call, Place
+from engine.fast.layout.places import Call, Place, close
 from engine.fast.steps.base import (
     FLOAT,
     Claim,
+    Current,
     Deferred,
+    Given,
     Gradients,
     Map,
     Memory,
     Step,
     Task,
+    bound_tile,
     rectified,
     tile_of,
 )
@@ -76,7 +80,8 @@ class ConvolutionStep(Step):
         axis = window.height
         if axis.output * axis.stride == axis.size:
             self.halo = axis.before, max(0, axis.extent - axis.stride - axis.before)
-        self._zeros = np.zeros(self._shape[1] * self._shape[2], np.float32)
+        self._x_tile = Place(self._nothing, self._nothing)
+        self._shifted = np.empty(self._shape[2], np.float32)
 
     @classmethod
     def claim(cls, chain: Sequence[Node], *, training: bool) -> Claim:
@@ -110,8 +115,7 @@ class ConvolutionStep(Step):
         self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
         self._dx: Array | None = None
         if self._case.training:
-            self._y = arena.kept((batch, *self._shape))
-            self._x_tile = arena.scratch((tile, *shape))
+            self._x_tile = close(arena.scratch((tile, *shape)))
         if self._case.training and self.learns:
             self._dy = arena.scratch((tile, *self._shape))
             self._passes = arena.scratch(self._dy.shape, np.bool_)
@@ -133,27 +137,19 @@ class ConvolutionStep(Step):
         epilogue += " max_pool" if self._pools else ""
         return f"{self._kernel.name}/{self._kernel.tile}{epilogue}"
 
-    def _prepare_kernel(self) -> None:
-        bias = self._weights[self._bias] if self._has_bias else None
-        if self.observer is not None:  # batch norm does not mind a shift, and its sums are taken about it
-            about = self.observer.about()
-            bias = -about if bias is None else bias - about
-        self._kernel.prepare(self._weights[self._weight], bias)
+    def prepare(self, current: Current) -> list[Call]:
+        super().prepare(current)
+        weight, bias = self._weights[self._weight], self._weights[self._bias] if self._has_bias else None
+        if self.observer is None:
+            return self._kernel.prepare(weight, bias)
+        # batch norm does not mind a shift, and its sums are taken about it
+        return [partial(self._shift, self.observer, bias), *self._kernel.prepare(weight, self._shifted)]
 
-    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
-        self._x = xs[0]
-        _, width, filters = self._shape
-        self._prepare_kernel()
-        if self.observer is not None:
-            self.observer.begin_statistics()
-        for tile in self._tiles:
-            x, y = self._input(tile), self._y[tile]
-            self._kernel.forward(tile, x, y)
-            if self._rectifier is not None:
-                self._rectifier.apply(y.reshape(-1, width * filters), self._zeros)
-            if self.observer is not None:
-                self.observer.observe(y)
-        return self._y
+    def _shift(self, observer: BatchNormStep, bias: Array | None) -> None:
+        if bias is None:
+            np.negative(observer.about(), out=self._shifted)
+        else:
+            np.subtract(bias, observer.about(), out=self._shifted)
 
     @property
     def entry(self) -> Place | None:
@@ -164,14 +160,18 @@ class ConvolutionStep(Step):
     def margins(self) -> Array:
         return self._kernel.margins
 
-    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
-        self._prepare_kernel()
-        calls: list[Call] = []
+    def bind(self, xs: tuple[Given, ...], y: Place, current: Current) -> tuple[list[Call], Given]:
+        (given,) = xs
+        self._x, self._y = given if isinstance(given, Deferred) else given.maps, y.maps
+        calls: list[Call] = [] if self.observer is None else [self.observer.begin_statistics]
         for tile in self._tiles:
+            before, x = bound_tile(given, tile, self._x_tile)
             part = y.tile(tile)
-            calls += self._kernel.bind(xs[0].maps[tile], part)
+            calls += [*before, *self._kernel.bind(tile, x.maps, part)]
             if self._rectifier is not None:
-                calls += self._rectifier.bind(part, zeros)
+                calls += self._rectifier.bind(part, current.zeros)
+            if self.observer is not None:
+                calls.append(partial(self.observer.observe, part.maps))
         return calls, y
 
     def backward(
@@ -213,5 +213,5 @@ class ConvolutionStep(Step):
 
     def _input(self, tile: slice) -> Array:
         if isinstance(self._x, Deferred):
-            return tile_of(self._x, tile, self._x_tile)
+            return tile_of(self._x, tile, self._x_tile.maps)
         return self._x[tile]

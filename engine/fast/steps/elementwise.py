@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,25 +12,29 @@ from engine.arrays import Array, Shape, elements
 from engine.fast.kernels.rectifier import rectifier_of
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import largest_divisor, viewed
-from engine.fast.layout.places import FEW_WEIGHTS, Bias, Call, Place, added, moved
+from engine.fast.layout.places import FEW_WEIGHTS, Bias, Call, Place, added, close, moved
 from engine.fast.steps.base import (
     BLOCK,
     Claim,
+    Current,
+    Given,
     Gradients,
     LayerStep,
     Map,
     Memory,
     Step,
     Task,
+    bound_tile,
+    placed,
     rectified,
     stored,
-    tile_of,
 )
 from engine.fast.steps.normalization import BatchNormStep, tile_memory
 from engine.graph.network import Node
 from engine.layers import Context
 
 _FEW_PICTURES = 4
+_NOTHING = np.empty((0, 0), np.float32)
 
 
 class DenseStep(Step):
@@ -48,14 +53,13 @@ class DenseStep(Step):
         self._rectifier = rectifier_of(nodes)
         inputs, units = node.weights["weight"].shape
         self._own: Place | None = None
-        self._bias_map = Bias()
+        self._bias_run = Bias()
         if not training and batch <= _FEW_PICTURES and inputs * units <= FEW_WEIGHTS:
             # a one behind each vector adds the bias without a call of its own
             vectors = np.ones((batch, inputs + 1), np.float32)
             self._own = Place(vectors[:, :inputs], vectors)
             self._with_bias = np.zeros((inputs + 1, units), np.float32)
         self._batch, self._training = batch, training
-        self._zeros = np.zeros(node.output_shape, np.float32)
 
     @classmethod
     def claim(cls, chain: Sequence[Node], *, training: bool) -> Claim:
@@ -64,7 +68,7 @@ class DenseStep(Step):
     def lay_out(self, arena: Arena) -> None:
         if self._training:
             shape = (self._batch, *self.shape)
-            self._y, self._dy = arena.kept(shape), arena.scratch(shape)
+            self._dy = arena.scratch(shape)
             self._passes = arena.scratch(shape, np.bool_)
             if self.task.wants_dw:
                 self._dweight = arena.kept(self.nodes[0].weights["weight"].shape)
@@ -75,31 +79,31 @@ class DenseStep(Step):
     def choice(self) -> str:
         return f"dense {self._rectifier.name}" if self._rectifier else "dense"
 
-    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
-        self._x = stored(xs[0])
-        np.matmul(self._x, self._weights[self._weight], out=self._y)
-        if self._has_bias:
-            self._y += self._weights[self._bias]
-        if self._rectifier is not None:
-            self._rectifier.apply(self._y, self._zeros)
-        return self._y
-
     @property
     def entry(self) -> Place | None:
         return self._own
 
-    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
+    def prepare(self, current: Current) -> list[Call]:
+        super().prepare(current)
         weight, bias = self._weights[self._weight], self._weights[self._bias] if self._has_bias else None
-        after = [] if self._rectifier is None else self._rectifier.bind(y, zeros)
         if self._own is None:
-            product = partial(np.matmul, xs[0].maps, weight, out=y.maps)
-            return [product, *self._bias_map.bind(y, bias), *after], y
-        self._with_bias[:-1] = weight
-        self._with_bias[-1] = 0 if bias is None else bias
+            return self._bias_run.prepare(bias)
+        return [
+            partial(np.copyto, self._with_bias[:-1], weight),
+            partial(np.copyto, self._with_bias[-1], 0 if bias is None else bias),
+        ]
+
+    def bind(self, xs: tuple[Given, ...], y: Place, current: Current) -> tuple[list[Call], Given]:
+        x, self._y = placed(xs[0]).maps, y.maps
+        self._x = x
+        after = [] if self._rectifier is None else self._rectifier.bind(y, current.zeros)
+        if self._own is None:
+            product = partial(np.matmul, x, self._weights[self._weight], out=y.maps)
+            return [product, *self._bias_run.bind(y), *after], y
         product = partial(np.matmul, self._own.flat, self._with_bias, out=y.maps)
         # whatever works on all of a place's memory may have written to the ones
         ones = partial(self._own.flat[:, -1].fill, 1)
-        return [*moved(xs[0].maps, self._own.maps), ones, product, *after], y
+        return [*moved(x, self._own.maps), ones, product, *after], y
 
     def backward(
         self, dy: Map, context: Context, *, base: Array | None = None
@@ -132,9 +136,9 @@ class AddStep(Step):
         batch = self._batch = task.batch
         self._training = task.training
         self._d: Array | None = None
+        self._room = Place(_NOTHING, _NOTHING)
         self._tile = largest_divisor(batch, BLOCK / elements(self.shape))
         self._tiles = [slice(first, first + self._tile) for first in range(0, batch, self._tile)]
-        self._zeros = np.zeros(self.shape[-1] * (self.shape[-2] if len(self.shape) > 1 else 1), np.float32)
         # used in the tiles of the step behind, which has the scratch of the arena meanwhile
         self._passes = np.empty((0, *self.shape), np.bool_)
         self._received = False
@@ -152,31 +156,31 @@ class AddStep(Step):
 
     def lay_out(self, arena: Arena) -> None:
         if self._training:
-            self._y = arena.kept((self._batch, *self.shape))
-            self._room = arena.scratch((self._tile, *self.shape))
+            self._room = close(arena.scratch((self._tile, *self.shape)))
             if self.learns and not self.receives:
-                self._d = arena.gradient(self._y.shape)
+                self._d = arena.gradient((self._batch, *self.shape))
 
     @property
     def choice(self) -> str:
         return f"add {self._rectifier.name}" if self._rectifier else "add"
 
-    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
-        for tile in self._tiles:
-            y = self._y[tile]
-            np.add(tile_of(xs[0], tile, y), tile_of(xs[1], tile, self._room), out=y)
-            for x in xs[2:]:
-                y += tile_of(x, tile, self._room)
-            if self._rectifier is not None:
-                self._rectifier.apply(y.reshape(-1, len(self._zeros)), self._zeros)
-        return self._y
-
     def beside(self, y: Place, shape: Shape) -> Place | None:
         return y.like()  # so that memory is added up in one run
 
-    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
-        calls = [added(xs[0], xs[1], y)] + [added(y, x, y) for x in xs[2:]]
-        return calls + ([] if self._rectifier is None else self._rectifier.bind(y, zeros)), y
+    def bind(self, xs: tuple[Given, ...], y: Place, current: Current) -> tuple[list[Call], Given]:
+        self._y = y.maps
+        calls: list[Call] = []
+        for tile in self._tiles:
+            part = y.tile(tile)
+            before, one = bound_tile(xs[0], tile, part)
+            calls += before
+            for x in xs[1:]:
+                before, other = bound_tile(x, tile, self._room)
+                calls += [*before, added(one, other, part)]
+                one = part
+            if self._rectifier is not None:
+                calls += self._rectifier.bind(part, current.zeros)
+        return calls, y
 
     def begin(self) -> None:
         """Expect a new gradient, tile by tile."""
@@ -212,20 +216,18 @@ class AddStep(Step):
 
 
 class ConcatenateStep(LayerStep):
-    """Inputs side by side; in inference each is copied to its channels."""
+    """Inputs side by side: each is copied to its channels."""
 
     types = frozenset({"concatenate"})
     kind = "concatenate"
     halo = 0, 0
 
-    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
-        calls: list[Call] = []
-        first = 0
-        for x in xs:
-            last = first + x.maps.shape[-1]
-            calls.append(partial(np.copyto, y.maps[..., first:last], x.maps))
-            first = last
-        return calls, y
+    def bind(self, xs: tuple[Given, ...], y: Place, current: Current) -> tuple[list[Call], Given]:
+        ends = self._saved = np.cumsum([0, *(shape[-1] for shape in self.nodes[0].input_shapes)])
+        return [
+            partial(np.copyto, y.maps[..., first:last], placed(x).maps)
+            for x, (first, last) in zip(xs, pairwise(ends), strict=True)
+        ], y
 
 
 class FlattenStep(Step):
@@ -233,17 +235,15 @@ class FlattenStep(Step):
 
     types = frozenset({"flatten"})
     kind = "view"
-
-    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
-        x = stored(xs[0])
-        self._input = x.shape
-        return x.reshape(len(x), *self.shape)
+    stores = False
 
     def beside(self, y: Place, shape: Shape) -> Place | None:
         return Place(viewed(y.maps, (len(y.maps), *shape)), y.flat)  # the very memory of the output
 
-    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
-        return [], Place(viewed(xs[0].maps, y.maps.shape), xs[0].flat)
+    def bind(self, xs: tuple[Given, ...], y: Place, current: Current) -> tuple[list[Call], Given]:
+        x = placed(xs[0])
+        self._input = x.maps.shape
+        return [], Place(viewed(x.maps, (len(x.maps), *self.shape)), viewed(x.flat, (len(x.maps), -1)))
 
     def backward(
         self, dy: Map, context: Context, *, base: Array | None = None
@@ -266,19 +266,13 @@ class GlobalAverageStep(Step):
         self._batch, self._training = task.batch, task.training
 
     def lay_out(self, arena: Arena) -> None:
-        if self._training:
-            self._y = arena.kept((self._batch, 1, self._input[2]))
-            if self.learns:
-                self._dx = arena.gradient((self._batch, *self._input))
+        if self._training and self.learns:
+            self._dx = arena.gradient((self._batch, *self._input))
 
-    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
-        x = stored(xs[0])
-        np.matmul(self._row, x.reshape(len(x), -1, self._y.shape[2]), out=self._y)
-        return self._y.reshape(len(x), -1)
-
-    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
-        pictures, _, _, channels = xs[0].maps.shape
-        x, means = viewed(xs[0].maps, (pictures, -1, channels)), viewed(y.maps, (pictures, 1, channels))
+    def bind(self, xs: tuple[Given, ...], y: Place, current: Current) -> tuple[list[Call], Given]:
+        maps = placed(xs[0]).maps
+        pictures, _, _, channels = maps.shape
+        x, means = viewed(maps, (pictures, -1, channels)), viewed(y.maps, (pictures, 1, channels))
         return [partial(np.matmul, self._row, x, out=means)], y
 
     def backward(

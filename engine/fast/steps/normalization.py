@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,20 @@ from engine.fast.kernels.columns import empty
 from engine.fast.kernels.rectifier import Rectifier, rectifier_of
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import largest_divisor, row_of
+from engine.fast.layout.places import Call, Place
 from engine.fast.steps.base import (
     BLOCK,
     FLOAT,
     Claim,
+    Current,
     Deferred,
+    Given,
     Gradients,
     Map,
     Memory,
     Step,
     Task,
+    placed,
     rectified,
     stored,
 )
@@ -99,8 +104,6 @@ class BatchNormStep(Step):
 
     def lay_out(self, arena: Arena) -> None:
         shape = self.nodes[0].output_shape
-        if not self.deferred:
-            self._y = arena.kept((self._batch, *shape))
         if not (self.receives and self.observed):
             self._d = arena.gradient((self._batch, *shape))
 
@@ -174,8 +177,24 @@ class BatchNormStep(Step):
         self._sums[0] += self._ones[: len(rows)] @ rows
         self._sums[1] += np.einsum("ij,ij->j", rows, rows)
 
-    def forward(self, xs: tuple[Map, ...], context: Context) -> Map:
-        self._x = stored(xs[0])
+    @property
+    def stores(self) -> bool:  # type: ignore[override]
+        """Whether the normalised map has a place."""
+        return not self.deferred
+
+    def bind(self, xs: tuple[Given, ...], y: Place, current: Current) -> tuple[list[Call], Given]:
+        x = self._x = placed(xs[0]).maps
+        factor, offset = self._apply_rows
+        normalised = Normalised(x, factor, offset, self._zeros, self._rectifier)
+        calls: list[Call] = [partial(self._normalise, current)]
+        if self.deferred:
+            return calls, normalised
+        self._y = y.maps
+        return calls + [partial(normalised.into, tile, y.maps[tile]) for tile in self._tiles], y
+
+    def _normalise(self, current: Current) -> None:
+        """Gather the statistics of a batch, and what follows from them."""
+        context = current.context
         scale, shift, mean, variance = (
             self._weights[self._names[name]]
             for name in ("scale", "shift", "running_mean", "running_variance")
@@ -191,15 +210,6 @@ class BatchNormStep(Step):
         self._inverse = (1 / np.sqrt(variance + self._layer.epsilon)).astype(np.float32)
         factor = scale * self._inverse
         self._apply[0], self._apply[1] = factor, shift - mean * factor
-        rows = self._apply_rows
-        normalised = Normalised(self._x, rows[0], rows[1], self._zeros, self._rectifier)
-        if self.deferred:
-            return normalised
-        if self._y is None:
-            raise RuntimeError(f"the map of {self.nodes[0].name} has no place: it was to be deferred")
-        for tile in self._tiles:
-            normalised.into(tile, self._y[tile])
-        return self._y
 
     def begin(self) -> None:
         """Expect a new gradient, tile by tile."""

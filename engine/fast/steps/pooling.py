@@ -13,7 +13,7 @@ from engine.fast.kernels.pooled import Halving
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import largest_divisor
 from engine.fast.layout.places import Call, Place
-from engine.fast.steps.base import BLOCK, Claim, Gradients, Map, Step, Task, stored
+from engine.fast.steps.base import BLOCK, Claim, Current, Given, Gradients, Map, Step, Task, placed, stored
 from engine.graph.network import Node
 from engine.layers import Context
 from engine.layers.pooling import MaxPool2D
@@ -43,20 +43,14 @@ class PoolStep(Step):
         self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
         self._pool = Halving(batch, tile, shape, arena, training=self._training)
         if self._training:
-            self._y = arena.kept((batch, *self.shape))
             self._dx = arena.gradient((batch, *shape)) if self.learns else None
 
-    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
+    def bind(self, xs: tuple[Given, ...], y: Place, current: Current) -> tuple[list[Call], Given]:
+        x = placed(xs[0]).maps
         calls: list[Call] = []
         for tile in self._tiles:
-            calls += self._pool.bind(xs[0].maps[tile], y.maps[tile])
+            calls += self._pool.bind(tile, x[tile], y.maps[tile])
         return calls, y
-
-    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
-        x = stored(xs[0])
-        for tile in self._tiles:
-            self._pool.forward(tile, x[tile], self._y[tile])
-        return self._y
 
     def backward(
         self, dy: Map, context: Context, *, base: Array | None = None
@@ -104,25 +98,19 @@ class WindowPoolStep(Step):
         rows = (self.shape[0], *shape[1:])
         self._rows = arena.scratch((tile, *rows))
         if self._training:
-            self._y, self._dy = arena.kept((batch, *self.shape)), arena.scratch((tile, *self.shape))
+            self._dy = arena.scratch((tile, *self.shape))
             self._by_rows.remember((batch, *rows), arena)
             self._by_columns.remember((batch, *self.shape), arena)
             widest = max(shape[1], self.shape[1])
             self._share = arena.scratch((tile, self.shape[0], widest, shape[2]))
             self._dx = arena.gradient((batch, *shape)) if self.learns else None
 
-    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
-        x = stored(xs[0])
-        for tile in self._tiles:
-            self._by_rows.forward(tile, x[tile], self._rows)
-            self._by_columns.forward(tile, _turned(self._rows), _turned(self._y[tile]))
-        return self._y
-
-    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
+    def bind(self, xs: tuple[Given, ...], y: Place, current: Current) -> tuple[list[Call], Given]:
+        x = placed(xs[0]).maps
         calls: list[Call] = []
         for tile in self._tiles:
-            calls += self._by_rows.bind(xs[0].maps[tile], self._rows)
-            calls += self._by_columns.bind(_turned(self._rows), _turned(y.maps[tile]))
+            calls += self._by_rows.bind(tile, x[tile], self._rows)
+            calls += self._by_columns.bind(tile, _turned(self._rows), _turned(y.maps[tile]))
         return calls, y
 
     def backward(
@@ -152,24 +140,23 @@ class _Maxima:
         taps = [_seen(axis, tap) for tap in range(axis.kernel)]
         self._first = next((pixels for windows, pixels in taps if windows == slice(0, axis.output)), None)
         self._others = [tap for tap in taps if tap[1] != self._first and tap[0].start < tap[0].stop]
+        self._taken: list[Array] = []
 
     def remember(self, shape: Shape, arena: Arena) -> None:
         """Get room for which tap took which window of maps (N, OH, OW, C)."""
         self._taken = [arena.kept(shape, np.bool_) for _ in self._others]
 
-    def forward(self, tile: slice, x: Array, y: Array) -> None:
-        """Write the largest of x to y, and remember where they were."""
-        self._begin(x, y)
-        for taken, (windows, pixels) in zip(self._taken, self._others, strict=True):
+    def bind(self, tile: slice, x: Array, y: Array) -> list[Call]:
+        """Return the calls that write the largest of x to y, and in training where they were."""
+        begin = partial(y.fill, -np.inf) if self._first is None else partial(np.copyto, y, x[:, self._first])
+        calls: list[Call] = [begin]
+        for number, (windows, pixels) in enumerate(self._others):
             seen, largest = x[:, pixels], y[:, windows]
-            np.greater(seen, largest, out=self._by_axis(taken[tile])[:, windows])
-            np.maximum(largest, seen, out=largest)
-
-    def bind(self, x: Array, y: Array) -> list[Call]:
-        """Return the calls that write the largest of x to y."""
-        targets = [(y[:, windows], x[:, pixels]) for windows, pixels in self._others]
-        maxima = [partial(np.maximum, target, pixels, out=target) for target, pixels in targets]
-        return [partial(self._begin, x, y), *maxima]
+            if self._taken:
+                taken = self._by_axis(self._taken[number][tile])[:, windows]
+                calls.append(partial(np.greater, seen, largest, out=taken))
+            calls.append(partial(np.maximum, largest, seen, out=largest))
+        return calls
 
     def backward(self, tile: slice, d: Array, dx: Array, share: Array) -> None:
         """Spread d over dx; d and share, which is like it, are used up."""
@@ -183,12 +170,6 @@ class _Maxima:
         if self._first is not None:
             target = dx[:, self._first]
             target += d
-
-    def _begin(self, x: Array, y: Array) -> None:
-        if self._first is None:
-            y.fill(-np.inf)
-        else:
-            np.copyto(y, x[:, self._first])
 
     def _by_axis(self, taken: Array) -> Array:
         return _turned(taken) if self._turned else taken

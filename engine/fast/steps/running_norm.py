@@ -8,13 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array, Weights, elements
+from engine.arrays import Array, elements
 from engine.fast.kernels.rectifier import rectifier_of
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import largest_divisor, row_of
 from engine.fast.layout.places import Call, Place
-from engine.fast.steps.base import BLOCK, Claim, Gradients, Map, Step, Task, rectified, stored
-from engine.fast.steps.normalization import Normalised, uses_batch
+from engine.fast.steps.base import (
+    BLOCK,
+    Claim,
+    Current,
+    Given,
+    Gradients,
+    Map,
+    Step,
+    Task,
+    placed,
+    rectified,
+    stored,
+)
+from engine.fast.steps.normalization import uses_batch
 from engine.graph.network import Node
 from engine.layers import Context
 
@@ -38,7 +50,7 @@ class RunningNormStep(Step):
         self._rectifier = rectifier_of(nodes)
         _, width, channels = nodes[0].output_shape
         self._row = width * channels
-        self._zeros = np.zeros(self._row, np.float32)
+        self._factor, self._offset = np.empty((2, self._row), np.float32)
         self._dx: Array | None = None
 
     @classmethod
@@ -57,14 +69,17 @@ class RunningNormStep(Step):
         self._tiles = [slice(first, first + tile) for first in range(0, batch, tile)]
         if not self.task.training:
             return
-        self._y = arena.kept((batch, *self.shape))
         if self.task.wants_dx:
             self._dx = arena.gradient((batch, *self.shape))
             self._passes = arena.scratch((tile * self.shape[0], self._row), np.bool_)
 
-    def prepare(self, weights: Weights) -> None:
+    def prepare(self, current: Current) -> list[Call]:
+        super().prepare(current)
+        return [self._combine]
+
+    def _combine(self) -> None:
         """Turn statistics and parameters into one factor and one offset for each place of a row."""
-        node = self.nodes[0]
+        node, weights = self.nodes[0], self._weights
         layer: Any = node.layer
         scale, shift, mean, variance = (
             weights[f"{node.name}/{name}"].astype(np.float64)
@@ -72,22 +87,19 @@ class RunningNormStep(Step):
         )
         factor = scale / np.sqrt(variance + layer.epsilon)
         width = self.shape[1]
-        self._factor = row_of(factor.astype(np.float32), width)
-        self._offset = row_of((shift - mean * factor).astype(np.float32), width)
+        self._factor[...] = row_of(factor.astype(np.float32), width)
+        self._offset[...] = row_of((shift - mean * factor).astype(np.float32), width)
 
-    def forward(self, xs: tuple[Map, ...], context: Context) -> Array:
-        x = stored(xs[0])
-        normalised = Normalised(x, self._factor, self._offset, self._zeros, self._rectifier)
+    def bind(self, xs: tuple[Given, ...], y: Place, current: Current) -> tuple[list[Call], Given]:
+        self._y = y.maps
+        calls: list[Call] = []
         for tile in self._tiles:
-            normalised.into(tile, self._y[tile])
-        return self._y
-
-    def bind(self, xs: tuple[Place, ...], y: Place, zeros: Array) -> tuple[list[Call], Place]:
-        calls: list[Call] = [
-            partial(np.multiply, xs[0].rows, self._factor, out=y.rows),
-            partial(np.add, y.rows, self._offset, out=y.rows),
-        ]
-        return calls + ([] if self._rectifier is None else self._rectifier.bind(y, zeros)), y
+            x, part = placed(xs[0]).tile(tile), y.tile(tile)
+            calls.append(partial(np.multiply, x.rows, self._factor, out=part.rows))
+            calls.append(partial(np.add, part.rows, self._offset, out=part.rows))
+            if self._rectifier is not None:
+                calls += self._rectifier.bind(part, current.zeros)
+        return calls, y
 
     def backward(
         self, dy: Map, context: Context, *, base: Array | None = None

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from engine.arrays import Array
 from engine.errors import ShapeError
 from engine.fast.kernels.choice import choose
 from engine.fast.kernels.depthwise import Depthwise
-from engine.fast.kernels.kernel import Case
+from engine.fast.kernels.kernel import Case, Kernel
 from engine.fast.layout import arena as arena_module
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import OPENBLAS_EDGE, Tuning, largest_divisor, pieces, ragged_pieces
+from engine.fast.layout.places import close
 from engine.ops import convolution, windows
 from engine.workspace import aligned
 
@@ -54,6 +56,17 @@ def two_steps(made: Callable[[Arena], Kind]) -> tuple[Kind, Kind]:
     return kernels[0], kernels[1]
 
 
+def forward(kernel: Kernel, weight: Array, bias: Array | None, x: Array, y: Array) -> None:
+    """Compute a batch as a step does: filters first, then tile by tile."""
+    calls = kernel.prepare(weight, bias)
+    place = close(y)
+    for first in range(0, len(x), kernel.tile):
+        tile = slice(first, first + kernel.tile)
+        calls += kernel.bind(tile, x[tile], place.tile(tile))
+    for call in calls:
+        call()
+
+
 def run(
     batch: int,
     window: windows.Window,
@@ -82,8 +95,7 @@ def run(
 
     def scribble() -> None:
         first = slice(0, other.tile)
-        other.prepare(weight, bias)
-        other.forward(first, nothing[first], np.empty_like(dy[first]))
+        forward(other, weight, bias, nothing[first], np.empty_like(dy[first]))
         other.prepare_backward(weight)
         other.backward(first, nothing[first], dy[first] * np.nan, np.empty_like(x[first]))
 
@@ -91,10 +103,7 @@ def run(
     y, dx, dweight = np.full_like(dy, np.nan), np.full_like(x, np.nan), np.full_like(weight, np.nan)
     for added in (None, bias):
         scribble()
-        kernel.prepare(weight, added)
-        for first in range(0, batch, kernel.tile):
-            tile = slice(first, first + kernel.tile)
-            kernel.forward(tile, x[tile], y[tile])
+        forward(kernel, weight, added, x, y)
         scribble()
         kernel.prepare_backward(weight)
         for first in range(0, batch, kernel.tile):
@@ -215,8 +224,7 @@ def run_pooled(
 
     def scribble() -> None:
         first = slice(0, other.tile)
-        other.prepare(weight, bias)
-        other.forward(first, nothing[first], np.empty_like(dy[first]))
+        forward(other, weight, bias, nothing[first], np.empty_like(dy[first]))
         other.prepare_backward(weight)
         other.backward(first, nothing[first], dy[first] * np.nan, np.empty_like(x[first]))
 
@@ -225,9 +233,7 @@ def run_pooled(
     y, dx, dweight = np.full_like(dy, np.nan), np.full_like(x, np.nan), np.full_like(weight, np.nan)
     for added in (None, bias):
         scribble()
-        kernel.prepare(weight, added)
-        for tile in tiles:
-            kernel.forward(tile, x[tile], y[tile])
+        forward(kernel, weight, added, x, y)
         scribble()
         kernel.prepare_backward(weight)
         for tile in tiles:
@@ -315,9 +321,7 @@ def test_one_gradient_is_the_same_without_the_other(
         chosen = choose(case, Tuning(), arena)
         dx, dweight, y = np.zeros_like(x), np.zeros_like(weight), np.empty_like(dy)
         tiles = [slice(first, first + chosen.tile) for first in range(0, batch, chosen.tile)]
-        chosen.prepare(weight, None)
-        for tile in tiles:
-            chosen.forward(tile, x[tile], y[tile])
+        forward(chosen, weight, None, x, y)
         chosen.prepare_backward(weight)
         for tile in tiles:
             chosen.backward(tile, x[tile], dy[tile], dx[tile] if wants[0] else None)
