@@ -1,5 +1,9 @@
 """Compiles a network for a batch size into steps: which nodes each computes, `engine.fast.steps.claims` says.
 
+Forward, in training as in inference, is one list of calls that are bound to their arrays (`Step.bind`): maps and
+weights stay where they are from batch to batch. In training what follows from the weights, such as transformed filters,
+is computed in each pass, in inference once for all.
+
 A plan computes the same numbers as the network's own executor up to rounding, and may give the
 same memory out again at the next call. It is float32 only and serves one batch at a time.
 """

@@ -141,8 +141,13 @@ class _Gathered:
         return partial(np.matmul, self._rows, self._matrix, out=y.reshape(self._parts, -1, self.filters))
 
     def gathers(self, x: Array) -> list[Call]:
-        """Return the calls of `gather`."""
-        return [partial(self.gather, x)]
+        """Return what gathers the windows of a tile (T, H, W, C) that stays where it is."""
+        raise NotImplementedError
+
+    def gather(self, x: Array) -> None:
+        """Gather the windows of a tile (T, H, W, C)."""
+        for call in self.gathers(x):
+            call()
 
     def backward(self, tile: slice, x: Array, dy: Array, dx: Array | None) -> None:
         if self._wants_dw:
@@ -164,10 +169,6 @@ class _Gathered:
 
     def weight_gradient(self, dweight: Array) -> None:
         np.copyto(dweight, self._dweight.reshape(dweight.shape))
-
-    def gather(self, x: Array) -> None:
-        """Gather the windows of a tile (T, H, W, C)."""
-        raise NotImplementedError
 
 
 class Columns(_Gathered):
@@ -198,12 +199,8 @@ class Columns(_Gathered):
         """Where a tile is put, with its padding above and below."""
         return windows.between_sides(self._padded, self.window)
 
-    def gather(self, x: Array) -> None:
-        np.copyto(self._inside, x)
-        np.copyto(self._columns, self._view)
-
     def gathers(self, x: Array) -> list[Call]:
-        """Return the calls of `gather`; without padding the windows of x are seen where it lies."""
+        """Return what gathers a tile; without padding the windows of x are seen where it lies."""
         if self.window.is_padded:
             return [*moved(x, self._inside), partial(np.copyto, self._columns, self._view)]
         return [partial(np.copyto, self._columns, windows.view(x, self.window))]
@@ -247,12 +244,8 @@ class ChannelMajor(_Gathered):
         """Where a tile is put, with its padding above and below."""
         return windows.between_sides(self._padded.transpose(1, 2, 3, 0), self.window)
 
-    def gather(self, x: Array) -> None:
-        np.copyto(self._inside, x.transpose(3, 0, 1, 2))
-        np.copyto(self._columns, self._view)
-
     def gathers(self, x: Array) -> list[Call]:
-        """Return the calls of `gather`."""
+        """Return what gathers a tile."""
         return [*moved(x, self._inside.transpose(1, 2, 3, 0)), partial(np.copyto, self._columns, self._view)]
 
 
@@ -276,7 +269,7 @@ class Pointwise(_Gathered):
         return [*before, partial(np.matmul, x, self._matrix, out=target), *after]
 
     def gather(self, x: Array) -> None:
-        self._rows = x.reshape(self._parts, -1, self.channels)
+        """See a tile as its own transposed matrix."""
         self._rows_t = x.reshape(self._summed_parts, -1, self.channels).transpose(0, 2, 1)
 
 

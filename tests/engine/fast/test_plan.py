@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.arrays import Array
 from engine.fast.layout.gemm import OPENBLAS_EDGE, Tuning
 from engine.fast.plan import Plan
 from engine.fast.steps.convolution import ConvolutionStep
@@ -335,3 +336,62 @@ def test_the_choices_of_lenet_are_those_of_the_rule() -> None:
         "dense",
     ]
     assert choices["conv2d_1"].endswith("relu max_pool")
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
+def test_a_plan_goes_by_the_numbers_that_its_weights_have_now(training: bool) -> None:
+    """New numbers in the same arrays, the same numbers in other arrays, and only other statistics."""
+    layers = [
+        CONV,
+        {"type": "batch_norm"},
+        {"type": "relu"},
+        {"type": "max_pool2d"},
+        {**CONV, "kernel_size": 1},
+        {"type": "batch_norm", "trainable": False},
+        {"type": "depthwise_conv2d", "kernel_size": 3, "padding": "same", "bias": True},
+        {"type": "flatten"},
+        {"type": "dense", "units": 200},
+        {"type": "dense", "units": 3},
+        {"type": "batch_norm"},
+    ]
+    net = network(layers, (12, 12, 16))
+    x = np.random.default_rng(0).standard_normal((4, *net.input_shape)).astype(np.float32)
+    one, other = net.initial_weights(0), net.initial_weights(1)
+    for number, weights in enumerate((one, other)):
+        for name, weight in weights.items():
+            if "/running" in name or name.endswith("/bias"):
+                weight += np.float32(0.1 + number)
+
+    def outcome(plan: Plan, weights: dict[str, Array]) -> dict[str, Array]:
+        plan.prepare(weights)
+        if not training:
+            return {"scores": plan.scores(x).copy()}
+        context = Context(statistics="batch", records=True, seed=1, workspace=Workspace())
+        tape = plan.forward(x, context)
+        scores = tape.output.copy()
+        gradients = plan.backward(tape, np.ones_like(scores))
+        return {
+            "scores": scores,
+            **{name: array.copy() for name, array in gradients.items()},
+            **context.updates,
+        }
+
+    def same(plan: Plan, weights: dict[str, Array]) -> None:
+        expected = outcome(Plan(net, 4, CUT, training=training), weights)
+        found = outcome(plan, weights)
+        assert found.keys() == expected.keys()
+        for name, array in expected.items():
+            np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+    plan = Plan(net, 4, CUT, training=training)
+    same(plan, one)
+    for name, weight in one.items():
+        weight[...] = other[name]
+    same(plan, one)
+    same(plan, other)
+    same(plan, {name: weight * 2 if "/running" in name else weight for name, weight in other.items()})
+    apart = {name: np.asfortranarray(weight * 2) for name, weight in other.items()}
+    same(plan, apart)
+    for weight in apart.values():
+        weight += 1
+    same(plan, apart)
