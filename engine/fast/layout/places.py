@@ -19,8 +19,8 @@ from engine.workspace import aligned
 
 Call = Callable[[], object]
 
-_RUN = 1 << 14
-"""Numbers that are gone through in one run: what is added to each run stays in the cache."""
+_RUN = 1 << 12
+"""Numbers that are gone through in one run: what is added to each run stays in the fastest cache."""
 FEW_WEIGHTS = 1 << 16
 """Numbers that each step of each plan may have of its own, beside the weights that all plans share."""
 

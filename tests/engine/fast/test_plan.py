@@ -349,6 +349,7 @@ def test_a_plan_goes_by_the_numbers_that_its_weights_have_now(training: bool) ->
         {**CONV, "kernel_size": 1},
         {"type": "batch_norm", "trainable": False},
         {"type": "depthwise_conv2d", "kernel_size": 3, "padding": "same", "bias": True},
+        {**CONV, "kernel_size": 5},
         {"type": "flatten"},
         {"type": "dense", "units": 200},
         {"type": "dense", "units": 3},
