@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
 
 from app.errors import Conflict, NotFound, StaleAttempt
 from app.states import ACTIVE, ATTEMPTS, UNFINISHED, JobStatus, can_move, death
-from app.store import deliveries, events, tables
+from app.store import deliveries, events, job_epochs, tables
 from app.store.answers import keep
 from app.store.database import Database
 from app.store.datasets import Datasets
@@ -67,7 +67,7 @@ class Jobs(Repository[JobRecord]):
             keep(connection, answer)
             self._insert(connection, record)
             for entry in epochs:
-                self._put_epoch(connection, record.id, entry)
+                job_epochs.put(connection, record.id, entry)
             events.add_status(connection, self._row(connection, record.id))
         return record
 
@@ -121,11 +121,9 @@ class Jobs(Repository[JobRecord]):
         Raises:
             NotFound: there is no job of this id.
         """
-        columns = tables.epochs.c
-        query = select(columns.figures).where(columns.job_id == identifier).order_by(columns.epoch)
         with self._database.read() as connection:
             self._get(connection, identifier)
-            return list(connection.scalars(query))
+            return job_epochs.read(connection, identifier)
 
     def updates(self, identifier: str, after: int) -> JobUpdates:
         """Return what happened to a job after the event of the number `after`, and where it is now.
@@ -268,7 +266,7 @@ class Jobs(Repository[JobRecord]):
         """
         with self._database.write() as connection:
             self._fenced(connection, identifier, attempt)
-            self._put_epoch(connection, identifier, figures)
+            job_epochs.put(connection, identifier, figures)
             self._set(connection, identifier, metrics=figures)
 
     def record_checkpoint(self, identifier: str, attempt: int, checkpoint: Json) -> Json | None:
@@ -392,12 +390,3 @@ class Jobs(Repository[JobRecord]):
 
     def _set(self, connection: Connection, identifier: str, **changes: Any) -> None:
         connection.execute(update(self.table).where(self.table.c.id == identifier).values(**changes))
-
-    def _put_epoch(self, connection: Connection, identifier: str, figures: Json) -> None:
-        columns = tables.epochs.c
-        same: list[ColumnElement[bool]] = [columns.job_id == identifier, columns.epoch == figures["epoch"]]
-        connection.execute(delete(tables.epochs).where(*same))
-        connection.execute(
-            insert(tables.epochs).values(job_id=identifier, epoch=figures["epoch"], figures=figures)
-        )
-        events.add(connection, identifier, events.EPOCH, figures)
