@@ -14,15 +14,32 @@ import argparse
 import gzip
 import hashlib
 import io
+import json
 import sys
+import tempfile
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.builtin.digits import DIGITS_FILE, DIGITS_IMAGES
+from app.api.pictures import PictureSpec
+from app.builtin.digits import (
+    DIGITS,
+    DIGITS_CLASSES,
+    DIGITS_FILE,
+    DIGITS_IMAGES,
+    DIGITS_SHAPE,
+    RECORD_FILE,
+    SEGMENT_FILES,
+)
+from app.datasets import storage
+from app.datasets.options import DatasetOptions
 from app.datasets.readers.splits import DEV, TEST, TRAIN
+from app.files import paths
+from app.files.artifacts import LocalArtifacts
 
 TRAIN_PER_CLASS = 800
 DEV_PER_CLASS = 100
@@ -81,13 +98,51 @@ def pack(images: NDArray[np.uint8], labels: NDArray[np.uint8], splits: NDArray[n
         raise ValueError(f"{len(images)} pictures were chosen instead of {DIGITS_IMAGES}")
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        for name, array in (("images", images), ("labels", labels), ("splits", splits)):
+        arrays: list[NDArray[Any]] = [images, labels.astype(storage.LABEL_TYPE), splits]
+        for name, array in zip(SEGMENT_FILES, arrays, strict=True):
             entry = io.BytesIO()
             np.lib.format.write_array(entry, array, version=(1, 0), allow_pickle=False)
-            info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             info.create_system = 3  # else the bytes would tell the operating system
             archive.writestr(info, entry.getvalue(), zipfile.ZIP_DEFLATED, compresslevel=9)
     return packed.getvalue()
+
+
+def describe(
+    images: NDArray[np.uint8], labels: NDArray[np.integer], splits: NDArray[np.uint8]
+) -> dict[str, Any]:
+    """Return the content of `digits.json`: what the rows say once the files are in place, and the files' checksums."""
+    # White strokes on black: what has to be padded is padded with the ground they are on.
+    picture = PictureSpec(image_shape=DIGITS_SHAPE, background="black")
+    record = {
+        "name": "Handwritten digits",
+        "image_shape": list(DIGITS_SHAPE),
+        "options": DatasetOptions(picture=picture).model_dump(mode="json"),
+    }
+    with tempfile.TemporaryDirectory() as directory:
+        artifacts = LocalArtifacts(Path(directory))
+        segment = storage.write_segment(
+            artifacts,
+            DIGITS,
+            number=1,
+            image_shape=DIGITS_SHAPE,
+            classes=len(DIGITS_CLASSES),
+            pictures=zip(images, labels.tolist(), strict=True),
+            draw=lambda _: splits,
+        )
+        folder = paths.segment(DIGITS, 1)
+        sha256 = {name: artifacts.checksum(f"{folder}/{name}") for name in SEGMENT_FILES}
+    contents = asdict(storage.describe(segment, DIGITS_CLASSES, DIGITS_SHAPE, {}))
+    return {
+        "record": record,
+        "contents": contents | {"segments": list(contents["segments"])},
+        "sha256": sha256,
+    }
+
+
+def write_description(path: Path, document: dict[str, Any]) -> None:
+    """Write `digits.json`."""
+    path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -97,9 +152,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, help="file to write instead of the packaged one")
     options = parser.parse_args(arguments)
     output: Path = options.output or Path(__file__).parent / DIGITS_FILE
-    content = pack(*choose(options.mnist))
+    chosen = choose(options.mnist)
+    content = pack(*chosen)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_bytes(content)
+    write_description(output.with_name(RECORD_FILE), describe(*chosen))
     sys.stdout.write(f"{output}: {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}\n")
 
 

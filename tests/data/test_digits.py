@@ -1,5 +1,6 @@
 """The packaged digits are what they claim to be, and are made again by their script."""
 
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -14,14 +15,13 @@ from app.datasets.storage import open_dataset
 from app.errors import Conflict
 from app.files.artifacts import LocalArtifacts
 from app.store import Store
+from tests.digits import PACKAGED, load_digits
 
-ROOT = Path(__file__).parents[2]
-PACKAGED = ROOT / "app" / "builtin" / "digits.npz"
 MNIST = Path(os.environ.get("TEST_DATA", "absent")) / "mnist"
 
 
 def test_ten_thousand_digits_stratified() -> None:
-    images, labels, splits = builtin.load_digits()
+    images, labels, splits = load_digits()
     assert images.shape == (10_000, 28, 28, 1)
     assert images.dtype == np.uint8
     counts = np.zeros((10, 3), int)
@@ -31,6 +31,11 @@ def test_ten_thousand_digits_stratified() -> None:
     assert images[:, 0, 0].max() == 0, "white on black"
     assert len(np.unique(images.reshape(len(images), -1), axis=0)) == 10_000, "none is there twice"
     assert 1_000_000 < PACKAGED.stat().st_size < 2_500_000
+
+
+def test_what_the_rows_say_is_what_a_segment_of_these_pictures_says() -> None:
+    written = json.loads(PACKAGED.with_name("digits.json").read_text())
+    assert written == make_digits.describe(*load_digits())
 
 
 def test_licence_and_attribution_are_beside_the_file() -> None:
@@ -68,7 +73,7 @@ def test_installing_is_done_once_and_completes_what_was_begun(tmp_path: Path, st
     assert record.splits == {"train": 8000, "dev": 1000, "test": 1000}
     assert record.classes == [{"name": str(digit), "images": 1000} for digit in range(10)]
     assert DatasetOptions.model_validate(record.options).picture.background == "#000000"
-    images, labels, splits = builtin.load_digits()
+    images, labels, splits = load_digits()
     stored = open_dataset(store, artifacts, "digits")
     assert np.array_equal(stored.split().read(np.arange(10_000))[0], images)
     assert np.array_equal(stored.labels, labels)
@@ -93,3 +98,17 @@ def test_an_installation_that_was_interrupted_is_completed(tmp_path: Path, store
     assert store.datasets.get("digits").status == "ingesting"
     builtin.install(store, LocalArtifacts(tmp_path))
     assert store.datasets.get("digits").images == 10_000
+
+
+def test_files_that_are_not_those_that_were_packaged_are_refused(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, labels, splits = load_digits()
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "digits.npz").write_bytes(make_digits.pack(images[::-1], labels.astype(np.uint8), splits))
+    (package / "digits.json").write_bytes(PACKAGED.with_name("digits.json").read_bytes())
+    monkeypatch.setattr(builtin.resources, "files", lambda package_name: package)
+    with pytest.raises(ValueError, match=r"images\.npy in digits\.npz is not what was packaged"):
+        builtin.install(store, LocalArtifacts(tmp_path))
+    assert not (tmp_path / "datasets/digits/segment-0001/images.npy").exists()

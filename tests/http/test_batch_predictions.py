@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.builtin.digits import load_digits
 from app.cli.launch import ServerProcess
 from app.files.locks import is_locked, read_holder
+from tests.digits import load_digits
 
 BATCHES = "/v1/batch-predictions"
 FINISHED = {"succeeded", "failed", "cancelled"}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.builtin.digits import load_digits
+from tests.digits import load_digits
 
 MODEL = "/v1/models/model_example"
 PREDICT = f"{MODEL}/predict"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from app.api.pictures import PictureSpec
-from app.builtin.digits import DIGITS_CLASSES, DIGITS_SHAPE, load_digits
+from app.builtin.digits import DIGITS_CLASSES, DIGITS_SHAPE
 from app.datasets import storage
 from app.datasets.options import DatasetOptions
 from app.files import paths
@@ -32,6 +32,7 @@ from app.store import Store
 from app.store.database import DATABASE_NAME
 from app.store.records import DatasetRecord, JobRecord
 from engine.graph.architecture import Architecture
+from tests.digits import load_digits
 
 DATASET = "ds_few_digits"
 PATIENCE = 120.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.builtin.digits import DIGITS, load_digits
+from app.builtin.digits import DIGITS
 from app.builtin.install import ARCHITECTURE_ID, JOB_ID, MODEL_ID, install
 from app.datasets.readers.splits import SPLIT_NAMES
 from app.errors import Conflict
@@ -20,6 +20,7 @@ from app.store import Store
 from engine.graph.architecture import Architecture
 from engine.model.inference import Predictor
 from engine.model.model_file import read_model
+from tests.digits import load_digits
 
 
 @pytest.fixture(scope="module")
