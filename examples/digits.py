@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import resources
 from typing import Any
 
 import numpy as np
 
-from app.builtin.digits import DIGITS_CLASSES, DIGITS_SHAPE, load_digits
+from app.builtin.digits import DIGITS_CLASSES, DIGITS_FILE, DIGITS_SHAPE
 from engine.arrays import Bytes, Indices
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
@@ -34,7 +35,8 @@ class Pictures:
 
 def digits(train_pictures: int) -> TrainingData:
     """Return the packaged handwritten digits, with the first so many of the train split."""
-    images, labels, splits = load_digits()
+    with (resources.files("app.builtin") / DIGITS_FILE).open("rb") as packed, np.load(packed) as file:
+        images, labels, splits = file["images"], file["labels"].astype(np.int64), file["splits"]
     sets = []
     for split, most in ((_TRAIN, train_pictures), (_DEV, None), (_TEST, None)):
         chosen = np.flatnonzero(splits == split)[:most]
