@@ -1,9 +1,10 @@
-"""What can go wrong in the service, told without any word of HTTP; `app.web.answers.problems` maps it to a status."""
+"""What can go wrong in the service, without any word of HTTP; `app.web.answers.problems` maps it to a status."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self, TypeAlias
 
 MOST_FIELDS = 20
@@ -144,6 +145,15 @@ class DomainError(Exception):
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         place = f"{first.place}: " if first.place else ""
         return cls(f"{place}{first.detail}{more}", code=code, errors=errors, numbers=numbers)
+
+    def with_parameters(self) -> Self:
+        """Return the same error about a form: fields of the document are its parts."""
+        error = copy.copy(self)
+        error.errors = tuple(
+            replace(fault, pointer=None, parameter=fault.place) if fault.pointer else fault
+            for fault in self.errors
+        )
+        return error
 
     def __str__(self) -> str:
         """Return the message."""

@@ -1,7 +1,7 @@
 """Keeps the data directory within bounds: what is over goes, what is full takes no more.
 
-A thread measures the directory now and then; between two measurements the rows of the database tell what has
-come and gone. So a check costs one short query, and nobody waits for a walk through the files.
+A thread measures the directory now and then; between two measurements the rows of the database say what has
+come and gone. So a check costs one short query, and nobody waits while all files are counted.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Cleanup:
 
     def _measure(self) -> None:
         if self._quota is not None:
-            # The rows first: what comes while we walk is counted twice rather than not at all.
+            # The rows first: what comes meanwhile is counted twice rather than not at all.
             recorded = self._store.recorded_bytes()
             self._measured = _Measured(self._artifacts.bytes(), recorded)
 

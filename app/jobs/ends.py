@@ -36,11 +36,11 @@ class Ends:
                 continue
             self._seen[end.id] = end.finished_at
             self._last = max(self._last, end.finished_at)
-            _tell(end)
+            _log_end(end)
             remove_spent_files(end.id, end.checkpoint, self._artifacts)
 
 
-def _tell(end: JobEnd) -> None:
+def _log_end(end: JobEnd) -> None:
     write = log.warning if end.status is JobStatus.FAILED else log.info
     began = end.started_at or end.created_at
     write(

@@ -177,8 +177,8 @@ def test_what_cannot_be_added_is_refused_and_leaves_nothing(
         ({"label": "dark", "images": [one], "file": encoded(pack(shades(range(3))))}, 422, "/images"),
         ({"label": "dark", "file": encoded(pack(shades(range(3))))}, 422, "/label"),
         ({"label": "dark", "images": ["no base64!"]}, 422, "/images/0"),
-        ({"label": "grey", "images": [one]}, 422, "label"),
-        ({"file": encoded(pack({"grey/1.png": b"x"}))}, 422, "label"),
+        ({"label": "grey", "images": [one]}, 422, "/label"),
+        ({"file": encoded(pack({"grey/1.png": b"x"}))}, 422, "/file"),
         ({"file": encoded(b"no archive")}, 422, ""),
         ({"file": encoded(pack({"../dark/1.png": b"x"}))}, 422, ""),
     ]

@@ -14,7 +14,7 @@ from app.datasets.readers import Reader, open_upload
 from app.datasets.readers.splits import TEST, TRAIN
 from app.datasets.readers.zip_file import SafeZip
 from app.errors import DomainError
-from app.jobs.work.predict_batch import pictures
+from app.jobs.accept.batch_prediction import pictures
 from app.settings import Settings
 from app.text import natural
 from engine.recipe.losses import Target

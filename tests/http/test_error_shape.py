@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import struct
+import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -203,7 +204,7 @@ def of_bodies() -> Iterator[Bad]:
     yield raw("a list", 422, "invalid", "", "object", b"[]")
     yield raw("null", 422, "invalid", "", None, b"null")
     yield raw("a body beyond the limit", 413, "too-large", None, None, b" " * (1 << 21))
-    yield raw("odd characters in a key", 422, "invalid", "/~0~1x", "known", b'{"layers": [], "~/x": 1}')
+    yield raw("odd characters in a key", 422, "invalid", "/~0~1x", "keys here", b'{"layers": [], "~/x": 1}')
     for name, headers in (("text/plain", {"Content-Type": "text/plain"}), ("no media type", {})):
         request = {
             "method": "POST",
@@ -270,7 +271,55 @@ def of_addresses() -> Iterator[Bad]:
         yield Bad(f"delete {url}", 409, "built-in", None, None, {"method": "DELETE", "url": url})
 
 
-CASES = [*of_layers(), *of_jobs(), *of_bodies(), *of_pictures(), *of_addresses()]
+def of_files() -> Iterator[Bad]:
+    """The same fault in a form and in JSON: each is named as it was sent."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for number in range(6):
+            archive.writestr(f"eleven/{number}.png", png())
+            archive.writestr(f"twelve/{number}.png", png())
+    archived, encoded = packed.getvalue(), encode(packed.getvalue())
+    add, datasets, batches = "/v1/datasets/digits/images", "/v1/datasets", "/v1/batch-predictions"
+    for name, url, code, place, fields, document, field, content in (
+        (
+            "no such class",
+            add,
+            "unknown-class",
+            "label",
+            {"label": "x"},
+            {"images": [encode(png())]},
+            "files",
+            png(),
+        ),
+        (
+            "no such class in an archive",
+            add,
+            "unknown-class",
+            "file",
+            {},
+            {"file": encoded},
+            "file",
+            archived,
+        ),
+        (
+            "no values",
+            datasets,
+            "other-target",
+            "target",
+            {"target": "values"},
+            {"file": encoded},
+            "file",
+            archived,
+        ),
+        ("no such model", batches, "invalid", "model", {"model": "x"}, {"file": encoded}, "file", archived),
+    ):
+        form = {"method": "POST", "url": url, "data": fields, "files": {field: ("a", content)}}
+        yield Bad(f"{name}, in a form", 422, code, place, None, form)
+        body = {"method": "POST", "url": url, "json": fields | document}
+        yield Bad(f"{name}, in JSON", 422, code, f"/{place}", None, body)
+
+
+CASES = [*of_layers(), *of_jobs(), *of_bodies(), *of_pictures(), *of_files(), *of_addresses()]
 
 
 @pytest.mark.parametrize("bad", CASES, ids=lambda bad: bad.name)

@@ -48,6 +48,36 @@ def test_every_page_can_be_found() -> None:
     assert {page for page in pages if page.resolve() not in linked} == set()
 
 
+@pytest.mark.parametrize(
+    "page",
+    [page for page in tracked("*.md") if page.name != "CHANGELOG.md"],  # it speaks of what there was
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
+def test_files_and_modules_that_are_mentioned_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    mentioned = set(re.findall(r"(?<![\w./-])((?:app|engine|tests|benchmarks)/[\w/.-]*\w)", text))
+    modules = set(re.findall(r"-m ((?:app|engine|tests|benchmarks)(?:\.\w+)*)", text))
+    mentioned |= {module.replace(".", "/") for module in modules}
+    gone = {name for name in mentioned if not (ROOT / name).exists() and not (ROOT / f"{name}.py").is_file()}
+    assert gone == set()
+
+
+@pytest.mark.parametrize("package", ["app", "engine"])
+def test_the_architecture_page_has_every_room(package: str) -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn: set[str] = set()
+    for cell in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE):
+        for name in re.findall(r"`([^`]+)`", cell):
+            folder, _, several = name.partition("{")
+            names = several.removesuffix("}.py").split(",")
+            drawn |= {f"{folder}{one}.py" for one in names} if several else {name}
+    files = [file.relative_to(ROOT) for file in tracked(f"{package}/*.py")]
+    top = {file.as_posix() for file in files if len(file.parts) == 2 and file.name != "__init__.py"}
+    rooms = {file.parent.as_posix() for file in files if len(file.parts) > 2}
+    drawn = {name for name in drawn if name.startswith(f"{package}/")}
+    assert drawn == top | {room for room in rooms if not room.startswith("app/store/migrations")}
+
+
 def settings_table() -> str:
     """Write the table of settings that docs/operations.md should hold."""
     rows = ["| variable | default | meaning |", "|---|---|---|"]

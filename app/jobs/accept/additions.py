@@ -82,7 +82,8 @@ def class_indices(reader: Reader, record: DatasetRecord) -> NDArray[np.int64]:
             listed = ", ".join(list(indices)[:20]) + (" ..." if len(indices) > 20 else "")
             detail = f"data set {record.id!r} has no class {name[:100]!r}"
             hint = f"its classes are {listed}; for other classes make another data set"
-            raise Invalid.at("label", detail, hint, parameter=True, code="unknown-class")
+            place = "label" if isinstance(reader, LabelledFiles) else "file"
+            raise Invalid.at(place, detail, hint, code="unknown-class")
     return np.array([indices[name] for name in reader.classes], np.int64)
 
 

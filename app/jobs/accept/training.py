@@ -137,8 +137,8 @@ def _resolve(choice: ArchitectureChoice, dataset: DatasetRecord, store: Store) -
     if isinstance(choice, PresetChoice):
         preset = find(choice.preset)
         if preset is None:
-            known = ", ".join(preset.name for preset in PRESETS)
-            raise Invalid.at((_KEY, "preset"), f"there is no preset {choice.preset!r}", f"known are {known}")
+            hint = f"the presets are {', '.join(preset.name for preset in PRESETS)}"
+            raise Invalid.at((_KEY, "preset"), f"there is no preset {choice.preset!r}", hint)
         architecture = preset.architecture(
             choice.input_shape or _shape(dataset), choice.classes or len(dataset.classes)
         )

@@ -21,7 +21,7 @@ from app.files.artifacts import Artifacts
 from app.jobs.accept.additions import class_indices, open_addition
 from app.jobs.heartbeat import Cancelled, Heartbeat
 from app.jobs.requests import AdditionRequest
-from app.jobs.work.ingest import remove_uploads
+from app.jobs.uploads import remove_uploads
 from app.settings import Settings
 from app.store import Store
 from app.store.records import DatasetContents, JobRecord, Json

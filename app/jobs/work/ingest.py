@@ -9,7 +9,7 @@ from app.files import paths
 from app.files.artifacts import Artifacts
 from app.jobs.heartbeat import Cancelled, Heartbeat
 from app.jobs.requests import IngestionRequest
-from app.jobs.uploads import uploads_of
+from app.jobs.uploads import remove_uploads
 from app.settings import Settings
 from app.store import Store
 from app.store.records import JobRecord
@@ -52,9 +52,3 @@ def fail(job: JobRecord, store: Store, artifacts: Artifacts, dataset_id: str, er
     # The job ends before its files go: a worker that dies in between leaves only files behind.
     store.jobs.fail(job.id, job.attempt, {"code": error.code.replace("-", "_"), "message": error.message})
     artifacts.delete(paths.dataset(dataset_id))
-
-
-def remove_uploads(job: JobRecord, artifacts: Artifacts) -> None:
-    """Remove the files that a job has read and nobody else will."""
-    for upload in uploads_of(job.request):
-        artifacts.delete(upload)

@@ -12,10 +12,11 @@ from contextlib import closing
 from typing import IO, Any
 
 from app.datasets.ingestion import archive_limits
-from app.datasets.readers.zip_file import Member, SafeZip
+from app.datasets.readers.zip_file import SafeZip
 from app.errors import DomainError, Invalid, StaleAttempt, TooLarge, Unavailable
 from app.files import paths
 from app.files.artifacts import Artifacts
+from app.jobs.accept.batch_prediction import pictures
 from app.jobs.heartbeat import Drained, Heartbeat
 from app.jobs.requests import BatchPredictionRequest
 from app.models.prediction import Candidate, at_a_time, look, picture_spec
@@ -46,18 +47,6 @@ class Position(Spec):
     def progress(self, total: int) -> Json:
         """Return what the job shows."""
         return {"images": self.images, "failed": self.failed, "of": total, "fraction": self.images / total}
-
-
-def pictures(archive: SafeZip) -> list[Member]:
-    """Return the files of an archive, in whatever folders they lie, in the order of their names.
-
-    Raises:
-        Invalid: it holds none.
-    """
-    files = [member for member in archive.members if not member.is_folder]
-    if not files:
-        raise Invalid("the archive holds no file; put pictures into it", code="unusable-archive")
-    return files
 
 
 def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:

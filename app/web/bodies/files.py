@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -13,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from app.api.requests.files import FileDocument
-from app.errors import FieldError, Invalid, Malformed, TooLarge, Unsupported
+from app.errors import DomainError, FieldError, Invalid, Malformed, TooLarge, Unsupported
 from app.files.encoded import HINT, decode_base64
 from app.web.bodies import idempotency
 from app.web.bodies.multipart import FormRules, receive
@@ -43,9 +44,16 @@ class FileBody(Generic[D]):
     document: D
     json: bool = False
 
-    def fault(self, name: str, detail: str, hint: str) -> Invalid:
-        """Make the error for a field of the document, or for the file."""
-        return Invalid.at(name, detail, hint, parameter=not self.json)
+
+@contextmanager
+def named_as_sent(*, json: bool) -> Iterator[None]:
+    """Let errors name fields as they were sent: by pointers into a JSON body, or as the parts of a form."""
+    try:
+        yield
+    except DomainError as error:
+        if json:
+            raise
+        raise error.with_parameters() from None
 
 
 async def receive_file(

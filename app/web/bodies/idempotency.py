@@ -45,13 +45,13 @@ class Claim:
     """The right to answer a call with a key.
 
     Attributes:
-        known: the answer that a call with this key has got.
+        earlier: the answer that a call with this key has got.
         fingerprint: what is asked, empty until the body has arrived.
     """
 
     route: str
     key: str
-    known: AnswerRecord | None
+    earlier: AnswerRecord | None
     fingerprint: str = ""
 
     def settle(self, fingerprint: str) -> None:
@@ -61,9 +61,9 @@ class Claim:
             Answered: the same was asked before.
             Invalid: something else was asked with this key.
         """
-        if self.known is not None:
-            if self.known.fingerprint == fingerprint:
-                raise Answered(self.known)
+        if self.earlier is not None:
+            if self.earlier.fingerprint == fingerprint:
+                raise Answered(self.earlier)
             raise Invalid.at(
                 HEADER,
                 "something else was asked with this key",

@@ -42,7 +42,7 @@ class FormRules:
         files: the names of file parts and how many of each may come.
         optional: those of which none need come; of the others at least one must.
         fields: the names of text fields, each at most once.
-        magic: the beginnings that files may have, any when empty.
+        magic: the first bytes that files may have, any when empty.
         kind: the words for what such a file is.
         describe: says in words what a file is that begins so; for those that are refused.
     """
@@ -256,7 +256,7 @@ class _Collector(Generic[T]):
             raise Invalid.at(
                 self._name[:80],
                 f"this form has no part {self._name[:80]!r}",
-                f"known here: {known}",
+                f"its parts are {known}",
                 parameter=True,
             )
 

@@ -168,6 +168,6 @@ def _refuse_unknown(request: Request, known: set[str]) -> None:
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
         listed = ", ".join(sorted(known)) or "none"
-        detail, hint = "this call has no such query parameter", f"known here: {listed}"
+        detail, hint = "this call has no such query parameter", f"it takes {listed}"
         shown = unknown[:MOST_FIELDS]
         raise Invalid.listing([FieldError.at(name, detail, hint, parameter=True) for name in shown])

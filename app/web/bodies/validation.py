@@ -218,7 +218,7 @@ def _hint(error: Mapping[str, Any], location: Sequence[str | int], kind: Any) ->
 def _nearest(name: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(name[:_MOST_SHOWN], names, 1)
     listed = ", ".join(names)
-    return f"did you mean {json.dumps(near[0])}?" if near else f"known here: {listed}"
+    return f"did you mean {json.dumps(near[0])}?" if near else f"the keys here are {listed}"
 
 
 def known_keys(kind: Any, location: Sequence[str | int]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response, status
@@ -12,21 +11,19 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api.batch_predictions import BatchPrediction
 from app.api.requests.batch_predictions import EXAMPLE_ARCHIVE, BatchPredictionCreate
-from app.datasets.ingestion import archive_limits
 from app.datasets.readers.sniff import describe
-from app.datasets.readers.zip_file import MAGIC, SafeZip
-from app.errors import Conflict, NotFound
+from app.datasets.readers.zip_file import MAGIC
+from app.errors import Conflict
 from app.files import paths
 from app.files.paths import UPLOADS
+from app.jobs.accept.batch_prediction import new_batch_prediction
 from app.jobs.kinds import BATCH_PREDICTION
-from app.jobs.requests import BatchPredictionRequest
-from app.jobs.work.predict_batch import pictures
 from app.services import Services, ServicesDep
 from app.states import JobStatus
 from app.store.records import JobRecord
 from app.web.answers.attachments import attachment
 from app.web.answers.jobs import batch_prediction
-from app.web.bodies.files import FileBody, receive_file
+from app.web.bodies.files import FileBody, named_as_sent, receive_file
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.multipart import FormRules
 from app.web.bodies.route import StrictRoute
@@ -110,23 +107,8 @@ async def create_batch_prediction(
 
 
 def _accept(services: Services, body: FileBody[BatchPredictionCreate], once: Once) -> BatchPrediction:
-    try:
-        model = services.store.models.find(body.document.model)
-    except NotFound as error:
-        raise body.fault("model", error.detail, "list them with GET /v1/models") from None
-    if model.target == "values":
-        hint = "send its pictures to predict, some at a time"
-        raise body.fault("model", "it tells values, and the table holds classes or labels", hint)
-    with closing(SafeZip(body.path, archive_limits(services.settings))) as archive:
-        images = len(pictures(archive))
-    accepted = BatchPredictionRequest(
-        model=model.id,
-        top_k=body.document.top_k,
-        upload=f"{UPLOADS}/{body.path.name}",
-        filename=body.filename,
-        images=images,
-    )
-    job = BATCH_PREDICTION.job(accepted, model_id=model.id)
+    with named_as_sent(json=body.json):
+        job = new_batch_prediction(body.document, body.path, body.filename, services.store, services.settings)
     answer = batch_prediction(job)
     services.store.jobs.create(job, once.answer(status.HTTP_202_ACCEPTED, answer, CALLS.headers(job.id)))
     services.runner.wake()

@@ -36,6 +36,8 @@ class Received(Generic[T]):
 
     files: tuple[SavedFile, ...]
     options: T
+    json: bool = False
+    """Whether all of it came as JSON."""
 
     def file(self, field: str) -> SavedFile | None:
         """Return the file of a field."""
@@ -71,7 +73,7 @@ async def receive_dataset_json(request: Request, services: Services) -> Received
     for field, _, content in decoded:
         if not content.startswith(MAGIC):
             raise Invalid.at(field, f"it is no {KIND} but {describe(content)}", f"encode a {KIND} in base64")
-    return Received(await save(decoded, services), document)
+    return Received(await save(decoded, services), document, json=True)
 
 
 async def receive_addition_form(request: Request, services: Services) -> Received[AdditionForm]:
@@ -101,18 +103,17 @@ async def receive_addition_json(request: Request, services: Services) -> Receive
     decoded = await run_in_threadpool(
         lambda: [(field, "", _decode(text, place)) for field, text, place in encoded]
     )
-    received = Received(
-        await save(decoded, services), AdditionForm(label=document.label, dry_run=document.dry_run)
-    )
+    form = AdditionForm(label=document.label, dry_run=document.dry_run)
+    received = Received(await save(decoded, services), form, json=True)
     try:
-        _check_addition(received, json=True)
+        _check_addition(received)
     except BaseException:
         received.discard()
         raise
     return received
 
 
-def _check_addition(received: Received[AdditionForm], *, json: bool = False) -> None:
+def _check_addition(received: Received[AdditionForm]) -> None:
     """Refuse what is neither pictures with a label nor an archive without one."""
     archive = received.file("file") is not None
     pictures = received.file("files") is not None
@@ -131,8 +132,8 @@ def _check_addition(received: Received[AdditionForm], *, json: bool = False) -> 
         problem = ("label", "an archive holds its own labels", "leave it out")
     if problem:
         name, detail, hint = problem
-        place = "images" if json and name == "files" else name
-        raise Invalid.at(place, detail, hint, parameter=not json)
+        place = "images" if received.json and name == "files" else name
+        raise Invalid.at(place, detail, hint, parameter=not received.json)
 
 
 async def receive_files(

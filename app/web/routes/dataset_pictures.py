@@ -31,6 +31,7 @@ from app.services import Services, ServicesDep
 from app.store.records import DatasetRecord, JobRecord
 from app.web.answers.datasets import addition, addition_entry, checked_addition
 from app.web.answers.rows import answer_row, answer_rows
+from app.web.bodies.files import named_as_sent
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute, is_json, media_type
 from app.web.bodies.schemas import inlined_schema
@@ -46,8 +47,8 @@ router = APIRouter(route_class=StrictRoute)
 RETRY_SECONDS = 1
 MOST_ROWS = 40
 MOST_COLUMNS = 32
-MOST_TOLD = 8000
-"""Characters of a header that tells labels or values."""
+MOST_HEADER = 8000
+"""Characters of a header with labels or values."""
 PREVIEW_BYTES = 16 << 20
 """Of originals that are augmented at once; each takes some ten times its size."""
 
@@ -160,15 +161,16 @@ def _look_again(dataset_id: str, job_id: str) -> dict[str, str]:
 
 
 def _add(services: Services, dataset_id: str, received: Received[AdditionForm], once: Once) -> Addition:
-    made = new_addition(
-        dataset_id,
-        received.files,
-        received.options.label,
-        services.store,
-        services.artifacts,
-        services.settings,
-        dry_run=received.options.dry_run,
-    )
+    with named_as_sent(json=received.json):
+        made = new_addition(
+            dataset_id,
+            received.files,
+            received.options.label,
+            services.store,
+            services.artifacts,
+            services.settings,
+            dry_run=received.options.dry_run,
+        )
     if not isinstance(made, JobRecord):
         return checked_addition(dataset_id, made)
     answer = addition(made)
@@ -303,7 +305,7 @@ def preview_augmentations(
             "headers": {
                 "Image-Label": {
                     "description": "The name of its class, as percent-encoded UTF-8; or the names of its labels, with "
-                    f"| between them. Left out when it had more than {MOST_TOLD} characters.",
+                    f"| between them. Left out when it had more than {MOST_HEADER} characters.",
                     "schema": {"type": "string"},
                 },
                 "Image-Class-Index": {
@@ -312,7 +314,7 @@ def preview_augmentations(
                 },
                 "Image-Values": {
                     "description": "Its values with commas between them, in a data set of values; left out when it had "
-                    f"more than {MOST_TOLD} characters.",
+                    f"more than {MOST_HEADER} characters.",
                     "schema": {"type": "string"},
                 },
                 "Image-Split": {
@@ -341,7 +343,7 @@ def get_image(
     services: ServicesDep,
     split: SplitQuery = None,
 ) -> Response:
-    """Return one picture as PNG, exactly as it is stored and trained on; headers tell its class and split."""
+    """Return one picture as PNG, exactly as it is stored and trained on; headers say its class and split."""
     record = services.store.datasets.get(dataset_id)
     dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
     positions = dataset.positions(split)
@@ -351,24 +353,24 @@ def get_image(
     position = int(positions[number])
     image, _ = dataset.read(position)
     headers = {
-        **_told(record, dataset, position),
+        **_target_headers(record, dataset, position),
         "Image-Split": SPLIT_NAMES[dataset.splits[position]],
         "Image-Number": str(position),
     }
     return Response(encode_png(image), media_type="image/png", headers=headers)
 
 
-def _told(record: DatasetRecord, dataset: StoredDataset, position: int) -> dict[str, str]:
-    """Return the headers that tell what is known of a picture."""
+def _target_headers(record: DatasetRecord, dataset: StoredDataset, position: int) -> dict[str, str]:
+    """Return the headers that say which class, labels or values a picture has."""
     names = [quote(entry["name"], safe=" ") for entry in record.classes]
     target = DatasetOptions.model_validate(record.options).target
     if dataset.targets is None:
         label = int(dataset.labels[position])
         return {"Image-Label": names[label], "Image-Class-Index": str(label)}
-    known = dataset.targets[position]
+    targets = dataset.targets[position]
     if target == "labels":
-        header, told = "Image-Label", "|".join(names[label] for label in np.flatnonzero(known))
+        header, text = "Image-Label", "|".join(names[label] for label in np.flatnonzero(targets))
     else:
-        header, told = "Image-Values", ",".join(f"{value:.9g}" for value in known)
+        header, text = "Image-Values", ",".join(f"{value:.9g}" for value in targets)
     # Many clients give up on headers that are longer.
-    return {header: told} if len(told) <= MOST_TOLD else {}
+    return {header: text} if len(text) <= MOST_HEADER else {}

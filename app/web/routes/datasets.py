@@ -15,12 +15,13 @@ from app.errors import Conflict, NotFound
 from app.files import paths
 from app.jobs.accept.datasets import new_dataset
 from app.jobs.kinds import DATASET_WRITERS
-from app.jobs.uploads import uploads_of
+from app.jobs.uploads import remove_uploads
 from app.pictures.decode import FORMATS
 from app.services import Services, ServicesDep
 from app.store.records import DatasetRecord, JobRecord
 from app.web.answers.datasets import dataset, dataset_entry
 from app.web.answers.rows import answer_row, answer_rows
+from app.web.bodies.files import named_as_sent
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute, is_json, media_type
 from app.web.bodies.schemas import inlined_schema
@@ -140,7 +141,8 @@ def _accept(services: Services, received: Received[DatasetCreate], once: Once) -
     file, labels = received.file("file"), received.file("labels")
     if file is None:
         raise AssertionError("the form had to have a file")
-    record, job = new_dataset(received.options, file, labels, services.settings)
+    with named_as_sent(json=received.json):
+        record, job = new_dataset(received.options, file, labels, services.settings)
     answer = once.answer(status.HTTP_202_ACCEPTED, dataset(record), _look_again(record))
     services.store.datasets.create(record, job, answer)
     services.runner.wake()
@@ -205,7 +207,7 @@ def delete_dataset(dataset_id: OwnDatasetId, services: ServicesDep) -> None:
 def cancel_dataset(dataset_id: OwnDatasetId, services: ServicesDep) -> Dataset:
     """Stop what is being read or downloaded for a data set. A new one fails by that; one that is ready stays as it is.
 
-    409 when nothing is on its way.
+    409 when there is no upload or download to stop.
     """
     record = services.store.datasets.get(dataset_id)
     stopped = 0
@@ -215,10 +217,11 @@ def cancel_dataset(dataset_id: OwnDatasetId, services: ServicesDep) -> Dataset:
             cancelled = services.store.jobs.request_cancel(job.id)
             stopped += 1
             if cancelled.status.finished:  # it was waiting, and no worker will see to its files
-                for upload in uploads_of(job.request):
-                    services.artifacts.delete(upload)
+                remove_uploads(job, services.artifacts)
     if not stopped:
-        raise Conflict(f"nothing is on its way to data set {dataset_id!r}", code="not-being-filled")
+        raise Conflict(
+            f"no upload or download of data set {dataset_id!r} is under way", code="not-being-filled"
+        )
     services.runner.wake()
     writers = services.store.jobs.unfinished(DATASET_WRITERS, dataset_id=dataset_id)
     return dataset(services.store.datasets.get(record.id), writers)

@@ -128,7 +128,7 @@ def get_confusion_matrix(record: EvaluationDep, request: Request, services: Serv
     findings = _findings(record, services)
     if "confusion" not in findings:
         raise Conflict(
-            f"evaluation {record.id!r} is of a model that tells no classes: there is no confusion matrix",
+            f"evaluation {record.id!r} is of a model that predicts no classes: there is no confusion matrix",
             code="no-confusion-matrix",
         )
     classes, matrix = findings["classes"], findings["confusion"]

@@ -16,7 +16,7 @@ from app.errors import NotFound
 from app.files import paths
 from app.files.artifacts import LocalArtifacts
 from app.jobs.kinds import Kind
-from app.jobs.uploads import uploads_of
+from app.jobs.uploads import remove_uploads
 from app.services import Services, ServicesDep
 from app.states import JobStatus
 from app.store.records import JobRecord
@@ -177,7 +177,7 @@ class JobCalls(Generic[B]):
         def cancel_job(services: ServicesDep, response: Response, record: JobRecord = named) -> Any:
             cancelled = services.store.jobs.request_cancel(record.id)
             if cancelled.status.finished:  # it was waiting, and no worker will see to its files
-                _remove_uploads(cancelled, services.artifacts)
+                remove_uploads(cancelled, services.artifacts)
             services.runner.wake()
             response.headers.update(self.headers(record.id))
             return answer_row(cancelled, partial(one, services))
@@ -198,7 +198,7 @@ class JobCalls(Generic[B]):
 
         def delete_job(services: ServicesDep, record: JobRecord = named) -> None:
             services.store.jobs.delete(record.id)
-            _remove_uploads(record, services.artifacts)
+            remove_uploads(record, services.artifacts)
             services.artifacts.delete(paths.directory(record.id))
 
         self._route(
@@ -210,11 +210,6 @@ class JobCalls(Generic[B]):
             description="Delete a job that does not run, with its log and its files. A model that it made stays.",
             responses=problems(404, 409),
         )(delete_job)
-
-
-def _remove_uploads(record: JobRecord, artifacts: LocalArtifacts) -> None:
-    for upload in uploads_of(record.request):
-        artifacts.delete(upload)
 
 
 def _end_of_log(job_id: str, attempt: int, artifacts: LocalArtifacts) -> str:

@@ -1,0 +1,64 @@
+"""From an archive of pictures and the model that is to look at them to a complete job."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from app.api.requests.batch_predictions import BatchPredictionCreate
+from app.datasets.ingestion import archive_limits
+from app.datasets.readers.zip_file import Member, SafeZip
+from app.errors import Invalid, NotFound
+from app.files.paths import UPLOADS
+from app.jobs.kinds import BATCH_PREDICTION
+from app.jobs.requests import BatchPredictionRequest
+from app.settings import Settings
+from app.store import Store
+from app.store.records import JobRecord
+
+
+def pictures(archive: SafeZip) -> list[Member]:
+    """Return the files of an archive, in whatever folders they lie, in the order of their names.
+
+    Raises:
+        Invalid: it holds none.
+    """
+    files = [member for member in archive.members if not member.is_folder]
+    if not files:
+        raise Invalid("the archive holds no file; put pictures into it", code="unusable-archive")
+    return files
+
+
+def new_batch_prediction(
+    request: BatchPredictionCreate, archive: Path, filename: str, store: Store, settings: Settings
+) -> JobRecord:
+    """Make the job for a request.
+
+    Args:
+        request: the model, and how many classes of each picture.
+        archive: where the archive is, among the uploads.
+        filename: what its owner calls it.
+        store: where the models are.
+        settings: what an archive may hold.
+
+    Raises:
+        Invalid: there is no such model, it predicts values, or the archive holds no file.
+        TooLarge: the archive holds more than it may.
+    """
+    try:
+        model = store.models.find(request.model)
+    except NotFound as error:
+        raise Invalid.at("model", error.detail, "list them with GET /v1/models") from None
+    if model.target == "values":
+        hint = "send its pictures to predict, some at a time"
+        raise Invalid.at("model", "it predicts values, and the table holds classes or labels", hint)
+    with closing(SafeZip(archive, archive_limits(settings))) as opened:
+        images = len(pictures(opened))
+    accepted = BatchPredictionRequest(
+        model=model.id,
+        top_k=request.top_k,
+        upload=f"{UPLOADS}/{archive.name}",
+        filename=filename,
+        images=images,
+    )
+    return BATCH_PREDICTION.job(accepted, model_id=model.id)
