@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,6 +23,7 @@ from engine.graph.network import Network
 from engine.graph.summary import summarize
 from engine.recipe.config import TrainingConfig
 from engine.training.footprint import Footprint
+from tests.growth import grows_no_faster_than_its_size
 
 SUMMARY = "/v1/architectures/summary"
 PREDICT = "/v1/models/model_example/predict"
@@ -77,23 +77,6 @@ def refuse(kind: Any, body: bytes) -> bytes:
     with pytest.raises(DomainError) as refused:
         validate(kind, parse(body))
     return bytes(respond(refused.value).body)
-
-
-def seconds(work: Callable[[], Any]) -> float:
-    """Return the processor time of this thread for some work, the least of three."""
-    found = []
-    for _ in range(3):
-        start = time.thread_time()
-        work()
-        found.append(time.thread_time() - start)
-    return min(found)
-
-
-def grows_no_faster_than_its_size(work: Callable[[int], Callable[[], Any]], size: int) -> bool:
-    """Compare the work of a size with that of four times the size: sixteen times is what a square would take."""
-    small, large = work(size), work(4 * size)
-    small()
-    return seconds(large) < 9 * seconds(small) + 0.005
 
 
 @pytest.mark.parametrize("name", BODIES)

@@ -106,7 +106,7 @@ def find_manifest(archive: SafeZip, target: Target = "class") -> Manifest | None
     ]
     candidates = []
     for member in near:
-        candidate = _candidate(archive, member, names - {member.name, member.parts[-1], _stem(member)})
+        candidate = _candidate(archive, member, names)
         if candidate is not None:
             candidates.append(candidate)
     if not candidates:
@@ -131,6 +131,7 @@ def _candidate(archive: SafeZip, member: Member, names: set[str]) -> _Candidate 
     # zipfile raises many kinds of error on damaged members; then it is no manifest, and is reported as a file.
     except Exception:
         return None
+    own = {member.name, member.parts[-1], _stem(member)}
     delimiters = (table.delimiter,) if table.delimiter else DELIMITERS
     for delimiter in delimiters:
         lines = table.sample(delimiter, _SAMPLE_LINES)
@@ -138,23 +139,28 @@ def _candidate(archive: SafeZip, member: Member, names: set[str]) -> _Candidate 
             continue
         header = [_plain(cell) for cell in lines[0]]
         has_column = len(header) > 1 and any(name in header for name in FILE_COLUMNS)
-        if has_column or any(_names_file(cells, names) for cells in lines):
+        if has_column or any(_names_file(cells, names, own) for cells in lines):
             return _Candidate(member, table, delimiter)
     # The list of many older data sets: a name, a space and a number in each line.
     lines = table.sample(" ", _SAMPLE_LINES)
-    if len(lines) > 1 and all(_names_file(cells[:1] * 2, names) and len(cells) > 1 for cells in lines[1:]):
+    if len(lines) > 1 and all(
+        _names_file(cells[:1] * 2, names, own) and len(cells) > 1 for cells in lines[1:]
+    ):
         return _Candidate(member, table, " ")
     return None
 
 
-def _names_file(cells: Sequence[str], names: set[str]) -> bool:
+def _names_file(cells: Sequence[str], names: set[str], own: set[str]) -> bool:
+    """Tell whether one of the cells names a file that is not the table itself."""
     if len(cells) < 2:
         return False
     plain = (unicodedata.normalize("NFC", cell.replace("\\", "/")).removeprefix("./") for cell in cells)
     # A number alone may be the stem of a file by chance.
     return any(
-        cell and not cell.isdecimal() and (cell in names or cell.rpartition("/")[2] in names)
+        name in names and name not in own
         for cell in plain
+        if cell and not cell.isdecimal()
+        for name in (cell, cell.rpartition("/")[2])
     )
 
 
