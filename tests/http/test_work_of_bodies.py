@@ -96,6 +96,7 @@ FIELDS: dict[str, Callable[[int], dict[str, str]]] = {
     "many shares": lambda count: {"split": "1," * count},
     "a deep share": lambda count: {"split": '{"a":' * (count // 5)},
     "many tags": lambda count: {"tags": "a," * count},
+    "empty tags": lambda count: {"tags": "," * count},
     "a long name": lambda count: {"name": "a" * count},
 }
 

@@ -19,6 +19,9 @@ S = TypeVar("S", bound=Spec)
 
 FORM_FIELDS = frozenset(DatasetCreate.model_fields)
 
+_MOST_PARTS = 100
+"""Places at which the value of a field is taken apart; that is more than any has, so that what remains is refused."""
+
 
 def _number(text: str) -> Any:
     return int(text) if re.fullmatch(r"-?\d{1,20}", text) else text
@@ -29,13 +32,15 @@ def _truth(text: str) -> Any:
 
 
 def _size(text: str) -> Any:
-    numbers = [_number(number.strip()) for number in re.split("[x×,]", text.strip("[]() "))]
+    numbers = [
+        _number(number.strip()) for number in re.split("[x×,]", text.strip("[]() "), maxsplit=_MOST_PARTS)
+    ]
     return numbers[0] if len(numbers) == 1 else numbers
 
 
 def _shares(text: str) -> Any:
     if not text.startswith("{"):
-        return [share.strip() for share in text.strip("[]() ").split(",")]
+        return [share.strip() for share in text.strip("[]() ").split(",", _MOST_PARTS)]
     try:
         return parse(text.encode())
     except DomainError:
@@ -43,7 +48,7 @@ def _shares(text: str) -> Any:
 
 
 def _tags(text: str) -> Any:
-    return [tag.strip() for tag in text.split(",")]
+    return [tag.strip() for tag in text.split(",", _MOST_PARTS)]
 
 
 _HINTS = {
