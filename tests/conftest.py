@@ -44,6 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make interrupts arrive, however this was started: `nohup make test &` ignores them, and so would every child."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # who ends the tests ends what they have started, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
