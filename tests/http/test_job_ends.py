@@ -46,11 +46,9 @@ def ends(client: httpx.Client, job_id: str) -> list[str]:
 
 
 def test_a_job_that_is_over_cannot_be_cancelled(http: httpx.Client, finished: Finished) -> None:
-    waiting = [submit(http, epochs=100_000) for _ in range(2)][1]
-    for job in http.get(JOBS, params={"status": "running"}).json()["data"]:
-        http.post(f"{JOBS}/{job['id']}/cancel")
-    first = http.post(f"{JOBS}/{waiting}/cancel")
-    assert first.status_code == 202
+    running, waiting = (submit(http, epochs=100_000) for _ in range(2))
+    for job_id in (waiting, running):
+        assert http.post(f"{JOBS}/{job_id}/cancel").status_code == 202
     over = {
         "cancelled": finished(http, waiting)["id"],
         "succeeded": submit(http),
