@@ -100,8 +100,12 @@ def test_a_killed_worker(service: Service, undisturbed: Outcome) -> None:
     assert before.checkpoint is not None
     assert goes_on(service, job_id, 2) >= before.checkpoint["step"]
     assert job.progress["exact_resume"] is True
-    names = service.artifacts.names(paths.directory(job_id))
-    assert len([name for name in names if "checkpoint" in name]) == 1
+
+    def one_checkpoint() -> bool:
+        names = service.artifacts.names(paths.directory(job_id))
+        return len([name for name in names if "checkpoint" in name]) == 1
+
+    until(one_checkpoint, "the removal of all checkpoints but the last")
 
 
 @pytest.mark.slow
