@@ -11,7 +11,7 @@ Define, train and serve small convolutional neural networks, on a CPU.
 Every request on this page succeeds as it stands when you press **Execute** on a fresh server: it holds
 the data set `digits`, the architecture `arch_example`, the finished training job `job_example` and its
 model `model_example`. Only what deletes or cancels needs an id of your own, and so do the findings of an
-evaluation or a batch prediction: start one to get it.
+evaluation or a batch prediction, and what one request added to a data set: start one to get it.
 
 The way of the work: choose a preset or describe an architecture, look at its shapes, start a training
 job on a data set, follow it, and send pictures to the model that it made.

@@ -21,6 +21,7 @@ EXEMPT = {
     ("get", "/v1/batch-predictions/{batch_id}/result"),
     ("post", "/v1/batch-predictions/{batch_id}/cancel"),
     ("delete", "/v1/evaluations/{evaluation_id}"),
+    ("get", "/v1/datasets/{dataset_id}/additions/{addition_id}"),
     ("get", "/v1/evaluations/{evaluation_id}"),
     ("get", "/v1/evaluations/{evaluation_id}/confusion-matrix"),
     ("get", "/v1/evaluations/{evaluation_id}/log"),
