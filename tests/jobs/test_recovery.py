@@ -30,7 +30,7 @@ from app.jobs.runner import Runner
 from app.settings import Settings
 from app.store import Store
 
-settings = Settings(data_dir=Path(sys.argv[1]), checkpoint_seconds=0.2, cores=1, heartbeat_timeout=30.0)
+settings = Settings(data_dir=Path(sys.argv[1]), checkpoint_seconds=0.02, cores=1, heartbeat_timeout=30.0)
 runner = Runner(Store(settings.data_dir), LocalArtifacts(settings.data_dir), settings)
 runner.start()
 time.sleep(600)
