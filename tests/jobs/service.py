@@ -126,7 +126,12 @@ class Service:
         self.artifacts = LocalArtifacts(self.data_dir)
 
     def settings(self, **changes: Any) -> Settings:
-        values = {"data_dir": self.data_dir, "checkpoint_seconds": 0.02, "heartbeat_timeout": 60.0, "cores": 1}
+        values = {
+            "data_dir": self.data_dir,
+            "checkpoint_seconds": 0.02,
+            "heartbeat_timeout": 60.0,
+            "cores": 1,
+        }
         return Settings(**(values | changes))
 
     def run(self, *, kills: Path | None = None, clock: Clock | None = None, **changes: Any) -> Runner:
