@@ -17,9 +17,7 @@ def pins(threads: int) -> dict[str, str]:
 
     A run that goes on under equal pins ends in the same bytes as one that was never interrupted.
     """
-    found = _numpy_build()
-    blas = found.get("Build Dependencies", {}).get("blas", {})
-    simd = found.get("SIMD Extensions", {})
+    blas = _numpy_build().get("Build Dependencies", {}).get("blas", {})
     return {
         "engine": str(REVISION),
         "numpy": np.__version__,
@@ -27,9 +25,23 @@ def pins(threads: int) -> dict[str, str]:
             str(blas[key]) for key in ("name", "version", "openblas configuration") if blas.get(key)
         ),
         "cpu": platform.machine(),
-        "cpu_features": " ".join([*simd.get("baseline", []), *simd.get("found", [])]),
+        "cpu_features": " ".join(_cpu_features()),
         "blas_threads": str(threads),
     }
+
+
+def is_x86_without_avx512() -> bool:
+    """Tell whether this is an x86 processor of which NumPy, which asks it, knows no AVX-512."""
+    features = _cpu_features()
+    # X86_V4 since NumPy 2.4, one name for each extension before
+    return platform.machine().lower() in ("x86_64", "amd64") and not any(
+        name == "X86_V4" or name.startswith("AVX512") for name in features
+    )
+
+
+def _cpu_features() -> list[str]:
+    simd = _numpy_build().get("SIMD Extensions", {})
+    return [*simd.get("baseline", []), *simd.get("found", [])]
 
 
 def _numpy_build() -> dict[str, Any]:

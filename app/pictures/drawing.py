@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from app.pictures.decode import encode_png
 from app.pictures.font import font, width
 
 
@@ -23,13 +27,25 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A filled rectangle, its left upper corner at (x, y)."""
+    """A filled rectangle, its left upper corner at (x, y), with a line around it if `outline` has a colour."""
 
     x: int
     y: int
     width: int
     height: int
     colour: str
+    outline: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Raster:
+    """A picture, uint8 grey (H, W) or colour (H, W, 3), stretched over a rectangle; its pixels stay squares."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    pixels: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +60,9 @@ class Text:
     upright: bool = False
 
 
+Shape = Line | Box | Raster | Text
+
+
 @dataclass(frozen=True, slots=True)
 class Drawing:
     """Shapes on white, in pixels; later ones lie on top of earlier ones. Colours are #rrggbb."""
@@ -51,7 +70,7 @@ class Drawing:
     title: str
     width: int
     height: int
-    shapes: tuple[Line | Box | Text, ...]
+    shapes: tuple[Shape, ...]
     font_size: int = 12
 
     def svg(self) -> str:
@@ -80,7 +99,11 @@ class Drawing:
                     pen.line(shape.points, fill=shape.colour, width=shape.width)
                 case Box():
                     corner = shape.x + shape.width - 1, shape.y + shape.height - 1
-                    pen.rectangle((shape.x, shape.y, *corner), shape.colour)
+                    pen.rectangle((shape.x, shape.y, *corner), shape.colour, shape.outline)
+                case Raster():
+                    size = shape.width, shape.height
+                    pixels = Image.fromarray(np.ascontiguousarray(shape.pixels))
+                    image.paste(pixels.resize(size, Image.Resampling.NEAREST), (shape.x, shape.y))
                 case Text(upright=True):
                     _paint_upright(image, shape, self.font_size)
                 case Text():
@@ -91,14 +114,20 @@ class Drawing:
         return buffer.getvalue()
 
 
-def _element(shape: Line | Box | Text) -> str:
+def _element(shape: Shape) -> str:
     match shape:
         case Line():
             points = " ".join(f"{x:.1f},{y:.1f}" for x, y in shape.points)
             return f'<polyline points="{points}" fill="none" stroke="{shape.colour}" stroke-width="{shape.width}"/>'
         case Box():
             place = f'x="{shape.x}" y="{shape.y}" width="{shape.width}" height="{shape.height}"'
-            return f'<rect {place} fill="{shape.colour}"/>'
+            stroke = f' stroke="{shape.outline}"' if shape.outline else ""
+            return f'<rect {place} fill="{shape.colour}"{stroke}/>'
+        case Raster():
+            place = f'x="{shape.x}" y="{shape.y}" width="{shape.width}" height="{shape.height}"'
+            data = base64.b64encode(encode_png(shape.pixels)).decode()
+            style = 'preserveAspectRatio="none" style="image-rendering: pixelated"'
+            return f'<image {place} {style} href="data:image/png;base64,{data}"/>'
         case Text():
             place = f'x="{shape.x:.1f}" y="{shape.y:.1f}" text-anchor="{shape.anchor}"'
             if shape.upright:

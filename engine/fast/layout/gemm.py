@@ -3,8 +3,8 @@
 OpenBLAS's AVX-512 kernels multiply small matrices without first copying them into packed form, and
 take that path while m * n * k does not exceed an edge of one million. A convolution's matrix is tall,
 (many pixels, K) @ (K, N): cut into a batch of equal pieces under the edge, one batched `matmul` runs
-1.3 to 2 times as fast as a single product. Other kernels (AVX2, Accelerate) have no such edge, so it
-is measured, never assumed: `Tuning.measure`.
+1.3 to 2 times as fast as a single product. Its AVX2 kernels have no such path; whether others have
+(Accelerate, those of ARM) is measured: `Tuning.measure`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from engine.arrays import Array
+from engine.environment import is_x86_without_avx512
 
 OPENBLAS_EDGE = 1_000_000
 _MOST_SUMMED = 1 << 22  # numbers in the partial results of one product; more do not fit any cache
@@ -39,7 +40,13 @@ class Tuning(BaseModel):
 
     @classmethod
     def measure(cls) -> Tuning:
-        """Time one tall product whole and cut, a few times each, and keep the quicker way."""
+        """Time one tall product whole and cut, a few times each, and keep the quicker way.
+
+        An x86 processor without AVX-512 has no edge to find: a measurement could only mistake noise for one, and two
+        runs that should be equal would differ.
+        """
+        if is_x86_without_avx512():
+            return cls()
         a = np.ones((_ROWS, _INNER), np.float32)
         b = np.ones((_INNER, _COLUMNS), np.float32)
         out = np.empty((_ROWS, _COLUMNS), np.float32)

@@ -1,0 +1,39 @@
+"""Arrays as answers: numbers of JSON, or files of NumPy."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from fastapi import Response
+from numpy.typing import NDArray
+
+from app.errors import TooLarge
+from app.web.answers.attachments import attachment
+
+MOST_NUMBERS = 100_000
+"""Of one array that is written as JSON; as text they take twenty bytes each."""
+
+NPZ = "application/x-npz"
+
+
+def numbers(array: NDArray[Any], hint: str, most: int = MOST_NUMBERS) -> list[Any]:
+    """Return an array as nested lists.
+
+    Raises:
+        TooLarge: it has more than `most` numbers; `hint` says in which form to ask for it.
+    """
+    if array.size > most:
+        shape = " x ".join(map(str, array.shape))
+        raise TooLarge(f"{shape} are {array.size:,} numbers; at most {most:,} are written as JSON: {hint}")
+    listed: list[Any] = array.tolist()
+    return listed
+
+
+def npz(arrays: Mapping[str, NDArray[Any]], filename: str) -> Response:
+    """Return named arrays as the answer that NumPy's `load` reads."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return Response(buffer.getvalue(), media_type=NPZ, headers=attachment(filename))
