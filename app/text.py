@@ -6,10 +6,11 @@ it is stored: all that is stored can be written as JSON, or the list that holds 
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 MAX_NAME = 255
@@ -22,6 +23,8 @@ MAX_MEMBERS = 200_000
 """Values in all levels of a document."""
 MAX_TEXT = 1_000_000
 """Characters of one text in a document."""
+
+_MOST_COMPARED = 100
 
 REPLACEMENT = "\ufffd"
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -46,6 +49,13 @@ def shown(text: str, most: int) -> str:
         for character in text[: most + 1]
     )
     return printable if len(printable) <= most else f"{printable[:most]}..."
+
+
+def nearest(name: str, names: Sequence[str]) -> list[str]:
+    """Return all names, first those that end like the one that was written, then similar ones, then the others."""
+    ending = [known for known in names if name and known.endswith(name)]
+    similar = difflib.get_close_matches(name[:_MOST_COMPARED], names, 5)
+    return list(dict.fromkeys([*ending, *similar, *names]))
 
 
 def natural(name: str) -> tuple[tuple[str | tuple[int, str], ...], str]:

@@ -1,0 +1,81 @@
+"""A model opened to look inside: its network, its weights, and pictures as the first layer receives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.errors import Invalid
+from app.models.prediction import Picture, at_a_time, picture_spec, preprocess
+from app.models.predictors import Predictors
+from app.store.records import ModelRecord
+from app.text import nearest
+from engine.arrays import Array
+from engine.graph.network import Network
+from engine.graph.node import Node
+from engine.model.model_file import Model
+
+_MOST_NAMES = 20
+"""Names of nodes that an error lists."""
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A model with the network that its architecture describes: a final softmax is a node of it."""
+
+    record: ModelRecord
+    model: Model
+    network: Network
+
+    @property
+    def scoring(self) -> Network:
+        """The network up to the scores that the loss takes: without a final softmax or sigmoid of the architecture."""
+        return self.network.without_final(self.model.loss.link)
+
+    def node(self, name: str, parameter: str = "node") -> Node:
+        """Return the node of a name.
+
+        Raises:
+            Invalid: there is none; the error lists the names that there are, similar ones first.
+        """
+        found = next((node for node in self.network.nodes if node.name == name), None)
+        if found is None:
+            raise unknown_node(name, [node.name for node in self.network.nodes], parameter)
+        return found
+
+    def images(self, pictures: Sequence[Picture], max_pixels: int) -> Array:
+        """Decode, fit and preprocess pictures: float32 (N, H, W, C), what the first layer receives.
+
+        Raises:
+            Invalid: one is no picture, or is damaged.
+            TooLarge: one has more than `max_pixels` pixels.
+        """
+        pixels = np.stack([preprocess(self.record, picture, max_pixels) for picture in pictures])
+        return self.model.preprocessing.apply(pixels)
+
+    def batches(self, pictures: Sequence[Picture], max_pixels: int) -> Iterator[Array]:
+        """Yield `images` of a few pictures at a time, so that memory does not grow with their number."""
+        size = at_a_time(picture_spec(self.record))
+        for first in range(0, len(pictures), size):
+            yield self.images(pictures[first : first + size], max_pixels)
+
+
+def open_model(predictors: Predictors, record: ModelRecord) -> OpenedModel:
+    """Return a model that predictions have loaded, or load it for them too.
+
+    Raises:
+        ModelFileError: the file is damaged.
+    """
+    model = predictors.get(record).model
+    return OpenedModel(record, model, Network.build(model.architecture))
+
+
+def unknown_node(name: str, names: Sequence[str], parameter: str = "node") -> Invalid:
+    """Make the error for a name that none of the nodes to choose from has."""
+    ranked = nearest(name, names)
+    listed = ", ".join(ranked[:_MOST_NAMES])
+    more = f" and {len(ranked) - _MOST_NAMES} more" if len(ranked) > _MOST_NAMES else ""
+    detail = f"there is no node {name[:100]!r} to choose"
+    return Invalid.at(parameter, detail, f"choose one of {listed}{more}", parameter=True)
