@@ -31,6 +31,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "app.jobs",
         "app.models",
         "app.pictures",
+        "app.web.answers",
         "app.web.routes",
         "engine",
     ),
