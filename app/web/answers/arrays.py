@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,17 @@ def numbers(array: NDArray[Any], hint: str, most: int = MOST_NUMBERS) -> list[An
     Raises:
         TooLarge: it has more than `most` numbers; `hint` says in which form to ask for it.
     """
-    if array.size > most:
-        shape = " x ".join(map(str, array.shape))
-        raise TooLarge(f"{shape} are {array.size:,} numbers; at most {most:,} are written as JSON: {hint}")
+    check_numbers(array.shape, hint, most)
     listed: list[Any] = array.tolist()
     return listed
+
+
+def check_numbers(shape: Sequence[int], hint: str, most: int = MOST_NUMBERS) -> None:
+    """Refuse an array that is too long for JSON before it is computed; see `numbers`."""
+    count = math.prod(shape)
+    if count > most:
+        described = " x ".join(map(str, shape))
+        raise TooLarge(f"{described} are {count:,} numbers; at most {most:,} are written as JSON: {hint}")
 
 
 def npz(arrays: Mapping[str, NDArray[Any]], filename: str) -> Response:

@@ -1,0 +1,46 @@
+"""Answers about what is inside of a model: activations, filters, embeddings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from app.api.common import Body, Number, finite
+
+Numbers = Annotated[list[Any], BeforeValidator(finite)]
+"""An array as nested lists; numbers that are not finite are null."""
+
+
+class Spread(Body):
+    """How the numbers of an array are spread."""
+
+    minimum: Number
+    mean: Number
+    maximum: Number
+    deviation: Number
+    """The standard deviation."""
+    zeros: float
+    """The share of them that is exactly zero, from 0 to 1."""
+
+
+class Activation(Body):
+    """What one node puts out for one picture."""
+
+    filename: str | None
+    """The name under which the picture was uploaded."""
+    statistics: Spread
+    numbers: Numbers
+    """[height][width][channel], or a list of numbers of a vector."""
+
+
+class Activations(Body):
+    """What one node puts out for each picture, in the order in which they were sent."""
+
+    model_id: str
+    node: str
+    type: str
+    """Of the layer; `input` for the picture as the first layer receives it."""
+    shape: list[int]
+    """[height, width, channels], or [numbers] of a vector."""
+    data: list[Activation]

@@ -1,0 +1,91 @@
+"""What each node of a network puts out for a batch of pictures, and how those numbers are spread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.arrays import Array, Weights, elements
+from engine.graph.network import Network
+from engine.graph.node import INPUT, Node
+from engine.layers import Context
+
+_BATCH = 64
+_BATCH_NUMBERS = 1 << 22
+
+
+class Activation(NamedTuple):
+    """The output of one node for a batch."""
+
+    name: str
+    type: str
+    """Of the layer; `input` for the pictures themselves."""
+    output: Array
+    """(N, H, W, C), or (N, C) of a vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How the numbers of an array are spread."""
+
+    minimum: float
+    mean: float
+    maximum: float
+    deviation: float
+    """The standard deviation."""
+    zeros: float
+    """The share of them that is exactly zero."""
+
+
+def activations(network: Network, weights: Weights, x: Array) -> Iterator[Activation]:
+    """Yield what each node puts out for pictures x (N, H, W, C), the input first, as in inference.
+
+    A node's output is dropped after its last use: whoever keeps none has the memory of a prediction.
+    """
+    yield Activation(INPUT, INPUT, x)
+    for run in network.run(weights, x, Context(statistics="running")):
+        yield Activation(run.node.name, run.node.layer.type, run.output)
+
+
+def activation(network: Network, weights: Weights, x: Array, name: str) -> Array:
+    """Return what one node puts out for pictures x (N, H, W, C); what comes after it is not computed.
+
+    Raises:
+        KeyError: there is no node of this name.
+    """
+    for found in activations(network, weights, x):
+        if found.name == name:
+            return found.output
+    raise KeyError(name)
+
+
+def pictures_at_once(network: Network) -> int:
+    """Return how many pictures to run in a batch, so that the largest output of it stays below 16 MB of float32."""
+    largest = max(elements(network.input_shape), *(elements(node.output_shape) for node in network.nodes), 1)
+    return max(1, min(_BATCH, _BATCH_NUMBERS // largest))
+
+
+def spread(array: Array) -> Spread:
+    """Return how the numbers of an array, which has some, are spread; means are computed in float64."""
+    return Spread(
+        minimum=float(array.min()),
+        mean=float(array.mean(dtype=np.float64)),
+        maximum=float(array.max()),
+        deviation=float(array.std(dtype=np.float64)),
+        zeros=1.0 - np.count_nonzero(array) / array.size,
+    )
+
+
+def head(network: Network) -> Node | None:
+    """Return the last layer with parameters that connects numbers, such as a dense one; None if there is none."""
+    return next(
+        (
+            node
+            for node in reversed(network.nodes)
+            if node.parameters and node.layer.connections(*node.input_shapes) is not None
+        ),
+        None,
+    )

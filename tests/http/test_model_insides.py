@@ -1,0 +1,69 @@
+"""A look inside of models: what is answered is what the engine computes."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.graph.network import Network
+from engine.layers import Context
+from engine.model.model_file import Model, read_model
+
+ACTIVATIONS = "/v1/models/model_example/activations"
+PNG = {"Content-Type": "image/png"}
+
+
+def png(seed: int, side: int = 28) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (side, side), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def example() -> Model:
+    return read_model(Path("app/builtin/model_example.safetensors"))
+
+
+def outputs(model: Model, picture: bytes) -> dict[str, Any]:
+    """Run a picture of the model's own size through its network, apart from the service."""
+    pixels = np.asarray(Image.open(io.BytesIO(picture)))[None, ..., None]
+    x = model.preprocessing.apply(pixels)
+    runs = Network.build(model.architecture).run(model.weights, x, Context())
+    return {"input": x[0]} | {run.node.name: run.output[0] for run in runs}
+
+
+@pytest.mark.parametrize("node", ["input", "conv2d_2", "max_pool2d_2", "dense_3"])
+def test_the_activations_of_a_node_are_the_engines(http: httpx.Client, example: Model, node: str) -> None:
+    answer = http.post(ACTIVATIONS, params={"node": node}, content=png(1), headers=PNG)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    expected = outputs(example, png(1))[node]
+    (found,) = body["data"]
+    assert body["node"] == node
+    assert body["shape"] == list(expected.shape)
+    np.testing.assert_allclose(found["numbers"], expected, rtol=1e-5, atol=1e-6)
+    assert found["statistics"]["maximum"] == pytest.approx(expected.max())
+    assert found["statistics"]["deviation"] == pytest.approx(expected.std(), rel=1e-4)
+    assert found["statistics"]["zeros"] == pytest.approx((expected == 0).mean())
+
+
+def test_an_unknown_node_is_named_with_those_that_there_are(http: httpx.Client) -> None:
+    answer = http.post(ACTIVATIONS, params={"node": "conv2d_3"}, content=png(1), headers=PNG)
+    assert answer.status_code == 422
+    (fault,) = answer.json()["errors"]
+    assert fault["parameter"] == "node"
+    assert "'conv2d_3'" in fault["detail"]
+    assert fault["hint"].startswith("choose one of conv2d_")
+    assert "dense_3" in fault["hint"]
+
+
+def test_too_many_numbers_are_refused_before_they_are_computed(http: httpx.Client) -> None:
+    files = [("files", (f"{number}.png", png(number))) for number in range(22)]
+    answer = http.post(ACTIVATIONS, params={"node": "conv2d_1"}, files=files)
+    assert answer.status_code == 413
+    assert "application/x-npz" in answer.json()["detail"]
