@@ -5,13 +5,19 @@ Each can stand alone or be named in another layer's `activation`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
+
+import numpy as np
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.layers.base import Context, Cost, Example, Gradients, Layer, WeightSpec
+from engine.layers.trace import Position, Trace
+from engine.layers.trace_kinds import Line, applied, gather, source
+from engine.layers.trace_text import number, series
 from engine.ops import activation, smooth
 from engine.spec import Flag, NonNegativeFloat, PositiveFloat
-from engine.workspace import Buffers
+from engine.workspace import FRESH, Buffers
 
 
 def _examples(layer: dict[str, Any]) -> tuple[Example, ...]:
@@ -36,6 +42,16 @@ class ActivationLayer(Layer):
         self, weights: Weights, saved: Any, dy: Array, *, context: Context
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         return (self.pull(saved, dy, context),), {}
+
+    def written(self) -> str:
+        """Return the right side of the formula of psi(z)."""
+        return self.formula.removeprefix("psi(z) = ")
+
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        z = source(xs, position)
+        output, _ = self.apply(np.full((1, 1), z.value), FRESH)
+        numbers = {name: value for name, value in self if isinstance(value, float)}
+        return applied(position, z, float(output[0, 0]), self.written(), {"z": z.value, **numbers})
 
 
 class ReLU(ActivationLayer):
@@ -123,6 +139,11 @@ class PReLU(ActivationLayer):
         dx = activation.leaky_relu_backward(saved, weights["slope"], dy, context)
         return (dx,), context.gradients(slope=dslope)
 
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        z, slope = source(xs, position), float(weights["slope"][0 if self.shared else position[-1]])
+        output = z.value if z.value > 0 else slope * z.value
+        return applied(position, z, output, self.written(), {"z": z.value, "slope[c]": slope})
+
 
 class ELU(ActivationLayer):
     """Exponential linear unit: negative numbers bend smoothly towards -alpha."""
@@ -188,6 +209,10 @@ class GELU(ActivationLayer):
         backward = smooth.gelu_backward if self.form == "exact" else smooth.gelu_tanh_backward
         x, kept = saved
         return backward(x, kept, dy, buffers)
+
+    def written(self) -> str:
+        exact, approximation = super().written().split(", or ")
+        return exact if self.form == "exact" else approximation
 
 
 class SiLU(ActivationLayer):
@@ -305,6 +330,14 @@ class Softmax(ActivationLayer):
 
     def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
         return activation.softmax_backward(saved, dy, buffers)
+
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        z = source(xs, position)
+        scores = gather(xs[0], *(Line(at, 1) for at in position[:-1]), Line(0, xs[0].shape[-1]))
+        output = float(self.apply(scores.values, FRESH)[0][..., position[-1]].item())
+        total = series(lambda score: f"exp({number(score)})", scores.values)
+        text = f"exp({number(z.value)}) / ({total}) = {number(output)}"
+        return Trace(position, output, text, (z,), **scores.fields())
 
 
 ACTIVATIONS: tuple[type[ActivationLayer], ...] = tuple(ActivationLayer.__subclasses__())

@@ -9,11 +9,15 @@ A layer is an immutable record of hyperparameters with pure methods. Arrays trav
     cost(*inputs)                             multiply-adds and memory of one image
     forward(weights, *xs, context=...)        -> (y, saved); saved is whatever backward needs
     backward(weights, saved, dy, context=...) -> (one dx per input, name -> gradient)
+    trace(weights, xs, position)              -> the arithmetic of one number of one picture's output
 
 How a node runs is three questions apart, and the context answers them: `statistics`, those of the batch,
 as in training, or the running ones, as in inference; `records`, whether anybody will go backwards and so
 keeps `saved`; `wants` and `wants_input`, for what gradients are wanted: backward may leave out all others.
 Every combination is right: gradients in inference are those of what inference computes.
+
+Every layer says how one number of its output comes about: it gives `arithmetic`, with which `trace` answers; what kinds
+of layers share of it is in `trace_kinds.py`, the record in `trace.py`.
 
 A layer that is not `trainable` is frozen: training changes none of its weights, parameters or statistics, and
 no gradient of them is computed unless it is wanted by name.
@@ -39,6 +43,7 @@ from engine.arrays import Array, Shape, Weights, elements
 from engine.choices import OneOf
 from engine.errors import ShapeError
 from engine.layers.initializers import Initializer
+from engine.layers.trace import Position, Trace, require_position
 from engine.spec import Flag, NodeName, Spec, describe
 from engine.workspace import Workspace
 
@@ -264,6 +269,24 @@ class Layer(LayerRecord):
         self, weights: Weights, saved: Any, dy: Array, *, context: Context
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         """Turn the gradient of the output, left as it is, into those of the inputs and weights that are wanted."""
+        raise NotImplementedError
+
+    def trace(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        """Return how the number at `position` of one picture's output comes about, in float64 as in inference.
+
+        Args:
+            weights: as in `forward`.
+            xs: each input of one picture, (H, W, C) or (C,), without a batch axis.
+            position: (row, column, channel) or (index,) in the output.
+
+        Raises:
+            ShapeError: the inputs do not fit, or the output has no number there.
+        """
+        require_position(self.output_shape(*(x.shape for x in xs)), position)
+        return self.arithmetic(weights, xs, position)
+
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        """Do what `trace` says, for a position that the output has."""
         raise NotImplementedError
 
     def dense_equivalent(self, *inputs: Shape) -> int | None:

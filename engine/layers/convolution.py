@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, ClassVar, Literal
+
+import numpy as np
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
@@ -20,6 +23,8 @@ from engine.layers.base import (
 )
 from engine.layers.initializers import Initializer
 from engine.layers.parameters import Activation, Padding
+from engine.layers.trace import Position, Trace
+from engine.layers.trace_kinds import Line, gather, under, weighted
 from engine.ops import convolution, transposed, windows
 from engine.ops.windows import Window
 from engine.spec import Extra2D, Flag, PositiveInt, Size2D, Stride2D
@@ -100,6 +105,14 @@ class _Convolution(Layer):
             buffers=context,
         )
         return (dx,), context.gradients(weight=dweight, bias=dbias)
+
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        channels, k = xs[0].shape[2], position[2]
+        filters, groups = self.arrangement(channels)
+        group = Line(k // (filters // groups) * (channels // groups), channels // groups)
+        cells = under(xs[0], self.window(xs[0].shape), position, group)
+        bias = weights["bias"][k] if self.bias else None
+        return weighted(position, cells, weights["weight"][..., k], bias)
 
 
 def _weights(layer: _Convolution | TransposedConv2D, shape: Shape) -> dict[str, WeightSpec]:
@@ -309,3 +322,14 @@ class TransposedConv2D(Layer):
             buffers=context,
         )
         return (dx,), context.gradients(weight=dweight, bias=dbias)
+
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        filters = weights["weight"][..., position[2]]  # (KH, KW, C)
+        lines = []
+        for number, axis in enumerate(self.window(xs[0].shape)):
+            line, taps = Line.stamping(axis, position[number], xs[0].shape[number])
+            filters = filters.take(np.array(taps, np.intp), number)
+            lines.append(line)
+        cells = gather(xs[0], *lines, Line(0, xs[0].shape[2]))
+        bias = weights["bias"][position[2]] if self.bias else None
+        return weighted(position, cells, filters, bias)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from engine.arrays import Array, Shape, Weights
@@ -17,6 +18,8 @@ from engine.layers.base import (
 )
 from engine.layers.initializers import Initializer
 from engine.layers.parameters import Activation
+from engine.layers.trace import Position, Trace
+from engine.layers.trace_kinds import Line, gather, weighted
 from engine.ops import linear
 from engine.spec import Flag, PositiveInt
 
@@ -81,3 +84,8 @@ class Dense(Layer):
             buffers=context,
         )
         return (dx,), context.gradients(weight=dweight, bias=dbias)
+
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        unit = position[0]
+        bias = weights["bias"][unit] if self.bias else None
+        return weighted(position, gather(xs[0], Line(0, len(xs[0]))), weights["weight"][:, unit], bias)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.layers.base import Context, Cost, Example, Gradients, Layer, require_map
+from engine.layers.trace import Position, Trace
+from engine.layers.trace_kinds import copied
 from engine.spec import Fraction
 
 
@@ -45,6 +48,9 @@ class _Dropout(Layer):
             return (dy,), {}
         dx = context.buffer("dx", dy.shape, dy.dtype)
         return (np.multiply(dy, saved, out=dx),), {}
+
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        return copied(xs, position, position)
 
 
 class Dropout(_Dropout):

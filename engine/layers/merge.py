@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
@@ -11,6 +12,8 @@ from engine.arrays import Array, Shape, Weights
 from engine.errors import ShapeError
 from engine.layers.base import Context, Example, Gradients, Layer
 from engine.layers.parameters import Activation
+from engine.layers.trace import Position, Trace
+from engine.layers.trace_kinds import combined, copied, source
 
 
 def _written(shapes: tuple[Shape, ...]) -> str:
@@ -52,6 +55,10 @@ class Add(Layer):
         self, weights: Weights, saved: Any, dy: Array, *, context: Context
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         return (dy,) * saved, {}
+
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        terms = [source(xs, position, number) for number in range(len(xs))]
+        return combined(position, terms, sum(each.value for each in terms), " + ")
 
 
 class Multiply(Layer):
@@ -96,6 +103,11 @@ class Multiply(Layer):
             dxs.append(dx if x.ndim == dy.ndim else dx.sum(axis=(1, 2)))
         return tuple(dxs), {}
 
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        # a vector's number is that of the map's channel
+        first, second = (source(xs, position[-x.ndim :], number) for number, x in enumerate(xs))
+        return combined(position, (first, second), first.value * second.value, " * ")
+
 
 def _stretched(x: Array, axes: int) -> Array:
     """See vectors (N, C) as maps of one pixel where there are maps to go with them."""
@@ -138,3 +150,10 @@ class Concatenate(Layer):
         self, weights: Weights, saved: Any, dy: Array, *, context: Context
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         return tuple(dy[..., start:end] for start, end in pairwise(saved)), {}
+
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        number, channel = 0, position[-1]
+        while channel >= xs[number].shape[-1]:
+            channel -= xs[number].shape[-1]
+            number += 1
+        return copied(xs, position, (*position[:-1], channel), number)

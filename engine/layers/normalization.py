@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,6 +13,9 @@ from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
 from engine.layers.base import Axis, Context, Cost, Example, Gradients, Layer, WeightSpec, require_map
 from engine.layers.parameters import Activation
+from engine.layers.trace import Position, Trace
+from engine.layers.trace_kinds import Line, gather, normalised, source
+from engine.layers.trace_text import number, put, series, term
 from engine.ops import local_response, normalization, standardization
 from engine.ops.reduction import channel_sum
 from engine.spec import Flag, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -99,6 +103,12 @@ class BatchNorm(Layer):
             )
         return (dx,), context.gradients(scale=dscale, shift=dshift)
 
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        at = {name: float(array[position[-1]]) for name, array in weights.items()}
+        affine = at["scale"], at["shift"]
+        mean, variance = at["running_mean"], at["running_variance"]
+        return normalised(position, source(xs, position), mean, variance, self.epsilon, affine, None)
+
 
 class _PerPicture(Layer):
     """What normalisations by the numbers of a single picture share: they do the same in training and inference."""
@@ -172,6 +182,18 @@ class _PerPicture(Layer):
             normalized, inverse, dnormalized.reshape(normalized.shape), axes, context
         )
         return (dx.reshape(dy.shape),), gradients
+
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        x, (shape, axes) = xs[0], self.arrangement(xs[0].shape)
+        place = np.unravel_index(np.ravel_multi_index(position, x.shape), shape)
+        among = tuple(slice(None) if axis + 1 in axes else at for axis, at in enumerate(place))
+        numbers = x.reshape(shape)[among].astype(np.float64)
+        affine = None
+        if self.affine:
+            scaled = position[-weights["scale"].ndim :]
+            affine = float(weights["scale"][scaled]), float(weights["shift"][scaled])
+        mean, variance = float(numbers.mean()), float(numbers.var())
+        return normalised(position, source(xs, position), mean, variance, self.epsilon, affine, numbers.size)
 
 
 class LayerNorm(_PerPicture):
@@ -280,3 +302,24 @@ class LocalResponseNorm(Layer):
             x, y, damping, dy, self.size, self.alpha, self.beta, context
         )
         return (dx,), {}
+
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        found, c = source(xs, position), position[-1]
+        first, last = max(c - self.size // 2, 0), min(c + (self.size - 1) // 2, xs[0].shape[-1] - 1)
+        cells = gather(xs[0], *(Line(at, 1) for at in position[:-1]), Line(first, last - first + 1))
+        squares = np.square(cells.values)
+        total = float(squares.sum())
+        output = found.value / (self.k + self.alpha * total) ** self.beta
+        divisor = put("k + alpha", {"k": self.k, "alpha": self.alpha})
+        added = series(lambda value: f"{term(value)}^2", cells.values)
+        text = f"{number(found.value)} / ({divisor} * ({added}))^{number(self.beta)} = {number(output)}"
+        return Trace(
+            position,
+            output,
+            text,
+            (found,),
+            **cells.fields(),
+            factors=cells.values,
+            products=squares,
+            sum=total,
+        )

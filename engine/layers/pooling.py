@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
 from engine.layers.base import Context, Cost, Example, Gradients, Layer, Reach, require_map
 from engine.layers.parameters import Padding
+from engine.layers.trace import Position, Trace
+from engine.layers.trace_kinds import Cells, Line, average, channel, gather, largest, under
 from engine.ops import pooling, windows
 from engine.ops.windows import Window
 from engine.spec import Flag, Size2D, Stride2D
@@ -96,6 +99,9 @@ class MaxPool2D(_Pool2D):
         winner, window = saved
         return (pooling.max_pool_backward(winner, dy, window, context),), {}
 
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        return largest(position, under(xs[0], self.window(xs[0].shape), position, channel(position)))
+
 
 class AveragePool2D(_Pool2D):
     """Averages each window."""
@@ -144,6 +150,18 @@ class AveragePool2D(_Pool2D):
         dx = pooling.average_pool_backward(dy, saved, count_padding=self.count_padding, buffers=context)
         return (dx,), {}
 
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        window = self.window(xs[0].shape)
+        cells = under(xs[0], window, position, channel(position))
+        if not self.count_padding:
+            return average(position, cells, cells.inside)
+        # what a rounded-up last window sees beyond the padding is never counted
+        rows, columns = (
+            Line.under(axis, at).indices < axis.size + axis.after
+            for axis, at in zip(window, position[:2], strict=True)
+        )
+        return average(position, cells, (rows[:, None] & columns)[..., None])
+
 
 class _GlobalPool2D(Layer):
     """What the pools over whole maps share."""
@@ -160,6 +178,10 @@ class _GlobalPool2D(Layer):
 
     def size_formula(self, *inputs: Shape) -> dict[str, str]:
         return {"size": f"channels = {inputs[0][2]}"}
+
+    def cells(self, x: Array, position: Position) -> Cells:
+        """Return all of one channel's map."""
+        return gather(x, Line(0, x.shape[0]), Line(0, x.shape[1]), channel(position))
 
 
 class GlobalAveragePool2D(_GlobalPool2D):
@@ -178,6 +200,10 @@ class GlobalAveragePool2D(_GlobalPool2D):
         self, weights: Weights, saved: Any, dy: Array, *, context: Context
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         return (pooling.global_average_pool_backward(dy, saved[0], saved[1], context),), {}
+
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        cells = self.cells(xs[0], position)
+        return average(position, cells, cells.inside)
 
 
 class GlobalMaxPool2D(_GlobalPool2D):
@@ -201,3 +227,6 @@ class GlobalMaxPool2D(_GlobalPool2D):
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         winner, height, width = saved
         return (pooling.global_max_pool_backward(winner, dy, height, width, context),), {}
+
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        return largest(position, self.cells(xs[0], position))

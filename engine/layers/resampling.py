@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from engine.arrays import Array, Shape, Weights
 from engine.layers.base import Context, Example, Gradients, Layer, Reach, require_map
+from engine.layers.trace import Position, Trace
+from engine.layers.trace_kinds import Line, average, channel, copied, gather, weighted
 from engine.ops import resampling
 from engine.spec import Size2D
 
@@ -64,6 +69,15 @@ class AdaptiveAveragePool2D(Layer):
         rows, columns = saved
         return (resampling.resample_backward(dy, rows, columns, context),), {}
 
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        stretches = (
+            resampling.stretch(size, bins, at)
+            for size, bins, at in zip(xs[0].shape[:2], self.output_size, position[:2], strict=True)
+        )
+        rows, columns = (Line(first, end - first) for first, end in stretches)
+        cells = gather(xs[0], rows, columns, channel(position))
+        return average(position, cells, cells.inside)
+
 
 class Upsample2D(Layer):
     """Enlarges a map: by repeating each pixel, or by passing smoothly from one to the next."""
@@ -117,3 +131,16 @@ class Upsample2D(Layer):
             return (resampling.repeat_backward(dy, self.factor, context),), {}
         rows, columns = saved
         return (resampling.resample_backward(dy, rows, columns, context),), {}
+
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        if self.mode == "nearest":
+            row, column = (at // factor for at, factor in zip(position[:2], self.factor, strict=True))
+            return copied(xs, position, (row, column, position[2]))
+        shares = [
+            resampling.interpolating(size, factor)[at]
+            for size, factor, at in zip(xs[0].shape[:2], self.factor, position[:2], strict=True)
+        ]
+        used = [np.flatnonzero(share) for share in shares]
+        rows, columns = (Line(int(cells[0]), len(cells)) for cells in used)
+        factors = np.multiply.outer(shares[0][used[0]], shares[1][used[1]])[..., None]
+        return weighted(position, gather(xs[0], rows, columns, channel(position)), factors, None)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
 from engine.layers.base import Context, Example, Gradients, Layer, require_map
 from engine.layers.parameters import Sides
+from engine.layers.trace import Position, Trace
+from engine.layers.trace_kinds import copied, moved
 from engine.ops import padding
 from engine.spec import PositiveInt
 
@@ -35,6 +38,9 @@ class Flatten(Layer):
         self, weights: Weights, saved: Any, dy: Array, *, context: Context
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         return (dy.reshape(saved),), {}
+
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        return moved(xs, position, self.output_shape(xs[0].shape))
 
 
 class Reshape(Layer):
@@ -75,6 +81,9 @@ class Reshape(Layer):
         self, weights: Weights, saved: Any, dy: Array, *, context: Context
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         return (dy.reshape(saved),), {}
+
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        return moved(xs, position, self.shape)
 
 
 class Pad2D(Layer):
@@ -124,3 +133,13 @@ class Pad2D(Layer):
         self, weights: Weights, saved: Any, dy: Array, *, context: Context
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         return (padding.pad_backward(dy, self.padding, self.mode, context),), {}
+
+    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
+        place = [at - before for at, (before, _) in zip(position[:2], self.padding, strict=True)]
+        sizes = xs[0].shape[:2]
+        if self.mode == "zero" and any(not 0 <= at < n for at, n in zip(place, sizes, strict=True)):
+            return Trace(position, 0.0, "padding = 0")
+        if self.mode == "reflect":  # at -1 stands 1, at n stands n - 2
+            place = [n - 1 - abs(n - 1 - abs(at)) for at, n in zip(place, sizes, strict=True)]
+        row, column = (min(max(at, 0), n - 1) for at, n in zip(place, sizes, strict=True))
+        return copied(xs, position, (row, column, position[2]))
