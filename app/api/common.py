@@ -45,6 +45,9 @@ def finite(value: Any) -> Any:
 Number = Annotated[float | None, BeforeValidator(finite)]
 """A number, null when it is not finite."""
 
+Numbers = Annotated[list[Any], BeforeValidator(finite)]
+"""An array as nested lists; numbers that are not finite are null."""
+
 JsonObject = Annotated[dict[str, Any], BeforeValidator(finite)]
 """Any JSON object; numbers in it that are not finite become null."""
 

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator
-
-from app.api.common import Body, Number, finite
-
-Numbers = Annotated[list[Any], BeforeValidator(finite)]
-"""An array as nested lists; numbers that are not finite are null."""
+from app.api.common import Body, Number, Numbers
 
 
 class Spread(Body):

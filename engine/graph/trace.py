@@ -97,9 +97,13 @@ def _is_psi(node: Node, of: Node) -> bool:
 
 
 def _block(network: Network, name: str, target: Node) -> dict[str, Node]:
-    """Return the nodes of the block that was named or, of a single node, of the block that it is in."""
-    prefix = f"{name}/" if name != target.name else target.name.rpartition("/")[0] + "/"
-    return {node.name: node for node in network.nodes if prefix != "/" and node.name.startswith(prefix)}
+    """Return the nodes of the block that was named or, of a single node, of the block that it is in.
+
+    A layer and the activation that was asked for with it are a block in this sense.
+    """
+    block = name if name != target.name else target.name.rpartition("/")[0]
+    inside = [node for node in network.nodes if node.name == block or node.name.startswith(f"{block}/")]
+    return {node.name: node for node in inside}
 
 
 def _inputs(

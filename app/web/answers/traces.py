@@ -1,0 +1,89 @@
+"""Answers about the arithmetic of single numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.api import traces as wire
+from app.web.answers.arrays import check_numbers
+from engine.arrays import Array
+from engine.graph.trace import NodeTrace
+from engine.layers.trace import Position, Trace
+
+_HINT = "ask for fewer positions"
+
+
+def node_traces(found: Sequence[NodeTrace], *, flat: bool = False) -> list[wire.NodeTrace]:
+    """Show how numbers of a node came about; `flat` as in `traces`.
+
+    Raises:
+        TooLarge: the windows have more numbers than are written as JSON.
+    """
+    _check([each.trace for top in found for each in (top, *top.on_the_way)])
+    return [_node_trace(each, flat) for each in found]
+
+
+def traces(found: Sequence[Trace], *, flat: bool = False) -> list[wire.Trace]:
+    """Show how numbers came about.
+
+    Args:
+        found: the engine's records.
+        flat: whether input and output are shown as grids of numbers, without an axis for their one channel: then
+            windows and positions are too.
+
+    Raises:
+        TooLarge: the windows have more numbers than are written as JSON.
+    """
+    _check(found)
+    return [_trace(each, flat) for each in found]
+
+
+def _check(found: Sequence[Trace]) -> None:
+    check_numbers((sum(each.window.size for each in found if each.window is not None),), _HINT)
+
+
+def _node_trace(found: NodeTrace, flat: bool) -> wire.NodeTrace:
+    return wire.NodeTrace(
+        node=found.node,
+        type=found.type,
+        inputs_from=list(found.inputs_from),
+        trace=_trace(found.trace, flat),
+        through=None if found.through is None else _node_trace(found.through, flat),
+        on_the_way=[_node_trace(each, flat) for each in found.on_the_way],
+    )
+
+
+def _trace(found: Trace, flat: bool) -> wire.Trace:
+    def place(position: Position) -> list[int]:
+        return [*position[:2]] if flat else [*position]
+
+    def listed(array: Array | None) -> list[object] | None:
+        if array is None:
+            return None
+        grid: list[object] = (array[..., 0] if flat and array.ndim == 3 else array).tolist()
+        return grid
+
+    return wire.Trace(
+        position=place(found.position),
+        output=found.output,
+        expression=found.expression,
+        sources=[
+            wire.SourceNumber(input=each.input, position=place(each.position), value=each.value)
+            for each in found.sources
+        ],
+        window=listed(found.window),
+        inside=listed(found.inside),
+        begins=None if found.begins is None else place(found.begins),
+        step=None if found.step is None else place(found.step),
+        factors=listed(found.factors),
+        products=listed(found.products),
+        sum=found.sum,
+        bias=found.bias,
+        winner=None if found.winner is None else place(found.winner),
+        count=found.count,
+        mean=found.mean,
+        variance=found.variance,
+        epsilon=found.epsilon,
+        scale=found.scale,
+        shift=found.shift,
+    )
