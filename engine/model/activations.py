@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -69,14 +70,18 @@ def pictures_at_once(network: Network) -> int:
 
 
 def spread(array: Array) -> Spread:
-    """Return how the numbers of an array, which has some, are spread; means are computed in float64."""
-    return Spread(
-        minimum=float(array.min()),
-        mean=float(array.mean(dtype=np.float64)),
-        maximum=float(array.max()),
-        deviation=float(array.std(dtype=np.float64)),
-        zeros=1.0 - np.count_nonzero(array) / array.size,
-    )
+    """Return how the numbers of an array, which has some, are spread."""
+    numbers = array.reshape(-1)  # one axis: sums of it are pairwise, and float32 is exact enough
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean = numbers.mean()
+        rest = numbers - mean
+        return Spread(
+            minimum=float(numbers.min()),
+            mean=float(mean),
+            maximum=float(numbers.max()),
+            deviation=math.sqrt(np.dot(rest, rest) / array.size),
+            zeros=1.0 - np.count_nonzero(array) / array.size,
+        )
 
 
 def head(network: Network) -> Node | None:

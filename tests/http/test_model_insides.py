@@ -1,5 +1,6 @@
 """A look inside of models: what is answered is what the engine computes."""
 
+import base64
 import io
 from pathlib import Path
 from typing import Any
@@ -67,3 +68,57 @@ def test_too_many_numbers_are_refused_before_they_are_computed(http: httpx.Clien
     answer = http.post(ACTIVATIONS, params={"node": "conv2d_1"}, files=files)
     assert answer.status_code == 413
     assert "application/x-npz" in answer.json()["detail"]
+
+
+def test_activations_as_a_file_hold_every_picture(http: httpx.Client, example: Model) -> None:
+    files = [("files", (f"{number}.png", png(number))) for number in range(22)]
+    headers = {"Accept": "application/x-npz"}
+    answer = http.post(ACTIVATIONS, params={"node": "conv2d_1"}, files=files, headers=headers)
+    assert answer.headers["content-type"] == "application/x-npz"
+    found = np.load(io.BytesIO(answer.content))["conv2d_1"]
+    expected = np.stack([outputs(example, png(number))["conv2d_1"] for number in range(22)])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_an_account_has_every_node_in_order(http: httpx.Client, example: Model) -> None:
+    files = [("files", (f"{number}.png", png(number))) for number in range(2)]
+    body = http.post(ACTIVATIONS, files=files).json()
+    assert [entry["filename"] for entry in body["data"]] == ["0.png", "1.png"]
+    for number, entry in enumerate(body["data"]):
+        expected = outputs(example, png(number))
+        assert [node["name"] for node in entry["nodes"]] == list(expected)
+        for node in entry["nodes"]:
+            output = expected[node["name"]]
+            assert node["shape"] == list(output.shape)
+            assert node["minimum"] == pytest.approx(output.min(), abs=1e-5)
+            assert node["mean"] == pytest.approx(output.mean(), rel=1e-3, abs=1e-5)
+            assert node["maximum"] == pytest.approx(output.max(), abs=1e-5)
+            assert node["zeros"] == pytest.approx((output == 0).mean())
+            thumbnail = Image.open(io.BytesIO(base64.b64decode(node["thumbnail"])))
+            assert thumbnail.width <= 8 * 34
+            assert thumbnail.height <= 32
+    assert body["data"][0]["nodes"][0]["type"] == "input"
+
+
+@pytest.mark.parametrize("query", [{}, {"node": "conv2d_2"}, {"node": "flatten_1"}, {"node": "dense_3"}])
+def test_one_picture_is_drawn_at_a_time(http: httpx.Client, query: dict[str, str]) -> None:
+    headers = {"Accept": "image/png"}
+    answer = http.post(ACTIVATIONS, params=query, content=png(1), headers=PNG | headers)
+    assert answer.headers["content-type"] == "image/png"
+    drawn = np.asarray(Image.open(io.BytesIO(answer.content)))
+    assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 10
+    files = [("files", ("1.png", png(1))), ("files", ("2.png", png(2)))]
+    assert http.post(ACTIVATIONS, params=query, files=files, headers=headers).status_code == 422
+
+
+def test_one_scale_for_all_maps_draws_another_picture(http: httpx.Client) -> None:
+    drawn = [
+        http.post(
+            ACTIVATIONS,
+            params={"node": "conv2d_2", "scale": scale},
+            content=png(1),
+            headers=PNG | {"Accept": "image/png"},
+        ).content
+        for scale in ("map", "shared")
+    ]
+    assert drawn[0] != drawn[1]

@@ -17,6 +17,9 @@ from app.web.answers.attachments import attachment
 MOST_NUMBERS = 100_000
 """Of one array that is written as JSON; as text they take twenty bytes each."""
 
+MOST_FILE_NUMBERS = 1 << 24
+"""Of one array that is written into a file: 64 MB of float32."""
+
 NPZ = "application/x-npz"
 
 
@@ -33,10 +36,23 @@ def numbers(array: NDArray[Any], hint: str, most: int = MOST_NUMBERS) -> list[An
 
 def check_numbers(shape: Sequence[int], hint: str, most: int = MOST_NUMBERS) -> None:
     """Refuse an array that is too long for JSON before it is computed; see `numbers`."""
+    _check(shape, "as JSON", hint, most)
+
+
+def check_file_numbers(shape: Sequence[int], hint: str) -> None:
+    """Refuse an array that is too long for a file before it is computed.
+
+    Raises:
+        TooLarge: it has more than `MOST_FILE_NUMBERS` numbers; `hint` says what to ask for instead.
+    """
+    _check(shape, "into a file", hint, MOST_FILE_NUMBERS)
+
+
+def _check(shape: Sequence[int], form: str, hint: str, most: int) -> None:
     count = math.prod(shape)
     if count > most:
         described = " x ".join(map(str, shape))
-        raise TooLarge(f"{described} are {count:,} numbers; at most {most:,} are written as JSON: {hint}")
+        raise TooLarge(f"{described} are {count:,} numbers; at most {most:,} are written {form}: {hint}")
 
 
 def npz(arrays: Mapping[str, NDArray[Any]], filename: str) -> Response:

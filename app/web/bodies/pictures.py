@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from app.api.requests.models import PredictionRequest
-from app.errors import TooLarge, Unsupported
+from app.errors import Invalid, TooLarge, Unsupported
 from app.models.prediction import Picture, from_base64
 from app.settings import Settings
 from app.web.bodies.json import parse
@@ -81,6 +82,17 @@ async def receive_pictures(request: Request, settings: Settings) -> list[Picture
     rules = FormRules(settings.max_predict_bytes, {"files": settings.max_predict_images}, kind="picture")
     form = await receive(request, rules, MemorySink)
     return [Picture(file.content, filename=file.filename, parameter="files") for file in form.files]
+
+
+def only_picture(pictures: Sequence[Picture]) -> Picture:
+    """Return the picture of a call that shows one at a time.
+
+    Raises:
+        Invalid: there are several.
+    """
+    if len(pictures) != 1:
+        raise Invalid(f"there are {len(pictures)} pictures, and one is shown at a time; send one")
+    return pictures[0]
 
 
 def _read_json(body: bytes, most: int) -> list[Picture]:

@@ -9,7 +9,6 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from app.api.models import Prediction, Predictions, PreprocessedPicture
-from app.errors import Invalid
 from app.models.prediction import THRESHOLD, Picture, predict, preprocess
 from app.pictures.decode import encode_png
 from app.services import Services, ServicesDep
@@ -17,7 +16,7 @@ from app.store.records import ModelRecord
 from app.web.answers.arrays import numbers
 from app.web.answers.models import prediction
 from app.web.answers.negotiation import preferred
-from app.web.bodies.pictures import pictures_body, receive_pictures
+from app.web.bodies.pictures import only_picture, pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 from app.web.routes.models import ModelReference
@@ -88,12 +87,10 @@ async def preprocess_picture(model_id: ModelReference, request: Request, service
     JSON, `pixels` is what the PNG shows and `input` what the first layer receives.
     """
     record = await run_in_threadpool(services.store.models.find, model_id)
-    pictures = await receive_pictures(request, services.settings)
-    if len(pictures) != 1:
-        raise Invalid(f"there are {len(pictures)} pictures, and one is shown at a time; send one")
+    picture = only_picture(await receive_pictures(request, services.settings))
     as_json = preferred(request, ("image/png", "application/json")) == "application/json"
     async with services.inference:
-        return await run_in_threadpool(_show, services, record, pictures[0], as_json)
+        return await run_in_threadpool(_show, services, record, picture, as_json)
 
 
 def _look(

@@ -1,0 +1,105 @@
+"""The way of one picture through a network, drawn: a row for each node, with a few of its maps in small."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.pictures.colours import Numbers, Pixels, grey, signed, span
+from app.pictures.drawing import Drawing, Raster, Shape, Text
+from app.pictures.font import shortened
+from app.pictures.font import width as width_of
+from app.pictures.maps import FONT, MARGIN, brief, heading, reduced
+
+MAPS = 8
+"""Channels of a node that its thumbnail shows."""
+
+_SIDE = 32
+_GAP = 2
+_LONGEST = MAPS * (_SIDE + _GAP) - _GAP
+_STRIP = 16
+_ROW = 44
+_NAME = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One node: its name, the words below it, its thumbnail, and the words beside that."""
+
+    name: str
+    kind: str
+    thumbnail: Pixels
+    figures: tuple[str, str]
+
+
+def thumbnail(output: Numbers, *, picture: bool = False) -> Pixels:
+    """Return what a node puts out in small: uint8, grey (H, W) or in signed colours (H, W, 3).
+
+    Args:
+        output: maps (H, W, C), of which the first `MAPS` channels are shown side by side, each on its own scale; or a
+            vector (C,), which becomes a strip. Whatever is too large is reduced to means before it is coloured.
+        picture: whether these are the channels of a picture: three of them become its colours.
+    """
+    if output.ndim == 1 or output.shape[:2] == (1, 1):
+        return _strip(output.reshape(-1))
+    maps = np.ascontiguousarray(output[..., :MAPS])
+    longer = max(maps.shape[:2])
+    small = reduced(maps, -(-longer // _SIDE)) if longer > _SIDE else maps
+    times = max(1, _SIDE // max(small.shape[:2]))
+    if picture:
+        low, high = span(small)
+        pixels = grey(small if small.shape[2] == 3 else small[..., 0], low, high)
+        return pixels.repeat(times, axis=0).repeat(times, axis=1)
+    tiles = _coloured(small.transpose(0, 2, 1), axis=(0, 2))  # (H, C, W) or (H, C, W, 3)
+    tiles = tiles.repeat(times, axis=0).repeat(times, axis=2)
+    height, count, width, *colours = tiles.shape
+    row = np.full((height, count, width + _GAP, *colours), 255, np.uint8)
+    row[:, :, :width] = tiles
+    return row.reshape(height, count * (width + _GAP), *colours)[:, :-_GAP]
+
+
+def _strip(numbers: Numbers) -> Pixels:
+    if len(numbers) > _LONGEST:
+        numbers = reduced(numbers[np.newaxis, :, np.newaxis], -(-len(numbers) // _LONGEST))[0, :, 0]
+    cells = _coloured(numbers, axis=(0,)).repeat(max(1, min(_STRIP, _LONGEST // len(numbers))), axis=0)
+    return np.repeat(cells[np.newaxis], _STRIP, axis=0)
+
+
+def _coloured(numbers: Numbers, axis: tuple[int, ...]) -> Pixels:
+    """Return numbers as colours, on a scale of their own all along these axes: signed if one of all is negative."""
+    finite = np.nan_to_num(numbers, posinf=0, neginf=0)
+    low, high = finite.min(axis=axis, keepdims=True), finite.max(axis=axis, keepdims=True)
+    return signed(numbers, np.maximum(-low, high)) if low.min() < 0 else grey(numbers, low, high)
+
+
+def draw_account(title: str, rows: Sequence[Row]) -> Drawing:
+    """Draw the way of one picture through a network, a row for each node."""
+    names = [shortened(row.name, FONT, _NAME) for row in rows]
+    kinds = [shortened(row.kind, FONT, _NAME) for row in rows]
+    left = MARGIN + max(width_of(text, FONT) for text in (*names, *kinds)) + 16
+    right = left + _LONGEST + 16
+    total = right + max(width_of(text, FONT) for row in rows for text in row.figures) + MARGIN
+    notes = [
+        f"the first {MAPS} channels of each node, each on its own scale; vectors as strips. Black is the least number, "
+        "white the greatest; where a node has negative numbers, blue is negative, white 0, red positive"
+    ]
+    shapes, top, total = heading(title, notes, None, total)
+    for number, (row, name, kind) in enumerate(zip(rows, names, kinds, strict=True)):
+        y = top + number * _ROW
+        tall, wide = row.thumbnail.shape[:2]
+        shapes += _lines(MARGIN, y, (name, kind))
+        shapes.append(Raster(left, y + (_ROW - 8 - tall) // 2, wide, tall, row.thumbnail))
+        shapes += _lines(right, y, row.figures)
+    return Drawing(title, total, top + len(rows) * _ROW + MARGIN, tuple(shapes), FONT)
+
+
+def _lines(x: int, y: int, words: tuple[str, str]) -> list[Shape]:
+    first, second = words
+    return [Text(x, y + 14, first), Text(x, y + 30, second, colour="#777777")]
+
+
+def figures(minimum: float, mean: float, maximum: float, zeros: float) -> tuple[str, str]:
+    """Return in words how the numbers of a node are spread."""
+    return f"{brief(minimum)} … {brief(maximum)}, mean {brief(mean)}", f"{zeros:.0%} zeros"
