@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageColor, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageColor, UnidentifiedImageError
 
 from app.api.pictures import PictureSpec
 from app.errors import Invalid, TooLarge
@@ -161,6 +161,9 @@ def _deepest(image: Image.Image) -> _Depth | None:
         raise _no_range(image, "floating-point")
     if image.mode not in _SIXTEEN_BITS:
         return None
+    # with the first picture that may be one
+    from PIL import TiffImagePlugin  # noqa: PLC0415
+
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         if image.mode == "I":
             raise _no_range(image, "32-bit or signed")

@@ -25,28 +25,23 @@ class LateRoutes(BaseRoute):
 
     Args:
         prefix: the path, such as `/v1/models`.
-        modules: of `app.web.routes`; each has a `router`, all of whose paths begin so. The first that matches answers.
+        modules: of `app.web.routes`; each has a `router`, all of whose paths begin so. The first that matches answers:
+            what most servers are asked for comes first.
     """
 
     def __init__(self, prefix: str, modules: Sequence[str]) -> None:
         self.prefix = prefix
         self.modules = tuple(modules)
-        self._router: APIRouter | None = None
-
-    def load(self) -> APIRouter:
-        """Import the modules if that has not been done, and return their routes. Takes long: not for the event loop."""
-        if self._router is None:
-            # one at a time: modules that import one another must not be begun by two threads
-            with _importing:
-                router = APIRouter(redirect_slashes=False)
-                for module in self.modules:
-                    router.include_router(importlib.import_module(f"{PACKAGE}.{module}").router)
-                self._router = router
-        return self._router
+        self._routers: dict[str, APIRouter] = {}
+        self._nothing = APIRouter(redirect_slashes=False)
 
     def own_routes(self) -> Iterator[APIRoute]:
-        """Return the routes as the modules made them; FastAPI wraps those of a router that is in another."""
-        return _own_routes(self.load())
+        """Return the routes as the modules made them; FastAPI wraps those of a router that is in another.
+
+        Imports all modules, which takes long: not for the event loop.
+        """
+        for module in self.modules:
+            yield from _own_routes(self._load(module))
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Take what lies under the path, whether there is anything or not."""
@@ -57,11 +52,25 @@ class LateRoutes(BaseRoute):
         return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        router = self._router
-        if router is None:
-            router = await run_in_threadpool(self.load)
-        await router(scope, receive, send)
+        """Answer one request by the first module with a route for it; those behind that one are not imported."""
+        chosen, best = self._nothing, Match.NONE.value
+        for module in self.modules:
+            router = self._routers.get(module)
+            if router is None:
+                router = await run_in_threadpool(self._load, module)
+            match = max(route.matches(scope)[0].value for route in router.routes)
+            if match > best:
+                chosen, best = router, match
+            if best == Match.FULL.value:
+                break
+        await chosen(scope, receive, send)
+
+    def _load(self, module: str) -> APIRouter:
+        # one at a time: modules that import one another must not be begun by two threads
+        with _importing:
+            router: APIRouter = importlib.import_module(f"{PACKAGE}.{module}").router
+        self._routers[module] = router
+        return router
 
 
 def _own_routes(router: APIRouter) -> Iterator[APIRoute]:

@@ -5,7 +5,7 @@ Numbers outside of 0..255 are cut off once, after all neighbouring augmentations
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -28,9 +28,9 @@ class Brightness(Colour):
     strength: Strength
     """The largest change: 0.2 multiplies by 0.8 to 1.2."""
 
-    examples: ClassVar = ({"type": "brightness", "strength": 0.2},)
-    formula: ClassVar = "a' = f a, f uniform in 1 - strength..1 + strength"
-    source: ClassVar = _JITTER
+    examples = ({"type": "brightness", "strength": 0.2},)
+    formula = "a' = f a, f uniform in 1 - strength..1 + strength"
+    source = _JITTER
 
     def factors(self, streams: SampleStreams, mean: Array) -> tuple[Array, Array]:
         factor = 1 + signed(streams.uniform(1), self.strength)  # (n, 1)
@@ -44,12 +44,10 @@ class Contrast(Colour):
     strength: Strength
     """The largest change: 0.2 multiplies the distances by 0.8 to 1.2."""
 
-    examples: ClassVar = ({"type": "contrast", "strength": 0.3},)
-    formula: ClassVar = (
-        "a' = m + f (a - m), m the mean of the picture, f uniform in 1 - strength..1 + strength"
-    )
-    source: ClassVar = _JITTER
-    needs_mean: ClassVar = True
+    examples = ({"type": "contrast", "strength": 0.3},)
+    formula = "a' = m + f (a - m), m the mean of the picture, f uniform in 1 - strength..1 + strength"
+    source = _JITTER
+    needs_mean = True
 
     def factors(self, streams: SampleStreams, mean: Array) -> tuple[Array, Array]:
         factor = 1 + signed(streams.uniform(1), self.strength)  # (n, 1)
@@ -65,13 +63,11 @@ class Saturation(Colour):
     strength: Strength
     """The largest change: 0.2 multiplies the distance from grey by 0.8 to 1.2."""
 
-    examples: ClassVar = ({"type": "saturation", "strength": 0.4},)
-    formula: ClassVar = (
-        "a' = g + f (a - g), g = 0.299 R + 0.587 G + 0.114 B, f uniform in 1 - strength..1 + strength"
-    )
-    source: ClassVar = _JITTER
-    channels: ClassVar = 3
-    alike: ClassVar = False
+    examples = ({"type": "saturation", "strength": 0.4},)
+    formula = "a' = g + f (a - g), g = 0.299 R + 0.587 G + 0.114 B, f uniform in 1 - strength..1 + strength"
+    source = _JITTER
+    channels = 3
+    alike = False
 
     def factors(self, streams: SampleStreams, mean: Array) -> tuple[Array, Array]:
         factor = 1 + signed(streams.uniform(1), self.strength)[..., np.newaxis]  # (n, 1, 1)
@@ -85,11 +81,11 @@ class Hue(Colour):
     degrees: Degrees
     """The largest angle on the circle of hues, to either side; 120 can turn red into green."""
 
-    examples: ClassVar = ({"type": "hue", "degrees": 20},)
-    formula: ClassVar = "(I', Q') = R(phi) (I, Q) in the colour space YIQ, phi uniform in -degrees..degrees"
-    source: ClassVar = "Haeberli 1993, Matrix operations for image processing; the space YIQ: FCC 1953"
-    channels: ClassVar = 3
-    alike: ClassVar = False
+    examples = ({"type": "hue", "degrees": 20},)
+    formula = "(I', Q') = R(phi) (I, Q) in the colour space YIQ, phi uniform in -degrees..degrees"
+    source = "Haeberli 1993, Matrix operations for image processing; the space YIQ: FCC 1953"
+    channels = 3
+    alike = False
 
     def factors(self, streams: SampleStreams, mean: Array) -> tuple[Array, Array]:
         angle = np.radians(signed(streams.uniform(1)[:, 0], self.degrees))
@@ -109,11 +105,11 @@ class Greyscale(Colour):
     probability: Share = 0.2
     """How likely a picture is changed at all."""
 
-    examples: ClassVar = ({"type": "greyscale"},)
-    formula: ClassVar = "R' = G' = B' = 0.299 R + 0.587 G + 0.114 B"
-    source: ClassVar = "ITU-R BT.601; Chen et al. 2020, SimCLR, appendix A"
-    channels: ClassVar = 3
-    alike: ClassVar = False
+    examples = ({"type": "greyscale"},)
+    formula = "R' = G' = B' = 0.299 R + 0.587 G + 0.114 B"
+    source = "ITU-R BT.601; Chen et al. 2020, SimCLR, appendix A"
+    channels = 3
+    alike = False
 
     def factors(self, streams: SampleStreams, mean: Array) -> tuple[Array, Array]:
         return np.broadcast_to(_grey(), (len(mean), 3, 3)), np.zeros_like(mean)
@@ -126,9 +122,9 @@ class Inversion(Colour):
     probability: Share = 0.5
     """How likely a picture is changed at all."""
 
-    examples: ClassVar = ({"type": "inversion"},)
-    formula: ClassVar = "a' = 255 - a"
-    source: ClassVar = "Cubuk et al. 2019, AutoAugment, table 6"
+    examples = ({"type": "inversion"},)
+    formula = "a' = 255 - a"
+    source = "Cubuk et al. 2019, AutoAugment, table 6"
 
     def factors(self, streams: SampleStreams, mean: Array) -> tuple[Array, Array]:
         return -identities(*mean.shape), np.full_like(mean, 255)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -26,15 +26,13 @@ class RandomCrop(Geometric):
     padding: PositiveInt
     """Pixels added at every side before the cut."""
 
-    examples: ClassVar = (
+    examples = (
         {"type": "random_crop", "padding": 2},
         {"type": "random_crop", "padding": 1, "fill": "reflect", "probability": 0.5},
     )
-    formula: ClassVar = "a'[x, y] = a[x + u, y + v], u and v whole numbers in -padding..padding"
-    source: ClassVar = (
-        "Krizhevsky et al. 2012, ImageNet classification, section 4.1; He et al. 2016, section 4.2"
-    )
-    exact: ClassVar = True
+    formula = "a'[x, y] = a[x + u, y + v], u and v whole numbers in -padding..padding"
+    source = "Krizhevsky et al. 2012, ImageNet classification, section 4.1; He et al. 2016, section 4.2"
+    exact = True
 
     def check(self, shape: Shape) -> None:
         super().check(shape)
@@ -58,10 +56,10 @@ class HorizontalFlip(Geometric):
     probability: Share = 0.5
     """How likely a picture is changed at all."""
 
-    examples: ClassVar = ({"type": "horizontal_flip"},)
-    formula: ClassVar = "a'[x, y] = a[n_W - 1 - x, y]"
-    source: ClassVar = "Krizhevsky et al. 2012, ImageNet classification, section 4.1"
-    exact: ClassVar = True
+    examples = ({"type": "horizontal_flip"},)
+    formula = "a'[x, y] = a[n_W - 1 - x, y]"
+    source = "Krizhevsky et al. 2012, ImageNet classification, section 4.1"
+    exact = True
 
     def maps(self, streams: SampleStreams, height: int, width: int) -> Array:
         maps = identities(len(streams), 3)
@@ -76,10 +74,10 @@ class VerticalFlip(Geometric):
     probability: Share = 0.5
     """How likely a picture is changed at all."""
 
-    examples: ClassVar = ({"type": "vertical_flip"},)
-    formula: ClassVar = "a'[x, y] = a[x, n_H - 1 - y]"
-    source: ClassVar = _SURVEY
-    exact: ClassVar = True
+    examples = ({"type": "vertical_flip"},)
+    formula = "a'[x, y] = a[x, n_H - 1 - y]"
+    source = _SURVEY
+    exact = True
 
     def maps(self, streams: SampleStreams, height: int, width: int) -> Array:
         maps = identities(len(streams), 3)
@@ -94,12 +92,12 @@ class Rotation(Geometric):
     degrees: Degrees
     """The largest angle, to either side."""
 
-    examples: ClassVar = (
+    examples = (
         {"type": "rotation", "degrees": 10},
         {"type": "rotation", "degrees": 45, "fill": "edge"},
     )
-    formula: ClassVar = "a'[p] = a[R(phi) p], phi uniform in -degrees..degrees; bilinear between pixels"
-    source: ClassVar = _SURVEY
+    formula = "a'[p] = a[R(phi) p], phi uniform in -degrees..degrees; bilinear between pixels"
+    source = _SURVEY
 
     def maps(self, streams: SampleStreams, height: int, width: int) -> Array:
         angles = np.radians(signed(streams.uniform(1)[:, 0], self.degrees))
@@ -117,9 +115,9 @@ class Translation(Geometric):
     share: Annotated[float, Field(strict=True, gt=0, lt=1)]
     """The longest way, as a share of the picture's width and height."""
 
-    examples: ClassVar = ({"type": "translation", "share": 0.1},)
-    formula: ClassVar = "a'[x, y] = a[x + u, y + v], |u| <= share * n_W, |v| <= share * n_H"
-    source: ClassVar = _SURVEY
+    examples = ({"type": "translation", "share": 0.1},)
+    formula = "a'[x, y] = a[x + u, y + v], |u| <= share * n_W, |v| <= share * n_H"
+    source = _SURVEY
 
     def maps(self, streams: SampleStreams, height: int, width: int) -> Array:
         maps = identities(len(streams), 3)
@@ -134,12 +132,12 @@ class Scaling(Geometric):
     share: Annotated[float, Field(strict=True, gt=0, le=10)]
     """The most that is added to or taken from the size: 0.25 makes things up to 1.25 times as large, or as small."""
 
-    examples: ClassVar = (
+    examples = (
         {"type": "scaling", "share": 0.25},
         {"type": "scaling", "share": 1.0, "fill": "reflect"},
     )
-    formula: ClassVar = "a'[p] = a[p / z], log z uniform in -log(1 + share)..log(1 + share)"
-    source: ClassVar = _SURVEY
+    formula = "a'[p] = a[p / z], log z uniform in -log(1 + share)..log(1 + share)"
+    source = _SURVEY
 
     def maps(self, streams: SampleStreams, height: int, width: int) -> Array:
         maps = identities(len(streams), 3)
@@ -154,9 +152,9 @@ class Shear(Geometric):
     degrees: Annotated[float, Field(strict=True, gt=0, lt=90)]
     """The largest angle by which upright lines lean, to either side."""
 
-    examples: ClassVar = ({"type": "shear", "degrees": 15},)
-    formula: ClassVar = "a'[x, y] = a[x + y tan(phi), y], phi uniform in -degrees..degrees"
-    source: ClassVar = _SURVEY
+    examples = ({"type": "shear", "degrees": 15},)
+    formula = "a'[x, y] = a[x + y tan(phi), y], phi uniform in -degrees..degrees"
+    source = _SURVEY
 
     def maps(self, streams: SampleStreams, height: int, width: int) -> Array:
         maps = identities(len(streams), 3)

@@ -6,7 +6,7 @@ pairing that does not depend on how the epoch is cut into batches.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -29,9 +29,9 @@ class Mixup(Mixing):
     alpha: Alpha = 0.2
     """How even the mixtures are: near 0 one picture nearly always has it all, at 1 any share is as likely."""
 
-    examples: ClassVar = ({"type": "mixup"}, {"type": "mixup", "alpha": 1.0, "probability": 0.5})
-    formula: ClassVar = "a' = l a_i + (1 - l) a_j, y' = l y_i + (1 - l) y_j, l ~ Beta(alpha, alpha)"
-    source: ClassVar = "Zhang et al. 2017, mixup: Beyond empirical risk minimization, section 2"
+    examples = ({"type": "mixup"}, {"type": "mixup", "alpha": 1.0, "probability": 0.5})
+    formula = "a' = l a_i + (1 - l) a_j, y' = l y_i + (1 - l) y_j, l ~ Beta(alpha, alpha)"
+    source = "Zhang et al. 2017, mixup: Beyond empirical risk minimization, section 2"
 
     def mix(
         self, x: Array, targets: Array, chosen: Chosen, streams: SampleStreams, buffers: Buffers
@@ -53,9 +53,9 @@ class Cutmix(Mixing):
     alpha: Alpha = 1.0
     """How even the areas are: near 0 one picture nearly always has it all, at 1 any share is as likely."""
 
-    examples: ClassVar = ({"type": "cutmix"}, {"type": "cutmix", "alpha": 0.5, "probability": 0.5})
-    formula: ClassVar = "a' = a_j in a rectangle of the share 1 - l, else a_i; y' = l y_i + (1 - l) y_j"
-    source: ClassVar = "Yun et al. 2019, CutMix, section 3.1 (the rectangle lies wholly inside the picture)"
+    examples = ({"type": "cutmix"}, {"type": "cutmix", "alpha": 0.5, "probability": 0.5})
+    formula = "a' = a_j in a rectangle of the share 1 - l, else a_i; y' = l y_i + (1 - l) y_j"
+    source = "Yun et al. 2019, CutMix, section 3.1 (the rectangle lies wholly inside the picture)"
 
     def mix(
         self, x: Array, targets: Array, chosen: Chosen, streams: SampleStreams, buffers: Buffers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from statistics import NormalDist
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -24,9 +24,9 @@ class GaussianNoise(Pixels):
     deviation: Annotated[float, Field(strict=True, gt=0, le=1)]
     """Standard deviation of the noise, as a share of the range from black to white."""
 
-    examples: ClassVar = ({"type": "gaussian_noise", "deviation": 0.05},)
-    formula: ClassVar = "a' = a + 255 * deviation * e, e normal with mean 0 and variance 1"
-    source: ClassVar = "Bishop 1995, Training with noise is equivalent to Tikhonov regularization"
+    examples = ({"type": "gaussian_noise", "deviation": 0.05},)
+    formula = "a' = a + 255 * deviation * e, e normal with mean 0 and variance 1"
+    source = "Bishop 1995, Training with noise is equivalent to Tikhonov regularization"
 
     def change(self, x: Array, chosen: Chosen, streams: SampleStreams, buffers: Buffers) -> None:
         levels = streams.levels(x.shape[1:])  # (N, H, W, C), 0..65535
@@ -45,9 +45,9 @@ class SaltAndPepper(Pixels):
     share: Annotated[float, Field(strict=True, gt=0, le=1)]
     """Share of the pixels that are changed, half of them to white."""
 
-    examples: ClassVar = ({"type": "salt_and_pepper", "share": 0.1},)
-    formula: ClassVar = "a'[x, y] = 255 or 0, each with probability share / 2, else a[x, y]"
-    source: ClassVar = "Gonzalez & Woods, Digital image processing, section 5.2"
+    examples = ({"type": "salt_and_pepper", "share": 0.1},)
+    formula = "a'[x, y] = 255 or 0, each with probability share / 2, else a[x, y]"
+    source = "Gonzalez & Woods, Digital image processing, section 5.2"
 
     def change(self, x: Array, chosen: Chosen, streams: SampleStreams, buffers: Buffers) -> None:
         levels = streams.levels(x.shape[1:3])  # (N, H, W)
@@ -77,14 +77,12 @@ class Erasing(Pixels):
     cover: Literal["noise", "black"] = "noise"
     """What is put there."""
 
-    examples: ClassVar = (
+    examples = (
         {"type": "erasing"},
         {"type": "erasing", "probability": 1.0, "share": [0.1, 0.2], "cover": "black"},
     )
-    formula: ClassVar = "a'[x, y] = noise in a rectangle, else a[x, y]"
-    source: ClassVar = (
-        "Zhong et al. 2017, Random erasing data augmentation, algorithm 1; DeVries & Taylor 2017, Cutout"
-    )
+    formula = "a'[x, y] = noise in a rectangle, else a[x, y]"
+    source = "Zhong et al. 2017, Random erasing data augmentation, algorithm 1; DeVries & Taylor 2017, Cutout"
 
     @model_validator(mode="after")
     def _rising(self) -> Self:

@@ -6,7 +6,7 @@ Each can stand alone or be named in another layer's `activation`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -59,9 +59,9 @@ class ReLU(ActivationLayer):
 
     type: Literal["relu"] = "relu"
 
-    examples: ClassVar = _examples({"type": "relu"})
-    formula: ClassVar = "psi(z) = max(z, 0)"
-    source: ClassVar = "Nair & Hinton 2010, Rectified linear units improve restricted Boltzmann machines"
+    examples = _examples({"type": "relu"})
+    formula = "psi(z) = max(z, 0)"
+    source = "Nair & Hinton 2010, Rectified linear units improve restricted Boltzmann machines"
 
     def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
         y = activation.relu(x, buffers)
@@ -76,9 +76,9 @@ class ReLU6(ActivationLayer):
 
     type: Literal["relu6"] = "relu6"
 
-    examples: ClassVar = _examples({"type": "relu6"})
-    formula: ClassVar = "psi(z) = min(max(z, 0), 6)"
-    source: ClassVar = "Krizhevsky 2010, Convolutional deep belief networks on CIFAR-10, section 2"
+    examples = _examples({"type": "relu6"})
+    formula = "psi(z) = min(max(z, 0), 6)"
+    source = "Krizhevsky 2010, Convolutional deep belief networks on CIFAR-10, section 2"
 
     def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
         y = activation.relu6(x, buffers)
@@ -95,9 +95,9 @@ class LeakyReLU(ActivationLayer):
     slope: NonNegativeFloat = 0.01
     """What negative numbers are multiplied by."""
 
-    examples: ClassVar = _examples({"type": "leaky_relu", "slope": 0.2})
-    formula: ClassVar = "psi(z) = z if z > 0, else slope * z"
-    source: ClassVar = (
+    examples = _examples({"type": "leaky_relu", "slope": 0.2})
+    formula = "psi(z) = z if z > 0, else slope * z"
+    source = (
         "Maas, Hannun & Ng 2013, Rectifier nonlinearities improve neural network acoustic models, section 2"
     )
 
@@ -115,12 +115,12 @@ class PReLU(ActivationLayer):
     shared: Flag = False
     """Whether all channels have one slope together."""
 
-    examples: ClassVar = (
+    examples = (
         *_examples({"type": "prelu"}),
         Example({"type": "prelu", "shared": True}, ((3, 2, 4),)),
     )
-    formula: ClassVar = "psi(z) = z if z > 0, else slope[c] * z"
-    source: ClassVar = "He et al. 2015, Delving deep into rectifiers, section 2.1"
+    formula = "psi(z) = z if z > 0, else slope[c] * z"
+    source = "He et al. 2015, Delving deep into rectifiers, section 2.1"
 
     def weights(self, *inputs: Shape) -> dict[str, WeightSpec]:
         # the paper's section 2.1: all slopes start at 0.25, and none is pulled towards 0
@@ -152,9 +152,9 @@ class ELU(ActivationLayer):
     alpha: PositiveFloat = 1.0
     """Minus the value that very negative numbers approach."""
 
-    examples: ClassVar = _examples({"type": "elu", "alpha": 0.5})
-    formula: ClassVar = "psi(z) = z if z > 0, else alpha * (exp(z) - 1)"
-    source: ClassVar = (
+    examples = _examples({"type": "elu", "alpha": 0.5})
+    formula = "psi(z) = z if z > 0, else alpha * (exp(z) - 1)"
+    source = (
         "Clevert, Unterthiner & Hochreiter 2015, Fast and accurate deep network learning by exponential "
         "linear units, equation 15"
     )
@@ -171,9 +171,9 @@ class SELU(ActivationLayer):
 
     type: Literal["selu"] = "selu"
 
-    examples: ClassVar = _examples({"type": "selu"})
-    formula: ClassVar = "psi(z) = 1.0507 * (z if z > 0, else 1.6733 * (exp(z) - 1))"
-    source: ClassVar = "Klambauer et al. 2017, Self-normalizing neural networks, equations 2 and 14"
+    examples = _examples({"type": "selu"})
+    formula = "psi(z) = 1.0507 * (z if z > 0, else 1.6733 * (exp(z) - 1))"
+    source = "Klambauer et al. 2017, Self-normalizing neural networks, equations 2 and 14"
 
     def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
         return activation.elu(x, activation.SELU_ALPHA, activation.SELU_SCALE, buffers), x
@@ -189,14 +189,14 @@ class GELU(ActivationLayer):
     form: Literal["exact", "tanh"] = "exact"
     """`exact` by the error function, or `tanh`, the approximation of the original BERT and GPT."""
 
-    examples: ClassVar = (
+    examples = (
         *_examples({"type": "gelu"}),
         Example({"type": "gelu", "form": "tanh"}, ((3, 4, 2),)),
     )
-    formula: ClassVar = (
+    formula = (
         "psi(z) = z * (1 + erf(z / sqrt(2))) / 2, or z * (1 + tanh(sqrt(2/pi) * (z + 0.044715 z^3))) / 2"
     )
-    source: ClassVar = "Hendrycks & Gimpel 2016, Gaussian error linear units, section 2"
+    source = "Hendrycks & Gimpel 2016, Gaussian error linear units, section 2"
 
     def cost(self, *inputs: Shape) -> Cost:
         return Cost(saved_bytes=4 * elements(inputs[0]))
@@ -220,9 +220,9 @@ class SiLU(ActivationLayer):
 
     type: Literal["silu"] = "silu"
 
-    examples: ClassVar = _examples({"type": "silu"})
-    formula: ClassVar = "psi(z) = z / (1 + exp(-z))"
-    source: ClassVar = (
+    examples = _examples({"type": "silu"})
+    formula = "psi(z) = z / (1 + exp(-z))"
+    source = (
         "Elfwing, Uchibe & Doya 2017, Sigmoid-weighted linear units for neural network function "
         "approximation in reinforcement learning, section 2"
     )
@@ -244,9 +244,9 @@ class HardSwish(ActivationLayer):
 
     type: Literal["hard_swish"] = "hard_swish"
 
-    examples: ClassVar = _examples({"type": "hard_swish"})
-    formula: ClassVar = "psi(z) = z * min(max(z + 3, 0), 6) / 6"
-    source: ClassVar = "Howard et al. 2019, Searching for MobileNetV3, section 5.2"
+    examples = _examples({"type": "hard_swish"})
+    formula = "psi(z) = z * min(max(z + 3, 0), 6) / 6"
+    source = "Howard et al. 2019, Searching for MobileNetV3, section 5.2"
 
     def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
         return activation.hard_swish(x, buffers), x
@@ -260,9 +260,9 @@ class Softplus(ActivationLayer):
 
     type: Literal["softplus"] = "softplus"
 
-    examples: ClassVar = _examples({"type": "softplus"})
-    formula: ClassVar = "psi(z) = log(1 + exp(z))"
-    source: ClassVar = "Dugas et al. 2001, Incorporating second-order functional knowledge, equation 7"
+    examples = _examples({"type": "softplus"})
+    formula = "psi(z) = log(1 + exp(z))"
+    source = "Dugas et al. 2001, Incorporating second-order functional knowledge, equation 7"
 
     def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
         return smooth.softplus(x, buffers), x
@@ -279,11 +279,9 @@ class Sigmoid(ActivationLayer):
 
     type: Literal["sigmoid"] = "sigmoid"
 
-    examples: ClassVar = _examples({"type": "sigmoid"})
-    formula: ClassVar = "psi(z) = 1 / (1 + exp(-z))"
-    source: ClassVar = (
-        "Rumelhart, Hinton & Williams 1986, Learning representations by back-propagating errors"
-    )
+    examples = _examples({"type": "sigmoid"})
+    formula = "psi(z) = 1 / (1 + exp(-z))"
+    source = "Rumelhart, Hinton & Williams 1986, Learning representations by back-propagating errors"
 
     def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
         y = smooth.sigmoid(x, buffers)
@@ -298,9 +296,9 @@ class Tanh(ActivationLayer):
 
     type: Literal["tanh"] = "tanh"
 
-    examples: ClassVar = _examples({"type": "tanh"})
-    formula: ClassVar = "psi(z) = (exp(z) - exp(-z)) / (exp(z) + exp(-z))"
-    source: ClassVar = "LeCun et al. 1998, Efficient BackProp, section 4.4"
+    examples = _examples({"type": "tanh"})
+    formula = "psi(z) = (exp(z) - exp(-z)) / (exp(z) + exp(-z))"
+    source = "LeCun et al. 1998, Efficient BackProp, section 4.4"
 
     def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
         y = smooth.tanh(x, buffers)
@@ -318,11 +316,9 @@ class Softmax(ActivationLayer):
 
     type: Literal["softmax"] = "softmax"
 
-    examples: ClassVar = (Example({"type": "softmax"}, ((5,),)), Example({"type": "softmax"}, ((2, 3, 4),)))
-    formula: ClassVar = "psi(z)_k = exp(z_k) / sum_j exp(z_j)"
-    source: ClassVar = (
-        "Bridle 1990, Probabilistic interpretation of feedforward classification network outputs"
-    )
+    examples = (Example({"type": "softmax"}, ((5,),)), Example({"type": "softmax"}, ((2, 3, 4),)))
+    formula = "psi(z)_k = exp(z_k) / sum_j exp(z_j)"
+    source = "Bridle 1990, Probabilistic interpretation of feedforward classification network outputs"
 
     def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
         y = activation.softmax(x, buffers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -33,7 +33,7 @@ class Residual(Block):
     activation: Activation | None = ReLU()
     """The article's psi, after the sum."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "residual", "layers": [_CONV | {"activation": "relu"}, _CONV]}, ((5, 4, 2),)),
         Example(
             {"type": "residual", "layers": [_CONV | {"stride": 2}], "shortcut": "projection"}, ((5, 6, 3),)
@@ -52,10 +52,8 @@ class Residual(Block):
             ((4, 4, 3),),
         ),
     )
-    formula: ClassVar = "a = psi(z + W_s a_before), W_s the identity, learned or fixed"
-    source: ClassVar = (
-        "He et al. 2015, Deep residual learning for image recognition, section 3.2, equations 1 and 2"
-    )
+    formula = "a = psi(z + W_s a_before), W_s the identity, learned or fixed"
+    source = "He et al. 2015, Deep residual learning for image recognition, section 3.2, equations 1 and 2"
 
     def expand(self, scope: Scope, source: str) -> str:
         body = scope.chain(self.layers, source, ("layers",), name="body")
@@ -112,7 +110,7 @@ class Parallel(Block):
     merge: Literal["concatenate", "add"] = "concatenate"
     """How the branches' outputs become one."""
 
-    examples: ClassVar = (
+    examples = (
         Example(
             {
                 "type": "parallel",
@@ -125,8 +123,8 @@ class Parallel(Block):
         ),
         Example({"type": "parallel", "branches": [[_CONV], []], "merge": "add"}, ((4, 4, 2),)),
     )
-    formula: ClassVar = "a = [branch_1(a_before), branch_2(a_before), ...]"
-    source: ClassVar = "Szegedy et al. 2014, Going deeper with convolutions, section 4"
+    formula = "a = [branch_1(a_before), branch_2(a_before), ...]"
+    source = "Szegedy et al. 2014, Going deeper with convolutions, section 4"
 
     def expand(self, scope: Scope, source: str) -> str:
         ends = [

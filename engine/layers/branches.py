@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from engine.layers.activation import ReLU
 from engine.layers.base import Block, Example, LayerRecord, Scope
@@ -39,7 +39,7 @@ class Inception(Block):
     activation: Activation | None = ReLU()
     """The article's psi, after each convolution."""
 
-    examples: ClassVar = (
+    examples = (
         Example(
             {
                 "type": "inception",
@@ -58,10 +58,8 @@ class Inception(Block):
             ((3, 3, 1),),
         ),
     )
-    formula: ClassVar = (
-        "a = [conv_1x1(a), conv_3x3(conv_1x1(a)), conv_5x5(conv_1x1(a)), conv_1x1(max_pool(a))]"
-    )
-    source: ClassVar = (
+    formula = "a = [conv_1x1(a), conv_3x3(conv_1x1(a)), conv_5x5(conv_1x1(a)), conv_1x1(max_pool(a))]"
+    source = (
         "Szegedy et al. 2014, Going deeper with convolutions, section 4 and figure 2; 1x1 convolutions: "
         "Lin, Chen & Yan 2013, Network in network"
     )
@@ -101,14 +99,12 @@ class DenseBlock(Block):
     activation: Activation | None = ReLU()
     """The article's psi, after each normalisation, before each convolution."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "dense_block", "depth": 2, "growth": 2, "bottleneck": 2}, ((3, 3, 2),)),
         Example({"type": "dense_block", "depth": 2, "growth": 1, "bottleneck": None}, ((3, 3, 1),)),
     )
-    formula: ClassVar = (
-        "a_l = [a_0, ..., a_{l-1}, H_l([a_0, ..., a_{l-1}])], H_l: batch norm, psi, convolution"
-    )
-    source: ClassVar = "Huang et al. 2016, Densely connected convolutional networks, section 3"
+    formula = "a_l = [a_0, ..., a_{l-1}, H_l([a_0, ..., a_{l-1}])], H_l: batch norm, psi, convolution"
+    source = "Huang et al. 2016, Densely connected convolutional networks, section 3"
 
     def expand(self, scope: Scope, source: str) -> str:
         layers: list[LayerRecord] = [BatchNorm(activation=self.activation)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -131,7 +131,7 @@ class Conv2D(_Convolution):
     groups: PositiveInt = 1
     """Into how many groups the channels fall; a filter sees its own group alone."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "conv2d", "filters": 3, "kernel_size": 3, "activation": "relu"}, ((5, 6, 2),)),
         Example(
             {"type": "conv2d", "filters": 2, "kernel_size": [2, 3], "stride": [2, 1], "padding": "same"},
@@ -148,8 +148,8 @@ class Conv2D(_Convolution):
         Example({"type": "conv2d", "filters": 6, "groups": 2, "padding": "same"}, ((4, 3, 4),)),
         Example({"type": "conv2d", "filters": 3, "groups": 3, "stride": 2, "padding": 1}, ((5, 4, 3),)),
     )
-    formula: ClassVar = "z[x, y, k] = sum_{i,j,c} K[i, j, c, k] * a[s*x + i - p, s*y + j - p, c] + b[k]"
-    source: ClassVar = (
+    formula = "z[x, y, k] = sum_{i,j,c} K[i, j, c, k] * a[s*x + i - p, s*y + j - p, c] + b[k]"
+    source = (
         "LeCun et al. 1998, Gradient-based learning applied to document recognition, section II.A; groups: "
         "Krizhevsky et al. 2012, ImageNet classification with deep convolutional neural networks, section 3.5"
     )
@@ -172,7 +172,7 @@ class DepthwiseConv2D(_Convolution):
     multiplier: PositiveInt = 1
     """Filters for each channel; the output has so many times the input's channels."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "depthwise_conv2d", "padding": "same", "activation": "relu6"}, ((5, 4, 3),)),
         Example(
             {"type": "depthwise_conv2d", "kernel_size": [2, 3], "stride": 2, "multiplier": 2, "bias": False},
@@ -180,8 +180,8 @@ class DepthwiseConv2D(_Convolution):
         ),
         Example({"type": "depthwise_conv2d", "dilation": [1, 2], "padding": 1}, ((4, 5, 2),)),
     )
-    formula: ClassVar = "z[x, y, c] = sum_{i,j} K[i, j, c] * a[s*x + i - p, s*y + j - p, c] + b[c]"
-    source: ClassVar = "Howard et al. 2017, MobileNets, section 3.1; Chollet 2016, Xception, section 2"
+    formula = "z[x, y, c] = sum_{i,j} K[i, j, c] * a[s*x + i - p, s*y + j - p, c] + b[c]"
+    source = "Howard et al. 2017, MobileNets, section 3.1; Chollet 2016, Xception, section 2"
 
     def arrangement(self, channels: int) -> tuple[int, int]:
         return channels * self.multiplier, channels
@@ -210,7 +210,7 @@ class TransposedConv2D(Layer):
     weight_initializer: Initializer = "he_normal"
     """How the filters start."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "transposed_conv2d", "filters": 2, "kernel_size": 2, "stride": 2}, ((2, 3, 3),)),
         Example(
             {
@@ -238,8 +238,8 @@ class TransposedConv2D(Layer):
             ((2, 3, 1),),
         ),
     )
-    formula: ClassVar = "z[s*x + i - p, s*y + j - p, k] = sum_{x,y,i,j,c} K[i, j, c, k] * a[x, y, c] + b[k]"
-    source: ClassVar = (
+    formula = "z[s*x + i - p, s*y + j - p, k] = sum_{x,y,i,j,c} K[i, j, c, k] * a[x, y, c] + b[k]"
+    source = (
         "Zeiler et al. 2010, Deconvolutional networks; Dumoulin & Visin 2016, A guide to convolution "
         "arithmetic for deep learning, chapter 4"
     )

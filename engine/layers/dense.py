@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from engine.arrays import Array, Shape, Weights
 from engine.layers.base import (
@@ -37,14 +37,12 @@ class Dense(Layer):
     weight_initializer: Initializer = "he_normal"
     """How the weights start."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "dense", "units": 4, "activation": "relu"}, ((6,),)),
         Example({"type": "dense", "units": 1, "bias": False}, ((3,),)),
     )
-    formula: ClassVar = "z_j = sum_l w[l, j] * a_l + b_j"
-    source: ClassVar = (
-        "Rumelhart, Hinton & Williams 1986, Learning representations by back-propagating errors"
-    )
+    formula = "z_j = sum_l w[l, j] * a_l + b_j"
+    source = "Rumelhart, Hinton & Williams 1986, Learning representations by back-propagating errors"
 
     def output_shape(self, *inputs: Shape) -> Shape:
         require_vector(inputs[0], "dense")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -58,12 +58,12 @@ class Dropout(_Dropout):
 
     type: Literal["dropout"] = "dropout"
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "dropout", "rate": 0.4}, ((6,),)),
         Example({"type": "dropout", "rate": 0.25}, ((3, 4, 2),)),
     )
-    formula: ClassVar = "a' = a * m / (1 - rate), m = 1 with probability 1 - rate, else 0"
-    source: ClassVar = "Srivastava et al. 2014, Dropout, section 4 (in its inverted form, section 10)"
+    formula = "a' = a * m / (1 - rate), m = 1 with probability 1 - rate, else 0"
+    source = "Srivastava et al. 2014, Dropout, section 4 (in its inverted form, section 10)"
 
     def draws(self, shape: Shape) -> Shape:
         return shape
@@ -74,11 +74,9 @@ class SpatialDropout2D(_Dropout):
 
     type: Literal["spatial_dropout2d"] = "spatial_dropout2d"
 
-    examples: ClassVar = (Example({"type": "spatial_dropout2d", "rate": 0.4}, ((3, 2, 6),)),)
-    formula: ClassVar = "a'[x, y, c] = a[x, y, c] * m[c] / (1 - rate)"
-    source: ClassVar = (
-        "Tompson et al. 2015, Efficient object localization using convolutional networks, section 3.2"
-    )
+    examples = (Example({"type": "spatial_dropout2d", "rate": 0.4}, ((3, 2, 6),)),)
+    formula = "a'[x, y, c] = a[x, y, c] * m[c] / (1 - rate)"
+    source = "Tompson et al. 2015, Efficient object localization using convolutional networks, section 3.2"
 
     def draws(self, shape: Shape) -> Shape:
         require_map(shape, self.type)
@@ -90,12 +88,12 @@ class StochasticDepth(_Dropout):
 
     type: Literal["stochastic_depth"] = "stochastic_depth"
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "stochastic_depth", "rate": 0.3}, ((3, 2, 2),)),
         Example({"type": "stochastic_depth"}, ((4,),)),
     )
-    formula: ClassVar = "a' = a * m / (1 - rate), one m for each picture"
-    source: ClassVar = "Huang et al. 2016, Deep networks with stochastic depth, section 3"
+    formula = "a' = a * m / (1 - rate), one m for each picture"
+    source = "Huang et al. 2016, Deep networks with stochastic depth, section 3"
 
     def draws(self, shape: Shape) -> Shape:
         return (1,) * len(shape)

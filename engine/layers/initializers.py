@@ -79,10 +79,10 @@ class HeNormal(_ScaledNormal):
 
     type: Literal["he_normal"] = "he_normal"
 
-    examples: ClassVar = ({"type": "he_normal"},)
-    formula: ClassVar = "w ~ N(0, 2 / fan_in)"
-    source: ClassVar = _HE
-    scale: ClassVar = 2.0
+    examples = ({"type": "he_normal"},)
+    formula = "w ~ N(0, 2 / fan_in)"
+    source = _HE
+    scale = 2.0
 
 
 class HeUniform(_ScaledUniform):
@@ -90,10 +90,10 @@ class HeUniform(_ScaledUniform):
 
     type: Literal["he_uniform"] = "he_uniform"
 
-    examples: ClassVar = ({"type": "he_uniform"},)
-    formula: ClassVar = "w ~ U(-l, l), l = sqrt(6 / fan_in)"
-    source: ClassVar = _HE
-    scale: ClassVar = 2.0
+    examples = ({"type": "he_uniform"},)
+    formula = "w ~ U(-l, l), l = sqrt(6 / fan_in)"
+    source = _HE
+    scale = 2.0
 
 
 class GlorotNormal(_ScaledNormal):
@@ -101,11 +101,11 @@ class GlorotNormal(_ScaledNormal):
 
     type: Literal["glorot_normal"] = "glorot_normal"
 
-    examples: ClassVar = ({"type": "glorot_normal"},)
-    formula: ClassVar = "w ~ N(0, 2 / (fan_in + fan_out))"
-    source: ClassVar = _GLOROT
-    scale: ClassVar = 1.0
-    mode: ClassVar = "average"
+    examples = ({"type": "glorot_normal"},)
+    formula = "w ~ N(0, 2 / (fan_in + fan_out))"
+    source = _GLOROT
+    scale = 1.0
+    mode = "average"
 
 
 class GlorotUniform(_ScaledUniform):
@@ -113,11 +113,11 @@ class GlorotUniform(_ScaledUniform):
 
     type: Literal["glorot_uniform"] = "glorot_uniform"
 
-    examples: ClassVar = ({"type": "glorot_uniform"},)
-    formula: ClassVar = "w ~ U(-l, l), l = sqrt(6 / (fan_in + fan_out))"
-    source: ClassVar = _GLOROT
-    scale: ClassVar = 1.0
-    mode: ClassVar = "average"
+    examples = ({"type": "glorot_uniform"},)
+    formula = "w ~ U(-l, l), l = sqrt(6 / (fan_in + fan_out))"
+    source = _GLOROT
+    scale = 1.0
+    mode = "average"
 
 
 class LeCunNormal(_ScaledNormal):
@@ -125,10 +125,10 @@ class LeCunNormal(_ScaledNormal):
 
     type: Literal["lecun_normal"] = "lecun_normal"
 
-    examples: ClassVar = ({"type": "lecun_normal"},)
-    formula: ClassVar = "w ~ N(0, 1 / fan_in)"
-    source: ClassVar = _LECUN
-    scale: ClassVar = 1.0
+    examples = ({"type": "lecun_normal"},)
+    formula = "w ~ N(0, 1 / fan_in)"
+    source = _LECUN
+    scale = 1.0
 
 
 class LeCunUniform(_ScaledUniform):
@@ -136,10 +136,10 @@ class LeCunUniform(_ScaledUniform):
 
     type: Literal["lecun_uniform"] = "lecun_uniform"
 
-    examples: ClassVar = ({"type": "lecun_uniform"},)
-    formula: ClassVar = "w ~ U(-l, l), l = sqrt(3 / fan_in)"
-    source: ClassVar = _LECUN
-    scale: ClassVar = 1.0
+    examples = ({"type": "lecun_uniform"},)
+    formula = "w ~ U(-l, l), l = sqrt(3 / fan_in)"
+    source = _LECUN
+    scale = 1.0
 
 
 class TruncatedNormal(InitializerRecord):
@@ -149,9 +149,9 @@ class TruncatedNormal(InitializerRecord):
     deviation: PositiveFloat = 0.02
     """Standard deviation before the truncation."""
 
-    examples: ClassVar = ({"type": "truncated_normal"}, {"type": "truncated_normal", "deviation": 0.1})
-    formula: ClassVar = "w ~ N(0, deviation^2), |w| <= 2 deviation"
-    source: ClassVar = "Szegedy et al. 2015, Rethinking the Inception architecture, as in its published code"
+    examples = ({"type": "truncated_normal"}, {"type": "truncated_normal", "deviation": 0.1})
+    formula = "w ~ N(0, deviation^2), |w| <= 2 deviation"
+    source = "Szegedy et al. 2015, Rethinking the Inception architecture, as in its published code"
 
     def draw(self, shape: Shape, generator: np.random.Generator) -> Array:
         weights = generator.standard_normal(shape)
@@ -167,9 +167,9 @@ class Constant(InitializerRecord):
     value: Annotated[float, Field(strict=True)]
     """The value."""
 
-    examples: ClassVar = ({"type": "constant", "value": 0.1},)
-    formula: ClassVar = "w = value"
-    source: ClassVar = "Krizhevsky et al. 2012, ImageNet classification, section 5, for biases"
+    examples = ({"type": "constant", "value": 0.1},)
+    formula = "w = value"
+    source = "Krizhevsky et al. 2012, ImageNet classification, section 5, for biases"
 
     def draw(self, shape: Shape, generator: np.random.Generator) -> Array:
         return np.full(shape, self.value, np.float64)
@@ -180,9 +180,9 @@ class Zeros(InitializerRecord):
 
     type: Literal["zeros"] = "zeros"
 
-    examples: ClassVar = ({"type": "zeros"},)
-    formula: ClassVar = "w = 0"
-    source: ClassVar = "Goodfellow, Bengio & Courville 2016, Deep learning, section 8.4"
+    examples = ({"type": "zeros"},)
+    formula = "w = 0"
+    source = "Goodfellow, Bengio & Courville 2016, Deep learning, section 8.4"
 
     def draw(self, shape: Shape, generator: np.random.Generator) -> Array:
         return np.zeros(shape)
@@ -193,9 +193,9 @@ class Ones(InitializerRecord):
 
     type: Literal["ones"] = "ones"
 
-    examples: ClassVar = ({"type": "ones"},)
-    formula: ClassVar = "w = 1"
-    source: ClassVar = "Ioffe & Szegedy 2015, Batch normalization, section 3"
+    examples = ({"type": "ones"},)
+    formula = "w = 1"
+    source = "Ioffe & Szegedy 2015, Batch normalization, section 3"
 
     def draw(self, shape: Shape, generator: np.random.Generator) -> Array:
         return np.ones(shape)
@@ -206,9 +206,9 @@ class Dirac(InitializerRecord):
 
     type: Literal["dirac"] = "dirac"
 
-    examples: ClassVar = ({"type": "dirac"},)
-    formula: ClassVar = "K[i, j, c, k] = 1 in the middle of the filter where c = k, else 0"
-    source: ClassVar = "Zagoruyko & Komodakis 2017, DiracNets, section 3"
+    examples = ({"type": "dirac"},)
+    formula = "K[i, j, c, k] = 1 in the middle of the filter where c = k, else 0"
+    source = "Zagoruyko & Komodakis 2017, DiracNets, section 3"
 
     def check(self, shape: Shape) -> None:
         if len(shape) != 4:

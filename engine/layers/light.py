@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from engine.layers.activation import ReLU, ReLU6, Sigmoid
 from engine.layers.base import Block, Example, LayerRecord, Scope, require_map
@@ -26,12 +26,12 @@ class SqueezeAndExcitation(Block):
     gate: Activation = Sigmoid()
     """Turns a channel's score into its weight."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "squeeze_and_excitation", "reduction": 2}, ((3, 2, 4),)),
         Example({"type": "squeeze_and_excitation", "activation": "silu"}, ((2, 2, 3),)),
     )
-    formula: ClassVar = "a'[x, y, c] = a[x, y, c] * s[c], s = sigmoid(W_2 psi(W_1 mean_{x,y} a))"
-    source: ClassVar = "Hu, Shen & Sun 2017, Squeeze-and-excitation networks, section 3"
+    formula = "a'[x, y, c] = a[x, y, c] * s[c], s = sigmoid(W_2 psi(W_1 mean_{x,y} a))"
+    source = "Hu, Shen & Sun 2017, Squeeze-and-excitation networks, section 3"
 
     def expand(self, scope: Scope, source: str) -> str:
         require_map(scope.shape(source), self.type)
@@ -58,15 +58,15 @@ class DepthwiseSeparable(Block):
     activation: Activation | None = ReLU()
     """The article's psi, after either step."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "depthwise_separable", "filters": 3}, ((4, 3, 2),)),
         Example(
             {"type": "depthwise_separable", "filters": 1, "kernel_size": 2, "stride": 2, "padding": "valid"},
             ((4, 4, 2),),
         ),
     )
-    formula: ClassVar = "a' = psi(BN(conv_1x1(psi(BN(depthwise_fxf(a))))))"
-    source: ClassVar = "Howard et al. 2017, MobileNets, section 3.1 and figure 3"
+    formula = "a' = psi(BN(conv_1x1(psi(BN(depthwise_fxf(a))))))"
+    source = "Howard et al. 2017, MobileNets, section 3.1 and figure 3"
 
     def expand(self, scope: Scope, source: str) -> str:
         layers: list[LayerRecord] = [
@@ -100,15 +100,13 @@ class InvertedResidual(Block):
     activation: Activation | None = ReLU6()
     """The article's psi, inside; the thin output has none."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "inverted_residual", "filters": 2, "expansion": 2}, ((3, 3, 2),)),
         Example({"type": "inverted_residual", "filters": 3, "expansion": 2, "stride": 2}, ((4, 4, 2),)),
         Example({"type": "inverted_residual", "filters": 1, "expansion": 1}, ((3, 3, 2),)),
     )
-    formula: ClassVar = "a' = [a +] BN(conv_1x1(psi(BN(depthwise_fxf(psi(BN(conv_1x1(a))))))))"
-    source: ClassVar = (
-        "Sandler et al. 2018, MobileNetV2: Inverted residuals and linear bottlenecks, section 3"
-    )
+    formula = "a' = [a +] BN(conv_1x1(psi(BN(depthwise_fxf(psi(BN(conv_1x1(a))))))))"
+    source = "Sandler et al. 2018, MobileNetV2: Inverted residuals and linear bottlenecks, section 3"
 
     def expand(self, scope: Scope, source: str) -> str:
         shape = scope.shape(source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,13 +27,13 @@ class Add(Layer):
     activation: Activation | None = None
     """The article's psi, applied as a node of its own, after the sum."""
 
-    input_count: ClassVar = (2, None)
-    examples: ClassVar = (
+    input_count = (2, None)
+    examples = (
         Example({"type": "add"}, ((3, 4, 2), (3, 4, 2))),
         Example({"type": "add"}, ((5,), (5,), (5,))),
     )
-    formula: ClassVar = "a' = a_1 + a_2 + ..."
-    source: ClassVar = "He et al. 2015, Deep residual learning for image recognition, section 3.2"
+    formula = "a' = a_1 + a_2 + ..."
+    source = "He et al. 2015, Deep residual learning for image recognition, section 3.2"
 
     def output_shape(self, *inputs: Shape) -> Shape:
         if len(set(inputs)) > 1:
@@ -68,14 +68,14 @@ class Multiply(Layer):
     activation: Activation | None = None
     """The article's psi, applied as a node of its own, after the product."""
 
-    input_count: ClassVar = (2, 2)
-    examples: ClassVar = (
+    input_count = (2, 2)
+    examples = (
         Example({"type": "multiply"}, ((3, 4, 2), (2,))),
         Example({"type": "multiply"}, ((2,), (2, 3, 2))),
         Example({"type": "multiply"}, ((3, 2, 2), (3, 2, 2))),
     )
-    formula: ClassVar = "a'[x, y, c] = a_1[x, y, c] * a_2[x, y, c], or * a_2[c]"
-    source: ClassVar = "Hu, Shen & Sun 2017, Squeeze-and-excitation networks, section 3.2, equation 4"
+    formula = "a'[x, y, c] = a_1[x, y, c] * a_2[x, y, c], or * a_2[c]"
+    source = "Hu, Shen & Sun 2017, Squeeze-and-excitation networks, section 3.2, equation 4"
 
     def output_shape(self, *inputs: Shape) -> Shape:
         small, large = sorted(inputs, key=len)
@@ -119,14 +119,14 @@ class Concatenate(Layer):
 
     type: Literal["concatenate"] = "concatenate"
 
-    input_count: ClassVar = (2, None)
-    examples: ClassVar = (
+    input_count = (2, None)
+    examples = (
         Example({"type": "concatenate"}, ((3, 4, 2), (3, 4, 1))),
         Example({"type": "concatenate"}, ((2, 2, 1), (2, 2, 3), (2, 2, 2))),
         Example({"type": "concatenate"}, ((4,), (2,))),
     )
-    formula: ClassVar = "n_C' = n_C(1) + n_C(2) + ..."
-    source: ClassVar = "Szegedy et al. 2014, Going deeper with convolutions, section 4"
+    formula = "n_C' = n_C(1) + n_C(2) + ..."
+    source = "Szegedy et al. 2014, Going deeper with convolutions, section 4"
 
     def output_shape(self, *inputs: Shape) -> Shape:
         if len({shape[:-1] for shape in inputs}) > 1:

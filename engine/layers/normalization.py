@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -40,12 +40,12 @@ class BatchNorm(Layer):
     activation: Activation | None = None
     """The article's psi, applied as a node of its own."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "batch_norm"}, ((3, 4, 2),)),
         Example({"type": "batch_norm", "momentum": 0.3, "epsilon": 0.001, "activation": "relu"}, ((5,),)),
     )
-    formula: ClassVar = "a' = scale * (a - mean) / sqrt(variance + epsilon) + shift"
-    source: ClassVar = "Ioffe & Szegedy 2015, Batch normalization, algorithms 1 and 2"
+    formula = "a' = scale * (a - mean) / sqrt(variance + epsilon) + shift"
+    source = "Ioffe & Szegedy 2015, Batch normalization, algorithms 1 and 2"
 
     def weights(self, *inputs: Shape) -> dict[str, WeightSpec]:
         channels = (inputs[0][-1],)
@@ -204,15 +204,13 @@ class LayerNorm(_PerPicture):
     """`channels`: those of each pixel, as in ConvNeXt, with a scale and a shift for each channel. `picture`: all
     of a picture's numbers, with a scale and a shift for each, as in the paper."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "layer_norm"}, ((3, 2, 4),)),
         Example({"type": "layer_norm", "over": "picture", "activation": "relu"}, ((2, 3, 2),)),
         Example({"type": "layer_norm", "epsilon": 0.01, "affine": False}, ((5,),)),
     )
-    formula: ClassVar = (
-        "a' = scale * (a - mean) / sqrt(variance + epsilon) + shift, over channels or the picture"
-    )
-    source: ClassVar = (
+    formula = "a' = scale * (a - mean) / sqrt(variance + epsilon) + shift, over channels or the picture"
+    source = (
         "Ba, Kiros & Hinton 2016, Layer normalization, section 3; Liu et al. 2022, A ConvNet for the 2020s"
     )
 
@@ -231,12 +229,12 @@ class GroupNorm(_PerPicture):
     groups: PositiveInt = 32
     """Into how many groups the channels fall."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "group_norm", "groups": 2}, ((3, 2, 4),)),
         Example({"type": "group_norm", "groups": 2, "affine": False}, ((8,),)),
     )
-    formula: ClassVar = "a' = scale * (a - mean) / sqrt(variance + epsilon) + shift, over a group of channels"
-    source: ClassVar = "Wu & He 2018, Group normalization, section 3.1"
+    formula = "a' = scale * (a - mean) / sqrt(variance + epsilon) + shift, over a group of channels"
+    source = "Wu & He 2018, Group normalization, section 3.1"
 
     def arrangement(self, shape: Shape) -> tuple[Shape, standardization.Axes]:
         if shape[-1] % self.groups:
@@ -253,12 +251,12 @@ class InstanceNorm(_PerPicture):
 
     type: Literal["instance_norm"] = "instance_norm"
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "instance_norm"}, ((3, 4, 2),)),
         Example({"type": "instance_norm", "affine": False, "activation": "relu"}, ((4, 2, 1),)),
     )
-    formula: ClassVar = "a' = scale * (a - mean) / sqrt(variance + epsilon) + shift, over each channel's map"
-    source: ClassVar = "Ulyanov, Vedaldi & Lempitsky 2016, Instance normalization, equation 2"
+    formula = "a' = scale * (a - mean) / sqrt(variance + epsilon) + shift, over each channel's map"
+    source = "Ulyanov, Vedaldi & Lempitsky 2016, Instance normalization, equation 2"
 
     def arrangement(self, shape: Shape) -> tuple[Shape, standardization.Axes]:
         require_map(shape, self.type)
@@ -278,12 +276,12 @@ class LocalResponseNorm(Layer):
     beta: PositiveFloat = 0.75
     """Power of the divisor."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "local_response_norm", "alpha": 0.3}, ((3, 2, 7),)),
         Example({"type": "local_response_norm", "size": 4, "k": 1, "alpha": 0.5, "beta": 0.5}, ((2, 2, 3),)),
     )
-    formula: ClassVar = "a'[c] = a[c] / (k + alpha * sum_j a[j]^2)^beta, |j - c| <= n/2"
-    source: ClassVar = (
+    formula = "a'[c] = a[c] / (k + alpha * sum_j a[j]^2)^beta, |j - c| <= n/2"
+    source = (
         "Krizhevsky et al. 2012, ImageNet classification with deep convolutional neural networks, section 3.3"
     )
 

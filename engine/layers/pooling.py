@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
@@ -69,7 +69,7 @@ class MaxPool2D(_Pool2D):
 
     type: Literal["max_pool2d"] = "max_pool2d"
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "max_pool2d"}, ((4, 6, 2),)),
         Example({"type": "max_pool2d", "pool_size": 3, "stride": 2, "padding": 1}, ((7, 6, 3),)),
         Example(
@@ -77,10 +77,8 @@ class MaxPool2D(_Pool2D):
         ),
         Example({"type": "max_pool2d", "pool_size": 3, "stride": 2, "ceil_mode": True}, ((6, 4, 2),)),
     )
-    formula: ClassVar = "a'[x, y, c] = max_{i,j} a[s*x + i - p, s*y + j - p, c]"
-    source: ClassVar = (
-        "Zhou & Chellappa 1988, Computation of optical flow using a neural network; Boureau et al. 2010"
-    )
+    formula = "a'[x, y, c] = max_{i,j} a[s*x + i - p, s*y + j - p, c]"
+    source = "Zhou & Chellappa 1988, Computation of optical flow using a neural network; Boureau et al. 2010"
 
     def cost(self, *inputs: Shape) -> Cost:
         winners = elements(self.output_shape(*inputs))
@@ -110,7 +108,7 @@ class AveragePool2D(_Pool2D):
     count_padding: Flag = False
     """Whether padded zeros are averaged in, or only real pixels."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "average_pool2d"}, ((4, 6, 2),)),
         Example({"type": "average_pool2d", "pool_size": 3, "stride": 2, "padding": 1}, ((7, 6, 3),)),
         Example(
@@ -135,10 +133,8 @@ class AveragePool2D(_Pool2D):
             ((6, 4, 2),),
         ),
     )
-    formula: ClassVar = "a'[x, y, c] = mean_{i,j} a[s*x + i - p, s*y + j - p, c]"
-    source: ClassVar = (
-        "LeCun et al. 1998, Gradient-based learning applied to document recognition, section II.A"
-    )
+    formula = "a'[x, y, c] = mean_{i,j} a[s*x + i - p, s*y + j - p, c]"
+    source = "LeCun et al. 1998, Gradient-based learning applied to document recognition, section II.A"
 
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
         window = self.window(xs[0].shape[1:])
@@ -189,9 +185,9 @@ class GlobalAveragePool2D(_GlobalPool2D):
 
     type: Literal["global_average_pool2d"] = "global_average_pool2d"
 
-    examples: ClassVar = (Example({"type": "global_average_pool2d"}, ((3, 5, 4),)),)
-    formula: ClassVar = "a'[c] = mean_{x,y} a[x, y, c]"
-    source: ClassVar = "Lin, Chen & Yan 2013, Network in network, section 3.2"
+    examples = (Example({"type": "global_average_pool2d"}, ((3, 5, 4),)),)
+    formula = "a'[c] = mean_{x,y} a[x, y, c]"
+    source = "Lin, Chen & Yan 2013, Network in network, section 3.2"
 
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
         return pooling.global_average_pool(xs[0]), xs[0].shape[1:3]
@@ -211,9 +207,9 @@ class GlobalMaxPool2D(_GlobalPool2D):
 
     type: Literal["global_max_pool2d"] = "global_max_pool2d"
 
-    examples: ClassVar = (Example({"type": "global_max_pool2d"}, ((3, 5, 4),)),)
-    formula: ClassVar = "a'[c] = max_{x,y} a[x, y, c]"
-    source: ClassVar = "Oquab et al. 2015, Is object localization for free?, section 3.1"
+    examples = (Example({"type": "global_max_pool2d"}, ((3, 5, 4),)),)
+    formula = "a'[c] = max_{x,y} a[x, y, c]"
+    source = "Oquab et al. 2015, Is object localization for free?, section 3.1"
 
     def cost(self, *inputs: Shape) -> Cost:
         return Cost(0, 8 * inputs[0][2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,14 +23,12 @@ class AdaptiveAveragePool2D(Layer):
     output_size: Size2D = (1, 1)
     """Height and width of the output."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "adaptive_average_pool2d", "output_size": 2}, ((5, 4, 2),)),
         Example({"type": "adaptive_average_pool2d", "output_size": [3, 5]}, ((7, 2, 3),)),
     )
-    formula: ClassVar = (
-        "a'[x, y, c] = mean of a[i, j, c], floor(x*n_H/m_H) <= i < ceil((x + 1)*n_H/m_H), j alike"
-    )
-    source: ClassVar = "He et al. 2014, Spatial pyramid pooling in deep convolutional networks, section 2.2"
+    formula = "a'[x, y, c] = mean of a[i, j, c], floor(x*n_H/m_H) <= i < ceil((x + 1)*n_H/m_H), j alike"
+    source = "He et al. 2014, Spatial pyramid pooling in deep convolutional networks, section 2.2"
 
     def output_shape(self, *inputs: Shape) -> Shape:
         require_map(inputs[0], self.type)
@@ -88,13 +86,13 @@ class Upsample2D(Layer):
     mode: Literal["nearest", "bilinear"] = "nearest"
     """`nearest` repeats pixels; `bilinear` interpolates between pixel centres (not between corners)."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "upsample2d"}, ((2, 3, 2),)),
         Example({"type": "upsample2d", "mode": "bilinear"}, ((3, 2, 2),)),
         Example({"type": "upsample2d", "factor": [3, 1], "mode": "bilinear"}, ((2, 4, 1),)),
     )
-    formula: ClassVar = "n' = factor * n"
-    source: ClassVar = (
+    formula = "n' = factor * n"
+    source = (
         "Odena, Dumoulin & Olah 2016, Deconvolution and checkerboard artifacts; Long, Shelhamer & Darrell 2015, "
         "Fully convolutional networks for semantic segmentation, section 3.3"
     )

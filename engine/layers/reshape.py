@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
@@ -20,9 +20,9 @@ class Flatten(Layer):
 
     type: Literal["flatten"] = "flatten"
 
-    examples: ClassVar = (Example({"type": "flatten"}, ((2, 3, 4),)), Example({"type": "flatten"}, ((5,),)))
-    formula: ClassVar = "n = n_H * n_W * n_C"
-    source: ClassVar = "The article, section 3, Fully connected layer"
+    examples = (Example({"type": "flatten"}, ((2, 3, 4),)), Example({"type": "flatten"}, ((5,),)))
+    formula = "n = n_H * n_W * n_C"
+    source = "The article, section 3, Fully connected layer"
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return (elements(inputs[0]),)
@@ -50,13 +50,13 @@ class Reshape(Layer):
     shape: tuple[PositiveInt, PositiveInt, PositiveInt] | tuple[PositiveInt]
     """[height, width, channels] of a map, or [numbers] of a vector."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "reshape", "shape": [2, 3, 4]}, ((24,),)),
         Example({"type": "reshape", "shape": [3, 2, 2]}, ((2, 2, 3),)),
         Example({"type": "reshape", "shape": [6]}, ((1, 2, 3),)),
     )
-    formula: ClassVar = "n_H' * n_W' * n_C' = n_H * n_W * n_C"
-    source: ClassVar = "The article, section 3, Fully connected layer (its inverse)"
+    formula = "n_H' * n_W' * n_C' = n_H * n_W * n_C"
+    source = "The article, section 3, Fully connected layer (its inverse)"
 
     def output_shape(self, *inputs: Shape) -> Shape:
         if elements(self.shape) != elements(inputs[0]):
@@ -95,16 +95,14 @@ class Pad2D(Layer):
     mode: Literal["zero", "reflect", "replicate"] = "zero"
     """What they hold; the mirror of `reflect` stands on the outermost pixel, which is not repeated."""
 
-    examples: ClassVar = (
+    examples = (
         Example({"type": "pad2d", "padding": 1, "mode": "reflect"}, ((3, 4, 2),)),
         Example({"type": "pad2d", "padding": [[2, 0], [1, 3]], "mode": "replicate"}, ((2, 1, 3),)),
         Example({"type": "pad2d", "padding": [[2, 1], [0, 3]], "mode": "reflect"}, ((3, 4, 1),)),
         Example({"type": "pad2d", "padding": [1, 2]}, ((2, 3, 2),)),
     )
-    formula: ClassVar = "n' = n + 2p"
-    source: ClassVar = (
-        "The article, section 2.1, Padding; mirrored: Ronneberger et al. 2015, U-Net, section 2"
-    )
+    formula = "n' = n + 2p"
+    source = "The article, section 2.1, Padding; mirrored: Ronneberger et al. 2015, U-Net, section 2"
 
     def output_shape(self, *inputs: Shape) -> Shape:
         require_map(inputs[0], self.type)

@@ -92,16 +92,16 @@ class SoftmaxCrossEntropy(Loss):
     class_weights: PerClass | None = None
     """How much each class counts, in the order of the classes; by default all the same."""
 
-    link: ClassVar = "softmax"
-    targets: ClassVar = ("class",)
-    examples: ClassVar = (
+    link = "softmax"
+    targets = ("class",)
+    examples = (
         {"type": "softmax_cross_entropy"},
         {"type": "softmax_cross_entropy", "label_smoothing": 0.1, "class_weights": [1.0, 0.5, 2.0]},
     )
-    formula: ClassVar = (
+    formula = (
         "L = -sum_k w_k t_k log(exp(z_k) / sum_j exp(z_j)), t = (1 - label_smoothing) y + label_smoothing / K"
     )
-    source: ClassVar = (
+    source = (
         "Bridle 1990; Goodfellow, Bengio & Courville 2016, Deep learning, section 6.2.2.3; "
         "smoothing: Szegedy et al. 2015, Rethinking the Inception architecture, section 7"
     )
@@ -140,14 +140,14 @@ class BinaryCrossEntropy(Loss):
     positive_weights: PerClass | None = None
     """How much more a yes counts than a no, for each label; above 1 for labels that are rare."""
 
-    link: ClassVar = "sigmoid"
-    targets: ClassVar = ("class", "labels")
-    examples: ClassVar = (
+    link = "sigmoid"
+    targets = ("class", "labels")
+    examples = (
         {"type": "binary_cross_entropy"},
         {"type": "binary_cross_entropy", "positive_weights": [1.0, 2.0, 4.0]},
     )
-    formula: ClassVar = "L = -1/K sum_k (w_k y_k log(p_k) + (1 - y_k) log(1 - p_k)), p = 1 / (1 + exp(-z))"
-    source: ClassVar = "Goodfellow, Bengio & Courville 2016, Deep learning, section 6.2.2.2"
+    formula = "L = -1/K sum_k (w_k y_k log(p_k) + (1 - y_k) log(1 - p_k)), p = 1 / (1 + exp(-z))"
+    source = "Goodfellow, Bengio & Courville 2016, Deep learning, section 6.2.2.2"
 
     def check_classes(self, classes: int) -> None:
         _check_per_class(self.positive_weights, classes, "positive_weights")
@@ -188,11 +188,11 @@ class MeanSquaredError(Loss):
 
     type: Literal["mean_squared_error"] = "mean_squared_error"
 
-    link: ClassVar = "identity"
-    targets: ClassVar = ("class", "values")
-    examples: ClassVar = ({"type": "mean_squared_error"},)
-    formula: ClassVar = "L = 1/K sum_k (z_k - y_k)^2"
-    source: ClassVar = "Legendre 1805; Goodfellow, Bengio & Courville 2016, Deep learning, section 6.2.2.1"
+    link = "identity"
+    targets = ("class", "values")
+    examples = ({"type": "mean_squared_error"},)
+    formula = "L = 1/K sum_k (z_k - y_k)^2"
+    source = "Legendre 1805; Goodfellow, Bengio & Courville 2016, Deep learning, section 6.2.2.1"
 
     def forward(self, scores: Array, targets: Array) -> tuple[Array, Any]:
         distances = scores - targets

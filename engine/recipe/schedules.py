@@ -70,9 +70,9 @@ class Constant(_WarmingUp):
 
     type: Literal["constant"] = "constant"
 
-    examples: ClassVar = ({"type": "constant"}, {"type": "constant", "warm_up": 1.5})
-    formula: ClassVar = "rate(t) = rate"
-    source: ClassVar = "Robbins & Monro 1951, A stochastic approximation method"
+    examples = ({"type": "constant"}, {"type": "constant", "warm_up": 1.5})
+    formula = "rate(t) = rate"
+    source = "Robbins & Monro 1951, A stochastic approximation method"
 
     def after(self, moment: Moment, passed: float) -> float:
         return 1.0
@@ -87,9 +87,9 @@ class Step(_WarmingUp):
     gamma: Gamma = 0.1
     """What the rate is multiplied with at each drop."""
 
-    examples: ClassVar = ({"type": "step", "every": 10}, {"type": "step", "every": 1, "gamma": 0.5})
-    formula: ClassVar = "rate(t) = rate * gamma^floor(epoch / every)"
-    source: ClassVar = "Krizhevsky et al. 2012, ImageNet classification, section 5"
+    examples = ({"type": "step", "every": 10}, {"type": "step", "every": 1, "gamma": 0.5})
+    formula = "rate(t) = rate * gamma^floor(epoch / every)"
+    source = "Krizhevsky et al. 2012, ImageNet classification, section 5"
 
     def after(self, moment: Moment, passed: float) -> float:
         return self.gamma ** (moment.step // moment.per_epoch // self.every)
@@ -104,12 +104,12 @@ class MultiStep(_WarmingUp):
     gamma: Gamma = 0.1
     """What the rate is multiplied with at each drop."""
 
-    examples: ClassVar = (
+    examples = (
         {"type": "multi_step", "milestones": [30, 45]},
         {"type": "multi_step", "milestones": [1, 2], "gamma": 0.3, "warm_up": 1.0},
     )
-    formula: ClassVar = "rate(t) = rate * gamma^(number of milestones <= epoch)"
-    source: ClassVar = "He et al. 2016, Deep residual learning, section 4.2"
+    formula = "rate(t) = rate * gamma^(number of milestones <= epoch)"
+    source = "He et al. 2016, Deep residual learning, section 4.2"
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
@@ -129,9 +129,9 @@ class Exponential(_WarmingUp):
     gamma: Gamma = 0.95
     """Share of the rate that an epoch leaves."""
 
-    examples: ClassVar = ({"type": "exponential"}, {"type": "exponential", "gamma": 0.5, "warm_up": 1.0})
-    formula: ClassVar = "rate(t) = rate * gamma^(t / steps per epoch)"
-    source: ClassVar = "Szegedy et al. 2015, Rethinking the Inception architecture, section 8"
+    examples = ({"type": "exponential"}, {"type": "exponential", "gamma": 0.5, "warm_up": 1.0})
+    formula = "rate(t) = rate * gamma^(t / steps per epoch)"
+    source = "Szegedy et al. 2015, Rethinking the Inception architecture, section 8"
 
     def after(self, moment: Moment, passed: float) -> float:
         climb = round(self.warm_up * moment.per_epoch)
@@ -147,12 +147,12 @@ class Polynomial(_WarmingUp):
     final: Share = 0.0
     """Share of the learning rate that is left at the end."""
 
-    examples: ClassVar = (
+    examples = (
         {"type": "polynomial"},
         {"type": "polynomial", "power": 2.0, "final": 0.1, "warm_up": 1.0},
     )
-    formula: ClassVar = "rate(t) = rate * (final + (1 - final) * (1 - t / T)^power)"
-    source: ClassVar = "Chen et al. 2017, DeepLab, section 4.1"
+    formula = "rate(t) = rate * (final + (1 - final) * (1 - t / T)^power)"
+    source = "Chen et al. 2017, DeepLab, section 4.1"
 
     def after(self, moment: Moment, passed: float) -> float:
         return self.final + (1 - self.final) * math.pow(1 - passed, self.power)
@@ -169,15 +169,13 @@ class Cosine(_WarmingUp):
     lengthen: Annotated[float, Field(strict=True, ge=1, le=10)] = 1.0
     """How much longer each fall takes than the one before."""
 
-    examples: ClassVar = (
+    examples = (
         {"type": "cosine"},
         {"type": "cosine", "warm_up": 1.0, "final": 0.01},
         {"type": "cosine", "restarts": 2, "lengthen": 2.0},
     )
-    formula: ClassVar = (
-        "rate(t) = rate * (final + (1 - final) * (1 + cos(pi * t / T)) / 2), t and T of one fall"
-    )
-    source: ClassVar = "Loshchilov & Hutter 2016, SGDR, equation 5; warm-up: Goyal et al. 2017, section 2.2"
+    formula = "rate(t) = rate * (final + (1 - final) * (1 + cos(pi * t / T)) / 2), t and T of one fall"
+    source = "Loshchilov & Hutter 2016, SGDR, equation 5; warm-up: Goyal et al. 2017, section 2.2"
 
     def after(self, moment: Moment, passed: float) -> float:
         if self.restarts:
@@ -205,15 +203,15 @@ class OneCycle(Schedule):
     final: Share = 4e-6
     """Share of the learning rate that is left at the end."""
 
-    examples: ClassVar = (
+    examples = (
         {"type": "one_cycle"},
         {"type": "one_cycle", "rise": 0.5, "start": 0.1, "final": 0.0},
     )
-    formula: ClassVar = (
+    formula = (
         "rate(t) = rate * (b + (a - b) * (1 + cos(pi * u)) / 2), u from 0 to 1, "
         "first from a = start to b = 1, then from a = 1 to b = final"
     )
-    source: ClassVar = "Smith & Topin 2017, Super-convergence; along cosines, as in PyTorch"
+    source = "Smith & Topin 2017, Super-convergence; along cosines, as in PyTorch"
 
     def factor(self, moment: Moment) -> float:
         last = max(moment.steps - 1, 1)
@@ -238,12 +236,12 @@ class ReduceOnPlateau(_WarmingUp):
     final: Share = 0.0
     """Share of the learning rate below which it never drops."""
 
-    examples: ClassVar = (
+    examples = (
         {"type": "reduce_on_plateau"},
         {"type": "reduce_on_plateau", "patience": 0, "gamma": 0.5, "cooldown": 1, "final": 0.01},
     )
-    formula: ClassVar = "rate := rate * gamma after more than `patience` epochs without a lower loss"
-    source: ClassVar = (
+    formula = "rate := rate * gamma after more than `patience` epochs without a lower loss"
+    source = (
         "Bengio 2012, Practical recommendations for gradient-based training, section 3.1.1 (as in PyTorch)"
     )
 

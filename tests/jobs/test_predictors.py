@@ -9,7 +9,7 @@ import app.models.predictors
 from app.models.predictors import Predictors
 from app.settings import Settings
 from engine.fast.layout.gemm import Tuning
-from engine.fast.parallel.share import ShareLost
+from engine.fast.parallel.parts import ShareLost
 
 
 class Loaded:

@@ -26,7 +26,7 @@ from app.settings import Settings, load_settings
 from app.store import Store
 from app.store.records import Json
 from engine.errors import EngineError, NonFiniteError
-from engine.fast.parallel.share import ShareLost
+from engine.fast.parallel.parts import ShareLost
 
 log = logging.getLogger("worker")
 

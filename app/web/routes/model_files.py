@@ -23,7 +23,8 @@ from app.web.bodies.multipart import FormRules
 from app.web.bodies.route import StrictRoute
 from app.web.bodies.schemas import inlined_schema
 from app.web.openapi import problems
-from app.web.routes.models import ModelReference, shown
+from app.web.routes.model_reference import ModelReference
+from app.web.routes.models import shown
 
 router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
 

@@ -16,18 +16,10 @@ from app.web.answers.models import model, model_entry
 from app.web.answers.rows import answer_row, answer_rows
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
+from app.web.routes.model_reference import ModelReference
 from app.web.routes.paging import After, Limit, NameFilter, TagFilter
 
 router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
-
-ModelReference = Annotated[
-    str,
-    Path(
-        description="The id of a model, or name and version (`digits@2`), or name and alias "
-        "(`digits@production`).",
-        openapi_examples={"built in": {"value": "model_example"}},
-    ),
-]
 
 _MISSING = problems(404)
 

@@ -19,7 +19,7 @@ from app.web.answers.negotiation import preferred
 from app.web.bodies.pictures import only_picture, pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
-from app.web.routes.models import ModelReference
+from app.web.routes.model_reference import ModelReference
 
 router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
 

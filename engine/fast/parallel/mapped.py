@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from engine.arrays import Array, Bytes, Shape, elements
-from engine.fast.parallel.share import Reducer, ShareLost, composed
+from engine.fast.parallel.parts import ShareLost
+from engine.fast.parallel.share import Reducer, composed
 
 _LINE = 64  # bytes of a cache line: what two processes write lies on lines of its own
 _SPINS = 2_000

@@ -27,7 +27,8 @@ from engine.execution.protocol import Pass
 from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.mapped import Meeting, create
 from engine.fast.parallel.member import closed, lay_out
-from engine.fast.parallel.share import Share, ShareLost, bounds, pins, whole
+from engine.fast.parallel.parts import ShareLost, bounds
+from engine.fast.parallel.share import Share, pins, whole
 from engine.graph.network import Network
 from engine.inputs.batch import Batch
 from engine.inputs.preparation import Preparation

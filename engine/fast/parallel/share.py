@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 
@@ -22,10 +21,6 @@ from engine.workspace import Workspace
 
 Reducer = Callable[[Array], Array]
 """Adds up a small array over the shares of a batch: all get the same sum, taken in the order of the shares."""
-
-
-class ShareLost(RuntimeError):
-    """Another share of the batch failed."""
 
 
 class Share:
@@ -83,12 +78,6 @@ class Share:
 def pins(shares: int, tuning: Tuning) -> dict[str, str]:
     """Return what changes the bits of a step beside libraries and processor: kernels and tiles follow from it."""
     return {"shares": str(shares), "tuning": tuning.model_dump_json(), "plan": str(REVISION)}
-
-
-def bounds(pictures: int, shares: int) -> list[tuple[int, int]]:
-    """Cut a batch into as many equal runs as there are shares, fewer if it is too small."""
-    shares = min(shares, pictures)
-    return list(pairwise(pictures * share // shares for share in range(shares + 1)))
 
 
 def whole(passes: list[Pass]) -> Pass:

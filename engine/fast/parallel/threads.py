@@ -19,7 +19,8 @@ import numpy as np
 from engine.arrays import Array, Bytes, Weights
 from engine.execution.protocol import Pass
 from engine.fast.layout.gemm import Tuning
-from engine.fast.parallel.share import Reducer, Share, ShareLost, bounds, composed, pins, whole
+from engine.fast.parallel.parts import ShareLost, bounds
+from engine.fast.parallel.share import Reducer, Share, composed, pins, whole
 from engine.graph.network import Network
 from engine.inputs.batch import Batch
 from engine.inputs.preparation import Preparation

@@ -29,7 +29,7 @@ from engine.fast.layout.gemm import Tuning
 from engine.fast.layout.places import Call
 from engine.fast.parallel.mapped import Counters, Fence, Layout
 from engine.fast.parallel.member import readable
-from engine.fast.parallel.share import ShareLost
+from engine.fast.parallel.parts import ShareLost
 from engine.fast.plan import Plan
 from engine.fast.serving.cut import Cut
 from engine.fast.steps.base import Given, Step, placed

@@ -18,8 +18,8 @@ import numpy as np
 from engine.arrays import Array, Weights
 from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.mapped import Fence, create
+from engine.fast.parallel.parts import ShareLost
 from engine.fast.parallel.processes import Member
-from engine.fast.parallel.share import ShareLost
 from engine.fast.plan import Plan
 from engine.fast.serving.cut import Cut
 from engine.fast.serving.half import Half, lay_out

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from concurrent.futures import Executor
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,12 +18,14 @@ from engine.arrays import Array, Weights
 from engine.fast.estimate import pass_bytes
 from engine.fast.kernels.fold import fold
 from engine.fast.layout.gemm import Tuning
-from engine.fast.parallel.share import ShareLost, bounds
+from engine.fast.parallel.parts import ShareLost, bounds
 from engine.fast.plan import Plan
 from engine.fast.serving.cut import Cut, cut
-from engine.fast.serving.halves import Halves
 from engine.fast.serving.plans import Plans
 from engine.graph.network import Network
+
+if TYPE_CHECKING:
+    from engine.fast.serving.halves import Halves
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +96,9 @@ class PlanPool:
             found = cut(self._network)
             if self.is_split or found is None or not _worth_halving(found):
                 return
+            # with the first network that is large enough: most of a server's never are
+            from engine.fast.serving.halves import Halves  # noqa: PLC0415
+
             halves = Halves(found, self._weights, self._tuning)
             with self._lock:
                 if kept := joined == self._joined:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -25,13 +25,13 @@ class SGD(Rule):
     nesterov: Flag = False
     """Whether the gradient looks one step of momentum ahead."""
 
-    examples: ClassVar = (
+    examples = (
         {"type": "sgd"},
         {"type": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.0005},
         {"type": "sgd", "momentum": 0.0, "weight_decay": 0.01, "decoupled": True},
     )
-    formula: ClassVar = "v := momentum * v + g; w := w - learning_rate * v"
-    source: ClassVar = (
+    formula = "v := momentum * v + g; w := w - learning_rate * v"
+    source = (
         "Sutskever et al. 2013, On the importance of initialization and momentum, section 2 (as in PyTorch)"
     )
 
@@ -84,15 +84,15 @@ class RMSProp(Rule):
     centred: Flag = False
     """Whether the mean of the gradients is taken out of their size, which leaves their variance."""
 
-    examples: ClassVar = (
+    examples = (
         {"type": "rmsprop"},
         {"type": "rmsprop", "momentum": 0.9, "centred": True, "weight_decay": 0.0001},
     )
-    formula: ClassVar = (
+    formula = (
         "s := smoothing * s + (1 - smoothing) * g^2; v := momentum * v + g / (sqrt(s) + epsilon); "
         "w := w - learning_rate * v"
     )
-    source: ClassVar = "Tieleman & Hinton 2012, Coursera lecture 6.5; centred: Graves 2013, equation 40"
+    source = "Tieleman & Hinton 2012, Coursera lecture 6.5; centred: Graves 2013, equation 40"
 
     def slots(self) -> tuple[str, ...]:
         centred = ("mean",) if self.centred else ()
@@ -144,7 +144,7 @@ class _Moments(Rule):
     epsilon: PositiveFloat = 1e-8
     """Keeps the division finite."""
 
-    formula: ClassVar = (
+    formula = (
         "m := b1*m + (1-b1)*g; v := b2*v + (1-b2)*g^2; "
         "w := w - learning_rate * (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + epsilon)"
     )
@@ -177,11 +177,11 @@ class Adam(_Moments):
 
     type: Literal["adam"] = "adam"
 
-    examples: ClassVar = (
+    examples = (
         {"type": "adam"},
         {"type": "adam", "learning_rate": 0.002, "beta_1": 0.8, "weight_decay": 0.001},
     )
-    source: ClassVar = "Kingma & Ba 2014, Adam, algorithm 1"
+    source = "Kingma & Ba 2014, Adam, algorithm 1"
 
 
 class AdamW(_Moments):
@@ -193,12 +193,12 @@ class AdamW(_Moments):
     decoupled: Literal[True] = True
     """Always true: this is what AdamW is."""
 
-    examples: ClassVar = (
+    examples = (
         {"type": "adamw"},
         {"type": "adamw", "learning_rate": 0.003, "weight_decay": 0.05},
     )
-    formula: ClassVar = f"w := w - learning_rate * weight_decay * w; {_Moments.formula}"
-    source: ClassVar = "Loshchilov & Hutter 2017, Decoupled weight decay regularization, algorithm 2"
+    formula = f"w := w - learning_rate * weight_decay * w; {_Moments.formula}"
+    source = "Loshchilov & Hutter 2017, Decoupled weight decay regularization, algorithm 2"
 
 
 def _average(mean: Array, values: Array, kept: float, scratch: Array) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -30,17 +30,15 @@ class LARS(Rule):
     decoupled: Literal[False] = False
     """Always false: the decay is part of what the steps are in proportion to."""
 
-    examples: ClassVar = (
+    examples = (
         {"type": "lars"},
         {"type": "lars", "learning_rate": 2.0, "trust": 0.01, "momentum": 0.5, "weight_decay": 0.0005},
     )
-    formula: ClassVar = (
+    formula = (
         "l = trust * |w| / (|g| + weight_decay * |w|); "
         "v := momentum * v + learning_rate * l * (g + weight_decay * w); w := w - v"
     )
-    source: ClassVar = (
-        "You, Gitman & Ginsburg 2017, Large batch training of convolutional networks, algorithm 1"
-    )
+    source = "You, Gitman & Ginsburg 2017, Large batch training of convolutional networks, algorithm 1"
 
     @property
     def elementwise(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -34,7 +34,7 @@ class Lookahead(Optimizer):
     share: Share = 0.5
     """How much of the way the weights follow, alpha in the paper."""
 
-    examples: ClassVar = (
+    examples = (
         {"type": "lookahead"},
         {
             "type": "lookahead",
@@ -43,10 +43,8 @@ class Lookahead(Optimizer):
             "share": 0.8,
         },
     )
-    formula: ClassVar = "w := inner(w); every k steps: slow := slow + share * (w - slow), w := slow"
-    source: ClassVar = (
-        "Zhang, Lucas, Hinton & Ba 2019, Lookahead optimizer: k steps forward, 1 step back, algorithm 1"
-    )
+    formula = "w := inner(w); every k steps: slow := slow + share * (w - slow), w := slow"
+    source = "Zhang, Lucas, Hinton & Ba 2019, Lookahead optimizer: k steps forward, 1 step back, algorithm 1"
 
     @property
     def elementwise(self) -> bool:

@@ -21,7 +21,7 @@ import pytest
 
 import engine.fast.serving.halves
 from engine.fast.layout.gemm import Tuning
-from engine.fast.parallel.share import ShareLost
+from engine.fast.parallel.parts import ShareLost
 from engine.fast.plan import Plan
 from engine.fast.serving.cut import cut
 from engine.fast.serving.halves import Halves

@@ -16,8 +16,9 @@ import pytest
 from engine.execution.protocol import PlainExecution
 from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.mapped import Layout, Meeting, create
+from engine.fast.parallel.parts import ShareLost
 from engine.fast.parallel.processes import ProcessExecution
-from engine.fast.parallel.share import Reducer, ShareLost
+from engine.fast.parallel.share import Reducer
 from engine.fast.parallel.threads import ThreadExecution
 from engine.inputs.batch import Batch
 from engine.inputs.preparation import Preparation

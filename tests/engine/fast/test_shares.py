@@ -20,8 +20,8 @@ from engine.augmentations.mixing import Mixup
 from engine.augmentations.noise import GaussianNoise
 from engine.execution.protocol import Pass, PlainExecution
 from engine.fast.layout.gemm import Tuning
+from engine.fast.parallel.parts import ShareLost
 from engine.fast.parallel.processes import ProcessExecution
-from engine.fast.parallel.share import ShareLost
 from engine.fast.parallel.threads import ThreadExecution
 from engine.fast.plan import REVISION
 from engine.graph.architecture import Architecture
