@@ -187,6 +187,20 @@ class Conflict(DomainError):
     default_code = "conflict"
 
 
+class Damaged(Conflict):
+    """It is stored, but cannot be read: its file was damaged, or somebody changed it by hand."""
+
+    default_code = "damaged"
+
+    @classmethod
+    def of(cls, kind: str, identifier: str, what: str) -> Self:
+        """Make the error for a record of a kind; `what` says what of it cannot be read."""
+        return cls(
+            f"the record of {kind} {identifier!r} is damaged: {what}. Everything else goes on without it; DELETE "
+            "removes it with its files, a copy of the data directory from before brings it back"
+        )
+
+
 class Invalid(DomainError):
     """Well-formed, but wrong."""
 

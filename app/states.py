@@ -12,7 +12,8 @@ class JobStatus(StrEnum):
     """Where a job is; the docstring under each says what that means and where it can go."""
 
     QUEUED = "queued"
-    """Waits for a worker. Goes to running when one is free, to cancelled at once when asked."""
+    """Waits for a worker. Goes to running when one is free, to cancelled at once when asked; to failed when it turns
+    out that no worker could do it: its record cannot be read, or is of a kind that there is not."""
     RUNNING = "running"
     """A worker has it, or had it and its death is not noticed yet. Goes to any state but back to itself."""
     CANCELLING = "cancelling"
@@ -37,7 +38,7 @@ class JobStatus(StrEnum):
 
 
 TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
-    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED}),
+    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.FAILED, JobStatus.CANCELLED}),
     JobStatus.RUNNING: frozenset(
         {
             JobStatus.QUEUED,  # drained, or its worker died

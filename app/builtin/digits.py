@@ -8,7 +8,7 @@ import zipfile
 from importlib import resources
 from typing import IO
 
-from app.errors import NotFound
+from app.errors import Damaged, NotFound
 from app.files import paths
 from app.files.artifacts import Artifacts
 from app.store import Store
@@ -38,6 +38,8 @@ def install(store: Store, artifacts: Artifacts) -> None:
     document = json.loads((packaged / RECORD_FILE).read_bytes())
     try:
         record = store.datasets.get(DIGITS)
+    except Damaged:
+        return
     except NotFound:
         record = DatasetRecord(id=DIGITS, **document["record"], builtin=True)
         store.datasets.create(record)

@@ -9,7 +9,7 @@ from datetime import datetime
 from importlib import resources
 from typing import Any, TypeVar
 
-from app.errors import NotFound
+from app.errors import Damaged, NotFound
 from app.files import paths
 from app.files.artifacts import Artifacts
 from app.states import JobStatus
@@ -85,4 +85,7 @@ def _missing(get: Callable[[str], object], identifier: str) -> bool:
         get(identifier)
     except NotFound:
         return True
+    except Damaged:
+        # Whoever deletes it gets a new one at the next start.
+        return False
     return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.errors import NotFound
+from app.errors import Damaged, NotFound
 from app.files import paths
 from app.files.artifacts import Artifacts
 from app.store import Store
@@ -16,5 +16,8 @@ def sweep(store: Store, artifacts: Artifacts) -> None:
             keep = store.datasets.get(path.name).status != "failed"
         except NotFound:
             keep = False
+        except Damaged:
+            # Until somebody deletes it: the row may be mended.
+            keep = True
         if not keep:
             artifacts.delete(paths.dataset(path.name))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from app.api.downloads import PublishedName
 from app.datasets.ingestion import Source
 from app.datasets.options import DatasetOptions
+from app.errors import Invalid, readable
 from app.files.paths import UPLOADS
-from app.store.records import Json
+from app.store.records import JobRecord, Json
 from engine.graph.architecture import Architecture
 from engine.recipe.config import TrainingConfig
 from engine.spec import PositiveInt, Spec
@@ -21,6 +22,22 @@ UploadName = Annotated[str, Field(pattern=rf"^{UPLOADS}/[0-9a-f]+$")]
 
 class JobRequest(Spec):
     """The base of all requests."""
+
+    @classmethod
+    def of(cls, job: JobRecord) -> Self:
+        """Return what a job is to do.
+
+        Raises:
+            Invalid: its record holds something else.
+        """
+        try:
+            return cls.model_validate(job.request)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = readable(first["loc"])
+            raise Invalid(
+                f"what this job is to do is damaged or of another version: {place}: {first['msg']}"
+            ) from error
 
     def document(self) -> Json:
         """Return the request as JSON-ready data with every default written out."""

@@ -193,7 +193,8 @@ class Runner:
 
     def _start_queued(self, at: float) -> None:
         self._not_before = {job_id: then for job_id, then in self._not_before.items() if then > at}
-        busy = Counter(KINDS[charge.kind].lane for charge in self._charges.values())
+        self._store.jobs.fail_unknown(KINDS)
+        busy = Counter(KINDS[charge.kind].lane for charge in self._charges.values() if charge.kind in KINDS)
         for lane, kinds in self._lanes.items():
             while busy[lane] < lane.slots(self._settings) and not self._stopping.is_set():
                 # A job whose worker is just leaving is queued and still has a process.

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from app.files import paths
 from app.files.artifacts import Artifacts
-from app.store.records import JobRecord, Json
+from app.store.records import Json
 
 
 def uploads_of(request: Json) -> set[str]:
-    """Return the uploads that a job was asked to read, also from a request of an earlier version."""
-    files: list[Json] = request.get("files") or []
-    named = [request.get("upload"), request.get("labels"), *(file.get("upload") for file in files)]
-    return {name for name in named if name is not None}
+    """Return the uploads that a job was asked to read, also from a request of an earlier version.
+
+    What is no name of an upload, in a record that was damaged, names none.
+    """
+    files = request.get("files")
+    entries = (
+        [file.get("upload") for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+    )
+    named = [request.get("upload"), request.get("labels"), *entries]
+    return {name for name in named if isinstance(name, str) and name.startswith(f"{paths.UPLOADS}/")}
 
 
-def remove_uploads(job: JobRecord, artifacts: Artifacts) -> None:
-    """Remove the files that a job has read, or will never read, and nobody else will."""
-    for upload in uploads_of(job.request):
+def remove_uploads(request: Json, artifacts: Artifacts) -> None:
+    """Remove the files that a job of this request has read, or will never read, and nobody else will."""
+    for upload in uploads_of(request):
         artifacts.delete(upload)

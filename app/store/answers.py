@@ -6,9 +6,11 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, delete, insert, select
 
+from app.errors import Damaged
 from app.store.database import Database
 from app.store.records import AnswerRecord, now
 from app.store.repository import values
+from app.store.rows import read_records
 from app.store.tables import answers
 
 LIFETIME = timedelta(hours=24)
@@ -21,14 +23,24 @@ class Answers:
         self._database = database
 
     def find(self, route: str, key: str) -> AnswerRecord | None:
-        """Return the answer of the last day to a call with this key, None when there is none."""
+        """Return the answer of the last day to a call with this key, None when there is none.
+
+        Raises:
+            Damaged: there is one, and it cannot be read.
+        """
         columns = answers.c
         query = select(answers).where(
             columns.route == route, columns.key == key, columns.created_at > now() - LIFETIME
         )
         with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
-        return None if row is None else AnswerRecord(**row._asdict())
+            found = read_records(connection, query, columns.key, AnswerRecord)
+        if not found:
+            return None
+        if found[0][1] is None:
+            raise Damaged(
+                f"what was answered under the key {key!r} cannot be read any more; send another key"
+            )
+        return found[0][1]
 
 
 def keep(connection: Connection, answer: AnswerRecord | None) -> None:

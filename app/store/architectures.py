@@ -32,5 +32,5 @@ class Architectures(Repository[ArchitectureRecord]):
             Conflict: it is built in.
         """
         with self._database.write() as connection:
-            self._not_builtin(self._get(connection, identifier))
+            self._check_deletable(connection, identifier)
             connection.execute(delete(self.table).where(self.table.c.id == identifier))

@@ -98,7 +98,7 @@ class Datasets(Repository[DatasetRecord]):
     def fail(self, identifier: str, error: Json) -> None:
         """Give up a data set that is being made; nothing happens to another one."""
         with self._database.write() as connection:
-            self.give_up(connection, identifier, error)
+            give_up(connection, identifier, error)
 
     def in_use(self, identifier: str) -> bool:
         """Tell whether a job that is not finished refers to it."""
@@ -117,7 +117,7 @@ class Datasets(Repository[DatasetRecord]):
             Conflict: it is built in, or a job that is not finished refers to it.
         """
         with self._database.write() as connection:
-            self._not_builtin(self._get(connection, identifier))
+            self._check_deletable(connection, identifier)
             if self._in_use(connection, identifier):
                 raise Conflict(
                     f"data set {identifier!r} is used by a job that is not finished; "
@@ -154,12 +154,6 @@ class Datasets(Repository[DatasetRecord]):
         for segment in segments:
             connection.execute(insert(tables.segments).values(**values(segment)))
 
-    def give_up(self, connection: Connection, identifier: str, error: Json) -> None:
-        """Do what `fail` does, as a part of a larger transaction."""
-        columns = self.table.c
-        change = update(self.table).where(columns.id == identifier, columns.status == "ingesting")
-        connection.execute(change.values(status="failed", error=error))
-
     def check_ready(self, connection: Connection, identifier: str) -> None:
         """Refuse a data set that cannot be trained on.
 
@@ -177,3 +171,10 @@ class Datasets(Repository[DatasetRecord]):
         columns = tables.jobs.c
         query = select(columns.id).where(columns.dataset_id == identifier, columns.status.in_(UNFINISHED))
         return connection.execute(query.limit(1)).first() is not None
+
+
+def give_up(connection: Connection, identifier: str, error: Json) -> None:
+    """Do what `Datasets.fail` does, as a part of a larger transaction."""
+    columns = tables.datasets.c
+    change = update(tables.datasets).where(columns.id == identifier, columns.status == "ingesting")
+    connection.execute(change.values(status="failed", error=error))

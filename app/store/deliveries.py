@@ -7,13 +7,14 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from app.ids import DELIVERY, new_id
 from app.store.database import Database
 from app.store.events import time_text
-from app.store.records import DeliveryRecord, now
+from app.store.records import DeliveryRecord, JobState, now
 from app.store.repository import values
+from app.store.rows import read_records
 from app.store.tables import deliveries, jobs
 
 PENDING = "pending"
@@ -29,15 +30,17 @@ class Deliveries:
         """Return the messages of jobs that have one, by job."""
         query = select(deliveries).where(deliveries.c.job_id.in_(job_ids))
         with self._database.read() as connection:
-            return {row.job_id: DeliveryRecord(**row._asdict()) for row in connection.execute(query)}
+            found = read_records(connection, query, deliveries.c.id, DeliveryRecord)
+        return {record.job_id: record for _, record in found if record is not None}
 
     def due(self, limit: int) -> tuple[DeliveryRecord, ...]:
         """Return messages whose time to be sent has come."""
         columns = deliveries.c
         query = select(deliveries).where(columns.status == PENDING, columns.due_at <= now())
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(columns.due_at, columns.id).limit(limit))
-            return tuple(DeliveryRecord(**row._asdict()) for row in rows)
+            query = query.order_by(columns.due_at, columns.id).limit(limit)
+            found = read_records(connection, query, columns.id, DeliveryRecord)
+        return tuple(record for _, record in found if record is not None)
 
     def attempted(
         self,
@@ -68,13 +71,13 @@ class Deliveries:
             )
 
 
-def announce(connection: Connection, job: Row[Any]) -> None:
+def announce(connection: Connection, job: JobState) -> None:
     """Write the message that tells the end of a job, if somebody wants to hear of it."""
     if job.webhook_url is None:
         return
     body = {
         "type": f"{job.kind}.{job.status}",
-        "timestamp": time_text(job.finished_at),
+        "timestamp": time_text(job.finished_at or now()),
         "data": {
             "id": job.id,
             "kind": job.kind,
@@ -82,9 +85,9 @@ def announce(connection: Connection, job: Row[Any]) -> None:
             "attempt": job.attempt,
             "model_id": job.model_id,
             "error": job.error,
-            "created_at": time_text(job.created_at),
+            "created_at": None if job.created_at is None else time_text(job.created_at),
             "started_at": None if job.started_at is None else time_text(job.started_at),
-            "finished_at": time_text(job.finished_at),
+            "finished_at": time_text(job.finished_at or now()),
         },
     }
     written = json.dumps(body, allow_nan=False, separators=(",", ":"))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
-from app.store.records import EventRecord, Json, now
+from app.store.records import EventRecord, JobState, Json, now
+from app.store.rows import read_records
 from app.store.tables import job_events
 
 STATUS = "status"
@@ -24,11 +24,11 @@ def add(connection: Connection, job_id: str, kind: str, data: Json) -> None:
     connection.execute(insert(job_events).values(job_id=job_id, number=last + 1, kind=kind, data=data))
 
 
-def add_status(connection: Connection, job: Row[Any]) -> None:
+def add_status(connection: Connection, job: JobState) -> None:
     """Write that a job has come into the state that its row has, and if that is final, its end."""
     at = time_text(job.finished_at or now())
     add(connection, job.id, STATUS, {"status": str(job.status), "attempt": job.attempt, "at": at})
-    if job.status.finished:
+    if job.status is not None and job.status.finished:
         end = {"status": str(job.status), "model_id": job.model_id, "error": job.error, "at": at}
         add(connection, job.id, END, end)
 
@@ -38,7 +38,8 @@ def read(connection: Connection, job_id: str, after: int) -> tuple[EventRecord, 
     columns = job_events.c
     query = select(columns.number, columns.kind, columns.data)
     query = query.where(columns.job_id == job_id, columns.number > after).order_by(columns.number)
-    return tuple(EventRecord(**row._asdict()) for row in connection.execute(query.limit(MOST)))
+    found = read_records(connection, query.limit(MOST), columns.number, EventRecord)
+    return tuple(record for _, record in found if record is not None)
 
 
 def time_text(at: datetime) -> str:

@@ -11,8 +11,8 @@ from app.errors import NotFound
 from app.states import FINISHED
 from app.store import events
 from app.store.database import Database
-from app.store.records import JobEnd, Json, now
-from app.store.rows import read_rows
+from app.store.records import JobCheckpoint, JobEnd, Json, now
+from app.store.rows import read_records
 from app.store.tables import jobs
 
 
@@ -28,8 +28,9 @@ class FinishedJobs:
         query = select(*(columns[field.name] for field in fields(JobEnd)))
         query = query.where(columns.finished_at >= since, columns.status.in_(FINISHED))
         with self._database.read() as connection:
-            rows = read_rows(connection, query.order_by(columns.finished_at, columns.id), columns.id)
-        return tuple(JobEnd(**row._asdict()) for _, row in rows if row is not None)
+            query = query.order_by(columns.finished_at, columns.id)
+            found = read_records(connection, query, columns.id, JobEnd)
+        return tuple(job for _, job in found if job is not None)
 
     def expired(self, before: datetime) -> tuple[str, ...]:
         """Return the ids of the jobs that were finished before a time; those that are built in do not expire."""
@@ -51,8 +52,8 @@ class FinishedJobs:
         if before is not None:
             query = query.where(columns.checkpoint_kept_since < before)
         with self._database.read() as connection:
-            rows = read_rows(connection, query, columns.id)
-        return {identifier: row.checkpoint for identifier, row in rows if row is not None}
+            found = read_records(connection, query, columns.id, JobCheckpoint)
+        return {job.id: job.checkpoint for _, job in found if job is not None}
 
     def expire_checkpoint(self, identifier: str) -> Json | None:
         """Note that the last checkpoint of a job is deleted, and return that note; the file is the caller's business.

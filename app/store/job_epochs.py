@@ -5,15 +5,17 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, insert, select
 
 from app.store import events
-from app.store.records import Json
+from app.store.records import EpochRecord, Json
+from app.store.rows import read_records
 from app.store.tables import epochs
 
 
 def read(connection: Connection, job_id: str) -> list[Json]:
     """Return the values of every epoch of a job, in order."""
     columns = epochs.c
-    query = select(columns.figures).where(columns.job_id == job_id).order_by(columns.epoch)
-    return list(connection.scalars(query))
+    query = select(columns.epoch, columns.figures).where(columns.job_id == job_id).order_by(columns.epoch)
+    found = read_records(connection, query, columns.epoch, EpochRecord)
+    return [record.figures for _, record in found if record is not None]
 
 
 def put(connection: Connection, job_id: str, figures: Json) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Literal
+from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
-from app.errors import Conflict, NotFound, StaleAttempt
-from app.states import ACTIVE, ATTEMPTS, UNFINISHED, JobStatus, can_move, death
-from app.store import deliveries, events, job_epochs, tables
+from app.errors import Conflict, Damaged, NotFound, StaleAttempt
+from app.states import ACTIVE, ATTEMPTS, UNFINISHED, JobStatus, death
+from app.store import deliveries, events, job_epochs, job_moves, tables
 from app.store.answers import keep
 from app.store.database import Database
 from app.store.datasets import Datasets
@@ -19,6 +19,7 @@ from app.store.records import (
     DatasetContents,
     JobPulse,
     JobRecord,
+    JobState,
     JobUpdates,
     Json,
     ModelRecord,
@@ -26,7 +27,7 @@ from app.store.records import (
     now,
 )
 from app.store.repository import Repository, has_tag
-from app.store.rows import read_rows
+from app.store.rows import UNREADABLE, read_records
 from app.text import repaired
 
 
@@ -68,7 +69,7 @@ class Jobs(Repository[JobRecord]):
             self._insert(connection, record)
             for entry in epochs:
                 job_epochs.put(connection, record.id, entry)
-            events.add_status(connection, self._row(connection, record.id))
+            events.add_status(connection, job_moves.read_state(connection, record.id))
         return record
 
     def page(
@@ -112,8 +113,17 @@ class Jobs(Repository[JobRecord]):
         if dataset_id is not None:
             query = query.where(columns.dataset_id == dataset_id)
         with self._database.read() as connection:
-            rows = read_rows(connection, query.order_by(columns.id), columns.id)
-        return tuple(self._record(row) for _, row in rows if row is not None)
+            found = read_records(connection, query.order_by(columns.id), columns.id, JobRecord)
+        return tuple(job for _, job in found if job is not None)
+
+    def state(self, identifier: str) -> JobState:
+        """Return where a job is, also when the rest of its record cannot be read.
+
+        Raises:
+            NotFound: there is no job of this id.
+        """
+        with self._database.read() as connection:
+            return job_moves.read_state(connection, identifier)
 
     def metrics(self, identifier: str) -> list[Json]:
         """Return the values of every epoch, in order.
@@ -122,7 +132,7 @@ class Jobs(Repository[JobRecord]):
             NotFound: there is no job of this id.
         """
         with self._database.read() as connection:
-            self._get(connection, identifier)
+            job_moves.read_state(connection, identifier)
             return job_epochs.read(connection, identifier)
 
     def updates(self, identifier: str, after: int) -> JobUpdates:
@@ -134,7 +144,10 @@ class Jobs(Repository[JobRecord]):
         columns = self.table.c
         query = select(columns.status, columns.progress).where(columns.id == identifier)
         with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
+            try:
+                row = connection.execute(query).one_or_none()
+            except UNREADABLE as error:
+                raise Damaged.of(self.kind, identifier, "how far it is cannot be read") from error
             if row is None:
                 raise NotFound.of(self.kind, identifier)
             return JobUpdates(events.read(connection, identifier, after), row.status, row.progress)
@@ -148,6 +161,7 @@ class Jobs(Repository[JobRecord]):
         """
         with self._database.write() as connection:
             record = self._get(connection, identifier)
+            state = job_moves.read_state(connection, identifier)
             if record.status.finished:
                 raise Conflict(
                     f"job {identifier!r} has {record.status} and cannot be cancelled any more"
@@ -156,30 +170,38 @@ class Jobs(Repository[JobRecord]):
                     code="job-finished",
                 )
             if record.status is JobStatus.QUEUED:
-                self._end(connection, record, JobStatus.CANCELLED)
+                job_moves.end(connection, state, JobStatus.CANCELLED)
             elif record.status is JobStatus.RUNNING:
-                self._move(connection, record, JobStatus.CANCELLING)
+                job_moves.move(connection, state, JobStatus.CANCELLING)
             return self._get(connection, identifier)
 
-    def delete(self, identifier: str) -> None:
-        """Delete a job that no worker has; its files are the caller's business.
+    def delete(self, identifier: str) -> Json:
+        """Delete a job that no worker has, and return what it was to do; its files are the caller's business.
+
+        Of a damaged one that may be nothing.
 
         Raises:
             NotFound: there is no job of this id.
             Conflict: it is built in or running.
         """
         with self._database.write() as connection:
-            record = self._get(connection, identifier)
-            self._not_builtin(record)
-            if record.status.active:
+            self._check_deletable(connection, identifier)
+            state = job_moves.read_state(connection, identifier)
+            # In no state that there is, nobody has it.
+            if state.status is not None and state.status.active:
                 raise Conflict(
-                    f"job {identifier!r} is {record.status}; cancel it and wait for its end",
+                    f"job {identifier!r} is {state.status}; cancel it and wait for its end",
                     code="job-running",
                 )
-            if record.status is JobStatus.QUEUED:
-                self._end(connection, record, JobStatus.CANCELLED)
+            if state.status is JobStatus.QUEUED:
+                job_moves.end(connection, state, JobStatus.CANCELLED)
+            try:
+                request = self._get(connection, identifier).request
+            except Damaged:
+                request = {}
             connection.execute(delete(self.table).where(self.table.c.id == identifier))
             deliveries.forget(connection, identifier)
+            return request
 
     # What the server does by itself
 
@@ -194,31 +216,50 @@ class Jobs(Repository[JobRecord]):
     def claim_next(self, kinds: Collection[str], skip: Collection[str] = ()) -> JobRecord | None:
         """Start the next attempt of the oldest job of some kinds that is queued, and return it.
 
+        Those before it whose records cannot be read fail: nothing may wait for them.
+
         Args:
             kinds: the kinds of job.
             skip: ids to leave where they are.
         """
         columns = self.table.c
-        query = select(self.table).where(
+        query = select(columns.id).where(
             columns.status == JobStatus.QUEUED, columns.kind.in_(kinds), columns.id.not_in(skip)
         )
         query = query.order_by(columns.created_at, columns.id).limit(1)
         with self._database.read() as connection:
             # An empty queue, the usual case, is not worth a turn among the writers.
-            if connection.execute(query).first() is None:
+            if connection.scalar(query) is None:
                 return None
         with self._database.write() as connection:
-            row = connection.execute(query.with_for_update()).one_or_none()
-            if row is None:
-                return None
-            self._move(
-                connection,
-                row,
-                JobStatus.RUNNING,
-                attempt=columns.attempt + 1,
-                started_at=func.coalesce(columns.started_at, now()),
-            )
-            return self._get(connection, row.id)
+            while (identifier := connection.scalar(query)) is not None:
+                state = job_moves.read_state(connection, identifier)
+                try:
+                    self._get(connection, identifier)
+                except Damaged as error:
+                    job_moves.fail_invalid(connection, state, error.detail)
+                    continue
+                job_moves.move(
+                    connection,
+                    state,
+                    JobStatus.RUNNING,
+                    attempt=columns.attempt + 1,
+                    started_at=func.coalesce(columns.started_at, now()),
+                )
+                return self._get(connection, identifier)
+        return None
+
+    def fail_unknown(self, kinds: Collection[str]) -> None:
+        """Fail the jobs that are queued and of none of these kinds: no worker can do them."""
+        columns = self.table.c
+        query = select(columns.id).where(columns.status == JobStatus.QUEUED, columns.kind.not_in(kinds))
+        with self._database.read() as connection:
+            found = list(connection.scalars(query))
+        for identifier in found:
+            with self._database.write() as connection:
+                state = job_moves.read_state(connection, identifier)
+                what = f"this version has no work of the kind {state.kind!r}"
+                job_moves.fail_invalid(connection, state, what)
 
     def lost(self, identifier: str, attempt: int, *, out_of_memory: bool = False) -> JobStatus:
         """Take a job back from a worker that died and return where that put it.
@@ -238,9 +279,9 @@ class Jobs(Repository[JobRecord]):
             elif attempt >= ATTEMPTS:
                 target, error = JobStatus.FAILED, death(out_of_memory=out_of_memory)
             else:
-                self._move(connection, row, JobStatus.QUEUED)
+                job_moves.move(connection, row, JobStatus.QUEUED)
                 return JobStatus.QUEUED
-            self._end(connection, row, target, error)
+            job_moves.end(connection, row, target, error)
             return target
 
     # What workers do
@@ -267,7 +308,7 @@ class Jobs(Repository[JobRecord]):
         with self._database.write() as connection:
             self._fenced(connection, identifier, attempt)
             job_epochs.put(connection, identifier, figures)
-            self._set(connection, identifier, metrics=figures)
+            job_moves.write(connection, identifier, metrics=figures)
 
     def record_checkpoint(self, identifier: str, attempt: int, checkpoint: Json) -> Json | None:
         """Point the job at a new checkpoint and return the one before, whose file can go now.
@@ -277,7 +318,7 @@ class Jobs(Repository[JobRecord]):
         """
         with self._database.write() as connection:
             before: Json | None = self._fenced(connection, identifier, attempt).checkpoint
-            self._set(connection, identifier, checkpoint=checkpoint)
+            job_moves.write(connection, identifier, checkpoint=checkpoint)
             return before
 
     def succeed(
@@ -299,11 +340,11 @@ class Jobs(Repository[JobRecord]):
             if model is not None:
                 self._models.add(connection, model)
             if contents is not None:
-                self._datasets.complete(connection, row.dataset_id, contents)
+                self._datasets.complete(connection, str(row.dataset_id), contents)
             made: Json = {} if model is None else {"model_id": model.id}
             if metrics is not None:
                 made["metrics"] = metrics
-            self._end(connection, row, JobStatus.SUCCEEDED, **made)
+            job_moves.end(connection, row, JobStatus.SUCCEEDED, **made)
 
     def cancelled(self, identifier: str, attempt: int) -> None:
         """Finish a job that a client wanted to stop.
@@ -313,7 +354,7 @@ class Jobs(Repository[JobRecord]):
         """
         with self._database.write() as connection:
             row = self._fenced(connection, identifier, attempt, JobStatus.CANCELLING)
-            self._end(connection, row, JobStatus.CANCELLED)
+            job_moves.end(connection, row, JobStatus.CANCELLED)
 
     def fail(self, identifier: str, attempt: int, error: Json) -> None:
         """Finish a job that cannot be done; one that a client wanted to stop is cancelled instead.
@@ -329,9 +370,9 @@ class Jobs(Repository[JobRecord]):
         with self._database.write() as connection:
             row = self._fenced(connection, identifier, attempt)
             if row.status is JobStatus.CANCELLING:
-                self._end(connection, row, JobStatus.CANCELLED)
+                job_moves.end(connection, row, JobStatus.CANCELLED)
             else:
-                self._end(connection, row, JobStatus.FAILED, repaired(error))
+                job_moves.end(connection, row, JobStatus.FAILED, repaired(error))
 
     def requeue(self, identifier: str, attempt: int) -> None:
         """Put a job back whose worker was asked to stop; that costs it no attempt.
@@ -342,51 +383,18 @@ class Jobs(Repository[JobRecord]):
         with self._database.write() as connection:
             row = self._fenced(connection, identifier, attempt)
             if row.status is JobStatus.CANCELLING:
-                self._end(connection, row, JobStatus.CANCELLED)
+                job_moves.end(connection, row, JobStatus.CANCELLED)
             else:
-                self._move(connection, row, JobStatus.QUEUED, attempt=self.table.c.attempt - 1)
+                job_moves.move(connection, row, JobStatus.QUEUED, attempt=self.table.c.attempt - 1)
 
     # How
 
-    def _fenced(self, connection: Connection, identifier: str, attempt: int, *allowed: JobStatus) -> Row[Any]:
-        """Return the row for a write of this attempt, or refuse the write."""
+    def _fenced(self, connection: Connection, identifier: str, attempt: int, *allowed: JobStatus) -> JobState:
+        """Return where a job is for a write of this attempt, or refuse the write."""
         columns = self.table.c
-        query = select(self.table).where(
+        query = select(columns.id).where(
             columns.id == identifier, columns.attempt == attempt, columns.status.in_(allowed or ACTIVE)
         )
-        row = connection.execute(query.with_for_update()).one_or_none()
-        if row is None:
+        if connection.scalar(query) is None:
             raise StaleAttempt(identifier, attempt)
-        return row
-
-    def _move(
-        self, connection: Connection, job: Row[Any] | JobRecord, target: JobStatus, **changes: Any
-    ) -> None:
-        if not can_move(job.status, target):
-            raise Conflict(f"job {job.id!r} cannot go from {job.status} to {target}")
-        self._set(connection, job.id, status=target, **changes)
-        events.add_status(connection, self._row(connection, job.id))
-
-    def _row(self, connection: Connection, identifier: str) -> Row[Any]:
-        return connection.execute(select(self.table).where(self.table.c.id == identifier)).one()
-
-    def _end(
-        self,
-        connection: Connection,
-        job: Row[Any] | JobRecord,
-        target: JobStatus,
-        error: Json | None = None,
-        **changes: Any,
-    ) -> None:
-        """Move to a final state; a data set that was being made by the job fails with it."""
-        at = now()
-        if job.checkpoint is not None and "name" in job.checkpoint:
-            changes["checkpoint_kept_since"] = at
-        self._move(connection, job, target, error=error, finished_at=at, **changes)
-        deliveries.announce(connection, self._row(connection, job.id))
-        if job.dataset_id and target is not JobStatus.SUCCEEDED:
-            cancelled = {"code": "cancelled", "message": "the upload was cancelled"}
-            self._datasets.give_up(connection, job.dataset_id, error or cancelled)
-
-    def _set(self, connection: Connection, identifier: str, **changes: Any) -> None:
-        connection.execute(update(self.table).where(self.table.c.id == identifier).values(**changes))
+        return job_moves.read_state(connection, identifier)

@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, update
 
-from app.errors import Conflict, NotFound
+from app.errors import Conflict, Damaged, NotFound
 from app.states import UNFINISHED
 from app.store import tables
 from app.store.answers import keep
 from app.store.records import AliasRecord, AnswerRecord, ModelRecord, Page
 from app.store.repository import Repository, has_tag, values
+from app.store.rows import read_records
 
 _NAMED_JOBS = 5
 
@@ -68,29 +69,41 @@ class Models(Repository[ModelRecord]):
         Raises:
             NotFound: there is none of this id.
         """
-        self._get(connection, identifier)
+        if connection.scalar(select(self.table.c.id).where(self.table.c.id == identifier)) is None:
+            raise NotFound.of(self.kind, identifier)
 
     def find(self, reference: str) -> ModelRecord:
         """Return the model of an id, of a name and version (`digits@2`), or of an alias (`digits@production`).
 
         Raises:
             NotFound: there is none.
+            Damaged: it cannot be read.
         """
+        with self._database.read() as connection:
+            return self._one(connection, self._referred(select(self.table), reference), reference)
+
+    def find_id(self, reference: str) -> str:
+        """Return the id of that model, also when the rest of its record cannot be read.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._database.read() as connection:
+            identifier = connection.scalar(self._referred(select(self.table.c.id), reference))
+        if identifier is None:
+            raise NotFound.of(self.kind, reference)
+        return str(identifier)
+
+    def _referred(self, query: Select[Any], reference: str) -> Select[Any]:
         name, _, label = reference.rpartition("@")
-        if not name:
-            return self.get(reference)
         columns = self.table.c
+        if not name:
+            return query.where(columns.id == reference)
         if label.isdecimal():
             # More digits than an integer of the database holds are no version.
             version = int(label) if len(label) < 10 else 0
-            query = select(self.table).where(columns.name == name, columns.version == version)
-        else:
-            query = select(self.table).join(tables.model_aliases).where(*_alias(name, label))
-        with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
-        if row is None:
-            raise NotFound.of(self.kind, reference)
-        return self._record(row)
+            return query.where(columns.name == name, columns.version == version)
+        return query.join(tables.model_aliases).where(*_alias(name, label))
 
     def change(self, identifier: str, changes: Mapping[str, Any]) -> ModelRecord:
         """Change name, description or tags; under another name a model becomes that name's next version.
@@ -105,26 +118,29 @@ class Models(Repository[ModelRecord]):
             if new.get("name", record.name) != record.name:
                 if record.builtin:
                     raise Conflict(f"model {identifier!r} is built in and cannot be renamed", code="built-in")
-                self._without_aliases(connection, record, "renamed")
+                self._without_aliases(connection, identifier, record.name, "renamed")
                 new["version"] = self._next_version(connection, new["name"])
             if new:
                 connection.execute(update(self.table).where(self.table.c.id == identifier).values(**new))
             return self._get(connection, identifier)
 
-    def delete(self, identifier: str) -> ModelRecord:
-        """Delete a record and return what it was, so that its file can follow.
+    def delete(self, identifier: str) -> str:
+        """Delete a record and return the path of its file, which is to follow.
 
         Raises:
             NotFound: there is none of this id.
             Conflict: it is built in, an alias stands for it, or a job that is not finished uses it.
         """
         with self._database.write() as connection:
-            record = self._get(connection, identifier)
-            self._not_builtin(record)
-            self._without_aliases(connection, record, "deleted")
-            self._without_jobs(connection, record)
-            connection.execute(delete(self.table).where(self.table.c.id == identifier))
-        return record
+            self._check_deletable(connection, identifier)
+            columns = self.table.c
+            name, path = connection.execute(
+                select(columns.name, columns.path).where(columns.id == identifier)
+            ).one()
+            self._without_aliases(connection, identifier, name, "deleted")
+            self._without_jobs(connection, identifier)
+            connection.execute(delete(self.table).where(columns.id == identifier))
+        return str(path)
 
     def set_alias(self, name: str, alias: str, model_id: str) -> AliasRecord:
         """Let an alias stand for a model from now on, whatever it stood for, and return it.
@@ -149,7 +165,8 @@ class Models(Repository[ModelRecord]):
         columns = tables.model_aliases.c
         query = select(tables.model_aliases).where(columns.name == name).order_by(columns.alias)
         with self._database.read() as connection:
-            return tuple(AliasRecord(**row._asdict()) for row in connection.execute(query))
+            found = read_records(connection, query, columns.alias, AliasRecord)
+        return tuple(record for _, record in found if record is not None)
 
     def get_alias(self, name: str, alias: str) -> AliasRecord:
         """Return an alias.
@@ -157,11 +174,15 @@ class Models(Repository[ModelRecord]):
         Raises:
             NotFound: there is none.
         """
+        query = select(tables.model_aliases).where(*_alias(name, alias))
         with self._database.read() as connection:
-            row = connection.execute(select(tables.model_aliases).where(*_alias(name, alias))).one_or_none()
-        if row is None:
+            found = read_records(connection, query, tables.model_aliases.c.alias, AliasRecord)
+        if not found:
             raise NotFound.of("alias", f"{name}@{alias}")
-        return AliasRecord(**row._asdict())
+        record = found[0][1]
+        if record is None:
+            raise Damaged.of("alias", f"{name}@{alias}", "its time cannot be read")
+        return record
 
     def delete_alias(self, name: str, alias: str) -> None:
         """Delete an alias; the model stays.
@@ -177,24 +198,24 @@ class Models(Repository[ModelRecord]):
         columns = self.table.c
         return (connection.scalar(select(func.max(columns.version)).where(columns.name == name)) or 0) + 1
 
-    def _without_aliases(self, connection: Connection, record: ModelRecord, done: str) -> None:
+    def _without_aliases(self, connection: Connection, identifier: str, name: str, done: str) -> None:
         columns = tables.model_aliases.c
-        query = select(columns.alias).where(columns.model_id == record.id).order_by(columns.alias)
-        aliases = [f"{record.name}@{alias}" for alias in connection.scalars(query)]
+        query = select(columns.alias).where(columns.model_id == identifier).order_by(columns.alias)
+        aliases = [f"{name}@{alias}" for alias in connection.scalars(query)]
         if aliases:
             raise Conflict(
-                f"model {record.id!r} is what {', '.join(aliases)} stands for and cannot be {done}; "
+                f"model {identifier!r} is what {', '.join(aliases)} stands for and cannot be {done}; "
                 "let it stand for another one first, or delete it",
                 code="has-alias",
             )
 
-    def _without_jobs(self, connection: Connection, record: ModelRecord) -> None:
+    def _without_jobs(self, connection: Connection, identifier: str) -> None:
         columns = tables.jobs.c
-        query = select(columns.id).where(columns.model_id == record.id, columns.status.in_(UNFINISHED))
+        query = select(columns.id).where(columns.model_id == identifier, columns.status.in_(UNFINISHED))
         jobs = list(connection.scalars(query.order_by(columns.id).limit(_NAMED_JOBS)))
         if jobs:
             raise Conflict(
-                f"model {record.id!r} is used by {', '.join(jobs)}; wait for the end of that, or cancel it",
+                f"model {identifier!r} is used by {', '.join(jobs)}; wait for the end of that, or cancel it",
                 code="in-use",
             )
 

@@ -7,7 +7,7 @@ from sqlalchemy import Select, select
 from app.states import ACTIVE, JobStatus
 from app.store.database import Database
 from app.store.records import JobPace, JobRecord, QueueState
-from app.store.rows import read_rows
+from app.store.rows import read_records
 from app.store.tables import jobs
 
 _PAST = 50
@@ -31,8 +31,8 @@ class Queues:
         with self._database.read() as connection:
 
             def read(query: Select[tuple[object, ...]]) -> tuple[JobPace, ...]:
-                rows = read_rows(connection, query, columns.id)
-                return tuple(JobPace(**row._asdict()) for _, row in rows if row is not None)
+                found = read_records(connection, query, columns.id, JobPace)
+                return tuple(job for _, job in found if job is not None)
 
             of_kind = select(columns.id, columns.request, columns.progress, columns.metrics).where(
                 columns.kind == kind

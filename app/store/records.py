@@ -261,6 +261,41 @@ class AnswerRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """The values of an epoch of a training job."""
+
+    epoch: int
+    figures: Json
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """Where a job is, without what it is to do; the fields are those of its record. One that cannot be read is None."""
+
+    id: str
+    kind: str
+    status: JobStatus | None
+    attempt: int
+    checkpoint: Json | None
+    error: Json | None
+    dataset_id: str | None
+    model_id: str | None
+    created_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    builtin: bool
+    webhook_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobCheckpoint:
+    """The last checkpoint of a job."""
+
+    id: str
+    checkpoint: Json | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobPulse:
     """The little that a runner reads of each active job at every look."""
 

@@ -5,12 +5,23 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any, ClassVar, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, func, insert, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    Table,
+    func,
+    insert,
+    select,
+    tuple_,
+    type_coerce,
+)
 
-from app.errors import Conflict, Invalid, NotFound
+from app.errors import Conflict, Damaged, Invalid, NotFound
 from app.store.database import Database
 from app.store.records import ArchitectureRecord, DatasetRecord, JobRecord, ModelRecord, Page
-from app.store.rows import read_rows
+from app.store.rows import UNREADABLE, read_records, to_record, unreadable_columns
 
 R = TypeVar("R", ArchitectureRecord, DatasetRecord, JobRecord, ModelRecord)
 
@@ -31,6 +42,7 @@ class Repository(Generic[R]):
 
         Raises:
             NotFound: there is none of this id.
+            Damaged: it cannot be read.
         """
         with self._database.read() as connection:
             return self._get(connection, identifier)
@@ -50,10 +62,18 @@ class Repository(Generic[R]):
 
     def _get(self, connection: Connection, identifier: str) -> R:
         query = select(self.table).where(self.table.c.id == identifier)
-        row = connection.execute(query).one_or_none()
-        if row is None:
-            raise NotFound.of(self.kind, identifier)
-        return self._record(row)
+        return self._one(connection, query, identifier)
+
+    def _one(self, connection: Connection, query: Select[Any], name: str) -> R:
+        """Return the record that a query finds, which asks for one of a name."""
+        try:
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                raise NotFound.of(self.kind, name)
+            return to_record(self.record, row)
+        except UNREADABLE as error:
+            bad = ", ".join(unreadable_columns(connection, query, self.record))
+            raise Damaged.of(self.kind, name, f"{bad} cannot be read") from error
 
     def _page(self, limit: int, after: str | None, *conditions: ColumnElement[bool]) -> Page[R]:
         columns = self.table.c
@@ -62,26 +82,35 @@ class Repository(Generic[R]):
         query = query.order_by(columns.created_at.desc(), columns.id.desc())
         with self._database.read() as connection:
             if after is not None:
+                # As it is written: it may be no time.
+                written = type_coerce(columns.created_at, String)
                 last = connection.execute(
-                    select(columns.created_at, columns.id).where(columns.id == after)
+                    select(written, columns.id).where(columns.id == after)
                 ).one_or_none()
                 if last is None:
                     hint = "it may have been deleted; start again without `after`"
                     raise Invalid.at("after", f"there is no {self.kind} {after!r}", hint, parameter=True)
-                query = query.where(tuple_(columns.created_at, columns.id) < tuple_(*last))
-            rows = read_rows(connection, query, columns.id)
-        records = tuple(self._record(row) for _, row in rows[:limit] if row is not None)
-        return Page(records, rows[limit - 1][0] if len(rows) > limit else None)
+                query = query.where(tuple_(written, columns.id) < tuple_(*last))
+            found = read_records(connection, query, columns.id, self.record)
+        records = tuple(record for _, record in found[:limit] if record is not None)
+        return Page(records, found[limit - 1][0] if len(found) > limit else None)
 
     def _insert(self, connection: Connection, record: R) -> None:
         connection.execute(insert(self.table).values(**values(record)))
 
-    def _record(self, row: Row[Any]) -> R:
-        return self.record(**row._asdict())
+    def _check_deletable(self, connection: Connection, identifier: str) -> None:
+        """Refuse to delete what is built in, unless it is damaged: the next start brings it back.
 
-    def _not_builtin(self, record: R) -> None:
-        if record.builtin:
-            raise Conflict(f"{self.kind} {record.id!r} is built in and cannot be deleted", code="built-in")
+        Raises:
+            NotFound: there is none of this id.
+            Conflict: it is built in.
+        """
+        try:
+            builtin = self._get(connection, identifier).builtin
+        except Damaged:
+            builtin = False
+        if builtin:
+            raise Conflict(f"{self.kind} {identifier!r} is built in and cannot be deleted", code="built-in")
 
 
 def has_tag(column: ColumnElement[Any], tag: str, path: str = "$") -> ColumnElement[bool]:

@@ -158,9 +158,9 @@ class TestModels:
         with pytest.raises(Conflict, match="already"):
             store.models.create(model(version=3))
 
-    def test_deleting_returns_what_was_there(self, store: Store) -> None:
+    def test_deleting_returns_the_path_of_its_file(self, store: Store) -> None:
         record = store.models.create(model())
-        assert store.models.delete(record.id) == record
+        assert store.models.delete(record.id) == record.path
 
 
 class TestDatasets:

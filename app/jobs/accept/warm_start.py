@@ -57,7 +57,7 @@ def continued_job(
     if fixed:
         hint = f"leave it out; these can be new: {', '.join(CHANGEABLE)}"
         raise Invalid.listing([FieldError.at(name, f"it is that of {source.id}", hint) for name in fixed])
-    before = TrainingRequest.model_validate(source.request)
+    before = TrainingRequest.of(source)
     dataset = store.datasets.get(before.dataset)
     changes = {name: getattr(request, name) for name in given if getattr(request, name) is not None}
     changes |= {

@@ -36,13 +36,13 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     try:
         _add(job, store, artifacts, settings, beat)
     except Cancelled:
-        remove_uploads(job, artifacts)
+        remove_uploads(job.request, artifacts)
         raise
-    remove_uploads(job, artifacts)
+    remove_uploads(job.request, artifacts)
 
 
 def _add(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
-    request = AdditionRequest.model_validate(job.request)
+    request = AdditionRequest.of(job)
     try:
         with open_addition(request, artifacts, settings) as reader:
             contents, report = _append(request.dataset_id, reader, store, artifacts, settings, beat)

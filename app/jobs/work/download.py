@@ -27,7 +27,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     Raises:
         Interrupted, StaleAttempt: as `beat` does; what has arrived is kept.
     """
-    request = DownloadRequest.model_validate(job.request)
+    request = DownloadRequest.of(job)
     published = PUBLISHED[request.download]
     name = f"{DOWNLOADS}/{published.name}"
     folder = artifacts.local_path(name)

@@ -41,7 +41,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
         Interrupted: it should stop.
         NotFound, Invalid: the model is gone, or does not fit.
     """
-    request = EvaluationRequest.model_validate(job.request)
+    request = EvaluationRequest.of(job)
     model = store.models.get(request.model)
     dataset = store.datasets.get(request.dataset)
     check_match(model, dataset)

@@ -27,13 +27,13 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     try:
         _ingest(job, store, artifacts, settings, beat)
     except Cancelled:
-        remove_uploads(job, artifacts)
+        remove_uploads(job.request, artifacts)
         raise
-    remove_uploads(job, artifacts)
+    remove_uploads(job.request, artifacts)
 
 
 def _ingest(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
-    request = IngestionRequest.model_validate(job.request)
+    request = IngestionRequest.of(job)
     labels = None if request.labels is None else artifacts.local_path(request.labels)
     try:
         file, limits = artifacts.local_path(request.upload), archive_limits(settings)

@@ -59,7 +59,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
         Interrupted, StaleAttempt: as `beat` does.
         NotFound, Invalid: the model or the archive cannot be used.
     """
-    request = BatchPredictionRequest.model_validate(job.request)
+    request = BatchPredictionRequest.of(job)
     try:
         _predict(job, request, store, artifacts, settings, beat)
     except (Drained, StaleAttempt, Unavailable):

@@ -57,7 +57,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
         Interrupted: it should stop; a checkpoint is written.
         EngineError: the network cannot be built or does not fit, or the loss is not finite any more.
     """
-    request = TrainingRequest.model_validate(job.request)
+    request = TrainingRequest.of(job)
     network = Network.build(request.architecture, settings.max_parameters)
     dataset = store.datasets.get(request.dataset)
     data = _open(dataset, request.dataset_images, store, artifacts)

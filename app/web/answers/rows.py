@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from app.errors import Damaged
 from app.log import Log
 from app.text import repaired
 
@@ -22,6 +23,9 @@ class Record(Protocol):
         """Its identifier."""
 
 
+# Of what is nested too deeply, beyond all numbers or no text, each writer says something else.
+_OF_ANOTHER_SHAPE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+
 R = TypeVar("R", bound=Record)
 B = TypeVar("B", bound=BaseModel)
 
@@ -32,19 +36,28 @@ def answer_rows(records: Iterable[R], show: Callable[[R], B]) -> list[B]:
     for record in records:
         try:
             found.append(answer_row(record, show))
+        except Damaged:
+            continue
         except Exception:
             log.exception("row_cannot_be_answered", id=record.id)
     return found
 
 
 def answer_row(record: R, show: Callable[[R], B]) -> B:
-    """Show a record; what of it cannot be written as JSON, which earlier versions let in, is replaced."""
+    """Show a record; what of it cannot be written as JSON, which earlier versions let in, is replaced.
+
+    Raises:
+        Damaged: it is of another shape altogether.
+    """
     try:
         body = show(record)
         body.model_dump_json()
-    # Of what is nested too deeply, beyond all numbers or no text, each writer says something else.
-    except (ValueError, TypeError, OverflowError, RecursionError):
-        return show(_repaired(record))
+    except _OF_ANOTHER_SHAPE:
+        try:
+            return show(_repaired(record))
+        except _OF_ANOTHER_SHAPE as error:
+            log.exception("row_cannot_be_answered", id=record.id)
+            raise Damaged.of("the", record.id, "what it holds is not what there should be") from error
     return body
 
 

@@ -14,7 +14,7 @@ from app.services import Services, ServicesDep
 from app.store.records import ArchitectureRecord
 from app.web.answers.architectures import architecture as show
 from app.web.answers.architectures import architecture_entry
-from app.web.answers.rows import answer_rows
+from app.web.answers.rows import answer_row, answer_rows
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
@@ -124,10 +124,7 @@ def list_architectures(
 @router.get("/{architecture_id}", summary="Get an architecture", responses=_MISSING)
 def get_architecture(architecture_id: ArchitectureId, services: ServicesDep) -> ArchitectureAnswer:
     """Return a stored architecture with its shapes and costs."""
-    record = services.store.architectures.get(architecture_id)
-    # Not held against the limit, which may have been lowered since.
-    network = Network.build(Architecture.model_validate(record.architecture))
-    return show(record, summarize(network))
+    return answer_row(services.store.architectures.get(architecture_id), _with_summary)
 
 
 @router.delete(
@@ -139,6 +136,12 @@ def delete_architecture(
 ) -> None:
     """Delete a stored architecture. Jobs and models keep copies of their own."""
     services.store.architectures.delete(architecture_id)
+
+
+def _with_summary(record: ArchitectureRecord) -> ArchitectureAnswer:
+    # Not held against the limit, which may have been lowered since.
+    network = Network.build(Architecture.model_validate(record.architecture))
+    return show(record, summarize(network))
 
 
 def _build(architecture: Architecture, services: Services) -> Network:

@@ -217,7 +217,7 @@ def cancel_dataset(dataset_id: OwnDatasetId, services: ServicesDep) -> Dataset:
             cancelled = services.store.jobs.request_cancel(job.id)
             stopped += 1
             if cancelled.status.finished:  # it was waiting, and no worker will see to its files
-                remove_uploads(job, services.artifacts)
+                remove_uploads(job.request, services.artifacts)
     if not stopped:
         raise Conflict(
             f"no upload or download of data set {dataset_id!r} is under way", code="not-being-filled"

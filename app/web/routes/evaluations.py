@@ -15,7 +15,7 @@ from app.api.evaluations import (
     FinishedEvaluation,
 )
 from app.api.requests.evaluations import EvaluationCreate
-from app.errors import Conflict, Invalid
+from app.errors import Conflict, Damaged, Invalid
 from app.files import paths
 from app.jobs.accept.evaluation import new_evaluation
 from app.jobs.kinds import EVALUATION
@@ -48,7 +48,10 @@ def _finished(record: JobRecord) -> None:
 def _findings(record: JobRecord, services: Services) -> Json:
     _finished(record)
     path = services.artifacts.local_path(paths.report(record.id))
-    findings: Json = json.loads(path.read_bytes())
+    try:
+        findings: Json = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise Damaged.of(EVALUATION.noun, record.id, "the file of its findings cannot be read") from error
     return findings
 
 
@@ -155,4 +158,8 @@ def get_mistakes(record: EvaluationDep, services: ServicesDep) -> Response:
     """Return the worst mistakes as one PNG, the worst first; below each what it is and what it was taken for."""
     _finished(record)
     path = services.artifacts.local_path(paths.mistakes(record.id))
-    return Response(path.read_bytes(), media_type=_PNG)
+    try:
+        picture = path.read_bytes()
+    except OSError as error:
+        raise Damaged.of(EVALUATION.noun, record.id, "the picture of its mistakes cannot be read") from error
+    return Response(picture, media_type=_PNG)

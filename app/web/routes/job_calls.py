@@ -19,7 +19,7 @@ from app.jobs.kinds import Kind
 from app.jobs.uploads import remove_uploads
 from app.services import Services, ServicesDep
 from app.states import JobStatus
-from app.store.records import JobRecord
+from app.store.records import JobRecord, JobState
 from app.web.answers.rows import answer_row, answer_rows
 from app.web.openapi import problems
 from app.web.routes.paging import After, Limit, NameFilter, TagFilter
@@ -68,22 +68,31 @@ class JobCalls(Generic[B]):
         Args:
             example: whether the documentation may try the call on the job that every installation has.
         """
+        state = Depends(self.find_state(example=example))
+
+        def job(services: ServicesDep, state: JobState = state) -> JobRecord:
+            return services.store.jobs.get(state.id)
+
+        return job
+
+    def find_state(self, *, example: bool = True) -> Callable[..., JobState]:
+        """Return a dependency: where the job is that the path names, also when its record is damaged."""
         examples: dict[str, Example] | None = None
         if example and self.example:
             examples = {"built in": {"value": self.example}}
 
-        def job(
+        def state(
             services: ServicesDep,
             job_id: str = Path(
                 alias=self.parameter, description=f"The id of {self._a_job}.", openapi_examples=examples
             ),
-        ) -> JobRecord:
-            record = services.store.jobs.get(job_id)
-            if record.kind != self.kind.name:
+        ) -> JobState:
+            found = services.store.jobs.state(job_id)
+            if found.kind != self.kind.name:
                 raise NotFound.of(self.kind.noun, job_id)
-            return record
+            return found
 
-        return job
+        return state
 
     def add(self) -> None:
         """Add the calls to the router."""
@@ -151,9 +160,9 @@ class JobCalls(Generic[B]):
         )(get_job)
 
     def _add_log(self) -> None:
-        named = Depends(self.find())
+        named = Depends(self.find_state())
 
-        def get_log(services: ServicesDep, record: JobRecord = named) -> PlainTextResponse:
+        def get_log(services: ServicesDep, record: JobState = named) -> PlainTextResponse:
             # A drained job's attempt is given back, and what it printed stays.
             attempts = range(1, record.attempt + 2)
             return PlainTextResponse(
@@ -177,7 +186,7 @@ class JobCalls(Generic[B]):
         def cancel_job(services: ServicesDep, response: Response, record: JobRecord = named) -> Any:
             cancelled = services.store.jobs.request_cancel(record.id)
             if cancelled.status.finished:  # it was waiting, and no worker will see to its files
-                remove_uploads(cancelled, services.artifacts)
+                remove_uploads(cancelled.request, services.artifacts)
             services.runner.wake()
             response.headers.update(self.headers(record.id))
             return answer_row(cancelled, partial(one, services))
@@ -194,11 +203,10 @@ class JobCalls(Generic[B]):
         )(cancel_job)
 
     def _add_delete(self) -> None:
-        named = Depends(self.find(example=False))
+        named = Depends(self.find_state(example=False))
 
-        def delete_job(services: ServicesDep, record: JobRecord = named) -> None:
-            services.store.jobs.delete(record.id)
-            remove_uploads(record, services.artifacts)
+        def delete_job(services: ServicesDep, record: JobState = named) -> None:
+            remove_uploads(services.store.jobs.delete(record.id), services.artifacts)
             services.artifacts.delete(paths.directory(record.id))
 
         self._route(

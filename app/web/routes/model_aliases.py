@@ -53,7 +53,7 @@ def put_alias(
     """
     try:
         return show(
-            services.store.models.set_alias(model_name, alias, services.store.models.find(target.model_id).id)
+            services.store.models.set_alias(model_name, alias, services.store.models.find_id(target.model_id))
         )
     except (NotFound, Conflict) as error:
         hint = "name a model of this name; PATCH /v1/models/{id} renames one"

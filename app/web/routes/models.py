@@ -64,7 +64,7 @@ def change_model(
     names.
     """
     new = changes.model_dump(include=changes.model_fields_set)
-    return shown(services, services.store.models.change(services.store.models.find(model_id).id, new))
+    return shown(services, services.store.models.change(services.store.models.find_id(model_id), new))
 
 
 @router.delete("/{model_id}", status_code=204, summary="Delete a model", responses=problems(404, 409))
@@ -73,9 +73,10 @@ def delete_model(
     services: ServicesDep,
 ) -> None:
     """Delete a model and its file; 409 when it is built in, or when an alias stands for it."""
-    record = services.store.models.delete(services.store.models.find(model_id).id)
-    services.predictors.forget(record.id)
-    services.artifacts.delete(record.path)
+    identifier = services.store.models.find_id(model_id)
+    path = services.store.models.delete(identifier)
+    services.predictors.forget(identifier)
+    services.artifacts.delete(path)
 
 
 def shown(services: Services, record: ModelRecord) -> Model:

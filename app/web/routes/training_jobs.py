@@ -18,7 +18,7 @@ from app.jobs.kinds import TRAINING
 from app.pictures import curves
 from app.services import Services, ServicesDep
 from app.states import JobStatus
-from app.store.records import DeliveryRecord, JobRecord
+from app.store.records import DeliveryRecord, JobRecord, JobState
 from app.web.answers.jobs import epoch_figures, training_job, training_job_entry
 from app.web.answers.negotiation import preferred
 from app.web.answers.streams import EventStream, follow
@@ -101,7 +101,7 @@ CALLS = JobCalls(
     whole=(TrainingJob, _whole),
     example="job_example",
 )
-JobDep = Annotated[JobRecord, Depends(CALLS.find())]
+JobDep = Annotated[JobState, Depends(CALLS.find_state())]
 
 
 @router.post(

@@ -1,0 +1,73 @@
+"""From one state of a job to the next, with all that is written in the same moment.
+
+None of it reads what the job is to do: one whose record is damaged can still be ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from app.errors import Conflict, NotFound
+from app.states import JobStatus, can_move
+from app.store import deliveries, events
+from app.store.datasets import give_up
+from app.store.records import JobState, Json, now
+from app.store.rows import read_leniently
+from app.store.tables import jobs
+
+
+def read_state(connection: Connection, identifier: str) -> JobState:
+    """Return where a job is.
+
+    Raises:
+        NotFound: there is no job of this id.
+    """
+    query = select(*(jobs.c[field.name] for field in fields(JobState))).where(jobs.c.id == identifier)
+    state = read_leniently(connection, query, JobState)
+    if state is None:
+        raise NotFound.of("job", identifier)
+    return state
+
+
+def move(connection: Connection, job: JobState, target: JobStatus, **changes: Any) -> JobState:
+    """Move a job, with other changes of its row, and return where it is now.
+
+    Raises:
+        Conflict: there is no way from its state to the other.
+    """
+    if job.status is None or not can_move(job.status, target):
+        raise Conflict(f"job {job.id!r} cannot go from {job.status} to {target}")
+    write(connection, job.id, status=target, **changes)
+    moved = read_state(connection, job.id)
+    events.add_status(connection, moved)
+    return moved
+
+
+def end(
+    connection: Connection, job: JobState, target: JobStatus, error: Json | None = None, **changes: Any
+) -> None:
+    """Move a job to a final state, and announce that; a data set that was being made by the job fails with it.
+
+    Raises:
+        Conflict: there is no way from its state to the other.
+    """
+    at = now()
+    if job.checkpoint is not None and "name" in job.checkpoint:
+        changes["checkpoint_kept_since"] = at
+    deliveries.announce(connection, move(connection, job, target, error=error, finished_at=at, **changes))
+    if job.dataset_id and target is not JobStatus.SUCCEEDED:
+        cancelled = {"code": "cancelled", "message": "the upload was cancelled"}
+        give_up(connection, job.dataset_id, error or cancelled)
+
+
+def fail_invalid(connection: Connection, job: JobState, message: str) -> None:
+    """End a job that waits and that no worker could do."""
+    end(connection, job, JobStatus.FAILED, {"code": "invalid", "message": message})
+
+
+def write(connection: Connection, identifier: str, **changes: Any) -> None:
+    """Change columns of a job."""
+    connection.execute(update(jobs).where(jobs.c.id == identifier).values(**changes))
