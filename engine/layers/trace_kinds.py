@@ -200,4 +200,5 @@ def applied(
     position: Position, found: Source, output: float, formula: str, numbers: Mapping[str, float]
 ) -> Trace:
     """Trace a function of one number: the right side of its formula, with the numbers put in."""
-    return Trace(position, output, f"{put(formula, numbers)} = {number(output)}", (found,))
+    whole = f"({formula})" if formula.startswith("z if ") else formula
+    return Trace(position, output, f"{put(whole, numbers)} = {number(output)}", (found,))

@@ -50,7 +50,7 @@ def test_the_article_s_first_filter() -> None:
         ({"type": "max_pool2d", "padding": 1}, (0, 0, 0), "max(1) = 1"),
         ({"type": "pad2d", "padding": 1}, (0, 0, 0), "padding = 0"),
         ({"type": "flatten"}, (5,), "a[1, 1, 0] = 6"),
-        ({"type": "leaky_relu", "slope": 0.5}, (0, 0, 0), "1 if 1 > 0, else 0.5 * 1 = 1"),
+        ({"type": "leaky_relu", "slope": 0.5}, (0, 0, 0), "(1 if 1 > 0, else 0.5 * 1) = 1"),
         ({"type": "sigmoid"}, (0, 0, 0), "1 / (1 + exp(-1)) = 0.7311"),
         ({"type": "batch_norm", "epsilon": 0.25}, (1, 0, 0), "1 * (5 - 0) / sqrt(1 + 0.25) + 0 = 4.472"),
         ({"type": "layer_norm", "affine": False, "epsilon": 1.0}, (1, 0, 0), "(5 - 5) / sqrt(0 + 1) = 0"),

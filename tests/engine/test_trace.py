@@ -7,6 +7,7 @@ import pytest
 
 from engine.errors import ShapeError
 from engine.layers import LAYERS, Block, Context, Example, Layer
+from engine.layers.normalization import BatchNorm
 from tests.engine.test_layer_contract import PLAIN, build
 
 ARITHMETIC = [kind for kind in LAYERS if not issubclass(kind, Block)]
@@ -34,6 +35,13 @@ def test_a_trace_gives_the_number_that_forward_gives(kind: type[Layer], example:
             assert inputs[0][trace.winner] == trace.output
         if trace.window is not None:
             _check_window(trace, inputs[0])
+        if trace.mean is not None:
+            normalised = (trace.sources[0].value - trace.mean) / (trace.variance + trace.epsilon) ** 0.5
+            affine = normalised * (1 if trace.scale is None else trace.scale) + (trace.shift or 0)
+            np.testing.assert_allclose(affine, trace.output, rtol=1e-9, atol=1e-12)
+            assert trace.count == (None if kind is BatchNorm else layer.normalises(1, *example.inputs))
+        elif trace.count is not None:
+            np.testing.assert_allclose(trace.window.sum() / trace.count, trace.output, rtol=1e-9, atol=1e-12)
 
 
 def _check_window(trace, x: np.ndarray) -> None:

@@ -68,5 +68,9 @@ def test_a_node_s_trace_goes_out_with_its_activation_and_what_is_on_the_way() ->
 
 def test_more_numbers_than_json_carries_are_refused() -> None:
     x = np.zeros((400, 300, 1), np.float32)
-    with pytest.raises(TooLarge, match="fewer positions"):
+    with pytest.raises(TooLarge, match=r"120,000 numbers.*a smaller input"):
         traces([GlobalMaxPool2D().trace({}, [x], (0,))])
+    half = GlobalMaxPool2D().trace({}, [x[:200]], (0,))
+    assert len(traces([half])) == 1
+    with pytest.raises(TooLarge, match="fewer positions"):
+        traces([half, half])

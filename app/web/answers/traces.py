@@ -10,8 +10,6 @@ from engine.arrays import Array
 from engine.graph.trace import NodeTrace
 from engine.layers.trace import Position, Trace
 
-_HINT = "ask for fewer positions"
-
 
 def node_traces(found: Sequence[NodeTrace], *, flat: bool = False) -> list[wire.NodeTrace]:
     """Show how numbers of a node came about; `flat` as in `traces`.
@@ -39,7 +37,9 @@ def traces(found: Sequence[Trace], *, flat: bool = False) -> list[wire.Trace]:
 
 
 def _check(found: Sequence[Trace]) -> None:
-    check_numbers((sum(each.window.size for each in found if each.window is not None),), _HINT)
+    windows = [each.window.size for each in found if each.window is not None]
+    hint = "ask for fewer positions" if len(windows) > 1 else "look at a smaller input"
+    check_numbers((sum(windows),), hint)
 
 
 def _node_trace(found: NodeTrace, flat: bool) -> wire.NodeTrace:
