@@ -26,6 +26,7 @@ from app.web.routes import system
 RESOURCES = {
     "/v1/catalog": ("catalog",),
     "/v1/architectures": ("architectures",),
+    "/v1/operations": ("operations",),
     "/v1/datasets": ("datasets",),
     "/v1/training-jobs": ("training_jobs",),
     "/v1/models": ("predictions", "models", "model_aliases", "model_insides", "model_files"),

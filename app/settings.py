@@ -106,6 +106,14 @@ class Settings(BaseModel):
     max_parameters: int = Field(
         50_000_000, ge=1, description="Largest number of parameters that a network may have."
     )
+    max_operation_bytes: int = Field(
+        GIB, ge=1, description="Most memory that one operation may need, estimated before it is computed."
+    )
+    max_operation_steps: int = Field(
+        5_000_000_000,
+        ge=1,
+        description="Most multiply-adds, additions and comparisons of one operation, estimated before it is computed.",
+    )
     max_body_bytes: int = Field(MIB, ge=1, description="Largest JSON request body, in bytes.")
     max_predict_bytes: int = Field(
         64 * MIB, ge=1, description="Largest request body of one prediction, in bytes."

@@ -24,6 +24,7 @@ says what would fix it. Lists are newest first; to go on, pass `next` as `after`
 TAGS = [
     {"name": "catalog", "description": "What there is to build and train with."},
     {"name": "architectures", "description": "Descriptions of networks, and their shapes and costs."},
+    {"name": "operations", "description": "Single layers and blocks, applied to your numbers."},
     {"name": "datasets", "description": "Labelled pictures."},
     {"name": "training-jobs", "description": "Training, in a process of its own; it survives restarts."},
     {"name": "models", "description": "Trained networks, and what they see in your pictures."},
@@ -56,3 +57,12 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: {"description": DESCRIPTIONS[status], "content": {PROBLEM_TYPE: {"schema": schema}}}
         for status in statuses
     }
+
+
+def operation_responses() -> dict[int | str, dict[str, Any]]:
+    """Document the answers of an operation: numbers, or arrays as a file."""
+    content = {
+        "application/json": {"schema": {"$ref": "#/components/schemas/OperationAnswer"}},
+        "application/x-npz": {"schema": {"type": "string", "format": "binary"}},
+    }
+    return {200: {"description": "What comes out.", "content": content}, **problems(400, 404, 413, 415, 422)}

@@ -10,6 +10,8 @@ from fastapi.openapi.utils import get_openapi
 from app.api.common import FieldProblem, Problem
 from app.api.evaluations import ConfusionMatrix
 from app.api.models import PreprocessedPicture
+from app.api.operations import OperationAnswer
+from app.web import openapi_operations
 from app.web.late_routes import LateRoutes
 from app.web.openapi import DESCRIPTIONS, PROBLEM_TYPE
 from engine.layers.base import NestedLayer
@@ -162,10 +164,13 @@ def build(app: FastAPI) -> dict[str, Any]:
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    for model in (FieldProblem, Problem, PreprocessedPicture, ConfusionMatrix):
+    for model in (FieldProblem, Problem, PreprocessedPicture, ConfusionMatrix, OperationAnswer):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-        schema.pop("$defs", None)
+        schemas |= schema.pop("$defs", {})
         schemas[model.__name__] = schema
+    operations = openapi_operations.describe()
+    document["paths"] |= operations.paths
+    schemas |= operations.schemas
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas[NestedLayer.__name__]["description"] += (

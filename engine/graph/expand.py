@@ -19,8 +19,15 @@ that JSON can carry."""
 
 def expand(architecture: Architecture, max_parameters: int | None) -> tuple[Node, ...]:
     """Return the nodes in order; raises as `engine.graph.network.Network.build` does."""
-    graph = _Graph(max_parameters, {INPUT: tuple(architecture.input_shape)})
-    _Scope(graph, "", INPUT, ("layers",), None).extend(architecture.layers)
+    return expand_layers(architecture.layers, tuple(architecture.input_shape), max_parameters)
+
+
+def expand_layers(
+    layers: Sequence[LayerRecord], input_shape: Shape, max_parameters: int | None
+) -> tuple[Node, ...]:
+    """Return the nodes of a list of layers whose input has this shape, that of a map or of a vector."""
+    graph = _Graph(max_parameters, {INPUT: input_shape})
+    _Scope(graph, "", INPUT, ("layers",), None).extend(layers)
     return tuple(graph.nodes)
 
 

@@ -77,6 +77,10 @@ class WeightSpec:
         return tuple(self.axes.index(axis) for axis in axes)
 
 
+PASS = 4096
+"""Operations on numbers that take about as long as one call of NumPy does for an array of nothing."""
+
+
 class Cost(NamedTuple):
     """What one image costs."""
 
@@ -84,6 +88,11 @@ class Cost(NamedTuple):
     """Of convolutions and products; element-wise work is not counted, as in published figures."""
     saved_bytes: int = 0
     """Kept from forward for backward, beside inputs and outputs, in float32."""
+    scratch_bytes: int = 0
+    """Needed while forward or backward computes one image, beside all that is kept, in float32."""
+    element_operations: int = 0
+    """Additions, comparisons and passes over arrays that are neither multiply-adds nor a few for each number of inputs
+    and outputs; a pass over an array, however small, counts as `PASS`."""
 
 
 class Reach(NamedTuple):

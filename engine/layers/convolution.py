@@ -11,6 +11,7 @@ import numpy as np
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
 from engine.layers.base import (
+    PASS,
     Axis,
     Context,
     Cost,
@@ -69,10 +70,18 @@ class _Convolution(Layer):
 
     def cost(self, *inputs: Shape) -> Cost:
         window = self.window(inputs[0])
-        filters, groups = self.arrangement(inputs[0][2])
-        taps = self.kernel_size[0] * self.kernel_size[1] * inputs[0][2] // groups
-        padded = window.height.padded * window.width.padded * inputs[0][2] if window.is_padded else 0
-        return Cost(elements(window.output) * filters * taps, 4 * padded)
+        channels = inputs[0][2]
+        filters, groups = self.arrangement(channels)
+        cells = elements(self.kernel_size)
+        padded = window.height.padded * window.width.padded * channels if window.is_padded else 0
+        # whole maps at a time where each channel has one filter, else the windows as the rows of a matrix
+        gathered = 1 if groups == filters == channels > 1 else cells
+        return Cost(
+            elements(window.output) * filters * cells * channels // groups,
+            4 * padded,
+            4 * (elements(window.output) * channels * gathered + padded),
+            cells * PASS,
+        )
 
     def reach(self, *inputs: Shape) -> Reach:
         rows, columns = self.window(inputs[0])
@@ -278,7 +287,8 @@ class TransposedConv2D(Layer):
         window = self.window(inputs[0])
         taps = self.kernel_size[0] * self.kernel_size[1] * self.filters
         padded = window.height.padded * window.width.padded * self.filters
-        return Cost(elements(inputs[0]) * taps, 4 * padded)
+        stamps = elements(inputs[0][:2]) * taps
+        return Cost(elements(inputs[0]) * taps, 4 * padded, 4 * stamps, elements(self.kernel_size) * PASS)
 
     def reach(self, *inputs: Shape) -> Reach:
         rows, columns = self.window(inputs[0])

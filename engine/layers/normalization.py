@@ -11,7 +11,17 @@ from pydantic import Field
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
-from engine.layers.base import Axis, Context, Cost, Example, Gradients, Layer, WeightSpec, require_map
+from engine.layers.base import (
+    PASS,
+    Axis,
+    Context,
+    Cost,
+    Example,
+    Gradients,
+    Layer,
+    WeightSpec,
+    require_map,
+)
 from engine.layers.parameters import Activation
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import Line, gather, normalised, source
@@ -286,7 +296,9 @@ class LocalResponseNorm(Layer):
     )
 
     def cost(self, *inputs: Shape) -> Cost:
-        return Cost(saved_bytes=4 * elements(inputs[0]))
+        numbers = elements(inputs[0])
+        passes = min(self.size, 2 * inputs[0][-1]) * (numbers + PASS)
+        return Cost(saved_bytes=4 * numbers, scratch_bytes=4 * numbers, element_operations=passes)
 
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
         y, damping = local_response.local_response(xs[0], self.size, self.k, self.alpha, self.beta, context)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
-from engine.layers.base import Context, Cost, Example, Gradients, Layer, Reach, require_map
+from engine.layers.base import PASS, Context, Cost, Example, Gradients, Layer, Reach, require_map
 from engine.layers.parameters import Padding
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import Cells, Line, average, channel, gather, largest, under
@@ -54,6 +54,16 @@ class _Pool2D(Layer):
     def output_shape(self, *inputs: Shape) -> Shape:
         return (*self.window(inputs[0]).output, inputs[0][2])
 
+    def cost(self, *inputs: Shape) -> Cost:
+        outputs = elements(self.output_shape(*inputs))
+        passes = elements(self.pool_size) * (outputs + PASS)
+        return Cost(scratch_bytes=self._padded(inputs[0]) + 4 * outputs, element_operations=passes)
+
+    def _padded(self, shape: Shape) -> int:
+        """Return how many bytes the map and its padding take, 0 if it has none."""
+        rows, columns = window = self.window(shape)
+        return 4 * rows.padded * columns.padded * shape[2] if window.is_padded else 0
+
     def reach(self, *inputs: Shape) -> Reach:
         return Reach(self.pool_size, self.stride or self.pool_size)
 
@@ -82,9 +92,7 @@ class MaxPool2D(_Pool2D):
 
     def cost(self, *inputs: Shape) -> Cost:
         winners = elements(self.output_shape(*inputs))
-        window = self.window(inputs[0])
-        padded = window.height.padded * window.width.padded * inputs[0][2] if window.is_padded else 0
-        return Cost(0, winners + 4 * padded)
+        return super().cost(*inputs)._replace(saved_bytes=winners + self._padded(inputs[0]))
 
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
         window = self.window(xs[0].shape[1:])

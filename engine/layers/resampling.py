@@ -9,11 +9,21 @@ from typing import Any, Literal
 import numpy as np
 
 from engine.arrays import Array, Shape, Weights
-from engine.layers.base import Context, Example, Gradients, Layer, Reach, require_map
+from engine.layers.base import PASS, Context, Cost, Example, Gradients, Layer, Reach, require_map
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import Line, average, channel, copied, gather, weighted
 from engine.ops import resampling
 from engine.spec import Size2D
+
+
+def _cost(source: Shape, target: Shape) -> Cost:
+    """Return what `resampling.resample` takes: a matrix for the rows and one for the columns, applied in turn."""
+    (height, width, channels), (rows, columns, _) = source, target
+    tall = rows * width * channels
+    return Cost(
+        scratch_bytes=4 * (tall + 3 * (rows * height + columns * width)),
+        element_operations=tall * height + rows * columns * channels * width + (rows + columns) * PASS,
+    )
 
 
 class AdaptiveAveragePool2D(Layer):
@@ -33,6 +43,9 @@ class AdaptiveAveragePool2D(Layer):
     def output_shape(self, *inputs: Shape) -> Shape:
         require_map(inputs[0], self.type)
         return (*self.output_size, inputs[0][2])
+
+    def cost(self, *inputs: Shape) -> Cost:
+        return _cost(inputs[0], self.output_shape(*inputs))
 
     def reach(self, *inputs: Shape) -> Reach:
         sizes = [max(lengths) for lengths in self._lengths(inputs[0])]
@@ -101,6 +114,9 @@ class Upsample2D(Layer):
         require_map(inputs[0], self.type)
         height, width, channels = inputs[0]
         return (height * self.factor[0], width * self.factor[1], channels)
+
+    def cost(self, *inputs: Shape) -> Cost:
+        return Cost() if self.mode == "nearest" else _cost(inputs[0], self.output_shape(*inputs))
 
     def reach(self, *inputs: Shape) -> Reach:
         down, right = self.factor

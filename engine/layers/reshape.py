@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
-from engine.layers.base import Context, Example, Gradients, Layer, require_map
+from engine.layers.base import PASS, Context, Cost, Example, Gradients, Layer, require_map
 from engine.layers.parameters import Sides
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import copied, moved
@@ -115,6 +115,11 @@ class Pad2D(Layer):
                 )
         height, width = (size + sum(sides) for size, sides in zip(inputs[0][:2], self.padding, strict=True))
         return (height, width, inputs[0][2])
+
+    def cost(self, *inputs: Shape) -> Cost:
+        # a row or column at a time where it is a copy of another
+        lines = 0 if self.mode == "zero" else sum(map(sum, self.padding))
+        return Cost(element_operations=lines * PASS)
 
     def size_formula(self, *inputs: Shape) -> dict[str, str]:
         return {

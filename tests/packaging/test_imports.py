@@ -30,6 +30,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "app.datasets",
         "app.jobs",
         "app.models",
+        "app.operations",
         "app.pictures",
         "app.web.answers",
         "app.web.routes",

@@ -1,0 +1,1 @@
+"""Single layers and blocks, computed for numbers that somebody sends: no request, no server."""

@@ -1,0 +1,67 @@
+"""A filter applied to a picture: a convolution layer with one filter, whose weights are given."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import numpy as np
+
+from app.api.requests.operations import ConvolveRequest
+from app.errors import Invalid
+from app.operations.numbers import array, written
+from app.operations.operation import Inputs, Limits, Task, prepare
+from engine.arrays import Array
+from engine.layers import LayerRecord
+from engine.layers.convolution import Conv2D, DepthwiseConv2D
+from engine.ops.filters import FILTERS
+
+
+def convolve(request: ConvolveRequest, inputs: Inputs, limits: Limits) -> tuple[Task, Array]:
+    """Return the operation, ready to run, and the filter as it is applied: (f, f) or (f, f, C).
+
+    Raises:
+        Invalid, ShapeError, GraphError, LimitError: as their place and hint say.
+    """
+    (picture,) = inputs.arrays
+    if picture.ndim == 1:
+        raise Invalid.at(inputs.place, "a picture has two axes or three", "send lists (H, W) or (H, W, C)")
+    kernel = _kernel(request.kernel)
+    if request.flip:
+        kernel = kernel[::-1, ::-1]
+    channels = picture.shape[2]
+    options: dict[str, Any] = {
+        "kernel_size": kernel.shape[:2],
+        "padding": request.padding,
+        "stride": request.stride,
+        "dilation": request.dilation,
+        "activation": request.activation,
+    }
+    layer: LayerRecord
+    if kernel.ndim == 2:
+        layer = DepthwiseConv2D(**options)
+        weight = np.repeat(kernel[:, :, None, None], channels, axis=3)  # (f, f, 1, C)
+    else:
+        if kernel.shape[2] != channels:
+            detail = f"a filter {written(kernel.shape)} for a picture {written(picture.shape)}"
+            hint = f"give it {channels} channels, or none: then it is applied to each channel by itself"
+            raise Invalid.at("kernel", detail, hint)
+        layer = Conv2D(filters=1, **options)
+        weight = kernel[..., None]  # (f, f, C, 1)
+    bias = np.full(weight.shape[3], request.bias)
+    weights = {"weight": weight, "bias": bias}
+    return prepare(layer, inputs, weights, 0, "running", None, limits, place=()), kernel
+
+
+def _kernel(value: str | list[Any]) -> Array:
+    if isinstance(value, list):
+        kernel = array(value, ("kernel",), (2, 3))
+        if max(kernel.shape[:2]) > 16384:
+            raise Invalid.at("kernel", "its sides are longer than 16384", "use a smaller filter")
+        return kernel
+    named = {each.name: each.kernel for each in FILTERS}
+    if value not in named:
+        near = difflib.get_close_matches(value, named, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(named)}; or give its numbers"
+        raise Invalid.at("kernel", f"there is no filter {value[:80]!r}", hint)
+    return np.array(named[value], np.float64)

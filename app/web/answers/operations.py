@@ -1,0 +1,99 @@
+"""Answers of single layers: as JSON, and as files of NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Response
+from fastapi.responses import JSONResponse
+
+from app.api.common import finite
+from app.api.operations import NumericCheck, OperationAnswer, OperationGradients, OperationNode
+from app.errors import TooLarge
+from app.operations.operation import Result, Task
+from app.web.answers.arrays import MOST_NUMBERS, npz, numbers
+from engine.arrays import Array, elements
+
+_HINT = "ask for application/x-npz"
+_MOST_WEIGHTS = 10_000
+
+
+def check_size(task: Task) -> None:
+    """Refuse what would be too much to write as JSON, before it is computed.
+
+    Raises:
+        TooLarge: the output, or a gradient, has more numbers than are written as JSON.
+    """
+    shapes = [task.operation.output_shape]
+    if task.output_gradient is not None:
+        shapes += [x.shape for x in task.inputs.arrays]
+        shapes += [spec.shape for spec in task.operation.weight_specs.values() if spec.trainable]
+    for shape in shapes:
+        if elements(shape) > MOST_NUMBERS:
+            written = " x ".join(map(str, shape))
+            raise TooLarge(
+                f"{written} are {elements(shape):,} numbers; at most {MOST_NUMBERS:,} are written as JSON: {_HINT}"
+            )
+
+
+def as_json(result: Result, kernel: Array | None = None) -> Response:
+    """Return a result as JSON."""
+    task, shown = result.task, result.task.inputs.shown
+    output = shown(result.output)
+    few = sum(array.size for array in task.weights.values()) <= _MOST_WEIGHTS
+    nodes = _nodes(task)
+    answer = OperationAnswer(
+        output=_listed(output),
+        output_shape=list(output.shape),
+        formula=task.operation.formula,
+        weights={name: _listed(array) for name, array in task.weights.items()} if few else None,
+        parameters=sum(node.parameters for node in nodes),
+        multiply_adds=sum(node.multiply_adds for node in nodes),
+        nodes=nodes,
+        precision=str(result.output.dtype),
+        kernel=None if kernel is None else _listed(kernel),
+        gradients=_gradients(result),
+    )
+    return JSONResponse(answer.model_dump(mode="json"))
+
+
+def as_npz(result: Result) -> Response:
+    """Return the arrays of a result: `output`, `weights/…`, `gradients/inputs/0` and so on, `gradients/weights/…`."""
+    shown = result.task.inputs.shown
+    arrays = {"output": shown(result.output)}
+    arrays |= {f"weights/{name}": array for name, array in result.task.weights.items()}
+    if result.gradients is not None:
+        arrays |= {f"gradients/inputs/{n}": shown(dx) for n, dx in enumerate(result.gradients.inputs)}
+        arrays |= {f"gradients/weights/{name}": dw for name, dw in result.gradients.weights.items()}
+    return npz(arrays, f"{result.task.operation.layer.type}.npz")
+
+
+def _gradients(result: Result) -> OperationGradients | None:
+    found = result.gradients
+    if found is None:
+        return None
+    return OperationGradients(
+        inputs=[_listed(result.task.inputs.shown(dx)) for dx in found.inputs],
+        weights={name: _listed(dw) for name, dw in found.weights.items()},
+        numeric_check=NumericCheck(**found.check._asdict()),
+    )
+
+
+def _nodes(task: Task) -> list[OperationNode]:
+    operation = task.operation
+    return [
+        OperationNode(
+            name=node.name.removeprefix(f"{operation.name}/"),
+            type=node.layer.type,
+            output_shape=list(node.output_shape),
+            formula=node.layer.size_formula(*node.input_shapes),
+            parameters=node.parameters,
+            multiply_adds=node.layer.cost(*node.input_shapes).multiply_adds,
+        )
+        for node in operation.network.nodes
+        if node.name not in operation.sources
+    ]
+
+
+def _listed(array: Array) -> Any:
+    return finite(numbers(array, _HINT))
