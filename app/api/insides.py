@@ -1,8 +1,9 @@
-"""Answers about what is inside of a model: activations, filters, embeddings."""
+"""Answers about what a model makes of pictures: activations, embeddings, traces."""
 
 from __future__ import annotations
 
 from app.api.common import Body, Number, Numbers
+from app.api.traces import NodeTrace
 
 
 class Spread(Body):
@@ -70,3 +71,33 @@ class Accounts(Body):
 
     model_id: str
     data: list[Account]
+
+
+class Embedding(Body):
+    """A picture as a vector: what one node puts out for it."""
+
+    filename: str | None
+    """The name under which it was uploaded."""
+    embedding: Numbers
+
+
+class Embeddings(Body):
+    """Each picture as a vector, in the order in which they were sent."""
+
+    model_id: str
+    node: str
+    """Whose output it is; a map is reduced to the mean of each channel."""
+    dimensions: int
+    """Numbers of each vector."""
+    data: list[Embedding]
+
+
+class ModelTraces(Body):
+    """How numbers that one node puts out for a picture came about."""
+
+    model_id: str
+    node: str
+    shape: list[int]
+    """Of the node's output: [height, width, channels], or [numbers] of a vector."""
+    data: list[NodeTrace]
+    """In the order of the positions that were asked for."""

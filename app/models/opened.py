@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from app.errors import Invalid
-from app.models.prediction import Picture, at_a_time, picture_spec, preprocess
+from app.models.prediction import Picture, preprocess
 from app.models.predictors import Predictors
 from app.store.records import ModelRecord
 from app.text import nearest
 from engine.arrays import Array
+from engine.errors import GraphError
 from engine.graph.network import Network
 from engine.graph.node import Node
+from engine.graph.trace import find_node
 from engine.model.model_file import Model
 
 _MOST_NAMES = 20
@@ -35,15 +37,15 @@ class OpenedModel:
         return self.network.without_final(self.model.loss.link)
 
     def node(self, name: str, parameter: str = "node") -> Node:
-        """Return the node of a name.
+        """Return the node of a name; the name of a block stands for its last node.
 
         Raises:
             Invalid: there is none; the error lists the names that there are, similar ones first.
         """
-        found = next((node for node in self.network.nodes if node.name == name), None)
-        if found is None:
-            raise unknown_node(name, [node.name for node in self.network.nodes], parameter)
-        return found
+        try:
+            return find_node(self.network, name)
+        except GraphError:
+            raise unknown_node(name, [node.name for node in self.network.nodes], parameter) from None
 
     def images(self, pictures: Sequence[Picture], max_pixels: int) -> Array:
         """Decode, fit and preprocess pictures: float32 (N, H, W, C), what the first layer receives.
@@ -54,12 +56,6 @@ class OpenedModel:
         """
         pixels = np.stack([preprocess(self.record, picture, max_pixels) for picture in pictures])
         return self.model.preprocessing.apply(pixels)
-
-    def batches(self, pictures: Sequence[Picture], max_pixels: int) -> Iterator[Array]:
-        """Yield `images` of a few pictures at a time, so that memory does not grow with their number."""
-        size = at_a_time(picture_spec(self.record))
-        for first in range(0, len(pictures), size):
-            yield self.images(pictures[first : first + size], max_pixels)
 
 
 def open_model(predictors: Predictors, record: ModelRecord) -> OpenedModel:

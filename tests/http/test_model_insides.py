@@ -122,3 +122,68 @@ def test_one_scale_for_all_maps_draws_another_picture(http: httpx.Client) -> Non
         for scale in ("map", "shared")
     ]
     assert drawn[0] != drawn[1]
+
+
+EMBEDDING = "/v1/models/model_example/embedding"
+
+
+def test_an_embedding_is_what_the_head_reads(http: httpx.Client, example: Model) -> None:
+    files = [("files", (f"{number}.png", png(number))) for number in range(3)]
+    body = http.post(EMBEDDING, files=files).json()
+    assert body["node"] == "dense_2/activation"
+    assert body["dimensions"] == 84
+    for number, entry in enumerate(body["data"]):
+        expected = outputs(example, png(number))["dense_2/activation"]
+        assert entry["filename"] == f"{number}.png"
+        np.testing.assert_allclose(entry["embedding"], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_embedding_of_a_map_is_the_mean_of_each_channel(http: httpx.Client, example: Model) -> None:
+    headers = PNG | {"Accept": "application/x-npz"}
+    answer = http.post(EMBEDDING, params={"node": "max_pool2d_2"}, content=png(1), headers=headers)
+    found = np.load(io.BytesIO(answer.content))["embeddings"]
+    expected = outputs(example, png(1))["max_pool2d_2"].mean(axis=(0, 1))
+    np.testing.assert_allclose(found, expected[None], rtol=1e-5, atol=1e-6)
+
+
+TRACE = "/v1/models/model_example/trace"
+
+
+def test_the_trace_of_a_number_ends_in_that_number(http: httpx.Client, example: Model) -> None:
+    expected = outputs(example, png(1))
+    positions = [(3, 4, 0), (0, 27, 5)]
+    query = {"node": "conv2d_1", "position": [",".join(map(str, position)) for position in positions]}
+    answer = http.post(TRACE, params=query, content=png(1), headers=PNG)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert body["shape"] == [28, 28, 6]
+    for position, found in zip(positions, body["data"], strict=True):
+        trace = found["trace"]
+        products = np.array(trace["window"]) * np.array(trace["factors"])
+        assert trace["position"] == list(position)
+        assert trace["output"] == pytest.approx(products.sum() + trace["bias"])
+        assert trace["output"] == pytest.approx(expected["conv2d_1"][position], abs=1e-4)
+        assert found["through"]["trace"]["output"] == pytest.approx(
+            expected["conv2d_1/activation"][position], abs=1e-4
+        )
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter", "hint"),
+    [
+        ({"node": "conv2d_1", "position": "28,0,0"}, "position", "the last is [27, 27, 5]"),
+        ({"node": "dense_3", "position": "1,2,3"}, "position", "[index]"),
+        ({"node": "conv2d_1", "position": "-1,0,0"}, "position", "3,4,0"),
+        ({"node": "conv2d_1", "position": ["0,0,0"] * 65}, "position", None),
+        ({"node": "conv2d_1"}, "position", None),
+        ({"node": "input", "position": "0,0,0"}, "node", "choose one of conv2d_1"),
+    ],
+)
+def test_positions_that_are_none_are_refused(
+    http: httpx.Client, query: dict[str, Any], parameter: str, hint: str | None
+) -> None:
+    answer = http.post(TRACE, params=query, content=png(1), headers=PNG)
+    assert answer.status_code == 422, answer.text
+    fault = answer.json()["errors"][0]
+    assert fault["parameter"].startswith(parameter)
+    assert hint is None or hint in fault["hint"]

@@ -1,7 +1,8 @@
-"""A look inside of models: what their nodes put out."""
+"""What models make of pictures on the way: activations, embeddings, and the arithmetic of single numbers."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -9,17 +10,18 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from app.api.insides import Accounts, Activations
-from app.errors import TooLarge
+from app.api.insides import Accounts, Activations, Embedding, Embeddings, ModelTraces
+from app.errors import Invalid, TooLarge
 from app.models import insides
 from app.models.opened import open_model
 from app.models.prediction import Picture
 from app.pictures.drawing import Drawing
 from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
-from app.web.answers.arrays import NPZ, check_file_numbers, check_numbers, npz
+from app.web.answers.arrays import NPZ, check_file_numbers, check_numbers, npz, numbers
 from app.web.answers.insides import account, activations, drawn_account, drawn_output
 from app.web.answers.negotiation import preferred
+from app.web.answers.traces import node_traces
 from app.web.bodies.pictures import only_picture, pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
@@ -31,6 +33,10 @@ _JSON, _PNG = "application/json", "image/png"
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _MOST_ROWS = 2000
 """Nodes of all pictures of one account together: each has a thumbnail."""
+
+_MOST_POSITIONS = 64
+_MOST_AXES = 3
+_INDEX = re.compile("[0-9]{1,9}")
 
 Scale = Literal["map", "shared"]
 
@@ -85,6 +91,102 @@ async def show_activations(
         return await run_in_threadpool(_activations, services, record, pictures, node, form, scale)
 
 
+@router.post(
+    "/{model_id}/embedding",
+    summary="Turn pictures into vectors",
+    response_class=Response,
+    responses=problems(400, 404, 413, 415, 422)
+    | {
+        200: {
+            "description": "A vector for each picture.",
+            "model": Embeddings,
+            "content": {_JSON: {}, NPZ: _BINARY},
+        }
+    },
+    openapi_extra={"requestBody": pictures_body},
+)
+async def embed_pictures(
+    model_id: ModelReference,
+    request: Request,
+    services: ServicesDep,
+    node: Annotated[
+        str | None,
+        Query(description="The node whose output is the vector; by default the one that the head reads."),
+    ] = None,
+) -> Response:
+    """Return pictures as vectors, for search by similarity or a classifier of your own.
+
+    By default a vector is what the head reads: the last layer that connects numbers by parameters, mostly the dense
+    layer that gives the scores. Any node can be named instead; of a map (height, width, channels) the vector is the
+    mean of each channel. Pictures are sent in one of the forms that `predict` takes. `Accept: application/x-npz` gives
+    an array `embeddings` (pictures, numbers) for NumPy.
+    """
+    record = await run_in_threadpool(services.store.models.find, model_id)
+    pictures = await receive_pictures(request, services.settings)
+    form = preferred(request, (_JSON, NPZ))
+    async with services.inference:
+        return await run_in_threadpool(_embeddings, services, record, pictures, node, form)
+
+
+@router.post(
+    "/{model_id}/trace",
+    summary="See how a number came about",
+    response_class=Response,
+    responses=problems(400, 404, 413, 415, 422)
+    | {200: {"description": "The arithmetic of each number.", "model": ModelTraces}},
+    openapi_extra={"requestBody": pictures_body},
+)
+async def trace_numbers(
+    model_id: ModelReference,
+    request: Request,
+    services: ServicesDep,
+    node: Annotated[
+        str,
+        Query(
+            description="The name of a node of the network, or of a block, which stands for its last node.",
+            openapi_examples={"the first layer": {"value": "conv2d_1"}},
+        ),
+    ],
+    position: Annotated[
+        list[str],
+        Query(
+            min_length=1,
+            max_length=_MOST_POSITIONS,
+            description="Where in the node's output the number is: row, column and channel, or the index in a vector, "
+            "each from 0, with commas between. Repeat it for several numbers.",
+            openapi_examples={"row 3, column 4, channel 0": {"value": ["3,4,0"]}},
+        ),
+    ],
+    on_the_way: Annotated[
+        bool,
+        Query(
+            description="Whether single numbers are followed back through the nodes of the same block: of a residual "
+            "block, the sum and its two terms."
+        ),
+    ] = False,
+) -> Response:
+    """Return the arithmetic of single numbers that a node puts out for a picture.
+
+    Of a convolution: the window of the input, the filter's factors, their products, the sum, the bias, and what the
+    activation makes of it; of a pool the cell that won; of a normalisation mean and variance; and for every layer its
+    formula with these numbers put in. One picture is sent, in one of the forms that `predict` takes.
+    """
+    places = [_position(text) for text in position]
+    record = await run_in_threadpool(services.store.models.find, model_id)
+    picture = only_picture(await receive_pictures(request, services.settings))
+    async with services.inference:
+        return await run_in_threadpool(_traces, services, record, picture, node, places, on_the_way)
+
+
+def _position(text: str) -> tuple[int, ...]:
+    numbers = text.split(",")
+    if not all(_INDEX.fullmatch(number.strip()) for number in numbers) or len(numbers) > _MOST_AXES:
+        detail = f"{text[:60]!r} is no position"
+        hint = "write row, column and channel, such as 3,4,0, or the index in a vector, such as 7"
+        raise Invalid.at("position", detail, hint, parameter=True)
+    return tuple(map(int, numbers))
+
+
 def _accounts(services: Services, record: ModelRecord, pictures: Sequence[Picture], form: str) -> Response:
     opened = open_model(services.predictors, record)
     most = services.settings.max_image_pixels
@@ -114,13 +216,53 @@ def _activations(
         check_file_numbers(shape, "send fewer pictures")
     else:
         check_numbers(shape, "ask for image/png or application/x-npz")
-    outputs = insides.outputs(opened, node, pictures, services.settings.max_image_pixels)
+    outputs = insides.outputs(opened, place.name, pictures, services.settings.max_image_pixels)
     if form == _PNG:
-        names = insides.number_names(opened, node)
+        names = insides.number_names(opened, place.name)
         return _drawn(drawn_output(place, outputs[0], names, shared=scale == "shared"))
     if form == NPZ:
-        return npz({node: outputs}, f"{record.id}-{node}.npz")
+        return npz({place.name: outputs}, f"{record.id}-{place.name}.npz")
     body = activations(record.id, place, [picture.filename for picture in pictures], outputs)
+    return JSONResponse(body.model_dump(mode="json"))
+
+
+def _embeddings(
+    services: Services, record: ModelRecord, pictures: Sequence[Picture], node: str | None, form: str
+) -> Response:
+    opened = open_model(services.predictors, record)
+    place = insides.embedding_place(opened, node)
+    dimensions = place.shape[-1]
+    shape = len(pictures), dimensions
+    if form == NPZ:
+        check_file_numbers(shape, "send fewer pictures")
+    else:
+        check_numbers(shape, "ask for application/x-npz, or send fewer pictures")
+    vectors = insides.embeddings(opened, place.name, pictures, services.settings.max_image_pixels)
+    if form == NPZ:
+        return npz({"embeddings": vectors}, f"{record.id}-{place.name}.npz")
+    data = [
+        Embedding(filename=picture.filename, embedding=numbers(vector, ""))
+        for picture, vector in zip(pictures, vectors, strict=True)
+    ]
+    body = Embeddings(model_id=record.id, node=place.name, dimensions=dimensions, data=data)
+    return JSONResponse(body.model_dump(mode="json"))
+
+
+def _traces(
+    services: Services,
+    record: ModelRecord,
+    picture: Picture,
+    node: str,
+    positions: Sequence[tuple[int, ...]],
+    on_the_way: bool,
+) -> Response:
+    opened = open_model(services.predictors, record)
+    target = opened.node(node)
+    most = services.settings.max_image_pixels
+    found = insides.traces(opened, node, positions, picture, most, on_the_way=on_the_way)
+    body = ModelTraces(
+        model_id=record.id, node=target.name, shape=list(target.output_shape), data=node_traces(found)
+    )
     return JSONResponse(body.model_dump(mode="json"))
 
 
