@@ -35,13 +35,13 @@ class LateRoutes(BaseRoute):
         self._routers: dict[str, APIRouter] = {}
         self._nothing = APIRouter(redirect_slashes=False)
 
-    def own_routes(self) -> Iterator[APIRoute]:
-        """Return the routes as the modules made them; FastAPI wraps those of a router that is in another.
+    def load(self) -> list[BaseRoute]:
+        """Import all modules, and return their routes. Takes long: not for the event loop."""
+        return [route for module in self.modules for route in self._load(module).routes]
 
-        Imports all modules, which takes long: not for the event loop.
-        """
-        for module in self.modules:
-            yield from _own_routes(self._load(module))
+    def own_routes(self) -> Iterator[APIRoute]:
+        """Return the routes as the modules made them; FastAPI wraps those of a router that is in another."""
+        return _own_routes(self.load())
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Take what lies under the path, whether there is anything or not."""
@@ -73,9 +73,9 @@ class LateRoutes(BaseRoute):
         return router
 
 
-def _own_routes(router: APIRouter) -> Iterator[APIRoute]:
-    for route in router.routes:
+def _own_routes(routes: Sequence[BaseRoute]) -> Iterator[APIRoute]:
+    for route in routes:
         if isinstance(route, APIRoute):
             yield route
         elif isinstance(inner := getattr(route, "original_router", None), APIRouter):
-            yield from _own_routes(inner)
+            yield from _own_routes(inner.routes)
