@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from engine.arrays import Shape, elements
 from engine.errors import EngineError, GraphError, LimitError
 from engine.graph.architecture import Architecture
-from engine.graph.node import INPUT, Node
+from engine.graph.node import INPUT, BlockName, Node
 from engine.layers import Block, Layer, LayerRecord, initializers
 
 MAX_NODES = 10_000
@@ -40,7 +40,14 @@ class _Graph:
         self._limit = max_parameters
         self._parameters = 0
 
-    def append(self, name: str, layer: Layer, inputs: Sequence[str], path: tuple[str | int, ...]) -> None:
+    def append(
+        self,
+        name: str,
+        layer: Layer,
+        inputs: Sequence[str],
+        path: tuple[str | int, ...],
+        blocks: tuple[BlockName, ...],
+    ) -> None:
         fewest, most = layer.input_count
         if len(inputs) < fewest or (most is not None and len(inputs) > most):
             count = f"{fewest} or more inputs" if most is None else f"{fewest} input{'s' * (fewest > 1)}"
@@ -67,7 +74,7 @@ class _Graph:
         for spec in weights.values():
             if not isinstance(spec.initializer, float):
                 initializers.check(spec.initializer, spec.shape)
-        node = Node(name, layer, tuple(inputs), shapes, output_shape, weights, path)
+        node = Node(name, layer, tuple(inputs), shapes, output_shape, weights, path, blocks)
         self._parameters += node.parameters
         if self._limit is not None and self._parameters > self._limit:
             raise LimitError(
@@ -83,12 +90,19 @@ class _Scope:
     """A list of layers being added to the graph, under one prefix; the `Scope` that blocks see."""
 
     def __init__(
-        self, graph: _Graph, prefix: str, source: str, path: tuple[str | int, ...], parent: _Scope | None
+        self,
+        graph: _Graph,
+        prefix: str,
+        source: str,
+        path: tuple[str | int, ...],
+        parent: _Scope | None,
+        blocks: tuple[BlockName, ...] = (),
     ) -> None:
         self._graph = graph
         self._prefix = prefix
         self._path = path
         self._parent = parent
+        self._blocks = blocks
         self._outputs = {INPUT: source}
         self._last = source
 
@@ -127,7 +141,8 @@ class _Scope:
     def chain(
         self, layers: Sequence[LayerRecord], source: str, keys: tuple[str | int, ...] | None, name: str
     ) -> str:
-        child = _Scope(self._graph, f"{self._prefix}{name}/", source, (*self._path, *(keys or ())), self)
+        path = (*self._path, *(keys or ()))
+        child = _Scope(self._graph, f"{self._prefix}{name}/", source, path, self, self._blocks)
         try:
             return child.extend(layers)
         except EngineError as error:
@@ -142,15 +157,16 @@ class _Scope:
         if isinstance(record, Block):
             if len(sources) != 1:
                 raise GraphError(f"{record.type} takes one input but has {len(sources)}", path=("inputs",))
-            inner = _Scope(self._graph, f"{name}/", sources[0], path, self)
+            blocks = (*self._blocks, BlockName(name, record.type))
+            inner = _Scope(self._graph, f"{name}/", sources[0], path, self, blocks)
             return record.expand(inner, sources[0])
         if not isinstance(record, Layer):
             raise GraphError(f"{record.type} is neither a layer nor a block")
-        self._graph.append(name, record, sources, path)
+        self._graph.append(name, record, sources, path, self._blocks)
         if record.psi is None:
             return name
         psi = record.psi if record.trainable else record.psi.model_copy(update={"trainable": False})
-        self._graph.append(f"{name}/activation", psi, (name,), path)
+        self._graph.append(f"{name}/activation", psi, (name,), path, self._blocks)
         return f"{name}/activation"
 
     def _sources(self, record: LayerRecord, path: tuple[str | int, ...]) -> tuple[str, ...]:

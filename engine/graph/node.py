@@ -11,6 +11,14 @@ from engine.layers import Layer, WeightSpec
 INPUT = "input"
 
 
+class BlockName(NamedTuple):
+    """A block that nodes are part of."""
+
+    name: str
+    """Its full name, with which the names of its nodes begin: `residual_2`."""
+    type: str
+
+
 @dataclass(frozen=True)
 class Node:
     """One layer in its place in the graph."""
@@ -24,6 +32,8 @@ class Node:
     weights: dict[str, WeightSpec]
     path: tuple[str | int, ...]
     """Where the author wrote it: `("layers", 3)`."""
+    blocks: tuple[BlockName, ...] = ()
+    """The blocks that it is part of, outermost first."""
 
     @property
     def parameters(self) -> int:

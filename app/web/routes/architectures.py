@@ -39,8 +39,8 @@ ArchitectureId = Annotated[
 ]
 
 
-_LENET = {"input_shape": list(LENET_5.input_shape), "layers": list(LENET_5.layers(LENET_5.classes))}
-_RESIDUAL = {
+LENET = {"input_shape": list(LENET_5.input_shape), "layers": list(LENET_5.layers(LENET_5.classes))}
+RESIDUAL = {
     "input_shape": [32, 32, 3],
     "layers": [
         {"type": "conv2d", "filters": 16, "kernel_size": 3, "padding": "same", "activation": "relu"},
@@ -69,8 +69,8 @@ def summarize_architecture(
         Architecture,
         Body(
             openapi_examples={
-                "LeNet-5": {"value": _LENET},
-                "a residual block": {"value": _RESIDUAL},
+                "LeNet-5": {"value": LENET},
+                "a residual block": {"value": RESIDUAL},
             }
         ),
     ],
@@ -91,7 +91,7 @@ def summarize_architecture(
 def create_architecture(
     request: Annotated[
         ArchitectureRequest,
-        Body(openapi_examples={"LeNet-5": {"value": {"name": "my-lenet"} | _LENET}}),
+        Body(openapi_examples={"LeNet-5": {"value": {"name": "my-lenet"} | LENET}}),
     ],
     services: ServicesDep,
     once: OnceDep,
@@ -139,9 +139,12 @@ def delete_architecture(
 
 
 def _with_summary(record: ArchitectureRecord) -> ArchitectureAnswer:
-    # Not held against the limit, which may have been lowered since.
-    network = Network.build(Architecture.model_validate(record.architecture))
-    return show(record, summarize(network))
+    return show(record, summarize(network_of(record)))
+
+
+def network_of(record: ArchitectureRecord) -> Network:
+    """Return the network of a stored architecture; not held against the limit, which may have been lowered since."""
+    return Network.build(Architecture.model_validate(record.architecture))
 
 
 def _build(architecture: Architecture, services: Services) -> Network:

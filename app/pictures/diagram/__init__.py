@@ -1,0 +1,1 @@
+"""Diagrams of networks: a layered layout in frames, after Sugiyama."""

@@ -1,0 +1,83 @@
+"""Diagrams of architectures."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query, Request, Response
+
+from app.errors import Invalid
+from app.pictures.diagram.draw import draw
+from app.services import ServicesDep
+from app.web.answers.negotiation import preferred
+from app.web.answers.rows import answer_row
+from app.web.bodies.route import StrictRoute
+from app.web.openapi import problems
+from app.web.routes.architectures import LENET, RESIDUAL, ArchitectureId, network_of
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+
+router = APIRouter(prefix="/v1/architectures", route_class=StrictRoute, tags=["architectures"])
+
+_SVG, _PNG = "image/svg+xml", "image/png"
+_PICTURE = {"schema": {"type": "string", "format": "binary"}}
+_DRAWN: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The network, drawn.", "content": {_PNG: _PICTURE, _SVG: _PICTURE}}
+}
+_MOST_PIXELS = 40_000_000
+
+Folded = Annotated[
+    bool,
+    Query(
+        description="Whether a layer that changes numbers but not the shape, such as an activation or a batch "
+        "normalisation, stands in the box of the layer that it follows; `false` gives every node a box of its own."
+    ),
+]
+
+
+@router.post(
+    "/diagram",
+    summary="Draw an architecture",
+    response_class=Response,
+    responses=problems(400, 413, 415, 422) | _DRAWN,
+)
+def draw_architecture(
+    architecture: Annotated[
+        Architecture,
+        Body(openapi_examples={"LeNet-5": {"value": LENET}, "a residual block": {"value": RESIDUAL}}),
+    ],
+    request: Request,
+    folded: Folded = True,
+) -> Response:
+    """Draw a network from the input at the top to the output, without storing anything: SVG, or PNG by `Accept`.
+
+    A box has a layer's name, its hyperparameters where they are not the default, and its parameters; its colour is
+    that of the layer's family. Beside each arrow is the shape that it carries. A block is a frame round its layers.
+    """
+    return _answer(Network.build(architecture), request, folded)
+
+
+@router.get(
+    "/{architecture_id}/diagram",
+    summary="Draw a stored architecture",
+    response_class=Response,
+    responses=problems(404, 422) | _DRAWN,
+)
+def get_diagram(
+    architecture_id: ArchitectureId, request: Request, services: ServicesDep, folded: Folded = True
+) -> Response:
+    """Draw a stored architecture, as `POST /v1/architectures/diagram` does."""
+    return _answer(answer_row(services.store.architectures.get(architecture_id), network_of), request, folded)
+
+
+def _answer(network: Network, request: Request, folded: bool) -> Response:
+    drawing = draw(network, folded=folded)
+    headers = {"Vary": "Accept"}
+    if preferred(request, (_SVG, _PNG)) == _SVG:
+        return Response(drawing.svg(), media_type=_SVG, headers=headers)
+    if drawing.width * drawing.height > _MOST_PIXELS:
+        raise Invalid(
+            f"a PNG of {drawing.width}x{drawing.height} pixels is too large, at most {_MOST_PIXELS:,} can be "
+            f"painted; ask for SVG with `Accept: {_SVG}`"
+        )
+    return Response(drawing.png(), media_type=_PNG, headers=headers)
