@@ -10,10 +10,9 @@ from app.errors import Invalid
 from app.pictures.diagram.draw import draw
 from app.services import ServicesDep
 from app.web.answers.negotiation import preferred
-from app.web.answers.rows import answer_row
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
-from app.web.routes.architectures import LENET, RESIDUAL, ArchitectureId, network_of
+from app.web.routes.architectures import LENET, RESIDUAL, ArchitectureId, stored_network
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 
@@ -67,7 +66,7 @@ def get_diagram(
     architecture_id: ArchitectureId, request: Request, services: ServicesDep, folded: Folded = True
 ) -> Response:
     """Draw a stored architecture, as `POST /v1/architectures/diagram` does."""
-    return _answer(answer_row(services.store.architectures.get(architecture_id), network_of), request, folded)
+    return _answer(stored_network(architecture_id, services), request, folded)
 
 
 def _answer(network: Network, request: Request, folded: bool) -> Response:

@@ -138,13 +138,20 @@ def delete_architecture(
     services.store.architectures.delete(architecture_id)
 
 
+def stored_network(architecture_id: str, services: Services) -> Network:
+    """Return the network of a stored architecture; not held against the limit, which may have been lowered since.
+
+    Raises:
+        NotFound, Damaged: there is none of this id, or it cannot be read.
+    """
+    answer = get_architecture(architecture_id, services)
+    return Network.build(Architecture.model_validate(answer.specification()))
+
+
 def _with_summary(record: ArchitectureRecord) -> ArchitectureAnswer:
-    return show(record, summarize(network_of(record)))
-
-
-def network_of(record: ArchitectureRecord) -> Network:
-    """Return the network of a stored architecture; not held against the limit, which may have been lowered since."""
-    return Network.build(Architecture.model_validate(record.architecture))
+    # Not held against the limit, which may have been lowered since.
+    network = Network.build(Architecture.model_validate(record.architecture))
+    return show(record, summarize(network))
 
 
 def _build(architecture: Architecture, services: Services) -> Network:
