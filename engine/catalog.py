@@ -9,6 +9,7 @@ from typing import Any
 from engine.augmentations import AUGMENTATIONS
 from engine.layers import LAYERS
 from engine.layers.initializers import INITIALIZERS
+from engine.model.explanations import EXPLANATIONS
 from engine.presets import PRESETS
 from engine.recipe.losses import LOSSES
 from engine.recipe.optimizers import OPTIMIZERS
@@ -51,6 +52,11 @@ def augmentations() -> list[dict[str, Any]]:
 def initializers() -> list[dict[str, Any]]:
     """Return every way in which weights can start."""
     return _entries(INITIALIZERS)
+
+
+def explanations() -> list[dict[str, Any]]:
+    """Return every way in which a prediction can be explained."""
+    return _entries(EXPLANATIONS)
 
 
 def presets() -> list[dict[str, Any]]:

@@ -133,7 +133,7 @@ class Upsample2D(Layer):
         if self.mode == "nearest":
             return resampling.repeat(xs[0], self.factor, context), None
         rows, columns = (
-            resampling.interpolating(size, factor)
+            resampling.interpolating(size, size * factor)
             for size, factor in zip(xs[0].shape[1:3], self.factor, strict=True)
         )
         return resampling.resample(xs[0], rows, columns, context), (rows, columns)

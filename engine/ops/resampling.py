@@ -29,17 +29,17 @@ def stretch(size: int, bins: int, number: int) -> tuple[int, int]:
     return number * size // bins, -(-(number + 1) * size // bins)
 
 
-def interpolating(size: int, factor: int) -> Array:
-    """Return the matrix (size * factor, size) that interpolates linearly between pixel centres, float64.
+def interpolating(size: int, count: int) -> Array:
+    """Return the matrix (count, size) that interpolates linearly between pixel centres, float64.
 
-    The centre of new pixel i lies at (i + 1/2) / factor - 1/2 of the old ones; outside them the outermost
+    The centre of new pixel i lies at (i + 1/2) * size / count - 1/2 of the old ones; outside them the outermost
     pixel is repeated.
     """
-    matrix = np.zeros((size * factor, size))
-    centres = np.clip((np.arange(size * factor) + 0.5) / factor - 0.5, 0, size - 1)
+    matrix = np.zeros((count, size))
+    centres = np.clip((np.arange(count) + 0.5) * size / count - 0.5, 0, size - 1)
     before = np.floor(centres).astype(int)
     after = np.minimum(before + 1, size - 1)
-    rows = np.arange(size * factor)
+    rows = np.arange(count)
     np.add.at(matrix, (rows, before), 1 - (centres - before))
     np.add.at(matrix, (rows, after), centres - before)
     return matrix

@@ -50,6 +50,12 @@ def list_initializers() -> ListOf[Part]:
     return ListOf(data=[Part(**_named(entry)) for entry in catalog.initializers()])
 
 
+@router.get("/explanations", summary="Explanations")
+def list_explanations() -> ListOf[Part]:
+    """List every way in which what a model sees can be explained, with its options and where it was published."""
+    return ListOf(data=[Part(**_named(entry)) for entry in catalog.explanations()])
+
+
 @router.get("/presets", summary="Presets")
 def list_presets() -> ListOf[PresetEntry]:
     """List architectures from the literature, each as it could be posted."""
