@@ -119,6 +119,12 @@ class Settings(BaseModel):
         64 * MIB, ge=1, description="Largest request body of one prediction, in bytes."
     )
     max_predict_images: int = Field(256, ge=1, description="Most pictures in one prediction.")
+    max_explanation_multiply_adds: int = Field(
+        200_000_000_000,
+        ge=1,
+        description="Most multiply-adds of one explanation, by the estimate before it begins; a pass forward and one "
+        "back take those of one prediction each. The default is one to two minutes of one core.",
+    )
     max_upload_bytes: int = Field(2 * GIB, ge=1, description="Largest upload of a data set, in bytes.")
     max_image_pixels: int = Field(
         25_000_000, ge=1, description="Most pixels of one picture, read from its header before it is decoded."

@@ -37,6 +37,7 @@ _list("schedules", lambda client: client.catalog.schedules())
 _list("losses", lambda client: client.catalog.losses())
 _list("augmentations", lambda client: client.catalog.augmentations())
 _list("initializers", lambda client: client.catalog.initializers())
+_list("explanations", lambda client: client.catalog.explanations())
 
 
 @catalog.command("presets")

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
+from app.api.explanations import Explanation
 from app.api.models import Alias, Model, ModelEntry, Prediction, Predictions
 from app.client.calls import Attachment, Call, Stream, content, entries, nothing, pages, record, understood
 from app.client.resource import M, Resource, call, stream
@@ -21,6 +22,11 @@ _MODELS = "/v1/models"
 
 def _attached(picture: Picture) -> Attachment:
     return Attachment.of("files", picture) if isinstance(picture, Path) else Attachment("files", *picture)
+
+
+def _explained(picture: Picture, method: str, options: dict[str, Any]) -> dict[str, Any]:
+    named = {"class" if name == "class_" else name: value for name, value in options.items()}
+    return {"params": {"method": method, **named}, "files": [_attached(picture)]}
 
 
 def _aliases(name: str, alias: str | None = None) -> str:
@@ -115,6 +121,29 @@ class Models(Resource[M]):
             params={"top_k": top_k, "threshold": threshold},
             files=[_attached(picture) for picture in pictures],
         )
+
+    @call
+    def explain(self, /, model_id: str, picture: Picture, method: str, **options: Any) -> Call[Explanation]:
+        """Return what the score of a class, label or value comes from in a picture.
+
+        Args:
+            model_id: the model.
+            picture: a file, or a name and bytes.
+            method: as `catalog.explanations()` lists them.
+            options: those of the method, `channels`, and `class_`: what is explained; by default what is predicted.
+        """
+        details = _explained(picture, method, options)
+        return record(
+            Explanation, "POST", f"{_MODELS}/{model_id}/explain", accept="application/json", **details
+        )
+
+    @call
+    def draw_explanation(
+        self, /, model_id: str, picture: Picture, method: str, **options: Any
+    ) -> Call[bytes]:
+        """Return a picture under the map that `explain` gives in numbers, PNG."""
+        details = _explained(picture, method, options)
+        return content(f"{_MODELS}/{model_id}/explain", "image/png", method="POST", **details)
 
     @call
     def preprocess(self, model_id: str, picture: Picture) -> Call[bytes]:

@@ -75,6 +75,11 @@ class Catalog(Resource[M]):
         return entries(Part, f"{_CATALOG}/initializers")
 
     @call
+    def explanations(self) -> Call[tuple[Part, ...]]:
+        """Return the ways in which a prediction can be explained."""
+        return entries(Part, f"{_CATALOG}/explanations")
+
+    @call
     def presets(self) -> Call[tuple[PresetEntry, ...]]:
         """Return the presets, each with its `architecture`."""
         return entries(PresetEntry, f"{_CATALOG}/presets")

@@ -7,8 +7,9 @@ and the model, so that what a model sees when it predicts is what it saw when it
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from PIL import Image, ImageColor, UnidentifiedImageError
 
 from app.api.pictures import PictureSpec
 from app.errors import Invalid, TooLarge
+
+T = TypeVar("T")
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 """What is tried, by content and never by file name; PPM stands for PBM, PGM and PPM. Formats that run
@@ -51,11 +54,53 @@ def decode(source: bytes | BinaryIO, spec: PictureSpec, max_pixels: int) -> NDAr
         Invalid: it is empty, no picture, or cut short.
         TooLarge: it has more than `max_pixels` pixels; none was decoded.
     """
+    return _read(source, spec, max_pixels, lambda image: _array(_fit(image, spec), spec))
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A picture as it was sent, and which part of it a model sees.
+
+    Attributes:
+        pixels: upright and opaque, reduced if it is large, uint8 (H, W, 3).
+        seen: what the model sees, as (left, top, right, bottom) in these pixels.
+        place: where the model sees that, in pixels of its own input.
+    """
+
+    pixels: NDArray[np.uint8]
+    seen: tuple[float, float, float, float]
+    place: tuple[int, int, int, int]
+
+
+def decode_whole(source: bytes, spec: PictureSpec, max_pixels: int, most: int) -> Whole:
+    """Turn the bytes of a picture into an array that shows all of it, at most `most` pixels on its longer side.
+
+    It has colours whatever the spec says, and is neither fitted to it nor inverted. Raises what `decode` does.
+    """
+    coloured = spec.model_copy(update={"image_shape": (*spec.image_shape[:2], 3)})
+
+    def whole(image: Image.Image) -> Whole:
+        seen, place = _placement(image.size, spec)
+        scale = min(1.0, most / max(image.size))
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        across, down = size[0] / image.width, size[1] / image.height
+        shown = image if size == image.size else image.resize(size, Image.Resampling.BILINEAR)
+        return Whole(
+            np.array(shown, np.uint8),
+            (seen[0] * across, seen[1] * down, seen[2] * across, seen[3] * down),
+            place,
+        )
+
+    return _read(source, coloured, max_pixels, whole)
+
+
+def _read(source: bytes | BinaryIO, spec: PictureSpec, max_pixels: int, use: Callable[[Image.Image], T]) -> T:
+    """Decode a picture and make something of it, upright, opaque, and with the channels of the spec."""
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     with _open(file, max_pixels) as image:
         try:
             image.load()
-            fitted = _fit(_flatten(_upright(image), spec, _deepest(image)), spec)
+            return use(_flatten(_upright(image), spec, _deepest(image)))
         except Invalid:
             raise
         # Whatever a decoder trips over is the file's fault: Pillow's plugins raise at least OSError,
@@ -64,7 +109,6 @@ def decode(source: bytes | BinaryIO, spec: PictureSpec, max_pixels: int) -> NDAr
             raise Invalid(
                 f"the {image.format} picture is cut short or damaged: {error}", code="unreadable-picture"
             ) from error
-    return _array(fitted, spec)
 
 
 def convert(array: NDArray[np.uint8], spec: PictureSpec) -> NDArray[np.uint8]:
@@ -213,22 +257,33 @@ def _eight_bits(image: Image.Image, depth: _Depth) -> Image.Image:
     return Image.fromarray(255 - scaled if depth.inverted else scaled)
 
 
+def _placement(
+    size: tuple[int, int], spec: PictureSpec
+) -> tuple[tuple[float, float, float, float], tuple[int, int, int, int]]:
+    """Return which box of a picture (width, height) the spec shows, and the box of its shape in which it does."""
+    height, width, _ = spec.image_shape
+    whole, everywhere = (0.0, 0.0, float(size[0]), float(size[1])), (0, 0, width, height)
+    if spec.fit == "cover":
+        scale = max(width / size[0], height / size[1])
+        shown_width, shown_height = min(width / scale, size[0]), min(height / scale, size[1])
+        left, top = (size[0] - shown_width) / 2, (size[1] - shown_height) / 2
+        return (left, top, left + shown_width, top + shown_height), everywhere
+    if spec.fit == "contain":
+        scale = min(width / size[0], height / size[1])
+        inner = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+        left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+        return whole, (left, top, left + inner[0], top + inner[1])
+    return whole, everywhere
+
+
 def _fit(image: Image.Image, spec: PictureSpec) -> Image.Image:
     height, width, _ = spec.image_shape
     if image.size == (width, height):
         return image
-    if spec.fit == "stretch":
-        return image.resize((width, height), Image.Resampling.BILINEAR)
-    if spec.fit == "cover":
-        scale = max(width / image.width, height / image.height)
-        shown_width, shown_height = min(width / scale, image.width), min(height / scale, image.height)
-        left, top = (image.width - shown_width) / 2, (image.height - shown_height) / 2
-        box = (left, top, left + shown_width, top + shown_height)
-        return image.resize((width, height), Image.Resampling.BILINEAR, box)
-    scale = min(width / image.width, height / image.height)
-    inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    seen, (left, top, right, bottom) = _placement(image.size, spec)
+    fitted = image.resize((right - left, bottom - top), Image.Resampling.BILINEAR, seen)
+    if fitted.size == (width, height):
+        return fitted
     canvas = Image.new(image.mode, (width, height), ImageColor.getcolor(spec.background, image.mode))
-    canvas.paste(
-        image.resize(inner, Image.Resampling.BILINEAR), ((width - inner[0]) // 2, (height - inner[1]) // 2)
-    )
+    canvas.paste(fitted, (left, top))
     return canvas

@@ -94,6 +94,19 @@ def run_preset(http: httpx.Client, entry: dict[str, Any]) -> None:
     assert architecture["input_shape"] == entry["input_shape"]
 
 
+def run_explanation(http: httpx.Client, entry: dict[str, Any]) -> None:
+    options = {name: value for name, value in entry["example"].items() if name != "type"}
+    digit = http.get("/v1/datasets/digits/images/0").content
+    answer = http.post(
+        "/v1/models/model_example/explain",
+        params={"method": entry["name"], **options},
+        content=digit,
+        headers={"Content-Type": "image/png"},
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["method"] == entry["name"]
+
+
 RUN: dict[str, Callable[[httpx.Client, dict[str, Any]], None]] = {
     "layers": build_layer,
     "optimizers": lambda http, entry: step(optimizer=entry["example"]),
@@ -101,6 +114,7 @@ RUN: dict[str, Callable[[httpx.Client, dict[str, Any]], None]] = {
     "losses": lambda http, entry: step(loss=entry["example"]),
     "augmentations": lambda http, entry: step(augmentations=[entry["example"]]),
     "initializers": run_initializer,
+    "explanations": run_explanation,
     "presets": run_preset,
 }
 

@@ -21,10 +21,10 @@ TOLERANCE = 1e-3
 class IntegratedGradients(Explanation):
     """The difference of scores between the picture and an empty one, shared out among the pixels.
 
-    The gradients are averaged over the middles of equal steps on the straight line from the baseline to the picture, and
-    multiplied by the difference of the two. The values then sum to the difference of scores (completeness). How well
-    they do is in the checks: `residual` is the difference between `sum` and `score_difference`, and `complete` says
-    whether it is at most 0.001 of the larger of that and 1.
+    The gradients are averaged over the middles of equal steps on the straight line from the baseline to the picture,
+    and multiplied by the difference of the two. The values then sum to the difference of scores (completeness). How
+    well they do is in the checks: `residual` is the difference between `sum` and `score_difference`, and `complete`
+    says whether it is at most 0.001 of the larger of `score_difference` and 1.
     """
 
     type: Literal["integrated_gradients"] = "integrated_gradients"

@@ -1,0 +1,157 @@
+"""What the scores of models come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from app.api.explanations import Explanation, Explanations
+from app.errors import Invalid
+from app.models.explanations import check, explain_pictures, index_of, word
+from app.models.opened import OpenedModel, open_model
+from app.models.prediction import Picture, picture_spec
+from app.pictures.decode import decode_whole
+from app.pictures.overlays import LONGEST, Legend, draw
+from app.services import Services, ServicesDep
+from app.store.records import ModelRecord
+from app.web.answers.arrays import NPZ, check_numbers
+from app.web.answers.cancellable import finish
+from app.web.answers.explanations import arrays, explanation
+from app.web.answers.negotiation import preferred
+from app.web.bodies.choices import from_query
+from app.web.bodies.pictures import pictures_body, receive_pictures
+from app.web.bodies.route import StrictRoute
+from app.web.openapi import problems
+from app.web.routes.models import ModelReference
+from engine.model.explanations import EXPLANATIONS, Finding
+from engine.model.explanations import Explanation as Method
+
+router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
+
+_JSON, _PNG = "application/json", "image/png"
+_FILE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
+MethodDep = Annotated[
+    Method,
+    Depends(
+        from_query(
+            {kind.tag(): kind for kind in EXPLANATIONS},
+            "method",
+            "How: see `GET /v1/catalog/explanations`.",
+        )
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One request, read."""
+
+    record: ModelRecord
+    method: Method
+    name: str | None
+    channels: bool
+    pictures: list[Picture]
+    form: str
+
+
+@router.post(
+    "/{model_id}/explain",
+    summary="Explain a prediction",
+    response_class=Response,
+    responses=problems(400, 404, 413, 415, 422)
+    | {
+        200: {
+            "description": "What the score comes from, in numbers or drawn over the picture.",
+            "model": Explanation | Explanations,
+            "content": {_PNG: _FILE, NPZ: _FILE},
+        }
+    },
+    openapi_extra={"requestBody": pictures_body},
+)
+async def explain_model(
+    model_id: ModelReference,
+    request: Request,
+    services: ServicesDep,
+    method: MethodDep,
+    name: Annotated[
+        str | None,
+        Query(
+            alias="class",
+            description="The class, label or value whose score is explained; by default the predicted class, or the "
+            "most probable label. A model of several values needs it.",
+        ),
+    ] = None,
+    channels: Annotated[
+        bool, Query(description="Give a number for each channel of a pixel, in JSON.")
+    ] = False,
+) -> Response:
+    """Say which parts of a picture the score of a class, label or value comes from.
+
+    One picture is answered with one object, several with `{"data": [...]}`. With `Accept: image/png` the map is drawn
+    over the picture as it was sent; with `Accept: application/x-npz` it is a file of NumPy. `checks` has in numbers
+    what must hold of the map. What takes more passes through the network than the operator allows is refused with 422
+    (`/problems/too-many-passes`); the computation ends when the connection is closed.
+    """
+    record = await run_in_threadpool(services.store.models.find, model_id)
+    pictures = await receive_pictures(request, services.settings)
+    asked = _Asked(record, method, name, channels, pictures, preferred(request, (_JSON, _PNG, NPZ)))
+    return await finish(
+        request, _answer(services, asked), services.inference, stopping=lambda: services.draining
+    )
+
+
+def _answer(services: Services, asked: _Asked) -> Iterator[Response | None]:
+    record, method, pictures = asked.record, asked.method, asked.pictures
+    _check_form(asked)
+    index = index_of(record, asked.name)
+    opened = open_model(services.predictors, record)
+    check(opened, method, len(pictures), services.settings.max_explanation_multiply_adds)
+    most = services.settings.max_image_pixels
+    for found in explain_pictures(opened, method, pictures, index, most):
+        yield None if found is None else _response(opened, asked, found, most)
+
+
+def _check_form(asked: _Asked) -> None:
+    if asked.channels and not asked.method.per_channel:
+        detail = f"{asked.method.type} does not tell channels apart"
+        raise Invalid.at("channels", detail, "leave it out", parameter=True)
+    if asked.form == _PNG and len(asked.pictures) != 1:
+        raise Invalid(
+            f"there are {len(asked.pictures)} pictures, and one is drawn at a time; send one, or ask for {_JSON}"
+        )
+    if asked.form == _JSON:
+        height, width, channels = asked.record.input_shape
+        shape = (len(asked.pictures), height, width) + ((channels,) if asked.channels else ())
+        check_numbers(shape, f"ask for {_PNG} or {NPZ}")
+
+
+def _response(opened: OpenedModel, asked: _Asked, findings: list[Finding], most_pixels: int) -> Response:
+    record, method = asked.record, asked.method
+    if asked.form == NPZ:
+        return arrays(record, method, findings)
+    if asked.form == _PNG:
+        return Response(_overlay(asked, findings[0], most_pixels), media_type=_PNG)
+    shown = [
+        explanation(record, method, picture.filename, finding, asked.channels)
+        for picture, finding in zip(asked.pictures, findings, strict=True)
+    ]
+    body = shown[0] if len(shown) == 1 else Explanations(data=shown)
+    return JSONResponse(body.model_dump(mode="json"))
+
+
+def _overlay(asked: _Asked, finding: Finding, most_pixels: int) -> bytes:
+    record, method, explained = asked.record, asked.method, finding.explained
+    whole = decode_whole(asked.pictures[0].data, picture_spec(record), most_pixels, LONGEST)
+    where = f" of {explained.node}" if explained.node else ""
+    legend = Legend(
+        title=f"{method.type}{where}",
+        subject=f"{word(record)} {record.classes[finding.index]}",
+        score=explained.score,
+    )
+    return draw(whole, method.map(explained.values), legend, signed=method.signed)
