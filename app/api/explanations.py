@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
-from app.api.common import Body, JsonObject, Number
-from app.api.insides import Numbers
+from app.api.common import Body, JsonObject, Number, Numbers
 
 
 class PassCounts(Body):

@@ -27,7 +27,7 @@ from app.web.bodies.choices import from_query
 from app.web.bodies.pictures import pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
-from app.web.routes.models import ModelReference
+from app.web.routes.model_reference import ModelReference
 from engine.model.explanations import EXPLANATIONS, Finding
 from engine.model.explanations import Explanation as Method
 
