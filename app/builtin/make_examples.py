@@ -77,8 +77,11 @@ def _make(store: Store, artifacts: LocalArtifacts, settings: Settings) -> int:
     documents = {
         "architecture": to_document(architecture),
         # Its checkpoint is not shipped.
-        "job": to_document(replace(job, checkpoint=None)),
-        "epochs": store.jobs.metrics(JOB_ID),
+        "job": to_document(replace(job, checkpoint=None, checkpoint_kept_since=None)),
+        "epochs": [
+            figures | {"norms": epoch.norms}
+            for figures, epoch in zip(store.jobs.metrics(JOB_ID), store.jobs.norms(JOB_ID), strict=True)
+        ],
         "model": to_document(model),
     }
     here = Path(__file__).parent

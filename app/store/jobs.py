@@ -23,6 +23,7 @@ from app.store.records import (
     JobUpdates,
     Json,
     ModelRecord,
+    NormsRecord,
     Page,
     now,
 )
@@ -53,7 +54,7 @@ class Jobs(Repository[JobRecord]):
         Args:
             record: the job.
             answer: what the call that asked for it is answered, kept in the same moment.
-            epochs: the values of its epochs, of a job that did not run here.
+            epochs: the values of its epochs and their `norms`, of a job that did not run here.
 
         Raises:
             NotFound: the data set or the model that it is to use does not exist.
@@ -126,21 +127,19 @@ class Jobs(Repository[JobRecord]):
             return job_moves.read_state(connection, identifier)
 
     def metrics(self, identifier: str) -> list[Json]:
-        """Return the values of every epoch, in order.
-
-        Raises:
-            NotFound: there is no job of this id.
-        """
+        """Return the values of every epoch, in order; raises NotFound where there is no such job."""
         with self._database.read() as connection:
             job_moves.read_state(connection, identifier)
             return job_epochs.read(connection, identifier)
 
-    def updates(self, identifier: str, after: int) -> JobUpdates:
-        """Return what happened to a job after the event of the number `after`, and where it is now.
+    def norms(self, identifier: str) -> list[NormsRecord]:
+        """Return the norms of the epochs that have some, of very many not all, in order; raises as `metrics`."""
+        with self._database.read() as connection:
+            job_moves.read_state(connection, identifier)
+            return job_epochs.read_norms(connection, identifier)
 
-        Raises:
-            NotFound: there is no job of this id.
-        """
+    def updates(self, identifier: str, after: int) -> JobUpdates:
+        """Return what happened to a job after the event of the number `after`, and where it is; raises as `metrics`."""
         columns = self.table.c
         query = select(columns.status, columns.progress).where(columns.id == identifier)
         with self._database.read() as connection:
@@ -299,16 +298,15 @@ class Jobs(Repository[JobRecord]):
             return "stale"
         return "cancel" if status is JobStatus.CANCELLING else "go"
 
-    def record_epoch(self, identifier: str, attempt: int, figures: Json) -> None:
-        """Store the values of `figures["epoch"]`, in place of those of an attempt that came as far.
+    def record_epoch(self, identifier: str, attempt: int, epoch: Json) -> None:
+        """Store the values of `epoch["epoch"]` and its `norms`, in place of those of an attempt that came as far.
 
         Raises:
             StaleAttempt: the attempt is over.
         """
         with self._database.write() as connection:
             self._fenced(connection, identifier, attempt)
-            job_epochs.put(connection, identifier, figures)
-            job_moves.write(connection, identifier, metrics=figures)
+            job_moves.write(connection, identifier, metrics=job_epochs.put(connection, identifier, epoch))
 
     def record_checkpoint(self, identifier: str, attempt: int, checkpoint: Json) -> Json | None:
         """Point the job at a new checkpoint and return the one before, whose file can go now.

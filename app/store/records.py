@@ -269,6 +269,14 @@ class EpochRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class NormsRecord:
+    """The lengths of gradients and weights of an epoch of a training job, by the names of nodes."""
+
+    epoch: int
+    norms: Json
+
+
+@dataclass(frozen=True, slots=True)
 class JobState:
     """Where a job is, without what it is to do; the fields are those of its record. One that cannot be read is None."""
 

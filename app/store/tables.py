@@ -164,6 +164,7 @@ epochs = Table(
     Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
     Column("epoch", Integer, primary_key=True),
     Column("figures", JSON, nullable=False),
+    Column("norms", JSON(none_as_null=True)),
 )
 
 # What happened to a job, in order: its states, its epochs, its end.

@@ -13,6 +13,7 @@ from engine.graph.network import Network
 from engine.inputs.preprocessing import Preprocessing
 from engine.model.model_file import FORMAT_VERSION, pack, read_description, unpack
 from engine.training.loop import TrainingConfig
+from engine.training.norms import GradientTally
 from engine.training.state import EpochMetrics, Tally, TrainingState
 from engine.training.transfer import freeze
 
@@ -73,6 +74,7 @@ def read_checkpoint(path: Path, network: Network, config: TrainingConfig) -> Tra
             position=stored["position"],
             step=stored["step"],
             tally=Tally(loss, correct, images, *(judged or [images])),
+            gradients=GradientTally(**stored.get("gradients", {})),
             seconds=stored["seconds"],
             history=[EpochMetrics.model_validate(metrics) for metrics in stored["history"]],
             average=average,

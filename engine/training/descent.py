@@ -17,11 +17,14 @@ from engine.ops.reduction import length
 from engine.recipe.config import GradientClip, TrainingConfig
 from engine.recipe.losses import Loss, right_class
 from engine.recipe.schedules import Moment
+from engine.training.norms import NodeNorms, node_lengths
 from engine.training.state import Tally, TrainingState
 from engine.training.transfer import factors
 from engine.workspace import Workspace
 
 _NORM_EPSILON = 1e-6  # as in PyTorch's clip_grad_norm_
+_MEASURED_PICTURES = 64
+"""Steps on fewer pictures are so short that not the gradient of each is measured, but one for so many pictures."""
 
 
 class Stepper:
@@ -38,6 +41,7 @@ class Stepper:
         self._slots = {name: Flat(self._specs) for name in config.optimizer.slots()}
         self._factors = factors(network, config.learning_rate_factors)
         self._runs = self._weights.runs(self._treatment)
+        self._measured = -(-_MEASURED_PICTURES // (config.batch_size * config.accumulate))
         self._sums: Flat | None = None
         self._workspace = Workspace()
 
@@ -66,6 +70,11 @@ class Stepper:
         moment = Moment(step, self._per_epoch * self._config.epochs, self._per_epoch, losses)
         return self._config.optimizer.rate() * self._config.schedule.factor(moment)
 
+    def norms(self, state: TrainingState) -> dict[str, NodeNorms]:
+        """Return the norms of the epoch under way, by the nodes that are trained, in their order."""
+        trained = {name: state.weights[name] for name, spec in self._specs.items() if spec.trainable}
+        return state.gradients.norms(node_lengths(trained, self.context(node="norms")))
+
     def step(self, state: TrainingState, batches: Iterable[Batch], pictures: int) -> None:
         """Take one step on `pictures` pictures, or raise NonFiniteError and leave the state as it was."""
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below, in the values themselves
@@ -88,6 +97,8 @@ class Stepper:
             updates |= done.updates
             count(seen, config.loss, done.losses, done.scores, done.targets, one_class=batch.one_class)
         if gradients is not None:
+            if state.position % self._measured == 0:
+                state.gradients.add(node_lengths(gradients, self.context(node="norms")))
             if config.clip is not None:
                 self._clip(gradients.memory, config.clip)
             self._descend(state, gradients)

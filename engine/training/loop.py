@@ -27,6 +27,7 @@ from engine.recipe.config import TrainingConfig
 from engine.recipe.losses import Loss
 from engine.recipe.targets import Target
 from engine.training.descent import Stepper, count
+from engine.training.norms import GradientTally, NodeNorms
 from engine.training.state import EpochMetrics, Tally, TrainingState
 from engine.training.transfer import factors, freeze, take
 
@@ -76,6 +77,8 @@ class Progress:
     """Pictures seen since the report before."""
     metrics: EpochMetrics | None = None
     """With kind `epoch`."""
+    norms: dict[str, NodeNorms] | None = None
+    """With kind `epoch`, by the nodes that are trained; empty if none of its steps was measured."""
 
 
 def check_fit(
@@ -230,8 +233,9 @@ def train(
             clock.lap()
             yield Progress("evaluation", state, epoch, config.epochs, state.step, total, seen)
             clock.skip()
+        norms = stepper.norms(state)
         metrics = _end_epoch(state, dev, stepper.learning_rate(state, state.step - 1))
-        yield Progress("epoch", state, epoch, config.epochs, state.step, total, 0, metrics)
+        yield Progress("epoch", state, epoch, config.epochs, state.step, total, 0, metrics, norms)
 
 
 def out_of_patience(config: TrainingConfig, history: Sequence[EpochMetrics]) -> bool:
@@ -309,6 +313,7 @@ def _end_epoch(state: TrainingState, dev: Tally, learning_rate: float) -> EpochM
     state.epoch += 1
     state.position = 0
     state.tally = Tally()
+    state.gradients = GradientTally()
     state.seconds = 0.0
     return metrics
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from engine.arrays import Array
 from engine.inputs.preprocessing import Preprocessing
+from engine.training.norms import GradientTally
 
 
 class EpochMetrics(BaseModel):
@@ -78,6 +79,8 @@ class TrainingState:
     step: int = 0
     """Steps done over the whole run."""
     tally: Tally = field(default_factory=Tally)
+    gradients: GradientTally = field(default_factory=GradientTally)
+    """How long they were in the epoch under way."""
     seconds: float = 0.0
     """Spent on the epoch under way."""
     history: list[EpochMetrics] = field(default_factory=list)
@@ -109,6 +112,7 @@ class TrainingState:
             "position": self.position,
             "step": self.step,
             "tally": [self.tally.loss, self.tally.correct, self.tally.images, self.tally.judged],
+            "gradients": self.gradients.document(),
             "seconds": self.seconds,
             "history": [metrics.model_dump(mode="json") for metrics in self.history],
             "best_epoch": self.best_epoch,

@@ -87,7 +87,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
             if progress.metrics is not None:
                 figures = finite(progress.metrics.model_dump())
                 log.info("epoch %s", " ".join(f"{name}={value}" for name, value in figures.items()))
-                store.jobs.record_epoch(job.id, job.attempt, figures)
+                store.jobs.record_epoch(job.id, job.attempt, figures | {"norms": _norms(progress)})
             if progress.metrics is not None or checkpoints.due():
                 checkpoints.write(state)
             beat(pace.document(progress), force=progress.metrics is not None)
@@ -125,6 +125,11 @@ def _open(dataset: DatasetRecord, images: int, store: Store, artifacts: Artifact
         image_shape=stored.image_shape,
         target=DatasetOptions.model_validate(dataset.options).target,
     )
+
+
+def _norms(progress: Progress) -> Json | None:
+    """Return the norms of an epoch, by the names of nodes; None if none of its steps was measured."""
+    return {node: finite(norms.model_dump()) for node, norms in (progress.norms or {}).items()} or None
 
 
 def finite(figures: dict[str, Any]) -> Json:

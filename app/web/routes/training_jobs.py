@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Header, Request, Response
 
 from app.api.common import ListOf
+from app.api.norms import TrainingNorms
 from app.api.requests.training_jobs import TrainingJobRequest
 from app.api.training_jobs import EpochFigures, TrainingJob, TrainingJobEntry
 from app.errors import Invalid
@@ -16,11 +17,13 @@ from app.jobs.accept.training import new_job
 from app.jobs.forecast import Place, places
 from app.jobs.kinds import TRAINING
 from app.pictures import curves
+from app.pictures.drawing import Drawing
 from app.services import Services, ServicesDep
 from app.states import JobStatus
 from app.store.records import DeliveryRecord, JobRecord, JobState
 from app.web.answers.jobs import epoch_figures, training_job, training_job_entry
 from app.web.answers.negotiation import preferred
+from app.web.answers.norms import norms_chart, training_norms
 from app.web.answers.streams import EventStream, follow
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
@@ -29,7 +32,7 @@ from app.web.routes.job_calls import JobCalls
 
 router = APIRouter(prefix="/v1/training-jobs", route_class=StrictRoute, tags=["training-jobs"])
 
-SVG, PNG = "image/svg+xml", "image/png"
+JSON, SVG, PNG = "application/json", "image/svg+xml", "image/png"
 _LOOK_AGAIN_SECONDS = 2
 
 _MISSING = problems(404)
@@ -172,9 +175,32 @@ def get_metrics(record: JobDep, services: ServicesDep) -> ListOf[EpochFigures]:
 def get_curves(record: JobDep, request: Request, services: ServicesDep) -> Response:
     """Draw loss and accuracy on the train and the dev split over the epochs: SVG, or PNG when that is accepted."""
     picture = curves.chart(services.store.jobs.metrics(record.id))
-    if preferred(request, (SVG, PNG)) == PNG:
-        return Response(picture.png(), media_type=PNG, headers={"Vary": "Accept"})
-    return Response(picture.svg(), media_type=SVG, headers={"Vary": "Accept"})
+    return _drawn(picture, preferred(request, (SVG, PNG)))
+
+
+@router.get(
+    "/{job_id}/norms",
+    summary="Get the lengths of gradients and weights",
+    response_model=TrainingNorms,
+    responses={**_MISSING, 200: {"description": "Numbers, or a picture.", "content": {PNG: {}, SVG: {}}}},
+)
+def get_norms(record: JobDep, request: Request, services: ServicesDep) -> Response:
+    """Return how long the gradient and the weights of each node were, epoch by epoch, and name what goes wrong.
+
+    A gradient that is shorter than a thousandth of the longest vanishes: the node hardly learns. One that is more than
+    ten times as long as the longest in the first epoch, or as the node's own weights, explodes. With
+    `Accept: image/svg+xml` or `image/png` it is drawn, a line for each node on a logarithmic axis.
+    """
+    norms = training_norms(services.store.jobs.norms(record.id))
+    form = preferred(request, (JSON, SVG, PNG))
+    if form == JSON:
+        return Response(norms.model_dump_json(), media_type=JSON, headers={"Vary": "Accept"})
+    return _drawn(norms_chart(norms), form)
+
+
+def _drawn(picture: Drawing, form: str) -> Response:
+    content = picture.png() if form == PNG else picture.svg()
+    return Response(content, media_type=form, headers={"Vary": "Accept"})
 
 
 @router.get(
