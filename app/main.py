@@ -29,7 +29,15 @@ RESOURCES = {
     "/v1/operations": ("operations",),
     "/v1/datasets": ("datasets",),
     "/v1/training-jobs": ("training_jobs",),
-    "/v1/models": ("predictions", "models", "model_aliases", "model_insides", "explanations", "model_files"),
+    "/v1/models": (
+        "predictions",
+        "models",
+        "model_aliases",
+        "model_insides",
+        "model_filters",
+        "explanations",
+        "model_files",
+    ),
     "/v1/batch-predictions": ("batch_predictions",),
     "/v1/evaluations": ("evaluations",),
 }

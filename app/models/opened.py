@@ -68,10 +68,10 @@ def open_model(predictors: Predictors, record: ModelRecord) -> OpenedModel:
     return OpenedModel(record, model, Network.build(model.architecture))
 
 
-def unknown_node(name: str, names: Sequence[str], parameter: str = "node") -> Invalid:
+def unknown_node(name: str, names: Sequence[str], parameter: str = "node", kind: str = "node") -> Invalid:
     """Make the error for a name that none of the nodes to choose from has."""
     ranked = nearest(name, names)
     listed = ", ".join(ranked[:_MOST_NAMES])
     more = f" and {len(ranked) - _MOST_NAMES} more" if len(ranked) > _MOST_NAMES else ""
-    detail = f"there is no node {name[:100]!r} to choose"
+    detail = f"there is no {kind} of the name {name[:100]!r}"
     return Invalid.at(parameter, detail, f"choose one of {listed}{more}", parameter=True)

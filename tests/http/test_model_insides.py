@@ -187,3 +187,12 @@ def test_positions_that_are_none_are_refused(
     fault = answer.json()["errors"][0]
     assert fault["parameter"].startswith(parameter)
     assert hint is None or hint in fault["hint"]
+
+
+def test_a_node_without_filters_is_refused_with_those_that_have_some(http: httpx.Client) -> None:
+    answer = http.get("/v1/models/model_example/filters", params={"node": "max_pool2d_1"})
+    assert answer.status_code == 422
+    (fault,) = answer.json()["errors"]
+    assert fault["parameter"] == "node"
+    assert "conv2d_1" in fault["hint"]
+    assert "flatten" not in fault["hint"]

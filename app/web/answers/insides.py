@@ -17,12 +17,15 @@ from engine.arrays import Array
 from engine.model.activations import spread
 
 
+def spread_of(array: Array) -> Spread:
+    """Show how the numbers of an array are spread."""
+    return Spread(**asdict(spread(array)))
+
+
 def activations(model_id: str, place: Place, filenames: Sequence[str | None], outputs: Array) -> Activations:
     """Show what a node puts out for each picture: outputs (N, H, W, C), or (N, C) of a vector."""
     data = [
-        Activation(
-            filename=filename, statistics=Spread(**asdict(spread(output))), numbers=numbers(output, "")
-        )
+        Activation(filename=filename, statistics=spread_of(output), numbers=numbers(output, ""))
         for filename, output in zip(filenames, outputs, strict=True)
     ]
     return Activations(
