@@ -10,6 +10,7 @@ from engine.augmentations import AUGMENTATIONS
 from engine.layers import LAYERS
 from engine.layers.initializers import INITIALIZERS
 from engine.model.explanations import EXPLANATIONS
+from engine.ops.filters import FILTERS
 from engine.presets import PRESETS
 from engine.recipe.losses import LOSSES
 from engine.recipe.optimizers import OPTIMIZERS
@@ -72,6 +73,19 @@ def presets() -> list[dict[str, Any]]:
             "architecture": preset.architecture().document(),
         }
         for preset in PRESETS
+    ]
+
+
+def filters() -> list[dict[str, Any]]:
+    """Return every named filter with its numbers."""
+    return [
+        {
+            "name": each.name,
+            "kernel": [list(row) for row in each.kernel],
+            "title": each.purpose,
+            "source": each.source,
+        }
+        for each in FILTERS
     ]
 
 

@@ -50,3 +50,16 @@ class PresetEntry(Body):
     """[height, width] of the smallest pictures it takes; smaller ones have shrunk to nothing before its last layer."""
     architecture: JsonObject
     """The architecture, as it can be posted."""
+
+
+class FilterEntry(Body):
+    """A kernel with a name, to be applied to a picture."""
+
+    name: str = Field(examples=["vertical_edge"])
+    """What to write as `kernel`."""
+    kernel: list[list[float]] = Field(examples=[[[1, 0, -1], [1, 0, -1], [1, 0, -1]]])
+    """Its numbers, row by row."""
+    title: str
+    """What it shows or does."""
+    source: str
+    """Where it comes from."""

@@ -45,6 +45,7 @@ CALLS: dict[str, Callable[[Client, Ids], Any]] = {
     "/v1/catalog/augmentations": lambda client, ids: client.catalog.augmentations(),
     "/v1/catalog/initializers": lambda client, ids: client.catalog.initializers(),
     "/v1/catalog/explanations": lambda client, ids: client.catalog.explanations(),
+    "/v1/catalog/filters": lambda client, ids: client.catalog.filters(),
     "/v1/catalog/presets": lambda client, ids: client.catalog.presets(),
     "/v1/architectures/arch_example": lambda client, ids: client.architectures.get("arch_example"),
     "/v1/datasets/downloads": lambda client, ids: client.datasets.downloads(),

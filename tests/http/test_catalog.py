@@ -107,6 +107,23 @@ def run_explanation(http: httpx.Client, entry: dict[str, Any]) -> None:
     assert answer.json()["method"] == entry["name"]
 
 
+def apply_filter(http: httpx.Client, entry: dict[str, Any]) -> None:
+    """Apply a filter by its name, and compare with sums of products of the numbers that are listed for it."""
+    picture = np.random.default_rng(1).integers(0, 256, (7, 8)).astype(float)
+    body = {"input": picture.tolist(), "kernel": entry["name"]}
+    found = http.post("/v1/operations/convolve", json=body).json()
+    kernel = np.array(entry["kernel"])
+    size = len(kernel)
+    slow = [
+        [
+            float((picture[row : row + size, column : column + size] * kernel).sum())
+            for column in range(9 - size)
+        ]
+        for row in range(8 - size)
+    ]
+    np.testing.assert_allclose(found["output"], slow, atol=1e-9)
+
+
 RUN: dict[str, Callable[[httpx.Client, dict[str, Any]], None]] = {
     "layers": build_layer,
     "optimizers": lambda http, entry: step(optimizer=entry["example"]),
@@ -115,6 +132,7 @@ RUN: dict[str, Callable[[httpx.Client, dict[str, Any]], None]] = {
     "augmentations": lambda http, entry: step(augmentations=[entry["example"]]),
     "initializers": run_initializer,
     "explanations": run_explanation,
+    "filters": apply_filter,
     "presets": run_preset,
 }
 
@@ -131,7 +149,7 @@ def test_every_part_is_explained_and_its_example_runs(http: httpx.Client, kind: 
     for entry in entries:
         assert entry["title"], entry["name"]
         assert entry["source"], entry["name"]
-        if kind != "presets":
+        if kind not in ("presets", "filters"):
             assert entry["formula"], entry["name"]
             hyperparameters = entry["hyperparameters"]
             for name, schema in hyperparameters["properties"].items():

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from app.api.catalog import LayerPart, Part, PresetEntry
+from app.api.catalog import FilterEntry, LayerPart, Part, PresetEntry
 from app.api.common import ListOf
 from app.web.bodies.route import StrictRoute
 from engine import catalog
@@ -60,6 +60,12 @@ def list_explanations() -> ListOf[Part]:
 def list_presets() -> ListOf[PresetEntry]:
     """List architectures from the literature, each as it could be posted."""
     return ListOf(data=[PresetEntry(**entry) for entry in catalog.presets()])
+
+
+@router.get("/filters", summary="Filters")
+def list_filters() -> ListOf[FilterEntry]:
+    """List the kernels that `POST /v1/operations/convolve` takes by name, with their numbers."""
+    return ListOf(data=[FilterEntry(**entry) for entry in catalog.filters()])
 
 
 def _named(entry: dict[str, Any]) -> dict[str, Any]:
