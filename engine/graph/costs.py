@@ -59,6 +59,21 @@ class Totals(_Record):
     batch_size: int
 
 
+class Hint(_Record):
+    """Something in a network that is likely to be a mistake."""
+
+    code: str
+    """Which rule applies: stable, in kebab-case."""
+    node: str | None
+    """The node that it is about; null for the network as a whole."""
+    pointer: str
+    """Where in the architecture's document the layer is (RFC 6901); of a node inside of a block, the block."""
+    detail: str
+    """What is there, with its numbers."""
+    fix: str
+    """What to change."""
+
+
 class Summary(_Record):
     """A network in numbers."""
 
@@ -66,3 +81,5 @@ class Summary(_Record):
     output_shape: list[int]
     totals: Totals
     layers: list[LayerSummary]
+    hints: list[Hint] = Field(default_factory=list)
+    """What is likely to be a mistake, and what to change; at most twenty of each kind."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from engine.arrays import elements
-from engine.graph.costs import LayerSummary, Summary, Totals
+from engine.graph.costs import Hint, LayerSummary, Summary, Totals
 from engine.graph.network import INPUT, Network, Node
 from engine.recipe.optimizers import most_slots
 
@@ -18,8 +18,10 @@ _FAR = Fraction(2**53)
 """Receptive fields and jumps are not told apart beyond this: JSON carries whole numbers up to here."""
 
 
-def summarize(network: Network, batch_size: int = 64) -> Summary:
+def summarize(network: Network, batch_size: int = 64, hints: Sequence[Hint] = ()) -> Summary:
     """Return shapes, formulas, parameters, multiply-adds, memory and receptive fields of every node.
+
+    Hints, where they are wanted, are found by `engine.hints`.
 
     Receptive field and jump: Araujo, Norris & Sim 2019, "Computing receptive fields of convolutional
     neural networks", equations 1 and 2; where branches meet, the largest.
@@ -47,6 +49,7 @@ def summarize(network: Network, batch_size: int = 64) -> Summary:
         output_shape=list(network.output_shape),
         totals=totals,
         layers=layers,
+        hints=list(hints),
     )
 
 

@@ -6,6 +6,7 @@ The output has floor((n + 2p - f) / s) + 1 rows.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -76,12 +77,24 @@ class Axis(NamedTuple):
     @property
     def taps(self) -> int:
         """Pairs of a window position and a real input pixel under it; padding is no input."""
-        count = 0
+        return sum(self._positions())
+
+    @property
+    def cells_used(self) -> int:
+        """Cells of the window that lie on a real input pixel in at least one position."""
+        return sum(count > 0 for count in self._positions())
+
+    @property
+    def unseen(self) -> int:
+        """Pixels of the input after the last window's end, which no window reaches."""
+        return max(0, self.size + self.before - (self.output - 1) * self.stride - self.extent)
+
+    def _positions(self) -> Iterator[int]:
+        """Yield for each cell of the window in how many positions it lies on a real input pixel."""
         for offset in range(0, self.extent, self.dilation):
             first = max(-(-(self.before - offset) // self.stride), 0)
             last = min((self.size - 1 + self.before - offset) // self.stride, self.output - 1)
-            count += max(last - first + 1, 0)
-        return count
+            yield max(last - first + 1, 0)
 
 
 class Window(NamedTuple):

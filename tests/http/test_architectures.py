@@ -33,6 +33,15 @@ def test_the_summary_of_lenet_5(http: httpx.Client) -> None:
     assert first["connection_density"] == pytest.approx(0.0292, abs=1e-4)
 
 
+def test_the_hints_of_a_summary_point_to_the_layer(http: httpx.Client) -> None:
+    (hint,) = http.post(f"{URL}/summary", json=lenet(http)).json()["hints"]
+    assert hint["code"] == "dense-majority"
+    assert (hint["node"], hint["pointer"]) == ("dense_1", "/layers/5")
+    assert "48,120 of 61,706" in hint["detail"]
+    assert "global_average_pool2d" in hint["fix"]
+    assert http.get(f"{URL}/arch_example").json()["summary"]["hints"] == [hint]
+
+
 def test_the_memory_of_training_depends_on_the_batch(http: httpx.Client) -> None:
     totals = [
         http.post(f"{URL}/summary", json=lenet(http), params=params).json()["totals"]

@@ -23,6 +23,7 @@ from engine.graph.architecture import Architecture
 from engine.graph.costs import Summary
 from engine.graph.network import Network
 from engine.graph.summary import summarize
+from engine.hints import find_hints
 from engine.presets.lenet import LENET_5
 
 router = APIRouter(prefix="/v1/architectures", route_class=StrictRoute, tags=["architectures"])
@@ -82,9 +83,11 @@ def summarize_architecture(
 
     For each node: the output shape and the formula it follows from, parameters, multiply-adds, memory, the
     receptive field, what a fully connected layer would have needed for the same map, and the share of
-    connections that exist. The limit of parameters is one of training: a network beyond it can be looked at.
+    connections that exist. `hints` are what is likely to be a mistake,
+    and what to change. The limit of parameters is one of training: a network beyond it can be looked at.
     """
-    return summarize(Network.build(architecture), batch_size)
+    network = Network.build(architecture)
+    return summarize(network, batch_size, find_hints(network))
 
 
 @router.post("", status_code=201, summary="Store an architecture", responses={**_BODY, **problems(409)})
@@ -103,7 +106,8 @@ def create_architecture(
     limit are refused with a pointer to the layer.
     """
     architecture = request.architecture()
-    summary = summarize(_build(architecture, services))
+    network = _build(architecture, services)
+    summary = summarize(network, hints=find_hints(network))
     record = ArchitectureRecord(new_id(ARCHITECTURE), request.name, architecture.document())
     answer = show(record, summary)
     headers = {"Location": f"{router.prefix}/{record.id}"}
@@ -151,7 +155,7 @@ def stored_network(architecture_id: str, services: Services) -> Network:
 def _with_summary(record: ArchitectureRecord) -> ArchitectureAnswer:
     # Not held against the limit, which may have been lowered since.
     network = Network.build(Architecture.model_validate(record.architecture))
-    return show(record, summarize(network))
+    return show(record, summarize(network, hints=find_hints(network)))
 
 
 def _build(architecture: Architecture, services: Services) -> Network:
