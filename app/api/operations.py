@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from app.api.common import Body, Number
+from app.api.common import Body, JsonObject, Number, Numbers
+from app.api.traces import NodeTrace, Trace
 
 
 class NumericCheck(Body):
@@ -24,9 +23,9 @@ class NumericCheck(Body):
 class OperationGradients(Body):
     """Gradients of L, the sum of `output_gradient` times the output."""
 
-    inputs: list[list[Any]]
+    inputs: list[Numbers]
     """dL/da for each input, in the shape of that input."""
-    weights: dict[str, Any]
+    weights: JsonObject
     """dL/dw for each weight that is learned, by its name."""
     numeric_check: NumericCheck
 
@@ -44,16 +43,30 @@ class OperationNode(Body):
     multiply_adds: int
 
 
+class OperationTrace(Trace):
+    """How one number of the output came about; of a block, the number that its last layer gives."""
+
+    node: str
+    """Name of the layer, as in `nodes`."""
+    type: str
+    inputs_from: list[str]
+    """Where the layer's inputs come from: other nodes, or the `input`."""
+    through: Trace | None
+    """The same number after the layer's own activation: a = psi(z)."""
+    on_the_way: list[NodeTrace]
+    """Of a block: the numbers before it that it was made of one by one."""
+
+
 class OperationAnswer(Body):
     """What a layer or block makes of its inputs."""
 
-    output: list[Any] = Field(examples=[[[1.5, 2.0]]])
+    output: Numbers = Field(examples=[[[1.5, 2.0]]])
     """The numbers, as lists (H, W), (H, W, C) or (C); null where one is not finite."""
     output_shape: list[int]
     """The shape of `output`."""
     formula: dict[str, str] = Field(examples=[{"height": "floor((6 + 2*0 - 3)/1) + 1 = 4"}])
     """How the output's size comes about, with the numbers put in."""
-    weights: dict[str, Any] | None
+    weights: JsonObject | None
     """The weights that were used, by their names; null where they are more than 10,000 numbers."""
     parameters: int
     """Numbers that are learned."""
@@ -63,7 +76,11 @@ class OperationAnswer(Body):
     """What the layer or block is made of, in the order in which it is computed."""
     precision: str = Field(examples=["float64"])
     """In what it was computed: `float64` for numbers, `float32` for pictures."""
-    kernel: list[Any] | None = None
+    kernel: Numbers | None = None
     """Of `convolve`: the filter's numbers as they were used."""
     gradients: OperationGradients | None = None
     """Where `output_gradient` is given."""
+    trace: list[OperationTrace] | None = None
+    """Where `trace` is wanted: how single numbers of the output come about."""
+    trace_total: int | None = None
+    """Of how many numbers `trace` could be asked for: of all of the output."""

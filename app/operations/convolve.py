@@ -10,7 +10,7 @@ import numpy as np
 from app.api.requests.operations import ConvolveRequest
 from app.errors import Invalid
 from app.operations.numbers import array, written
-from app.operations.operation import Inputs, Limits, Task, prepare
+from app.operations.operation import Inputs, Limits, Options, Task, prepare
 from engine.arrays import Array
 from engine.layers import LayerRecord
 from engine.layers.convolution import Conv2D, DepthwiseConv2D
@@ -30,7 +30,7 @@ def convolve(request: ConvolveRequest, inputs: Inputs, limits: Limits) -> tuple[
     if request.flip:
         kernel = kernel[::-1, ::-1]
     channels = picture.shape[2]
-    options: dict[str, Any] = {
+    hyperparameters: dict[str, Any] = {
         "kernel_size": kernel.shape[:2],
         "padding": request.padding,
         "stride": request.stride,
@@ -39,18 +39,18 @@ def convolve(request: ConvolveRequest, inputs: Inputs, limits: Limits) -> tuple[
     }
     layer: LayerRecord
     if kernel.ndim == 2:
-        layer = DepthwiseConv2D(**options)
+        layer = DepthwiseConv2D(**hyperparameters)
         weight = np.repeat(kernel[:, :, None, None], channels, axis=3)  # (f, f, 1, C)
     else:
         if kernel.shape[2] != channels:
             detail = f"a filter {written(kernel.shape)} for a picture {written(picture.shape)}"
             hint = f"give it {channels} channels, or none: then it is applied to each channel by itself"
             raise Invalid.at("kernel", detail, hint)
-        layer = Conv2D(filters=1, **options)
+        layer = Conv2D(filters=1, **hyperparameters)
         weight = kernel[..., None]  # (f, f, C, 1)
     bias = np.full(weight.shape[3], request.bias)
-    weights = {"weight": weight, "bias": bias}
-    return prepare(layer, inputs, weights, 0, "running", None, limits, place=()), kernel
+    options = Options({"weight": weight, "bias": bias}, trace=request.trace_positions)
+    return prepare(layer, inputs, options, limits, place=()), kernel
 
 
 def _kernel(value: str | list[Any]) -> Array:

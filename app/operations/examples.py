@@ -29,6 +29,11 @@ CONVOLVE: dict[str, dict[str, Any]] = {
     "the vertical edge filter on a 6x6 picture": {"input": EDGE, "kernel": "vertical_edge"},
     "padding p = 1": {"input": EDGE, "kernel": "vertical_edge", "padding": 1},
     "stride s = 2": {"input": PICTURE, "kernel": VERTICAL_EDGE, "stride": 2, "padding": 1},
+    "the arithmetic of two numbers": {
+        "input": EDGE,
+        "kernel": "vertical_edge",
+        "trace": {"positions": [[0, 0], [0, 1]]},
+    },
     "convolution as in mathematics": {"input": EDGE, "kernel": "vertical_edge", "flip": True},
 }
 """Bodies of `convolve`."""
@@ -50,6 +55,7 @@ _ARTICLE: dict[str, dict[str, dict[str, Any]]] = {
             "input": PICTURE,
             "layer": {"filters": 1, "kernel_size": 3, "activation": "relu"},
             "weights": {"weight": VERTICAL_EDGE, "bias": 1},
+            "trace": {"positions": [[0, 0], [3, 3]]},
         },
         "gradients": {
             "input": PICTURE,
@@ -59,7 +65,13 @@ _ARTICLE: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "average_pool2d": {"f = 2, s = 2": {"input": PICTURE, "layer": {"pool_size": 2, "stride": 2}}},
-    "max_pool2d": {"f = 2, s = 2": {"input": PICTURE, "layer": {"pool_size": 2, "stride": 2}}},
+    "max_pool2d": {
+        "f = 2, s = 2, and which cells won": {
+            "input": PICTURE,
+            "layer": {"pool_size": 2, "stride": 2},
+            "trace": True,
+        }
+    },
     "flatten": {"a volume to a vector": {"input": [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]}},
     "dense": {
         "a flattened 2x2 map": {

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from app.errors import Invalid
 from app.operations.numbers import Keys, array, written
+from app.operations.tracing import choose, trace
 from engine.arrays import Array, Shape
 from engine.errors import EngineError
 from engine.graph.differences import NumericCheck, check
 from engine.graph.operation import Operation
+from engine.graph.trace import NodeTrace
 from engine.layers import Context, LayerRecord, WeightSpec
 from engine.layers.base import Statistics
+from engine.layers.trace import Position
 
 _CHECKED = 64
 """Numbers of which gradients are compared with differences, at most."""
@@ -61,6 +64,25 @@ class Inputs:
 
 
 @dataclass(frozen=True)
+class Options:
+    """What an operation is computed with, and what is wanted beside its output.
+
+    Attributes:
+        weights: arrays or nested lists by the names of the operation's weights; those left out are drawn.
+        seed: of what is drawn.
+        statistics: which mean and variance apply.
+        output_gradient: nested lists, `ones`, or None where no gradients are wanted.
+        trace: positions of numbers whose arithmetic is wanted, true for the first ones.
+    """
+
+    weights: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    statistics: Statistics = "running"
+    output_gradient: Any = None
+    trace: bool | Sequence[Sequence[int]] = False
+
+
+@dataclass(frozen=True)
 class Task:
     """An operation that is ready to run.
 
@@ -70,6 +92,7 @@ class Task:
         weights: by the names that the operation gives them.
         context: which statistics apply, and the seed of what is drawn.
         output_gradient: gradient of the output, in the output's own shape; None where no gradients are wanted.
+        positions: of numbers of the output whose arithmetic is wanted.
     """
 
     operation: Operation
@@ -77,6 +100,7 @@ class Task:
     weights: dict[str, Array]
     context: Context
     output_gradient: Array | None
+    positions: tuple[Position, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +119,7 @@ class Result:
     task: Task
     output: Array
     gradients: Gradients | None
+    traces: tuple[NodeTrace, ...]
 
 
 def read_inputs(input_: Any, inputs: Sequence[Any] | None) -> Inputs:
@@ -117,48 +142,43 @@ def read_inputs(input_: Any, inputs: Sequence[Any] | None) -> Inputs:
 
 
 def prepare(
-    layer: LayerRecord,
-    inputs: Inputs,
-    weights: Mapping[str, Any],
-    seed: int,
-    statistics: Statistics,
-    output_gradient: Any,
-    limits: Limits,
-    place: Keys = ("layer",),
+    layer: LayerRecord, inputs: Inputs, options: Options, limits: Limits, place: Keys = ("layer",)
 ) -> Task:
     """Return an operation that is ready to run: its shapes fit, and it is within the limits.
 
     Args:
         layer: the layer or block.
         inputs: what it is applied to.
-        weights: arrays or nested lists by the names of the operation's weights; those left out are drawn.
-        seed: of what is drawn.
-        statistics: which ones apply.
-        output_gradient: nested lists, `ones`, or None where no gradients are wanted.
+        options: weights, and what is wanted beside the output.
         limits: what it may need.
         place: the field of the body that the layer's hyperparameters stand in.
 
     Raises:
-        ShapeError, GraphError, LimitError, Invalid: as their place and hint say.
+        ShapeError, GraphError, LimitError, Invalid, TooLarge: as their place and hint say.
     """
     operation = _build(layer, inputs, limits, place)
-    _check_work(operation, inputs, output_gradient is not None, limits, place)
-    drawn = operation.initial_weights(seed, inputs.precision)
-    given = _given_weights(operation, weights, inputs.precision)
-    dy = _gradient_of_output(operation, inputs, output_gradient)
-    return Task(operation, inputs, drawn | given, Context(statistics=statistics, seed=seed), dy)
+    _check_work(operation, inputs, options.output_gradient is not None, limits, place)
+    positions = choose(operation, options.trace, options.statistics)
+    given = _given_weights(operation, options.weights, inputs.precision)
+    dy = _gradient_of_output(operation, inputs, options.output_gradient)
+    drawn = operation.initial_weights(options.seed, inputs.precision)
+    context = Context(statistics=options.statistics, seed=options.seed)
+    return Task(operation, inputs, drawn | given, context, dy, positions)
 
 
 def run(task: Task) -> Result:
-    """Compute an operation, and the gradients if they are wanted."""
+    """Compute an operation, and the gradients and traces that are wanted."""
     xs = task.inputs.arrays
     # what becomes infinite or undefined is part of the answer
     with np.errstate(all="ignore"):
+        traces = trace(task.operation, xs, task.weights, task.positions)
         if task.output_gradient is None:
-            return Result(task, task.operation.forward(task.weights, xs, task.context).output[0], None)
+            tape = task.operation.forward(task.weights, xs, task.context)
+            return Result(task, tape.output[0], None, traces)
         dy = task.output_gradient
         output, dxs, dweights = task.operation.gradients(task.weights, xs, dy, task.context)
-        return Result(task, output, Gradients(dxs, dweights, _check(task, dy, dxs, dweights)))
+        gradients = Gradients(dxs, dweights, _check(task, dy, dxs, dweights))
+        return Result(task, output, gradients, traces)
 
 
 def _build(layer: LayerRecord, inputs: Inputs, limits: Limits, place: Keys) -> Operation:

@@ -10,6 +10,8 @@ from engine.layers.base import Statistics
 from engine.layers.parameters import Activation, Padding
 from engine.spec import Flag, Seed, Size2D, Spec, Stride2D, describe
 
+PositionIndex = Annotated[int, Field(strict=True, ge=0)]
+
 Numbers = Annotated[
     list[Any],
     Field(
@@ -37,7 +39,29 @@ class WeightsRequest(Spec):
         return dict(self.model_extra or {})
 
 
-class OperationRequest(Spec):
+Position = Annotated[list[PositionIndex], Field(min_length=1, max_length=3)]
+
+
+class TraceRequest(Spec):
+    """Which numbers of the output to take apart."""
+
+    positions: list[Position] = Field(min_length=1, max_length=256, examples=[[[0, 1, 0]]])
+    """[row, column, channel] of a map, where the channel can be left out if there is one; [index] of a vector."""
+
+
+class _Traced(Spec):
+    """What requests have that can ask for traces."""
+
+    trace: Flag | TraceRequest = Field(False, examples=[True])
+    """Asks for the arithmetic of single numbers: true for the first ones, at most 64, or their positions."""
+
+    @property
+    def trace_positions(self) -> bool | list[Position]:
+        """The positions that are asked for; true for the first ones."""
+        return self.trace.positions if isinstance(self.trace, TraceRequest) else self.trace
+
+
+class OperationRequest(_Traced):
     """One layer or block, and what to apply it to.
 
     Numbers are computed with in 64-bit floating point.
@@ -58,7 +82,7 @@ class OperationRequest(Spec):
     """Gradient of the output, dL/dy: asks for those of the inputs and weights. `ones` is that of the sum."""
 
 
-class ConvolveRequest(Spec):
+class ConvolveRequest(_Traced):
     """A picture and a filter."""
 
     input: Numbers = Field(examples=[[[1, 2], [3, 4]]])

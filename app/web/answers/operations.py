@@ -7,33 +7,39 @@ from typing import Any
 from fastapi import Response
 from fastapi.responses import JSONResponse
 
-from app.api.common import finite
-from app.api.operations import NumericCheck, OperationAnswer, OperationGradients, OperationNode
-from app.errors import TooLarge
+from app.api.operations import (
+    NumericCheck,
+    OperationAnswer,
+    OperationGradients,
+    OperationNode,
+    OperationTrace,
+)
 from app.operations.operation import Result, Task
-from app.web.answers.arrays import MOST_NUMBERS, npz, numbers
+from app.web.answers.arrays import NPZ, check_file_numbers, check_numbers, npz, numbers
+from app.web.answers.traces import node_traces
 from engine.arrays import Array, elements
+from engine.layers import Block
 
 _HINT = "ask for application/x-npz"
 _MOST_WEIGHTS = 10_000
 
 
-def check_size(task: Task) -> None:
-    """Refuse what would be too much to write as JSON, before it is computed.
+def check_size(task: Task, form: str) -> None:
+    """Refuse what would be too much to write as JSON, or into a file, before it is computed.
 
     Raises:
-        TooLarge: the output, or a gradient, has more numbers than are written as JSON.
+        TooLarge: output and gradients together have more numbers than are written in this form.
     """
     shapes = [task.operation.output_shape]
     if task.output_gradient is not None:
         shapes += [x.shape for x in task.inputs.arrays]
         shapes += [spec.shape for spec in task.operation.weight_specs.values() if spec.trainable]
-    for shape in shapes:
-        if elements(shape) > MOST_NUMBERS:
-            written = " x ".join(map(str, shape))
-            raise TooLarge(
-                f"{written} are {elements(shape):,} numbers; at most {MOST_NUMBERS:,} are written as JSON: {_HINT}"
-            )
+    if form == NPZ:
+        for shape in shapes:
+            check_file_numbers(shape, "use a smaller input or fewer filters")
+    else:
+        shape = shapes[0] if len(shapes) == 1 else (sum(map(elements, shapes)),)
+        check_numbers(shape, _HINT)
 
 
 def as_json(result: Result, kernel: Array | None = None) -> Response:
@@ -53,6 +59,8 @@ def as_json(result: Result, kernel: Array | None = None) -> Response:
         precision=str(result.output.dtype),
         kernel=None if kernel is None else _listed(kernel),
         gradients=_gradients(result),
+        trace=_traces(result) if task.positions else None,
+        trace_total=elements(task.operation.output_shape) if task.positions else None,
     )
     return JSONResponse(answer.model_dump(mode="json"))
 
@@ -79,6 +87,20 @@ def _gradients(result: Result) -> OperationGradients | None:
     )
 
 
+def _traces(result: Result) -> list[OperationTrace]:
+    task = result.task
+    flat = not isinstance(task.operation.layer, Block) and all(
+        len(shape) == 3 and task.inputs.flat and shape[2] == 1
+        for shape in (*task.inputs.shapes, task.operation.output_shape)
+    )
+    shown = []
+    for found in node_traces(result.traces, flat=flat):
+        around = {name: value for name, value in found if name != "trace"}
+        through = None if found.through is None else found.through.trace
+        shown.append(OperationTrace(**dict(found.trace) | around | {"through": through}))
+    return shown
+
+
 def _nodes(task: Task) -> list[OperationNode]:
     operation = task.operation
     return [
@@ -96,4 +118,4 @@ def _nodes(task: Task) -> list[OperationNode]:
 
 
 def _listed(array: Array) -> Any:
-    return finite(numbers(array, _HINT))
+    return numbers(array, _HINT)

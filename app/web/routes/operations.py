@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from app.api.requests.operations import ConvolveRequest, OperationRequest
 from app.errors import Invalid, NotFound
 from app.operations.convolve import convolve
-from app.operations.operation import Limits, Task, prepare, read_inputs, run
+from app.operations.operation import Limits, Options, Task, prepare, read_inputs, run
 from app.services import Services, ServicesDep
 from app.web.answers.arrays import NPZ
 from app.web.answers.negotiation import preferred
@@ -71,15 +71,15 @@ async def apply_layer(operation_type: str, request: Request, services: ServicesD
     body = await _read(request, OperationRequest)
 
     def ready() -> tuple[Task, Array | None]:
-        task = prepare(
-            _layer(operation_type, body),
-            read_inputs(body.input, body.inputs),
+        options = Options(
             body.weights.arrays,
             body.weights.seed,
             body.statistics,
             body.output_gradient,
-            _limits(services),
+            body.trace_positions,
         )
+        inputs = read_inputs(body.input, body.inputs)
+        task = prepare(_layer(operation_type, body), inputs, options, _limits(services))
         return task, None
 
     return await _answer(request, services, ready)
@@ -99,8 +99,7 @@ async def _answer(
 
     def work() -> Response:
         task, kernel = ready()
-        if form == _JSON:
-            check_size(task)
+        check_size(task, form)
         result = run(task)
         return as_npz(result) if form == NPZ else as_json(result, kernel)
 
