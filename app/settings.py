@@ -110,7 +110,7 @@ class Settings(BaseModel):
         GIB, ge=1, description="Most memory that one operation may need, estimated before it is computed."
     )
     max_operation_steps: int = Field(
-        5_000_000_000,
+        2_000_000_000,
         ge=1,
         description="Most multiply-adds, additions and comparisons of one operation, estimated before it is computed.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,7 +55,7 @@ def array(value: Any, place: Keys, axes: Sequence[int]) -> NDArray[np.float64]:
     try:
         return np.array(members, np.float64).reshape(shape)
     except OverflowError:
-        number = next(number for number, member in enumerate(members) if abs(member) > np.finfo(float).max)
+        number = next(number for number, member in enumerate(members) if abs(member) > sys.float_info.max)
         raise Invalid.at(
             _place(place, shape, number),
             "this number is beyond the range of 64-bit floating point",

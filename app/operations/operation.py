@@ -12,7 +12,7 @@ from app.errors import Invalid
 from app.operations.numbers import Keys, array, written
 from app.operations.tracing import choose, trace
 from engine.arrays import Array, Shape
-from engine.errors import EngineError
+from engine.errors import EngineError, LimitError
 from engine.graph.differences import NumericCheck, check
 from engine.graph.operation import Operation
 from engine.graph.trace import NodeTrace
@@ -185,7 +185,7 @@ def _build(layer: LayerRecord, inputs: Inputs, limits: Limits, place: Keys) -> O
     try:
         return Operation.build(layer, inputs.shapes, limits.parameters)
     except EngineError as error:
-        if error.path:
+        if error.path or isinstance(error, LimitError):
             raise error.within(*place) from None
         # the examples of a layer say whether it takes maps, vectors or both
         levels = {len(shape) for example in layer.examples for shape in example.inputs}

@@ -83,7 +83,10 @@ class Operation:
         fewest, most = layer.input_count
         if len(shapes) < fewest or (most is not None and len(shapes) > most):
             count = f"{fewest} or more inputs" if most is None else f"{fewest} input{'s' * (fewest > 1)}"
-            raise GraphError(f"{layer.type} takes {count} but receives {len(shapes)}")
+            raise GraphError(
+                f"{layer.type} takes {count} but receives {len(shapes)}",
+                hint=f"give {count}" if most != 1 else "give one",
+            )
         record = layer.model_copy(update={"name": None, "inputs": None})
         records: list[LayerRecord] = [record]
         input_shape = shapes[0]
@@ -137,12 +140,16 @@ class Operation:
         outputs = sum(elements(node.output_shape) for node in nodes)
         inputs = sum(elements(shape) for node in nodes for shape in node.input_shapes)
         weights = sum(elements(spec.shape) for spec in self.weight_specs.values())
+        # the greediest layer's own arrays, and two passing copies of the largest map
         scratch = max(cost.scratch_bytes for cost in costs) // 4
+        scratch += 2 * max(
+            elements(shape) for node in nodes for shape in (node.output_shape, *node.input_shapes)
+        )
         saved = sum(cost.saved_bytes for cost in costs) // 4
         kept = weights + elements(self.network.input_shape) + outputs + saved
         operations = sum(cost.multiply_adds + cost.element_operations for cost in costs)
         operations += 8 * (inputs + outputs)  # the dearest activations take some eight passes
-        return Work(kept * (2 if records else 1) + scratch, operations)
+        return Work((kept + scratch) * (2 if records else 1), operations)
 
     def initial_weights(self, seed: int, dtype: type[np.floating[Any]]) -> dict[str, Array]:
         """Draw the weights, by the names of `weight_specs`."""
@@ -156,7 +163,7 @@ class Operation:
         Args:
             weights: by the names of `weight_specs`.
             xs: the inputs, without a batch axis.
-            context: `wanted` is by full names, see `gradient_names`.
+            context: which statistics apply; `wanted` is by the names of `network`.
         """
         return self.network.forward(self.full(weights), self.picture(xs)[None], context)
 
