@@ -52,7 +52,7 @@ class PresetEntry(Body):
     """The architecture, as it can be posted."""
 
 
-class FilterEntry(Body):
+class NamedFilter(Body):
     """A kernel with a name, to be applied to a picture."""
 
     name: str = Field(examples=["vertical_edge"])

@@ -151,7 +151,7 @@ class Upsample2D(Layer):
             row, column = (at // factor for at, factor in zip(position[:2], self.factor, strict=True))
             return copied(xs, position, (row, column, position[2]))
         shares = [
-            resampling.interpolating(size, factor)[at]
+            resampling.interpolating(size, size * factor)[at]
             for size, factor, at in zip(xs[0].shape[:2], self.factor, position[:2], strict=True)
         ]
         used = [np.flatnonzero(share) for share in shares]

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from app.api.catalog import FilterEntry, LayerPart, Part, PresetEntry
+from app.api.catalog import LayerPart, NamedFilter, Part, PresetEntry
 from app.api.common import ListOf
 from app.web.bodies.route import StrictRoute
 from engine import catalog
@@ -63,9 +63,9 @@ def list_presets() -> ListOf[PresetEntry]:
 
 
 @router.get("/filters", summary="Filters")
-def list_filters() -> ListOf[FilterEntry]:
+def list_filters() -> ListOf[NamedFilter]:
     """List the kernels that `POST /v1/operations/convolve` takes by name, with their numbers."""
-    return ListOf(data=[FilterEntry(**entry) for entry in catalog.filters()])
+    return ListOf(data=[NamedFilter(**entry) for entry in catalog.filters()])
 
 
 def _named(entry: dict[str, Any]) -> dict[str, Any]:
