@@ -8,7 +8,7 @@ from typing import Any
 
 from app.api.architectures import ArchitectureAnswer, ArchitectureEntry, Summary
 from app.api.batch_predictions import BatchPrediction
-from app.api.catalog import FilterEntry, LayerPart, Part, PresetEntry
+from app.api.catalog import LayerPart, NamedFilter, Part, PresetEntry
 from app.api.evaluations import Evaluation, FinishedEvaluation
 from app.api.jobs import JobBody
 from app.api.training_jobs import EpochFigures, TrainingJob, TrainingJobEntry
@@ -70,9 +70,9 @@ class Catalog(Resource[M]):
         return entries(Part, f"{_CATALOG}/augmentations")
 
     @call
-    def filters(self) -> Call[tuple[FilterEntry, ...]]:
+    def filters(self) -> Call[tuple[NamedFilter, ...]]:
         """Return the kernels that can be applied to a picture by name."""
-        return entries(FilterEntry, f"{_CATALOG}/filters")
+        return entries(NamedFilter, f"{_CATALOG}/filters")
 
     @call
     def initializers(self) -> Call[tuple[Part, ...]]:
