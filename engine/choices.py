@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, ValidationInfo
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticKnownError, SchemaValidator, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, SchemaValidator, core_schema
+
+NOT_LOOKED_AT = "not_looked_at"
+"""The type of the error of a record that comes after so many faulty ones that nobody looks at it."""
+
+
+@dataclass
+class Patience:
+    """How many faults are still looked for; given to a validation as its context, which counts down."""
+
+    faults: int
+
+
+def without_strangers(value: dict[str, Any], kind: type[BaseModel], most: int) -> dict[str, Any]:
+    """Return an object with its keys that a class has, and so many of those that it does not have."""
+    known = kind.model_fields
+    if len(value) <= len(known) + most:
+        return value
+    strangers = 0
+    kept = {}
+    for key, member in value.items():
+        strangers += key not in known
+        if key in known or strangers <= most:
+            kept[key] = member
+    return kept
 
 
 class OneOf:
@@ -40,14 +65,33 @@ class OneOf:
         """Add kinds that are made after the first use in an annotation: a block of layers is itself a layer."""
         self.kinds |= {kind.model_fields["type"].default: kind for kind in kinds}
 
-    def validate(self, value: Any) -> Any:
+    def validate(self, value: Any, info: ValidationInfo) -> Any:
         """Return the record that a value describes; an instance stays what it is.
+
+        With `Patience` as the context, what comes after the last fault that is looked for is refused unseen.
 
         Raises:
             ValidationError, PydanticKnownError: as pydantic's own unions do.
         """
         if isinstance(value, BaseModel) and type(value) in self.kinds.values():
             return value
+        patience = info.context if isinstance(info.context, Patience) else None
+        if patience is None:
+            return self._validate(value, None)
+        if patience.faults <= 0:
+            raise PydanticCustomError(NOT_LOOKED_AT, "not looked at")
+        before = patience.faults
+        try:
+            return self._validate(value, patience)
+        except ValidationError as error:
+            # Those of records inside of it are counted already.
+            patience.faults = min(patience.faults, before - error.error_count())
+            raise
+        except PydanticKnownError:
+            patience.faults -= 1
+            raise
+
+    def _validate(self, value: Any, patience: Patience | None) -> Any:
         if self._by_name and isinstance(value, str):
             value = {"type": value}
         if not isinstance(value, dict):
@@ -65,11 +109,13 @@ class OneOf:
             # a union of one: its errors say which member they are about
             schema = core_schema.tagged_union_schema({tag: schema_of(kind)}, "type")
             validator = self._validators[tag] = SchemaValidator(schema)
-        return validator.validate_python(value)
+        if patience is not None:
+            value = without_strangers(value, kind, patience.faults)
+        return validator.validate_python(value, context=patience)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Validate by `validate`; a value is written as what it is."""
-        return core_schema.no_info_plain_validator_function(self.validate)
+        return core_schema.with_info_plain_validator_function(self.validate)
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler

@@ -36,7 +36,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from engine import draws
 from engine.arrays import Array, Shape, Weights, elements
@@ -189,7 +189,7 @@ class LayerRecord(Spec):
     type: str
     name: NodeName | None = None
     """How errors, weights and other layers' `inputs` call it; by default `<type>_<number>`."""
-    inputs: tuple[NodeName, ...] | None = None
+    inputs: Annotated[tuple[NodeName, ...], Field(fail_fast=True)] | None = None
     """Names of the layers it reads, `input` being the image or the block's own input; by default the layer before."""
 
     examples: ClassVar[Sequence[Example]]

@@ -19,7 +19,7 @@ from engine.ops import activation, smooth
 from engine.recipe.targets import NOUNS, Target
 from engine.spec import Fraction, PositiveFloat, Spec
 
-PerClass = Annotated[tuple[PositiveFloat, ...], Field(min_length=1, max_length=1_000_000)]
+PerClass = Annotated[tuple[PositiveFloat, ...], Field(min_length=1, max_length=1_000_000, fail_fast=True)]
 Right = NDArray[np.bool_]
 
 

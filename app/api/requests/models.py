@@ -33,5 +33,5 @@ class AliasTarget(Spec):
 class PredictionRequest(Spec):
     """Pictures to predict."""
 
-    images: Annotated[list[str], Field(min_length=1)]
+    images: Annotated[list[str], Field(min_length=1, fail_fast=True)]
     """Picture files (PNG, JPEG, ...) in base64; a `data:` URL is fine too."""

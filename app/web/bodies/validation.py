@@ -16,7 +16,8 @@ from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
 
 from app.errors import MOST_FIELDS, FieldError, Invalid, shorten
 from app.web.bodies.pointers import find, locate
-from engine.choices import OneOf
+from engine import choices
+from engine.choices import OneOf, Patience, without_strangers
 
 T = TypeVar("T")
 
@@ -58,13 +59,16 @@ _WORDS: Mapping[str, str] = {
 
 
 def validate(kind: type[T], document: Any) -> T:
-    """Validate a parsed JSON document against a type.
+    """Validate a parsed JSON document against a type; no more faults are looked for than are listed.
 
     Raises:
         Invalid: with a pointer for each bad field.
     """
+    looked_at = document
+    if _is_model(kind) and isinstance(document, dict):
+        looked_at = without_strangers(document, kind, MOST_FIELDS)  # type: ignore[arg-type]
     try:
-        return _adapter(kind).validate_python(document)  # type: ignore[arg-type, no-any-return]
+        return _adapter(kind).validate_python(looked_at, context=Patience(MOST_FIELDS))  # type: ignore[arg-type, no-any-return]
     except ValidationError as error:
         raise invalid(error.errors(include_url=False), document, kind, body=False) from None
 
@@ -146,6 +150,8 @@ def _place(
 ) -> tuple[str | int, ...] | None:
     """Return where in the document an error is, None when it is but the echo of another one."""
     match error["type"]:
+        case choices.NOT_LOOKED_AT:
+            return None
         case "union_tag_invalid" | "union_tag_not_found":
             discriminator = error["ctx"]["discriminator"].strip("'")
             return (*locate(document, location), discriminator)

@@ -15,6 +15,7 @@ from app.store.records import ArchitectureRecord
 from app.web.answers.architectures import architecture as show
 from app.web.answers.architectures import architecture_entry
 from app.web.answers.rows import answer_row, answer_rows
+from app.web.answers.written import written
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
@@ -64,6 +65,7 @@ RESIDUAL = {
     "/summary",
     summary="Compute shapes and costs",
     responses=_BODY,
+    response_model=Summary,
 )
 def summarize_architecture(
     architecture: Annotated[
@@ -78,7 +80,7 @@ def summarize_architecture(
     batch_size: Annotated[
         int, Query(ge=1, le=65_536, description="Pictures in one step, for the memory that training takes.")
     ] = 64,
-) -> Summary:
+) -> Response:
     """Compute what a network costs and sees, without storing or allocating anything.
 
     For each node: the output shape and the formula it follows from, parameters, multiply-adds, memory, the
@@ -87,10 +89,16 @@ def summarize_architecture(
     and what to change. The limit of parameters is one of training: a network beyond it can be looked at.
     """
     network = Network.build(architecture)
-    return summarize(network, batch_size, find_hints(network))
+    return written(summarize(network, batch_size, find_hints(network)))
 
 
-@router.post("", status_code=201, summary="Store an architecture", responses={**_BODY, **problems(409)})
+@router.post(
+    "",
+    status_code=201,
+    summary="Store an architecture",
+    responses={**_BODY, **problems(409)},
+    response_model=ArchitectureAnswer,
+)
 def create_architecture(
     request: Annotated[
         ArchitectureRequest,
@@ -98,8 +106,7 @@ def create_architecture(
     ],
     services: ServicesDep,
     once: OnceDep,
-    response: Response,
-) -> ArchitectureAnswer:
+) -> Response:
     """Keep an architecture under a name, so that training jobs can refer to it by its id.
 
     It is checked as a whole: shapes that do not meet, names that are taken and numbers of parameters beyond the
@@ -111,9 +118,8 @@ def create_architecture(
     record = ArchitectureRecord(new_id(ARCHITECTURE), request.name, architecture.document())
     answer = show(record, summary)
     headers = {"Location": f"{router.prefix}/{record.id}"}
-    response.headers.update(headers)
     services.store.architectures.create(record, once.answer(201, answer, headers))
-    return answer
+    return written(answer, 201, headers)
 
 
 @router.get("", summary="List architectures", responses=problems(422))
@@ -125,10 +131,15 @@ def list_architectures(
     return PageOf(data=answer_rows(page.data, architecture_entry), next=page.next)
 
 
-@router.get("/{architecture_id}", summary="Get an architecture", responses=_MISSING)
-def get_architecture(architecture_id: ArchitectureId, services: ServicesDep) -> ArchitectureAnswer:
+@router.get(
+    "/{architecture_id}",
+    summary="Get an architecture",
+    responses=_MISSING,
+    response_model=ArchitectureAnswer,
+)
+def get_architecture(architecture_id: ArchitectureId, services: ServicesDep) -> Response:
     """Return a stored architecture with its shapes and costs."""
-    return answer_row(services.store.architectures.get(architecture_id), _with_summary)
+    return written(answer_row(services.store.architectures.get(architecture_id), _with_summary))
 
 
 @router.delete(
