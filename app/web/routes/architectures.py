@@ -159,7 +159,7 @@ def stored_network(architecture_id: str, services: Services) -> Network:
     Raises:
         NotFound, Damaged: there is none of this id, or it cannot be read.
     """
-    answer = get_architecture(architecture_id, services)
+    answer = answer_row(services.store.architectures.get(architecture_id), _with_summary)
     return Network.build(Architecture.model_validate(answer.specification()))
 
 
