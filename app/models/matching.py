@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from app.api.pictures import PictureSpec
 from app.datasets.options import DatasetOptions
 from app.errors import Invalid
@@ -29,12 +31,25 @@ def check_match(model: ModelRecord, dataset: DatasetRecord) -> None:
             f"{dataset.image_shape}",
             code="other-shape",
         )
-    unknown = [entry["name"] for entry in dataset.classes if entry["name"] not in model.classes]
+    class_places(model, dataset)
+
+
+def class_places(model: ModelRecord, dataset: DatasetRecord) -> list[int]:
+    """Return where each class of a data set is among those of a model.
+
+    Raises:
+        Invalid: the model has not all of them.
+    """
+    # What earlier versions stored may have letters and accents taken apart.
+    places = {unicodedata.normalize("NFC", name): place for place, name in enumerate(model.classes)}
+    names = [unicodedata.normalize("NFC", entry["name"]) for entry in dataset.classes]
+    unknown = [name for name in names if name not in places]
     if unknown:
         listed = ", ".join(map(repr, unknown[:5]))
         raise Invalid(
             f"the model knows no class {listed}, which data set {dataset.id!r} has", code="other-classes"
         )
+    return [places[name] for name in names]
 
 
 def differences(model: ModelRecord, dataset: DatasetRecord) -> tuple[str, ...]:

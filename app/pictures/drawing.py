@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from app.pictures.decode import encode_png
-from app.pictures.font import font, width
+from app.pictures.font import drawable, font, width
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Drawing:
                     _paint_upright(image, shape, self.font_size)
                 case Text():
                     anchor = {"start": "ls", "middle": "ms", "end": "rs"}[shape.anchor]
-                    pen.text((shape.x, shape.y), shape.words, shape.colour, letters, anchor)
+                    pen.text((shape.x, shape.y), drawable(shape.words), shape.colour, letters, anchor)
         buffer = io.BytesIO()
         image.save(buffer, "PNG")
         return buffer.getvalue()
@@ -137,6 +137,6 @@ def _element(shape: Shape) -> str:
 
 def _paint_upright(image: Image.Image, text: Text, size: int) -> None:
     label = Image.new("L", (max(1, width(text.words, size)), 2 * size))
-    ImageDraw.Draw(label).text((0, size), text.words, 255, font(size), "ls")
+    ImageDraw.Draw(label).text((0, size), drawable(text.words), 255, font(size), "ls")
     turned = label.transpose(Image.Transpose.ROTATE_90)
     image.paste(text.colour, (round(text.x) - size, round(text.y) - turned.height), turned)

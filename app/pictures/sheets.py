@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from app.pictures.font import font, shortened
+from app.pictures.font import drawable, font, shortened
 from app.pictures.font import width as width_of
 
 _CELL = 64
@@ -49,10 +49,10 @@ def encode_sheet(
     sheet = Image.new("RGB", (left + columns * column + _GAP, top + len(rows) * row_height), "#ffffff")
     draw = ImageDraw.Draw(sheet)
     for number, text in enumerate(headings):
-        draw.text((left + number * column, _GAP), text, fill="#333333", font=font(_FONT))
+        draw.text((left + number * column, _GAP), drawable(text), fill="#333333", font=font(_FONT))
     for row, (text, (_, pictures)) in enumerate(zip(texts, rows, strict=True)):
         y = top + row * row_height
-        draw.text((_GAP, y + (cell[1] - _FONT) // 2), text, fill="#333333", font=font(_FONT))
+        draw.text((_GAP, y + (cell[1] - _FONT) // 2), drawable(text), fill="#333333", font=font(_FONT))
         for number, picture in enumerate(pictures):
             enlarged = _picture(picture).resize(cell, Image.Resampling.NEAREST)
             sheet.paste(enlarged, (left + number * column, y))
@@ -98,7 +98,7 @@ def draw_sheet(tiles: Sequence[Tile]) -> bytes:
         picture = picture.resize(shape, method)
         sheet.paste(picture, (left + (_TILE - shape[0]) // 2, top + (_TILE - shape[1]) // 2))
         caption = shortened(tile.caption, _CAPTION_FONT, _TILE)
-        pen.text((left, top + _TILE + 1), caption, "black", font(_CAPTION_FONT))
+        pen.text((left, top + _TILE + 1), drawable(caption), "black", font(_CAPTION_FONT))
     return _png(sheet)
 
 

@@ -1,4 +1,4 @@
-"""Wherever text is drawn as a picture there are letters, and not the frames that stand for missing ones."""
+"""Wherever text is drawn as a picture there are letters, or code points of those that the font has not."""
 
 import io
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from PIL import Image
 
 from app.pictures.confusion_matrix import draw
 from app.pictures.drawing import Drawing, Text
-from app.pictures.font import shortened, width
+from app.pictures.font import drawable, shortened, width
 from app.pictures.sheets import Tile, draw_sheet, encode_sheet
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
@@ -33,10 +33,17 @@ def ink(png: bytes) -> bytes:
 
 @pytest.mark.parametrize("way", DRAWN)
 def test_each_letter_is_drawn_and_not_its_frame(way: str) -> None:
-    frame = ink(DRAWN[way](MISSING))
     drawn = {letter: ink(DRAWN[way](letter)) for letter in LETTERS}
-    assert frame not in drawn.values()
+    assert drawable(LETTERS) == LETTERS
     assert len(set(drawn.values())) > len(LETTERS) * 0.9
+
+
+@pytest.mark.parametrize("way", DRAWN)
+def test_letters_that_the_font_has_not_are_drawn_as_their_code_points(way: str) -> None:
+    # Without that all of them are the same frame, and classes cannot be told apart.
+    drawn = {text: ink(DRAWN[way](text)) for text in ("猫", "犬", "ねこ", MISSING)}
+    assert len(set(drawn.values())) == len(drawn)
+    assert ink(DRAWN[way]("a猫")) == ink(DRAWN[way]("aU+732B"))
 
 
 @pytest.mark.parametrize("text", ["short", "Donaudampfschifffahrtsgesellschaft", "Щ" * 40, "", "猫" * 30])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
@@ -112,7 +113,11 @@ def index_labels(
         classes, indices = tuple(names), labels.astype(np.int32)
     else:
         values, inverse = np.unique(labels, return_inverse=True)
-        written = [str(value) for value in values]
+        # The same word, whether letters and accents were taken apart or not.
+        spelled = [unicodedata.normalize("NFC", str(value)) for value in values]
+        written = list(dict.fromkeys(spelled))
+        places = {name: place for place, name in enumerate(written)}
+        inverse = np.array([places[name] for name in spelled])[inverse.reshape(-1)]
         order = sorted(range(len(written)), key=lambda place: natural(written[place]))
         if labels.dtype.kind in "iu":
             order = list(range(len(written)))
@@ -120,7 +125,7 @@ def index_labels(
         ranks = np.empty(len(order), np.int32)
         ranks[order] = np.arange(len(order))
         classes = tuple(written[place] for place in order)
-        indices = ranks[inverse.reshape(-1)]
+        indices = ranks[inverse]
     check_classes(len(classes), what, "give every picture the number or name of its class")
     return classes, indices
 

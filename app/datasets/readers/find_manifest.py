@@ -47,6 +47,8 @@ _NAMES = ("manifest", "labels", "metadata", "annotations")
 _OTHERS = (".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".ods", ".parquet", ".xml", ".yaml", ".yml")
 _SAMPLE_BYTES = 1 << 16
 _SAMPLE_LINES = 20
+_DEEPEST = 2
+"""Folders above a folder of tables and with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,8 @@ def find_manifest(archive: SafeZip, target: Target = "class") -> Manifest | None
     """Return the table that says what the other files show, if there is one.
 
     A table looks like a manifest if its first line has a column for files, or if its lines name files of the archive.
-    It lies at the top, or in the folder that holds all the rest. One called manifest.csv is used whatever others
-    there are, then labels.csv.
+    It lies at the top, or in the folder that holds all the rest, or in one that holds nothing but tables. One called
+    manifest.csv is used whatever others there are, then labels.csv; what is called so looks like one in any case.
 
     Raises:
         Invalid: it has not the columns that are needed, there are several, or it is in a format that is not read.
@@ -101,8 +103,13 @@ def find_manifest(archive: SafeZip, target: Target = "class") -> Manifest | None
     names = {part for member in files for part in (member.name, member.parts[-1], _stem(member))}
     # A table in one of several folders is about that folder only.
     around = {member.parts[0] for member in files if len(member.parts) > 1}
+    of_tables = _folders_of_tables(files)
     near = [
-        member for member in files if len(member.parts) == 1 or (len(member.parts) == 2 and len(around) == 1)
+        member
+        for member in files
+        if len(member.parts) == 1
+        or (len(member.parts) == 2 and len(around) == 1)
+        or member.parts[:-1] in of_tables
     ]
     candidates = []
     for member in near:
@@ -116,13 +123,33 @@ def find_manifest(archive: SafeZip, target: Target = "class") -> Manifest | None
     return _open(archive, chosen, target)
 
 
+def _folders_of_tables(files: Sequence[Member]) -> set[tuple[str, ...]]:
+    """Return the folders whose files are all tables, or would be in a format that is read."""
+    found: dict[tuple[str, ...], bool] = {}
+    for member in files:
+        folder = member.parts[:-1]
+        found[folder] = found.get(folder, True) and _path(member).suffix.lower() in (*_TABLES, *_OTHERS)
+    return {folder for folder, tables in found.items() if tables and len(folder) <= _DEEPEST}
+
+
+def _path(member: Member) -> PurePosixPath:
+    """Return the name of a file without the spaces and dots at its end, which some systems do not show."""
+    return PurePosixPath(member.parts[-1].strip().rstrip(". "))
+
+
 def _stem(member: Member) -> str:
-    return PurePosixPath(member.parts[-1]).stem
+    return _path(member).stem
+
+
+def _is_named(member: Member) -> bool:
+    """Tell whether a file is called as only manifests are."""
+    return _stem(member).lower() in _NAMES[:2]
 
 
 def _candidate(archive: SafeZip, member: Member, names: set[str]) -> _Candidate | None:
     """Return a file as a table that looks like a manifest, or None if it does not."""
-    if not member.parts[-1].lower().endswith(_TABLES):
+    suffix = _path(member).suffix.lower()
+    if suffix not in _TABLES and not (_is_named(member) and not suffix):
         return None
     try:
         with archive.open(member) as stream:
@@ -140,6 +167,10 @@ def _candidate(archive: SafeZip, member: Member, names: set[str]) -> _Candidate 
         header = [_plain(cell) for cell in lines[0]]
         has_column = len(header) > 1 and any(name in header for name in FILE_COLUMNS)
         if has_column or any(_names_file(cells, names, own) for cells in lines):
+            return _Candidate(member, table, delimiter)
+    for delimiter in delimiters:
+        lines = table.sample(delimiter, _SAMPLE_LINES)
+        if _is_named(member) and lines and len(lines[0]) > 1:
             return _Candidate(member, table, delimiter)
     # The list of many older data sets: a name, a space and a number in each line.
     lines = table.sample(" ", _SAMPLE_LINES)
@@ -167,7 +198,7 @@ def _names_file(cells: Sequence[str], names: set[str], own: set[str]) -> bool:
 def _check_others(archive: SafeZip, near: Sequence[Member], files: Sequence[Member]) -> None:
     """Refuse an archive that says what its files show in a format that is not read."""
     for member in near:
-        path = PurePosixPath(member.parts[-1].lower())
+        path = PurePosixPath(str(_path(member)).lower())
         if path.suffix not in _OTHERS:
             continue
         pictures = [other.parts[-1] for other in files if other is not member][:_SAMPLE_LINES]

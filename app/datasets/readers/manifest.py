@@ -64,9 +64,14 @@ def read_manifest(
         Skipped(name, f"{manifest.name} does not name it") for name in sorted(files) if name not in named
     ]
     if not named:
-        first = next((file.name for file in skipped if file.reason.startswith("line")), "none")
+        first = next((file.name for file in skipped if file.reason.startswith("line")), None)
+        said = (
+            "it has no line below its columns"
+            if first is None
+            else f"its first name is {shown(first, _SHOWN)!r}"
+        )
         raise manifest.bad(
-            f"it names no file of the archive (its first name is {shown(first, _SHOWN)!r})",
+            f"it names no file of the archive ({said})",
             "write names with their extensions, relative to the manifest",
         )
     ordered = dict(sorted(named.items()))

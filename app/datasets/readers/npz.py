@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +166,24 @@ class NpzFile(Reader):
             return
         if len(labels.shape) == 2 and labels.shape[1] > 1:
             raise self._several_numbers(labels)
+        if len(labels.shape) == 1 and labels.dtype.kind in "fbS" and labels.dtype.itemsize:
+            raise self._converted(labels)
         _check_vector(labels, images, "iuU")
+
+    def _converted(self, labels: _Array) -> Invalid:
+        """Make the error for labels of a type that another one can be made of."""
+        detail, kind = f"{labels.name} holds {labels.dtype}", labels.dtype.kind
+        integers = f"save {labels.name}.astype(int) as {labels.name}"
+        if kind == "S":
+            return _unusable(f"{detail}; save {labels.name}.astype(str) as {labels.name}")
+        if kind == "b":
+            return _unusable(f"{detail}; {integers}, and the names of False and True as {CLASS_NAMES}")
+        numbers = self._read(labels)
+        if bool((np.isfinite(numbers) & (numbers == np.round(numbers))).all()):
+            return _unusable(f"{detail}, and classes are integers or names; {integers}")
+        return unfit(
+            f"{detail}, numbers that are not whole, and classes are integers or names", "say target=values"
+        )
 
     def _several_numbers(self, labels: _Array) -> Invalid:
         detail = f"{labels.name} holds {labels.shape[1]} numbers for each image, and a class is one"
@@ -232,7 +250,7 @@ class NpzFile(Reader):
             return None
         array = self._header(CLASS_NAMES, members[CLASS_NAMES])
         _check_vector(array, None, "U")
-        return tuple(str(name) for name in self._read(array))
+        return tuple(unicodedata.normalize("NFC", str(name)) for name in self._read(array))
 
     def _read_splits(self, members: dict[str, Member]) -> NDArray[np.uint8] | None:
         if SPLIT not in members:

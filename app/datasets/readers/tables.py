@@ -1,4 +1,4 @@
-"""Tables as people save them: comma, semicolon or tab between the cells, in UTF-8, UTF-16 or a Western code page."""
+"""Tables as people save them: comma, semicolon or tab between cells, in UTF-8, -16, -32 or a Western code page."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from app.errors import Invalid
 
 DELIMITERS = (",", ";", "\t")
 _MARKS = (
+    # Before those of UTF-16, with which they begin.
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_ENCODING_NAMES = {"utf-8-sig": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "utf-16": "UTF-16"}
+_ENCODING_NAMES = {"utf-8-sig": "UTF-8"}
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _SAID = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 
@@ -71,8 +74,9 @@ class Table:
 def read_table(content: bytes, *, whole: bool = True) -> Table:
     """Decode a table.
 
-    Text with a byte order mark is what that says, text with zeros in every other byte is UTF-16, and what is no UTF-8
-    is Windows-1252, of which Latin-1 is a part (but for control characters).
+    Text with a byte order mark is what that says, text with zeros in two bytes of four is UTF-32 and with zeros
+    in every other byte UTF-16, and what is no UTF-8 is Windows-1252, of which Latin-1 is a part (but for control
+    characters).
 
     Args:
         content: the bytes of the file, or of its beginning.
@@ -91,7 +95,7 @@ def read_table(content: bytes, *, whole: bool = True) -> Table:
 
 def _decode(content: bytes, whole: bool) -> tuple[str, str]:
     named = next((name for mark, name in _MARKS if content.startswith(mark)), None)
-    for encoding in (named,) if named else (*_utf_16(content), "utf-8"):
+    for encoding in (named,) if named else (*_wide(content), "utf-8"):
         try:
             text = codecs.getincrementaldecoder(encoding)().decode(content, final=whole)
         except UnicodeDecodeError as error:
@@ -107,9 +111,13 @@ def _decode(content: bytes, whole: bool) -> tuple[str, str]:
         return content.decode("latin-1"), "Latin-1"
 
 
-def _utf_16(content: bytes) -> tuple[str, ...]:
-    """Return the UTF-16 that a text without a mark is in: in its first lines every other byte is zero."""
+def _wide(content: bytes) -> tuple[str, ...]:
+    """Return the UTF-32 or UTF-16 that a text without a mark is in, by the bytes that are zero in its first lines."""
     start = content[:200]
+    # No character is beyond 0x10FFFF, and few are beyond 0xFFFF.
+    for zeros, high, encoding in ((3, 2, "utf-32-le"), (0, 1, "utf-32-be")):
+        if start and not any(start[zeros::4]) and start[high::4].count(0) * 8 > len(start):
+            return (encoding,)
     even, odd = start[0::2].count(0), start[1::2].count(0)
     if max(even, odd) * 4 <= len(start):
         return ()
@@ -117,4 +125,4 @@ def _utf_16(content: bytes) -> tuple[str, ...]:
 
 
 def _shown(encoding: str) -> str:
-    return _ENCODING_NAMES.get(encoding, encoding.upper())
+    return _ENCODING_NAMES.get(encoding, encoding.removesuffix("-le").removesuffix("-be").upper())

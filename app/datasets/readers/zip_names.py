@@ -14,8 +14,34 @@ MAX_PATH = 1024
 """Characters of a name with its folders."""
 _UTF_8 = 0x800
 _UNICODE_PATH = 0x7075
-_LEFTOVER_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"}
-_LEFTOVER_FILES = {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "icon\uf00d"}
+_LEFTOVER_FOLDERS = {
+    "__macosx",
+    "__pycache__",
+    "@eadir",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+}
+_LEFTOVER_FILES = {
+    "thumbs.db",
+    "ehthumbs.db",
+    "ehthumbs_vista.db",
+    "desktop.ini",
+    "picasa.ini",
+    "pspbrwse.jbf",
+    "zbthumbnail.info",
+    "icon\r",
+    "icon\uf00d",
+}
+_STREAMS = (
+    "zone.identifier",
+    ":encryptable",
+    ":afp_afpinfo",
+    ":afp_resource",
+    ":com.dropbox.attributes",
+    ":$data",
+)
+"""Ends of the names of what Windows and others keep beside a file; copied to other systems they are files."""
 
 
 def decoded_name(info: zipfile.ZipInfo) -> str:
@@ -82,12 +108,13 @@ def split_path(info: zipfile.ZipInfo) -> tuple[str, ...] | None:
 def _is_leftover(parts: tuple[str, ...]) -> bool:
     """Tell whether a system or a program made an entry for itself, at whatever depth.
 
-    Hidden files and folders (.DS_Store, ._*, .git, .ipynb_checkpoints, .Trashes), what macOS, Windows and Synology add
-    to folders and archives, and the lock files of office programs.
+    Hidden files and folders (.DS_Store, ._*, .git, .ipynb_checkpoints, .Trashes), what macOS, Windows, Synology, Python
+    and viewers of pictures add to folders and files, and the lock files of office programs.
     """
     return (
         any(part.startswith(".") or part.lower() in _LEFTOVER_FOLDERS for part in parts)
         or parts[-1].lower() in _LEFTOVER_FILES
+        or parts[-1].lower().endswith(_STREAMS)
         or parts[-1].startswith("~$")
     )
 

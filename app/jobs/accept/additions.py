@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -76,15 +77,18 @@ def class_indices(reader: Reader, record: DatasetRecord) -> NDArray[np.int64]:
     Raises:
         Invalid: a class is not one of the data set's; a new one would change what its models are asked.
     """
-    indices = {entry["name"]: index for index, entry in enumerate(record.classes)}
+    # Data sets of earlier versions may have names whose letters and accents were taken apart.
+    indices = {
+        unicodedata.normalize("NFC", entry["name"]): index for index, entry in enumerate(record.classes)
+    }
     for name in reader.classes:
-        if name not in indices:
+        if unicodedata.normalize("NFC", name) not in indices:
             listed = ", ".join(list(indices)[:20]) + (" ..." if len(indices) > 20 else "")
             detail = f"data set {record.id!r} has no class {name[:100]!r}"
             hint = f"its classes are {listed}; for other classes make another data set"
             place = "label" if isinstance(reader, LabelledFiles) else "file"
             raise Invalid.at(place, detail, hint, code="unknown-class")
-    return np.array([indices[name] for name in reader.classes], np.int64)
+    return np.array([indices[unicodedata.normalize("NFC", name)] for name in reader.classes], np.int64)
 
 
 def new_addition(

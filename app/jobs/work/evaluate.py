@@ -18,7 +18,7 @@ from app.jobs.requests import EvaluationRequest
 from app.jobs.work.diagnosis import diagnose
 from app.jobs.work.evaluate_targets import judge_labels, judge_values
 from app.jobs.work.predictions import SplitPredictions
-from app.models.matching import check_match
+from app.models.matching import check_match, class_places
 from app.models.predictors import load
 from app.pictures.sheets import Tile, draw_sheet
 from app.settings import Settings
@@ -47,7 +47,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     check_match(model, dataset)
     stored = open_dataset(store, artifacts, dataset.id, request.dataset_images)
     names = [entry["name"] for entry in dataset.classes]
-    places = [model.classes.index(name) for name in names]
+    places = class_places(model, dataset)
     splits = SplitPredictions(load(model, artifacts, settings), stored, request.split, beat)
     tiles: list[Tile] = []
     match model.target:
