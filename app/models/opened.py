@@ -45,7 +45,7 @@ class OpenedModel:
         try:
             return find_node(self.network, name)
         except GraphError:
-            raise unknown_node(name, [node.name for node in self.network.nodes], parameter) from None
+            raise unknown_node(name, _names(self.network), parameter) from None
 
     def images(self, pictures: Sequence[Picture], max_pixels: int) -> Array:
         """Decode, fit and preprocess pictures: float32 (N, H, W, C), what the first layer receives.
@@ -66,6 +66,13 @@ def open_model(predictors: Predictors, record: ModelRecord) -> OpenedModel:
     """
     model = predictors.get(record).model
     return OpenedModel(record, model, Network.build(model.architecture))
+
+
+def _names(network: Network) -> list[str]:
+    """Return the names of all nodes, and then those of the blocks that they are in."""
+    names = [node.name for node in network.nodes]
+    blocks = [name.rpartition("/")[0] for name in names if "/" in name]
+    return list(dict.fromkeys([*names, *blocks]))
 
 
 def unknown_node(name: str, names: Sequence[str], parameter: str = "node", kind: str = "node") -> Invalid:

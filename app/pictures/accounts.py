@@ -11,7 +11,7 @@ from app.pictures.colours import Numbers, Pixels, grey, signed, span
 from app.pictures.drawing import Drawing, Raster, Shape, Text
 from app.pictures.font import shortened
 from app.pictures.font import width as width_of
-from app.pictures.maps import FONT, MARGIN, brief, heading, reduced
+from app.pictures.maps import FONT, MARGIN, brief, enlarged, heading, reduced
 
 MAPS = 8
 """Channels of a node that its thumbnail shows."""
@@ -47,12 +47,11 @@ def thumbnail(output: Numbers, *, picture: bool = False) -> Pixels:
     maps = np.ascontiguousarray(output[..., :MAPS])
     longer = max(maps.shape[:2])
     small = reduced(maps, -(-longer // _SIDE)) if longer > _SIDE else maps
-    times = max(1, _SIDE // max(small.shape[:2]))
     if picture:
         low, high = span(small)
-        pixels = grey(small if small.shape[2] == 3 else small[..., 0], low, high)
-        return pixels.repeat(times, axis=0).repeat(times, axis=1)
+        return enlarged(grey(small if small.shape[2] == 3 else small[..., 0], low, high), _SIDE)
     tiles = _coloured(small.transpose(0, 2, 1), axis=(0, 2))  # (H, C, W) or (H, C, W, 3)
+    times = max(1, _SIDE // max(small.shape[:2]))
     tiles = tiles.repeat(times, axis=0).repeat(times, axis=2)
     height, count, width, *colours = tiles.shape
     row = np.full((height, count, width + _GAP, *colours), 255, np.uint8)

@@ -14,9 +14,9 @@ from app.pictures.maps import (
     Tile,
     brief,
     draw_tiles,
+    enlarged,
     framed,
     heading,
-    sized,
     tile_side,
 )
 
@@ -59,7 +59,7 @@ def _tiles(title: str, bank: Numbers) -> Drawing:
         own = _most(kernel)
         pixels = signed(kernel[..., 0], most) if inputs == 1 else _colours(kernel, own)
         lines = (str(number), f"{brief(span(kernel)[0])} … {brief(span(kernel)[1])}")
-        tiles.append(Tile(sized(pixels, min(96, tile_side(shown))), lines))
+        tiles.append(Tile(enlarged(pixels, min(96, tile_side(shown))), lines))
     if inputs == 3:
         notes.append(
             "the three inputs as red, green and blue: grey is 0, brighter positive, darker negative; each filter by "
@@ -82,7 +82,7 @@ def _pairs(title: str, bank: Numbers) -> Drawing:
     most = _most(bank)
     side = max(_SMALLEST, min(_LARGEST, _KERNELS // max(columns, rows // 2)))
     tiles = [
-        [sized(signed(bank[:, :, column, row], most), side) for column in range(columns)]
+        [enlarged(signed(bank[:, :, column, row], most), side) for column in range(columns)]
         for row in range(rows)
     ]
     tall, wide = tiles[0][0].shape[:2]

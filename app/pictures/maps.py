@@ -51,15 +51,17 @@ def draw_maps(title: str, maps: Numbers, *, shared: bool = False) -> Drawing:
         return draw_vector(title, maps[0, 0])
     shown = min(channels, MAX_TILES)
     side = tile_side(shown)
-    whole = span(maps)
+    whole, by = span(maps), -(-max(height, breadth) // side)
+    small = reduced(maps[..., :shown], by) if by > 1 else maps
     tiles = []
     for channel in range(shown):
-        numbers = maps[..., channel]
-        own = span(numbers)
+        own = span(maps[..., channel])
         low, high = whole if shared else own
-        pixels = sized(coloured(numbers, low, high), side)
+        pixels = enlarged(coloured(small[..., channel], low, high), side)
         tiles.append(Tile(pixels, (str(channel), f"{brief(own[0])} … {brief(own[1])}")))
     notes = [f"channels 0 to {shown - 1} of {channels:,}"] if shown < channels else []
+    if by > 1:
+        notes.append(f"each pixel is the mean of {by} x {by} numbers")
     if not shared:
         notes.append(f"each map has a scale of its own, written below it: {_meaning(maps[..., :shown])}")
     return draw_tiles(title, notes, tiles, whole if shared else None)
@@ -204,16 +206,13 @@ def tile_side(count: int) -> int:
     return 64
 
 
-def sized(pixels: Pixels, side: int) -> Pixels:
-    """Return pixels (H, W, 3) enlarged or reduced by a whole number, so that the longer side is at most `side`."""
-    height, breadth = pixels.shape[:2]
-    longer = max(height, breadth)
-    if longer <= side:
-        return pixels.repeat(side // longer, axis=0).repeat(side // longer, axis=1)
-    return reduced(pixels, -(-longer // side)).astype(np.uint8)
+def enlarged(pixels: Pixels, side: int) -> Pixels:
+    """Return pixels (H, W) or (H, W, 3) enlarged by a whole number, as far as the longer side stays within `side`."""
+    times = max(1, side // max(pixels.shape[:2]))
+    return pixels.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def reduced(array: Numbers | Pixels, by: int) -> Numbers:
+def reduced(array: Numbers, by: int) -> Numbers:
     """Return an array (H, W, C) with a mean for each block of by x by; what is left at the edges is dropped."""
     down, across = min(by, array.shape[0]), min(by, array.shape[1])
     height, breadth, channels = array.shape[0] // down, array.shape[1] // across, array.shape[2]
