@@ -7,9 +7,16 @@ from typing import Any
 from pydantic import Field
 
 from app.api.common import Body, JsonObject, Time
-from engine.graph.costs import Summary
+from engine.graph.comparison import NetworkComparison
+from engine.graph.costs import Summary, Totals
 
-__all__ = ["ArchitectureAnswer", "ArchitectureEntry", "Summary"]
+__all__ = [
+    "ArchitectureAnswer",
+    "ArchitectureComparison",
+    "ArchitectureEntry",
+    "ComparedArchitecture",
+    "Summary",
+]
 
 
 class ArchitectureEntry(Body):
@@ -35,3 +42,20 @@ class ArchitectureAnswer(ArchitectureEntry):
     def specification(self) -> dict[str, Any]:
         """Return it as it would be posted: `format_version`, `input_shape` and `layers`."""
         return self.model_dump(mode="json", include={"format_version", "input_shape", "layers"})
+
+
+class ComparedArchitecture(Body):
+    """One of two architectures that are compared."""
+
+    name: str
+    """Of the preset or the stored architecture; `network` where it was written out."""
+    input_shape: list[int]
+    output_shape: list[int]
+    totals: Totals
+
+
+class ArchitectureComparison(NetworkComparison):
+    """Two architectures side by side, and how they differ."""
+
+    architectures: tuple[ComparedArchitecture, ComparedArchitecture]
+    """In the order in which they were given."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.api.architectures import ArchitectureAnswer, ArchitectureEntry, Summary
+from app.api.architectures import ArchitectureAnswer, ArchitectureComparison, ArchitectureEntry, Summary
 from app.api.batch_predictions import BatchPrediction
 from app.api.catalog import LayerPart, NamedFilter, Part, PresetEntry
 from app.api.evaluations import Evaluation, FinishedEvaluation
@@ -117,6 +117,33 @@ class Architectures(Resource[M]):
     def summary(self, architecture: Mapping[str, Any]) -> Call[Summary]:
         """Compute the shapes and costs of an architecture without storing it."""
         return record(Summary, "POST", f"{_ARCHITECTURES}/summary", json=dict(architecture))
+
+    @call
+    def compare(
+        self, first: str | Mapping[str, Any], second: str | Mapping[str, Any]
+    ) -> Call[ArchitectureComparison]:
+        """Put two architectures side by side: each an id, `{"preset": name}`, or one written out."""
+        chosen = [each if isinstance(each, str) else dict(each) for each in (first, second)]
+        return record(
+            ArchitectureComparison, "POST", f"{_ARCHITECTURES}/compare", json={"architectures": chosen}
+        )
+
+    @call
+    def diagram(
+        self, architecture: str | Mapping[str, Any], *, folded: bool = True, accept: str = "image/svg+xml"
+    ) -> Call[bytes]:
+        """Return a drawing of an architecture, stored under an id or written out, as SVG or `image/png`.
+
+        Args:
+            architecture: the id, or `input_shape` and `layers`.
+            folded: whether layers that keep the shape stand in the box of the one before them.
+            accept: the form of the drawing.
+        """
+        options: dict[str, Any] = {"params": {"folded": folded}}
+        if isinstance(architecture, str):
+            return content(f"{_ARCHITECTURES}/{architecture}/diagram", accept, **options)
+        drawn = dict(architecture)
+        return content(f"{_ARCHITECTURES}/diagram", accept, method="POST", json=drawn, **options)
 
 
 class TrainingJobs(Resource[M]):

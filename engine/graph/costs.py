@@ -9,11 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from engine.spec import describe
 
 
-class _Record(BaseModel):
+class SummaryRecord(BaseModel):
+    """What is computed of a network: it does not change, and its schema says what each number is."""
+
     model_config = ConfigDict(frozen=True, json_schema_extra=describe)
 
 
-class LayerSummary(_Record):
+class LayerSummary(SummaryRecord):
     """One node of the network."""
 
     name: str
@@ -43,7 +45,7 @@ class LayerSummary(_Record):
     """Share of input-output pairs that are connected (sparsity of connections); padding is no input."""
 
 
-class Totals(_Record):
+class Totals(SummaryRecord):
     """Sums over the network."""
 
     parameters: int
@@ -59,7 +61,7 @@ class Totals(_Record):
     batch_size: int
 
 
-class Hint(_Record):
+class Hint(SummaryRecord):
     """Something in a network that is likely to be a mistake."""
 
     code: str
@@ -74,7 +76,7 @@ class Hint(_Record):
     """What to change."""
 
 
-class Summary(_Record):
+class Summary(SummaryRecord):
     """A network in numbers."""
 
     input_shape: Annotated[list[int], Field(min_length=3, max_length=3)]

@@ -102,6 +102,12 @@ async def story(client: Any, folder: Path) -> None:
     assert stored == await client.architectures.get(stored.id)
     assert stored.id in {entry.id for entry in await everything(client.architectures.list())}
     assert (await client.architectures.summary(TINY)).totals.parameters == 500
+    compared = await client.architectures.compare(stored.id, {"preset": "lenet-5"})
+    assert compared.differences.parameters.values == (500, 61_706)
+    drawn = await client.architectures.diagram(stored.id)
+    assert drawn == await client.architectures.diagram(TINY)
+    assert b"dense_1" in drawn
+    assert (await client.architectures.diagram(TINY, folded=False, accept="image/png")).startswith(b"\x89PNG")
     await client.architectures.delete(stored.id)
     assert (await refused(client.architectures.get(stored.id))).status == 404
 

@@ -4,46 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
 from app.api.common import Name
+from app.api.requests.architectures import ArchitectureChoice
 from app.api.requests.webhooks import WebhookRequest
-from engine.graph.architecture import Architecture
 from engine.recipe.config import TrainingConfig
-from engine.spec import ImageShape, PositiveInt, Spec
-
-
-class PresetChoice(Spec):
-    """A preset, fitted to the data set."""
-
-    preset: str = Field(examples=["lenet-5"])
-    """Its name; `/v1/catalog/presets` lists them."""
-    input_shape: ImageShape | None = None
-    """[height, width, channels]; that of the data set if not given."""
-    classes: PositiveInt | None = None
-    """The number of outputs; one for each class of the data set if not given."""
-
-
-def _form(value: Any) -> str | None:
-    """Return in which of its forms an architecture is given, as a tag that is no key of any of them."""
-    if isinstance(value, str):
-        return "<stored>"
-    if isinstance(value, PresetChoice) or (isinstance(value, dict) and "preset" in value):
-        return "<preset>"
-    return "<written>" if isinstance(value, Architecture | dict) else None
-
-
-ArchitectureChoice = Annotated[
-    Annotated[PresetChoice, Tag("<preset>")]
-    | Annotated[str, Tag("<stored>")]
-    | Annotated[Architecture, Tag("<written>")],
-    Discriminator(
-        _form,
-        custom_error_type="architecture_form",
-        custom_error_message='give {"preset": "lenet-5"}, the id of a stored architecture, '
-        'or {"input_shape": [...], "layers": [...]}',
-    ),
-]
 
 
 class TrainingJobRequest(TrainingConfig):

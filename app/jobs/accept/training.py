@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
-from app.api.requests.training_jobs import ArchitectureChoice, PresetChoice, TrainingJobRequest
+from app.api.requests.training_jobs import TrainingJobRequest
 from app.datasets.options import DatasetOptions
-from app.errors import Conflict, Invalid, NotFound, readable
+from app.errors import Conflict, Invalid, NotFound
 from app.files.artifacts import Artifacts
+from app.jobs.accept.architecture import resolve
 from app.jobs.accept.growth import growth_warnings
 from app.jobs.accept.memory_limit import check_memory
 from app.jobs.accept.warm_start import continued_job, copy_model, find_model
@@ -18,30 +16,11 @@ from app.settings import Settings
 from app.store import Store
 from app.store.records import DatasetRecord, JobRecord
 from engine.errors import EngineError
-from engine.graph.architecture import Architecture
 from engine.graph.network import Network
-from engine.presets import PRESETS, find
 from engine.training.loop import TrainingConfig, check_config, check_fit, steps_per_epoch
 from engine.training.normalised import check_batches, check_layers
 
 _KEY = "architecture"
-
-
-@dataclass(frozen=True)
-class _Resolved:
-    """An architecture, and where it came from."""
-
-    architecture: Architecture
-    name: str
-    source: dict[str, Any] | None = None
-
-    def fault(self, error: EngineError) -> EngineError:
-        """Return a fault of the architecture, seen from the caller's document."""
-        if self.source is None:
-            return error.within(_KEY)
-        # The layer is in a document that the caller did not write: the place can only be given in words.
-        place = f"{readable(error.path)}: " if error.path else ""
-        return type(error)(f"{self.name}: {place}{error.detail}", path=(_KEY,), hint=error.hint)
 
 
 def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, settings: Settings) -> JobRecord:
@@ -61,7 +40,9 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
         hint = f'add "{name}", or "continue_from" with the id of a job'
         raise Invalid.at(name, "this key is required", hint)
     dataset = _dataset(request.dataset, store)
-    resolved = _resolve(request.architecture, dataset, store)
+    resolved = resolve(
+        request.architecture, (_KEY,), store, input_shape=_shape(dataset), classes=len(dataset.classes)
+    )
     config = TrainingConfig(**request.config())
     fitting = (_shape(dataset), len(dataset.classes), DatasetOptions.model_validate(dataset.options).target)
     try:
@@ -131,29 +112,6 @@ def _dataset(identifier: str, store: Store) -> DatasetRecord:
             "dataset", "the data set has no pictures to train on", "give its train split a larger share"
         )
     return dataset
-
-
-def _resolve(choice: ArchitectureChoice, dataset: DatasetRecord, store: Store) -> _Resolved:
-    if isinstance(choice, PresetChoice):
-        preset = find(choice.preset)
-        if preset is None:
-            hint = f"the presets are {', '.join(preset.name for preset in PRESETS)}"
-            raise Invalid.at((_KEY, "preset"), f"there is no preset {choice.preset!r}", hint)
-        architecture = preset.architecture(
-            choice.input_shape or _shape(dataset), choice.classes or len(dataset.classes)
-        )
-        return _Resolved(architecture, preset.name, {"preset": preset.name})
-    if isinstance(choice, str):
-        try:
-            record = store.architectures.get(choice)
-        except NotFound as error:
-            hint = "list the stored ones with GET /v1/architectures"
-            if find(choice) is not None:
-                hint = f'to use a preset write {{"preset": "{choice}"}}'
-            raise Invalid.at(_KEY, error.detail, hint) from None
-        stored = Architecture.model_validate(record.architecture)
-        return _Resolved(stored, record.name, {"id": record.id})
-    return _Resolved(choice, "network")
 
 
 def _shape(dataset: DatasetRecord) -> tuple[int, int, int]:
