@@ -51,7 +51,7 @@ format: $(VENV)/.dev ## rewrite the code in the project's format
 types: $(VENV)/.dev ## check the types
 	@$(VENV)/bin/mypy
 
-parity: $(BENCH)/.bench ## compare layers, losses and optimizers with PyTorch; writes the golden files and docs/parity.md
+parity: $(BENCH)/.bench ## compare layers, losses, optimizers and explanations with PyTorch; writes the golden files and docs/parity.md
 	@$(BENCH)/bin/python -m benchmarks.parity
 
 bench: $(BENCH)/.bench ## time everything beside PyTorch and ONNX Runtime (leave the machine alone meanwhile)

@@ -1,6 +1,6 @@
-"""Compare every layer, loss and optimizer with PyTorch; `make parity` runs it.
+"""Compare every layer, loss and optimizer with PyTorch, and explanations with Captum; `make parity` runs it.
 
-It writes the answers of PyTorch to the golden files that the tests read, and the figures to docs/parity.md.
+It writes the answers of PyTorch and Captum to the golden files that the tests read, and the figures to docs/parity.md.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import captum
 import numpy as np
 import torch
 
 from benchmarks import torch_layers
 from benchmarks.parity_cases import Case, drawn, examples
+from benchmarks.parity_explanations import explanation_rows
 from benchmarks.parity_rows import DTYPES, TOLERANCE, Arrays, Row
 from benchmarks.parity_training import training_rows
 from engine.arrays import Array
@@ -160,16 +162,17 @@ def faults(rows: dict[str, Row], dtypes: Sequence[str]) -> list[str]:
 
 
 def main() -> int:
-    golden: dict[str, Arrays] = {"layers": {}, "training": {}}
+    golden: dict[str, Arrays] = {"layers": {}, "training": {}, "explanations": {}}
     rows = layer_rows(golden["layers"])
     training = training_rows(golden["training"])
+    explanations = explanation_rows(golden["explanations"])
     wholes = {name: network_row(network) for name, network in networks()}
-    for name, row in (rows | training | wholes).items():
+    for name, row in (rows | training | explanations | wholes).items():
         print(
             f"{name:28} {row.cases:4}  "
             + "  ".join(f"{key[0]} {key[1]} {v:.0e}" for key, v in row.worst.items())
         )
-    wrong = faults(rows | training, list(DTYPES)) + faults(wholes, ["float64"])
+    wrong = faults(rows | training | explanations, list(DTYPES)) + faults(wholes, ["float64"])
     if wrong:
         print("\n".join(["Not equal:", *wrong]), file=sys.stderr)
         return 1
@@ -181,6 +184,8 @@ def main() -> int:
         "{numpy}": np.__version__,
         "{layers}": table("layer", "cases", rows),
         "{training}": table("loss or optimizer", "cases", training),
+        "{captum}": captum.__version__,
+        "{explanations}": table("method", "cases", explanations),
         "{networks}": table("network", "nodes", wholes),
     }.items():
         text = text.replace(mark, value)

@@ -114,7 +114,6 @@ class SmoothGrad(Explanation):
 
     def noisy(self, x: Array, number: int) -> Array:
         """Return the picture (H, W, C) with the noise of sample `number`."""
-        noise = draws.generator(self.seed, "noise", number).standard_normal(x.shape, x.dtype)
-        noise *= self.noise * (x.max() - x.min())
-        noise += x
-        return noise
+        noise = draws.generator(self.seed, "noise", number).standard_normal(x.shape, np.float32)
+        noisy: Array = x + (self.noise * (x.max() - x.min()) * noise).astype(x.dtype)
+        return noisy

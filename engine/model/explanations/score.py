@@ -85,10 +85,8 @@ class Score:
             yield slice(first, min(count, first + self._batch))
 
     def plain(self, baseline: str) -> Array:
-        """Return a pixel (C,) of a picture without content, as the network receives it, by the name of a `Baseline`."""
-        mean, deviation = (
-            np.asarray(each, np.float32) for each in (self._preprocessing.mean, self._preprocessing.deviation)
-        )
+        """Return a pixel (C,) of a picture without content, float64, as the network receives it; see `Baseline`."""
+        mean, deviation = np.array(self._preprocessing.mean), np.array(self._preprocessing.deviation)
         level = {"mean": mean, "black": np.zeros_like(mean), "white": np.ones_like(mean)}[baseline]
         pixel: Array = (level - mean) / deviation
         return pixel
