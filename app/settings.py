@@ -272,8 +272,12 @@ class Settings(BaseModel):
         return {PREFIX + name.upper(): str(value) for name, value in values.items()}
 
 
-def load_settings(**overrides: Any) -> Settings:
+def load_settings(given_as: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """Read the settings from the environment; what is passed and not None goes first.
+
+    Args:
+        given_as: by what name somebody gave those that are passed, such as `{"port": "--port"}`; errors name that.
+        overrides: settings.
 
     Raises:
         SettingsError: some value cannot be used; one line for each.
@@ -290,7 +294,8 @@ def load_settings(**overrides: Any) -> Settings:
         faults = [fault for fault in error.errors() if fault["type"] != "default_factory_not_called"]
         for fault in faults:
             name = str(fault["loc"][0]) if fault["loc"] else "?"
-            lines.append(f"{PREFIX}{name.upper()}: {_in_words(name, fault)}")
+            called = (given_as or {}).get(name) if overrides.get(name) is not None else None
+            lines.append(f"{called or PREFIX + name.upper()}: {_in_words(name, fault)}")
         raise SettingsError("\n".join(lines)) from None
 
 

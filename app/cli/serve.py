@@ -12,6 +12,9 @@ from pathlib import Path
 from app.jobs.processes import THREADS_VARIABLES
 from app.settings import SettingsError, load_settings
 
+_OPTIONS = {"host": "--host", "port": "--port", "data_dir": "--data-dir"}
+"""By what option a setting is given."""
+
 
 def main(arguments: Sequence[str]) -> None:
     """Serve until stopped by a signal; what keeps it from starting is said in a few lines."""
@@ -37,7 +40,7 @@ def _serve(host: str | None, port: str | None, data_dir: Path | None) -> None:
             "the service itself runs on Linux and macOS only. Run it in WSL 2 or in a container; the other commands "
             "work here, with its address in --url"
         )
-    settings = load_settings(host=host, port=port, data_dir=data_dir)
+    settings = load_settings(_OPTIONS, host=host, port=port, data_dir=data_dir)
     # predictions are split over the cores; BLAS keeps to the one it is called on
     for name in THREADS_VARIABLES:
         os.environ.setdefault(name, "1")

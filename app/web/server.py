@@ -127,7 +127,7 @@ def _bind(settings: Settings) -> socket.socket:
         listener.close()
         raise SettingsError(
             f"cannot listen on {settings.host}, port {settings.port}: {error.strerror}. "
-            "Name another port in CONVSERVE_PORT (0 picks a free one)"
+            "Name another port by --port or in CONVSERVE_PORT (0 picks a free one)"
         ) from error
     return listener
 
