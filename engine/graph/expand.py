@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import ValidationError
+
 from engine.arrays import Shape, elements
 from engine.errors import EngineError, GraphError, LimitError
 from engine.graph.architecture import Architecture
@@ -159,7 +161,15 @@ class _Scope:
                 raise GraphError(f"{record.type} takes one input but has {len(sources)}", path=("inputs",))
             blocks = (*self._blocks, BlockName(name, record.type))
             inner = _Scope(self._graph, f"{name}/", sources[0], path, self, blocks)
-            return record.expand(inner, sources[0])
+            try:
+                return record.expand(inner, sources[0])
+            except ValidationError as error:  # of a layer that the block makes: a product of sizes, say
+                fault = error.errors(include_url=False)[0]
+                what = f"{'.'.join(map(str, fault['loc']))} {fault['input']}"
+                raise LimitError(
+                    f"{record.type} would hold a layer of {what}: {fault['msg'].lower()}",
+                    hint="use smaller hyperparameters, or fewer channels before it",
+                ) from None
         if not isinstance(record, Layer):
             raise GraphError(f"{record.type} is neither a layer nor a block")
         self._graph.append(name, record, sources, path, self._blocks)

@@ -177,5 +177,7 @@ def test_faults_lead_into_the_layer_s_own_document() -> None:
     assert vector.value.path == ()
     with pytest.raises(GraphError, match="add takes 2 or more inputs but receives 1"):
         build({"type": "add"}, (4,))
+    with pytest.raises(LimitError, match="a layer of filters 21474836470"):
+        build({"type": "dense_block", "depth": 1, "growth": 2**31 - 1, "bottleneck": 10}, (4, 4, 1))
     with pytest.raises(LimitError):
         Operation.build(PARSE.validate_python({"type": "dense", "units": 10}), [(10,)], max_parameters=100)
