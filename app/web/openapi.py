@@ -66,3 +66,10 @@ def operation_responses() -> dict[int | str, dict[str, Any]]:
         "application/x-npz": {"schema": {"type": "string", "format": "binary"}},
     }
     return {200: {"description": "What comes out.", "content": content}, **problems(400, 404, 413, 415, 422)}
+
+
+def success(description: str, model: Any, *files: str) -> dict[int | str, dict[str, Any]]:
+    """Document an answer that is JSON of a type or, by the header Accept, a file of one of these media types."""
+    content: dict[str, Any] = {"application/json": {}}
+    content |= {kind: {"schema": {"type": "string", "format": "binary"}} for kind in files}
+    return {200: {"description": description, "model": model, "content": content}}

@@ -16,6 +16,8 @@ from engine.layers import Context
 
 _BATCH = 64
 _BATCH_NUMBERS = 1 << 22
+_PIECE = 1 << 18
+"""Numbers of which squares are summed at a time: no copy of a large array is made."""
 
 
 class Activation(NamedTuple):
@@ -74,12 +76,13 @@ def spread(array: Array) -> Spread:
     numbers = array.reshape(-1)  # one axis: sums of it are pairwise, and float32 is exact enough
     with np.errstate(invalid="ignore", over="ignore"):
         mean = numbers.mean()
-        rest = numbers - mean
+        pieces = (numbers[first : first + _PIECE] - mean for first in range(0, numbers.size, _PIECE))
+        squares = sum(float(np.dot(piece, piece)) for piece in pieces)
         return Spread(
             minimum=float(numbers.min()),
             mean=float(mean),
             maximum=float(numbers.max()),
-            deviation=math.sqrt(np.dot(rest, rest) / array.size),
+            deviation=math.sqrt(squares / array.size),
             zeros=1.0 - np.count_nonzero(array) / array.size,
         )
 

@@ -27,10 +27,14 @@ class Filters:
     """(out,)"""
 
     @property
+    def count(self) -> int:
+        """How many there are."""
+        return int(self.weight.shape[self.axes.index("out")])
+
+    @property
     def by_filter(self) -> Array:
         """The array with a row for each filter: (out, numbers of one)."""
-        rows = np.moveaxis(self.weight, self.axes.index("out"), 0)
-        return rows.reshape(len(rows), -1)
+        return np.moveaxis(self.weight, self.axes.index("out"), 0).reshape(self.count, -1)
 
     @property
     def bank(self) -> Array:

@@ -26,7 +26,7 @@ def node_filters(model_id: str, found: Filters, hint: str) -> NodeFilters:
         TooLarge: there are more than are written as JSON; `hint` says what to ask for instead.
     """
     listed = numbers(found.weight, hint)
-    biases = [None] * len(found.by_filter) if found.bias is None else found.bias.tolist()
+    biases = [None] * found.count if found.bias is None else found.bias.tolist()
     data = [
         Filter(index=index, norm=float(np.linalg.norm(row)), bias=bias, statistics=spread_of(row))
         for index, (row, bias) in enumerate(zip(found.by_filter, biases, strict=True))
@@ -41,7 +41,7 @@ def _entry(found: Filters) -> dict[str, Any]:
         "weight": found.name,
         "shape": list(found.weight.shape),
         "axes": list(found.axes),
-        "filters": len(found.by_filter),
+        "filters": found.count,
         "norm": float(np.linalg.norm(found.weight)),
         "statistics": spread_of(found.weight),
     }

@@ -17,14 +17,13 @@ from app.web.answers.arrays import NPZ, check_file_numbers, npz
 from app.web.answers.filters import drawn_filters, filter_entry, node_filters
 from app.web.answers.negotiation import preferred
 from app.web.bodies.route import StrictRoute
-from app.web.openapi import problems
+from app.web.openapi import problems, success
 from app.web.routes.model_reference import ModelReference
 from engine.model.filters import Filters, filters
 
 router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
 
 _JSON, _PNG = "application/json", "image/png"
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
 @router.get(
@@ -32,13 +31,7 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
     summary="See the filters of a model",
     response_class=Response,
     responses=problems(404, 413, 422)
-    | {
-        200: {
-            "description": "The filters of one node, or the nodes that have some.",
-            "model": NodeFilters | FilterList,
-            "content": {_JSON: {}, _PNG: _BINARY, NPZ: _BINARY},
-        }
-    },
+    | success("The filters of one node, or the nodes that have some.", NodeFilters | FilterList, _PNG, NPZ),
 )
 async def show_filters(
     model_id: ModelReference,

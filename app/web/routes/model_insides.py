@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -24,13 +24,12 @@ from app.web.answers.negotiation import preferred
 from app.web.answers.traces import node_traces
 from app.web.bodies.pictures import only_picture, pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
-from app.web.openapi import problems
+from app.web.openapi import problems, success
 from app.web.routes.model_reference import ModelReference
 
 router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
 
 _JSON, _PNG = "application/json", "image/png"
-_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _MOST_ROWS = 2000
 """Nodes of all pictures of one account together: each has a thumbnail."""
 
@@ -46,13 +45,9 @@ Scale = Literal["map", "shared"]
     summary="See what nodes put out",
     response_class=Response,
     responses=problems(400, 404, 413, 415, 422)
-    | {
-        200: {
-            "description": "What one node, or each node in short, puts out for each picture.",
-            "model": Activations | Accounts,
-            "content": {_JSON: {}, _PNG: _BINARY, NPZ: _BINARY},
-        }
-    },
+    | success(
+        "What one node, or each node in short, puts out for each picture.", Activations | Accounts, _PNG, NPZ
+    ),
     openapi_extra={"requestBody": pictures_body},
 )
 async def show_activations(
@@ -95,14 +90,7 @@ async def show_activations(
     "/{model_id}/embedding",
     summary="Turn pictures into vectors",
     response_class=Response,
-    responses=problems(400, 404, 413, 415, 422)
-    | {
-        200: {
-            "description": "A vector for each picture.",
-            "model": Embeddings,
-            "content": {_JSON: {}, NPZ: _BINARY},
-        }
-    },
+    responses=problems(400, 404, 413, 415, 422) | success("A vector for each picture.", Embeddings, NPZ),
     openapi_extra={"requestBody": pictures_body},
 )
 async def embed_pictures(
@@ -132,8 +120,7 @@ async def embed_pictures(
     "/{model_id}/trace",
     summary="See how a number came about",
     response_class=Response,
-    responses=problems(400, 404, 413, 415, 422)
-    | {200: {"description": "The arithmetic of each number.", "model": ModelTraces}},
+    responses=problems(400, 404, 413, 415, 422) | success("The arithmetic of each number.", ModelTraces),
     openapi_extra={"requestBody": pictures_body},
 )
 async def trace_numbers(
