@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -34,7 +35,7 @@ def place(found: Rows) -> None:
         _straighten(found)
     for row in found.rows:
         for vertex in row:
-            vertex.x = round(vertex.x)
+            vertex.x = math.floor(vertex.x + 0.52)  # halves, and what is nearly a half, to one side
     _place_ports(found)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from app.pictures.diagram.layers import Link
 
@@ -25,7 +25,7 @@ def assign(links: Sequence[Link]) -> dict[str, int]:
     above = dict(_constraints(groups, spans))
     tracks: dict[str, int] = {}
     taken: list[list[tuple[float, float]]] = []
-    for source in _sorted(spans, above):
+    for source in _sorted(_preferred(groups, spans), above):
         lowest = max((tracks[other] + 1 for other in above.get(source, ()) if other in tracks), default=0)
         left, right = spans[source]
         track = lowest
@@ -65,11 +65,22 @@ def _range(places: Sequence[float], x: float) -> tuple[int, int]:
     return bisect_left(places, x - _NEAR), bisect_right(places, x + _NEAR)
 
 
-def _sorted(spans: Mapping[str, tuple[float, float]], above: Mapping[str, Sequence[str]]) -> list[str]:
+def _preferred(groups: Mapping[str, Sequence[Link]], spans: Iterable[str]) -> list[str]:
+    """Return the arrows that run across in an order in which few cross: of two to the right, the right one first."""
+
+    def key(source: str) -> tuple[bool, float]:
+        begin = groups[source][0].begin
+        leftwards = sum(link.end - begin for link in groups[source]) < 0
+        return leftwards, begin if leftwards else -begin
+
+    return sorted(spans, key=key)
+
+
+def _sorted(order: Iterable[str], above: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the arrows such that each comes after those above it; a circle is broken where it is met."""
     done: dict[str, None] = {}
     open_: set[str] = set()
-    for first in sorted(spans, key=lambda source: spans[source]):
+    for first in order:
         stack = [first]
         while stack:
             source = stack[-1]
