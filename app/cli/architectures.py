@@ -1,4 +1,4 @@
-"""The commands about architectures: `convserve architectures ...` and `convserve summary`."""
+"""The commands about architectures: `convserve architectures ...`, `convserve summary` and `convserve diagram`."""
 
 from __future__ import annotations
 
@@ -90,7 +90,8 @@ def summary(
 ) -> None:
     """Show the shapes and costs of an architecture.
 
-    For each layer: the shape of its output, its parameters and multiply-adds, and its receptive field.
+    For each layer: the shape of its output, its parameters and multiply-adds, and its receptive field. Below them is
+    what is likely to be a mistake.
     """
     with connect(url, api_key) as client:
         found = _summary(client, architecture)
@@ -98,6 +99,31 @@ def summary(
         everything(found, as_json=True)
     else:
         print_summary(found, formulas=formulas)
+        for hint in found.hints:
+            say(f"{hint.node or hint.pointer}: {hint.detail}; {hint.fix} ({hint.code})")
+
+
+def diagram(
+    architecture: ArchitectureArgument,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The file to write: .svg or .png.", show_default=False)
+    ],
+    nodes: Annotated[bool, typer.Option("--nodes", help="Give every node a box of its own.")] = False,
+    url: Url = LOCAL,
+    api_key: ApiKey = None,
+) -> None:
+    """Draw an architecture: its layers, the shapes on the arrows between them, and blocks as frames."""
+    kinds = {".svg": "image/svg+xml", ".png": "image/png"}
+    kind = kinds.get(output.suffix.lower())
+    if kind is None:
+        raise CommandError(f"{output} is neither SVG nor PNG", "end its name in .svg or .png")
+    with connect(url, api_key) as client:
+        drawn = client.architectures.diagram(_chosen(client, architecture), folded=not nodes, accept=kind)
+    try:
+        output.write_bytes(drawn)
+    except OSError as error:
+        raise CommandError(f"cannot write {output}: {error.strerror}") from error
+    say(f"{output}: {len(drawn):,} bytes")
 
 
 def print_summary(found: Summary, *, formulas: bool = False) -> None:
@@ -158,11 +184,17 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _summary(client: Client, argument: str) -> Summary:
-    chosen = choice(argument)
+    chosen = _chosen(client, argument)
     if isinstance(chosen, str):
         return client.architectures.get(chosen).summary
-    if "preset" not in chosen:
-        return client.architectures.summary(chosen)
+    return client.architectures.summary(chosen)
+
+
+def _chosen(client: Client, argument: str) -> str | dict[str, Any]:
+    """Return the id of a stored architecture, or what was written out: a file, or a preset."""
+    chosen = choice(argument)
+    if isinstance(chosen, str) or "preset" not in chosen:
+        return chosen
     presets = {preset.name: preset.architecture for preset in client.catalog.presets()}
     if argument not in presets:
         raise CommandError(
@@ -170,4 +202,4 @@ def _summary(client: Client, argument: str) -> Summary:
             f"there are {', '.join(sorted(presets))}; a stored architecture has an id like arch_..., "
             "and a file is named by its path",
         )
-    return client.architectures.summary(presets[argument])
+    return presets[argument]

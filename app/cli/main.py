@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.architectures import architectures, summary
+from app.cli.architectures import architectures, diagram, summary
 from app.cli.batches import batches
 from app.cli.catalog import catalog
 from app.cli.data import data
@@ -89,6 +89,7 @@ cli.command()(train)
 cli.command()(predict)
 cli.command()(evaluate)
 cli.command()(summary)
+cli.command()(diagram)
 for group in (jobs, models, data, architectures, evaluations, batches, catalog):
     cli.add_typer(group)
 

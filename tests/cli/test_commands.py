@@ -29,6 +29,20 @@ def test_summary_of_a_preset(run: Run) -> None:
     assert done.returncode == 0, done.stderr
     assert re.search(r"total\W+10\W+61,706\W", done.stdout)
     assert re.search(r"conv2d_1\W+28 × 28 × 6\W+156\W+117,600\W+5 × 5", done.stdout)
+    assert "dense_1: it holds 48,120 of 61,706 parameters" in done.stdout
+    assert "(dense-majority)" in done.stdout
+
+
+def test_a_diagram_is_written_as_what_its_name_says(run: Run, tmp_path: Path) -> None:
+    drawing = tmp_path / "lenet.svg"
+    assert run("diagram", "lenet-5", "-o", str(drawing)).returncode == 0
+    assert "conv2d_1" in drawing.read_text(encoding="utf-8")
+    picture = tmp_path / "lenet.png"
+    assert run("diagram", "arch_example", "--nodes", "-o", str(picture)).returncode == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    refused = run("diagram", "lenet-5", "-o", str(tmp_path / "lenet.gif"))
+    assert refused.returncode == 1
+    assert "end its name in .svg or .png" in refused.stderr
 
 
 def test_summary_of_a_stored_one_with_formulas(run: Run) -> None:
