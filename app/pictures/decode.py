@@ -36,6 +36,7 @@ _ORIENTATIONS = {
 }
 DARK = 16
 """Pictures of more than 8 bits whose brightest pixel is a smaller part of their range hold numbers of fewer bits."""
+_GREY = ("1", "L", "LA", "La")
 _SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -54,7 +55,25 @@ def decode(source: bytes | BinaryIO, spec: PictureSpec, max_pixels: int) -> NDAr
         Invalid: it is empty, no picture, or cut short.
         TooLarge: it has more than `max_pixels` pixels; none was decoded.
     """
-    return _read(source, spec, max_pixels, lambda image: _array(_fit(image, spec), spec))
+    return _read(
+        source,
+        spec.image_shape[2],
+        spec.background,
+        max_pixels,
+        lambda image: _array(_fit(image, spec), spec),
+    )
+
+
+def decode_as_sent(source: bytes, max_pixels: int, channels: int | None = None) -> NDArray[np.uint8]:
+    """Turn the bytes of a picture into an array of its own size, uint8 (H, W, C), upright and opaque on white.
+
+    `channels` is 1 for grey or 3 for colours; by default what the picture has. Raises what `decode` does.
+    """
+
+    def whole(image: Image.Image) -> NDArray[np.uint8]:
+        return np.array(image, np.uint8).reshape(image.height, image.width, -1)
+
+    return _read(source, channels, "#ffffff", max_pixels, whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +96,6 @@ def decode_whole(source: bytes, spec: PictureSpec, max_pixels: int, most: int) -
 
     It has colours whatever the spec says, and is neither fitted to it nor inverted. Raises what `decode` does.
     """
-    coloured = spec.model_copy(update={"image_shape": (*spec.image_shape[:2], 3)})
 
     def whole(image: Image.Image) -> Whole:
         seen, place = _placement(image.size, spec)
@@ -91,16 +109,22 @@ def decode_whole(source: bytes, spec: PictureSpec, max_pixels: int, most: int) -
             place,
         )
 
-    return _read(source, coloured, max_pixels, whole)
+    return _read(source, 3, spec.background, max_pixels, whole)
 
 
-def _read(source: bytes | BinaryIO, spec: PictureSpec, max_pixels: int, use: Callable[[Image.Image], T]) -> T:
-    """Decode a picture and make something of it, upright, opaque, and with the channels of the spec."""
+def _read(
+    source: bytes | BinaryIO,
+    channels: int | None,
+    background: str,
+    max_pixels: int,
+    use: Callable[[Image.Image], T],
+) -> T:
+    """Decode a picture and make something of it, upright, opaque, and with so many channels or its own."""
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     with _open(file, max_pixels) as image:
         try:
             image.load()
-            return use(_flatten(_upright(image), spec, _deepest(image)))
+            return use(_flatten(_upright(image), channels, background, _deepest(image)))
         except Invalid:
             raise
         # Whatever a decoder trips over is the file's fault: Pillow's plugins raise at least OSError,
@@ -125,7 +149,9 @@ def convert(array: NDArray[np.uint8], spec: PictureSpec) -> NDArray[np.uint8]:
     if whole.shape == spec.image_shape:
         return 255 - whole if spec.invert else whole
     plain = np.ascontiguousarray(whole[..., 0] if whole.shape[2] == 1 else whole)
-    return _array(_fit(_flatten(Image.fromarray(plain), spec, None), spec), spec)
+    return _array(
+        _fit(_flatten(Image.fromarray(plain), spec.image_shape[2], spec.background, None), spec), spec
+    )
 
 
 def _array(image: Image.Image, spec: PictureSpec) -> NDArray[np.uint8]:
@@ -225,14 +251,16 @@ def _no_range(image: Image.Image, kind: str) -> Invalid:
     )
 
 
-def _flatten(image: Image.Image, spec: PictureSpec, depth: _Depth | None) -> Image.Image:
-    """Return the picture as L or RGB: 8 bits, opaque, with the channels of the spec."""
-    mode = "L" if spec.image_shape[2] == 1 else "RGB"
+def _flatten(image: Image.Image, channels: int | None, background: str, depth: _Depth | None) -> Image.Image:
+    """Return the picture as L or RGB: 8 bits, opaque, with 1 or 3 channels, or those that it has."""
+    if channels is None:
+        channels = 1 if depth is not None or image.mode in _GREY else 3
+    mode = "L" if channels == 1 else "RGB"
     if depth is not None:
         image = _eight_bits(image, depth)
     elif image.has_transparency_data:
         pixels = image.convert("RGBA")
-        ground = Image.new("RGBA", pixels.size, spec.background)
+        ground = Image.new("RGBA", pixels.size, background)
         image = Image.alpha_composite(ground, pixels).convert("RGB")
     elif image.mode not in ("1", "L", "RGB"):
         image = image.convert("RGB")
