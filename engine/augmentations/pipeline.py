@@ -86,23 +86,26 @@ def check(augmentations: Sequence[Augmentation], shape: Shape) -> None:
             raise error.within(number) from None
 
 
-def augment(images: Bytes, augmentations: Sequence[Augmentation], seed: int, epoch: int = 1) -> Bytes:
+def augment(images: Array, augmentations: Sequence[Augmentation], seed: int, epoch: int = 1) -> Array:
     """Augment pictures for looking at: picture number i as the sample i of a run with this seed in this epoch.
 
     Args:
-        images: (N, H, W, C).
+        images: (N, H, W, C), values 0..255, bytes or float32.
         augmentations: in the order in which they are applied; one that mixes takes the next picture in.
         seed: of the run.
         epoch: from 1; in each a picture looks different.
 
     Returns:
-        (N, H, W, C), rounded to bytes.
+        (N, H, W, C), rounded to bytes where bytes came.
     """
     check(augmentations, images.shape[1:])
     pipeline = Pipeline(augmentations, seed)
     samples = np.arange(len(images) + pipeline.partners) % max(len(images), 1)
     augmented, _ = pipeline.apply(images[samples], np.zeros((len(samples), 1), np.float32), samples, epoch)
-    return np.clip(np.rint(augmented), 0, 255).astype(np.uint8)
+    if images.dtype != np.uint8:
+        return augmented.astype(images.dtype, copy=False)
+    rounded: Bytes = np.clip(np.rint(augmented), 0, 255).astype(np.uint8)
+    return rounded
 
 
 @dataclass(frozen=True)
