@@ -11,7 +11,7 @@ from app.pictures.colours import Pixels
 from app.pictures.drawing import Drawing
 from app.pictures.grids import Mark
 from app.pictures.operation_figure import Operand, Sign, draw_operation
-from engine.arrays import Array, Shape, Weights
+from engine.arrays import Array, Weights
 from engine.graph.operation import Operation
 from engine.graph.trace import NodeTrace
 from engine.layers import Layer
@@ -36,6 +36,7 @@ class Shown:
         traces: of the numbers whose arithmetic is written; the first one is marked.
         looks: how input and output look as pictures, where they are pictures.
         notes: what else should be known.
+        kernel: of a named filter its name and numbers, (f, f) or (f, f, C), to be drawn in place of the weights.
     """
 
     title: str
@@ -46,6 +47,7 @@ class Shown:
     traces: Sequence[NodeTrace]
     looks: tuple[Pixels | None, Pixels | None] = (None, None)
     notes: tuple[str, ...] = ()
+    kernel: tuple[str, Array] | None = None
 
 
 def operation_figure(shown: Shown) -> Drawing:
@@ -129,8 +131,12 @@ def _weights(shown: Shown) -> Iterator[Operand]:
     if not isinstance(shown.operation.layer, Layer):
         return
     specs = shown.operation.weight_specs
+    if shown.kernel is not None:
+        name, numbers = shown.kernel
+        filters = numbers.reshape(*numbers.shape[:2], -1, 1)
+        yield Operand(name, filters, "*", Mark() if shown.traces else None)
     for name, array in shown.weights.items():
-        if name == "bias" and not array.any():
+        if (name == "bias" and not array.any()) or (name == "weight" and shown.kernel is not None):
             continue
         mark = None
         if shown.traces and array.shape[-1] == shown.operation.output_shape[-1]:
@@ -183,10 +189,3 @@ def _arithmetic(found: NodeTrace) -> Iterator[str]:
     yield f"{found.node} [{place}]: {found.trace.expression}"
     if found.through is not None:
         yield f"{found.through.type} [{place}]: {found.through.trace.expression}"
-
-
-def usual_position(shape: Shape, large: bool) -> Position:
-    """Return the position of a number that is worth a look: the first one, or one in the middle of a large map."""
-    if large and len(shape) == 3:
-        return shape[0] // 2, shape[1] // 2, 0
-    return (0,) * len(shape)

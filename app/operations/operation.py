@@ -54,6 +54,11 @@ class Inputs:
         return tuple(x.shape for x in self.arrays)
 
     @property
+    def is_picture(self) -> bool:
+        """Whether it is a picture that was sent as a file."""
+        return self.place in (("image",), ("file",))
+
+    @property
     def precision(self) -> type[np.floating[Any]]:
         """In what the operation is computed."""
         return np.float32 if any(x.dtype == np.float32 for x in self.arrays) else np.float64
@@ -130,7 +135,7 @@ def read_inputs(input_: Any, inputs: Sequence[Any] | None) -> Inputs:
     """
     if (input_ is None) == (inputs is None):
         both = "input and inputs are both given" if inputs is not None else "there is nothing to compute with"
-        raise Invalid.at("input", both, "send `input`, or `inputs` where a layer takes several")
+        raise Invalid.at("input", both, "send `input`, `image`, or `inputs` where a layer takes several")
     if inputs is None:
         places: list[tuple[Keys, Any]] = [(("input",), input_)]
     else:

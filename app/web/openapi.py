@@ -60,10 +60,13 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def operation_responses() -> dict[int | str, dict[str, Any]]:
-    """Document the answers of an operation: numbers, or arrays as a file."""
+    """Document the answers of an operation: numbers, arrays as a file, a picture or a figure."""
+    binary = {"schema": {"type": "string", "format": "binary"}}
     content = {
         "application/json": {"schema": {"$ref": "#/components/schemas/OperationAnswer"}},
-        "application/x-npz": {"schema": {"type": "string", "format": "binary"}},
+        "application/x-npz": binary,
+        "image/png": binary,
+        "image/svg+xml": binary,
     }
     return {200: {"description": "What comes out.", "content": content}, **problems(400, 404, 413, 415, 422)}
 

@@ -324,7 +324,7 @@ MAP = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
         ("convolve", {"input": MAP, "kernel": [[1]], "stride": 0}, 422, "/stride", "does not move"),
         ("convolve", {"input": MAP, "kernel": [[1]], "activation": "rlu"}, 422, "/activation/type", "rlu"),
         ("convolve", {"input": MAP, "kernel": [[1]], "layer": {}}, 422, "/layer", "no key"),
-        ("relu", {"input": [1], "image": "aaaa"}, 422, "/image", "no key"),
+        ("relu", {"input": [1], "picture": "aaaa"}, 422, "/picture", "no key"),
     ],
 )
 def test_faults_are_named_where_they_are(

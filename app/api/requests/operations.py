@@ -61,10 +61,21 @@ class _Traced(Spec):
         return self.trace.positions if isinstance(self.trace, TraceRequest) else self.trace
 
 
-class OperationRequest(_Traced):
+class Pictured(Spec):
+    """What requests have that take a picture in place of numbers."""
+
+    image: Annotated[str, Field(min_length=1)] | None = None
+    """A picture file in base64, in place of `input`: pixels from 0 to 255 as (H, W, 3), or (H, W) of a grey one."""
+    channels: Literal[1, 3] | None = None
+    """Makes the picture grey, 1, or coloured, 3; by default it stays what it is."""
+    scale: Annotated[float, Field(strict=True, allow_inf_nan=False)] = 1.0
+    """What the pixels are multiplied by first, such as 0.00392157 for 1/255."""
+
+
+class OperationRequest(_Traced, Pictured):
     """One layer or block, and what to apply it to.
 
-    Numbers are computed with in 64-bit floating point.
+    Numbers are computed with in 64-bit floating point, pictures in 32-bit.
     """
 
     input: Numbers | None = Field(None, examples=[[[1, 2], [3, 4]]])
@@ -82,11 +93,11 @@ class OperationRequest(_Traced):
     """Gradient of the output, dL/dy: asks for those of the inputs and weights. `ones` is that of the sum."""
 
 
-class ConvolveRequest(_Traced):
+class ConvolveRequest(_Traced, Pictured):
     """A picture and a filter."""
 
-    input: Numbers = Field(examples=[[[1, 2], [3, 4]]])
-    """The picture."""
+    input: Numbers | None = Field(None, examples=[[[1, 2], [3, 4]]])
+    """The picture as numbers."""
     kernel: str | list[Any] = Field(examples=["vertical_edge"])
     """The filter: a name, or numbers. One of (f, f) is applied to each channel by itself; one of (f, f, C) to all
     channels together, whose products are summed to one channel."""

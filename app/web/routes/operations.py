@@ -3,33 +3,55 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from app.api.requests.operations import ConvolveRequest, OperationRequest
+from app.api.requests.operations import ConvolveRequest, OperationRequest, Pictured
 from app.errors import Invalid, NotFound
 from app.operations.convolve import convolve
-from app.operations.operation import Limits, Options, Task, prepare, read_inputs, run
+from app.operations.operation import Inputs, Limits, Options, Task, prepare, read_inputs, run
+from app.operations.pictures import read_picture
+from app.pictures.pixels import Range
 from app.services import Services, ServicesDep
 from app.web.answers.arrays import NPZ
 from app.web.answers.negotiation import preferred
+from app.web.answers.operation_pictures import PNG, SVG, as_png, as_svg
 from app.web.answers.operations import as_json, as_npz, check_size
-from app.web.bodies.operations import convolve_body
-from app.web.bodies.route import StrictRoute, is_json, media_type, not_json, read_document
+from app.web.answers.problems import ENGINE_CODES
+from app.web.bodies.files import named_as_sent
+from app.web.bodies.operations import Received, convolve_body, receive_operation
+from app.web.bodies.route import StrictRoute
 from app.web.bodies.validation import validate
 from app.web.openapi import operation_responses
 from engine.arrays import Array
+from engine.errors import EngineError
 from engine.layers import LAYERS, AnyLayer, LayerRecord
 from engine.spec import Spec
 
 router = APIRouter(prefix="/v1/operations", route_class=StrictRoute, tags=["operations"])
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Pictured)
+_Kernel = tuple[str, Array]
+"""A filter's name and its numbers."""
 
 _JSON = "application/json"
+
+PixelRange = Annotated[
+    Range,
+    Query(
+        alias="range",
+        description="How numbers become the pixels of a picture: `clip` takes them as they are and cuts off what is "
+        "below 0 or above 255; `signed` makes 0 grey (128), and the largest magnitude black or white; `stretch` makes "
+        "the least number black and the greatest white. `auto` is `signed` for filters that find edges, whose numbers "
+        "add up to 0, and `clip` for others; for layers it is `signed` where there are negative numbers, else `clip`, "
+        "or `stretch` where numbers go beyond 255 or none is above 1. The header `Image-Range` says what was done.",
+    ),
+]
 
 
 class _Layer(Spec):
@@ -45,32 +67,41 @@ class _Layer(Spec):
     responses=operation_responses(),
     openapi_extra={"requestBody": convolve_body},
 )
-async def apply_filter(request: Request, services: ServicesDep) -> Response:
+async def apply_filter(request: Request, services: ServicesDep, pixels: PixelRange = "auto") -> Response:
     """Slide a filter over a picture and sum the products of each window and the filter.
 
     The filter has a name or is given as numbers. As in the article it is not flipped, so this is a correlation; with
     `flip` it is the convolution of mathematics. A filter (f, f) is applied to each channel of the picture by itself,
-    one of (f, f, C) to all together. `Accept: application/x-npz` gets arrays for NumPy.
+    one of (f, f, C) to all together.
+
+    The picture is numbers, a file in base64 or the part `file` of a form, whose other fields are written as in JSON.
+    The answer is numbers, and by `Accept` a picture (`image/png`), a figure with input, filter, output and the
+    arithmetic of one number (`image/svg+xml`), or arrays for NumPy (`application/x-npz`).
     """
-    body = await _read(request, ConvolveRequest)
+    received = await _receive(request, ConvolveRequest, services)
+    body = received.document
 
-    def ready() -> tuple[Task, Array | None]:
-        return convolve(body, read_inputs(body.input, None), _limits(services))
+    def ready() -> tuple[Task, _Kernel]:
+        task, kernel = convolve(body, _inputs(received, body.input, None, services), _limits(services))
+        return task, (body.kernel if isinstance(body.kernel, str) else "kernel", kernel)
 
-    return await _answer(request, services, ready)
+    return await _answer(request, services, received, ready, pixels)
 
 
 @router.post("/{operation_type}", include_in_schema=False)
-async def apply_layer(operation_type: str, request: Request, services: ServicesDep) -> Response:
+async def apply_layer(
+    operation_type: str, request: Request, services: ServicesDep, pixels: PixelRange = "auto"
+) -> Response:
     """Apply a layer or block; `app.web.openapi_operations` describes it for each type there is."""
     kinds = {kind.tag(): kind for kind in LAYERS}
     if operation_type not in kinds:
         near = difflib.get_close_matches(operation_type[:80], [*kinds, "convolve"], 1)
         hint = f"did you mean {near[0]}?" if near else "GET /v1/catalog/layers lists the layers there are"
         raise NotFound(f"there is no operation {operation_type[:80]!r}; {hint}")
-    body = await _read(request, OperationRequest)
+    received = await _receive(request, OperationRequest, services)
+    body = received.document
 
-    def ready() -> tuple[Task, Array | None]:
+    def ready() -> tuple[Task, None]:
         options = Options(
             body.weights.arrays,
             body.weights.seed,
@@ -78,33 +109,64 @@ async def apply_layer(operation_type: str, request: Request, services: ServicesD
             body.output_gradient,
             body.trace_positions,
         )
-        inputs = read_inputs(body.input, body.inputs)
+        inputs = _inputs(received, body.input, body.inputs, services)
         task = prepare(_layer(operation_type, body), inputs, options, _limits(services))
         return task, None
 
-    return await _answer(request, services, ready)
+    return await _answer(request, services, received, ready, pixels)
 
 
-async def _read(request: Request, kind: type[T]) -> T:
-    if not is_json(media_type(request)):
-        raise not_json(request)
-    return await read_document(request, kind)
+async def _receive(request: Request, kind: type[T], services: Services) -> Received[T]:
+    return await receive_operation(request, lambda _: kind, frozenset(kind.model_fields), services.settings)
+
+
+def _inputs(received: Received[T], input_: Any, inputs: Sequence[Any] | None, services: Services) -> Inputs:
+    if received.picture is None:
+        return read_inputs(input_, inputs)
+    most, sent = services.settings.max_image_pixels, received.document
+    return read_picture(received.picture, received.place, most, sent.channels, sent.scale)
 
 
 async def _answer(
-    request: Request, services: Services, ready: Callable[[], tuple[Task, Array | None]]
+    request: Request,
+    services: Services,
+    received: Received[T],
+    ready: Callable[[], tuple[Task, _Kernel | None]],
+    pixels: Range,
 ) -> Response:
     """Check, compute and write, away from the event loop and not more at a time than there are processors."""
-    form = preferred(request, (_JSON, NPZ))
+    form = preferred(request, (_JSON, NPZ, PNG, SVG))
 
     def work() -> Response:
-        task, kernel = ready()
-        check_size(task, form)
+        with _named_as_sent(received):
+            task, kernel = ready()
+            if form in (PNG, SVG):
+                # pictures show the output alone
+                task = replace(task, output_gradient=None)
+            check_size(task, form)
         result = run(task)
-        return as_npz(result) if form == NPZ else as_json(result, kernel)
+        if form == SVG:
+            return as_svg(result, pixels, kernel)
+        numbers = None if kernel is None else kernel[1]
+        if form == PNG:
+            return as_png(result, pixels, numbers)
+        return as_npz(result) if form == NPZ else as_json(result, numbers)
 
     async with services.inference:
         return await run_in_threadpool(work)
+
+
+@contextmanager
+def _named_as_sent(received: Received[T]) -> Iterator[None]:
+    """Let errors, of the engine too, name fields as they were sent."""
+    with named_as_sent(json=received.json):
+        try:
+            yield
+        except EngineError as error:
+            if received.json:
+                raise
+            code = ENGINE_CODES[type(error)]
+            raise Invalid.at(error.path, error.detail, error.hint, code=code) from None
 
 
 def _layer(operation_type: str, body: OperationRequest) -> LayerRecord:

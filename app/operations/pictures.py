@@ -1,0 +1,55 @@
+"""Pictures as the inputs of operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from app.errors import DomainError, Invalid
+from app.operations.operation import Inputs, read_inputs
+from app.pictures.decode import decode_as_sent
+from engine.arrays import Array
+
+
+def read_picture(
+    content: bytes, place: str, max_pixels: int, channels: int | None = None, scale: float = 1.0
+) -> Inputs:
+    """Return a picture as what an operation is applied to: float32, 0 to 255 times `scale`.
+
+    Args:
+        content: a picture file.
+        place: the field that it was sent in.
+        max_pixels: the most pixels that are decoded.
+        channels: 1 for grey, 3 for colours; by default what it has.
+        scale: what every pixel is multiplied by.
+
+    Raises:
+        Invalid: it is no picture.
+        TooLarge: it has too many pixels.
+    """
+    try:
+        pixels = decode_as_sent(content, max_pixels, channels)
+    except DomainError as error:
+        raise type(error).at(place, error.detail, code=error.code) from error
+    x = pixels.astype(np.float32)
+    if scale != 1:
+        x *= np.float32(scale)
+    return Inputs((x,), x.shape[2] == 1, (place,))
+
+
+def read_values(value: Any) -> Array:
+    """Return the numbers of a picture, (H, W, C), float32.
+
+    Raises:
+        Invalid: they are no numbers from 0 to 255 in equal lists (H, W) or (H, W, C).
+    """
+    (x,) = read_inputs(value, None).arrays
+    if x.ndim == 1:
+        raise Invalid.at("input", "a picture has two axes or three", "send lists (H, W) or (H, W, C)")
+    outside = np.argwhere((x < 0) | (x > 255))
+    if len(outside):
+        place = tuple(int(key) for key in outside[0])
+        detail = f"{x[place]:.6g} is no value of a pixel"
+        raise Invalid.at(("input", *place[:2]), detail, "use numbers from 0 to 255")
+    return x.astype(np.float32)
