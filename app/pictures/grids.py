@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from app.pictures.colours import Numbers, Pixels, span
 from app.pictures.drawing import Box, Line, Shape, Text
 from app.pictures.font import shortened, width
-from app.pictures.maps import FONT, framed, sized
+from app.pictures.maps import FONT, enlarged, framed, reduced
 
 CAPTION = FONT + 5
 """Height of the line above a tile that says which one it is."""
@@ -116,15 +118,19 @@ def grid(table: Numbers, caption: str, mark: Mark | None, *, rows: range, column
 def picture(pixels: Pixels, caption: str, mark: Mark | None, side: int) -> Tile:
     """Return pixels, uint8 (H, W) or (H, W, 3), at most `side` pixels on the longer side."""
     height, breadth = pixels.shape[:2]
-    shown = sized(pixels.reshape(height, breadth, -1), side)
+    shown = pixels.reshape(height, breadth, -1)
+    by = -(-max(height, breadth) // side)
+    if by > 1:
+        shown = np.rint(reduced(shown.astype(np.float32), by)).astype(np.uint8)
+    shown = enlarged(shown, side)
     if shown.shape[2] == 1:
         shown = shown[..., 0]
-    down, across = len(shown) / height, len(shown[0]) / breadth
+    scale = 1 / by if by > 1 else len(shown) / height
 
     def box(rows: range, columns: range) -> _Box:
         # a frame around less than a few pixels could not be seen
-        top, left = math.floor(rows[0] * down) - 2, math.floor(columns[0] * across) - 2
-        bottom, right = math.ceil((rows[-1] + 1) * down) + 2, math.ceil((columns[-1] + 1) * across) + 2
+        top, left = math.floor(rows[0] * scale) - 2, math.floor(columns[0] * scale) - 2
+        bottom, right = math.ceil((rows[-1] + 1) * scale) + 2, math.ceil((columns[-1] + 1) * scale) + 2
         return max(0, left), max(0, top), min(shown.shape[1], right), min(shown.shape[0], bottom)
 
     outline = None
