@@ -171,6 +171,22 @@ def _wait_for() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
+def ready() -> Callable[[httpx.Client, str], dict[str, Any]]:
+    """Wait until a data set is made, and return it; where it fails the test does so at once, with the error."""
+
+    def wait(client: httpx.Client, dataset_id: str) -> dict[str, Any]:
+        def made() -> dict[str, Any] | None:
+            dataset = client.get(f"/v1/datasets/{dataset_id}").json()
+            return dataset if dataset["status"] != "ingesting" else None
+
+        dataset: dict[str, Any] = wait_for(made, f"the end of data set {dataset_id}")
+        assert dataset["status"] == "ready", dataset["error"]
+        return dataset
+
+    return wait
+
+
+@pytest.fixture(scope="session")
 def finished() -> Callable[[httpx.Client, str], dict[str, Any]]:
     """Wait for the end of a training job, and return it."""
 

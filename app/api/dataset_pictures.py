@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from app.api.common import Body, Time
-from app.api.datasets import DatasetFailure, IngestionProgress, SkippedCounts, SkippedFile
+from app.api.datasets import IngestionProgress, SkippedCounts, SkippedFile
+from app.api.jobs import JobError
 
 
 class AdditionReportEntry(Body):
@@ -43,7 +44,7 @@ class AdditionEntry(Body):
     progress: IngestionProgress | None
     report: AdditionReportEntry | None
     """What was added and what left out; null until it is done."""
-    error: DatasetFailure | None
+    error: JobError | None
     created_at: Time | None
     finished_at: Time | None
 

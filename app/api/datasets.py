@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from app.api.common import Body, Time
+from app.api.jobs import JobError
 from app.api.pictures import PictureSpec
 from engine.recipe.targets import Target
 from engine.spec import Spec
@@ -110,13 +111,6 @@ class DatasetReport(DatasetReportEntry):
     """Which files were left out, and why; of very many the first thousand."""
 
 
-class DatasetFailure(Body):
-    """Why a data set failed."""
-
-    code: str = Field(examples=["empty_class"])
-    message: str
-
-
 class IngestionProgress(Body):
     """How far a job is that reads or downloads the pictures of a data set."""
 
@@ -165,7 +159,7 @@ class DatasetEntry(Body):
     """How far the job is that reads its pictures; null when there is none."""
     adding: int = 0
     """How many requests to add pictures are not done yet; see `additions`."""
-    error: DatasetFailure | None
+    error: JobError | None
     bytes: int
     """Size on disk."""
     fingerprint: str | None

@@ -9,7 +9,7 @@ from app.states import JobStatus
 
 
 class JobError(Body):
-    """Why a job failed."""
+    """Why a job failed, or a data set could not be made."""
 
     code: str = Field(examples=["non_finite"])
     message: str

@@ -45,18 +45,12 @@ def own(
 
 
 @pytest.fixture
-def shaded(own: tuple[ServerProcess, httpx.Client], wait_for: Callable[..., Any]) -> dict[str, Any]:
+def shaded(own: tuple[ServerProcess, httpx.Client], ready: Callable[..., dict[str, Any]]) -> dict[str, Any]:
     _, http = own
     archive = {"file": ("shades.zip", pack(shades(range(20))))}
     answer = http.post("/v1/datasets", files=archive, data={"image_size": "8", "channels": "1"})
     assert answer.status_code == 202, answer.text
-
-    def ready() -> Any:
-        dataset = http.get(answer.headers["Location"]).json()
-        return dataset if dataset["status"] == "ready" else None
-
-    dataset: dict[str, Any] = wait_for(ready)
-    return dataset
+    return ready(http, answer.json()["id"])
 
 
 def pixels(http: httpx.Client, dataset: str, count: int) -> list[tuple[bytes, str, str]]:

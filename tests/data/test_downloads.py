@@ -189,7 +189,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_stopped(
 
 @pytest.mark.slow
 def test_a_killed_download_goes_on_and_a_cancelled_one_ends(
-    mirror: Mirror, start: Callable[..., ServerProcess], connect, wait_for
+    mirror: Mirror, start: Callable[..., ServerProcess], connect, wait_for, ready
 ) -> None:
     # Every piece breaks off after a while, so that there is time to look.
     small(mirror.root / "mnist", train=2000)
@@ -212,7 +212,7 @@ def test_a_killed_download_goes_on_and_a_cancelled_one_ends(
         mirror.asked.clear()
         mirror.break_after = None
         location = http.post("/v1/datasets/downloads", json={"dataset": "mnist"}).headers["Location"]
-        wait_for(lambda: http.get(location).json()["status"] == "ready")
+        ready(http, location.rpartition("/")[2])
         assert mirror.asked[:2] == [("SHA256SUMS", None), ("train-images-idx3-ubyte.gz", f"bytes={kept}-")]
 
 

@@ -107,7 +107,7 @@ def test_the_pictures_are_pictures(http: httpx.Client, address: str) -> None:
     assert Image.open(io.BytesIO(sheet.content)).format == "PNG"
 
 
-def test_what_does_not_fit_is_refused(http: httpx.Client, wait_for: Callable[..., Any]) -> None:
+def test_what_does_not_fit_is_refused(http: httpx.Client, ready: Callable[..., Any]) -> None:
     for change, pointer in (
         ({"model": "model_no"}, "/model"),
         ({"model": "digits@nothing"}, "/model"),
@@ -120,7 +120,7 @@ def test_what_does_not_fit_is_refused(http: httpx.Client, wait_for: Callable[...
     content = document["paths"]["/v1/datasets"]["post"]["requestBody"]["content"]["application/json"]
     example = next(iter(content["examples"].values()))["value"]
     dataset = http.post("/v1/datasets", json=example).json()["id"]
-    wait_for(lambda: http.get(f"/v1/datasets/{dataset}").json()["status"] == "ready", "the data set")
+    ready(http, dataset)
     fault = http.post("/v1/evaluations", json=BODY | {"dataset": dataset}).json()
     assert (fault["status"], fault["errors"][0]["pointer"]) == (422, "/dataset")
     assert "[28, 28, 1]" in fault["detail"]
@@ -156,7 +156,7 @@ def test_a_cancelled_one_has_found_nothing(http: httpx.Client, wait_for: Callabl
 
 
 def test_pictures_that_were_treated_otherwise_are_warned_of(
-    http: httpx.Client, address: str, wait_for: Callable[..., Any]
+    http: httpx.Client, address: str, wait_for: Callable[..., Any], ready: Callable[..., Any]
 ) -> None:
     assert http.get(address).json()["warnings"] == []
     buffer = io.BytesIO()
@@ -169,7 +169,7 @@ def test_pictures_that_were_treated_otherwise_are_warned_of(
     fields = {"image_size": "28", "channels": "1", "fit": "stretch", "invert": "true"}
     files = {"file": ("odd.zip", buffer.getvalue())}
     dataset = http.post("/v1/datasets", data=fields, files=files).json()["id"]
-    wait_for(lambda: http.get(f"/v1/datasets/{dataset}").json()["status"] == "ready", "the data set")
+    ready(http, dataset)
     made = http.post("/v1/evaluations", json=BODY | {"dataset": dataset})
     warnings = made.json()["warnings"]
     assert [warning.partition(" were made with ")[2].split()[0] for warning in warnings] == [

@@ -44,12 +44,12 @@ class Upload(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def dataset(http: httpx.Client, wait_for: Callable[..., Any]) -> str:
+def dataset(http: httpx.Client, ready: Callable[..., Any]) -> str:
     """A data set that pictures can be added to."""
     body = example(http, "/v1/datasets")
     files = {"file": ("shades.zip", body.pop("file"))}
     made = http.post("/v1/datasets", data={"image_size": "8", "channels": "1"}, files=files).json()["id"]
-    wait_for(lambda: http.get(f"/v1/datasets/{made}").json()["status"] == "ready", "the data set")
+    ready(http, made)
     return str(made)
 
 

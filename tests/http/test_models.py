@@ -143,3 +143,16 @@ def test_a_deleted_model_is_gone_with_its_file(
     assert http.post(f"/v1/models/{first['id']}/predict", files=file).status_code == 404
     after = http.post(f"/v1/models/{second['id']}/predict", files=file)
     assert after.json()["data"] == before.json()["data"]
+
+
+def test_a_model_takes_the_longest_tag_that_its_job_may_have(http: httpx.Client) -> None:
+    content = http.get("/v1/models/model_example/weights").content
+    model = http.post("/v1/models/import", files={"file": ("m", content)}).headers["Location"]
+    longest = {"tags": ["x" * 100]}
+    assert http.patch(model, json=longest).json()["tags"] == longest["tags"]
+    refused = [
+        http.post("/v1/training-jobs", json={"tags": ["x" * 101]}).json(),
+        http.patch(model, json={"tags": ["x" * 101]}).json(),
+    ]
+    assert all("/tags/0" in [error["pointer"] for error in answer["errors"]] for answer in refused)
+    assert http.delete(model).status_code == 204

@@ -24,7 +24,7 @@ def pixels(png: bytes) -> Any:
 
 
 def test_it_equals_the_array_of_ingestion(
-    http: httpx.Client, wait_for: Callable[..., Any], finished: Callable[..., Any]
+    http: httpx.Client, ready: Callable[..., Any], finished: Callable[..., Any]
 ) -> None:
     """The same files, once as a data set that is trained on and once sent to the model."""
     random = np.random.default_rng(0)
@@ -41,7 +41,7 @@ def test_it_equals_the_array_of_ingestion(
             writing.writestr(name, content)
     options = {"image_size": "9", "channels": "3", "fit": "contain", "background": "#804020"}
     dataset = http.post("/v1/datasets", files={"file": ("a.zip", archive.getvalue())}, data=options).json()
-    wait_for(lambda: http.get(f"/v1/datasets/{dataset['id']}").json()["status"] == "ready", "the data set")
+    ready(http, dataset["id"])
     layers = [{"type": "flatten"}, {"type": "dense", "units": 2}]
     job = http.post(
         "/v1/training-jobs",

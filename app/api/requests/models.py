@@ -9,7 +9,7 @@ from pydantic import Field
 from app.api.common import Name
 from engine.spec import Spec
 
-Tag = Annotated[str, Field(min_length=1, max_length=64)]
+Tag = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class ModelChanges(Spec):

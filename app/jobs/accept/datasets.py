@@ -5,18 +5,20 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from app.api.pictures import PictureSpec
+from app.api.pictures import Colour, PictureSpec
 from app.api.requests.datasets import DatasetCreate
 from app.api.requests.downloads import DownloadCreate
 from app.datasets.ingestion import SavedFile, archive_limits, check_space, check_upload
 from app.datasets.options import DatasetOptions
-from app.datasets.published import PUBLISHED, PublishedDataset
+from app.datasets.published import PUBLISHED
 from app.datasets.readers import open_upload
+from app.datasets.readers.base import Shape
 from app.ids import DATASET, sibling
 from app.jobs.kinds import DOWNLOAD, INGESTION
 from app.jobs.requests import DownloadRequest, IngestionRequest
 from app.settings import Settings
 from app.store.records import DatasetRecord, JobRecord
+from engine.recipe.targets import Target
 
 DEFAULT_SHAPE = (32, 32, 3)
 """Of a data set made of picture files, which may have any."""
@@ -38,7 +40,8 @@ def new_dataset(
     """
     limits = archive_limits(settings)
     with open_upload(file.path, labels.path if labels else None, limits, request.target) as reader:
-        options = _upload_options(request, reader.image_shape)
+        native = reader.image_shape or DEFAULT_SHAPE
+        options = _options(request, native, request.background, request.target)
         check_upload(reader, options.picture, shutil.disk_usage(file.path.parent).free)
         source = file.source.model_copy(update={"format": reader.format})
     job_id = INGESTION.new_id()
@@ -67,7 +70,8 @@ def new_download(request: DownloadCreate, settings: Settings) -> tuple[DatasetRe
         TooLarge: the disk has no room for it.
     """
     published = PUBLISHED[request.dataset]
-    options = _download_options(request, published)
+    background = request.background or published.background
+    options = _options(request, published.image_shape, background)
     free = shutil.disk_usage(settings.data_dir).free
     check_space(published.images, options.picture, free - published.bytes)
     job_id = DOWNLOAD.new_id()
@@ -82,40 +86,26 @@ def new_download(request: DownloadCreate, settings: Settings) -> tuple[DatasetRe
     return record, DOWNLOAD.job(accepted, job_id, dataset_id=record.id)
 
 
-def _upload_options(request: DatasetCreate, native: tuple[int, int, int] | None) -> DatasetOptions:
+def _options(
+    request: DatasetCreate | DownloadCreate, native: Shape, background: Colour, target: Target = "class"
+) -> DatasetOptions:
     """Return what the data set remembers.
 
     Args:
         request: what its owner asks for.
-        native: [height, width, channels] of the pictures in the upload, where they are all alike.
+        native: [height, width, channels] of the pictures, for what is not asked for.
+        background: the colour of the ground that they are on.
+        target: what is said of each picture.
     """
-    height, width, channels = native or DEFAULT_SHAPE
+    height, width, channels = native
     picture = PictureSpec(
         image_shape=(*(request.image_size or (height, width)), request.channels or channels),
         fit=request.fit,
-        background=request.background,
+        background=background,
         invert=request.invert,
     )
     return DatasetOptions(
-        picture=picture,
-        split=request.split,
-        seed=request.seed,
-        duplicates=request.duplicates,
-        target=request.target,
-    )
-
-
-def _download_options(request: DownloadCreate, published: PublishedDataset) -> DatasetOptions:
-    """Return what the data set remembers; what is not asked for is as the pictures are published."""
-    height, width, channels = published.image_shape
-    picture = PictureSpec(
-        image_shape=(*(request.image_size or (height, width)), request.channels or channels),
-        fit=request.fit,
-        background=request.background or published.background,
-        invert=request.invert,
-    )
-    return DatasetOptions(
-        picture=picture, split=request.split, seed=request.seed, duplicates=request.duplicates
+        picture=picture, split=request.split, seed=request.seed, duplicates=request.duplicates, target=target
     )
 
 

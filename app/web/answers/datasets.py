@@ -10,13 +10,13 @@ from app.api.datasets import (
     Dataset,
     DatasetClass,
     DatasetEntry,
-    DatasetFailure,
     DatasetReport,
     DatasetReportEntry,
     IngestionProgress,
     SplitCounts,
 )
 from app.api.downloads import Downloadable
+from app.api.jobs import JobError
 from app.datasets.options import DatasetOptions
 from app.datasets.published import PublishedDataset
 from app.states import JobStatus
@@ -51,7 +51,7 @@ def _entry(record: DatasetRecord, jobs: Sequence[JobRecord]) -> dict[str, Any]:
         "duplicates": options.duplicates,
         "progress": ingestion_progress(jobs[0]) if jobs else None,
         "adding": len(jobs) if record.status == "ready" else 0,
-        "error": DatasetFailure(**record.error) if record.error else None,
+        "error": JobError(**record.error) if record.error else None,
         "bytes": record.bytes,
         "fingerprint": record.fingerprint,
         "builtin": record.builtin,
@@ -90,7 +90,7 @@ def _addition(job: JobRecord) -> dict[str, Any]:
         "dataset_id": str(job.dataset_id),
         "status": job.status.value,
         "progress": ingestion_progress(job),
-        "error": DatasetFailure(**job.error) if job.error else None,
+        "error": JobError(**job.error) if job.error else None,
         "created_at": job.created_at,
         "finished_at": job.finished_at,
     }
