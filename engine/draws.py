@@ -25,9 +25,9 @@ _FLOATS_PER_COUNT = 8  # one Philox count yields four 64-bit words, and a float3
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)  # the odd number nearest to 2**64 over the golden ratio
 
 
-Purpose = Literal["weight", "order", "augment", "dropout", "sample", "noise"]
+Purpose = Literal["weight", "order", "augment", "dropout", "sample", "noise", "check"]
 """What draws are for: first values of weights, the order of an epoch, augmentations, what dropout drops, which
-pictures stand for a class, the noise of an explanation."""
+pictures stand for a class, the noise of an explanation, which gradients are checked."""
 
 
 def generator(seed: int, purpose: Purpose, *key: str | int) -> np.random.Generator:

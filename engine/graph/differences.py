@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,25 @@ class NumericCheck(NamedTuple):
     """How many more have no gradient: the slopes on their two sides differ, as of a relu at 0 or a tie of a maximum."""
 
 
+class Difference(NamedTuple):
+    """One number, and how L changes with it."""
+
+    array: int
+    """In which of the arrays it is."""
+    index: int
+    """Its place there, counted through all axes."""
+    left: float
+    """Slope from x - h to x."""
+    right: float
+    """Slope from x to x + h."""
+    gradient: float
+
+    @property
+    def numeric(self) -> float:
+        """The central difference."""
+        return (self.left + self.right) / 2
+
+
 def check(
     function: Callable[[], Array], arrays: Sequence[Array], gradients: Sequence[Array], dy: Array, most: int
 ) -> NumericCheck:
@@ -36,10 +55,27 @@ def check(
         dy: gradient of y.
         most: how many numbers to compare; they are spread evenly over each array.
     """
-    places = _spread([array.size for array in arrays], most)
+    places = [
+        [index * array.size // count for index in range(count)]
+        for array, count in zip(arrays, shared_out([array.size for array in arrays], most), strict=True)
+    ]
+    found = differences(function, arrays, gradients, dy, places)
+    compared = smooth(found)
+    largest = max((abs(each.numeric - each.gradient) for each in compared), default=None)
+    return NumericCheck(largest, len(compared), len(found) - len(compared))
+
+
+def differences(
+    function: Callable[[], Array],
+    arrays: Sequence[Array],
+    gradients: Sequence[Array],
+    dy: Array,
+    places: Sequence[Iterable[int]],
+) -> list[Difference]:
+    """Return the slopes at some places of each array; arguments as in `check`."""
     before = function().copy()
     found = []
-    for array, gradient, indices in zip(arrays, gradients, places, strict=True):
+    for which, (array, gradient, indices) in enumerate(zip(arrays, gradients, places, strict=True)):
         numbers, slopes = array.reshape(-1), gradient.reshape(-1)
         for index in indices:
             x = numbers[index]
@@ -50,19 +86,21 @@ def check(
             numbers[index] = x - step
             left = float(np.sum(dy * (before - function()))) / (x - numbers[index])
             numbers[index] = x
-            found.append((left, right, float(slopes[index])))
-    scale = max((max(abs(left), abs(right)) for left, right, _ in found), default=0.0)
-    smooth = [each for each in found if abs(each[1] - each[0]) <= _KINK * scale]
-    differences = [abs((left + right) / 2 - slope) for left, right, slope in smooth]
-    return NumericCheck(max(differences, default=None), len(smooth), len(found) - len(smooth))
+            found.append(Difference(which, index, left, right, float(slopes[index])))
+    return found
 
 
-def _spread(sizes: Sequence[int], most: int) -> list[list[int]]:
-    """Share `most` places out to arrays of these sizes, each as evenly as can be."""
-    places: list[list[int]] = [[] for _ in sizes]
+def smooth(found: Sequence[Difference]) -> list[Difference]:
+    """Return those that have a gradient: the others are at a kink, where the slopes on the two sides differ."""
+    scale = max((max(abs(each.left), abs(each.right)) for each in found), default=0.0)
+    return [each for each in found if abs(each.right - each.left) <= _KINK * scale]
+
+
+def shared_out(sizes: Sequence[int], most: int) -> list[int]:
+    """Share `most` places out to arrays of these sizes, as evenly as can be."""
+    counts = [0] * len(sizes)
     left, waiting = most, sorted(range(len(sizes)), key=lambda number: sizes[number])
     for done, number in enumerate(waiting):
-        count = min(sizes[number], left // (len(sizes) - done))
-        left -= count
-        places[number] = [index * sizes[number] // count for index in range(count)]
-    return places
+        counts[number] = min(sizes[number], left // (len(sizes) - done))
+        left -= counts[number]
+    return counts

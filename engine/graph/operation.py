@@ -47,7 +47,7 @@ class Part(Layer):
 
 @dataclass(frozen=True)
 class Work:
-    """What it takes to compute an operation for one picture, estimated from shapes alone.
+    """What it takes to compute a network for some pictures, estimated from shapes alone.
 
     Attributes:
         numbers: the most numbers that are held at a time: inputs, weights, all outputs, what is kept for backward, and
@@ -57,6 +57,26 @@ class Work:
 
     numbers: int
     operations: int
+
+    @classmethod
+    def of(cls, network: Network, pictures: int = 1, *, records: bool) -> Work:
+        """Return what it takes to compute the output, and with `records` what holding the gradients as well takes."""
+        nodes = network.nodes
+        costs = [node.layer.cost(*node.input_shapes) for node in nodes]
+        outputs = sum(elements(node.output_shape) for node in nodes)
+        inputs = sum(elements(shape) for node in nodes for shape in node.input_shapes)
+        weights = sum(elements(spec.shape) for spec in network.weight_specs.values())
+        # the greediest layer's own arrays, and two passing copies of the largest map
+        scratch = max((cost.scratch_bytes for cost in costs), default=0) // 4
+        scratch += 2 * max(
+            (elements(shape) for node in nodes for shape in (node.output_shape, *node.input_shapes)),
+            default=0,
+        )
+        saved = sum(cost.saved_bytes for cost in costs) // 4
+        kept = weights + pictures * (elements(network.input_shape) + outputs + saved + scratch)
+        operations = sum(cost.multiply_adds + cost.element_operations for cost in costs)
+        operations += 8 * (inputs + outputs)  # the dearest activations take some eight passes
+        return cls(kept * (2 if records else 1), operations * pictures)
 
 
 @dataclass(frozen=True)
@@ -135,21 +155,7 @@ class Operation:
 
     def work(self, *, records: bool) -> Work:
         """Return what it takes to compute the output, and with `records` the gradients as well."""
-        nodes = self.network.nodes
-        costs = [node.layer.cost(*node.input_shapes) for node in nodes]
-        outputs = sum(elements(node.output_shape) for node in nodes)
-        inputs = sum(elements(shape) for node in nodes for shape in node.input_shapes)
-        weights = sum(elements(spec.shape) for spec in self.weight_specs.values())
-        # the greediest layer's own arrays, and two passing copies of the largest map
-        scratch = max(cost.scratch_bytes for cost in costs) // 4
-        scratch += 2 * max(
-            elements(shape) for node in nodes for shape in (node.output_shape, *node.input_shapes)
-        )
-        saved = sum(cost.saved_bytes for cost in costs) // 4
-        kept = weights + elements(self.network.input_shape) + outputs + saved
-        operations = sum(cost.multiply_adds + cost.element_operations for cost in costs)
-        operations += 8 * (inputs + outputs)  # the dearest activations take some eight passes
-        return Work((kept + scratch) * (2 if records else 1), operations)
+        return Work.of(self.network, records=records)
 
     def initial_weights(self, seed: int, dtype: type[np.floating[Any]]) -> dict[str, Array]:
         """Draw the weights, by the names of `weight_specs`."""

@@ -42,6 +42,7 @@ __all__ = [
     "check_fit",
     "evaluate",
     "evaluated_at_once",
+    "first_state",
     "kept_weights",
     "one_hot",
     "out_of_patience",
@@ -136,6 +137,17 @@ def start(
     Raises:
         ShapeError: no array of `initial` fits.
     """
+    if initial is not None and len(initial.preprocessing.mean) == data.image_shape[2]:
+        preprocessing = initial.preprocessing
+    else:
+        preprocessing = train_statistics(data.train, data.image_shape[2])
+    return first_state(network, config, preprocessing, initial)
+
+
+def first_state(
+    network: Network, config: TrainingConfig, preprocessing: Preprocessing, initial: Model | None = None
+) -> TrainingState:
+    """Return the state before the first step of a run whose pictures are normalised like this; see `start`."""
     network = freeze(network, config.freeze)
     weights = network.initial_weights(config.seed)
     taken = () if initial is None else take(weights, initial.weights)
@@ -144,10 +156,6 @@ def start(
         for name, spec in network.weight_specs.items()
         if spec.trainable
     }
-    if initial is not None and len(initial.preprocessing.mean) == data.image_shape[2]:
-        preprocessing = initial.preprocessing
-    else:
-        preprocessing = train_statistics(data.train, data.image_shape[2])
     return TrainingState(weights, slots, preprocessing, taken=taken)
 
 
