@@ -30,6 +30,7 @@ RESOURCES = {
     "/v1/operations": ("operations",),
     "/v1/datasets": ("datasets",),
     "/v1/training-jobs": ("training_jobs",),
+    "/v1/training-steps": ("training_steps",),
     "/v1/models": (
         "predictions",
         "models",

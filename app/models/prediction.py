@@ -119,7 +119,7 @@ def predict(
         raise Invalid.at("threshold", detail, "leave it out", parameter=True)
     found: list[Seen] = []
     for first in range(0, len(pictures), size):
-        images = [_decode(picture, spec, max_pixels) for picture in pictures[first : first + size]]
+        images = [decode_picture(picture, spec, max_pixels) for picture in pictures[first : first + size]]
         rows = predictor.predict(np.stack(images))  # (n, K)
         found += [_see(record, row, top_k, THRESHOLD if threshold is None else threshold) for row in rows]
     return found
@@ -147,7 +147,7 @@ def preprocess(record: ModelRecord, picture: Picture, max_pixels: int) -> NDArra
         Invalid: it is no picture, or is damaged.
         TooLarge: it has more than `max_pixels` pixels.
     """
-    return _decode(picture, picture_spec(record), max_pixels)
+    return decode_picture(picture, picture_spec(record), max_pixels)
 
 
 def picture_spec(record: ModelRecord) -> PictureSpec:
@@ -155,7 +155,13 @@ def picture_spec(record: ModelRecord) -> PictureSpec:
     return PictureSpec.model_validate(record.preprocessing["picture"])
 
 
-def _decode(picture: Picture, spec: PictureSpec, max_pixels: int) -> NDArray[np.uint8]:
+def decode_picture(picture: Picture, spec: PictureSpec, max_pixels: int) -> NDArray[np.uint8]:
+    """Return a picture that was sent as a spec says, uint8 (H, W, C); an error says which of the pictures it is about.
+
+    Raises:
+        Invalid: it is no picture, or is damaged.
+        TooLarge: it has more than `max_pixels` pixels.
+    """
     try:
         return decode(picture.data, spec, max_pixels)
     except DomainError as error:

@@ -27,6 +27,7 @@ TAGS = [
     {"name": "operations", "description": "Single layers and blocks, applied to your numbers."},
     {"name": "datasets", "description": "Labelled pictures."},
     {"name": "training-jobs", "description": "Training, in a process of its own; it survives restarts."},
+    {"name": "training-steps", "description": "One step of training, taken apart."},
     {"name": "models", "description": "Trained networks, and what they see in your pictures."},
     {"name": "batch-predictions", "description": "What a model sees in each picture of an archive."},
     {"name": "evaluations", "description": "How good a model is on a data set, and what to try next."},

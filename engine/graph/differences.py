@@ -29,8 +29,8 @@ class Difference(NamedTuple):
 
     array: int
     """In which of the arrays it is."""
-    index: int
-    """Its place there, counted through all axes."""
+    place: int
+    """Where in it, counted through all axes."""
     left: float
     """Slope from x - h to x."""
     right: float

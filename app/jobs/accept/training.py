@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from app.api.requests.training_jobs import TrainingJobRequest
 from app.datasets.options import DatasetOptions
-from app.errors import Conflict, Invalid, NotFound
+from app.errors import Invalid
 from app.files.artifacts import Artifacts
 from app.jobs.accept.architecture import resolve
 from app.jobs.accept.growth import growth_warnings
 from app.jobs.accept.memory_limit import check_memory
-from app.jobs.accept.warm_start import continued_job, copy_model, find_model
+from app.jobs.accept.references import find_dataset, find_model, shape_of
+from app.jobs.accept.warm_start import continued_job, copy_model
 from app.jobs.kinds import TRAINING
 from app.jobs.requests import TrainingRequest
 from app.settings import Settings
 from app.store import Store
-from app.store.records import DatasetRecord, JobRecord
+from app.store.records import JobRecord
 from engine.errors import EngineError
 from engine.graph.network import Network
 from engine.training.loop import TrainingConfig, check_config, check_fit, steps_per_epoch
@@ -39,12 +40,14 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
         name = "architecture" if request.architecture is None else "dataset"
         hint = f'add "{name}", or "continue_from" with the id of a job'
         raise Invalid.at(name, "this key is required", hint)
-    dataset = _dataset(request.dataset, store)
-    resolved = resolve(
-        request.architecture, (_KEY,), store, input_shape=_shape(dataset), classes=len(dataset.classes)
-    )
+    dataset = find_dataset(request.dataset, store)
+    if not dataset.splits["train"]:
+        detail = "the data set has no pictures to train on"
+        raise Invalid.at("dataset", detail, "give its train split a larger share")
+    shape = shape_of(dataset)
+    resolved = resolve(request.architecture, (_KEY,), store, input_shape=shape, classes=len(dataset.classes))
     config = TrainingConfig(**request.config())
-    fitting = (_shape(dataset), len(dataset.classes), DatasetOptions.model_validate(dataset.options).target)
+    fitting = (shape, len(dataset.classes), DatasetOptions.model_validate(dataset.options).target)
     try:
         network = Network.build(resolved.architecture, settings.max_parameters)
         check_fit(network, config, *fitting)
@@ -54,7 +57,11 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
     check_config(network, config, *fitting)
     check_batches(network, config, dataset.splits["train"])
     memory = check_memory(network, config, dataset, settings)
-    model = None if request.initial_weights is None else find_model(request.initial_weights, store)
+    model = (
+        None
+        if request.initial_weights is None
+        else find_model(request.initial_weights, store, "initial_weights")
+    )
     accepted = TrainingRequest(
         **request.config(),
         name=request.name or resolved.name,
@@ -94,26 +101,3 @@ def check_webhook(request: TrainingJobRequest, settings: Settings) -> None:
         detail = "this server has no secret to sign webhooks with"
         hint = "the operator sets one in CONVSERVE_WEBHOOK_SECRET; or leave the webhook out and follow the events"
         raise Invalid.at("webhook", detail, hint, code="no-webhook-secret")
-
-
-def _dataset(identifier: str, store: Store) -> DatasetRecord:
-    try:
-        dataset = store.datasets.get(identifier)
-    except NotFound as error:
-        raise Invalid.at("dataset", error.detail, "list the data sets with GET /v1/datasets") from None
-    if dataset.status != "ready":
-        detail = f"the data set is {dataset.status}"
-        hint = f"wait until GET /v1/datasets/{dataset.id} says ready"
-        if dataset.status == "failed":
-            hint = f"GET /v1/datasets/{dataset.id} says why; upload it again"
-        raise Conflict.at("dataset", detail, hint, code="dataset-not-ready")
-    if not dataset.splits["train"]:
-        raise Invalid.at(
-            "dataset", "the data set has no pictures to train on", "give its train split a larger share"
-        )
-    return dataset
-
-
-def _shape(dataset: DatasetRecord) -> tuple[int, int, int]:
-    height, width, channels = dataset.image_shape
-    return height, width, channels

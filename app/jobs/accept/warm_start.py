@@ -100,18 +100,6 @@ def continued_job(
     )
 
 
-def find_model(reference: str, store: Store) -> ModelRecord:
-    """Return the model whose weights a job is to start from, by id, `name@version` or `name@alias`.
-
-    Raises:
-        Invalid: there is none.
-    """
-    try:
-        return store.models.find(reference)
-    except NotFound as error:
-        raise Invalid.at("initial_weights", error.detail, "list the models with GET /v1/models") from None
-
-
 def copy_model(model: ModelRecord, network: Network, job_id: str, artifacts: Artifacts) -> None:
     """Give a job the file of the model that it starts from.
 

@@ -1,0 +1,45 @@
+"""Models and data sets that requests name, looked up; what is wrong with them is said where they are named."""
+
+from __future__ import annotations
+
+from app.errors import Conflict, Invalid, NotFound
+from app.store import Store
+from app.store.records import DatasetRecord, ModelRecord
+
+
+def find_model(reference: str, store: Store, *place: str) -> ModelRecord:
+    """Return the model that a field of a request names by id, `name@version` or `name@alias`.
+
+    Raises:
+        Invalid: there is none.
+    """
+    try:
+        return store.models.find(reference)
+    except NotFound as error:
+        raise Invalid.at(place, error.detail, "list the models with GET /v1/models") from None
+
+
+def find_dataset(identifier: str, store: Store) -> DatasetRecord:
+    """Return the data set that a request names in `dataset`.
+
+    Raises:
+        Invalid: there is none.
+        Conflict: it is not ready.
+    """
+    try:
+        dataset = store.datasets.get(identifier)
+    except NotFound as error:
+        raise Invalid.at("dataset", error.detail, "list the data sets with GET /v1/datasets") from None
+    if dataset.status != "ready":
+        detail = f"the data set is {dataset.status}"
+        hint = f"wait until GET /v1/datasets/{dataset.id} says ready"
+        if dataset.status == "failed":
+            hint = f"GET /v1/datasets/{dataset.id} says why; upload it again"
+        raise Conflict.at("dataset", detail, hint, code="dataset-not-ready")
+    return dataset
+
+
+def shape_of(dataset: DatasetRecord) -> tuple[int, int, int]:
+    """Return [height, width, channels] of a data set's pictures."""
+    height, width, channels = dataset.image_shape
+    return height, width, channels

@@ -1,0 +1,84 @@
+"""One training step, taken apart."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Response
+from starlette.concurrency import run_in_threadpool
+
+from app.api.requests.training_steps import TrainingStepRequest
+from app.api.training_steps import TrainingStep
+from app.services import Services, ServicesDep
+from app.training.steps import take_step
+from app.web.answers.training_steps import training_step
+from app.web.bodies.route import StrictRoute
+from app.web.openapi import problems
+
+router = APIRouter(prefix="/v1/training-steps", route_class=StrictRoute, tags=["training-steps"])
+
+_LENET = {
+    "architecture": {"preset": "lenet-5"},
+    "dataset": "digits",
+    "indices": [0, 1, 2, 3],
+    "optimizer": {"type": "sgd", "learning_rate": 0.01, "momentum": 0.0},
+    "show": ["conv2d_1/bias"],
+}
+_TINY = {
+    "architecture": {
+        "input_shape": [4, 4, 1],
+        "layers": [
+            {"type": "conv2d", "filters": 1, "kernel_size": 3, "activation": "relu"},
+            {"type": "flatten"},
+            {"type": "dense", "units": 2},
+        ],
+    },
+    "inputs": [
+        [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]],
+        [[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1]],
+    ],
+    "targets": [0, 1],
+    "optimizer": {"type": "sgd", "learning_rate": 0.5, "momentum": 0.0},
+    "show": ["conv2d_1/weight", "dense_1/weight"],
+}
+_MODEL = {
+    "weights": {"model": "model_example"},
+    "dataset": "digits",
+    "split": "test",
+    "indices": [0, 1, 2, 3, 4, 5, 6, 7],
+    "numeric_check": {"entries": 10},
+}
+
+
+@router.post(
+    "",
+    summary="Take one training step apart",
+    response_model=TrainingStep,
+    responses=problems(400, 409, 413, 415, 422),
+)
+async def take_training_step(
+    request: Annotated[
+        TrainingStepRequest,
+        Body(
+            openapi_examples={
+                "four digits": {"value": _LENET},
+                "two pictures of numbers": {"value": _TINY},
+                "a trained model": {"value": _MODEL},
+            }
+        ),
+    ],
+    services: ServicesDep,
+) -> Response:
+    """Show what one step of training does: losses, gradients, updates, node by node; nothing of it is kept.
+
+    The step is the first one of a training job with the same seed, pictures, loss and optimizer, without augmentations.
+    `numeric_check` compares gradients with differences of the loss, in 64-bit floating point.
+    """
+    async with services.inference:
+        return await run_in_threadpool(_take, services, request)
+
+
+def _take(services: Services, request: TrainingStepRequest) -> Response:
+    step = take_step(request, services.store, services.artifacts, services.predictors, services.settings)
+    answer = training_step(step, request.show)
+    return Response(answer.model_dump_json(), media_type="application/json")
