@@ -217,8 +217,9 @@ def reduced(array: Numbers, by: int) -> Numbers:
     down, across = min(by, array.shape[0]), min(by, array.shape[1])
     height, breadth, channels = array.shape[0] // down, array.shape[1] // across, array.shape[2]
     cut = array[: height * down, : breadth * across]
-    rows = cut.reshape(height, down, -1).sum(axis=1, dtype=np.float32)  # (H/by, W*C)
-    cells: Numbers = rows.reshape(height, breadth, across, channels).sum(axis=2)
+    with np.errstate(invalid="ignore", over="ignore"):
+        rows = cut.reshape(height, down, -1).sum(axis=1, dtype=np.float32)  # (H/by, W*C)
+        cells: Numbers = rows.reshape(height, breadth, across, channels).sum(axis=2)
     return cells / np.float32(down * across)
 
 

@@ -83,7 +83,7 @@ def spread(array: Array) -> Spread:
             mean=float(mean),
             maximum=float(numbers.max()),
             deviation=math.sqrt(squares / array.size),
-            zeros=1.0 - np.count_nonzero(array) / array.size,
+            zeros=1.0 - int(np.count_nonzero(array)) / array.size,
         )
 
 

@@ -43,6 +43,18 @@ def test_grey_goes_from_black_to_white_within_its_ends() -> None:
     assert grey(np.ones(3, np.float32), 1.0, 1.0).tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize("extreme", [np.nan, np.inf, 3e38, 1e-45, 0])
+def test_numbers_that_are_hard_to_draw_are_drawn(extreme: float) -> None:
+    numbers = np.where(random(40, 40, 4) > 0, np.float32(extreme), np.float32(-extreme))
+    for shared in (False, True):
+        assert draw_maps("title", numbers, shared=shared).png()
+    assert draw_vector("title", numbers[0, 0]).png()
+    assert draw_vector("title", numbers.reshape(-1)).png()
+    assert draw_filters("title", numbers[..., np.newaxis]).png()
+    assert thumbnail(numbers).shape[0] <= 32
+    assert thumbnail(numbers.reshape(-1)).shape[0] <= 32
+
+
 def test_what_is_reduced_are_means_of_blocks() -> None:
     numbers = random(7, 8, 3)
     expected = [
