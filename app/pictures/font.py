@@ -41,6 +41,7 @@ def _look(letter: str) -> tuple[tuple[int, int], bytes]:
     return mask.size, bytes(mask)
 
 
+@lru_cache(maxsize=4096)
 def width(text: str, size: int) -> int:
     """Return how many pixels a text takes in a line."""
     return round(font(size).getlength(drawable(text)))

@@ -315,5 +315,5 @@ def test_a_network_without_end_is_not_drawn() -> None:
 def test_arrows_without_end_are_not_drawn() -> None:
     layers = [conv(1, 1, name=f"c{number}") for number in range(600)]
     layers.append({"type": "concatenate", "inputs": [f"c{number}" for number in range(600)]})
-    with pytest.raises(Invalid, match="pass more than"):
+    with pytest.raises(Invalid, match="run past more than"):
         draw(network(layers, (1, 1, 1)))

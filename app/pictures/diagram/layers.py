@@ -16,8 +16,8 @@ from app.errors import Invalid
 from app.pictures.diagram.tree import Frame, Item
 
 _SWEEPS = 4
-_MOST_POINTS = 50_000
-"""Rows that all arrows of a frame may pass together, without those that they begin and end in."""
+_MOST_PIECES = 100_000
+"""Rows that all arrows of a frame may run through together, each from its source to its end."""
 
 
 @dataclass(slots=True, eq=False)
@@ -75,8 +75,8 @@ class Rows:
     """Where arrows come in from above, by source."""
     ways: dict[tuple[str, Item | None, int], list[Link]]
     """The pieces that lead from a source to an item, to its input of a number; None for the lower side."""
-    passed: int = 0
-    """How many rows arrows pass without an end in them."""
+    pieces: int = 0
+    """In how many pieces all arrows are."""
 
 
 def arrange(frame: Frame, vertices: Mapping[Item, Vertex]) -> Rows:
@@ -129,11 +129,11 @@ def _connect(
 ) -> None:
     """Lead one arrow down, through a point in each row that it passes, to all its ends."""
     lowest = max((end.row for _, _, end in ends), default=start.row)
-    found.passed += max(0, lowest - start.row - 1)
-    if found.passed > _MOST_POINTS:
+    found.pieces += sum(end.row - start.row for _, _, end in ends)
+    if found.pieces > _MOST_PIECES:
         raise Invalid(
-            f"a diagram cannot be drawn in which arrows pass more than {_MOST_POINTS:,} layers; let layers read those "
-            "shortly before them, or draw a part of the network"
+            f"a diagram cannot be drawn in which arrows run past more than {_MOST_PIECES:,} layers; let layers "
+            "read those shortly before them, or draw a part of the network"
         )
     line = [start, *(Vertex(None, row) for row in range(start.row + 1, lowest))]
     pieces = [Link(source, upper, lower) for upper, lower in pairwise(line)]

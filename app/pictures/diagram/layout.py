@@ -81,6 +81,8 @@ class _Plan:
     rows: Rows
     vertices: Mapping[Item, Vertex]
     inner: Mapping[Item, _Plan]
+    words: Mapping[Item, tuple[str, ...]]
+    """Of its boxes, line by line."""
     tops: list[int]
     """Of each row."""
     tracks: list[dict[str, int]]
@@ -108,18 +110,20 @@ def lay_out(cards: Sequence[Card]) -> Layout:
 
 def _plan(frame: Frame) -> _Plan:
     inner = {item: _plan(one) for item, one in frame.frames.items()}
+    texts = {name: words(card) for name, card in frame.cards.items()}
     vertices = {
-        item: _framed(inner[item]) if item in inner else _boxed(frame.cards[item]) for item in frame.items
+        item: _framed(inner[item]) if item in inner else _boxed(frame.cards[item], texts[item])
+        for item in frame.items
     }
     rows = arrange(frame, vertices)
     columns.place(rows)
-    return _sized(frame, rows, vertices, inner)
+    return _sized(frame, rows, vertices, inner, texts)
 
 
-def _boxed(card: Card) -> Vertex:
-    half = max(width(line, FONT_SIZE) for line in words(card)) // 2 + 1 + _PAD
+def _boxed(card: Card, lines: Sequence[str]) -> Vertex:
+    half = max(width(line, FONT_SIZE) for line in lines) // 2 + 1 + _PAD
     half = max(half, width(shape_words(card.shape), FONT_SIZE) + 10, 30)
-    return Vertex(card.name, 0, half, half, len(words(card)) * LINE + _PAD + STUB, {}, {card.name: 0})
+    return Vertex(card.name, 0, half, half, len(lines) * LINE + _PAD + STUB, {}, {card.name: 0})
 
 
 def words(card: Card) -> tuple[str, ...]:
@@ -139,7 +143,13 @@ def _framed(plan: _Plan) -> Vertex:
     return vertex
 
 
-def _sized(frame: Frame, rows: Rows, vertices: Mapping[Item, Vertex], inner: Mapping[Item, _Plan]) -> _Plan:
+def _sized(
+    frame: Frame,
+    rows: Rows,
+    vertices: Mapping[Item, Vertex],
+    inner: Mapping[Item, _Plan],
+    texts: Mapping[Item, tuple[str, ...]],
+) -> _Plan:
     """Give a frame its size, with space for its title beside the arrows that come in, and its rows their tops."""
     left = round(min(vertex.x - vertex.left for row in rows.rows for vertex in row))
     right = round(max(vertex.x + vertex.right for row in rows.rows for vertex in row))
@@ -167,7 +177,7 @@ def _sized(frame: Frame, rows: Rows, vertices: Mapping[Item, Vertex], inner: Map
         tops.append(tops[-1] + heights[number] + extra + gap)
     closed = frame.title and not any(arrow.leaves for arrow in frame.arrows.values())
     height = tops[-1] + heights[-1] + (_PAD if closed else 0)
-    return _Plan(frame, rows, vertices, inner, tops, runs, right - left, height, title_x - left + _PAD)
+    return _Plan(frame, rows, vertices, inner, texts, tops, runs, right - left, height, title_x - left + _PAD)
 
 
 def _flatten(
@@ -190,7 +200,7 @@ def _flatten(
         else:
             card = plan.frame.cards[item]
             size = vertex.left + vertex.right, vertex.height - STUB
-            layout.boxes.append(PlacedBox(card, words(card), *corner, *size))
+            layout.boxes.append(PlacedBox(card, plan.words[item], *corner, *size))
     for (source, end, number), way in plan.rows.ways.items():
         points = [point for link in way for point in _line(plan, link, x, y)]
         lines[source, end, number, plan.frame.name] = points
