@@ -35,32 +35,23 @@ def describe() -> Operations:
     body = OperationRequest.model_json_schema(ref_template=_SCHEMAS + "{model}")
     schemas: dict[str, Any] = body.pop("$defs", {})
     schemas[_FORM] = form_schema(body["properties"])
+    fields = {}
+    for name, field in body["properties"].items():
+        # what all bodies have is described once
+        shared = OperationRequest.__name__ + name.title().replace("_", "")
+        schemas[shared], fields[name] = field, {"$ref": _SCHEMAS + shared}
+    del schemas[OperationRequest.__name__ + "Layer"]
     paths = {}
     for kind, entry in zip(LAYERS, catalog.layers(), strict=True):
         layer = json.loads(json.dumps(entry["hyperparameters"]).replace("#/$defs/", _SCHEMAS))
         schemas |= layer.pop("$defs")
-        for key in ("name", "inputs"):
-            layer["properties"].pop(key)
-        required = ["layer"] if layer["required"] else []
-        unused = _other_inputs(kind.input_count)
-        properties = {name: schema for name, schema in body["properties"].items() if name not in unused}
-        description = "The layer's hyperparameters."
-        properties["layer"] = {
-            "type": "object",
-            "description": description,
-            "additionalProperties": False,
-        } | layer
+        alone = kind.input_count == (1, 1)
         content = {
-            "schema": {
-                "type": "object",
-                "additionalProperties": False,
-                "properties": properties,
-                "required": required if "input" in properties else [*required, "inputs"],
-            },
+            "schema": _body(fields, layer, alone=alone),
             "examples": {name: {"value": value} for name, value in of_layer(kind).items()},
         }
         contents = {"application/json": content}
-        if "input" in properties:
+        if alone:
             contents["multipart/form-data"] = {"schema": {"$ref": f"{_SCHEMAS}{_FORM}"}}
         paths[f"/v1/operations/{kind.tag()}"] = {
             "post": {
@@ -76,9 +67,30 @@ def describe() -> Operations:
     return Operations(paths, schemas)
 
 
-def _other_inputs(count: tuple[int, int | None]) -> tuple[str, ...]:
-    """Return those of the fields for inputs that a layer does not take."""
-    return ("inputs",) if count == (1, 1) else ("input", *Pictured.model_fields)
+def _body(fields: dict[str, Any], layer: dict[str, Any], *, alone: bool) -> dict[str, Any]:
+    """Return the schema of one layer's body, in which its hyperparameters are described in full.
+
+    Args:
+        fields: of all bodies.
+        layer: the schema of the layer's own record, without definitions.
+        alone: whether it takes one input, which may be a picture, or several.
+    """
+    own = {name: schema for name, schema in layer["properties"].items() if name not in {"name", "inputs"}}
+    hyperparameters = {
+        "type": "object",
+        "description": "The layer's hyperparameters.",
+        "additionalProperties": False,
+        "properties": own,
+        "required": layer["required"],
+    }
+    first, unused = ("input", ("inputs",)) if alone else ("inputs", ("input", *Pictured.model_fields))
+    others = {name: schema for name, schema in fields.items() if name not in {first, "layer", *unused}}
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {first: fields[first], "layer": hyperparameters, **others},
+        "required": [*([] if alone else [first]), *(["layer"] if layer["required"] else [])],
+    }
 
 
 def _text(entry: dict[str, Any]) -> str:
