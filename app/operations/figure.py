@@ -61,7 +61,8 @@ def operation_figure(shown: Shown) -> Drawing:
     rows = [row]
     if shown.traces and (near := _close_up(shown)):
         rows.append(near)
-    arithmetic = [line for found in shown.traces for line in _arithmetic(found)]
+    name = None if shown.kernel is None else shown.title
+    arithmetic = [line for found in shown.traces for line in _arithmetic(found, name)]
     return draw_operation(shown.title, rows, arithmetic, notes)
 
 
@@ -181,11 +182,11 @@ def _close_up(shown: Shown) -> list[Operand]:
     return near
 
 
-def _arithmetic(found: NodeTrace) -> Iterator[str]:
-    """Return how a number came about, a line for each layer: those before it first."""
+def _arithmetic(found: NodeTrace, name: str | None = None) -> Iterator[str]:
+    """Return how a number came about, a line for each layer, or for what is called `name`: those before it first."""
     for each in reversed(found.on_the_way):
         yield from _arithmetic(each)
     place = ", ".join(map(str, found.trace.position))
-    yield f"{found.node} [{place}]: {found.trace.expression}"
+    yield f"{name or found.node} [{place}]: {found.trace.expression}"
     if found.through is not None:
         yield f"{found.through.type} [{place}]: {found.through.trace.expression}"

@@ -42,11 +42,13 @@ class Inputs:
         arrays: each (H, W, C) or (C,); float64 of numbers, float32 of pictures.
         flat: whether maps were sent as (H, W), and so an output of one channel is shown.
         place: the field of the body that they stand in.
+        scale: of a picture, what its pixels, 0 to 255, were multiplied by.
     """
 
     arrays: tuple[Array, ...]
     flat: bool
     place: Keys
+    scale: float = 1.0
 
     @property
     def shapes(self) -> tuple[Shape, ...]:

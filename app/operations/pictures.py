@@ -35,7 +35,7 @@ def read_picture(
     x = pixels.astype(np.float32)
     if scale != 1:
         x *= np.float32(scale)
-    return Inputs((x,), x.shape[2] == 1, (place,))
+    return Inputs((x,), x.shape[2] == 1, (place,), scale)
 
 
 def read_values(value: Any) -> Array:

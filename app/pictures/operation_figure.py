@@ -28,6 +28,8 @@ _MOST_ROWS = 28
 _MOST_TILES = 4
 """Channels, or filters, that are drawn."""
 _WIDTH = 1180
+_FILTERS = 640
+"""Pixels that filters side by side may take."""
 _GAP = 10
 _SIGN = 34
 _MOST_LINES = 40
@@ -235,20 +237,28 @@ def _grids(operand: Operand) -> tuple[_Tiles, str]:
         )
         return column, _of_all("channels", channels, numbers.shape[2])
     ins = _part(numbers.shape[2], fitting, 0)
-    outs = _part(numbers.shape[3], _MOST_TILES if numbers.shape[1] <= 5 else 2, at)
-    tiles = tuple(
-        tuple(
-            grid(
-                numbers[..., into, out],
-                _filter_name(into, out, numbers.shape[2:]),
-                mark if mark and mark.has(out) else None,
-                rows=rows,
-                columns=columns,
+
+    def table(outs: range) -> _Tiles:
+        return tuple(
+            tuple(
+                grid(
+                    numbers[..., into, out],
+                    _filter_name(into, out, numbers.shape[2:]),
+                    mark if mark and mark.has(out) else None,
+                    rows=rows,
+                    columns=columns,
+                )
+                for out in outs
             )
-            for out in outs
+            for into in ins
         )
-        for into in ins
-    )
+
+    outs = _part(numbers.shape[3], _MOST_TILES, at)
+    tiles = table(outs)
+    widest = max(tile.width for row in tiles for tile in row) + _GAP
+    if len(outs) * widest > _FILTERS:
+        outs = _part(numbers.shape[3], max(1, _FILTERS // widest), at)
+        tiles = table(outs)
     notes = _of_all("channels", ins, numbers.shape[2]), _of_all("filters", outs, numbers.shape[3])
     return tiles, ", ".join(note for note in notes if note)
 

@@ -28,7 +28,11 @@ def convolve(padded: Array, weight: Array, window: Window, y: Array, buffers: Bu
     share = buffers.scratch("share", y.shape, y.dtype)
     y[...] = 0
     for row, column in np.ndindex(window.kernel):
-        np.multiply(windows.tap(padded, window, row, column), weight[row, column, 0], out=share)
+        tap, factors = windows.tap(padded, window, row, column), weight[row, column, 0]
+        if window.width.stride == 1:
+            # (N, OH, OW*C): a loop over the few channels of a picture alone would be too short
+            tap, factors = tap.reshape(*tap.shape[:2], -1), np.tile(factors, tap.shape[2])
+        np.multiply(tap, factors, out=share.reshape(tap.shape))
         y += share
 
 

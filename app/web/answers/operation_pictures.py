@@ -61,7 +61,8 @@ def as_svg(result: Result, wanted: Range, kernel: tuple[str, Array] | None = Non
     notes = [", ".join(f"{name} = {formula}" for name, formula in task.operation.formula.items())]
     before = after = None
     if task.inputs.is_picture:
-        before, after = _look(task.inputs.arrays[0], "clip", None), _look(result.output, wanted, kernel)
+        sent = task.inputs.arrays[0] / np.float32(task.inputs.scale or 1)
+        before, after = _look(sent, "clip", None), _look(result.output, wanted, kernel)
     if after is not None:
         notes.append(f"pixels of the output: {meaning(after)}")
     shown = Shown(
