@@ -27,6 +27,7 @@ from app.web.routes import system
 RESOURCES = {
     "/v1/catalog": ("catalog",),
     "/v1/architectures": ("architecture_diagrams", "architecture_comparison", "architectures"),
+    "/v1/operations/augment": ("augment",),
     "/v1/operations": ("operations",),
     "/v1/datasets": ("datasets",),
     "/v1/training-jobs": ("training_jobs",),

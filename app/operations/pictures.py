@@ -9,7 +9,7 @@ import numpy as np
 from app.errors import DomainError, Invalid
 from app.operations.operation import Inputs, read_inputs
 from app.pictures.decode import decode_as_sent
-from engine.arrays import Array
+from engine.arrays import Array, Bytes
 
 
 def read_picture(
@@ -28,14 +28,18 @@ def read_picture(
         Invalid: it is no picture.
         TooLarge: it has too many pixels.
     """
-    try:
-        pixels = decode_as_sent(content, max_pixels, channels)
-    except DomainError as error:
-        raise type(error).at(place, error.detail, code=error.code) from error
-    x = pixels.astype(np.float32)
+    x = decoded(content, place, max_pixels, channels).astype(np.float32)
     if scale != 1:
         x *= np.float32(scale)
     return Inputs((x,), x.shape[2] == 1, (place,), scale)
+
+
+def decoded(content: bytes, place: str, max_pixels: int, channels: int | None = None) -> Bytes:
+    """Return a picture as it was sent, bytes (H, W, C); see `read_picture`."""
+    try:
+        return decode_as_sent(content, max_pixels, channels)
+    except DomainError as error:
+        raise type(error).at(place, error.detail, code=error.code) from error
 
 
 def read_values(value: Any) -> Array:

@@ -59,6 +59,15 @@ def encode_sheet(
     return _png(sheet)
 
 
+def encode_variants(originals: NDArray[np.uint8], variants: Sequence[NDArray[np.uint8]]) -> bytes:
+    """Draw pictures (N, H, W, C), a row for each with what became of it in each epoch, as the bytes of a PNG file."""
+    rows = [
+        (str(number), [reduce(original), *(reduce(variant[number]) for variant in variants)])
+        for number, original in enumerate(originals)
+    ]
+    return encode_sheet(rows, ["original", *(f"epoch {epoch}" for epoch in range(1, len(variants) + 1))])
+
+
 def reduce(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return a picture (H, W, C) that is too large for a sheet in a size that fits, others as they are."""
     height, width, channels = picture.shape

@@ -26,7 +26,7 @@ from app.errors import NotFound, TooLarge
 from app.jobs.accept.additions import new_addition
 from app.jobs.kinds import ADDITION
 from app.pictures.decode import encode_png
-from app.pictures.sheets import encode_sheet, reduce
+from app.pictures.sheets import encode_sheet, encode_variants, reduce
 from app.services import Services, ServicesDep
 from app.store.records import DatasetRecord, JobRecord
 from app.web.answers.datasets import addition, addition_entry, checked_addition
@@ -280,17 +280,12 @@ def preview_augmentations(
     originals, _ = images.read(np.arange(count))
     try:
         variants = [
-            [reduce(picture) for picture in augment(originals, preview.augmentations, preview.seed, epoch)]
+            augment(originals, preview.augmentations, preview.seed, epoch)
             for epoch in range(1, preview.variants + 1)
         ]
     except EngineError as error:
         raise error.within("augmentations") from None
-    rows = [
-        (str(number), [reduce(original), *(variant[number] for variant in variants)])
-        for number, original in enumerate(originals)
-    ]
-    headings = ["original", *(f"epoch {epoch}" for epoch in range(1, preview.variants + 1))]
-    return Response(encode_sheet(rows, headings), media_type="image/png")
+    return Response(encode_variants(originals, variants), media_type="image/png")
 
 
 @router.get(

@@ -1,0 +1,149 @@
+"""Augmentations, applied to a picture that is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from app.api.augment import AugmentAnswer
+from app.api.requests.augment import AugmentListRequest, AugmentRequest
+from app.errors import Invalid
+from app.operations.augment import augmented
+from app.operations.pictures import decoded, read_values
+from app.pictures.colours import Pixels
+from app.pictures.decode import encode_png
+from app.pictures.drawing import Drawing
+from app.pictures.operation_figure import Operand, draw_operation
+from app.pictures.sheets import encode_variants
+from app.services import Services, ServicesDep
+from app.web.answers.arrays import NPZ, check_numbers, npz
+from app.web.answers.negotiation import preferred
+from app.web.answers.operation_pictures import PNG, SVG
+from app.web.answers.problems import ENGINE_CODES
+from app.web.bodies.augment import augment_body
+from app.web.bodies.files import named_as_sent
+from app.web.bodies.operations import Received, receive_operation
+from app.web.bodies.route import StrictRoute
+from app.web.openapi import problems
+from engine.arrays import Array
+from engine.errors import EngineError
+
+router = APIRouter(prefix="/v1/operations", route_class=StrictRoute, tags=["operations"])
+
+_JSON = "application/json"
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_BYTES_EACH = 40
+"""Of memory for each number of a picture while it is augmented."""
+_LARGE = 12
+
+_Received = Received[AugmentRequest | AugmentListRequest]
+
+
+def _kind(document: Mapping[str, Any]) -> type[AugmentRequest | AugmentListRequest]:
+    return AugmentListRequest if isinstance(document.get("augmentation"), list) else AugmentRequest
+
+
+@router.post(
+    "/augment",
+    summary="Augment a picture",
+    response_class=Response,
+    responses=problems(400, 413, 415, 422)
+    | {
+        200: {
+            "description": "What the augmentations make of the picture.",
+            "model": AugmentAnswer,
+            "content": {_JSON: {}, NPZ: _BINARY, PNG: _BINARY, SVG: _BINARY},
+        }
+    },
+    openapi_extra={"requestBody": augment_body},
+)
+async def augment_picture(request: Request, services: ServicesDep) -> Response:
+    """Vary a picture as training does: as the first picture of a job with this seed, in its first `count` epochs.
+
+    The picture is numbers, a file in base64 or the part `file` of a form. The answer is numbers, and by `Accept` a
+    picture (`image/png`; of several a sheet that begins with the original), a figure of before and after
+    (`image/svg+xml`) or an array (count, H, W, C) for NumPy (`application/x-npz`). Augmentations that mix two pictures
+    are refused: the preview of a data set shows them.
+    """
+    fields = frozenset(AugmentRequest.model_fields)
+    received = await receive_operation(request, _kind, fields, services.settings)
+    form = preferred(request, (_JSON, NPZ, PNG, SVG))
+    async with services.inference:
+        return await run_in_threadpool(_answer, services, received, form)
+
+
+def _answer(services: Services, received: _Received, form: str) -> Response:
+    with named_as_sent(json=received.json):
+        document = received.document
+        before = _picture(services, received)
+        _check(services, before, document.count, form)
+        several = isinstance(document, AugmentListRequest)
+        try:
+            after = augmented(before, document.augmentations, document.seed, document.count, several=several)
+        except EngineError as error:
+            raise Invalid.at(error.path, error.detail, error.hint, code=ENGINE_CODES[type(error)]) from None
+    if form == SVG:
+        return Response(_figure(before, after).svg(), media_type=SVG)
+    if form == PNG:
+        return Response(_sheet(_bytes(before), _bytes(after)), media_type=PNG)
+    flat = before.shape[2] == 1 and (received.picture is not None or _levels(document.input) == 2)
+    shown = after[..., 0] if flat else after
+    if form == NPZ:
+        return npz({"outputs": shown}, "augment.npz")
+    answer = AugmentAnswer(outputs=shown.tolist(), output_shape=list(shown.shape[1:]))
+    return JSONResponse(answer.model_dump(mode="json"))
+
+
+def _picture(services: Services, received: _Received) -> Array:
+    """Return the picture, (H, W, C): bytes of a file, float32 of numbers."""
+    document = received.document
+    if received.picture is None:
+        return read_values(document.input)
+    if document.scale != 1:
+        raise Invalid.at("scale", "augmentations take pixels from 0 to 255", "leave it out")
+    return decoded(received.picture, received.place, services.settings.max_image_pixels, document.channels)
+
+
+def _check(services: Services, picture: Array, count: int, form: str) -> None:
+    shape = (count, *picture.shape)
+    if form == _JSON:
+        check_numbers(shape, "ask for image/png or application/x-npz")
+    needed, most = picture.size * (_BYTES_EACH + 4 * count), services.settings.max_operation_bytes
+    if needed > most:
+        detail = f"this takes some {needed:.2g} bytes of memory, and at most {most:.2g} are allowed"
+        numbers = {"needed_bytes": needed, "limit_bytes": most}
+        raise Invalid.at(
+            "count", detail, "use less, or a smaller picture", code="limit-exceeded", numbers=numbers
+        )
+
+
+def _levels(value: Any) -> int:
+    return 1 + _levels(value[0]) if isinstance(value, list) else 0
+
+
+def _bytes(x: Array) -> Pixels:
+    pixels: Pixels = np.rint(x).astype(np.uint8)
+    return pixels
+
+
+def _sheet(before: Pixels, after: Pixels) -> bytes:
+    if len(after) == 1:
+        return encode_png(after[0], level=1)
+    return encode_variants(before[np.newaxis], [variant[np.newaxis] for variant in after])
+
+
+def _figure(before: Array, after: Array) -> Drawing:
+    """Draw a picture before and after: as numbers where it is small."""
+    large = max(before.shape[:2]) > _LARGE
+    operands = [Operand("before", before, pixels=_bytes(before) if large else None)]
+    for number, picture in enumerate(after):
+        title = f"after, epoch {number + 1}"
+        operands.append(
+            Operand(title, picture, "," if number else ">", pixels=_bytes(picture) if large else None)
+        )
+    return draw_operation("augment", [operands], [])
