@@ -42,7 +42,7 @@ from engine.training.transfer import freeze
 
 MOST_NUMBERS = 100_000
 """Of scores and of weights that are shown, all together."""
-_QUICK = 2_000_000_000
+_QUICK = 3_000_000_000
 """Operations that the check of gradients may take unless somebody asks for a number of entries."""
 _ENTRIES = 20
 _MOST_STATISTICS = 256 << 20

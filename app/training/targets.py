@@ -14,6 +14,7 @@ from engine.inputs.feed import as_targets, one_hot
 from engine.recipe.targets import Target
 
 _MOST_NAMES = 20
+_LARGEST = 3.4e38  # of float32
 
 
 def read_targets(
@@ -59,11 +60,7 @@ def _values(value: Any, classes: Sequence[str], row: int) -> Array:
     if not isinstance(value, list) or len(value) != len(classes):
         raise Invalid.at(("targets", row), f"{_shown(value)} is no list of {len(classes)} values", wanted)
     for number, each in enumerate(value):
-        if (
-            isinstance(each, bool)
-            or not isinstance(each, int | float)
-            or abs(each) > np.finfo(np.float32).max
-        ):
+        if isinstance(each, bool) or not isinstance(each, int | float) or abs(each) > _LARGEST:
             raise Invalid.at(("targets", row, number), f"{_shown(each)} is no value", "write a finite number")
     return np.array(value, np.float32)
 

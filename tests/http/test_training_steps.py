@@ -240,6 +240,11 @@ WIDE = {"input_shape": [4, 4, 1], "layers": [{"type": "flatten"}, {"type": "dens
             "/targets/0",
             "2 values",
         ),
+        (
+            TINY | {"targets": [[10**300, 1], [1, 2], [3, 4]], "loss": {"type": "mean_squared_error"}},
+            "/targets/0/0",
+            "no value",
+        ),
         (TINY | {"inputs": [[[1, 2], [3, 4]]], "targets": [0]}, "/inputs/0", "(4, 4, 1)"),
         (TINY | {"inputs": [[[1, 2], [3]]], "targets": [0]}, "/inputs/0/1", "a list of 1"),
         (TINY | {"inputs": [[["a"]]], "targets": [0]}, "/inputs/0/0/0", "no number"),
