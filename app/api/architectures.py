@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from app.api.common import Body, JsonObject, Time
-from engine.graph.comparison import NetworkComparison
+from engine.graph.compared import NetworkComparison
 from engine.graph.costs import Summary, Totals
 
 __all__ = [

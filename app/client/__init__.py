@@ -18,12 +18,14 @@ from typing import Any, Self
 
 import httpx
 
-from app.client.calls import Call, Event
+from app.client.calls import Call, Event, Picture
 from app.client.datasets import Datasets, LabelledPicture
 from app.client.errors import ConvserveError
-from app.client.models import Models, Picture
+from app.client.models import Models
+from app.client.operations import Operations
 from app.client.resource import M, Resource, call
-from app.client.resources import Architectures, BatchPredictions, Catalog, Evaluations, TrainingJobs
+from app.client.resources import Architectures, BatchPredictions, Catalog, Evaluations
+from app.client.training import TrainingJobs, TrainingSteps
 from app.client.transport import AsyncTransport, Transport
 from app.hosts import is_loopback
 
@@ -37,8 +39,10 @@ class _Service(Resource[M]):
         super().__init__(transport)
         self.catalog = Catalog(transport)
         self.architectures = Architectures(transport)
+        self.operations = Operations(transport)
         self.datasets = Datasets(transport)
         self.training_jobs = TrainingJobs(transport)
+        self.training_steps = TrainingSteps(transport)
         self.models = Models(transport)
         self.evaluations = Evaluations(transport)
         self.batch_predictions = BatchPredictions(transport)

@@ -17,11 +17,15 @@ import httpx
 from pydantic import BaseModel
 
 from app.api.common import ListOf, PageOf
+from app.api.jobs import JobBody
 
 T = TypeVar("T")
 B = TypeVar("B", bound=BaseModel)
 
 _BYTES = "application/octet-stream"
+
+Picture = Path | tuple[str, bytes]
+"""A picture to send: a file, or a name and the bytes of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +37,9 @@ class Attachment:
     content: Path | bytes
 
     @classmethod
-    def of(cls, field: str, path: Path) -> Attachment:
+    def of(cls, field: str, file: Picture) -> Attachment:
         """Attach a file under its own name."""
-        return cls(field, path.name, path)
+        return cls(field, file.name, file) if isinstance(file, Path) else cls(field, *file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,3 +205,8 @@ def awaited(call: Call[T], over: Callable[[T], bool], interval: float) -> Script
 def chosen(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what is None: that is left to the service."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def finished(entry: JobBody) -> bool:
+    """Return whether a job will not change any more."""
+    return entry.finished

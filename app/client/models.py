@@ -9,24 +9,22 @@ from urllib.parse import quote
 
 import httpx
 
-from app.api.explanations import Explanation
 from app.api.models import Alias, Model, ModelEntry, Prediction, Predictions
-from app.client.calls import Attachment, Call, Stream, content, entries, nothing, pages, record, understood
-from app.client.resource import M, Resource, call, stream
-
-Picture = Path | tuple[str, bytes]
-"""A picture to send: a file, or a name and the bytes of one."""
-
-_MODELS = "/v1/models"
-
-
-def _attached(picture: Picture) -> Attachment:
-    return Attachment.of("files", picture) if isinstance(picture, Path) else Attachment("files", *picture)
-
-
-def _explained(picture: Picture, method: str, options: dict[str, Any]) -> dict[str, Any]:
-    named = {"class" if name == "class_" else name: value for name, value in options.items()}
-    return {"params": {"method": method, **named}, "files": [_attached(picture)]}
+from app.client.calls import (
+    Attachment,
+    Call,
+    Picture,
+    Stream,
+    content,
+    entries,
+    nothing,
+    pages,
+    record,
+    understood,
+)
+from app.client.insides import MODELS as _MODELS
+from app.client.insides import Insides, attached
+from app.client.resource import M, call, stream
 
 
 def _aliases(name: str, alias: str | None = None) -> str:
@@ -34,7 +32,7 @@ def _aliases(name: str, alias: str | None = None) -> str:
     return path if alias is None else f"{path}/{quote(alias, safe='')}"
 
 
-class Models(Resource[M]):
+class Models(Insides[M]):
     """Trained models; `model_id` can be written as name@version or name@alias where a model is only used."""
 
     @stream
@@ -119,34 +117,11 @@ class Models(Resource[M]):
             f"{_MODELS}/{model_id}/predict",
             lambda answer: tuple(understood(Predictions, answer).data),
             params={"top_k": top_k, "threshold": threshold},
-            files=[_attached(picture) for picture in pictures],
+            files=attached(pictures),
         )
-
-    @call
-    def explain(self, /, model_id: str, picture: Picture, method: str, **options: Any) -> Call[Explanation]:
-        """Return what the score of a class, label or value comes from in a picture.
-
-        Args:
-            model_id: the model.
-            picture: a file, or a name and bytes.
-            method: as `catalog.explanations()` lists them.
-            options: those of the method, `channels`, and `class_`: what is explained; by default what is predicted.
-        """
-        details = _explained(picture, method, options)
-        return record(
-            Explanation, "POST", f"{_MODELS}/{model_id}/explain", accept="application/json", **details
-        )
-
-    @call
-    def draw_explanation(
-        self, /, model_id: str, picture: Picture, method: str, **options: Any
-    ) -> Call[bytes]:
-        """Return a picture under the map that `explain` gives in numbers, PNG."""
-        details = _explained(picture, method, options)
-        return content(f"{_MODELS}/{model_id}/explain", "image/png", method="POST", **details)
 
     @call
     def preprocess(self, model_id: str, picture: Picture) -> Call[bytes]:
         """Return a picture exactly as the model sees it, PNG."""
         path = f"{_MODELS}/{model_id}/preprocess"
-        return content(path, "image/png", method="POST", files=[_attached(picture)])
+        return content(path, "image/png", method="POST", files=attached([picture]))

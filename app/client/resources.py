@@ -9,36 +9,28 @@ from typing import Any
 from app.api.architectures import ArchitectureAnswer, ArchitectureComparison, ArchitectureEntry, Summary
 from app.api.batch_predictions import BatchPrediction
 from app.api.catalog import LayerPart, NamedFilter, Part, PresetEntry
-from app.api.evaluations import Evaluation, FinishedEvaluation
-from app.api.jobs import JobBody
-from app.api.training_jobs import EpochFigures, TrainingJob, TrainingJobEntry
+from app.api.evaluations import ConfusionMatrix, Evaluation, FinishedEvaluation
 from app.client.calls import (
     Attachment,
     Call,
-    Event,
     Script,
     Stream,
     awaited,
     chosen,
     content,
     entries,
+    finished,
     nothing,
     pages,
     record,
     watched,
 )
-from app.client.events import follow
 from app.client.resource import M, Resource, call, stream
 
 _CATALOG = "/v1/catalog"
 _ARCHITECTURES = "/v1/architectures"
-_JOBS = "/v1/training-jobs"
 _EVALUATIONS = "/v1/evaluations"
 _BATCHES = "/v1/batch-predictions"
-
-
-def _finished(entry: JobBody) -> bool:
-    return entry.finished
 
 
 class Catalog(Resource[M]):
@@ -114,9 +106,15 @@ class Architectures(Resource[M]):
         return nothing("DELETE", f"{_ARCHITECTURES}/{architecture_id}")
 
     @call
-    def summary(self, architecture: Mapping[str, Any]) -> Call[Summary]:
-        """Compute the shapes and costs of an architecture without storing it."""
-        return record(Summary, "POST", f"{_ARCHITECTURES}/summary", json=dict(architecture))
+    def summary(self, architecture: Mapping[str, Any], *, batch_size: int | None = None) -> Call[Summary]:
+        """Compute the shapes and costs of an architecture without storing it.
+
+        Args:
+            architecture: `input_shape` and `layers`.
+            batch_size: how many pictures at a time the memory of training is for.
+        """
+        params = {"batch_size": batch_size}
+        return record(Summary, "POST", f"{_ARCHITECTURES}/summary", params=params, json=dict(architecture))
 
     @call
     def compare(
@@ -146,92 +144,6 @@ class Architectures(Resource[M]):
         return content(f"{_ARCHITECTURES}/diagram", accept, method="POST", json=drawn, **options)
 
 
-class TrainingJobs(Resource[M]):
-    """Training, from the wish to the model."""
-
-    @call
-    def create(
-        self,
-        /,
-        architecture: str | Mapping[str, Any] | None = None,
-        dataset: str | None = None,
-        **options: Any,
-    ) -> Call[TrainingJob]:
-        """Ask for a training run; it starts when the service has room for it.
-
-        Args:
-            architecture: the id of a stored one, `{"preset": name}`, or one written out.
-            dataset: the id of a data set.
-            options: the other fields of the call: `epochs`, `batch_size`, `seed`, `optimizer`, `schedule`, `loss`,
-                `select`, `name` ... Those that are None are left to the service. With `continue_from`, the id of
-                a job, neither architecture nor data set is needed.
-        """
-        described = dict(architecture) if isinstance(architecture, Mapping) else architecture
-        body = chosen({"architecture": described, "dataset": dataset, **options})
-        return record(TrainingJob, "POST", _JOBS, json=body)
-
-    @stream
-    def list(
-        self, *, status: str | None = None, name: str | None = None, tag: str | None = None
-    ) -> Stream[TrainingJobEntry]:
-        """List the jobs, newest first, without their architectures.
-
-        Args:
-            status: only those of this status.
-            name: only those of this name.
-            tag: only those with this tag.
-        """
-        return pages(TrainingJobEntry, _JOBS, status=status, name=name, tag=tag)
-
-    @call
-    def get(self, job_id: str) -> Call[TrainingJob]:
-        """Return a job."""
-        return record(TrainingJob, "GET", f"{_JOBS}/{job_id}")
-
-    @stream
-    def watch(self, job_id: str, *, interval: float = 0.25) -> Stream[TrainingJob]:
-        """Yield the job every `interval` seconds, the last time when it has finished."""
-        return watched(record(TrainingJob, "GET", f"{_JOBS}/{job_id}"), _finished, interval)
-
-    @stream
-    def events(self, job_id: str, *, after: int | None = None, patience: float = 60.0) -> Stream[Event]:
-        """Yield what happens to a job when it happens, to its `end`.
-
-        When the connection breaks, or the service restarts, it goes on after the last event that came.
-
-        Args:
-            job_id: the job.
-            after: the `id` of an event: begin with the one that follows it.
-            patience: seconds without a sign of the service after which to give up.
-        """
-        return follow(f"{_JOBS}/{job_id}/events", after, patience)
-
-    @call
-    def metrics(self, job_id: str) -> Call[tuple[EpochFigures, ...]]:
-        """Return the figures of each epoch so far."""
-        return entries(EpochFigures, f"{_JOBS}/{job_id}/metrics")
-
-    @call
-    def curves(self, job_id: str, *, accept: str = "image/svg+xml") -> Call[bytes]:
-        """Return a drawing of loss and accuracy over the epochs, as SVG or `image/png`."""
-        return content(f"{_JOBS}/{job_id}/curves", accept)
-
-    @call
-    def log(self, job_id: str) -> Call[str]:
-        """Return what the workers of a job have written."""
-        return Call("GET", f"{_JOBS}/{job_id}/log", lambda answer: answer.text)
-
-    @call
-    def cancel(self, job_id: str) -> Call[TrainingJob]:
-        """Ask a job to stop; it ends as `cancelled` a moment later."""
-        return record(TrainingJob, "POST", f"{_JOBS}/{job_id}/cancel")
-
-    @call
-    def delete(self, job_id: str) -> Call[None]:
-        """Delete a finished job; its model stays."""
-        return nothing("DELETE", f"{_JOBS}/{job_id}")
-
-
 class Evaluations(Resource[M]):
     """How good models are on data sets."""
 
@@ -255,20 +167,26 @@ class Evaluations(Resource[M]):
     def watch(self, evaluation_id: str, *, interval: float = 0.5) -> Stream[FinishedEvaluation]:
         """Yield an evaluation every `interval` seconds, the last time when it has ended."""
         return watched(
-            record(FinishedEvaluation, "GET", f"{_EVALUATIONS}/{evaluation_id}"), _finished, interval
+            record(FinishedEvaluation, "GET", f"{_EVALUATIONS}/{evaluation_id}"), finished, interval
         )
 
     @call
     def wait(self, evaluation_id: str, *, interval: float = 0.25) -> Script[FinishedEvaluation]:
         """Wait until an evaluation has ended, asking every `interval` seconds, and return it."""
         return awaited(
-            record(FinishedEvaluation, "GET", f"{_EVALUATIONS}/{evaluation_id}"), _finished, interval
+            record(FinishedEvaluation, "GET", f"{_EVALUATIONS}/{evaluation_id}"), finished, interval
         )
 
     @call
     def confusion_matrix(self, evaluation_id: str, *, accept: str = "image/svg+xml") -> Call[bytes]:
-        """Return how often what was taken for what, as SVG, `image/png` or `application/json`."""
+        """Return how often what was taken for what, drawn as SVG or `image/png`."""
         return content(f"{_EVALUATIONS}/{evaluation_id}/confusion-matrix", accept)
+
+    @call
+    def confusion_counts(self, evaluation_id: str) -> Call[ConfusionMatrix]:
+        """Return the same in numbers."""
+        path = f"{_EVALUATIONS}/{evaluation_id}/confusion-matrix"
+        return record(ConfusionMatrix, "GET", path, accept="application/json")
 
     @call
     def mistakes(self, evaluation_id: str) -> Call[bytes]:
@@ -313,12 +231,12 @@ class BatchPredictions(Resource[M]):
     @stream
     def watch(self, batch_id: str, *, interval: float = 0.5) -> Stream[BatchPrediction]:
         """Yield a batch prediction every `interval` seconds, the last time when it has ended."""
-        return watched(record(BatchPrediction, "GET", f"{_BATCHES}/{batch_id}"), _finished, interval)
+        return watched(record(BatchPrediction, "GET", f"{_BATCHES}/{batch_id}"), finished, interval)
 
     @call
     def wait(self, batch_id: str, *, interval: float = 0.5) -> Script[BatchPrediction]:
         """Wait until a batch prediction has ended, asking every `interval` seconds, and return it."""
-        return awaited(record(BatchPrediction, "GET", f"{_BATCHES}/{batch_id}"), _finished, interval)
+        return awaited(record(BatchPrediction, "GET", f"{_BATCHES}/{batch_id}"), finished, interval)
 
     @call
     def result(self, batch_id: str) -> Call[bytes]:

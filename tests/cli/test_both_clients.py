@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import json
+import re
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -9,12 +11,17 @@ from inspect import getattr_static, iscoroutine
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 
 from app.client import AsyncClient, Client, ConvserveError
 from app.client.resource import Resource, stream
 
+DOCUMENT = json.loads(
+    (Path(__file__).resolve().parents[2] / "docs" / "openapi.json").read_text(encoding="utf-8")
+)["paths"]
+OPERATION = "/v1/operations/"
 TINY = {
     "input_shape": [28, 28, 1],
     "layers": [{"type": "max_pool2d", "pool_size": 4}, {"type": "flatten"}, {"type": "dense", "units": 10}],
@@ -93,15 +100,58 @@ def archive(path: Path) -> Path:
     return path
 
 
+def documented() -> set[tuple[str, str]]:
+    """Return the method and the path of all that the service offers but `/livez`, which is for supervisors."""
+    verbs = {"get", "put", "post", "patch", "delete"}
+    return {(verb.upper(), path) for path, item in DOCUMENT.items() for verb in verbs & set(item)} - {
+        ("GET", "/livez")
+    }
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, str]]:
+    """What either client asks for, by the method and the path in the OpenAPI document."""
+    asked: set[tuple[str, str]] = set()
+    # A path without names to put in comes first: /v1/datasets/downloads is no data set.
+    patterns = {
+        path: re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)))
+        for path in sorted(DOCUMENT, key=lambda path: path.count("{"))
+    }
+
+    def note(request: httpx.Request) -> None:
+        path = next(path for path, pattern in patterns.items() if pattern.fullmatch(request.url.path))
+        asked.add((request.method, path))
+
+    send, send_async = httpx.Client.send, httpx.AsyncClient.send
+
+    def sending(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+        note(request)
+        return send(client, request, **options)
+
+    async def sending_async(
+        client: httpx.AsyncClient, request: httpx.Request, **options: Any
+    ) -> httpx.Response:
+        note(request)
+        return await send_async(client, request, **options)
+
+    monkeypatch.setattr(httpx.Client, "send", sending)
+    monkeypatch.setattr(httpx.AsyncClient, "send", sending_async)
+    return asked
+
+
 async def story(client: Any, folder: Path) -> None:
     assert await client.ready()
-    for kind in ("layers", "optimizers", "schedules", "losses", "augmentations", "initializers", "presets"):
-        assert await getattr(client.catalog, kind)()
+    for path in DOCUMENT:
+        if path.startswith("/v1/catalog/"):
+            assert await getattr(client.catalog, path.rsplit("/", 1)[1])()
 
     stored = await client.architectures.create("tiny", TINY)
     assert stored == await client.architectures.get(stored.id)
     assert stored.id in {entry.id for entry in await everything(client.architectures.list())}
-    assert (await client.architectures.summary(TINY)).totals.parameters == 500
+    small = await client.architectures.summary(TINY)
+    assert small.totals.parameters == 500
+    large = await client.architectures.summary(TINY, batch_size=1000)
+    assert large.totals.training_bytes > small.totals.training_bytes
     compared = await client.architectures.compare(stored.id, {"preset": "lenet-5"})
     assert compared.differences.parameters.values == (500, 61_706)
     drawn = await client.architectures.diagram(stored.id)
@@ -111,6 +161,7 @@ async def story(client: Any, folder: Path) -> None:
     await client.architectures.delete(stored.id)
     assert (await refused(client.architectures.get(stored.id))).status == 404
 
+    await _operations(client, folder)
     await _data(client, folder)
     model = await _training(client)
     await _models(client, model, folder)
@@ -123,6 +174,8 @@ async def story(client: Any, folder: Path) -> None:
     assert evaluation.metrics.accuracy == evaluation.report.accuracy
     assert evaluation.id in {entry.id for entry in await everything(client.evaluations.list())}
     assert b"<svg" in await client.evaluations.confusion_matrix(evaluation.id)
+    counts = await client.evaluations.confusion_counts(evaluation.id)
+    assert sum(map(sum, counts.matrix)) == evaluation.report.images
     assert (await client.evaluations.mistakes(evaluation.id)).startswith(b"\x89PNG")
     assert (await refused(client.evaluations.cancel(evaluation.id))).status == 409
     await client.evaluations.delete(evaluation.id)
@@ -139,6 +192,36 @@ async def story(client: Any, folder: Path) -> None:
     assert (await refused(client.batch_predictions.cancel(batch.id))).status == 409
     await client.batch_predictions.delete(batch.id)
     await client.models.delete(model)
+
+
+async def _operations(client: Any, folder: Path) -> None:
+    for path, item in DOCUMENT.items():
+        if path.startswith(OPERATION):
+            body = item["post"]["requestBody"]["content"]["application/json"]
+            for example in body["examples"].values():
+                answer = await client.operations.run(path.removeprefix(OPERATION), **example["value"])
+                assert answer.output_shape
+    edges = [[10, 10, 0, 0]] * 3
+    answer = await client.operations.convolve(edges, "vertical_edge", trace=True)
+    assert (answer.output, answer.trace[1].expression.split()[-1]) == ([[30, 30]], "30")
+    same = await client.operations.run(
+        "conv2d", edges, layer={"filters": 1, "kernel_size": 3}, weights={"weight": [[1, 0, -1]] * 3}
+    )
+    assert same.output == answer.output
+    picture = folder / "photo.png"
+    Image.linear_gradient("L").resize((20, 20)).save(picture)
+    from_file = await client.operations.convolve(picture, "sobel_y", stride=2, padding="same")
+    assert from_file.output_shape == [10, 10]
+    assert from_file == await client.operations.convolve(
+        ("photo.png", picture.read_bytes()), "sobel_y", stride=2, padding="same"
+    )
+    drawn = await client.operations.file("convolve", picture, kernel="sobel_y", range_="stretch")
+    with Image.open(io.BytesIO(drawn)) as opened:
+        assert opened.size == (18, 18)
+    figure = await client.operations.file("max_pool2d", edges, accept="image/svg+xml", layer={"pool_size": 2})
+    assert b"<svg" in figure
+    wrong = await refused(client.operations.run("max_pool2d", edges, layer={"pool_size": 9}))
+    assert (wrong.status, wrong.pointer) == (422, "/layer/pool_size")
 
 
 async def _data(client: Any, folder: Path) -> None:
@@ -183,6 +266,9 @@ async def _training(client: Any) -> str:
     assert job.status == events[-1].data["status"] == "succeeded"
     assert [entry.epoch for entry in await client.training_jobs.metrics(job.id)] == [1, 2]
     assert (await client.training_jobs.curves(job.id, accept="image/png")).startswith(b"\x89PNG")
+    norms = await client.training_jobs.norms(job.id)
+    assert (norms.epochs, [node.name for node in norms.nodes]) == ([1, 2], ["dense_1"])
+    assert b"dense_1" in await client.training_jobs.norms_file(job.id)
     assert job.id in await client.training_jobs.log(job.id)
     assert job.id in {entry.id for entry in await everything(client.training_jobs.list(status="succeeded"))}
     assert (await refused(client.training_jobs.cancel(job.id))).status == 409
@@ -193,6 +279,11 @@ async def _training(client: Any) -> str:
         await client.training_jobs.delete(entry.id)
     assert (await refused(client.training_jobs.get(job.id))).status == 404
     await client.models.delete(onward.model_id)
+    step = await client.training_steps.take(
+        TINY, dataset="digits", indices=[0, 1], optimizer=None, show=["dense_1/bias"]
+    )
+    assert (len(step.pictures), step.weights["dense_1/bias"].shape) == (2, [10])
+    assert step.loss_after < step.loss
     return str(job.model_id)
 
 
@@ -209,19 +300,59 @@ async def _models(client: Any, model: str, folder: Path) -> None:
     (seen,) = await client.models.predict("imported@production", [("three.png", picture.content)], top_k=2)
     assert (seen.filename, len(seen.top)) == ("three.png", 2)
     assert (await client.models.preprocess(model, ("three.png", picture.content))).startswith(b"\x89PNG")
+    await _inside(client, model, ("three.png", picture.content))
     await client.models.delete_alias("imported", "production")
     await client.models.delete(again.id)
     assert again.id not in {entry.id for entry in await everything(client.models.list())}
 
 
-def test_the_story_told_to_the_client_that_blocks(server: str, tmp_path: Path) -> None:
+async def _inside(client: Any, model: str, picture: tuple[str, bytes]) -> None:
+    png, npz = b"\x89PNG", b"PK"
+    found = await client.models.explain(model, picture, "occlusion", class_="3", window=7)
+    assert (found.class_, found.options["window"], len(found.map)) == ("3", 7, 28)
+    assert (await client.models.explanation_file(model, picture, "gradient")).startswith(png)
+    arrays = await client.models.explanation_file(model, picture, "gradient", accept="application/x-npz")
+    assert arrays.startswith(npz)
+
+    (way,) = (await client.models.account(model, [picture])).data
+    assert [node.name for node in way.nodes] == ["input", "max_pool2d_1", "flatten_1", "dense_1"]
+    assert (await client.models.account_file(model, picture)).startswith(png)
+    pooled = await client.models.activations(model, [picture, picture], "max_pool2d_1")
+    assert (pooled.shape, len(pooled.data)) == ([7, 7, 1], 2)
+    for accept, begin in (("image/png", png), ("application/x-npz", npz)):
+        file = await client.models.activations_file(
+            model, [picture], "max_pool2d_1", scale="shared", accept=accept
+        )
+        assert file.startswith(begin)
+
+    (listed,) = await client.models.filters(model)
+    filters = await client.models.node_filters(model, "dense_1")
+    assert (listed.node, listed.shape, listed.norm) == (filters.node, filters.shape, filters.norm)
+    assert (await client.models.filters_file(model, "dense_1")).startswith(png)
+
+    vectors = await client.models.embedding(model, [picture])
+    assert (vectors.node, vectors.dimensions) == ("flatten_1", 49)
+    scores = await client.models.embedding(model, [picture], node="dense_1")
+    assert (await client.models.embedding_file(model, [picture])).startswith(npz)
+    (traced,) = (await client.models.trace(model, picture, "dense_1", [(3,)])).data
+    assert traced.trace.output == pytest.approx(scores.data[0].embedding[3], rel=1e-4)
+    (pool,) = (await client.models.trace(model, picture, "max_pool2d_1", [(3, 4, 0)], on_the_way=True)).data
+    assert pool.trace.output == pytest.approx(pooled.data[0].numbers[3][4][0], rel=1e-4)
+
+
+def test_the_story_told_to_the_client_that_blocks(
+    server: str, tmp_path: Path, made: set[tuple[str, str]]
+) -> None:
     with Client(server) as client:
         told = Told(client)
         asyncio.run(story(told, tmp_path))
         assert told.used == methods(client)
+    assert made == documented(), "the client has no method for some calls of the service"
 
 
-def test_the_story_told_to_the_client_that_is_awaited(server: str, tmp_path: Path) -> None:
+def test_the_story_told_to_the_client_that_is_awaited(
+    server: str, tmp_path: Path, made: set[tuple[str, str]]
+) -> None:
     async def run() -> None:
         async with AsyncClient(server) as client:
             told = Told(client)
@@ -229,6 +360,7 @@ def test_the_story_told_to_the_client_that_is_awaited(server: str, tmp_path: Pat
             assert told.used == methods(client)
 
     asyncio.run(run())
+    assert made == documented()
 
 
 def test_both_have_the_same_to_offer() -> None:

@@ -56,12 +56,20 @@ CALLS: dict[str, Callable[[Client, Ids], Any]] = {
     "/v1/datasets/{dataset}/statistics": lambda client, ids: client.datasets.statistics(ids.dataset),
     "/v1/training-jobs/job_example": lambda client, ids: client.training_jobs.get("job_example"),
     "/v1/training-jobs/job_example/metrics": lambda client, ids: client.training_jobs.metrics("job_example"),
+    "/v1/training-jobs/job_example/norms": lambda client, ids: client.training_jobs.norms("job_example"),
+    "/v1/models/model_example/filters": lambda client, ids: client.models.filters("model_example"),
+    "/v1/models/model_example/filters?node=conv2d_1": lambda client, ids: client.models.node_filters(
+        "model_example", "conv2d_1"
+    ),
     "/v1/models/model_example": lambda client, ids: client.models.get("model_example"),
     "/v1/models/lenet-5-digits/aliases": lambda client, ids: client.models.aliases("lenet-5-digits"),
     "/v1/models/lenet-5-digits/aliases/example": lambda client, ids: client.models.alias(
         "lenet-5-digits", "example"
     ),
     "/v1/batch-predictions/{batch}": lambda client, ids: client.batch_predictions.get(ids.batch),
+    "/v1/evaluations/{evaluation}/confusion-matrix": lambda client, ids: client.evaluations.confusion_counts(
+        ids.evaluation
+    ),
     "/v1/evaluations/{evaluation}": lambda client, ids: client.evaluations.get(ids.evaluation),
 }
 
@@ -116,13 +124,15 @@ def plain(value: Any) -> Any:
     )
 
 
+NONE: dict[str, Any] = {"responses": {}}
+
+
 def test_every_get_has_its_call() -> None:
     paths = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))["paths"]
     answered = {
         path
         for path, operations in paths.items()
-        if set(operations.get("get", {"responses": {}})["responses"].get("200", {}).get("content", ()))
-        == {"application/json"}
+        if "application/json" in operations.get("get", NONE)["responses"].get("200", {}).get("content", ())
     }
     names = {
         "{dataset}": "{dataset_id}",
@@ -136,7 +146,8 @@ def test_every_get_has_its_call() -> None:
         "aliases/example": "aliases/{alias}",
     }
     covered = set()
-    for path in (*CALLS, *LISTS):
+    for call in (*CALLS, *LISTS):
+        path = call.split("?")[0]
         for given, written in names.items():
             path = path.replace(given, written)
         covered.add(path)
@@ -148,7 +159,9 @@ def test_every_field_is_on_the_client_s_object(path: str, server: str, http: htt
     where = path.format_map(vars(ids))
     with Client(server) as client:
         given = plain((CALLS | LISTS)[path](client, ids))
-    answer = http.get(where, params={"limit": 200} if path in LISTS else None).json()
+    limit = {"limit": 200} if path in LISTS else None
+    # What would be drawn by default is compared in numbers.
+    answer = http.get(where, params=limit, headers={"Accept": "application/json"}).json()
     if path in LISTS:
         (answer,) = [entry for entry in answer["data"] if entry["id"] == given["id"]]
     assert given == (answer["data"] if isinstance(given, list) else answer)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from engine.graph.architecture import Architecture
-from engine.graph.comparison import NetworkComparison, compare, depth
+from engine.graph.compared import NetworkComparison
+from engine.graph.comparison import compare, depth
 from engine.graph.network import Network
 from engine.graph.summary import summarize
 from engine.presets import PRESETS

@@ -1,0 +1,167 @@
+"""The calls that look inside models: explanations, activations, filters, embeddings, traces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.api.explanations import Explanation
+from app.api.filters import FilterEntry, NodeFilters
+from app.api.insides import Accounts, Activations, Embeddings, ModelTraces
+from app.client.calls import Attachment, Call, Picture, content, entries, record
+from app.client.resource import M, Resource, call
+
+MODELS = "/v1/models"
+
+
+def attached(pictures: Sequence[Picture]) -> list[Attachment]:
+    """Attach pictures as the calls on models take them."""
+    return [Attachment.of("files", picture) for picture in pictures]
+
+
+def _explained(picture: Picture, method: str, options: dict[str, Any]) -> dict[str, Any]:
+    named = {"class" if name == "class_" else name: value for name, value in options.items()}
+    return {"params": {"method": method, **named}, "files": attached([picture])}
+
+
+class Insides(Resource[M]):
+    """What models have learned, and what they make of pictures on the way."""
+
+    @call
+    def explain(self, /, model_id: str, picture: Picture, method: str, **options: Any) -> Call[Explanation]:
+        """Return what the score of a class, label or value comes from in a picture.
+
+        Args:
+            model_id: the model.
+            picture: a file, or a name and bytes.
+            method: as `catalog.explanations()` lists them.
+            options: those of the method, `channels`, and `class_`: what is explained; by default what is predicted.
+        """
+        details = _explained(picture, method, options)
+        return record(
+            Explanation, "POST", f"{MODELS}/{model_id}/explain", accept="application/json", **details
+        )
+
+    @call
+    def explanation_file(
+        self,
+        /,
+        model_id: str,
+        picture: Picture,
+        method: str,
+        *,
+        accept: str = "image/png",
+        **options: Any,
+    ) -> Call[bytes]:
+        """Return a picture under the map that `explain` gives in numbers, PNG, or the map as `application/x-npz`."""
+        details = _explained(picture, method, options)
+        return content(f"{MODELS}/{model_id}/explain", accept, method="POST", **details)
+
+    @call
+    def account(self, model_id: str, pictures: Sequence[Picture]) -> Call[Accounts]:
+        """Return the way of pictures through the network: every node in short."""
+        return record(Accounts, "POST", f"{MODELS}/{model_id}/activations", files=attached(pictures))
+
+    @call
+    def account_file(self, model_id: str, picture: Picture, *, accept: str = "image/png") -> Call[bytes]:
+        """Return a drawing of one picture's way through the network, PNG."""
+        path = f"{MODELS}/{model_id}/activations"
+        return content(path, accept, method="POST", files=attached([picture]))
+
+    @call
+    def activations(self, model_id: str, pictures: Sequence[Picture], node: str) -> Call[Activations]:
+        """Return the numbers that one node puts out for pictures.
+
+        Args:
+            model_id: the model.
+            pictures: files, or names and bytes.
+            node: the name of a node of the network, or `input`.
+        """
+        path = f"{MODELS}/{model_id}/activations"
+        return record(Activations, "POST", path, params={"node": node}, files=attached(pictures))
+
+    @call
+    def activations_file(
+        self,
+        model_id: str,
+        pictures: Sequence[Picture],
+        node: str,
+        *,
+        scale: str | None = None,
+        accept: str = "image/png",
+    ) -> Call[bytes]:
+        """Return the maps of one node as a PNG of one picture, or those of several pictures as `application/x-npz`.
+
+        Args:
+            model_id: the model.
+            pictures: files, or names and bytes.
+            node: the name of a node of the network, or `input`.
+            scale: `map`, each map of a PNG with its own scale of colours, or `shared`, one for all.
+            accept: the form of the file.
+        """
+        options = {"node": node, "scale": scale}
+        path = f"{MODELS}/{model_id}/activations"
+        return content(path, accept, method="POST", params=options, files=attached(pictures))
+
+    @call
+    def filters(self, model_id: str) -> Call[tuple[FilterEntry, ...]]:
+        """Return the nodes that have filters, with what these are like in short."""
+        return entries(FilterEntry, f"{MODELS}/{model_id}/filters")
+
+    @call
+    def node_filters(self, model_id: str, node: str) -> Call[NodeFilters]:
+        """Return the filters of one node, with all their numbers."""
+        return record(NodeFilters, "GET", f"{MODELS}/{model_id}/filters", params={"node": node})
+
+    @call
+    def filters_file(self, model_id: str, node: str, *, accept: str = "image/png") -> Call[bytes]:
+        """Return a drawing of the filters of one node, PNG, or their numbers as `application/x-npz`."""
+        return content(f"{MODELS}/{model_id}/filters", accept, params={"node": node})
+
+    @call
+    def embedding(
+        self, model_id: str, pictures: Sequence[Picture], *, node: str | None = None
+    ) -> Call[Embeddings]:
+        """Return each picture as a vector, in the same order: what a node puts out, by default what the head reads."""
+        path = f"{MODELS}/{model_id}/embedding"
+        return record(Embeddings, "POST", path, params={"node": node}, files=attached(pictures))
+
+    @call
+    def embedding_file(
+        self,
+        model_id: str,
+        pictures: Sequence[Picture],
+        *,
+        node: str | None = None,
+        accept: str = "application/x-npz",
+    ) -> Call[bytes]:
+        """Return the same vectors as one array for NumPy."""
+        path = f"{MODELS}/{model_id}/embedding"
+        return content(path, accept, method="POST", params={"node": node}, files=attached(pictures))
+
+    @call
+    def trace(
+        self,
+        model_id: str,
+        picture: Picture,
+        node: str,
+        positions: Sequence[Sequence[int]],
+        *,
+        on_the_way: bool = False,
+    ) -> Call[ModelTraces]:
+        """Return the arithmetic of single numbers that a node puts out for a picture.
+
+        Args:
+            model_id: the model.
+            picture: a file, or a name and bytes.
+            node: the name of a node of the network.
+            positions: of the numbers: (row, column, channel), or (index,) of a vector.
+            on_the_way: whether they are followed back through the nodes of the same block.
+        """
+        options = {
+            "node": node,
+            "position": [",".join(map(str, position)) for position in positions],
+            "on_the_way": on_the_way,
+        }
+        path = f"{MODELS}/{model_id}/trace"
+        return record(ModelTraces, "POST", path, params=options, files=attached([picture]))

@@ -1,0 +1,91 @@
+"""The calls of single layers, blocks and filters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from app.api.operations import OperationAnswer
+from app.client.calls import Attachment, Call, Picture, content, record
+from app.client.resource import M, Resource, call
+
+Given = Sequence[Any] | Picture
+"""What an operation is applied to: numbers as nested lists (H, W), (H, W, C) or (C), or a picture."""
+
+
+def _path(operation: str) -> str:
+    return f"/v1/operations/{quote(operation, safe='')}"
+
+
+def _is_picture(given: Given) -> bool:
+    return isinstance(given, Path) or (
+        isinstance(given, tuple) and len(given) > 1 and isinstance(given[1], bytes)
+    )
+
+
+def _body(given: Given | None, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Send numbers as JSON, and a picture in a form whose other fields are written as in JSON."""
+    if given is None:
+        return {"json": dict(fields)}
+    if not _is_picture(given):
+        return {"json": {"input": given, **fields}}
+    written = {name: json.dumps(value) for name, value in fields.items()}
+    return {"data": written, "files": [Attachment.of("file", given)]}  # type: ignore[arg-type]
+
+
+class Operations(Resource[M]):
+    """Single layers, blocks and filters, applied to numbers or to a picture."""
+
+    @call
+    def run(self, operation: str, given: Given | None = None, /, **fields: Any) -> Call[OperationAnswer]:
+        """Apply a layer or a block.
+
+        Args:
+            operation: `convolve`, or the type of a layer, as `catalog.layers()` lists them.
+            given: numbers, or a picture: a file, or a name and bytes. Without it `input`, or `inputs` of several, is
+                among the fields.
+            fields: those of the call: `layer` with the hyperparameters, `weights`, `statistics`, `trace`,
+                `output_gradient`, and for pictures `channels` and `scale`.
+        """
+        return record(OperationAnswer, "POST", _path(operation), **_body(given, fields))
+
+    @call
+    def convolve(self, given: Given, kernel: str | Sequence[Any], /, **fields: Any) -> Call[OperationAnswer]:
+        """Slide a filter over numbers or a picture.
+
+        Args:
+            given: numbers, or a picture: a file, or a name and bytes.
+            kernel: a name, as `catalog.filters()` lists them, or numbers (f, f) or (f, f, C).
+            fields: those of the call: `padding`, `stride`, `dilation`, `bias`, `activation`, `flip`, `trace`, and for
+                pictures `channels` and `scale`.
+        """
+        return record(
+            OperationAnswer, "POST", _path("convolve"), **_body(given, {"kernel": kernel, **fields})
+        )
+
+    @call
+    def file(
+        self,
+        operation: str,
+        given: Given | None = None,
+        /,
+        *,
+        accept: str = "image/png",
+        range_: str | None = None,
+        **fields: Any,
+    ) -> Call[bytes]:
+        """Return what an operation puts out as a file.
+
+        Args:
+            operation: as for `run`.
+            given: as for `run`.
+            accept: `image/png` for the output as a picture, `image/svg+xml` for a figure of how it comes about, or
+                `application/x-npz` for arrays.
+            range_: how numbers become pixels: `auto`, `clip`, `signed` or `stretch`.
+            fields: as for `run`.
+        """
+        params = {"range": range_}
+        return content(_path(operation), accept, method="POST", params=params, **_body(given, fields))

@@ -1,0 +1,144 @@
+"""The calls on training jobs, and on single steps of training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.api.norms import TrainingNorms
+from app.api.training_jobs import EpochFigures, TrainingJob, TrainingJobEntry
+from app.api.training_steps import TrainingStep
+from app.client.calls import (
+    Call,
+    Event,
+    Stream,
+    chosen,
+    content,
+    entries,
+    finished,
+    nothing,
+    pages,
+    record,
+    watched,
+)
+from app.client.events import follow
+from app.client.resource import M, Resource, call, stream
+
+_JOBS = "/v1/training-jobs"
+
+
+class TrainingJobs(Resource[M]):
+    """Training, from the wish to the model."""
+
+    @call
+    def create(
+        self,
+        /,
+        architecture: str | Mapping[str, Any] | None = None,
+        dataset: str | None = None,
+        **options: Any,
+    ) -> Call[TrainingJob]:
+        """Ask for a training run; it starts when the service has room for it.
+
+        Args:
+            architecture: the id of a stored one, `{"preset": name}`, or one written out.
+            dataset: the id of a data set.
+            options: the other fields of the call: `epochs`, `batch_size`, `seed`, `optimizer`, `schedule`, `loss`,
+                `select`, `name` ... Those that are None are left to the service. With `continue_from`, the id of
+                a job, neither architecture nor data set is needed.
+        """
+        described = dict(architecture) if isinstance(architecture, Mapping) else architecture
+        body = chosen({"architecture": described, "dataset": dataset, **options})
+        return record(TrainingJob, "POST", _JOBS, json=body)
+
+    @stream
+    def list(
+        self, *, status: str | None = None, name: str | None = None, tag: str | None = None
+    ) -> Stream[TrainingJobEntry]:
+        """List the jobs, newest first, without their architectures.
+
+        Args:
+            status: only those of this status.
+            name: only those of this name.
+            tag: only those with this tag.
+        """
+        return pages(TrainingJobEntry, _JOBS, status=status, name=name, tag=tag)
+
+    @call
+    def get(self, job_id: str) -> Call[TrainingJob]:
+        """Return a job."""
+        return record(TrainingJob, "GET", f"{_JOBS}/{job_id}")
+
+    @stream
+    def watch(self, job_id: str, *, interval: float = 0.25) -> Stream[TrainingJob]:
+        """Yield the job every `interval` seconds, the last time when it has finished."""
+        return watched(record(TrainingJob, "GET", f"{_JOBS}/{job_id}"), finished, interval)
+
+    @stream
+    def events(self, job_id: str, *, after: int | None = None, patience: float = 60.0) -> Stream[Event]:
+        """Yield what happens to a job when it happens, to its `end`.
+
+        When the connection breaks, or the service restarts, it goes on after the last event that came.
+
+        Args:
+            job_id: the job.
+            after: the `id` of an event: begin with the one that follows it.
+            patience: seconds without a sign of the service after which to give up.
+        """
+        return follow(f"{_JOBS}/{job_id}/events", after, patience)
+
+    @call
+    def metrics(self, job_id: str) -> Call[tuple[EpochFigures, ...]]:
+        """Return the figures of each epoch so far."""
+        return entries(EpochFigures, f"{_JOBS}/{job_id}/metrics")
+
+    @call
+    def curves(self, job_id: str, *, accept: str = "image/svg+xml") -> Call[bytes]:
+        """Return a drawing of loss and accuracy over the epochs, as SVG or `image/png`."""
+        return content(f"{_JOBS}/{job_id}/curves", accept)
+
+    @call
+    def norms(self, job_id: str) -> Call[TrainingNorms]:
+        """Return how long the gradient and the weights of each node were, epoch by epoch."""
+        return record(TrainingNorms, "GET", f"{_JOBS}/{job_id}/norms")
+
+    @call
+    def norms_file(self, job_id: str, *, accept: str = "image/svg+xml") -> Call[bytes]:
+        """Return a drawing of these lengths over the epochs, as SVG or `image/png`."""
+        return content(f"{_JOBS}/{job_id}/norms", accept)
+
+    @call
+    def log(self, job_id: str) -> Call[str]:
+        """Return what the workers of a job have written."""
+        return Call("GET", f"{_JOBS}/{job_id}/log", lambda answer: answer.text)
+
+    @call
+    def cancel(self, job_id: str) -> Call[TrainingJob]:
+        """Ask a job to stop; it ends as `cancelled` a moment later."""
+        return record(TrainingJob, "POST", f"{_JOBS}/{job_id}/cancel")
+
+    @call
+    def delete(self, job_id: str) -> Call[None]:
+        """Delete a finished job; its model stays."""
+        return nothing("DELETE", f"{_JOBS}/{job_id}")
+
+
+class TrainingSteps(Resource[M]):
+    """Single steps of training, taken apart."""
+
+    @call
+    def take(
+        self, /, architecture: str | Mapping[str, Any] | None = None, **options: Any
+    ) -> Call[TrainingStep]:
+        """Take one step and return its losses, gradients and updates; nothing of it is kept.
+
+        Args:
+            architecture: the id of a stored one, `{"preset": name}`, or one written out; by default that of the model
+                in `weights`.
+            options: the other fields of the call: `dataset` and `indices`, `images` or `inputs`, `targets`, `weights`,
+                `optimizer`, `loss`, `show`, `numeric_check` ... Those that are None are left to the service.
+        """
+        described = dict(architecture) if isinstance(architecture, Mapping) else architecture
+        return record(
+            TrainingStep, "POST", "/v1/training-steps", json=chosen({"architecture": described, **options})
+        )
