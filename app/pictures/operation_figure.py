@@ -299,7 +299,11 @@ def _part(count: int, most: int, at: int) -> range:
 
 
 def _of_all(what: str, part: range, whole: int) -> str:
-    return f"{what} {part[0]} to {part[-1]} of {whole}" if len(part) < whole else ""
+    if len(part) == whole:
+        return ""
+    if len(part) == 1:
+        return f"{what.removesuffix('s')} {part[0]} of {whole}"
+    return f"{what} {part[0]} to {part[-1]} of {whole}"
 
 
 def _first(marked: range | None) -> int:

@@ -158,6 +158,14 @@ def test_large_arrays_fit(shape: tuple[int, ...]) -> None:
     assert drawing.height < 2000
 
 
+def test_which_of_many_filters_are_drawn_is_said() -> None:
+    narrow = draw_operation("few", [[Operand("weight", np.ones((3, 3, 2, 6)))]], [])
+    assert any("filters 0 to 3 of 6" in text.words for text in check(narrow))
+    wide = np.full((9, 9, 1, 6), 1 / 3)
+    drawing = draw_operation("one", [[Operand("weight", wide, mark=Mark(channels=range(5, 6)))]], [])
+    assert any("filter 5 of 6" in text.words for text in check(drawing))
+
+
 def test_what_is_not_finite_is_said() -> None:
     numbers = np.array([[np.nan, np.inf], [-np.inf, 0]])[..., None]
     words = [text.words for text in check(draw_operation("t", [[Operand("a", numbers)]], []))]
