@@ -20,6 +20,9 @@ from engine.layers.trace import Position, require_position
 _FIRST = 64
 """How many numbers are traced where no positions are given."""
 
+_FIELDS = 24
+"""What a trace has beside its window; so a block of thousands of layers is not traced at all positions."""
+
 _MOST_NUMBERS = 100_000
 """Numbers of windows that are gathered at once."""
 
@@ -45,8 +48,10 @@ def choose(
     else:
         positions = [_within(shape, position, number) for number, position in enumerate(asked)]
     if each * len(positions) > _MOST_NUMBERS:
-        detail = f"the windows of {len(positions)} numbers have some {each * len(positions):,} numbers"
-        hint = f"ask for fewer positions, or a smaller window: {_MOST_NUMBERS:,} are shown at most"
+        detail = f"the arithmetic of {len(positions)} numbers has some {each * len(positions):,} numbers"
+        hint = (
+            f"ask for fewer positions, smaller windows or fewer layers: {_MOST_NUMBERS:,} are shown at most"
+        )
         raise TooLarge.at("trace", detail, hint)
     return tuple(positions)
 
@@ -78,7 +83,7 @@ def _window(node: Node) -> int:
     cost, reach = node.layer.cost(*node.input_shapes), node.layer.reach(*node.input_shapes)
     outputs, inputs = elements(node.output_shape), elements(node.input_shapes[0])
     seen = inputs if reach is None else min(inputs, elements(reach.size) * node.input_shapes[0][-1])
-    return max(cost.multiply_adds // outputs, cost.element_operations // (outputs + PASS), seen)
+    return max(cost.multiply_adds // outputs, cost.element_operations // (outputs + PASS), seen, _FIELDS)
 
 
 def _within(shape: Shape, position: Sequence[int], number: int) -> Position:

@@ -19,6 +19,7 @@ from engine.errors import EngineError, GraphError
 from engine.graph.expand import expand_layers
 from engine.graph.network import INPUT, Network, Tape
 from engine.layers import Block, Context, Example, Layer, LayerRecord, WeightSpec
+from engine.layers.base import PASS
 from engine.spec import NonNegativeInt, PositiveInt
 
 
@@ -75,7 +76,8 @@ class Work:
         saved = sum(cost.saved_bytes for cost in costs) // 4
         kept = weights + pictures * (elements(network.input_shape) + outputs + saved + scratch)
         operations = sum(cost.multiply_adds + cost.element_operations for cost in costs)
-        operations += 8 * (inputs + outputs)  # the dearest activations take some eight passes
+        # the dearest activations take some eight passes; a call of a layer takes as long as some of nothing
+        operations += 8 * (inputs + outputs) + 4 * PASS * len(nodes)
         return cls(kept * (2 if records else 1), operations * pictures)
 
 

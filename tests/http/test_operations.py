@@ -237,6 +237,15 @@ def test_faults_are_named_where_they_are(
     assert fault.get("hint") or "; use" in fault["detail"]
 
 
+def test_a_trace_of_thousands_of_layers_is_refused(http: httpx.Client) -> None:
+    layer = {"layers": [{"type": "gelu"}] * 5000}
+    answer = http.post("/v1/operations/residual", json={"input": [1, 2], "layer": layer, "trace": True})
+    assert answer.status_code == 413
+    (fault,) = answer.json()["errors"]
+    assert fault["pointer"] == "/trace"
+    assert "fewer layers" in fault["hint"]
+
+
 def test_there_is_no_other_operation(http: httpx.Client) -> None:
     answer = http.post("/v1/operations/conv3d", json={"input": MAP})
     assert answer.status_code == 404
@@ -284,7 +293,7 @@ def test_what_would_take_too_much_is_refused_before_it_is_computed(
 
 def test_an_operator_sets_the_limits(start: Callable[..., ServerProcess]) -> None:
     with (
-        start(MAX_OPERATION_BYTES="20000", MAX_OPERATION_STEPS="50000") as url,
+        start(MAX_OPERATION_BYTES="20000", MAX_OPERATION_STEPS="100000") as url,
         httpx.Client(base_url=url, timeout=60, trust_env=False) as client,
     ):
         assert client.post("/v1/operations/relu", json={"input": [1, 2]}).status_code == 200
@@ -295,7 +304,7 @@ def test_an_operator_sets_the_limits(start: Callable[..., ServerProcess]) -> Non
             "/v1/operations/average_pool2d",
             json={"input": np.ones((9, 9)).tolist(), "layer": {"pool_size": 9}},
         ).json()
-        assert steps["numbers"]["limit_steps"] == 50000 < steps["numbers"]["needed_steps"]
+        assert steps["numbers"]["limit_steps"] == 100000 < steps["numbers"]["needed_steps"]
 
 
 def test_one_call_makes_the_schemas_of_one_layer() -> None:
