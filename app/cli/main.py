@@ -14,6 +14,7 @@ from app.cli.batches import batches
 from app.cli.catalog import catalog
 from app.cli.data import data
 from app.cli.evaluations import evaluate, evaluations
+from app.cli.explanations import explain
 from app.cli.jobs import jobs
 from app.cli.models import models, predict
 from app.cli.options import CommandError
@@ -87,6 +88,7 @@ def demo(
 
 cli.command()(train)
 cli.command()(predict)
+cli.command()(explain)
 cli.command()(evaluate)
 cli.command()(summary)
 cli.command()(diagram)

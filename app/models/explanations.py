@@ -11,6 +11,7 @@ from app.models.prediction import Picture
 from app.store.records import ModelRecord
 from engine.errors import EngineError
 from engine.model.explanations import Explanation, Finding, explain
+from engine.model.explanations.score import kept_bytes
 
 _WORDS = {"class": "class", "labels": "label", "values": "value"}
 _MOST_NAMES = 20
@@ -47,11 +48,14 @@ def index_of(record: ModelRecord, name: str | None) -> int | None:
     )
 
 
-def check(opened: OpenedModel, method: Explanation, pictures: int, most_multiply_adds: int) -> None:
-    """Refuse a method that this model cannot be explained by, or that takes more work than is allowed.
+def check(
+    opened: OpenedModel, method: Explanation, pictures: int, *, most_multiply_adds: int, most_bytes: int
+) -> None:
+    """Refuse a method that this model cannot be explained by, or that takes more than is allowed.
 
     Raises:
-        Invalid: an option does not fit the network; or all passes take more than `most_multiply_adds`.
+        Invalid: an option does not fit the network; a pass back needs more memory than `most_bytes`; or all passes
+            take more than `most_multiply_adds`.
     """
     network = opened.scoring
     node = getattr(method, "node", None)
@@ -61,6 +65,16 @@ def check(opened: OpenedModel, method: Explanation, pictures: int, most_multiply
         method.check(network)
     except EngineError as error:
         raise Invalid.at(error.path or "method", error.detail, error.hint, parameter=True) from None
+    needed = kept_bytes(network)
+    if method.passes(network).backward and needed > most_bytes:
+        raise Invalid.at(
+            "method",
+            f"a pass back through this network needs about {needed:,} bytes of memory, and {most_bytes:,} are allowed",
+            "use occlusion, which takes none",
+            parameter=True,
+            code="memory-limit-exceeded",
+            numbers={"needed_bytes": needed, "limit_bytes": most_bytes},
+        )
     each = network.multiply_adds
     passes = pictures * (method.passes(network).total + 1)  # one finds the predicted class
     if passes * each > most_multiply_adds:

@@ -63,7 +63,7 @@ def draw(whole: Whole, values: NDArray[np.float32], legend: Legend, *, signed: b
     page = max(shown[0], _SMALLEST) + 2 * _MARGIN
     shapes: list[Shape] = [Raster((page - shown[0]) // 2, _MARGIN, *shown, painted)]
     y = _MARGIN + shown[1] + _LINE
-    for line in (legend.title, f"{legend.subject}, score {legend.score:.4g}"):
+    for line in (legend.title, legend.subject, f"score: {legend.score:.4g}"):
         shapes.append(Text(_MARGIN, y, shortened(line, _FONT, page - 2 * _MARGIN)))
         y += _LINE
     ends = (f"{-reach:.2g} against", "0", f"{reach:.2g} for") if signed else ("0", f"{reach:.2g}")

@@ -48,3 +48,18 @@ def test_an_evaluation_ends_in_advice(run: Run, server: str) -> None:
     assert found.report is not None
     assert found.report.diagnosis.advice.split(":")[0][:40] in done.stdout
     assert "accuracy" in done.stdout
+
+
+def test_a_prediction_is_explained_in_numbers_and_drawn(run: Run, server: str, tmp_path: Path) -> None:
+    picture, drawn = tmp_path / "digit.png", tmp_path / "map.png"
+    with Client(server) as client:
+        picture.write_bytes(client.datasets.picture("digits", 3).content)
+    arguments = ("explain", "model_example", str(picture))
+    done = run(*arguments, "-o", str(drawn))
+    assert done.returncode == 0, done.stderr
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+    done = run(*arguments, "--method", "occlusion", "--class", "4", "--option", "window=7", "--json")
+    found = json.loads(done.stdout)
+    assert (found["method"], found["class"], found["options"]["window"]) == ("occlusion", "4", 7)
+    done = run(*arguments, "--option", "window")
+    assert (done.returncode, "NAME=VALUE" in done.stderr) == (1, True)

@@ -247,3 +247,16 @@ def test_a_server_that_stops_ends_explanations(start: Callable[..., ServerProces
         server.stop()
         sending.join()
     assert (answers[0].status_code, answers[0].json()["type"]) == (503, "/problems/unavailable")
+
+
+def test_limits_are_those_of_the_operator(start: Callable[..., ServerProcess], digit: bytes) -> None:
+    limits = {"MAX_TRAINING_BYTES": "50000", "MAX_EXPLANATION_MULTIPLY_ADDS": "50000000"}
+    with start(**limits) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        memory = asked(client, "model_example", digit, method="gradient").json()
+        assert memory["type"] == "/problems/memory-limit-exceeded"
+        assert memory["numbers"]["needed_bytes"] > memory["numbers"]["limit_bytes"] == 50_000
+        passes = asked(client, "model_example", digit, method="occlusion").json()
+        assert passes["type"] == "/problems/too-many-passes"
+        assert passes["numbers"]["passes"] == 171 > passes["numbers"]["limit_passes"]
+        fewer = asked(client, "model_example", digit, method="occlusion", window=7, stride=7)
+        assert fewer.json()["passes"] == {"forward": 18, "backward": 0}

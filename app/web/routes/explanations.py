@@ -111,8 +111,15 @@ def _answer(services: Services, asked: _Asked) -> Iterator[Response | None]:
     _check_form(asked)
     index = index_of(record, asked.name)
     opened = open_model(services.predictors, record)
-    check(opened, method, len(pictures), services.settings.max_explanation_multiply_adds)
-    most = services.settings.max_image_pixels
+    settings = services.settings
+    check(
+        opened,
+        method,
+        len(pictures),
+        most_multiply_adds=settings.max_explanation_multiply_adds,
+        most_bytes=settings.max_training_bytes,
+    )
+    most = settings.max_image_pixels
     for found in explain_pictures(opened, method, pictures, index, most):
         yield None if found is None else _response(opened, asked, found, most)
 
@@ -151,7 +158,7 @@ def _overlay(asked: _Asked, finding: Finding, most_pixels: int) -> bytes:
     where = f" of {explained.node}" if explained.node else ""
     legend = Legend(
         title=f"{method.type}{where}",
-        subject=f"{word(record)} {record.classes[finding.index]}",
+        subject=f"{word(record)}: {record.classes[finding.index]}",
         score=explained.score,
     )
     return draw(whole, method.map(explained.values), legend, signed=method.signed)
