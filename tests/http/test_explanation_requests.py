@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -218,16 +219,27 @@ def test_an_explanation_ends_with_its_caller(
     guarded_server: Guarded, digit: bytes, connect: Callable[..., Any], wait_for: Callable[..., Any]
 ) -> None:
     files = [("files", ("d.png", digit))] * 150
+
+    def ended() -> list[int]:
+        lines = [
+            json.loads(line) for line in guarded_server.log.read_text().splitlines() if "/explain" in line
+        ]
+        return [line["status"] for line in lines if line["event"] == "request"]
+
     with connect(guarded_server.url, Authorization=f"Bearer {guarded_server.key}") as client:
-        before = guarded_server.log.read_text().count('"status": 499')
-        with pytest.raises(httpx.ReadTimeout):
-            client.post(EXPLAIN, files=files, params=LONG, headers=NPZ, timeout=2)
-        wait_for(
-            lambda: guarded_server.log.read_text().count('"status": 499') > before,
-            "the end of an explanation whose caller has gone",
-        )
-        line = next(line for line in guarded_server.log.read_text().splitlines() if '"status": 499' in line)
-        assert "/explain" in line
+        assert asked(client, "model_example", digit, method="gradient").status_code == 200
+        for seconds in (2, 6, 18):
+            before = len(ended())
+            with pytest.raises(httpx.ReadTimeout):
+                client.post(EXPLAIN, files=files, params=LONG, headers=NPZ, timeout=seconds)
+            wait_for(
+                lambda count=before: len(ended()) > count, "the end of an explanation whose caller has gone"
+            )
+            status = ended()[-1]
+            if status == 499:
+                break
+            assert status == 400  # on a busy machine it had not been read yet, and was cut short
+    assert status == 499
 
 
 def test_a_server_that_stops_ends_explanations(start: Callable[..., ServerProcess], digit: bytes) -> None:
