@@ -123,7 +123,7 @@ class Settings(BaseModel):
         200_000_000_000,
         ge=1,
         description="Most multiply-adds of one explanation, by the estimate before it begins; a pass forward and one "
-        "back take those of one prediction each. The default is one to two minutes of one core.",
+        "back take those of one prediction each. The default is about a minute of one core.",
     )
     max_upload_bytes: int = Field(2 * GIB, ge=1, description="Largest upload of a data set, in bytes.")
     max_image_pixels: int = Field(
