@@ -365,3 +365,15 @@ def test_numbers_that_are_not_finite_are_no_explanation() -> None:
     network = build(LAYERS)
     with pytest.raises(NonFiniteError), np.errstate(all="ignore"):
         found(Gradient(), network, drawn(network), picture() * np.inf)
+
+
+def test_an_option_of_several_methods_means_the_same_in_each() -> None:
+    """A query has one parameter for it."""
+    fields: dict[str, list[Any]] = {}
+    for kind in EXPLANATIONS:
+        for name, field in kind.model_fields.items():
+            if name != "type":
+                fields.setdefault(name, []).append((field.annotation, field.metadata))
+    assert len(fields["baseline"]) > 1
+    for name, found_in in fields.items():
+        assert all(each == found_in[0] for each in found_in), name

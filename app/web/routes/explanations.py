@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -26,7 +26,7 @@ from app.web.answers.negotiation import preferred
 from app.web.bodies.choices import from_query
 from app.web.bodies.pictures import pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
-from app.web.openapi import problems
+from app.web.openapi import problems, success
 from app.web.routes.model_reference import ModelReference
 from engine.model.explanations import EXPLANATIONS, Finding
 from engine.model.explanations import Explanation as Method
@@ -34,7 +34,6 @@ from engine.model.explanations import Explanation as Method
 router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
 
 _JSON, _PNG = "application/json", "image/png"
-_FILE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 MethodDep = Annotated[
     Method,
@@ -65,13 +64,12 @@ class _Asked:
     summary="Explain a prediction",
     response_class=Response,
     responses=problems(400, 404, 413, 415, 422)
-    | {
-        200: {
-            "description": "What the score comes from, in numbers or drawn over the picture.",
-            "model": Explanation | Explanations,
-            "content": {_PNG: _FILE, NPZ: _FILE},
-        }
-    },
+    | success(
+        "What the score comes from, in numbers or drawn over the picture.",
+        Explanation | Explanations,
+        _PNG,
+        NPZ,
+    ),
     openapi_extra={"requestBody": pictures_body},
 )
 async def explain_model(
