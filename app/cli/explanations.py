@@ -45,7 +45,7 @@ def explain(
         if output is None or json:
             everything(client.models.explain(model, picture, method, **options), as_json=json)
         if output is not None:
-            drawn = client.models.draw_explanation(model, picture, method, **options)
+            drawn = client.models.explanation_file(model, picture, method, **options)
             try:
                 output.write_bytes(drawn)
             except OSError as error:
