@@ -13,7 +13,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run install test test-web test-slow nightly lint format types openapi parity bench accuracy lock clean
+.PHONY: help demo run install test test-web test-slow nightly lint format types openapi docs parity bench accuracy lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ bench: $(BENCH)/.bench ## time everything beside PyTorch and ONNX Runtime (leave
 
 openapi: $(VENV)/.runtime ## write docs/openapi.json anew, after calls have changed
 	@$(PY) -m app.cli.openapi docs/openapi.json
+
+docs: $(VENV)/.runtime ## write docs/learn anew: a page per section of the article, by calls to a service of its own
+	@$(PY) -m examples.learn.pages
 
 accuracy: $(BENCH)/.bench ## train to the end beside PyTorch (DATA=directory with the pictures); writes docs/accuracy.md
 	@OPENBLAS_NUM_THREADS=1 $(BENCH)/bin/python -m benchmarks.accuracy --data $(DATA)
