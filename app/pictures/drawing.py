@@ -110,7 +110,7 @@ class Drawing:
                     anchor = {"start": "ls", "middle": "ms", "end": "rs"}[shape.anchor]
                     pen.text((shape.x, shape.y), drawable(shape.words), shape.colour, letters, anchor)
         buffer = io.BytesIO()
-        image.save(buffer, "PNG")
+        image.save(buffer, "PNG", compress_level=1)  # half the time of the default, for a sixth more bytes
         return buffer.getvalue()
 
 
