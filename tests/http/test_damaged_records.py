@@ -1,5 +1,6 @@
 """A row that cannot be read stops nothing but itself: not the start, not the queue; it says so, and can be deleted."""
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.api.requests.dataset_pictures import EXAMPLE_PICTURE
 from app.cli.launch import ServerProcess
 from app.store.database import DATABASE_NAME
 from tests.jobs.service import until
@@ -42,16 +44,40 @@ OTHERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ds_json": ("datasets", "digits", {"classes": "{{"}),
     "ds_type": ("datasets", "digits", {"options": "7", "status": "failed"}),
     "ds_deep": ("datasets", "digits", {"report": '{"strange": 1}'}),
+    "ds_options": ("datasets", "digits", {"options": '{"picture": 7}'}),
+    "ds_target": ("datasets", "digits", {"options": '{"picture": {"image_shape": [8, 8, 1]}, "target": "luck"}'}),
+    "ds_classes": ("datasets", "digits", {"classes": "[7]"}),
+    "ds_names": ("datasets", "digits", {"classes": '[{"name": 7, "images": 1}]'}),
+    "ds_nameless": ("datasets", "digits", {"classes": '[{"images": 3}]'}),
+    "ds_shape": ("datasets", "digits", {"image_shape": '["a"]'}),
+    "ds_splits": ("datasets", "digits", {"splits": '{"train": "many"}'}),
     "ds_waits": ("datasets", "digits", {"status": "ingesting"}),
     "model_json": ("models", "model_example", {"architecture": "[1"}),
     "model_type": ("models", "model_example", {"metrics": "[]"}),
     "model_odd": ("models", "model_example", {"preprocessing": '{"picture": 7}'}),
+    "model_classes": ("models", "model_example", {"classes": '[{"name": 7}]'}),
+    "model_shape": ("models", "model_example", {"input_shape": '["a"]'}),
+    "model_target": ("models", "model_example", {"target": "luck"}),
+    "model_empty": ("models", "model_example", {"preprocessing": "{}"}),
     "model_time": ("models", "model_example", {"created_at": "yesterday"}),
     "arch_json": ("architectures", "arch_example", {"architecture": "{{"}),
     "arch_type": ("architectures", "arch_example", {"architecture": "7"}),
     "arch_odd": ("architectures", "arch_example", {"architecture": '{"layers": [[[]]]}'}),
 }
 """Rows of other tables: the table, the row that they are like, and what is different."""
+
+HALF: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "ds_more": ("datasets", "digits", {"images": 1_000_000}),
+    "ds_fewer": ("datasets", "digits", {"classes": '[{"name": "0", "images": 178}]'}),
+    "model_few": ("models", "model_example", {"classes": '["0", "1"]'}),
+    "model_labels": ("models", "model_example", {"target": "labels"}),
+    "model_small": (
+        "models",
+        "model_example",
+        {"preprocessing": '{"picture": {"image_shape": [5, 5, 1]}, "mean": [0], "deviation": [1]}'},
+    ),
+}
+"""Rows that can be shown, but do not fit the files that they are about."""
 
 ENDED: dict[str, dict[str, Any]] = {
     "job_old": {"kind": "training", "metrics": "{{"},
@@ -96,18 +122,21 @@ def damaged(tmp_path_factory: pytest.TempPathFactory, connect) -> Iterator[tuple
             insert(database, "jobs", "job_example", name, waits | columns)
         for name, columns in ENDED.items():
             insert(database, "jobs", "job_example", name, columns)
-        for name, (table, like, columns) in OTHERS.items():
+        for name, (table, like, columns) in (OTHERS | HALF).items():
             insert(database, table, like, name, columns)
+            if table == "datasets":
+                query = "INSERT INTO segments SELECT ?, number, images, path, sha256 FROM segments WHERE dataset_id = ?"
+                database.execute(query, (name, like))
         # What is built in is looked for at every start.
         database.execute("UPDATE architectures SET architecture = '{{' WHERE id = 'arch_example'")
         database.execute("UPDATE jobs SET progress = '{{' WHERE id = 'job_example'")
+        (example,) = database.execute("SELECT path FROM models WHERE id = 'model_example'").fetchone()
         database.commit()
-    for name in OTHERS:
+    for name in OTHERS | HALF:
         if name.startswith("ds"):
             (data / "datasets" / name).mkdir()
         if name.startswith("model"):
-            (data / "models").mkdir(exist_ok=True)
-            (data / "models" / f"{name}.safetensors").write_bytes(b"x")
+            shutil.copy(data / example, data / "models" / f"{name}.safetensors")
     with ServerProcess(data, folder / "log") as url, connect(url) as client:
         yield client, data
 
@@ -158,6 +187,54 @@ UNREADABLE = [
     *(name for name in ENDED),
     *(name for name in OTHERS if name not in ("ds_waits", "ds_deep")),
 ]
+
+
+READS = [
+    *(f"/v1/datasets/{{}}/{call}" for call in ("images/0", "samples", "statistics", "additions")),
+    *(f"/v1/models/{{}}{call}" for call in ("", "/weights", "/filters", "/filters?node=dense_1")),
+    *(f"/v1/architectures/{{}}{call}" for call in ("", "/diagram")),
+]
+LOOKS = ("predict", "preprocess", "activations", "activations?node=input", "embedding")
+LOOKS += ("trace?node=input&position=0,0,0", "explanations")
+
+
+def calls(identifier: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield calls that use a record by itself, or as a part of their body."""
+    resource = PLACES[identifier.partition("_")[0]]
+    for path in READS:
+        if path.startswith(f"/v1/{resource}/"):
+            yield "GET", path.format(identifier), {}
+    if resource == "models":
+        for look in LOOKS:
+            yield "POST", f"/v1/models/{identifier}/{look}", {"images": [EXAMPLE_PICTURE]}
+        yield "POST", "/v1/evaluations", {"model": identifier, "dataset": "digits"}
+        yield "POST", "/v1/batch-predictions", {"model": identifier, "dataset": "digits"}
+        yield "POST", "/v1/training-jobs", TRAINING | {"initial_weights": identifier}
+        step = {"images": [EXAMPLE_PICTURE], "targets": [3]}
+        yield "POST", "/v1/training-steps", {"weights": {"model": identifier}} | step
+    elif resource == "datasets":
+        addition = {"label": "3", "images": [EXAMPLE_PICTURE], "dry_run": True}
+        yield "POST", f"/v1/datasets/{identifier}/images", addition
+        yield "POST", f"/v1/datasets/{identifier}/augmentation-preview", {"augmentations": []}
+        yield "POST", "/v1/evaluations", {"model": "model_example", "dataset": identifier}
+        yield "POST", "/v1/training-jobs", TRAINING | {"dataset": identifier}
+        yield "POST", "/v1/training-steps", {"architecture": NETWORK, "dataset": identifier, "indices": [0]}
+    elif resource == "architectures":
+        yield "POST", "/v1/architectures/compare", {"architectures": [identifier, {"preset": "lenet-5"}]}
+        yield "POST", "/v1/training-jobs", TRAINING | {"architecture": identifier}
+
+
+@pytest.mark.parametrize("identifier", [*OTHERS, *HALF])
+def test_no_call_takes_a_damaged_row_for_a_fault_of_the_server(damaged, identifier: str) -> None:
+    client, _ = damaged
+    failed = []
+    for method, path, body in calls(identifier):
+        answer = client.request(method, path, json=body or None)
+        if answer.status_code >= 500:
+            failed.append(f"{method} {path}: {answer.text}")
+        if answer.status_code == 202:
+            client.post(f"{answer.headers['location']}/cancel")
+    assert not failed, "\n".join(failed)
 
 
 @pytest.mark.parametrize("identifier", [*UNREADABLE, "arch_example", "job_example"])
