@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.datasets.options import DatasetOptions
 from app.datasets.readers.splits import SPLIT_NAMES
+from app.datasets.records import class_names, options
 from app.datasets.storage import StoredDataset
 from app.files import paths
 from app.files.artifacts import Artifacts
@@ -27,8 +27,8 @@ def statistics(record: DatasetRecord, dataset: StoredDataset, artifacts: Artifac
     if artifacts.exists(name):
         kept: Json = json.loads(artifacts.local_path(name).read_bytes())
         return kept
-    names = [entry["name"] for entry in record.classes]
-    of_values = DatasetOptions.model_validate(record.options).target == "values"
+    names = class_names(record)
+    of_values = options(record).target == "values"
     found = _compute([] if of_values else names, dataset)
     found["values"] = _values(names, dataset) if of_values else []
     artifacts.write(name, json.dumps(found, allow_nan=False).encode())

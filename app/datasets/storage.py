@@ -19,9 +19,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.datasets.options import DatasetOptions
 from app.datasets.readers.splits import SPLIT_NAMES
-from app.errors import Conflict
+from app.datasets.records import class_names, options
+from app.errors import Conflict, Damaged
 from app.files import paths
 from app.files.artifacts import Artifacts
 from app.store import Store
@@ -146,6 +146,16 @@ class StoredDataset:
         self.targets: Targets | None = None if whole is None else whole[: self.images]
         """Labels as 0 and 1, or values, (N, K); None where pictures have classes."""
 
+    def check_classes(self, count: int) -> None:
+        """Refuse pictures of more or, of labels and values, fewer classes than these.
+
+        Raises:
+            ValueError: that is so.
+        """
+        held = int(self.labels.max(initial=-1)) + 1 if self.targets is None else self.targets.shape[1]
+        if held > count or (self.targets is not None and held != count):
+            raise ValueError(f"its pictures show {held} classes, it names {count}")
+
     def positions(self, split: str | None = None) -> NDArray[np.int64]:
         """Return where the pictures of a split are, or all pictures, in their order of arrival."""
         if split is None:
@@ -174,15 +184,21 @@ def open_dataset(
     Raises:
         NotFound: there is no such data set.
         Conflict: it is not ready.
+        Damaged: its row cannot be read, or does not fit its files.
     """
     record = store.datasets.get(dataset_id)
     check_ready(record)
-    options = DatasetOptions.model_validate(record.options)
+    target, classes = options(record).target, len(record.classes)
     segments = store.datasets.find_segments(dataset_id)
-    return StoredDataset(
-        [Segment.open(artifacts.local_path(segment.path), options.target) for segment in segments],
-        record.images if images is None else images,
-    )
+    try:
+        opened = StoredDataset(
+            [Segment.open(artifacts.local_path(segment.path), target) for segment in segments],
+            record.images if images is None else images,
+        )
+        opened.check_classes(classes)
+    except ValueError as error:
+        raise Damaged.of("data set", record.id, f"it does not fit its files: {error}") from error
+    return opened
 
 
 def check_ready(record: DatasetRecord) -> None:
@@ -287,7 +303,7 @@ def describe_growth(
         record: the row so far.
         counts: pictures per class and split of those that were there, (K, 3).
     """
-    names = [entry["name"] for entry in record.classes]
+    names = class_names(record)
     both = counts + segment.counts
     grown = _contents(segment, earlier, both, both.sum(axis=1), names, record.image_shape, record.report)
     return replace(grown, bytes=record.bytes + segment.bytes)

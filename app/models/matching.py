@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from app.api.pictures import PictureSpec
-from app.datasets.options import DatasetOptions
+from app.datasets.records import class_names, options
 from app.errors import Invalid
 from app.models.prediction import picture_spec
 from app.store.records import DatasetRecord, ModelRecord
@@ -18,7 +18,7 @@ def check_match(model: ModelRecord, dataset: DatasetRecord) -> None:
     Raises:
         Invalid: the shapes differ, the data set has a class that the model has not, or one of the two has no classes.
     """
-    target = DatasetOptions.model_validate(dataset.options).target
+    target = options(dataset).target
     if model.target != target:
         raise Invalid(
             f"the model tells {NOUNS[model.target]}, and the pictures of data set {dataset.id!r} have "
@@ -42,7 +42,7 @@ def class_places(model: ModelRecord, dataset: DatasetRecord) -> list[int]:
     """
     # What earlier versions stored may have letters and accents taken apart.
     places = {unicodedata.normalize("NFC", name): place for place, name in enumerate(model.classes)}
-    names = [unicodedata.normalize("NFC", entry["name"]) for entry in dataset.classes]
+    names = [unicodedata.normalize("NFC", name) for name in class_names(dataset)]
     unknown = [name for name in names if name not in places]
     if unknown:
         listed = ", ".join(map(repr, unknown[:5]))
@@ -54,7 +54,7 @@ def class_places(model: ModelRecord, dataset: DatasetRecord) -> list[int]:
 
 def differences(model: ModelRecord, dataset: DatasetRecord) -> tuple[str, ...]:
     """Say in what the pictures of a data set were treated otherwise than the model treats what it is shown."""
-    own, other = picture_spec(model), DatasetOptions.model_validate(dataset.options).picture
+    own, other = picture_spec(model), options(dataset).picture
     return tuple(
         f"the pictures of data set {dataset.id!r} were made with {name} {getattr(other, name)!r}, and the model "
         f"treats pictures with {getattr(own, name)!r}: it may be wrong more often here than elsewhere"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.api.pictures import PictureSpec
-from app.errors import DomainError, FieldError, Invalid
+from app.errors import Damaged, DomainError, FieldError, Invalid
 from app.files.encoded import HINT, decode_base64
 from app.pictures.decode import decode
 from app.store.records import ModelRecord
@@ -151,8 +151,18 @@ def preprocess(record: ModelRecord, picture: Picture, max_pixels: int) -> NDArra
 
 
 def picture_spec(record: ModelRecord) -> PictureSpec:
-    """Return how pictures are made to fit a model: as those that it was trained on were."""
-    return PictureSpec.model_validate(record.preprocessing["picture"])
+    """Return how pictures are made to fit a model: as those that it was trained on were.
+
+    Raises:
+        Damaged: the row of the model does not say so, or makes pictures of another shape than the model takes.
+    """
+    try:
+        spec = PictureSpec.model_validate(record.preprocessing.get("picture"))
+    except ValueError as error:
+        raise Damaged.of("model", record.id, "its preprocessing cannot be read") from error
+    if spec.image_shape != tuple(record.input_shape):
+        raise Damaged.of("model", record.id, "its preprocessing does not fit its input")
+    return spec
 
 
 def decode_picture(picture: Picture, spec: PictureSpec, max_pixels: int) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from app.errors import Damaged
 from app.files.artifacts import Artifacts
 from app.settings import Settings
 from app.store.records import ModelRecord
@@ -33,6 +34,7 @@ def load(
 
     Raises:
         ModelFileError: the file is damaged.
+        Damaged: the row says otherwise than the file what the outputs are.
     """
     # with the first model, not with the server
     from engine.model.inference import Predictor  # noqa: PLC0415
@@ -40,6 +42,8 @@ def load(
 
     path = artifacts.local_path(record.path)
     model = read_model(path, record.bytes, settings.max_parameters)
+    if len(record.classes) != len(model.classes) or record.target not in model.loss.targets:
+        raise Damaged.of("model", record.id, "its classes are not those of its file")
     return Predictor(model, tuning, executor, settings.cores)
 
 

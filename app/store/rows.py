@@ -88,28 +88,35 @@ def _read(connection: Connection, query: Select[Any], kind: type[T], key: Any) -
 
 def _fits(kind: type[Any], name: str, value: Any) -> bool:
     """Tell whether a value has the type of the field; SQLite keeps anything in any column, and JSON may be any."""
-    return not isinstance(value, _Document) or isinstance(value, _field_types(kind)[name])  # type: ignore[arg-type]
+    return not isinstance(value, _Document) or _is(value, _field_types(kind)[name])  # type: ignore[arg-type]
 
 
 _Document = (dict, list, str, int, float)
 
 
 @lru_cache(maxsize=64)
-def _field_types(kind: type[Any]) -> dict[str, tuple[type[Any], ...]]:
+def _field_types(kind: type[Any]) -> dict[str, Any]:
     """Return the types that the fields of a record take."""
     hints = typing.get_type_hints(kind)
-    return {field.name: _plain(hints[field.name]) for field in fields(kind)}
+    return {field.name: hints[field.name] for field in fields(kind)}
 
 
-def _plain(hint: Any) -> tuple[type[Any], ...]:
-    origin = typing.get_origin(hint)
+def _is(value: Any, hint: Any) -> bool:
+    """Tell whether a value is of a type; what is in lists and objects too."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
     if origin in (types.UnionType, typing.Union):
-        return tuple(kind for part in typing.get_args(hint) for kind in _plain(part))
+        return any(_is(value, part) for part in parts)
     if origin is typing.Literal:
-        return (str,)
-    if origin is not None:
-        return (origin,)
-    return (hint,)
+        return value in parts
+    if origin is list:
+        return isinstance(value, list) and all(_is(member, parts[0]) for member in value)
+    if origin is dict:
+        return isinstance(value, dict) and (
+            parts[1] is Any or all(_is(member, parts[1]) for member in value.values())
+        )
+    return isinstance(value, origin or hint)
 
 
 @lru_cache(maxsize=1000)

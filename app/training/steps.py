@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from app.api.pictures import MAX_SIDE, PictureSpec
 from app.api.requests.training_steps import TrainingStepRequest
-from app.datasets.options import DatasetOptions
+from app.datasets.records import class_names, options
 from app.datasets.storage import StoredDataset, open_dataset
 from app.errors import Invalid
 from app.files.artifacts import Artifacts
-from app.jobs.accept.architecture import Resolved, resolve
+from app.jobs.accept.architecture import Resolved, read_architecture, resolve
 from app.jobs.accept.references import find_dataset, find_model, shape_of
+from app.models.prediction import picture_spec
 from app.models.predictors import Predictors
 from app.settings import Settings
 from app.store import Store
@@ -22,7 +23,6 @@ from app.training.pictures import Pictures, read_images, read_inputs, read_store
 from app.training.targets import read_targets
 from engine.arrays import elements
 from engine.errors import EngineError, ShapeError
-from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.inputs.batch import Batch
 from engine.inputs.preprocessing import ChannelStatistics, Preprocessing
@@ -161,7 +161,7 @@ def _look_up(request: TrainingStepRequest, store: Store, settings: Settings) -> 
             classes=None if dataset is None else len(dataset.classes),
         )
     elif model is not None:
-        architecture = Architecture.model_validate(model.architecture)
+        architecture = read_architecture(model)
         resolved = Resolved(architecture, model.name, ("weights", "model"), {"model": model.id})
     else:
         hint = 'add "architecture", or a model in "weights"'
@@ -201,8 +201,8 @@ def _prepare(request: TrainingStepRequest, named: _Named, settings: Settings) ->
 def _classes(request: TrainingStepRequest, named: _Named, trained: Network) -> tuple[tuple[str, ...], Target]:
     """Return the names of the outputs and what pictures come with: of the data set, of the model, or as it is sent."""
     if named.dataset is not None:
-        names = tuple(entry["name"] for entry in named.dataset.classes)
-        return names, DatasetOptions.model_validate(named.dataset.options).target
+        names = tuple(class_names(named.dataset))
+        return names, options(named.dataset).target
     if named.model is not None:
         return tuple(named.model.classes), named.model.target
     target: Target = "class"
@@ -287,9 +287,9 @@ def _read(
 def _picture_spec(named: _Named, shape: tuple[int, ...]) -> PictureSpec:
     """Return how pictures are fitted: as those of the data set, of the model, or plainly to the network's input."""
     if named.dataset is not None:
-        return DatasetOptions.model_validate(named.dataset.options).picture
+        return options(named.dataset).picture
     if named.model is not None:
-        spec = PictureSpec.model_validate(named.model.preprocessing["picture"])
+        spec = picture_spec(named.model)
         if spec.image_shape == shape:
             return spec
     if shape[2] not in (1, 3) or max(shape[:2]) > MAX_SIDE:

@@ -45,7 +45,11 @@ OTHERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ds_type": ("datasets", "digits", {"options": "7", "status": "failed"}),
     "ds_deep": ("datasets", "digits", {"report": '{"strange": 1}'}),
     "ds_options": ("datasets", "digits", {"options": '{"picture": 7}'}),
-    "ds_target": ("datasets", "digits", {"options": '{"picture": {"image_shape": [8, 8, 1]}, "target": "luck"}'}),
+    "ds_target": (
+        "datasets",
+        "digits",
+        {"options": '{"picture": {"image_shape": [8, 8, 1]}, "target": "luck"}'},
+    ),
     "ds_classes": ("datasets", "digits", {"classes": "[7]"}),
     "ds_names": ("datasets", "digits", {"classes": '[{"name": 7, "images": 1}]'}),
     "ds_nameless": ("datasets", "digits", {"classes": '[{"images": 3}]'}),

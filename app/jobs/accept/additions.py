@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from app.datasets import storage
+from app.datasets import records, storage
 from app.datasets.decoding import PictureDecoder
 from app.datasets.ingestion import SavedFile, archive_limits, check_space
 from app.datasets.options import DatasetOptions
@@ -62,7 +62,7 @@ def check_addable(record: DatasetRecord) -> None:
     Raises:
         Conflict: it is one.
     """
-    target = DatasetOptions.model_validate(record.options).target
+    target = records.options(record).target
     if target != "class":
         raise Conflict(
             f"the pictures of data set {record.id!r} have {target}, and only to those with classes more can be added; "
@@ -79,7 +79,7 @@ def class_indices(reader: Reader, record: DatasetRecord) -> NDArray[np.int64]:
     """
     # Data sets of earlier versions may have names whose letters and accents were taken apart.
     indices = {
-        unicodedata.normalize("NFC", entry["name"]): index for index, entry in enumerate(record.classes)
+        unicodedata.normalize("NFC", name): index for index, name in enumerate(records.class_names(record))
     }
     for name in reader.classes:
         if unicodedata.normalize("NFC", name) not in indices:
@@ -128,7 +128,7 @@ def new_addition(
         ),
         label=label,
     )
-    options = DatasetOptions.model_validate(record.options)
+    options = records.options(record)
     with open_addition(request, artifacts, settings) as reader:
         class_indices(reader, record)
         check_space(len(reader), options.picture, shutil.disk_usage(settings.data_dir).free)
@@ -151,5 +151,5 @@ def _would_add(
         raise Invalid(f"a dry run takes at most {MAX_FILES} pictures, and these are {len(reader)}")
     decoder = PictureDecoder(reader, options, settings.max_image_pixels, lambda progress: None)
     present = storage.open_dataset(store, artifacts, record.id)
-    decoder.compare_with(present, [entry["name"] for entry in record.classes])
+    decoder.compare_with(present, records.class_names(record))
     return {"added": sum(1 for _ in decoder.pictures()), **decoder.report.document()}

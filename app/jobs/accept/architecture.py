@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.api.requests.architectures import ArchitectureChoice, PresetChoice
-from app.errors import Invalid, NotFound, readable
+from app.errors import Damaged, Invalid, NotFound, readable
 from app.store import Store
+from app.store.records import ArchitectureRecord, ModelRecord
 from engine.errors import EngineError
 from engine.graph.architecture import Architecture
 from engine.presets import PRESETS, find
@@ -33,6 +34,19 @@ class Resolved:
         return type(error)(f"{self.name}: {where}{error.detail}", path=self.place, hint=error.hint)
 
 
+def read_architecture(record: ArchitectureRecord | ModelRecord) -> Architecture:
+    """Return a stored architecture, or that of a model; not held against limits, which may have been lowered since.
+
+    Raises:
+        Damaged: it cannot be read.
+    """
+    try:
+        return Architecture.model_validate(record.architecture)
+    except (ValueError, EngineError) as error:
+        kind = "model" if isinstance(record, ModelRecord) else "architecture"
+        raise Damaged.of(kind, record.id, "its layers cannot be read") from error
+
+
 def resolve(
     choice: ArchitectureChoice,
     place: Sequence[str | int],
@@ -52,6 +66,7 @@ def resolve(
 
     Raises:
         Invalid: there is no such preset or stored architecture.
+        Damaged: the stored one cannot be read.
     """
     keys = tuple(place)
     if isinstance(choice, PresetChoice):
@@ -69,6 +84,5 @@ def resolve(
             if find(choice) is not None:
                 hint = f'to use a preset write {{"preset": "{choice}"}}'
             raise Invalid.at(keys, error.detail, hint) from None
-        stored = Architecture.model_validate(record.architecture)
-        return Resolved(stored, record.name, keys, {"id": record.id})
+        return Resolved(read_architecture(record), record.name, keys, {"id": record.id})
     return Resolved(choice, "network", keys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.api.requests.training_jobs import TrainingJobRequest
-from app.datasets.options import DatasetOptions
+from app.datasets.records import options
 from app.errors import Invalid
 from app.files.artifacts import Artifacts
 from app.jobs.accept.architecture import resolve
@@ -47,7 +47,7 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
     shape = shape_of(dataset)
     resolved = resolve(request.architecture, (_KEY,), store, input_shape=shape, classes=len(dataset.classes))
     config = TrainingConfig(**request.config())
-    fitting = (shape, len(dataset.classes), DatasetOptions.model_validate(dataset.options).target)
+    fitting = (shape, len(dataset.classes), options(dataset).target)
     try:
         network = Network.build(resolved.architecture, settings.max_parameters)
         check_fit(network, config, *fitting)

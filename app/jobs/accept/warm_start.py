@@ -8,10 +8,11 @@ from __future__ import annotations
 import shutil
 
 from app.api.requests.training_jobs import TrainingJobRequest
-from app.datasets.options import DatasetOptions
+from app.datasets.records import options
 from app.errors import Conflict, FieldError, Invalid, NotFound
 from app.files import paths
 from app.files.artifacts import Artifacts
+from app.jobs.accept.architecture import read_architecture
 from app.jobs.accept.growth import growth_warnings
 from app.jobs.accept.memory_limit import check_memory
 from app.jobs.kinds import TRAINING
@@ -20,7 +21,6 @@ from app.settings import Settings
 from app.store import Store
 from app.store.records import JobRecord, ModelRecord
 from engine.errors import ShapeError
-from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.training.loop import check_config
 
@@ -75,7 +75,7 @@ def continued_job(
         raise Invalid.at("optimizer", detail, "change its numbers, not its kind")
     network = Network.build(accepted.architecture, settings.max_parameters)
     height, width, channels = dataset.image_shape
-    target = DatasetOptions.model_validate(dataset.options).target
+    target = options(dataset).target
     check_config(network, accepted.config, (height, width, channels), len(dataset.classes), target)
     memory = check_memory(network, accepted.config, dataset, settings)
     job_id = TRAINING.new_id()
@@ -107,7 +107,7 @@ def copy_model(model: ModelRecord, network: Network, job_id: str, artifacts: Art
         Invalid: the file is gone.
         ShapeError: none of its weights fits.
     """
-    existing = Network.build(Architecture.model_validate(model.architecture)).weight_specs
+    existing = Network.build(read_architecture(model)).weight_specs
     specs = network.weight_specs
     if not any(name in existing and existing[name].shape == spec.shape for name, spec in specs.items()):
         raise ShapeError(

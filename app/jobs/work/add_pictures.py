@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from app.datasets import storage
+from app.datasets import records, storage
 from app.datasets.decoding import PictureDecoder
 from app.datasets.ingestion import write_kept_up
-from app.datasets.options import DatasetOptions
 from app.datasets.readers import Reader
 from app.datasets.readers.splits import place
 from app.errors import DomainError
@@ -61,9 +60,9 @@ def _append(
     earlier = store.datasets.find_segments(dataset_id)
     classes = len(record.classes)
     counts = dataset.counts(classes)
-    options = DatasetOptions.model_validate(record.options)
+    options = records.options(record)
     decoder = PictureDecoder(reader, options, settings.max_image_pixels, beat)
-    decoder.compare_with(dataset, [entry["name"] for entry in record.classes])
+    decoder.compare_with(dataset, records.class_names(record))
 
     def draw(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
         return place(decoder.given_splits, labels, classes, options.split, options.seed, counts)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.datasets.readers.splits import SPLIT_NAMES
+from app.datasets.records import class_names
 from app.datasets.storage import StoredDataset, open_dataset
 from app.files import paths
 from app.files.artifacts import Artifacts
@@ -46,7 +47,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     dataset = store.datasets.get(request.dataset)
     check_match(model, dataset)
     stored = open_dataset(store, artifacts, dataset.id, request.dataset_images)
-    names = [entry["name"] for entry in dataset.classes]
+    names = class_names(dataset)
     places = class_places(model, dataset)
     splits = SplitPredictions(load(model, artifacts, settings), stored, request.split, beat)
     tiles: list[Tile] = []

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from typing import Any
 
-from app.datasets.options import DatasetOptions
+from app.datasets.records import class_names, options
 from app.datasets.storage import open_dataset
 from app.files import paths
 from app.files.artifacts import Artifacts
@@ -121,9 +121,9 @@ def _open(dataset: DatasetRecord, images: int, store: Store, artifacts: Artifact
         train=stored.split("train"),
         dev=stored.split("dev"),
         test=stored.split("test"),
-        classes=tuple(entry["name"] for entry in dataset.classes),
+        classes=tuple(class_names(dataset)),
         image_shape=stored.image_shape,
-        target=DatasetOptions.model_validate(dataset.options).target,
+        target=options(dataset).target,
     )
 
 

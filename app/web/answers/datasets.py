@@ -17,7 +17,7 @@ from app.api.datasets import (
 )
 from app.api.downloads import Downloadable
 from app.api.jobs import JobError
-from app.datasets.options import DatasetOptions
+from app.datasets import records
 from app.datasets.published import PublishedDataset
 from app.states import JobStatus
 from app.store.records import DatasetRecord, JobRecord, Json
@@ -34,7 +34,7 @@ def dataset(record: DatasetRecord, jobs: Sequence[JobRecord] = ()) -> Dataset:
 
 
 def _entry(record: DatasetRecord, jobs: Sequence[JobRecord]) -> dict[str, Any]:
-    options = DatasetOptions.model_validate(record.options)
+    options = records.options(record)
     return {
         "id": record.id,
         "name": record.name,

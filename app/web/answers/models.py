@@ -7,8 +7,7 @@ from typing import Any
 
 from app.api.common import JsonObject
 from app.api.models import Alias, Candidate, Model, ModelEntry, Prediction
-from app.api.pictures import PictureSpec
-from app.models.prediction import Seen
+from app.models.prediction import Seen, picture_spec
 from app.store.records import AliasRecord, ModelRecord
 
 
@@ -24,7 +23,7 @@ def model(record: ModelRecord, provenance: JsonObject | None) -> Model:
 
 def _entry(record: ModelRecord) -> dict[str, Any]:
     # a record of an earlier version may leave out what has a default since
-    picture = PictureSpec.model_validate(record.preprocessing["picture"]).model_dump(mode="json")
+    picture = picture_spec(record).model_dump(mode="json")
     preprocessing = record.preprocessing | {"picture": picture}
     computed = {"tags": record.tags or [], "preprocessing": preprocessing}
     stored = {name: getattr(record, name) for name in ModelEntry.model_fields if name not in computed}

@@ -10,6 +10,7 @@ from app.api.architectures import ArchitectureAnswer, ArchitectureEntry
 from app.api.common import PageOf
 from app.api.requests.architectures import ArchitectureRequest
 from app.ids import ARCHITECTURE, new_id
+from app.jobs.accept.architecture import read_architecture
 from app.services import Services, ServicesDep
 from app.store.records import ArchitectureRecord
 from app.web.answers.architectures import architecture as show
@@ -159,13 +160,11 @@ def stored_network(architecture_id: str, services: Services) -> Network:
     Raises:
         NotFound, Damaged: there is none of this id, or it cannot be read.
     """
-    answer = answer_row(services.store.architectures.get(architecture_id), _with_summary)
-    return Network.build(Architecture.model_validate(answer.specification()))
+    return Network.build(read_architecture(services.store.architectures.get(architecture_id)))
 
 
 def _with_summary(record: ArchitectureRecord) -> ArchitectureAnswer:
-    # Not held against the limit, which may have been lowered since.
-    network = Network.build(Architecture.model_validate(record.architecture))
+    network = Network.build(read_architecture(record))
     return show(record, summarize(network, hints=find_hints(network)))
 
 

@@ -18,8 +18,8 @@ from app.api.requests.dataset_pictures import (
     PreviewRequest,
 )
 from app.datasets import statistics, storage
-from app.datasets.options import DatasetOptions
 from app.datasets.readers.splits import SPLIT_NAMES
+from app.datasets.records import class_names, options
 from app.datasets.samples import choose
 from app.datasets.storage import StoredDataset
 from app.errors import NotFound, TooLarge
@@ -239,16 +239,14 @@ def get_samples(
     Labels have rows like classes. The row of a value goes from where it is least to where it is greatest.
     """
     record = services.store.datasets.get(dataset_id)
-    target = DatasetOptions.model_validate(record.options).target
+    target = options(record).target
     dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
     if first_class >= len(record.classes):
         raise NotFound(f"data set {dataset_id!r} has {len(record.classes)} {NOUNS[target]}")
     rows = []
-    for label, entry in list(enumerate(record.classes))[first_class : first_class + MOST_ROWS]:
+    for label, name in list(enumerate(class_names(record)))[first_class : first_class + MOST_ROWS]:
         remark, chosen = choose(dataset, target, label, split, per_class, seed)
-        rows.append(
-            (f"{entry['name']} ({remark})", [reduce(dataset.read(int(place))[0]) for place in chosen])
-        )
+        rows.append((f"{name} ({remark})", [reduce(dataset.read(int(place))[0]) for place in chosen]))
     return Response(encode_sheet(rows), media_type="image/png")
 
 
@@ -357,8 +355,8 @@ def get_image(
 
 def _target_headers(record: DatasetRecord, dataset: StoredDataset, position: int) -> dict[str, str]:
     """Return the headers that say which class, labels or values a picture has."""
-    names = [quote(entry["name"], safe=" ") for entry in record.classes]
-    target = DatasetOptions.model_validate(record.options).target
+    names = [quote(name, safe=" ") for name in class_names(record)]
+    target = options(record).target
     if dataset.targets is None:
         label = int(dataset.labels[position])
         return {"Image-Label": names[label], "Image-Class-Index": str(label)}
