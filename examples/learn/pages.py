@@ -27,6 +27,19 @@ SECTIONS = (
     "filters",
     "padding",
     "stride",
+    "convolution",
+    "pooling",
+    "convolutional_layer",
+    "pooling_layer",
+    "fully_connected_layer",
+    "network",
+    "why",
+    "preprocessing",
+    "learning",
+    "resnet",
+    "inception",
+    "inside",
+    "explanations",
 )
 """In the order of the article."""
 

@@ -12,7 +12,7 @@ import httpx
 _DIGITS = 4
 _LONGEST_WORD = 60
 _LONGEST_LIST = 12
-_LONG_LINE, _SHORT_LINE = 100, 48
+_LONG_LINE, _SHORT_LINE = 100, 72
 
 
 def number(value: float) -> str:
@@ -27,32 +27,36 @@ def number(value: float) -> str:
 def at(value: Any, pointer: str) -> Any:
     """Return what a JSON pointer leads to, its first slash left out: `layers/0/name`; `-1` is the last of a list."""
     for key in pointer.split("/") if pointer else ():
-        value = value[int(key)] if isinstance(value, list) else value[key]
+        value = value[int(key)] if isinstance(value, list) else value[key.replace("~1", "/")]
     return value
 
 
 def words(value: Any) -> str:
-    """Write a value within a sentence or a table: a shape as `28 x 28 x 6`."""
+    """Write a value within a sentence or a table: a shape as `28 x 28 x 6`, other lists with commas."""
     if value is None:
         return ""
     if isinstance(value, str):
         return value
     if isinstance(value, list):
-        return " x ".join(words(entry) for entry in value)
+        shape = all(isinstance(entry, int) and entry > 0 for entry in value)
+        return (" x " if shape else ", ").join(words(entry) for entry in value)
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return number(value)
 
 
-def matrix(rows: Sequence[Sequence[float]]) -> str:
-    """Write numbers in rows and columns."""
-    cells = [[number(value) for value in row] for row in rows]
+def matrix(rows: Sequence[Sequence[Any]]) -> str:
+    """Write a map of one channel, (H, W) or (H, W, 1), in rows and columns."""
+    cells = [[number(value[0] if isinstance(value, list) else value) for value in row] for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     return "\n".join("  ".join(map(str.rjust, row, widths)) for row in cells)
 
 
 def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
-    """Write a table; a column is a pointer into each row, or `pointer=title`."""
+    """Write a table; a column is a pointer into each row, or `pointer=title`; `!pointer` leaves out rows without it."""
+    needed = [column.lstrip("!").partition("=")[0] for column in columns if column.startswith("!")]
+    rows = [row for row in rows if all(_found(row, pointer) is not None for pointer in needed)]
+    columns = [column.lstrip("!") for column in columns]
     pairs = [(column.partition("=")[0], column.rpartition("=")[2].replace("_", " ")) for column in columns]
     lines = [[title for _, title in pairs]]
     lines += [[words(_found(row, pointer)) for pointer, _ in pairs] for row in rows]
@@ -105,7 +109,9 @@ def short_answer(answer: httpx.Response, *pointers: str) -> str:
     if "json" not in kind:
         return f"{kind}, {len(answer.content):,} bytes"
     value = answer.json()
-    return document({pointer: at(value, pointer) for pointer in pointers} if pointers else value)
+    return document(
+        {pointer.rpartition("/")[2]: at(value, pointer) for pointer in pointers} if pointers else value
+    )
 
 
 def _found(row: dict[str, Any], pointer: str) -> Any:

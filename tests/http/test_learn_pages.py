@@ -32,7 +32,12 @@ def outline(svg: str) -> str:
     return "\n".join(f"{element.tag} {(element.text or '').strip()}" for element in elements)
 
 
-@pytest.mark.parametrize("name", pages.SECTIONS)
+TRAINS = "learning"  # a page that waits for a training job
+
+SECTIONS = [pytest.param(name, marks=pytest.mark.slow) if name == TRAINS else name for name in pages.SECTIONS]
+
+
+@pytest.mark.parametrize("name", SECTIONS)
 def test_a_page_is_what_is_answered(http: httpx.Client, name: str, tmp_path: Path) -> None:
     page = pages.write_page(name, http, tmp_path)
     assert_alike(page.read_text(encoding="utf-8"), (pages.DOCS / page.name).read_text(encoding="utf-8"), name)
