@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.api.pictures import MAX_SIDE, PictureSpec
@@ -98,8 +99,10 @@ def take_step(
     artifacts: Artifacts,
     predictors: Predictors,
     settings: Settings,
-) -> Step:
+) -> Iterator[Step | None]:
     """Take the step that a request describes; nothing of it is kept.
+
+    Yields None after each part of the work, so that it can be dropped there, and at last the step.
 
     Raises:
         Invalid, Conflict, TooLarge: as their place and hint say.
@@ -110,6 +113,7 @@ def take_step(
     stored = None if named.dataset is None else open_dataset(store, artifacts, named.dataset.id)
     model = None if named.model is None else predictors.get(named.model).model
     pictures = _read(request, named, task, stored, settings)
+    yield None
     targets, one_class = read_targets(
         request.targets, pictures.answers, task.classes, task.target, named.count
     )
@@ -123,12 +127,14 @@ def take_step(
     network = freeze(task.network, task.config.freeze)
     before = {name: array.copy() for name, array in state.weights.items()} if task.entries else {}
     anatomy = dissect(network, task.config, state, batch, prepared)
+    yield None
     seed = request.numeric_check.seed if request.numeric_check else 0
-    check = GradientCheck(0, 0, None)
-    if task.entries:
-        check = check_gradients(network, task.config, before, batch, prepared, task.entries, seed)
     shown = None if named.form == "inputs" else preprocessing
-    return Step(task, batch, shown, anatomy, check)
+    if not task.entries:
+        yield Step(task, batch, shown, anatomy, GradientCheck(0, 0, None))
+        return
+    for check in check_gradients(network, task.config, before, batch, prepared, task.entries, seed):
+        yield None if check is None else Step(task, batch, shown, anatomy, check)
 
 
 def _look_up(request: TrainingStepRequest, store: Store, settings: Settings) -> _Named:
@@ -234,14 +240,15 @@ def _entries(
     step = step_work(network, config, named.count)
     asked = request.numeric_check
     if asked is None:
-        fits = [
-            entries
-            for entries in range(_ENTRIES, 0, -1)
-            if (check := check_work(network, named.count, entries)).operations <= _QUICK
-            and step.operations + check.operations <= settings.max_operation_steps
-            and step.numbers + check.numbers <= settings.max_operation_bytes
-        ]
-        entries = next(iter(fits), 0)
+
+        def too_many(entries: int) -> bool:
+            check = check_work(network, named.count, entries)
+            return (
+                check.operations > min(_QUICK, settings.max_operation_steps - step.operations)
+                or step.numbers + check.numbers > settings.max_operation_bytes
+            )
+
+        entries = bisect_left(range(1, _ENTRIES + 1), True, key=too_many)
     else:
         entries = asked.entries
     check = check_work(network, named.count, entries)
@@ -266,11 +273,12 @@ def _entries(
 
 def _most_pictures(network: Network, config: TrainingConfig, count: int, settings: Settings) -> int:
     """Return how many pictures, fewer than `count`, a step can be taken on within the limits; 0 for none."""
-    for fewer in range(count - 1, 0, -1):
-        work = step_work(network, config, fewer)
-        if work.numbers <= settings.max_operation_bytes and work.operations <= settings.max_operation_steps:
-            return fewer
-    return 0
+
+    def too_many(pictures: int) -> bool:
+        work = step_work(network, config, pictures)
+        return work.numbers > settings.max_operation_bytes or work.operations > settings.max_operation_steps
+
+    return bisect_left(range(1, count), True, key=too_many)
 
 
 def _read(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -59,7 +59,7 @@ def check(
         [index * array.size // count for index in range(count)]
         for array, count in zip(arrays, shared_out([array.size for array in arrays], most), strict=True)
     ]
-    found = differences(function, arrays, gradients, dy, places)
+    found = list(differences(function, arrays, gradients, dy, places))
     compared = smooth(found)
     largest = max((abs(each.numeric - each.gradient) for each in compared), default=None)
     return NumericCheck(largest, len(compared), len(found) - len(compared))
@@ -71,10 +71,9 @@ def differences(
     gradients: Sequence[Array],
     dy: Array,
     places: Sequence[Iterable[int]],
-) -> list[Difference]:
-    """Return the slopes at some places of each array; arguments as in `check`."""
+) -> Iterator[Difference]:
+    """Yield the slopes at some places of each array, one after the other; arguments as in `check`."""
     before = function().copy()
-    found = []
     for which, (array, gradient, indices) in enumerate(zip(arrays, gradients, places, strict=True)):
         numbers, slopes = array.reshape(-1), gradient.reshape(-1)
         for index in indices:
@@ -86,8 +85,7 @@ def differences(
             numbers[index] = x - step
             left = float(np.sum(dy * (before - function()))) / (x - numbers[index])
             numbers[index] = x
-            found.append(Difference(which, index, left, right, float(slopes[index])))
-    return found
+            yield Difference(which, index, left, right, float(slopes[index]))
 
 
 def smooth(found: Sequence[Difference]) -> list[Difference]:

@@ -30,6 +30,8 @@ from engine.training.state import TrainingState
 _FLOOR = 1e-3
 """Differences are relative to a gradient, and at least to this share of the largest that is checked: of one that is 0,
 as of a bias before batch norm, all that is left is rounding."""
+_PER_NODE = 30_000
+"""Operations that take as long as what is done for a node beside its arithmetic: some 15 to 80 microseconds."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +139,13 @@ def step_work(network: Network, config: TrainingConfig, pictures: int) -> Work:
 
 def check_work(network: Network, pictures: int, entries: int) -> Work:
     """Return what a check of so many gradients takes: bytes as `numbers`, and operations."""
+    if not entries:
+        return Work(0, 0)
     one = Work.of(network, pictures, records=True)
-    # in float64, which takes twice as long: two passes for each, one more, and forward and back
-    return Work(one.numbers * 8 if entries else 0, one.operations * 2 * (2 * entries + 4) if entries else 0)
+    # in float64, which takes twice as long
+    forward = 2 * one.operations + _PER_NODE * len(network.nodes)
+    # two passes for each, one more, and forward and back
+    return Work(one.numbers * 8, forward * (2 * entries + 4))
 
 
 def dissect(
@@ -187,8 +193,10 @@ def check_gradients(
     preparation: Preparation,
     entries: int,
     seed: int = 0,
-) -> GradientCheck:
+) -> Iterator[GradientCheck | None]:
     """Compare gradients of the mean loss with central differences, in float64 (Press et al., Numerical recipes, 5.7).
+
+    Yields None after each number, so that it can be dropped there, and at last what was found.
 
     Args:
         network: as it is trained.
@@ -204,24 +212,27 @@ def check_gradients(
     wide = {name: array.astype(np.float64) for name, array in weights.items()}
 
     def losses(*, records: bool = False) -> Array:
-        tape = network.forward(wide, x, _context(config, records=records))
-        found, saved = config.loss.forward(tape.output, targets)
-        if records:
-            slopes.update(network.backward(tape, config.loss.backward(saved, len(batch))))
+        with np.errstate(all="ignore"):
+            tape = network.forward(wide, x, _context(config, records=records))
+            found, saved = config.loss.forward(tape.output, targets)
+            if records:
+                slopes.update(network.backward(tape, config.loss.backward(saved, len(batch))))
         return found
 
     slopes: dict[str, Array] = {}
-    with np.errstate(all="ignore"):
-        losses(records=True)
-        names = list(slopes)
-        counts = shared_out([wide[name].size for name in names], entries)
-        places = [
-            draws.generator(seed, "check", name).choice(wide[name].size, count, replace=False)
-            for name, count in zip(names, counts, strict=True)
-        ]
-        dy = np.full(len(batch), 1 / len(batch))
-        arrays = [wide[name] for name in names]
-        found = differences(losses, arrays, [slopes[name] for name in names], dy, places)
+    losses(records=True)
+    names = list(slopes)
+    counts = shared_out([wide[name].size for name in names], entries)
+    places = [
+        draws.generator(seed, "check", name).choice(wide[name].size, count, replace=False)
+        for name, count in zip(names, counts, strict=True)
+    ]
+    dy = np.full(len(batch), 1 / len(batch))
+    arrays = [wide[name] for name in names]
+    found = []
+    for each in differences(losses, arrays, [slopes[name] for name in names], dy, places):
+        found.append(each)
+        yield None
     compared = smooth(found)
     floor = _FLOOR * max((abs(each.numeric) for each in compared), default=0.0)
     rows = []
@@ -238,7 +249,7 @@ def check_gradients(
             )
         )
     largest = max(rows, key=lambda row: row.difference, default=None)
-    return GradientCheck(len(rows), len(found) - len(rows), largest)
+    yield GradientCheck(len(rows), len(found) - len(rows), largest)
 
 
 def _context(config: TrainingConfig, *, records: bool = False) -> Context:

@@ -90,6 +90,17 @@ ENDED: dict[str, dict[str, Any]] = {
     "batch_old": {"kind": "batch_prediction", "request": '{"images": 3}'},
     "job_error": {"kind": "training", "status": "failed", "error": '"broken"'},
 }
+NORMS = {
+    "job_norms_keys": ['{"dense_1": {"gradient": 1.0}}'],
+    "job_norms_number": ['{"dense_1": 7}'],
+    "job_norms_word": ['{"dense_1": {"gradient": "x", "largest_gradient": 1.0, "weight": 1.0}}'],
+    "job_norms_nothing": ["{}"],
+    "job_norms_other_nodes": [
+        '{"dense_1": {"gradient": 1.0, "largest_gradient": 1.0, "weight": 1.0}}',
+        '{"dense_2": {"gradient": 1.0, "largest_gradient": 1.0, "weight": 1.0}}',
+    ],
+}
+"""Norms of the epochs of training jobs that have ended."""
 PLACES = {"job": "training-jobs", "eval": "evaluations", "batch": "batch-predictions", "ds": "datasets"}
 PLACES |= {"model": "models", "arch": "architectures"}
 
@@ -126,6 +137,12 @@ def damaged(tmp_path_factory: pytest.TempPathFactory, connect) -> Iterator[tuple
             insert(database, "jobs", "job_example", name, waits | columns)
         for name, columns in ENDED.items():
             insert(database, "jobs", "job_example", name, columns)
+        for name, epochs in NORMS.items():
+            insert(database, "jobs", "job_example", name, {})
+            rows = [(name, epoch, "{}", norms) for epoch, norms in enumerate(epochs, 1)]
+            database.executemany(
+                "INSERT INTO epochs (job_id, epoch, figures, norms) VALUES (?, ?, ?, ?)", rows
+            )
         for name, (table, like, columns) in (OTHERS | HALF).items():
             insert(database, table, like, name, columns)
             if table == "datasets":
@@ -255,6 +272,14 @@ def test_what_cannot_be_read_says_so_and_can_be_deleted(damaged, identifier: str
     assert client.delete(place(identifier)).status_code == 204
     assert client.get(place(identifier)).status_code == 404
     assert not list(data.glob(f"*/{identifier}*"))
+
+
+@pytest.mark.parametrize("identifier", NORMS)
+@pytest.mark.parametrize("form", ["application/json", "image/svg+xml"])
+def test_norms_that_cannot_be_read_say_so(damaged, identifier: str, form: str) -> None:
+    client, _ = damaged
+    answer = client.get(f"{place(identifier)}/norms", headers={"Accept": form})
+    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/damaged"), answer.text
 
 
 @pytest.mark.parametrize("resource", sorted(PLACES.values()))

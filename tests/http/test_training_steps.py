@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load
 
 from engine import draws
+from tests.conftest import Guarded
 from tests.http.drawn_pictures import archive_of_squares, ingested, npz, png, squares
 
 STEPS = "/v1/training-steps"
@@ -292,3 +293,28 @@ def test_a_step_that_is_not_finite_is_refused(http: httpx.Client) -> None:
     )
     assert answer.status_code == 422
     assert answer.json()["type"] == "/problems/non-finite"
+
+
+def test_a_step_ends_with_its_caller(
+    guarded_server: Guarded, connect: Callable[..., Any], wait_for: Callable[..., Any]
+) -> None:
+    def dropped() -> list[str]:
+        lines = guarded_server.log.read_text().splitlines()
+        return [line for line in lines if '"status": 499' in line and STEPS in line]
+
+    body = RESNET | {"indices": [0]}
+    with connect(guarded_server.url, Authorization=f"Bearer {guarded_server.key}") as client:
+        step(client, body | {"numeric_check": {"entries": 0}})
+        with pytest.raises(httpx.ReadTimeout):
+            client.post(STEPS, json=body | {"numeric_check": {"entries": 9}}, timeout=0.2)
+        wait_for(dropped, "the end of a step whose caller has gone")
+
+
+def test_a_check_of_very_many_small_nodes_is_refused(http: httpx.Client) -> None:
+    """Beside its arithmetic each node takes a while, a thousand times in every pass."""
+    layers = [*[{"type": "relu"}] * 1000, {"type": "flatten"}, {"type": "dense", "units": 2}]
+    body = TINY | {"architecture": {"input_shape": [4, 4, 1], "layers": layers}, "show": []}
+    answer = http.post(STEPS, json=body | {"numeric_check": {"entries": 1000}})
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/limit-exceeded")
+    assert answer.json()["errors"][0]["pointer"] == "/numeric_check/entries"
+    assert 0 < step(http, body)["numeric_check"]["entries"] <= 32

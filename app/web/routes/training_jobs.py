@@ -24,6 +24,7 @@ from app.store.records import DeliveryRecord, JobRecord, JobState
 from app.web.answers.jobs import epoch_figures, training_job, training_job_entry
 from app.web.answers.negotiation import preferred
 from app.web.answers.norms import norms_chart, training_norms
+from app.web.answers.rows import answer_row
 from app.web.answers.streams import EventStream, follow
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
@@ -191,7 +192,7 @@ def get_norms(record: JobDep, request: Request, services: ServicesDep) -> Respon
     ten times as long as the longest in the first epoch, or as the node's own weights, explodes. With
     `Accept: image/svg+xml` or `image/png` it is drawn, a line for each node on a logarithmic axis.
     """
-    norms = training_norms(services.store.jobs.norms(record.id))
+    norms = answer_row(record, lambda job: training_norms(services.store.jobs.norms(job.id)))
     form = preferred(request, (JSON, SVG, PNG))
     if form == JSON:
         return Response(norms.model_dump_json(), media_type=JSON, headers={"Vary": "Accept"})

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Response
-from starlette.concurrency import run_in_threadpool
+from fastapi import APIRouter, Body, Request, Response
 
 from app.api.requests.training_steps import TrainingStepRequest
 from app.api.training_steps import TrainingStep
 from app.services import Services, ServicesDep
 from app.training.steps import take_step
+from app.web.answers.cancellable import finish
 from app.web.answers.training_steps import training_step
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
@@ -57,7 +58,7 @@ _MODEL = {
     responses=problems(400, 409, 413, 415, 422),
 )
 async def take_training_step(
-    request: Annotated[
+    body: Annotated[
         TrainingStepRequest,
         Body(
             openapi_examples={
@@ -67,18 +68,24 @@ async def take_training_step(
             }
         ),
     ],
+    request: Request,
     services: ServicesDep,
 ) -> Response:
     """Show what one step of training does: losses, gradients, updates, node by node; nothing of it is kept.
 
     The step is the first one of a training job with the same seed, pictures, loss and optimizer, without augmentations.
-    `numeric_check` compares gradients with differences of the loss, in 64-bit floating point.
+    `numeric_check` compares gradients with differences of the loss, in 64-bit floating point; it ends when the
+    connection is closed.
     """
-    async with services.inference:
-        return await run_in_threadpool(_take, services, request)
+    return await finish(
+        request, _answer(services, body), services.inference, stopping=lambda: services.draining
+    )
 
 
-def _take(services: Services, request: TrainingStepRequest) -> Response:
-    step = take_step(request, services.store, services.artifacts, services.predictors, services.settings)
-    answer = training_step(step, request.show)
-    return Response(answer.model_dump_json(), media_type="application/json")
+def _answer(services: Services, body: TrainingStepRequest) -> Iterator[Response | None]:
+    stores = services.store, services.artifacts, services.predictors
+    for step in take_step(body, *stores, services.settings):
+        if step is None:
+            yield None
+        else:
+            yield Response(training_step(step, body.show).model_dump_json(), media_type="application/json")
