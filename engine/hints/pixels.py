@@ -71,7 +71,7 @@ def _steps_over(window: Window) -> bool:
 def pixels_skipped(graph: Graph) -> Iterator[Finding]:
     """Find windows that step over pixels, where nothing else reads the same map.
 
-    He et al. 2018, "Bag of tricks for image classification with convolutional neural networks", section 4.1: a 1x1
+    He et al. 2018, "Bag of tricks for image classification with convolutional neural networks", section 4: a 1x1
     convolution with stride 2 ignores three quarters of its input.
     """
     for node in graph.nodes:
@@ -94,7 +94,7 @@ def pixels_skipped(graph: Graph) -> Iterator[Finding]:
 def even_kernel_same(graph: Graph) -> Iterator[Finding]:
     """Find convolutions of an even size with padding `same` and stride 1: their map is shifted by half a pixel.
 
-    Wu et al. 2019, "Convolution with even-sized kernels and symmetric padding", section 3.
+    Wu et al. 2019, "Convolution with even-sized kernels and symmetric padding".
     """
     for node in graph.nodes:
         window = graph.windows.get(node.name)

@@ -1,7 +1,8 @@
 """Hints about receptive fields.
 
-Computed as in Araujo, Norris & Sim 2019, "Computing receptive fields of convolutional neural networks", equations 1
-and 2. Where branches meet, the largest field is what a cell can see, and the smallest is what it sees at least.
+Computed as in Araujo, Norris & Sim 2019, "Computing receptive fields of convolutional neural networks", Distill,
+"Computing receptive field size". Where branches meet, the largest field is what a cell can see, and the smallest is
+what it sees at least.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def receptive_field_exceeded(graph: Graph) -> Iterator[Finding]:
     """Find convolutions with windows over maps whose every cell sees the whole picture already, by every path.
 
     They have nothing new to see and add little (Richter et al. 2021, "Should you go deeper? Optimizing convolutional
-    neural network architectures without training", section 4).
+    neural network architectures without training by receptive field analysis").
     """
     picture = graph.network.input_shape[:2]
     fields = _fields(graph, min)

@@ -54,7 +54,7 @@ def _weights(*nodes: Node) -> int:
 def dropout_before_normalization(graph: Graph) -> Iterator[Finding]:
     """Find dropout before batch normalisation: the variance that is gathered in training is not that of inference.
 
-    Li et al. 2018, "Understanding the disharmony between dropout and batch normalization by variance shift", section 3.
+    Li et al. 2018, "Understanding the disharmony between dropout and batch normalization by variance shift".
     """
     after: dict[str, str] = {}
     for node in reversed(graph.nodes):

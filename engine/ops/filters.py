@@ -52,13 +52,13 @@ FILTERS = (
         "sobel_x",
         _outer((1, 2, 1), (-1, 0, 1)),
         "How fast it gets lighter to the right; the middle row counts double, against noise.",
-        "Sobel and Feldman 1968, A 3x3 isotropic gradient operator for image processing",
+        "Sobel and Feldman 1968, Isotropic 3x3 image gradient operator, a talk at Stanford",
     ),
     Filter(
         "sobel_y",
         _outer((-1, 0, 1), (1, 2, 1)),
         "How fast it gets lighter downwards; the middle column counts double, against noise.",
-        "Sobel and Feldman 1968, A 3x3 isotropic gradient operator for image processing",
+        "Sobel and Feldman 1968, Isotropic 3x3 image gradient operator, a talk at Stanford",
     ),
     Filter(
         "scharr_x",

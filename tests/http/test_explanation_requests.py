@@ -228,6 +228,7 @@ def test_an_explanation_ends_with_its_caller(
 
     with connect(guarded_server.url, Authorization=f"Bearer {guarded_server.key}") as client:
         assert asked(client, "model_example", digit, method="gradient").status_code == 200
+        wait_for(ended, "the line of a call in the log, which follows its answer")
         for seconds in (2, 6, 18):
             before = len(ended())
             with pytest.raises(httpx.ReadTimeout):
