@@ -1,5 +1,6 @@
 """HEAD is GET without a body; and each call says which forms of a body it takes, and takes those that it names."""
 
+import base64
 import gzip
 import io
 import json
@@ -176,3 +177,27 @@ def test_an_encoding_that_is_not_taken_is_named(http: httpx.Client, name: str, e
 def test_no_encoding_at_all_can_be_said(http: httpx.Client) -> None:
     headers = {"Content-Encoding": "identity", "Content-Type": "image/png"}
     assert http.post(PREDICT, content=png(), headers=headers).status_code == 200
+
+
+def test_a_parameter_that_takes_one_value_is_not_given_two(http: httpx.Client) -> None:
+    answer = http.get("/v1/models/model_example/filters?node=conv2d_1&node=conv2d_2")
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"] == [
+        {"parameter": "node", "detail": "it is given 2 times", "hint": "give it once"}
+    ]
+
+
+@pytest.mark.parametrize("call", ["preprocess", "trace?node=conv2d_1&position=0,0,0&position=1,1,0"])
+def test_calls_about_one_picture_say_which_is_too_much(http: httpx.Client, call: str) -> None:
+    address = f"/v1/models/model_example/{call}"
+    picture = http.get("/v1/datasets/digits/images/0").content
+    assert http.post(address, content=picture, headers={"Content-Type": "image/png"}).status_code == 200
+    coded = base64.b64encode(picture).decode()
+    answer = http.post(address, json={"images": [coded, coded]})
+    assert answer.status_code == 422, answer.text
+    (fault,) = answer.json()["errors"]
+    assert fault["pointer"] == "/images/1"
+    answer = http.post(address, files=[("files", picture), ("files", picture)])
+    (fault,) = answer.json()["errors"]
+    assert fault["parameter"] == "files"
+    assert http.post(address, files={"other": b""}).status_code == 422

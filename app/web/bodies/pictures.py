@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from app.api.requests.models import PredictionRequest
-from app.errors import Invalid, TooLarge, Unsupported
+from app.errors import FieldError, Invalid, TooLarge, Unsupported
 from app.models.prediction import Picture, from_base64
 from app.settings import Settings
 from app.web.bodies.json import parse
@@ -91,7 +91,9 @@ def only_picture(pictures: Sequence[Picture]) -> Picture:
         Invalid: there are several.
     """
     if len(pictures) != 1:
-        raise Invalid(f"there are {len(pictures)} pictures, and one is shown at a time; send one")
+        second = pictures[1]
+        detail = f"there are {len(pictures)} pictures, and one is shown at a time"
+        raise Invalid.listing([FieldError(detail, second.pointer, second.parameter, "send one")])
     return pictures[0]
 
 

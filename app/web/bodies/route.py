@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Any, TypeVar
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from typing import Any, TypeVar, get_args, get_origin
 
 from fastapi import params
 from fastapi.dependencies.models import Dependant
@@ -147,9 +148,18 @@ async def read_document(request: Request, kind: type[T]) -> T:
     return await off_the_loop(len(await request.body()), lambda: validate(kind, document))
 
 
-def _query_names(dependant: Dependant) -> set[str]:
-    names = {parameter.alias for parameter in dependant.query_params}
-    return names.union(*(_query_names(inner) for inner in dependant.dependencies))
+def _query_names(dependant: Dependant) -> dict[str, bool]:
+    """Return the names of query parameters, and of each whether it may be given several times."""
+    names = {
+        parameter.alias: _is_list(parameter.field_info.annotation) for parameter in dependant.query_params
+    }
+    for inner in dependant.dependencies:
+        names |= _query_names(inner)
+    return names
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is list or any(map(_is_list, get_args(annotation)))
 
 
 def _header_names(dependant: Dependant) -> set[str]:
@@ -164,10 +174,15 @@ def not_json(request: Request) -> Unsupported:
     return Unsupported.at("Content-Type", detail, "send `Content-Type: application/json`", parameter=True)
 
 
-def _refuse_unknown(request: Request, known: set[str]) -> None:
+def _refuse_unknown(request: Request, known: Mapping[str, bool]) -> None:
+    """Refuse query parameters that there are not, and several values where one is taken."""
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
         listed = ", ".join(sorted(known)) or "none"
         detail, hint = "this call has no such query parameter", f"it takes {listed}"
         shown = unknown[:MOST_FIELDS]
         raise Invalid.listing([FieldError.at(name, detail, hint, parameter=True) for name in shown])
+    counts = Counter(name for name, _ in request.query_params.multi_items() if not known[name])
+    for name, count in counts.items():
+        if count > 1:
+            raise Invalid.at(name, f"it is given {count} times", "give it once", parameter=True)
