@@ -1,18 +1,20 @@
-"""The commands about architectures: `convserve architectures ...`, `convserve summary` and `convserve diagram`."""
+"""The commands about architectures: `convserve architectures ...`, `convserve summary` `diagram` and `compare`."""
 
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.files import form, save
 from app.cli.options import LOCAL, ApiKey, CommandError, Json, Url, connect
-from app.cli.output import everything, listing, say, shape, table
+from app.cli.output import WIDTH, everything, listing, say, shape, table
 
 if TYPE_CHECKING:
-    from app.api.architectures import Summary
+    from app.api.architectures import ArchitectureComparison, Summary
     from app.client import Client
 
 architectures = typer.Typer(
@@ -23,7 +25,7 @@ ArchitectureArgument = Annotated[
     str,
     typer.Argument(
         metavar="ARCHITECTURE",
-        help="The name of a preset, the id of a stored architecture, or a JSON file.",
+        help="The name of a preset, the id of a stored architecture, a model, or a JSON file.",
         show_default=False,
     ),
 ]
@@ -112,18 +114,58 @@ def diagram(
     url: Url = LOCAL,
     api_key: ApiKey = None,
 ) -> None:
-    """Draw an architecture: its layers, the shapes on the arrows between them, and blocks as frames."""
-    kinds = {".svg": "image/svg+xml", ".png": "image/png"}
-    kind = kinds.get(output.suffix.lower())
-    if kind is None:
-        raise CommandError(f"{output} is neither SVG nor PNG", "end its name in .svg or .png")
+    """Draw an architecture.
+
+    Its layers are boxes, with the shapes on the arrows between them; blocks are frames around their layers.
+    """
+    kind = form(output, ".svg", ".png")
     with connect(url, api_key) as client:
         drawn = client.architectures.diagram(_chosen(client, architecture), folded=not nodes, accept=kind)
-    try:
-        output.write_bytes(drawn)
-    except OSError as error:
-        raise CommandError(f"cannot write {output}: {error.strerror}") from error
-    say(f"{output}: {len(drawn):,} bytes")
+    save(output, drawn)
+
+
+def compare(
+    first: ArchitectureArgument,
+    second: ArchitectureArgument,
+    json: Json = False,
+    url: Url = LOCAL,
+    api_key: ApiKey = None,
+) -> None:
+    """Compare two architectures.
+
+    What each costs and sees stands side by side; below are the layers in which they differ.
+    """
+    with connect(url, api_key) as client:
+        found = client.architectures.compare(_described(client, first), _described(client, second))
+    if json:
+        everything(found, as_json=True)
+    else:
+        _print_comparison(found)
+
+
+def _print_comparison(found: ArchitectureComparison) -> None:
+    first, second = (each.name for each in found.architectures)
+    headings = ["", first, second, "difference"]
+    if first == second:
+        headings[1:3] = [f"{first} (1)", f"{second} (2)"]
+    rows = [
+        [name.replace("_", " "), *(f"{value:,}" for value in each.values), f"{each.difference:+,}"]
+        for name, each in found.differences
+    ]
+    table(headings, rows, texts=headings[1:3], numbers=headings[1:])
+    say(f"{found.unchanged} layers are alike")
+    for layer in found.layers:
+        before, after = layer.names
+        name = f"{before} -> {after}" if layer.change == "renamed" else str(after or before)
+        changes = [f"{key} {_brief(old)} -> {_brief(new)}" for key, (old, new) in layer.values.items()]
+        shown = f": {', '.join(changes)}" if layer.change == "changed" else ""
+        say(textwrap.fill(f"{layer.change} {name}{shown}", WIDTH, subsequent_indent="  "))
+
+
+def _brief(value: Any) -> str:
+    if not isinstance(value, list) or not value:
+        return str(value)
+    return shape(value) if isinstance(value[0], int) else ", ".join(map(str, value))
 
 
 def print_summary(found: Summary, *, formulas: bool = False) -> None:
@@ -190,9 +232,16 @@ def _summary(client: Client, argument: str) -> Summary:
     return client.architectures.summary(chosen)
 
 
+def _described(client: Client, argument: str) -> str | dict[str, Any]:
+    """Return an id, `{"preset": name}`, or an architecture written out, as calls of the service take it."""
+    if argument.startswith("model_") or "@" in argument:
+        return client.models.get(argument).architecture
+    return choice(argument)
+
+
 def _chosen(client: Client, argument: str) -> str | dict[str, Any]:
     """Return the id of a stored architecture, or what was written out: a file, or a preset."""
-    chosen = choice(argument)
+    chosen = _described(client, argument)
     if isinstance(chosen, str) or "preset" not in chosen:
         return chosen
     presets = {preset.name: preset.architecture for preset in client.catalog.presets()}

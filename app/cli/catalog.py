@@ -32,6 +32,7 @@ def _list(what: str, read: Callable[[Client], Iterable[Any]]) -> None:
 
 
 _list("layers", lambda client: client.catalog.layers())
+_list("filters", lambda client: client.catalog.filters())
 _list("optimizers", lambda client: client.catalog.optimizers())
 _list("schedules", lambda client: client.catalog.schedules())
 _list("losses", lambda client: client.catalog.losses())

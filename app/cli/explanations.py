@@ -2,63 +2,68 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from app.cli.files import Output, Pictures, form, one_for_each, save
 from app.cli.models import Reference
 from app.cli.options import LOCAL, ApiKey, CommandError, Json, Url, connect
-from app.cli.output import everything, say
+from app.cli.output import everything, listing, say
+
+_ENDINGS = (".png", ".npz", ".json")
 
 
 def explain(
     model: Reference,
-    picture: Annotated[
-        Path,
-        typer.Argument(
-            help="A picture file.", exists=True, dir_okay=False, readable=True, show_default=False
-        ),
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Where to write the map, drawn over the picture: a PNG file."),
+    pictures: Pictures,
+    output: Output = None,
+    method: Annotated[
+        str, typer.Option(help="How, as `convserve catalog explanations` lists them.")
+    ] = "grad_cam",
+    name: Annotated[
+        str | None, typer.Option("--class", help="The class, label or value; by default what is predicted.")
     ] = None,
-    method: Annotated[str, typer.Option(help="As `convserve catalog explanations` lists them.")] = "grad_cam",
-    label: Annotated[
-        str | None,
-        typer.Option("--class", help="The class, label or value to explain; by default what is predicted."),
-    ] = None,
+    node: Annotated[str | None, typer.Option(help="Of grad_cam: the node whose maps are weighed.")] = None,
     option: Annotated[
         list[str] | None,
         typer.Option(
-            help="An option of the method, such as steps=64; can be repeated.", metavar="NAME=VALUE"
+            help="Another option of the method, such as steps=64; can be repeated.", metavar="NAME=VALUE"
         ),
     ] = None,
     json: Json = False,
     url: Url = LOCAL,
     api_key: ApiKey = None,
 ) -> None:
-    """Show which parts of a picture a prediction comes from."""
-    options = {"class_": label, **_options(option or [])}
+    """Show where in pictures the score of a class comes from.
+
+    With -o each picture is drawn under its map (.png), or its map written as .npz or .json; of several pictures, the
+    names of these stand before that of the file.
+    """
+    options = {"class_": name, "node": node, **_options(option or [])}
+    options = {key: value for key, value in options.items() if value is not None}
+    files = [] if output is None else one_for_each(output, pictures)
+    accept = None if output is None else form(output, *_ENDINGS)
     with connect(url, api_key) as client:
-        if output is None or json:
-            everything(client.models.explain(model, picture, method, **options), as_json=json)
-        if output is not None:
-            drawn = client.models.explanation_file(model, picture, method, **options)
-            try:
-                output.write_bytes(drawn)
-            except OSError as error:
-                raise CommandError(f"cannot write {output}: {error.strerror}") from error
-            if not json:
-                say(f"{output}: {len(drawn)} bytes")
+        if accept is not None:
+            for picture, file in zip(pictures, files, strict=True):
+                save(file, client.models.explanation_file(model, picture, method, accept=accept, **options))
+            return
+        found = [client.models.explain(model, picture, method, **options) for picture in pictures]
+    if json and len(found) > 1:
+        listing(found, {}, as_json=True)
+        return
+    for place, each in enumerate(found):
+        if place:
+            say()
+        everything(each, as_json=json, without={"map"})
 
 
-def _options(written: list[str]) -> dict[str, Any]:
+def _options(texts: list[str]) -> dict[str, str]:
     options = {}
-    for pair in written:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise CommandError(f"--option {pair} has no value", "write it as NAME=VALUE, such as steps=64")
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not (name and sign):
+            raise CommandError(f"--option: {text!r} has no value", "write it as NAME=VALUE, such as steps=64")
         options[name] = value
     return options

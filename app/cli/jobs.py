@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from app.cli.files import Output, form, save
 from app.cli.options import LOCAL, ApiKey, ByName, ByStatus, ByTag, Json, Url, connect
-from app.cli.output import everything, listing, percent, say
+from app.cli.output import everything, listing, number, percent, say, table
 from app.cli.train import watch_to_the_end
 
 jobs = typer.Typer(
@@ -58,6 +59,35 @@ def watch_job(job: Job, url: Url = LOCAL, api_key: ApiKey = None) -> None:
     """Show the progress of a job until it has finished. Ctrl-C ends the watching, not the training."""
     with connect(url, api_key) as client:
         watch_to_the_end(client, job)
+
+
+@jobs.command("norms")
+def show_norms(
+    job: Job, output: Output = None, json: Json = False, url: Url = LOCAL, api_key: ApiKey = None
+) -> None:
+    """Show how long gradients and weights were in the last epoch, and name those that vanish or explode.
+
+    With -o they are drawn over all epochs (.svg or .png).
+    """
+    accept = None if output is None else form(output, ".svg", ".png", ".json")
+    with connect(url, api_key) as client:
+        if output is not None and accept is not None:
+            save(output, client.training_jobs.norms_file(job, accept=accept))
+            return
+        norms = client.training_jobs.norms(job)
+    if json or not norms.epochs:
+        everything(norms, as_json=json)
+        return
+    say(f"epoch {norms.epochs[-1]}")
+    headings = ["gradient", "largest", "weight"]
+    rows = [
+        [node.name, *(number(each[-1]) for each in (node.gradient, node.largest_gradient, node.weight))]
+        for node in norms.nodes
+    ]
+    table(["node", *headings], rows, numbers=headings)
+    for what, nodes in (("vanish", norms.vanishing), ("explode", norms.exploding)):
+        if nodes:
+            say(f"gradients that {what}: {', '.join(nodes)}")
 
 
 @jobs.command("log")

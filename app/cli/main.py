@@ -9,14 +9,16 @@ from typing import Annotated
 
 import typer
 
-from app.cli.architectures import architectures, diagram, summary
+from app.cli.architectures import architectures, compare, diagram, summary
 from app.cli.batches import batches
 from app.cli.catalog import catalog
 from app.cli.data import data
 from app.cli.evaluations import evaluate, evaluations
 from app.cli.explanations import explain
+from app.cli.insides import activations, filters
 from app.cli.jobs import jobs
 from app.cli.models import models, predict
+from app.cli.operations import filter_pictures, operations
 from app.cli.options import CommandError
 from app.cli.output import print_error, print_refusal, say
 from app.cli.train import train
@@ -92,6 +94,11 @@ cli.command()(explain)
 cli.command()(evaluate)
 cli.command()(summary)
 cli.command()(diagram)
+cli.command()(compare)
+cli.command("filter")(filter_pictures)
+cli.command()(operations)
+cli.command()(activations)
+cli.command()(filters)
 for group in (jobs, models, data, architectures, evaluations, batches, catalog):
     cli.add_typer(group)
 

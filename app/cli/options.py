@@ -6,7 +6,9 @@ client, or what draws progress: commands do that when they run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -53,3 +55,22 @@ def connect(url: str, api_key: str | None) -> Client:
     from app.client import Client
 
     return Client(url, api_key=api_key)
+
+
+def read_json(option: str, text: str) -> Any:
+    """Read JSON, from a file where there is an @ before its name; None for what is neither an object nor a list.
+
+    Raises:
+        CommandError: the file cannot be read, or it is no JSON.
+    """
+    if text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise CommandError(f"{option}: cannot read {text[1:]}: {error}") from error
+    elif not text.startswith(("{", "[")):
+        return None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise CommandError(f"{option}: this is not JSON: {error}") from error

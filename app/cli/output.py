@@ -10,7 +10,7 @@ import json
 import shutil
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 B = TypeVar("B", bound="BaseModel")
 
+WIDTH = 80
+"""Columns of a terminal that text is broken for."""
 SHORTEST = 12
 """Columns that a shortened text keeps."""
 _GAP = "  "
@@ -45,6 +47,11 @@ def percent(share: float | None) -> str:
 def shape(sizes: Sequence[int]) -> str:
     """Write a shape for people: `28 × 28 × 6`."""
     return " × ".join(str(size) for size in sizes)
+
+
+def number(value: float | None) -> str:
+    """Write a number with four significant digits."""
+    return "–" if value is None else f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:
@@ -113,12 +120,12 @@ def listing(
     table(list(columns), rows, texts=texts, numbers=numbers)
 
 
-def everything(entry: BaseModel, *, as_json: bool) -> None:
-    """Print every field of an answer, a line for each, or as JSON."""
+def everything(entry: BaseModel, *, as_json: bool, without: Set[str] = frozenset()) -> None:
+    """Print every field of an answer, a line for each but for those without which it is to be, or as JSON."""
     if as_json:
         say(entry.model_dump_json(indent=2))
         return
-    say("\n".join(_lines(entry.model_dump(mode="json"))))
+    say("\n".join(_lines(entry.model_dump(mode="json", exclude=set(without)))))
 
 
 def print_error(detail: str, hint: str | None = None) -> None:

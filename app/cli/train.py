@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.architectures import choice
-from app.cli.options import LOCAL, ApiKey, CommandError, Url, connect
+from app.cli.options import LOCAL, ApiKey, CommandError, Url, connect, read_json
 from app.cli.output import percent, say
 
 if TYPE_CHECKING:
@@ -211,18 +210,8 @@ def _number(option: str, text: str | None, key: str) -> dict[str, Any] | None:
 
 
 def _json(option: str, text: str) -> dict[str, Any] | None:
-    """Read a JSON object, from a file where there is an @ before its name; None for what is no JSON."""
-    if text.startswith("@"):
-        try:
-            text = Path(text[1:]).read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as error:
-            raise CommandError(f"{option}: cannot read {text[1:]}: {error}") from error
-    elif not text.startswith(("{", "[")):
-        return None
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise CommandError(f"{option}: this is not JSON: {error}") from error
-    if not isinstance(found, dict):
+    """Read a JSON object; None for what is no JSON."""
+    found = read_json(option, text)
+    if found is not None and not isinstance(found, dict):
         raise CommandError(f"{option}: this is not a JSON object", 'write it like {"type": "..."}')
     return found

@@ -1,4 +1,4 @@
-"""The calls of single layers, blocks and filters."""
+"""The calls of single layers, blocks, filters and augmentations."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from app.api.augment import AugmentAnswer
 from app.api.operations import OperationAnswer
 from app.client.calls import Attachment, Call, Picture, content, record
 from app.client.resource import M, Resource, call
@@ -37,7 +38,7 @@ def _body(given: Given | None, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Operations(Resource[M]):
-    """Single layers, blocks and filters, applied to numbers or to a picture."""
+    """Single layers, blocks, filters and augmentations, applied to numbers or to a picture."""
 
     @call
     def run(self, operation: str, given: Given | None = None, /, **fields: Any) -> Call[OperationAnswer]:
@@ -67,6 +68,25 @@ class Operations(Resource[M]):
         )
 
     @call
+    def augment(
+        self,
+        given: Given | None,
+        augmentation: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        /,
+        **fields: Any,
+    ) -> Call[AugmentAnswer]:
+        """Vary a picture as training does.
+
+        Args:
+            given: numbers from 0 to 255, or a picture: a file, or a name and bytes. Without it `input` or `image` is
+                among the fields.
+            augmentation: such as `{"type": "rotation", "degrees": 10}`, or several in their order.
+            fields: those of the call: `seed` and `count`, and for pictures `channels` and `scale`.
+        """
+        body = _body(given, {"augmentation": augmentation, **fields})
+        return record(AugmentAnswer, "POST", _path("augment"), **body)
+
+    @call
     def file(
         self,
         operation: str,
@@ -80,7 +100,7 @@ class Operations(Resource[M]):
         """Return what an operation puts out as a file.
 
         Args:
-            operation: as for `run`.
+            operation: as for `run`, or `augment`.
             given: as for `run`.
             accept: `image/png` for the output as a picture, `image/svg+xml` for a figure of how it comes about, or
                 `application/x-npz` for arrays.

@@ -199,7 +199,11 @@ async def _operations(client: Any, folder: Path) -> None:
         if path.startswith(OPERATION):
             body = item["post"]["requestBody"]["content"]["application/json"]
             for example in body["examples"].values():
-                answer = await client.operations.run(path.removeprefix(OPERATION), **example["value"])
+                operation, given = path.removeprefix(OPERATION), dict(example["value"])
+                if operation == "augment":
+                    answer = await client.operations.augment(None, given.pop("augmentation"), **given)
+                else:
+                    answer = await client.operations.run(operation, **given)
                 assert answer.output_shape
     edges = [[10, 10, 0, 0]] * 3
     answer = await client.operations.convolve(edges, "vertical_edge", trace=True)
@@ -218,6 +222,10 @@ async def _operations(client: Any, folder: Path) -> None:
     drawn = await client.operations.file("convolve", picture, kernel="sobel_y", range_="stretch")
     with Image.open(io.BytesIO(drawn)) as opened:
         assert opened.size == (18, 18)
+    flip = {"type": "horizontal_flip", "probability": 1.0}
+    flipped = await client.operations.augment(picture, [flip], seed=3)
+    with Image.open(picture) as opened:
+        assert flipped.outputs[0][0][:3] == [opened.getpixel((19 - x, 0)) for x in range(3)]
     figure = await client.operations.file("max_pool2d", edges, accept="image/svg+xml", layer={"pool_size": 2})
     assert b"<svg" in figure
     wrong = await refused(client.operations.run("max_pool2d", edges, layer={"pool_size": 9}))

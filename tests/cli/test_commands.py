@@ -180,7 +180,7 @@ def test_the_key_comes_from_the_environment(guarded_server: Any, run: Run) -> No
     ("words", "variables", "fragment"),
     [
         (["--host", "0.0.0.0"], {}, "CONVSERVE_API_KEY"),  # noqa: S104 - to be refused
-        (["--port", "99999"], {}, "CONVSERVE_PORT"),
+        (["--port", "99999"], {}, "--port: use 65535 or less"),
         ([], {"CONVSERVE_MAX_JOBS": "many"}, "CONVSERVE_MAX_JOBS"),
         (["--data-dir", __file__], {}, "data directory"),
     ],
