@@ -213,7 +213,7 @@ async def _operations(client: Any, folder: Path) -> None:
     )
     assert same.output == answer.output
     picture = folder / "photo.png"
-    Image.linear_gradient("L").resize((20, 20)).save(picture)
+    Image.linear_gradient("L").rotate(90).resize((20, 20)).save(picture)
     from_file = await client.operations.convolve(picture, "sobel_y", stride=2, padding="same")
     assert from_file.output_shape == [10, 10]
     assert from_file == await client.operations.convolve(
