@@ -46,7 +46,7 @@ def place(opened: OpenedModel, name: str) -> Place:
     """
     if name == INPUT:
         return Place(INPUT, INPUT, opened.network.input_shape)
-    node = opened.node(name)
+    node = opened.node(name, others=(INPUT,))
     return Place(node.name, node.layer.type, node.output_shape)
 
 

@@ -36,8 +36,13 @@ class OpenedModel:
         """The network up to the scores that the loss takes: without a final softmax or sigmoid of the architecture."""
         return self.network.without_final(self.model.loss.link)
 
-    def node(self, name: str, parameter: str = "node") -> Node:
+    def node(self, name: str, parameter: str = "node", others: Sequence[str] = ()) -> Node:
         """Return the node of a name; the name of a block stands for its last node.
+
+        Args:
+            name: of the node or block.
+            parameter: where the caller wrote it.
+            others: names that the call takes beside those of nodes, for the error to list.
 
         Raises:
             Invalid: there is none; the error lists the names that there are, similar ones first.
@@ -45,7 +50,7 @@ class OpenedModel:
         try:
             return find_node(self.network, name)
         except GraphError:
-            raise unknown_node(name, _names(self.network), parameter) from None
+            raise unknown_node(name, [*_names(self.network), *others], parameter) from None
 
     def images(self, pictures: Sequence[Picture], max_pixels: int) -> Array:
         """Decode, fit and preprocess pictures: float32 (N, H, W, C), what the first layer receives.

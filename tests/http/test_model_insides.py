@@ -60,6 +60,7 @@ def test_an_unknown_node_is_named_with_those_that_there_are(http: httpx.Client) 
     assert fault["parameter"] == "node"
     assert "'conv2d_3'" in fault["detail"]
     assert fault["hint"].startswith("choose one of conv2d_")
+    assert fault["hint"].endswith(", input")
     assert "dense_3" in fault["hint"]
 
 
