@@ -38,7 +38,9 @@ def activations(
     Every node is shown in short, or one of them. With -o they are
     drawn (.png), or written as .npz (of one node) or .json.
     """
-    accept = None if output is None else form(output, *_ENDINGS)
+    # Only one node's numbers are an array.
+    endings = (".png", ".json") if node is None else _ENDINGS
+    accept = None if output is None else form(output, *endings)
     with connect(url, api_key) as client:
         if output is not None and accept is not None:
             content = (

@@ -144,6 +144,10 @@ def test_activations(run: Run, digit: Path, tmp_path: Path) -> None:
         assert shown["data"][0]["filename"] == "three.png"
     assert "conv2d_1" in wrong(run("activations", "model_example", str(digit), "--node", "conv2d_11"))
     archive = tmp_path / "maps.npz"
+    assert "end its name in .png or .json" in wrong(
+        run("activations", "model_example", str(digit), "-o", str(archive))
+    )
+    assert not archive.exists()
     good(run("activations", "model_example", str(digit), "--node", "conv2d_1", "-o", str(archive)))
     assert zipfile.is_zipfile(io.BytesIO(archive.read_bytes()))
 
