@@ -9,9 +9,10 @@ import numpy as np
 
 from app.api.requests.operations import ConvolveRequest
 from app.errors import Invalid
-from app.operations.numbers import array, written
+from app.operations.numbers import array, narrowed, written
 from app.operations.operation import Inputs, Limits, Options, Task, prepare
 from engine.arrays import Array
+from engine.errors import EngineError
 from engine.layers import LayerRecord
 from engine.layers.convolution import Conv2D, DepthwiseConv2D
 from engine.ops.filters import FILTERS
@@ -48,9 +49,16 @@ def convolve(request: ConvolveRequest, inputs: Inputs, limits: Limits) -> tuple[
             raise Invalid.at("kernel", detail, hint)
         layer = Conv2D(filters=1, **hyperparameters)
         weight = kernel[..., None]  # (f, f, C, 1)
+    if inputs.precision == np.float32:
+        narrowed(kernel, ("kernel",))
+        narrowed(np.array(request.bias), ("bias",))
     bias = np.full(weight.shape[3], request.bias)
     options = Options({"weight": weight, "bias": bias}, trace=request.trace_positions)
-    return prepare(layer, inputs, options, limits, place=()), kernel
+    try:
+        return prepare(layer, inputs, options, limits, place=()), kernel
+    except EngineError as error:
+        path = ("kernel", *error.path[1:]) if error.path[:1] == ("kernel_size",) else error.path
+        raise type(error)(error.detail, path=path, hint=error.hint) from None
 
 
 def _kernel(value: str | list[Any]) -> Array:

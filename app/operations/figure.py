@@ -61,8 +61,7 @@ def operation_figure(shown: Shown) -> Drawing:
     rows = [row]
     if shown.traces and (near := _close_up(shown)):
         rows.append(near)
-    name = None if shown.kernel is None else shown.title
-    arithmetic = [line for found in shown.traces for line in _arithmetic(found, name)]
+    arithmetic = [line for found in shown.traces for line in _arithmetic(shown, found)]
     return draw_operation(shown.title, rows, arithmetic, notes)
 
 
@@ -155,7 +154,9 @@ def _output(shown: Shown) -> Operand:
     layer = shown.operation.layer
     psi = layer.psi if isinstance(layer, Layer) else None
     title = "output" if psi is None else f"output, after {psi.type}"
-    equals = layer.type in _MERGES or (isinstance(layer, Layer) and "weight" in shown.weights and psi is None)
+    equals = psi is None and (
+        layer.type in _MERGES or (isinstance(layer, Layer) and "weight" in shown.weights)
+    )
     mark = _cell(shown.traces[0].trace.position) if shown.traces else None
     return Operand(title, shown.output, "=" if equals else ">", mark, pixels=shown.looks[1])
 
@@ -182,11 +183,21 @@ def _close_up(shown: Shown) -> list[Operand]:
     return near
 
 
-def _arithmetic(found: NodeTrace, name: str | None = None) -> Iterator[str]:
-    """Return how a number came about, a line for each layer, or for what is called `name`: those before it first."""
+def _arithmetic(shown: Shown, found: NodeTrace) -> Iterator[str]:
+    """Return how a number of the output came about, a line for each layer: of a block those inside first."""
+    for each in _inside(found):
+        yield f"{each.node}{list(each.trace.position)}: {each.trace.expression}"
+    position = list(found.trace.position)
+    if len(position) == 3 and shown.operation.output_shape[2] == 1:
+        del position[2]
+    if found.through is None:
+        yield f"output{position}: {found.trace.expression}"
+    else:
+        yield f"before {found.through.type}{position}: {found.trace.expression}"
+        yield f"output{position}: {found.through.trace.expression}"
+
+
+def _inside(found: NodeTrace) -> Iterator[NodeTrace]:
     for each in reversed(found.on_the_way):
-        yield from _arithmetic(each)
-    place = ", ".join(map(str, found.trace.position))
-    yield f"{name or found.node} [{place}]: {found.trace.expression}"
-    if found.through is not None:
-        yield f"{found.through.type} [{place}]: {found.through.trace.expression}"
+        yield from _inside(each)
+        yield each

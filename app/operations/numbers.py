@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -36,7 +37,7 @@ def array(value: Any, place: Keys, axes: Sequence[int]) -> NDArray[np.float64]:
             break
     if len(shape) not in axes:
         found = f"more than {max(axes)}" if len(shape) > max(axes) else str(len(shape))
-        raise Invalid.at(place, f"lists of {found} levels", f"nest lists {_either(axes)} deep")
+        raise Invalid.at(place, f"lists that are nested {found} deep", f"nest lists {_either(axes)} deep")
     members: list[Any] = [value]
     for depth, size in enumerate(shape):
         for number, member in enumerate(members):
@@ -63,6 +64,20 @@ def array(value: Any, place: Keys, axes: Sequence[int]) -> NDArray[np.float64]:
         ) from None
 
 
+def narrowed(numbers: NDArray[np.float64], place: Keys) -> NDArray[np.float32]:
+    """Return numbers in 32 bits.
+
+    Raises:
+        Invalid: one is too large for them.
+    """
+    with np.errstate(over="ignore"):
+        narrow = numbers.astype(np.float32)
+    if not np.isfinite(narrow).all():
+        detail = "a number is beyond the range of 32-bit floating point"
+        raise Invalid.at(place, detail, "use numbers of magnitude below 3.4e38")
+    return narrow
+
+
 def written(shape: Sequence[int]) -> str:
     """Write a shape as NumPy does: (3, 3, 1, 2)."""
     return str(tuple(shape))
@@ -79,18 +94,21 @@ def _place(place: Keys, shape: Sequence[int], number: int) -> Keys:
 
 def _no_list(member: Any, place: Keys) -> Invalid:
     return Invalid.at(
-        place, f"{_shown(member)} beside lists", "nest all lists equally deep: (H, W), (H, W, C) or (C)"
+        place, f"{quoted(member)} beside lists", "nest all lists equally deep: (H, W), (H, W, C) or (C)"
     )
 
 
 def _no_number(member: Any, place: Keys) -> Invalid:
     if isinstance(member, list):
         return Invalid.at(place, "a list beside numbers", "nest all lists equally deep")
-    return Invalid.at(place, f"{_shown(member)} is no number", "write a finite number")
+    return Invalid.at(place, f"{quoted(member)} is no number", "write a finite number")
 
 
-def _shown(member: Any) -> str:
-    return "an object" if isinstance(member, dict) else shorten(repr(member), 80)
+def quoted(value: Any) -> str:
+    """Write a value of a body for an error: as JSON has it, cut where it is long."""
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return "an object" if isinstance(value, dict) else shorten(json.dumps(value, ensure_ascii=False), 80)
 
 
 def _either(axes: Sequence[int]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app.errors import Invalid
-from app.operations.numbers import Keys, array, written
+from app.operations.numbers import Keys, array, narrowed, written
 from app.operations.tracing import choose, trace
 from engine.arrays import Array, Shape
 from engine.errors import EngineError, LimitError
@@ -96,7 +96,7 @@ class Task:
     Attributes:
         operation: the layer on inputs of these shapes.
         inputs: what it is applied to.
-        weights: by the names that the operation gives them.
+        given: weights that were sent, by the names that the operation gives them; `run` draws the others.
         context: which statistics apply, and the seed of what is drawn.
         output_gradient: gradient of the output, in the output's own shape; None where no gradients are wanted.
         positions: of numbers of the output whose arithmetic is wanted.
@@ -104,7 +104,7 @@ class Task:
 
     operation: Operation
     inputs: Inputs
-    weights: dict[str, Array]
+    given: dict[str, Array]
     context: Context
     output_gradient: Array | None
     positions: tuple[Position, ...] = ()
@@ -124,6 +124,7 @@ class Result:
     """What an operation gave; arrays are in their own shapes, `Inputs.shown` makes them those of the sender."""
 
     task: Task
+    weights: dict[str, Array]
     output: Array
     gradients: Gradients | None
     traces: tuple[NodeTrace, ...]
@@ -168,24 +169,24 @@ def prepare(
     positions = choose(operation, options.trace, options.statistics)
     given = _given_weights(operation, options.weights, inputs.precision)
     dy = _gradient_of_output(operation, inputs, options.output_gradient)
-    drawn = operation.initial_weights(options.seed, inputs.precision)
     context = Context(statistics=options.statistics, seed=options.seed)
-    return Task(operation, inputs, drawn | given, context, dy, positions)
+    return Task(operation, inputs, given, context, dy, positions)
 
 
 def run(task: Task) -> Result:
     """Compute an operation, and the gradients and traces that are wanted."""
-    xs = task.inputs.arrays
+    xs, operation = task.inputs.arrays, task.operation
+    weights = operation.initial_weights(task.context.seed, task.inputs.precision) | task.given
     # what becomes infinite or undefined is part of the answer
     with np.errstate(all="ignore"):
-        traces = trace(task.operation, xs, task.weights, task.positions)
+        traces = trace(operation, xs, weights, task.positions)
         if task.output_gradient is None:
-            tape = task.operation.forward(task.weights, xs, task.context)
-            return Result(task, tape.output[0], None, traces)
+            tape = operation.forward(weights, xs, task.context)
+            return Result(task, weights, tape.output[0], None, traces)
         dy = task.output_gradient
-        output, dxs, dweights = task.operation.gradients(task.weights, xs, dy, task.context)
-        gradients = Gradients(dxs, dweights, _check(task, dy, dxs, dweights))
-        return Result(task, output, gradients, traces)
+        output, dxs, dweights = operation.gradients(weights, xs, dy, task.context)
+        gradients = Gradients(dxs, dweights, _check(task, weights, dy, dxs, dweights))
+        return Result(task, weights, output, gradients, traces)
 
 
 def _build(layer: LayerRecord, inputs: Inputs, limits: Limits, place: Keys) -> Operation:
@@ -231,7 +232,9 @@ def _given_weights(
                 f"{operation.layer.type} has no weight {name!r}",
                 f"it has {known}" if specs else "it has no weights at all: leave them out",
             )
-        given[name] = _fitted(value, specs[name], ("weights", name)).astype(precision)
+        place = ("weights", name)
+        numbers = _fitted(value, specs[name], place)
+        given[name] = narrowed(numbers, place) if precision == np.float32 else numbers
     return given
 
 
@@ -261,21 +264,28 @@ def _gradient_of_output(operation: Operation, inputs: Inputs, value: Any) -> Arr
             f"an array {written(numbers.shape)} where the output is {written(shape)}",
             'give a number for each number of the output, or "ones"',
         )
-    return numbers.reshape(shape).astype(inputs.precision)
+    numbers = numbers.reshape(shape)
+    return narrowed(numbers, ("output_gradient",)) if inputs.precision == np.float32 else numbers
 
 
-def _check(task: Task, dy: Array, dxs: Sequence[Array], dweights: Mapping[str, Array]) -> NumericCheck:
+def _check(
+    task: Task,
+    weights: Mapping[str, Array],
+    dy: Array,
+    dxs: Sequence[Array],
+    dweights: Mapping[str, Array],
+) -> NumericCheck:
     operation = task.operation
     # two passes for each number, and one more
     most = min(_CHECKED, (_CHECK_OPERATIONS // max(1, operation.work(records=False).operations) - 1) // 2)
     if most <= 0:
         return NumericCheck(None, 0, 0)
     picture = np.array(operation.picture(task.inputs.arrays), np.float64)
-    weights = {name: np.array(array, np.float64) for name, array in task.weights.items()}
+    wide = {name: np.array(array, np.float64) for name, array in weights.items()}
 
     def output() -> Array:
-        y: Array = operation.forward(weights, operation.parts(picture), task.context).output[0]
+        y: Array = operation.forward(wide, operation.parts(picture), task.context).output[0]
         return y
 
     gradients = [operation.picture(dxs), *dweights.values()]
-    return check(output, [picture, *(weights[name] for name in dweights)], gradients, dy, most)
+    return check(output, [picture, *(wide[name] for name in dweights)], gradients, dy, most)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from app.errors import DomainError, Invalid
+from app.operations.numbers import narrowed
 from app.operations.operation import Inputs, read_inputs
 from app.pictures.decode import decode_as_sent
 from engine.arrays import Array, Bytes
@@ -30,6 +31,7 @@ def read_picture(
     """
     x = decoded(content, place, max_pixels, channels).astype(np.float32)
     if scale != 1:
+        narrowed(np.array(255 * scale), ("scale",))
         x *= np.float32(scale)
     return Inputs((x,), x.shape[2] == 1, (place,), scale)
 

@@ -13,7 +13,7 @@ from app.api.pictures import PictureSpec
 from app.datasets.storage import StoredDataset
 from app.errors import Invalid
 from app.models.prediction import decode_picture, from_base64
-from app.operations.numbers import array, written
+from app.operations.numbers import array, narrowed, written
 from engine.arrays import Array, Indices, Shape
 
 
@@ -43,12 +43,7 @@ def read_inputs(inputs: Sequence[Any], shape: Shape) -> Pictures:
     if numbers.shape[1:] != shape:
         detail = f"the network takes {written(shape)} but receives {written(numbers.shape[1:])}"
         raise Invalid.at(("inputs", 0), detail, "nest lists as (N, H, W, C), or (N, H, W) of one channel")
-    with np.errstate(over="ignore"):
-        narrow = numbers.astype(np.float32)
-    if not np.isfinite(narrow).all():
-        raise Invalid.at(
-            "inputs", "a number is beyond the range of 32-bit floating point", "use smaller ones"
-        )
+    narrow = narrowed(numbers, ("inputs",))
     return Pictures(narrow, np.arange(len(narrow)))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from app.errors import Invalid, shorten
+from app.errors import Invalid
+from app.operations.numbers import quoted
 from engine.arrays import Array
 from engine.inputs.feed import as_targets, one_hot
 from engine.recipe.targets import Target
@@ -47,7 +48,7 @@ def read_targets(
 
 def _labels(value: Any, classes: Sequence[str], row: int) -> Array:
     if not isinstance(value, list):
-        detail = f"{_shown(value)} is no list of labels"
+        detail = f"{quoted(value)} is no list of labels"
         raise Invalid.at(("targets", row), detail, "give a list of names or indices; an empty one for none")
     targets = np.zeros(len(classes), np.float32)
     for number, label in enumerate(value):
@@ -58,10 +59,10 @@ def _labels(value: Any, classes: Sequence[str], row: int) -> Array:
 def _values(value: Any, classes: Sequence[str], row: int) -> Array:
     wanted = f"give {len(classes)} numbers: {_names(classes)}"
     if not isinstance(value, list) or len(value) != len(classes):
-        raise Invalid.at(("targets", row), f"{_shown(value)} is no list of {len(classes)} values", wanted)
+        raise Invalid.at(("targets", row), f"{quoted(value)} is no list of {len(classes)} values", wanted)
     for number, each in enumerate(value):
         if isinstance(each, bool) or not isinstance(each, int | float) or abs(each) > _LARGEST:
-            raise Invalid.at(("targets", row, number), f"{_shown(each)} is no value", "write a finite number")
+            raise Invalid.at(("targets", row, number), f"{quoted(each)} is no value", "write a finite number")
     return np.array(value, np.float32)
 
 
@@ -69,10 +70,10 @@ def _index(value: Any, classes: Sequence[str], place: tuple[str | int, ...], nou
     if isinstance(value, int) and not isinstance(value, bool):
         if 0 <= value < len(classes):
             return value
-        detail, hint = f"there is no {noun} {value}", f"indices go from 0 to {len(classes) - 1}"
+        detail, hint = f"there is no {noun} {quoted(value)}", f"indices go from 0 to {len(classes) - 1}"
         raise Invalid.at(place, detail, hint, code="unknown-class")
     if not isinstance(value, str):
-        detail = f"{_shown(value)} is neither the name nor the index of a {noun}"
+        detail = f"{quoted(value)} is neither the name nor the index of a {noun}"
         raise Invalid.at(place, detail, f"name one of {_names(classes)}")
     if value in classes:
         return list(classes).index(value)
@@ -84,9 +85,3 @@ def _index(value: Any, classes: Sequence[str], place: tuple[str | int, ...], nou
 def _names(classes: Sequence[str]) -> str:
     more = f" and {len(classes) - _MOST_NAMES} more" if len(classes) > _MOST_NAMES else ""
     return ", ".join(classes[:_MOST_NAMES]) + more
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    return "an object" if isinstance(value, dict) else shorten(repr(value), 80)

@@ -11,6 +11,8 @@ from engine.arrays import Array
 
 _STEP = 1e-5
 _KINK = 1e-3
+_ROUNDING = 4e-15
+"""Of a sum of numbers, relative to the sum of their magnitudes."""
 
 
 class NumericCheck(NamedTuple):
@@ -36,6 +38,8 @@ class Difference(NamedTuple):
     right: float
     """Slope from x to x + h."""
     gradient: float
+    rounding: float
+    """How far the slopes may be off because numbers are rounded."""
 
     @property
     def numeric(self) -> float:
@@ -74,6 +78,7 @@ def differences(
 ) -> Iterator[Difference]:
     """Yield the slopes at some places of each array, one after the other; arguments as in `check`."""
     before = function().copy()
+    rounding = _ROUNDING * float(np.sum(np.abs(dy * before)))
     for which, (array, gradient, indices) in enumerate(zip(arrays, gradients, places, strict=True)):
         numbers, slopes = array.reshape(-1), gradient.reshape(-1)
         for index in indices:
@@ -85,13 +90,13 @@ def differences(
             numbers[index] = x - step
             left = float(np.sum(dy * (before - function()))) / (x - numbers[index])
             numbers[index] = x
-            yield Difference(which, index, left, right, float(slopes[index]))
+            yield Difference(which, index, left, right, float(slopes[index]), rounding / step)
 
 
 def smooth(found: Sequence[Difference]) -> list[Difference]:
     """Return those that have a gradient: the others are at a kink, where the slopes on the two sides differ."""
     scale = max((max(abs(each.left), abs(each.right)) for each in found), default=0.0)
-    return [each for each in found if abs(each.right - each.left) <= _KINK * scale]
+    return [each for each in found if abs(each.right - each.left) <= max(_KINK * scale, each.rounding)]
 
 
 def shared_out(sizes: Sequence[int], most: int) -> list[int]:

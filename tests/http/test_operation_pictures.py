@@ -195,7 +195,7 @@ FAULTS: list[tuple[dict[str, Any], int, str]] = [
     ({"kernel": "[[1, 2]"}, 422, "kernel"),
     ({"kernel": "identity", "padding": "-1"}, 422, "padding"),
     ({"kernel": "identity", "input": "[[1]]"}, 422, "input"),
-    ({"kernel": "[[1,1,1,1,1,1,1,1,1]]"}, 422, "kernel_size"),
+    ({"kernel": "[[1,1,1,1,1,1,1,1,1]]"}, 422, "kernel"),
     ({"kernel": "identity", "channels": "2"}, 422, "channels"),
 ]
 
@@ -238,3 +238,29 @@ def test_other_bodies_are_named(http: httpx.Client) -> None:
     answer = http.post("/v1/operations/relu", content=file(noise(3, 3)), headers={"Content-Type": PNG})
     assert answer.status_code == 415
     assert "file=@" in answer.json()["errors"][0]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [({"kernel": [[1e300]]}, "kernel"), ({"bias": 1e300}, "bias"), ({"scale": 1e37}, "scale")],
+)
+def test_numbers_beyond_32_bits_are_refused_with_pictures(
+    http: httpx.Client, fields: dict[str, Any], field: str
+) -> None:
+    image = base64.b64encode(file(noise(3, 3))).decode()
+    answer = http.post("/v1/operations/convolve", json={"image": image, "kernel": [[1]], **fields})
+    assert answer.status_code == 422, answer.text
+    (fault,) = answer.json()["errors"]
+    assert (fault["pointer"], "32-bit" in fault["detail"]) == (f"/{field}", True)
+
+
+def test_a_figure_says_which_number_its_arithmetic_is_of(http: httpx.Client) -> None:
+    body = {"input": EDGE, "kernel": "vertical_edge", "trace": {"positions": [[1, 2]]}}
+    for extra, begins in (
+        ({}, ["output[1, 2]: "]),
+        ({"activation": "relu"}, ["before relu[1, 2]: ", "output[1, 2]: "]),
+    ):
+        answer = http.post("/v1/operations/convolve", json=body | extra, headers={"Accept": SVG})
+        texts = [node.text or "" for node in ElementTree.fromstring(answer.text).iter()]  # noqa: S314 - our own
+        lines = [text for text in texts if "[1, 2" in text]
+        assert [line[: len(begin)] for line, begin in zip(lines, begins, strict=True)] == begins

@@ -8,9 +8,7 @@ from pydantic import ConfigDict, Field
 
 from engine.layers.base import Statistics
 from engine.layers.parameters import Activation, Padding
-from engine.spec import Flag, Seed, Size2D, Spec, Stride2D, describe
-
-PositionIndex = Annotated[int, Field(strict=True, ge=0)]
+from engine.spec import Flag, NonNegativeInt, Seed, Size2D, Spec, Stride2D, describe
 
 Numbers = Annotated[
     list[Any],
@@ -39,7 +37,7 @@ class WeightsRequest(Spec):
         return dict(self.model_extra or {})
 
 
-Position = Annotated[list[PositionIndex], Field(min_length=1, max_length=3)]
+Position = Annotated[list[NonNegativeInt], Field(min_length=1, max_length=3)]
 
 
 class TraceRequest(Spec):

@@ -69,7 +69,7 @@ def as_svg(result: Result, wanted: Range, kernel: tuple[str, Array] | None = Non
         "convolve" if kernel else task.operation.layer.type,
         task.operation,
         task.inputs.arrays,
-        task.weights,
+        result.weights,
         result.output,
         result.traces or _usual_traces(result),
         (None if before is None else before.pixels, None if after is None else after.pixels),
@@ -92,7 +92,7 @@ def _usual_traces(result: Result) -> tuple[NodeTrace, ...]:
         positions = choose(task.operation, [position], task.context.statistics)
     except DomainError:
         return ()
-    return trace(task.operation, task.inputs.arrays, task.weights, positions)
+    return trace(task.operation, task.inputs.arrays, result.weights, positions)
 
 
 def _look(x: Array, wanted: Range, kernel: tuple[str, Array] | None) -> Toned | None:

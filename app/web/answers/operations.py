@@ -46,13 +46,13 @@ def as_json(result: Result, kernel: Array | None = None) -> Response:
     """Return a result as JSON."""
     task, shown = result.task, result.task.inputs.shown
     output = shown(result.output)
-    few = sum(array.size for array in task.weights.values()) <= _MOST_WEIGHTS
+    few = sum(array.size for array in result.weights.values()) <= _MOST_WEIGHTS
     nodes = _nodes(task)
     answer = OperationAnswer(
         output=_listed(output),
         output_shape=list(output.shape),
         formula=task.operation.formula,
-        weights={name: _listed(array) for name, array in task.weights.items()} if few else None,
+        weights={name: _listed(array) for name, array in result.weights.items()} if few else None,
         parameters=sum(node.parameters for node in nodes),
         multiply_adds=sum(node.multiply_adds for node in nodes),
         nodes=nodes,
@@ -65,15 +65,15 @@ def as_json(result: Result, kernel: Array | None = None) -> Response:
     return JSONResponse(answer.model_dump(mode="json"))
 
 
-def as_npz(result: Result) -> Response:
+def as_npz(result: Result, name: str) -> Response:
     """Return the arrays of a result: `output`, `weights/…`, `gradients/inputs/0` and so on, `gradients/weights/…`."""
     shown = result.task.inputs.shown
     arrays = {"output": shown(result.output)}
-    arrays |= {f"weights/{name}": array for name, array in result.task.weights.items()}
+    arrays |= {f"weights/{name}": array for name, array in result.weights.items()}
     if result.gradients is not None:
         arrays |= {f"gradients/inputs/{n}": shown(dx) for n, dx in enumerate(result.gradients.inputs)}
         arrays |= {f"gradients/weights/{name}": dw for name, dw in result.gradients.weights.items()}
-    return npz(arrays, f"{result.task.operation.layer.type}.npz")
+    return npz(arrays, f"{name}.npz")
 
 
 def _gradients(result: Result) -> OperationGradients | None:

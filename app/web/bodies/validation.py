@@ -210,21 +210,23 @@ def _hint(error: Mapping[str, Any], location: Sequence[str | int], kind: Any) ->
             names = [] if kind is None or not location else known_keys(kind, location[:-1])
             hint = _nearest(str(location[-1]), names) if names else "leave it out, or correct its name"
         case "union_tag_invalid":
-            hint = _nearest(str(context["tag"]), re.findall("'([^']*)'", context["expected_tags"]))
+            types = re.findall("'([^']*)'", context["expected_tags"])
+            hint = _nearest(str(context["tag"]), types, "the types here are")
         case "union_tag_not_found":
             hint = "add " + json.dumps(context["discriminator"].strip("'"))
         case "literal_error" | "enum":
-            hint = _nearest(str(error["input"]), re.findall("'([^']*)'", context["expected"]))
+            values = re.findall("'([^']*)'", context["expected"])
+            hint = _nearest(str(error["input"]), values, "the values here are") if values else None
         case other:
             template = _HINTS.get(other)
             hint = template.format(**context) if template else None
     return hint
 
 
-def _nearest(name: str, names: Sequence[str]) -> str:
+def _nearest(name: str, names: Sequence[str], beginning: str = "the keys here are") -> str:
     near = difflib.get_close_matches(name[:_MOST_SHOWN], names, 1)
     listed = ", ".join(names)
-    return f"did you mean {json.dumps(near[0])}?" if near else f"the keys here are {listed}"
+    return f"did you mean {json.dumps(near[0])}?" if near else f"{beginning} {listed}"
 
 
 def known_keys(kind: Any, location: Sequence[str | int]) -> list[str]:

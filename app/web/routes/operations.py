@@ -150,7 +150,9 @@ async def _answer(
         numbers = None if kernel is None else kernel[1]
         if form == PNG:
             return as_png(result, pixels, numbers)
-        return as_npz(result) if form == NPZ else as_json(result, numbers)
+        if form == NPZ:
+            return as_npz(result, task.operation.layer.type if kernel is None else "convolve")
+        return as_json(result, numbers)
 
     async with services.inference:
         return await run_in_threadpool(work)

@@ -1,0 +1,60 @@
+"""Single layers over HTTP: the words of refusals, checks of gradients that are nothing, and what is not allocated."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import httpx
+import pytest
+
+from app.errors import TooLarge
+from app.operations.operation import Limits, Options, prepare, read_inputs
+from app.web.answers.operations import check_size
+from engine.layers.dense import Dense
+
+
+@pytest.mark.parametrize(
+    ("operation", "body", "pointer", "words"),
+    [
+        ("convolve", {"input": [[1]], "kernel": "sobel_x"}, "/kernel", "3x3 window"),
+        ("convolve", {"input": [[1]], "kernel": [[True]]}, "/kernel/0/0", "true is no number"),
+        ("convolve", {"input": [[None]], "kernel": [[1]]}, "/input/0/0", "null is no number"),
+        (
+            "convolve",
+            {"input": [[1]], "kernel": [[1]], "trace": {"positions": [[10**99, 0]]}},
+            "",
+            "2147483647",
+        ),
+        ("relu", {"input": [1], "statistics": "moving"}, "/statistics", "the values here are batch, running"),
+        ("relu", {"image": "AAAA", "channels": 2}, "/channels", "1 or 3"),
+    ],
+)
+def test_faults_are_said_in_the_words_of_the_body(
+    http: httpx.Client, operation: str, body: dict[str, Any], pointer: str, words: str
+) -> None:
+    answer = http.post(f"/v1/operations/{operation}", json=body)
+    assert answer.status_code == 422, answer.text
+    (fault,) = answer.json()["errors"]
+    assert fault["pointer"].startswith(pointer)
+    assert words in f"{fault['detail']}; {fault.get('hint')}"
+    assert len(answer.text) < 600
+
+
+def test_slopes_of_nothing_but_rounding_are_no_kinks(http: httpx.Client) -> None:
+    """The numbers of a softmax add up to 1 whatever it is given: all gradients of their sum are 0."""
+    answer = http.post("/v1/operations/softmax", json={"input": [1, 2, 3], "output_gradient": "ones"}).json()
+    check = answer["gradients"]["numeric_check"]
+    assert (check["entries"], check["kinks"]) == (3, 0)
+    assert check["largest_difference"] < 1e-9
+
+
+def test_weights_are_drawn_after_the_size_of_the_answer_is_checked() -> None:
+    layer = Dense(units=10_000_000)
+    tracemalloc.start()
+    task = prepare(layer, read_inputs([1.0, 2.0], None), Options(), Limits(50_000_000, 1 << 30, 1 << 31))
+    with pytest.raises(TooLarge):
+        check_size(task, "application/json")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10_000_000
