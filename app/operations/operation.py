@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app.errors import Invalid
+from app.operations.limits import ARITHMETIC, MEMORY, exceeded
 from app.operations.numbers import Keys, array, narrowed, written
 from app.operations.tracing import choose, trace
 from engine.arrays import Array, Shape
@@ -209,14 +210,11 @@ def _check_work(operation: Operation, inputs: Inputs, gradients: bool, limits: L
     size = 8 if gradients else np.dtype(inputs.precision).itemsize
     hint = "use a smaller input, a smaller window or fewer filters; an operator can raise the limit"
     for needed, limit, what in (
-        (work.numbers * size, limits.memory_bytes, "bytes of memory"),
-        (work.operations * (3 if gradients else 1), limits.steps, "steps of arithmetic"),
+        (work.numbers * size, limits.memory_bytes, MEMORY),
+        (work.operations * (3 if gradients else 1), limits.steps, ARITHMETIC),
     ):
         if needed > limit:
-            detail = f"this takes some {needed:.2g} {what}, and at most {limit:.2g} are allowed"
-            name = what.partition(" ")[0]
-            numbers = {f"needed_{name}": needed, f"limit_{name}": limit}
-            raise Invalid.at(place, detail, hint, code="limit-exceeded", numbers=numbers)
+            raise exceeded(place, what, needed, limit, hint)
 
 
 def _given_weights(

@@ -16,6 +16,7 @@ from app.jobs.accept.architecture import Resolved, read_architecture, resolve
 from app.jobs.accept.references import find_dataset, find_model, shape_of
 from app.models.prediction import picture_spec
 from app.models.predictors import Predictors
+from app.operations.limits import ARITHMETIC, MEMORY, exceeded
 from app.settings import Settings
 from app.store import Store
 from app.store.records import DatasetRecord, ModelRecord
@@ -253,13 +254,10 @@ def _entries(
         entries = asked.entries
     check = check_work(network, named.count, entries)
     for needed, own, limit, what in (
-        (check.numbers, step.numbers, settings.max_operation_bytes, "bytes of memory"),
-        (check.operations, step.operations, settings.max_operation_steps, "steps of arithmetic"),
+        (check.numbers, step.numbers, settings.max_operation_bytes, MEMORY),
+        (check.operations, step.operations, settings.max_operation_steps, ARITHMETIC),
     ):
         if needed + own > limit:
-            detail = f"this takes some {needed + own:.2g} {what}, and at most {limit:.2g} are allowed"
-            name = what.partition(" ")[0]
-            numbers = {f"needed_{name}": needed + own, f"limit_{name}": limit}
             place: tuple[str, ...] = (named.form,)
             most = _most_pictures(network, config, named.count, settings)
             hint = (
@@ -267,7 +265,7 @@ def _entries(
             )
             if own <= limit:
                 place, hint = ("numeric_check", "entries"), "check fewer entries, or send fewer pictures"
-            raise Invalid.at(place, detail, hint, code="limit-exceeded", numbers=numbers)
+            raise exceeded(place, what, needed + own, limit, hint)
     return entries
 
 

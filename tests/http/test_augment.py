@@ -117,3 +117,15 @@ def test_what_is_too_much_is_refused_before_it_is_done(http: httpx.Client) -> No
     answer = post(http, PNG, image=huge, augmentation={"type": "inversion"}, count=16)
     assert answer.status_code == 422
     assert answer.json()["type"] == "/problems/limit-exceeded"
+
+
+def test_long_work_on_a_large_picture_is_refused(http: httpx.Client) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (1500, 1500)).save(buffer, "PNG")
+    body = {
+        "image": base64.b64encode(buffer.getvalue()).decode(),
+        "augmentation": [{"type": "rotation", "degrees": 10}] * 32,
+    }
+    answer = http.post("/v1/operations/augment", json=body, headers={"Accept": "image/png"})
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/limit-exceeded")
+    assert "steps of arithmetic" in answer.json()["errors"][0]["detail"]

@@ -28,6 +28,8 @@ from engine.layers.dense import Dense
         ),
         ("relu", {"input": [1], "statistics": "moving"}, "/statistics", "the values here are batch, running"),
         ("relu", {"image": "AAAA", "channels": 2}, "/channels", "1 or 3"),
+        ("relu", {"input": [1], "scale": 2}, "/scale", "for pictures"),
+        ("convolve", {"input": [[1]], "kernel": [[1]], "channels": 3}, "/channels", "for pictures"),
     ],
 )
 def test_faults_are_said_in_the_words_of_the_body(

@@ -86,7 +86,9 @@ def _from_json(body: bytes, choose: Callable[[Mapping[str, Any]], type[T]]) -> R
     parsed = parse(body)
     document = validate(choose(parsed if isinstance(parsed, dict) else {}), parsed)
     picture = None
-    if document.image is not None:
+    if document.image is None:
+        _refuse_options_of_pictures(document)
+    else:
         given = next((name for name in _NUMBERS[:2] if getattr(document, name, None) is not None), None)
         if given:
             raise Invalid.at("image", f"{given} is given as well", "send a picture or numbers")
@@ -95,6 +97,13 @@ def _from_json(body: bytes, choose: Callable[[Mapping[str, Any]], type[T]]) -> R
         except ValueError as error:
             raise Invalid.at("image", f"this is no base64: {error}", HINT) from None
     return Received(document, picture, "image")
+
+
+def _refuse_options_of_pictures(document: Pictured) -> None:
+    for name in ("channels", "scale"):
+        if getattr(document, name) != Pictured.model_fields[name].default:
+            hint = "leave it out, or send a picture as `image`"
+            raise Invalid.at(name, "it is for pictures, and numbers are taken as they are", hint)
 
 
 def _value(name: str, text: str) -> Any:

@@ -14,6 +14,7 @@ from app.api.augment import AugmentAnswer
 from app.api.requests.augment import AugmentListRequest, AugmentRequest
 from app.errors import Invalid
 from app.operations.augment import augmented
+from app.operations.limits import ARITHMETIC, MEMORY, exceeded
 from app.operations.pictures import decoded, read_values
 from app.pictures.colours import Pixels
 from app.pictures.decode import encode_png
@@ -39,6 +40,8 @@ _JSON = "application/json"
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _BYTES_EACH = 40
 """Of memory for each number of a picture while it is augmented."""
+_STEPS_EACH = 10
+"""Of arithmetic for each number and augmentation; a rotation takes about as many."""
 _LARGE = 12
 
 _Received = Received[AugmentRequest | AugmentListRequest]
@@ -81,7 +84,7 @@ def _answer(services: Services, received: _Received, form: str) -> Response:
     with named_as_sent(json=received.json):
         document = received.document
         before = _picture(services, received)
-        _check(services, before, document.count, form)
+        _check(services, before, document.count, len(document.augmentations), form)
         several = isinstance(document, AugmentListRequest)
         try:
             after = augmented(before, document.augmentations, document.seed, document.count, several=several)
@@ -109,17 +112,19 @@ def _picture(services: Services, received: _Received) -> Array:
     return decoded(received.picture, received.place, services.settings.max_image_pixels, document.channels)
 
 
-def _check(services: Services, picture: Array, count: int, form: str) -> None:
+def _check(services: Services, picture: Array, count: int, augmentations: int, form: str) -> None:
     shape = (count, *picture.shape)
     if form == _JSON:
         check_numbers(shape, "ask for image/png or application/x-npz")
-    needed, most = picture.size * (_BYTES_EACH + 4 * count), services.settings.max_operation_bytes
-    if needed > most:
-        detail = f"this takes some {needed:.2g} bytes of memory, and at most {most:.2g} are allowed"
-        numbers = {"needed_bytes": needed, "limit_bytes": most}
-        raise Invalid.at(
-            "count", detail, "use less, or a smaller picture", code="limit-exceeded", numbers=numbers
-        )
+    settings, size = services.settings, picture.size
+    for needed, limit, what in (
+        (size * (_BYTES_EACH + 4 * count), settings.max_operation_bytes, MEMORY),
+        (size * count * augmentations * _STEPS_EACH, settings.max_operation_steps, ARITHMETIC),
+    ):
+        if needed > limit:
+            raise exceeded(
+                ("count",), what, needed, limit, "use less, fewer augmentations, or a smaller picture"
+            )
 
 
 def _levels(value: Any) -> int:
