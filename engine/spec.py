@@ -9,6 +9,7 @@ import sys
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 
 def describe(schema: dict[str, Any], kind: type[BaseModel]) -> None:
@@ -84,8 +85,12 @@ NodeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_l
 
 
 def _pair(value: Any) -> Any:
-    """Let one number stand for both directions."""
-    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+    """Let one number stand for both directions; say so of what is neither a number nor a list."""
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return (value, value)
+    raise PydanticCustomError("pair_type", "input should be a whole number or a list of two")
 
 
 _Side = Annotated[int, Field(strict=True, ge=1, le=16384)]

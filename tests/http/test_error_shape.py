@@ -108,6 +108,13 @@ def of_layers() -> Iterator[Bad]:
         code=mismatch,
     )
     yield summary("unknown layer type", "/layers/0/type", '"conv2d"', {"type": "conv2", "filters": 1})
+    yield summary("a layer type in capitals", "/layers/0/type", '"conv2d"', {"type": "CONV2D", "filters": 1})
+    yield summary(
+        "an activation in capitals", "/layers/0/activation/type", '"relu"', CONV | {"activation": "Relu"}
+    )
+    yield summary("a layer that is a word", "/layers/0", 'write {"type": "conv2d"}', "conv2d")
+    yield summary("padding in capitals", "/layers/0/padding", '"same"', CONV | {"padding": "Same"})
+    yield summary("a size in words", "/layers/0/kernel_size", "one number", CONV | {"kernel_size": "3x3"})
     yield summary("no layer type", "/layers/0/type", "add", {"filters": 1})
     yield summary("unknown key of a layer", "/layers/0/paddin", '"padding"', CONV | {"paddin": 1})
     yield summary("missing key of a layer", "/layers/0/filters", "filters", {"type": "conv2d"})
@@ -184,6 +191,9 @@ def of_jobs() -> Iterator[Bad]:
         "above",
         optimizer={"type": "adam", "learning_rate": 0},
     )
+    yield job("an optimizer that is a word", "/optimizer", 'write {"type": "adam"}', optimizer="adm")
+    yield job("a key of the optimizer", "/learning_rate", 'inside of "optimizer"', learning_rate=0.1)
+    yield job("a key of the architecture", "/preset", 'inside of "architecture"', preset="lenet-5")
     yield job("an unknown key", "/epoch", '"epochs"', epoch=3)
     yield job("a name of two lines", "/name", None, name="a\nb")
 
@@ -237,6 +247,14 @@ def of_pictures() -> Iterator[Bad]:
     yield Bad("a form that is none", 415, "unsupported-media-type", "Content-Type", None, request)
     request = {"method": "POST", "url": PREDICT, "files": [("file", ("a.png", png()))]}
     yield Bad("another name of the part", 422, "invalid", "file", "files", request)
+    url = "/v1/models/model_example/explain"
+    request = {"method": "POST", "url": url, "json": {"images": [encode(png())]}}
+    yield Bad("no method", 422, "invalid", "method", "?method=", request)
+    url += "?method=integrated_gradients&baseline=grey"
+    yield Bad("an unknown baseline", 422, "invalid", "baseline", "mean, black, white", request | {"url": url})
+    url, form = "/v1/operations/convolve", {"kernel": "sobel_x", "channels": "grey"}
+    request = {"method": "POST", "url": url, "data": form, "files": [("file", ("a.png", png()))]}
+    yield Bad("channels in words", 422, "invalid", "channels", "the values here are 1 or 3", request)
     request = {"method": "POST", "url": f"{PREDICT}?top_k=0", "json": {"images": [encode(png())]}}
     yield Bad("top 0", 422, "invalid", "top_k", "1 or more", request)
 

@@ -47,7 +47,7 @@ def asked(http: httpx.Client, model: str, content: bytes, **query: Any) -> httpx
 @pytest.mark.parametrize(
     ("query", "parameter", "words"),
     [
-        ({}, "method", "Field required"),
+        ({}, "method", "query parameter is required"),
         ({"method": "gradcam"}, "method", "grad_cam"),
         ({"method": "gradient", "steps": 3}, "steps", "it has no options"),
         ({"method": "occlusion", "steps": 3}, "steps", "window, stride, baseline"),

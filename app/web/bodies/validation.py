@@ -36,6 +36,7 @@ _HINTS: Mapping[str, str] = {
     "string_type": "write a string in quotes",
     "tuple_type": "write a list in square brackets",
     "list_type": "write a list in square brackets",
+    "pair_type": "write one number, or a list of two",
     "model_type": "write an object in braces",
     "model_attributes_type": "write an object in braces",
     "finite_number": "write a finite number",
@@ -48,11 +49,17 @@ _HINTS: Mapping[str, str] = {
     "string_too_short": "use {min_length} or more characters",
 }
 
+_PARTS: Mapping[str, str] = {"query": "query parameter", "header": "header", "cookie": "cookie"}
+
+_CLASS = re.compile(r"valid dictionary or instance of \w+")
+"""Pydantic names the class that an object would have become, which no caller knows."""
+
 _WORDS: Mapping[str, str] = {
     # The words of Python for things of JSON.
     "valid tuple": "valid list",
     "valid dictionary or object to extract fields from": "valid object",
-    "valid dictionary or instance of": "valid object:",
+    ", unable to parse string as an integer": "",
+    ", unable to parse string as a number": "",
     "Tuple should": "The list should",
     " after validation, not": "; received",
 }
@@ -99,7 +106,9 @@ def field_errors(
         location = tuple(error["loc"])
         part, rest = (str(location[0]), location[1:]) if body and location else ("body", location)
         if part != "body":
-            fault = _Fault((str(rest[0]) if rest else part,), True, _message(error), error, rest)
+            missing = error["type"] == "missing"
+            detail = f"this {_PARTS.get(part, 'parameter')} is required" if missing else _message(error)
+            fault = _Fault((str(rest[0]) if rest else part,), True, detail, error, rest)
         elif (keys := _place(error, rest, document)) is not None:
             fault = _Fault(keys, False, _detail(error, document, keys), error, rest)
         else:
@@ -139,9 +148,13 @@ class _Fault:
         return (self.parameter, *self.keys)
 
     def field(self, kind: Any) -> FieldError:
-        hint = None
-        if self.location is not None:
+        hint: str | None
+        if self.parameter and self.error["type"] == "missing" and self.error["loc"][0] == "query":
+            hint = f"add it to the address: ?{self.keys[0]}=..."
+        elif self.location is not None:
             hint = _hint(self.error, self.location, None if self.parameter else kind)
+        else:
+            hint = _meant(self.error)
         return FieldError.at(self.keys, self.detail, hint, parameter=self.parameter)
 
 
@@ -167,6 +180,7 @@ def _place(
 
 def _message(error: Mapping[str, Any]) -> str:
     text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    text = _CLASS.sub("valid object", text)
     for python, ours in _WORDS.items():
         text = text.replace(python, ours)
     return text[:1].lower() + text[1:]
@@ -207,34 +221,78 @@ def _hint(error: Mapping[str, Any], location: Sequence[str | int], kind: Any) ->
         case "missing":
             hint = f"add {json.dumps(location[-1])}"
         case "extra_forbidden":
-            names = [] if kind is None or not location else known_keys(kind, location[:-1])
-            hint = _nearest(str(location[-1]), names) if names else "leave it out, or correct its name"
+            hint = _stranger(location, kind)
         case "union_tag_invalid":
-            types = re.findall("'([^']*)'", context["expected_tags"])
-            hint = _nearest(str(context["tag"]), types, "the types here are")
+            names = _listed(context["expected_tags"])
+            hint = _near(str(context["tag"]), names) or f"the types here are {', '.join(names)}"
         case "union_tag_not_found":
             hint = "add " + json.dumps(context["discriminator"].strip("'"))
         case "literal_error" | "enum":
-            values = re.findall("'([^']*)'", context["expected"])
-            hint = _nearest(str(error["input"]), values, "the values here are") if values else None
+            values = ", ".join(_listed(context["expected"])) or context["expected"]
+            hint = _meant(error) or f"the values here are {values}"
+        case "model_attributes_type" if isinstance(error["input"], str) and _types(kind, location):
+            names = _types(kind, location)
+            near = _similar(error["input"], names)
+            hint = f'write {{"type": {json.dumps(near)}}}' if near else _HINTS[error["type"]]
         case other:
             template = _HINTS.get(other)
             hint = template.format(**context) if template else None
     return hint
 
 
-def _nearest(name: str, names: Sequence[str], beginning: str = "the keys here are") -> str:
-    near = difflib.get_close_matches(name[:_MOST_SHOWN], names, 1)
-    listed = ", ".join(names)
-    return f"did you mean {json.dumps(near[0])}?" if near else f"{beginning} {listed}"
+def _stranger(location: Sequence[str | int], kind: Any) -> str:
+    """Return what to do with a key that is none here: one that belongs a level deeper is said to."""
+    names = [] if kind is None or not location else known_keys(kind, location[:-1])
+    if not names:
+        return "leave it out, or correct its name"
+    key = str(location[-1])
+    inside = [name for name in names if key in known_keys(kind, (*location[:-1], name))]
+    if len(inside) == 1:
+        return f"write it inside of {json.dumps(inside[0])}"
+    return _near(key, names) or f"the keys here are {', '.join(names)}"
+
+
+def _meant(error: Mapping[str, Any]) -> str | None:
+    """Return the word that was probably meant where only some are taken."""
+    if error["type"] not in ("literal_error", "enum"):
+        return None
+    return _near(str(error["input"]), _listed(error["ctx"]["expected"]))
+
+
+def _listed(words: str) -> list[str]:
+    """Return the words that pydantic lists in quotes."""
+    return re.findall("'([^']*)'", words)
+
+
+def _near(name: str, names: Sequence[str]) -> str | None:
+    near = _similar(name, names)
+    return None if near is None else f"did you mean {json.dumps(near)}?"
+
+
+def _similar(name: str, names: Sequence[str]) -> str | None:
+    """Return the name that is most like one that was written, in capitals or not."""
+    spelt = {known.lower(): known for known in names}
+    near = difflib.get_close_matches(name[:_MOST_SHOWN].lower(), spelt, 1)
+    return spelt[near[0]] if near else None
 
 
 def known_keys(kind: Any, location: Sequence[str | int]) -> list[str]:
     """List the keys of the object at a location of pydantic's inside a type, none if that is no object."""
+    return sorted(
+        {name for model, _ in _at(kind, location) if _is_model(model) for name in model.model_fields}
+    )
+
+
+def _types(kind: Any, location: Sequence[str | int]) -> list[str]:
+    """List what the object at a location can say as its `type`."""
+    return [] if kind is None else [tag for _, tag in _at(kind, location) if tag]
+
+
+def _at(kind: Any, location: Sequence[str | int]) -> list[tuple[Any, str | None]]:
     candidates = list(_members(kind))
     for key in location:
         candidates = [inner for outer in candidates for inner in _step(outer, key)]
-    return sorted({name for model, _ in candidates if _is_model(model) for name in model.model_fields})
+    return candidates
 
 
 def _is_model(kind: Any) -> bool:
