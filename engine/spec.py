@@ -9,7 +9,6 @@ import sys
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
-from pydantic_core import PydanticCustomError
 
 
 def describe(schema: dict[str, Any], kind: type[BaseModel]) -> None:
@@ -90,7 +89,7 @@ def _pair(value: Any) -> Any:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return (value, value)
-    raise PydanticCustomError("pair_type", "input should be a whole number or a list of two")
+    raise ValueError("input should be a whole number or a list of two")
 
 
 _Side = Annotated[int, Field(strict=True, ge=1, le=16384)]

@@ -114,7 +114,6 @@ def of_layers() -> Iterator[Bad]:
     )
     yield summary("a layer that is a word", "/layers/0", 'write {"type": "conv2d"}', "conv2d")
     yield summary("padding in capitals", "/layers/0/padding", '"same"', CONV | {"padding": "Same"})
-    yield summary("a size in words", "/layers/0/kernel_size", "one number", CONV | {"kernel_size": "3x3"})
     yield summary("no layer type", "/layers/0/type", "add", {"filters": 1})
     yield summary("unknown key of a layer", "/layers/0/paddin", '"padding"', CONV | {"paddin": 1})
     yield summary("missing key of a layer", "/layers/0/filters", "filters", {"type": "conv2d"})

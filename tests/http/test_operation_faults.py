@@ -27,6 +27,12 @@ from engine.layers.dense import Dense
             "2147483647",
         ),
         ("relu", {"input": [1], "statistics": "moving"}, "/statistics", "the values here are batch, running"),
+        (
+            "max_pool2d",
+            {"input": [[1]], "layer": {"pool_size": "2x2"}},
+            "/layer/pool_size",
+            "a whole number or a list of two",
+        ),
         ("relu", {"image": "AAAA", "channels": 2}, "/channels", "1 or 3"),
         ("relu", {"input": [1], "scale": 2}, "/scale", "for pictures"),
         ("convolve", {"input": [[1]], "kernel": [[1]], "channels": 3}, "/channels", "for pictures"),

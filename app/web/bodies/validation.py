@@ -36,7 +36,6 @@ _HINTS: Mapping[str, str] = {
     "string_type": "write a string in quotes",
     "tuple_type": "write a list in square brackets",
     "list_type": "write a list in square brackets",
-    "pair_type": "write one number, or a list of two",
     "model_type": "write an object in braces",
     "model_attributes_type": "write an object in braces",
     "finite_number": "write a finite number",
