@@ -7,25 +7,39 @@ it sends or waits; `app.client.transport` does, with or without `await`.
 
 from __future__ import annotations
 
+import json as json_text
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from os import PathLike
 from pathlib import Path
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeGuard, TypeVar, cast
 
 import httpx
 from pydantic import BaseModel
 
 from app.api.common import ListOf, PageOf
 from app.api.jobs import JobBody
+from app.client.errors import ConvserveError
 
 T = TypeVar("T")
 B = TypeVar("B", bound=BaseModel)
 
 _BYTES = "application/octet-stream"
 
-Picture = Path | tuple[str, bytes]
-"""A picture to send: a file, or a name and the bytes of one."""
+File: TypeAlias = str | PathLike[str]
+"""The path of a file."""
+
+Picture: TypeAlias = File | tuple[str, bytes]
+"""A picture to send: the path of a file, or a name and the bytes of one."""
+
+
+def is_picture(given: Any) -> TypeGuard[Picture]:
+    """Return whether something is one picture, and no list of them and no numbers."""
+    return isinstance(given, str | PathLike) or (
+        isinstance(given, tuple) and len(given) > 1 and isinstance(given[1], bytes)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +53,28 @@ class Attachment:
     @classmethod
     def of(cls, field: str, file: Picture) -> Attachment:
         """Attach a file under its own name."""
-        return cls(field, file.name, file) if isinstance(file, Path) else cls(field, *file)
+        if isinstance(file, tuple):
+            return cls(field, *file)
+        path = Path(file)
+        return cls(field, path.name, path)
+
+    @classmethod
+    def each(cls, field: str, files: Picture | Sequence[Picture]) -> list[Attachment]:
+        """Attach one file, or several."""
+        several = [files] if is_picture(files) else cast("Sequence[Picture]", files)
+        return [cls.of(field, file) for file in several]
+
+
+def written(value: Any) -> str:
+    """Write a value as JSON; what has a `tolist`, such as an array of NumPy, as the list that it gives."""
+    return json_text.dumps(value, default=_listed, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _listed(value: Any) -> Any:
+    tolist = getattr(value, "tolist", None)
+    if tolist is None:
+        raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
+    return tolist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +91,7 @@ class Call(Generic[T]):
         files: its files.
         accept: the media type that is wanted.
         refusable: whether `read` also takes an answer that is an error.
+        as_file: the method that gives as a file what can have too many numbers for JSON.
     """
 
     method: str
@@ -67,6 +103,7 @@ class Call(Generic[T]):
     files: Sequence[Attachment] = ()
     accept: str | None = None
     refusable: bool = False
+    as_file: str | None = None
 
     def request(self, http: httpx.Client | httpx.AsyncClient, opened: ExitStack) -> httpx.Request:
         """Make the request; its files are open for as long as `opened` is."""
@@ -83,14 +120,17 @@ class Call(Generic[T]):
             )
             for attached in self.files
         ]
+        headers = {"Accept": self.accept} if self.accept else {}
+        if self.json is not None:
+            headers["Content-Type"] = "application/json"
         return http.build_request(
             self.method,
             self.path,
             params={name: value for name, value in self.params.items() if value is not None},
-            json=self.json,
+            content=None if self.json is None else written(self.json).encode(),
             data=self.data,
             files=files or None,
-            headers={"Accept": self.accept} if self.accept else None,
+            headers=headers,
         )
 
     def __str__(self) -> str:
@@ -163,8 +203,18 @@ def nothing(method: str, path: str) -> Call[None]:
 
 
 def content(path: str, accept: str, method: str = "GET", **details: Any) -> Call[bytes]:
-    """Describe a call that is answered with a file."""
-    return Call(method, path, lambda answer: answer.content, accept=accept, **details)
+    """Describe a call that is answered with a file; one in a form that was not asked for is an error."""
+
+    def read(answer: httpx.Response) -> bytes:
+        form = answer.headers.get("Content-Type", "").partition(";")[0].strip()
+        if not any(fnmatch(form, wanted.partition(";")[0].strip()) for wanted in accept.split(",")):
+            raise ConvserveError(
+                f"{method} {path} answered with {form or 'a file of no type'}, and {accept} was asked for",
+                status=answer.status_code,
+            )
+        return answer.content
+
+    return Call(method, path, read, accept=accept, **details)
 
 
 def pages(kind: type[B], path: str, **params: Any) -> Stream[B]:

@@ -16,6 +16,7 @@ from app.api.downloads import Downloadable
 from app.client.calls import (
     Attachment,
     Call,
+    File,
     Script,
     Stream,
     awaited,
@@ -83,7 +84,7 @@ class Datasets(Resource[M]):
 
     @call
     def upload(
-        self, /, archive: Path, *, labels: Path | None = None, name: str | None = None, **options: Any
+        self, /, archive: File, *, labels: File | None = None, name: str | None = None, **options: Any
     ) -> Call[Dataset]:
         """Upload pictures: a zip archive, an npz file or an IDX file of images.
 
@@ -101,7 +102,9 @@ class Datasets(Resource[M]):
         files = [Attachment.of("file", archive)]
         if labels is not None:
             files.append(Attachment.of("labels", labels))
-        return record(Dataset, "POST", _DATASETS, data={"name": name or archive.stem, **fields}, files=files)
+        return record(
+            Dataset, "POST", _DATASETS, data={"name": name or Path(archive).stem, **fields}, files=files
+        )
 
     @call
     def downloads(self) -> Call[tuple[Downloadable, ...]]:
@@ -122,20 +125,19 @@ class Datasets(Resource[M]):
 
     @call
     def append(
-        self, dataset_id: str, pictures: Path | Sequence[Path], *, label: str | None = None
+        self, dataset_id: str, pictures: File | Sequence[File], *, label: str | None = None
     ) -> Call[Addition]:
         """Add pictures to a data set: files of one label, or a zip archive of class folders without one.
 
         Returns at once, while the pictures are still being read; see `wait_addition`.
         """
         part = "file" if label is None else "files"
-        paths = [pictures] if isinstance(pictures, Path) else pictures
         return record(
             Addition,
             "POST",
             f"{_DATASETS}/{dataset_id}/images",
             data=chosen({"label": label}),
-            files=[Attachment.of(part, path) for path in paths],
+            files=Attachment.each(part, pictures),
         )
 
     @stream

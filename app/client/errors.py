@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from app.api.common import FieldProblem
 
+_NPZ = "application/x-npz"
+
 
 class ConvserveError(Exception):
     """The service refused a request, or cannot be reached.
@@ -73,8 +75,13 @@ def unreadable(base_url: httpx.URL, what: str) -> ConvserveError:
     )
 
 
-def refusal(answer: httpx.Response) -> ConvserveError:
-    """Make the exception for an answer that is an error; anything on the way may have sent it."""
+def refusal(answer: httpx.Response, as_file: str | None = None) -> ConvserveError:
+    """Make the exception for an answer that is an error; anything on the way may have sent it.
+
+    Args:
+        answer: the answer.
+        as_file: the method of the client to call when there are too many numbers for JSON.
+    """
     fallback = f"{answer.request.method} {answer.request.url.path} answered {answer.status_code}"
     try:
         body = answer.json()
@@ -91,6 +98,8 @@ def refusal(answer: httpx.Response) -> ConvserveError:
     hint = None
     if answer.status_code == httpx.codes.UNAUTHORIZED:
         hint = "pass the service's key: --api-key, or CONVSERVE_API_KEY in the environment"
+    elif as_file and answer.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE and _NPZ in body["detail"]:
+        hint = f'the client\'s `{as_file}` gives a picture, or arrays with accept="{_NPZ}"'
     return ConvserveError(
         body["detail"], status=answer.status_code, type=body.get("type"), faults=faults, hint=hint
     )

@@ -14,14 +14,18 @@ from app.client.resource import M, Resource, call
 MODELS = "/v1/models"
 
 
-def attached(pictures: Sequence[Picture]) -> list[Attachment]:
+Pictures = Picture | Sequence[Picture]
+"""One picture, or several."""
+
+
+def attached(pictures: Pictures) -> list[Attachment]:
     """Attach pictures as the calls on models take them."""
-    return [Attachment.of("files", picture) for picture in pictures]
+    return Attachment.each("files", pictures)
 
 
 def _explained(picture: Picture, method: str, options: dict[str, Any]) -> dict[str, Any]:
     named = {"class" if name == "class_" else name: value for name, value in options.items()}
-    return {"params": {"method": method, **named}, "files": attached([picture])}
+    return {"params": {"method": method, **named}, "files": attached(picture)}
 
 
 class Insides(Resource[M]):
@@ -33,7 +37,7 @@ class Insides(Resource[M]):
 
         Args:
             model_id: the model.
-            picture: a file, or a name and bytes.
+            picture: the path of a file, or a name and bytes.
             method: as `catalog.explanations()` lists them.
             options: those of the method, `channels`, and `class_`: what is explained; by default what is predicted.
         """
@@ -58,33 +62,40 @@ class Insides(Resource[M]):
         return content(f"{MODELS}/{model_id}/explain", accept, method="POST", **details)
 
     @call
-    def account(self, model_id: str, pictures: Sequence[Picture]) -> Call[Accounts]:
-        """Return the way of pictures through the network: every node in short."""
+    def account(self, model_id: str, pictures: Pictures) -> Call[Accounts]:
+        """Return an account of each picture: every node on its way through the network, in short."""
         return record(Accounts, "POST", f"{MODELS}/{model_id}/activations", files=attached(pictures))
 
     @call
     def account_file(self, model_id: str, picture: Picture, *, accept: str = "image/png") -> Call[bytes]:
-        """Return a drawing of one picture's way through the network, PNG."""
+        """Return the account of one picture as a drawing, PNG."""
         path = f"{MODELS}/{model_id}/activations"
-        return content(path, accept, method="POST", files=attached([picture]))
+        return content(path, accept, method="POST", files=attached(picture))
 
     @call
-    def activations(self, model_id: str, pictures: Sequence[Picture], node: str) -> Call[Activations]:
+    def activations(self, model_id: str, pictures: Pictures, node: str) -> Call[Activations]:
         """Return the numbers that one node puts out for pictures.
 
         Args:
             model_id: the model.
-            pictures: files, or names and bytes.
+            pictures: one or several: paths of files, or names and bytes.
             node: the name of a node of the network, or `input`.
         """
         path = f"{MODELS}/{model_id}/activations"
-        return record(Activations, "POST", path, params={"node": node}, files=attached(pictures))
+        return record(
+            Activations,
+            "POST",
+            path,
+            params={"node": node},
+            files=attached(pictures),
+            as_file="models.activations_file",
+        )
 
     @call
     def activations_file(
         self,
         model_id: str,
-        pictures: Sequence[Picture],
+        pictures: Pictures,
         node: str,
         *,
         scale: str | None = None,
@@ -94,7 +105,7 @@ class Insides(Resource[M]):
 
         Args:
             model_id: the model.
-            pictures: files, or names and bytes.
+            pictures: one or several: paths of files, or names and bytes.
             node: the name of a node of the network, or `input`.
             scale: `map`, each map of a PNG with its own scale of colours, or `shared`, one for all.
             accept: the form of the file.
@@ -119,9 +130,7 @@ class Insides(Resource[M]):
         return content(f"{MODELS}/{model_id}/filters", accept, params={"node": node})
 
     @call
-    def embedding(
-        self, model_id: str, pictures: Sequence[Picture], *, node: str | None = None
-    ) -> Call[Embeddings]:
+    def embedding(self, model_id: str, pictures: Pictures, *, node: str | None = None) -> Call[Embeddings]:
         """Return each picture as a vector, in the same order: what a node puts out, by default what the head reads."""
         path = f"{MODELS}/{model_id}/embedding"
         return record(Embeddings, "POST", path, params={"node": node}, files=attached(pictures))
@@ -130,7 +139,7 @@ class Insides(Resource[M]):
     def embedding_file(
         self,
         model_id: str,
-        pictures: Sequence[Picture],
+        pictures: Pictures,
         *,
         node: str | None = None,
         accept: str = "application/x-npz",
@@ -153,7 +162,7 @@ class Insides(Resource[M]):
 
         Args:
             model_id: the model.
-            picture: a file, or a name and bytes.
+            picture: the path of a file, or a name and bytes.
             node: the name of a node of the network.
             positions: of the numbers: (row, column, channel), or (index,) of a vector.
             on_the_way: whether they are followed back through the nodes of the same block.
@@ -164,4 +173,4 @@ class Insides(Resource[M]):
             "on_the_way": on_the_way,
         }
         path = f"{MODELS}/{model_id}/trace"
-        return record(ModelTraces, "POST", path, params=options, files=attached([picture]))
+        return record(ModelTraces, "POST", path, params=options, files=attached(picture))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +12,7 @@ from app.api.models import Alias, Model, ModelEntry, Prediction, Predictions
 from app.client.calls import (
     Attachment,
     Call,
+    File,
     Picture,
     Stream,
     content,
@@ -23,7 +23,7 @@ from app.client.calls import (
     understood,
 )
 from app.client.insides import MODELS as _MODELS
-from app.client.insides import Insides, attached
+from app.client.insides import Insides, Pictures, attached
 from app.client.resource import M, call, stream
 
 
@@ -61,16 +61,16 @@ class Models(Insides[M]):
         return nothing("DELETE", f"{_MODELS}/{model_id}")
 
     @call
-    def export(self, model_id: str, file: Path) -> Call[None]:
+    def export(self, model_id: str, file: File) -> Call[None]:
         """Write a model into one safetensors file."""
 
         def write(answer: httpx.Response) -> None:
-            file.write_bytes(answer.content)
+            Path(file).write_bytes(answer.content)
 
         return Call("GET", f"{_MODELS}/{model_id}/weights", write)
 
     @call
-    def import_file(self, file: Path, *, name: str | None = None) -> Call[Model]:
+    def import_file(self, file: File, *, name: str | None = None) -> Call[Model]:
         """Import a model file; it becomes the next version of its name."""
         fields = {} if name is None else {"name": name}
         return record(Model, "POST", f"{_MODELS}/import", data=fields, files=[Attachment.of("file", file)])
@@ -99,7 +99,7 @@ class Models(Insides[M]):
     def predict(
         self,
         model_id: str,
-        pictures: Sequence[Picture],
+        pictures: Pictures,
         *,
         top_k: int | None = None,
         threshold: float | None = None,
@@ -108,7 +108,7 @@ class Models(Insides[M]):
 
         Args:
             model_id: the model.
-            pictures: files, or names and bytes.
+            pictures: one or several: paths of files, or names and bytes.
             top_k: how many classes or labels to name for each.
             threshold: how probable a label must be to be among `labels`, for models of labels only.
         """
@@ -124,4 +124,4 @@ class Models(Insides[M]):
     def preprocess(self, model_id: str, picture: Picture) -> Call[bytes]:
         """Return a picture exactly as the model sees it, PNG."""
         path = f"{_MODELS}/{model_id}/preprocess"
-        return content(path, "image/png", method="POST", files=attached([picture]))
+        return content(path, "image/png", method="POST", files=attached(picture))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from app.api.architectures import ArchitectureAnswer, ArchitectureComparison, ArchitectureEntry, Summary
@@ -13,6 +12,7 @@ from app.api.evaluations import ConfusionMatrix, Evaluation, FinishedEvaluation
 from app.client.calls import (
     Attachment,
     Call,
+    File,
     Script,
     Stream,
     awaited,
@@ -213,7 +213,7 @@ class BatchPredictions(Resource[M]):
     """What models see in whole archives of pictures."""
 
     @call
-    def create(self, model: str, archive: Path, *, top_k: int | None = None) -> Call[BatchPrediction]:
+    def create(self, model: str, archive: File, *, top_k: int | None = None) -> Call[BatchPrediction]:
         """Upload a zip archive of pictures to predict; see `wait` and `result`."""
         fields = chosen({"model": model, "top_k": top_k})
         return record(BatchPrediction, "POST", _BATCHES, data=fields, files=[Attachment.of("file", archive)])

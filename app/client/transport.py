@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 def _understand(base_url: httpx.URL, call: Call[T], answer: httpx.Response) -> T:
     if not (answer.is_success or call.refusable):
-        raise refusal(answer)
+        raise refusal(answer, call.as_file)
     try:
         return call.read(answer)
     except (ValueError, KeyError) as error:  # pydantic's and json's are of these
