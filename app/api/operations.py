@@ -69,7 +69,7 @@ class OperationAnswer(Body):
     weights: JsonObject | None
     """The weights that were used, by their names; null where they are more than 10,000 numbers."""
     parameters: int
-    """Numbers that are learned."""
+    """Numbers of its weights, learned or fixed; running statistics are not counted."""
     multiply_adds: int
     """Multiplications with their additions."""
     nodes: list[OperationNode]

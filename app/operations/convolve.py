@@ -57,7 +57,9 @@ def convolve(request: ConvolveRequest, inputs: Inputs, limits: Limits) -> tuple[
     try:
         return prepare(layer, inputs, options, limits, place=()), kernel
     except EngineError as error:
-        path = ("kernel", *error.path[1:]) if error.path[:1] == ("kernel_size",) else error.path
+        path = error.path or ("kernel",)
+        if path[0] == "kernel_size":
+            path = ("kernel", *path[1:])
         raise type(error)(error.detail, path=path, hint=error.hint) from None
 
 
@@ -69,7 +71,12 @@ def _kernel(value: str | list[Any]) -> Array:
         return kernel
     named = {each.name: each.kernel for each in FILTERS}
     if value not in named:
-        near = difflib.get_close_matches(value, named, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(named)}; or give its numbers"
+        near = [name for name in named if value and name.startswith(value.lower())]
+        near = near or difflib.get_close_matches(value[:80].lower(), named, 1)
+        hint = f"there are {', '.join(named)}; or give its numbers"
+        if value.lstrip().startswith("["):
+            hint = "give lists, without quotes"
+        elif near:
+            hint = f"did you mean {' or '.join(map(repr, near))}?"
         raise Invalid.at("kernel", f"there is no filter {value[:80]!r}", hint)
     return np.array(named[value], np.float64)

@@ -160,7 +160,8 @@ def prepare(
         inputs: what it is applied to.
         options: weights, and what is wanted beside the output.
         limits: what it may need.
-        place: the field of the body that the layer's hyperparameters stand in.
+        place: the field of the body that the layer's hyperparameters stand in; empty where they have none of their
+            own: then a refusal of what takes too much names the input.
 
     Raises:
         ShapeError, GraphError, LimitError, Invalid, TooLarge: as their place and hint say.
@@ -214,7 +215,7 @@ def _check_work(operation: Operation, inputs: Inputs, gradients: bool, limits: L
         (work.operations * (3 if gradients else 1), limits.steps, ARITHMETIC),
     ):
         if needed > limit:
-            raise exceeded(place, what, needed, limit, hint)
+            raise exceeded(place or inputs.place, what, needed, limit, hint)
 
 
 def _given_weights(

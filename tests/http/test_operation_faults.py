@@ -8,7 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.errors import TooLarge
+from app.api.requests.operations import ConvolveRequest
+from app.errors import Invalid, TooLarge
+from app.operations.convolve import convolve
 from app.operations.operation import Limits, Options, prepare, read_inputs
 from app.web.answers.operations import check_size
 from engine.layers.dense import Dense
@@ -66,3 +68,59 @@ def test_weights_are_drawn_after_the_size_of_the_answer_is_checked() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("operation", "body", "pointer", "hint"),
+    [
+        ("conv2d", {"input": [[1]], "padding": "same"}, "/padding", 'write it inside of "layer"'),
+        ("conv2d", {"input": [[1]], "weight": [[1]]}, "/weight", 'write it inside of "weights"'),
+        ("convolve", {"input": [[1]], "kernel": "[[1]]"}, "/kernel", "give lists, without quotes"),
+        ("convolve", {"input": [[1]], "kernel": "sobel"}, "/kernel", "did you mean 'sobel_x' or 'sobel_y'?"),
+        ("relu", {"input": "[[1]]"}, "/input", "give lists, without quotes"),
+        (
+            "relu",
+            {"input": "cat.jpg"},
+            "/input",
+            "a picture goes into `image`, in base64, or as a file into the part `file` of a form",
+        ),
+        ("relu", {"input": [[1]], "trace": [[0, 0]]}, "/trace", 'write {"positions": [[0, 0]]}'),
+    ],
+)
+def test_what_stands_in_another_form_or_place_is_said_where_it_belongs(
+    http: httpx.Client, operation: str, body: dict[str, Any], pointer: str, hint: str
+) -> None:
+    answer = http.post(f"/v1/operations/{operation}", json=body)
+    assert answer.status_code == 422, answer.text
+    (fault,) = answer.json()["errors"]
+    assert (fault["pointer"], fault["hint"]) == (pointer, hint)
+
+
+@pytest.mark.parametrize(
+    ("path", "part", "words"),
+    [
+        ("operations/convolve", "range", "?range="),
+        ("operations/conv2d", "padding", 'inside of "layer"'),
+        ("operations/convolve", "files", "called file here"),
+        ("models/model_example/explain", "file", "called files here"),
+        ("models/model_example/explain", "method", "?method="),
+    ],
+)
+def test_parts_of_forms_that_belong_elsewhere_are_said_where(
+    http: httpx.Client, path: str, part: str, words: str
+) -> None:
+    query = {"method": "grad_cam"} if "explain" in path else {}
+    answer = http.post(f"/v1/{path}", files={part: (None, "same")}, params=query)
+    assert answer.status_code == 422, answer.text
+    (fault,) = answer.json()["errors"]
+    assert fault["parameter"] == part
+    assert words in fault["hint"]
+
+
+def test_a_picture_too_large_to_filter_is_named_by_its_field() -> None:
+    inputs = read_inputs([[1.0] * 64] * 64, None)
+    request = ConvolveRequest(kernel="sobel_x")
+    for limits in (Limits(100, 1, 1 << 31), Limits(100, 1 << 30, 1)):
+        with pytest.raises(Invalid) as caught:
+            convolve(request, inputs, limits)
+        assert caught.value.errors[0].pointer == "/input"

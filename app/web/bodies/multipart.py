@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from python_multipart.exceptions import FormParserError
@@ -45,6 +45,7 @@ class FormRules:
         magic: the first bytes that files may have, any when empty.
         kind: the words for what such a file is.
         describe: says in words what a file is that begins so; for those that are refused.
+        elsewhere: what to do with parts that belong somewhere else, by their names.
     """
 
     max_bytes: int
@@ -54,6 +55,7 @@ class FormRules:
     kind: str = "file"
     optional: frozenset[str] = frozenset()
     describe: Callable[[bytes], str] | None = None
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,9 @@ async def receive(request: Request, rules: FormRules, new_sink: Callable[[], Sin
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > rules.max_bytes:
         raise _too_large(rules)
+    parameters: Iterable[str] = getattr(request.state, "query_names", ())
+    hints = {name: f"it is a query parameter: add ?{name}=... to the address" for name in parameters}
+    rules = replace(rules, elsewhere={**hints, **rules.elsewhere})
     collector = _Collector(rules, new_sink)
     parser = _parser(request, rules, collector)
     received = 0
@@ -256,7 +261,7 @@ class _Collector(Generic[T]):
             raise Invalid.at(
                 self._name[:80],
                 f"this form has no part {self._name[:80]!r}",
-                f"its parts are {known}",
+                self._rules.elsewhere.get(self._name, f"its parts are {known}"),
                 parameter=True,
             )
 

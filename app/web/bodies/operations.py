@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from starlette.requests import Request
 
 from app.api.requests.operations import ConvolveRequest, Pictured
-from app.errors import Invalid, Malformed, Unsupported
+from app.errors import FieldError, Invalid, Malformed, Unsupported
 from app.files.encoded import HINT, decode_base64
 from app.operations.examples import CONVOLVE
 from app.settings import Settings
@@ -54,6 +54,7 @@ async def receive_operation(
     choose: Callable[[Mapping[str, Any]], type[T]],
     fields: frozenset[str],
     settings: Settings,
+    elsewhere: Mapping[str, str] | None = None,
 ) -> Received[T]:
     """Read the body of an operation: JSON, or a form with the part `file` and the other fields as JSON or plain words.
 
@@ -62,6 +63,7 @@ async def receive_operation(
         choose: what the fields have to be, by the fields themselves.
         fields: the names of those that a form may have.
         settings: with the limits.
+        elsewhere: what to do with keys that belong deeper in the body, by their names.
 
     Raises:
         Malformed, TooLarge, Unsupported, Invalid: it is not what its type says.
@@ -69,12 +71,14 @@ async def receive_operation(
     kind = media_type(request)
     if is_json(kind):
         body = await read_body(request, settings.max_predict_bytes)
-        return await off_the_loop(len(body), lambda: _from_json(body, choose))
+        return await off_the_loop(len(body), lambda: _from_json(body, choose, elsewhere or {}))
     if kind != "multipart/form-data":
         detail = f"the body must be JSON or a form, not {kind}" if kind else "this header is missing"
         hint = "send `Content-Type: application/json`, or a picture as the part `file` of a form (`curl -F file=@name`)"
         raise Unsupported.at("Content-Type", detail, hint, parameter=True)
-    rules = FormRules(settings.max_predict_bytes, {"file": 1}, fields - set(_NUMBERS), kind="picture")
+    hints = {"files": "the part is called file here: `curl -F file=@name`", **(elsewhere or {})}
+    taken = fields - set(_NUMBERS)
+    rules = FormRules(settings.max_predict_bytes, {"file": 1}, taken, kind="picture", elsewhere=hints)
     form = await receive(request, rules, MemorySink)
     (file,) = form.files
     document = {name: _value(name, text) for name, text in form.fields.items() if text.strip()}
@@ -82,8 +86,15 @@ async def receive_operation(
         return Received(validate(choose(document), document), file.content, "file")
 
 
-def _from_json(body: bytes, choose: Callable[[Mapping[str, Any]], type[T]]) -> Received[T]:
+def _from_json(
+    body: bytes, choose: Callable[[Mapping[str, Any]], type[T]], elsewhere: Mapping[str, str]
+) -> Received[T]:
     parsed = parse(body)
+    astray = [key for key in parsed if key in elsewhere] if isinstance(parsed, dict) else []
+    if astray:
+        raise Invalid.listing(
+            [FieldError.at(key, f'there is no key "{key}" here', elsewhere[key]) for key in astray]
+        )
     document = validate(choose(parsed if isinstance(parsed, dict) else {}), parsed)
     picture = None
     if document.image is None:

@@ -79,7 +79,12 @@ async def receive_pictures(request: Request, settings: Settings) -> list[Picture
     if received != "multipart/form-data":
         detail = f"no pictures can be read from {received}" if received else "this header is missing"
         raise Unsupported.at("Content-Type", detail, _FORMS, parameter=True)
-    rules = FormRules(settings.max_predict_bytes, {"files": settings.max_predict_images}, kind="picture")
+    rules = FormRules(
+        settings.max_predict_bytes,
+        {"files": settings.max_predict_images},
+        kind="picture",
+        elsewhere={"file": "the part is called files here: `curl -F files=@name`"},
+    )
     form = await receive(request, rules, MemorySink)
     return [Picture(file.content, filename=file.filename, parameter="files") for file in form.files]
 

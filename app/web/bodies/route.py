@@ -104,6 +104,7 @@ class StrictRoute(APIRoute):
                 # What sends files then does not read them.
                 request.scope["method"] = "HEAD"
             request = StrictRequest(request.scope, request.receive)
+            request.state.query_names = frozenset(known)
             _refuse_unknown(request, known)
             if takes_json and await request.body():
                 if not is_json(media_type(request)):

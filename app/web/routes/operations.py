@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
@@ -30,6 +31,7 @@ from app.web.bodies.validation import validate
 from app.web.openapi import operation_responses
 from engine.arrays import Array
 from engine.errors import EngineError
+from engine.graph.operation import Operation
 from engine.layers import LAYERS, AnyLayer, LayerRecord
 from engine.spec import Spec
 
@@ -98,7 +100,7 @@ async def apply_layer(
         near = difflib.get_close_matches(operation_type[:80], [*kinds, "convolve"], 1)
         hint = f"did you mean {near[0]}?" if near else "GET /v1/catalog/layers lists the layers there are"
         raise NotFound(f"there is no operation {operation_type[:80]!r}; {hint}")
-    received = await _receive(request, OperationRequest, services)
+    received = await _receive(request, OperationRequest, services, _deeper(kinds[operation_type]))
     body = received.document
 
     def ready() -> tuple[Task, None]:
@@ -116,8 +118,22 @@ async def apply_layer(
     return await _answer(request, services, received, ready, pixels)
 
 
-async def _receive(request: Request, kind: type[T], services: Services) -> Received[T]:
-    return await receive_operation(request, lambda _: kind, frozenset(kind.model_fields), services.settings)
+async def _receive(
+    request: Request, kind: type[T], services: Services, elsewhere: Mapping[str, str] | None = None
+) -> Received[T]:
+    fields = frozenset(kind.model_fields)
+    return await receive_operation(request, lambda _: kind, fields, services.settings, elsewhere)
+
+
+@cache
+def _deeper(kind: type[LayerRecord]) -> dict[str, str]:
+    """Return where in the body a layer's hyperparameters and weights belong, for who writes them at its top."""
+    layer = validate(_Layer, {"layer": kind.examples[0].layer}).layer
+    weights = Operation.build(layer, kind.examples[0].inputs).weight_specs
+    hints = dict.fromkeys(weights, 'write it inside of "weights"')
+    hints |= dict.fromkeys(kind.model_fields, 'write it inside of "layer"')
+    own = {"type", "name", *OperationRequest.model_fields}
+    return {name: hint for name, hint in hints.items() if name not in own}
 
 
 def _inputs(received: Received[T], input_: Any, inputs: Sequence[Any] | None, services: Services) -> Inputs:
