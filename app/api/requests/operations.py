@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import ConfigDict, Field
 
 from engine.layers.base import Statistics
 from engine.layers.parameters import Activation, Padding
 from engine.spec import Flag, NonNegativeInt, Seed, Size2D, Spec, Stride2D, describe
 
-
-def _no_text(value: Any) -> Any:
-    """Refuse a text in place of numbers with an error that has a hint of its own in `app.web.bodies.validation`."""
-    if isinstance(value, str):
-        kind = "quoted_list" if value.lstrip().startswith("[") else "text_for_numbers"
-        raise PydanticCustomError(kind, "this is text, not numbers")
-    return value
-
-
-def _no_bare_positions(value: Any) -> Any:
-    if isinstance(value, list):
-        shown = json.dumps(value) if len(value) == 1 else "[[0, 0], ...]"
-        raise PydanticCustomError(
-            "bare_positions", "input should be true or an object", {"shown": shown[:80]}
-        )
-    return value
-
-
 Numbers = Annotated[
     list[Any],
-    BeforeValidator(_no_text),
     Field(
         description="Numbers of a map, as lists (H, W) or (H, W, C), or of a vector (C). A map (H, W) has one channel; "
         "what comes of it is also (H, W) where it has one channel."
@@ -71,7 +50,7 @@ class TraceRequest(Spec):
 class _Traced(Spec):
     """What requests have that can ask for traces."""
 
-    trace: Annotated[Flag | TraceRequest, BeforeValidator(_no_bare_positions)] = Field(False, examples=[True])
+    trace: Flag | TraceRequest = Field(False, examples=[True])
     """Asks for the arithmetic of single numbers: true for the first ones, at most 64, or their positions."""
 
     @property

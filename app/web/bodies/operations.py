@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from starlette.requests import Request
 
 from app.api.requests.operations import ConvolveRequest, Pictured
-from app.errors import FieldError, Invalid, Malformed, Unsupported
+from app.errors import FieldError, Invalid, Malformed, Unsupported, shorten
 from app.files.encoded import HINT, decode_base64
 from app.operations.examples import CONVOLVE
 from app.settings import Settings
@@ -27,6 +28,8 @@ T = TypeVar("T", bound=Pictured)
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _NUMBERS = ("input", "inputs", "image")
+_QUOTED = "give lists, without quotes"
+_PICTURE = "a picture goes into `image`, in base64, or as a file into the part `file` of a form"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ async def receive_operation(
     (file,) = form.files
     document = {name: _value(name, text) for name, text in form.fields.items() if text.strip()}
     with named_as_sent(json=False):
+        _refuse_other_places(document, elsewhere or {})
         return Received(validate(choose(document), document), file.content, "file")
 
 
@@ -90,11 +94,8 @@ def _from_json(
     body: bytes, choose: Callable[[Mapping[str, Any]], type[T]], elsewhere: Mapping[str, str]
 ) -> Received[T]:
     parsed = parse(body)
-    astray = [key for key in parsed if key in elsewhere] if isinstance(parsed, dict) else []
-    if astray:
-        raise Invalid.listing(
-            [FieldError.at(key, f'there is no key "{key}" here', elsewhere[key]) for key in astray]
-        )
+    if isinstance(parsed, dict):
+        _refuse_other_places(parsed, elsewhere)
     document = validate(choose(parsed if isinstance(parsed, dict) else {}), parsed)
     picture = None
     if document.image is None:
@@ -108,6 +109,25 @@ def _from_json(
         except ValueError as error:
             raise Invalid.at("image", f"this is no base64: {error}", HINT) from None
     return Received(document, picture, "image")
+
+
+def _refuse_other_places(document: Mapping[str, Any], elsewhere: Mapping[str, str]) -> None:
+    """Refuse what is often written in the wrong place or form, and say where and how it is written."""
+    faults = [
+        FieldError.at(key, f'there is no key "{key}" here', hint)
+        for key, hint in elsewhere.items()
+        if key in document
+    ]
+    input_, positions = document.get("input"), document.get("trace")
+    if isinstance(input_, str):
+        lists = input_.lstrip().startswith("[")
+        faults.append(FieldError.at("input", "this is text, not numbers", _QUOTED if lists else _PICTURE))
+    if isinstance(positions, list):
+        shown = json.dumps(positions) if len(positions) == 1 else "[[0, 0], ...]"
+        hint = f'write {{"positions": {shorten(shown, 80)}}}'
+        faults.append(FieldError.at("trace", "this is a list, not true or an object", hint))
+    if faults:
+        raise Invalid.listing(faults)
 
 
 def _refuse_options_of_pictures(document: Pictured) -> None:
