@@ -32,9 +32,8 @@ def figure(kind: str, body: dict[str, Any]) -> Drawing:
     positions = asked["positions"] if isinstance(asked, dict) else asked
     options = Options(dict(body.get("weights", {})), trace=positions)
     result = run(prepare(layer, inputs, options, LIMITS))
-    task = result.task
     return operation_figure(
-        Shown(kind, task.operation, inputs.arrays, task.weights, result.output, result.traces[:2])
+        Shown(kind, result.task.operation, inputs.arrays, result.weights, result.output, result.traces[:2])
     )
 
 
