@@ -49,6 +49,7 @@ class Graph:
         for node in network.nodes:
             for source in node.inputs:
                 self.readers[source].append(node)
+        self._ahead: dict[tuple[type, ...], dict[str, Node | None]] = {}
 
     @cached_property
     def windows(self) -> dict[str, Window]:
@@ -75,10 +76,19 @@ class Graph:
 
     def chain_back(self, node: Node, passed: tuple[type, ...]) -> Node | None:
         """Return the node before the layers of these types that a node reads one after the other, each alone."""
-        found = self.before(node)
-        while found is not None and isinstance(found.layer, passed) and len(self.readers[found.name]) == 1:
-            found = self.before(found)
-        return found
+        if passed not in self._ahead:
+            # of all nodes at once: each goes on from what was found for the one before it
+            ahead: dict[str, Node | None] = {}
+            for one in self.nodes:
+                source = self.before(one)
+                passes = (
+                    source is not None
+                    and isinstance(source.layer, passed)
+                    and len(self.readers[source.name]) == 1
+                )
+                ahead[one.name] = ahead[source.name] if source is not None and passes else source
+            self._ahead[passed] = ahead
+        return self._ahead[passed][node.name]
 
 
 Rule = Callable[[Graph], Iterable[Finding]]

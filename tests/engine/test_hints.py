@@ -1,6 +1,7 @@
 """Hints: each rule on a network that has it and on its like that has not; and what is true of each preset."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.hints import MOST_OF_A_KIND, RULES, find_hints
 from engine.presets import PRESETS
+from tests.growth import grows_no_faster_than_its_size
 
 RELU = {"type": "relu"}
 NORM = {"type": "batch_norm"}
@@ -253,3 +255,15 @@ def test_vgg_on_small_pictures_has_layers_with_nothing_to_see() -> None:
     (hint,) = [hint for hint in found if hint.code == "receptive-field-exceeded"]
     assert hint.node == "conv2d_7"
     assert "and 6 more layers" in hint.detail
+
+
+def test_the_work_grows_with_the_network() -> None:
+    """Each layer of a long chain used to look back through all of those before it."""
+
+    def work(layers: int) -> Callable[[], object]:
+        network = Network.build(
+            Architecture.model_validate({"input_shape": [8, 8, 1], "layers": [{"type": "relu"}] * layers})
+        )
+        return lambda: find_hints(network)
+
+    assert grows_no_faster_than_its_size(work, 500)
