@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from engine.spec import Spec
 
@@ -21,6 +21,28 @@ def _hexadecimal(value: str) -> str:
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 Colour = Annotated[str, AfterValidator(_hexadecimal)]
 Fit = Literal["stretch", "contain", "cover"]
+
+
+def _at_least_the_shape(resize: int | None, info: ValidationInfo) -> int | None:
+    """Hold `resize` against the fields before it: `fit`, and `image_size` or `image_shape`."""
+    if resize is None:
+        return None
+    size = info.data.get("image_size", info.data.get("image_shape"))
+    if size is None:
+        raise ValueError("it is for pictures of one size; say image_size as well")
+    if info.data.get("fit", "cover") != "cover":
+        raise ValueError(
+            "only fit cover cuts out the middle of a scaled picture; write fit cover, or leave it out"
+        )
+    if resize < max(size[:2]):
+        raise ValueError(
+            f"the middle of {size[0]} x {size[1]} does not fit in; write {max(size[:2])} or more"
+        )
+    return resize
+
+
+Resize = Annotated[Side | None, AfterValidator(_at_least_the_shape)]
+"""A field that stands after `fit` and the size of pictures."""
 
 
 def _grey_or_colour(channels: int) -> int:
@@ -45,6 +67,11 @@ class PictureSpec(Spec):
         "contain",
         description="`contain` scales the whole picture into the shape and pads it with the background; "
         "`cover` fills the shape with the middle of the picture and cuts off the rest; `stretch` distorts.",
+    )
+    resize: Resize = Field(
+        None,
+        description="With `cover`: the shorter side is scaled to so many pixels before the middle is cut out, as many "
+        "published networks were trained (256 for pictures of 224). By default as little as possible is cut off.",
     )
     background: Colour = Field(
         "#ffffff",

@@ -48,6 +48,9 @@ def add(
     image_size: ImageSize = None,
     channels: Annotated[int | None, typer.Option(help="1 for grey, 3 for colour.")] = None,
     fit: Annotated[str | None, typer.Option(help="contain, cover or stretch.")] = None,
+    resize: Annotated[
+        int | None, typer.Option(help="With cover: the shorter side, before the middle is cut out.")
+    ] = None,
     background: Annotated[str | None, typer.Option(help="Colour of the padding, such as black.")] = None,
     invert: Annotated[bool, typer.Option("--invert", help="Turn dark to light and light to dark.")] = False,
     keep_duplicates: Annotated[
@@ -77,6 +80,7 @@ def add(
             image_size=image_size,
             channels=channels,
             fit=fit,
+            resize=resize,
             background=background,
             invert="true" if invert else None,
             duplicates="keep" if keep_duplicates else None,

@@ -95,8 +95,8 @@ class Datasets(Resource[M]):
             labels: the IDX file of labels, when `archive` is one of images.
             name: what to call the data set; by default the name of the file.
             options: the other fields of the call: `target` (class, labels or values), `image_size` (a number or
-                height and width), `channels`, `fit`, `background`, `invert`, `duplicates`, `split` (three shares),
-                `seed`, `tags`.
+                height and width), `channels`, `fit`, `resize`, `background`, `invert`, `duplicates`, `split`
+                (three shares), `seed`, `tags`.
         """
         fields = {key: _form_value(value) for key, value in chosen(options).items()}
         files = [Attachment.of("file", archive)]

@@ -146,7 +146,7 @@ def convert(array: NDArray[np.uint8], spec: PictureSpec) -> NDArray[np.uint8]:
         uint8 (H, W, C), a new array unless nothing has to be done.
     """
     whole = array[..., np.newaxis] if array.ndim == 2 else array
-    if whole.shape == spec.image_shape:
+    if whole.shape == spec.image_shape and spec.resize is None:
         return 255 - whole if spec.invert else whole
     plain = np.ascontiguousarray(whole[..., 0] if whole.shape[2] == 1 else whole)
     return _array(
@@ -292,6 +292,8 @@ def _placement(
     height, width, _ = spec.image_shape
     whole, everywhere = (0.0, 0.0, float(size[0]), float(size[1])), (0, 0, width, height)
     if spec.fit == "cover":
+        if spec.resize is not None:
+            return _cut_out(size, spec.resize, (width, height)), everywhere
         scale = max(width / size[0], height / size[1])
         shown_width, shown_height = min(width / scale, size[0]), min(height / scale, size[1])
         left, top = (size[0] - shown_width) / 2, (size[1] - shown_height) / 2
@@ -304,9 +306,27 @@ def _placement(
     return whole, everywhere
 
 
+def _cut_out(size: tuple[int, int], resize: int, shape: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Return the box of a picture (width, height) that is the middle of it scaled to `resize` on its shorter side.
+
+    The scaled picture has whole pixels and is cut at whole ones, rounded as torchvision's Resize and CenterCrop do. To
+    resample this box alone gives the same pixels, but for the rounding of halves, and never holds the whole of a long
+    picture.
+    """
+    scaled = tuple(resize * side // min(size) for side in size)
+    first = tuple(round((whole - cut) / 2) for whole, cut in zip(scaled, shape, strict=True))
+    across, down = size[0] / scaled[0], size[1] / scaled[1]
+    return (
+        first[0] * across,
+        first[1] * down,
+        min((first[0] + shape[0]) * across, size[0]),
+        min((first[1] + shape[1]) * down, size[1]),
+    )
+
+
 def _fit(image: Image.Image, spec: PictureSpec) -> Image.Image:
     height, width, _ = spec.image_shape
-    if image.size == (width, height):
+    if image.size == (width, height) and spec.resize is None:
         return image
     seen, (left, top, right, bottom) = _placement(image.size, spec)
     fitted = image.resize((right - left, bottom - top), Image.Resampling.BILINEAR, seen)

@@ -103,6 +103,7 @@ def test_upload_train_predict(http: httpx.Client, ingest, finished) -> None:
     assert dataset["preprocessing"] == {
         "image_shape": [8, 10, 1],
         "fit": "stretch",
+        "resize": None,
         "background": "#ffffff",
         "invert": False,
     }
@@ -223,6 +224,9 @@ def test_a_small_archive_in_json(http: httpx.Client, wait_for) -> None:
         ({"file": base64.b64encode(b"no zip").decode()}, "/file"),
         ({"file": ""}, "/file"),
         ({"image_size": 0}, "/image_size"),
+        ({"image_size": 8, "fit": "cover", "resize": 7}, "/resize"),
+        ({"image_size": 8, "resize": 9}, "/resize"),
+        ({"fit": "cover", "resize": 64}, "/resize"),
         ({"image_size": [8, 9, 10]}, "/image_size"),
         ({"image_size": "8"}, "/image_size"),
         ({"channels": 2}, "/channels"),
@@ -248,6 +252,7 @@ BAD_FIELDS = [
     ("image_size", "0"),
     ("image_size", "8x8x8"),
     ("image_size", "4096"),
+    ("resize", "64"),
     ("channels", "2"),
     ("channels", "1.0"),
     ("fit", "crop"),

@@ -15,14 +15,14 @@ from pydantic import ValidationError
 
 from app.api.pictures import PictureSpec
 from app.errors import Invalid, TooLarge
-from app.pictures.decode import decode, encode_png
+from app.pictures.decode import convert, decode, encode_png
 
 MAX_PIXELS = 25_000_000
 RED_GREEN_BLUE_WHITE = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)
 GREY = np.array([[76, 150], [29, 255]], np.uint8)  # the luma of the four
 
 
-def spec(height: int = 2, width: int = 2, channels: int = 3, **options: str) -> PictureSpec:
+def spec(height: int = 2, width: int = 2, channels: int = 3, **options: str | int) -> PictureSpec:
     return PictureSpec.model_validate({"image_shape": (height, width, channels), **options})
 
 
@@ -259,10 +259,43 @@ def test_cover_shows_the_middle_and_stretch_shows_all() -> None:
     assert 10 < stretched[0] < 20 < stretched[1] < 30
 
 
+@given(SIZES, st.tuples(st.integers(1, 60), st.integers(1, 60)), st.integers(0, 40), st.sampled_from([1, 3]))
+def test_resize_is_what_pillow_gives_by_hand(
+    size: tuple[int, int], shape: tuple[int, int], more: int, channels: int
+) -> None:
+    resize = max(shape) + more
+    pixels = np.random.default_rng(size[0] * 1000 + size[1]).integers(
+        0, 256, (size[1], size[0], channels), np.uint8
+    )
+    wanted = spec(*shape, channels, fit="cover", resize=resize)
+    image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+    # the shorter side to `resize`, the longer in proportion and rounded down; then the middle
+    width, height = (resize * side // min(size) for side in size)
+    left, top = round((width - shape[1]) / 2), round((height - shape[0]) / 2)
+    scaled = image.resize((width, height), Image.Resampling.BILINEAR)
+    expected = np.asarray(scaled.crop((left, top, left + shape[1], top + shape[0]))).reshape(
+        wanted.image_shape
+    )
+    found = decode(save(image), wanted, MAX_PIXELS)
+    assert np.array_equal(convert(pixels, wanted), found)
+    # Pillow keeps the corners of a box as float32, so that a half may be rounded to the other side
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_a_large_picture_is_not_held_scaled_as_a_whole() -> None:
+    line = save(Image.new("L", (1, 60_000), 9))
+    assert (decode(line, spec(2, 2, 1, fit="cover", resize=2048), MAX_PIXELS) == 9).all()
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"image_shape": (28, 28, 2)},
+        {"image_shape": (28, 28, 1), "resize": 32},
+        {"image_shape": (28, 28, 1), "fit": "contain", "resize": 32},
+        {"image_shape": (28, 28, 1), "fit": "cover", "resize": 27},
+        {"image_shape": (24, 28, 1), "fit": "cover", "resize": 26},
+        {"image_shape": (28, 28, 1), "fit": "cover", "resize": 2049},
         {"image_shape": (0, 28, 1)},
         {"image_shape": (28, 2049, 1)},
         {"image_shape": (28, 28)},

@@ -23,8 +23,9 @@ def pixels(png: bytes) -> Any:
     return np.asarray(Image.open(io.BytesIO(png)))
 
 
+@pytest.mark.parametrize("fitted", [{"fit": "contain"}, {"fit": "cover", "resize": "11"}])
 def test_it_equals_the_array_of_ingestion(
-    http: httpx.Client, ready: Callable[..., Any], finished: Callable[..., Any]
+    http: httpx.Client, fitted: dict[str, str], ready: Callable[..., Any], finished: Callable[..., Any]
 ) -> None:
     """The same files, once as a data set that is trained on and once sent to the model."""
     random = np.random.default_rng(0)
@@ -39,7 +40,7 @@ def test_it_equals_the_array_of_ingestion(
     with zipfile.ZipFile(archive, "w") as writing:
         for name, content in files.items():
             writing.writestr(name, content)
-    options = {"image_size": "9", "channels": "3", "fit": "contain", "background": "#804020"}
+    options = {"image_size": "9", "channels": "3", "background": "#804020"} | fitted
     dataset = http.post("/v1/datasets", files={"file": ("a.zip", archive.getvalue())}, data=options).json()
     ready(http, dataset["id"])
     layers = [{"type": "flatten"}, {"type": "dense", "units": 2}]

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from app.api.common import Name
 from app.api.datasets import Duplicates, SplitShares
-from app.api.pictures import MAX_SIDE, Colour, Fit
+from app.api.pictures import MAX_SIDE, Colour, Fit, Resize
 from app.api.requests.models import Tag
 from engine.recipe.targets import Target
 from engine.spec import Seed, Spec
@@ -67,6 +67,9 @@ class DatasetCreate(Spec):
     fit: Fit = "contain"
     """How a picture of another shape is fitted: `contain` scales all of it into the shape and pads it with the
     background, `cover` fills the shape and cuts off what hangs over, `stretch` distorts."""
+    resize: Annotated[Resize, Field(examples=[None])] = None
+    """With `cover`: the shorter side is scaled to so many pixels before the middle of `image_size` is cut out, as many
+    published networks were trained (256 for pictures of 224). By default as little as possible is cut off."""
     background: Annotated[Colour, Field(examples=["#ffffff"])] = "#ffffff"
     """Colour behind transparent pixels and of the padding: #rrggbb, white or black."""
     invert: bool = False

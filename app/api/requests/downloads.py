@@ -9,7 +9,7 @@ from pydantic import Field
 from app.api.common import Name
 from app.api.datasets import Duplicates, SplitShares
 from app.api.downloads import PublishedName
-from app.api.pictures import Colour, Fit
+from app.api.pictures import Colour, Fit, Resize
 from app.api.requests.datasets import ImageSize, Split
 from app.api.requests.models import Tag
 from engine.spec import Seed, Spec
@@ -30,6 +30,8 @@ class DownloadCreate(Spec):
     """1 makes every picture grey, 3 makes it RGB; by default what they have."""
     fit: Fit = "contain"
     """How a picture is fitted to another shape."""
+    resize: Resize = None
+    """With `cover`: the shorter side is scaled to so many pixels before the middle of `image_size` is cut out."""
     background: Colour | None = None
     """Colour of the padding; by default that of the ground that the pictures are on."""
     invert: bool = False

@@ -101,6 +101,7 @@ def _options(
     picture = PictureSpec(
         image_shape=(*(request.image_size or (height, width)), request.channels or channels),
         fit=request.fit,
+        resize=request.resize,
         background=background,
         invert=request.invert,
     )

@@ -58,6 +58,7 @@ _HINTS = {
 _READERS = {
     "image_size": _size,
     "channels": _number,
+    "resize": _number,
     "invert": _truth,
     "seed": _number,
     "split": _shares,
