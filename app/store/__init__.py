@@ -12,7 +12,9 @@ from sqlalchemy import func, select
 from app.store import tables
 from app.store.answers import Answers
 from app.store.architectures import Architectures
-from app.store.database import Database
+from app.store.cache import Cache
+from app.store.changes import SqliteChanges
+from app.store.database import DATABASE_NAME, Database
 from app.store.datasets import Datasets
 from app.store.deliveries import Deliveries
 from app.store.finished_jobs import FinishedJobs
@@ -35,6 +37,7 @@ class Store:
         self.queues = Queues(self._database)
         self.finished_jobs = FinishedJobs(self._database)
         self.deliveries = Deliveries(self._database)
+        self.cache = Cache(SqliteChanges(data_dir / DATABASE_NAME))
 
     def migrate(self) -> None:
         """Make the database, or bring it to this version.
@@ -55,6 +58,7 @@ class Store:
 
     def close(self) -> None:
         """Close all connections."""
+        self.cache.close()
         self._database.close()
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from app.errors import Conflict, Unavailable
 from app.files.locks import FileLock
+from app.store.changes import watch
 from app.store.tables import metadata
 from app.text import is_writable, repaired
 
@@ -105,6 +106,7 @@ def newest_version() -> str:
 def _create(connection: Connection) -> None:
     """Make the tables in an empty database, as all migrations one after another would."""
     metadata.create_all(connection)
+    watch(connection)
     connection.exec_driver_sql(
         "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
         "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"

@@ -11,6 +11,7 @@ from app.errors import Conflict, Damaged, NotFound, StaleAttempt
 from app.states import ACTIVE, ATTEMPTS, UNFINISHED, JobStatus, death
 from app.store import deliveries, events, job_epochs, job_moves, tables
 from app.store.answers import keep
+from app.store.cache import cached
 from app.store.database import Database
 from app.store.datasets import Datasets
 from app.store.models import Models
@@ -103,6 +104,7 @@ class Jobs(Repository[JobRecord]):
             conditions.append(columns.dataset_id == dataset_id)
         return self._page(limit, after, *conditions)
 
+    @cached()
     def unfinished(
         self, kinds: Collection[str] | None = None, *, dataset_id: str | None = None
     ) -> tuple[JobRecord, ...]:

@@ -12,6 +12,7 @@ from app.errors import Conflict, Damaged, NotFound
 from app.states import UNFINISHED
 from app.store import tables
 from app.store.answers import keep
+from app.store.cache import cached
 from app.store.records import AliasRecord, AnswerRecord, ModelRecord, Page
 from app.store.repository import Repository, has_tag, values
 from app.store.rows import read_records
@@ -72,6 +73,7 @@ class Models(Repository[ModelRecord]):
         if connection.scalar(select(self.table.c.id).where(self.table.c.id == identifier)) is None:
             raise NotFound.of(self.kind, identifier)
 
+    @cached(tables.model_aliases)
     def find(self, reference: str) -> ModelRecord:
         """Return the model of an id, of a name and version (`digits@2`), or of an alias (`digits@production`).
 

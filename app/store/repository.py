@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 
 from app.errors import Conflict, Damaged, Invalid, NotFound
+from app.store.cache import cached
 from app.store.database import Database
 from app.store.records import ArchitectureRecord, DatasetRecord, JobRecord, ModelRecord, Page
 from app.store.rows import UNREADABLE, read_records, to_record, unreadable_columns
@@ -37,6 +38,7 @@ class Repository(Generic[R]):
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @cached()
     def get(self, identifier: str) -> R:
         """Return a record.
 

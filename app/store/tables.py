@@ -33,6 +33,9 @@ metadata = MetaData(
     }
 )
 
+WATCHED = {"watched": True}
+"""The `info` of tables whose changes are counted in `changes`, by triggers that `app.store.changes.watch` makes."""
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware time, kept in UTC; databases without time zones get it without one."""
@@ -98,6 +101,7 @@ architectures = Table(
     Column("name", String, nullable=False),
     Column("architecture", JSON, nullable=False),
     Index(None, "created_at", "id"),
+    info=WATCHED,
 )
 
 datasets = Table(
@@ -117,6 +121,7 @@ datasets = Table(
     Column("fingerprint", String),
     Column("tags", JSON(none_as_null=True)),
     Index(None, "created_at", "id"),
+    info=WATCHED,
 )
 
 segments = Table(
@@ -156,6 +161,7 @@ jobs = Table(
     Index(None, "dataset_id", "status"),
     # What has ended since the last look.
     Index(None, "finished_at"),
+    info=WATCHED,
 )
 
 epochs = Table(
@@ -214,6 +220,7 @@ models = Table(
     Column("target", String, nullable=False, server_default="class"),
     UniqueConstraint("name", "version"),
     Index(None, "created_at", "id"),
+    info=WATCHED,
 )
 
 model_aliases = Table(
@@ -224,4 +231,13 @@ model_aliases = Table(
     Column("model_id", ForeignKey("models.id"), nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Index(None, "model_id"),
+    info=WATCHED,
+)
+
+# How often the watched tables have changed. Only triggers write it: no code path and no process can forget to.
+changes = Table(
+    "changes",
+    metadata,
+    Column("table_name", String, primary_key=True),
+    Column("counter", BigInteger, nullable=False),
 )

@@ -8,7 +8,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.concurrency import run_in_threadpool
 
 from app.api.explanations import Explanation, Explanations
 from app.errors import Invalid
@@ -23,6 +22,7 @@ from app.web.answers.arrays import NPZ, check_numbers
 from app.web.answers.cancellable import finish
 from app.web.answers.explanations import arrays, explanation
 from app.web.answers.negotiation import preferred
+from app.web.answers.stored import stored_model
 from app.web.bodies.choices import from_query
 from app.web.bodies.pictures import pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
@@ -96,7 +96,7 @@ async def explain_model(
     what must hold of the map. What takes more passes through the network than the operator allows is refused with 422
     (`/problems/too-many-passes`); the computation ends when the connection is closed.
     """
-    record = await run_in_threadpool(services.store.models.find, model_id)
+    record = await stored_model(services.store, model_id)
     pictures = await receive_pictures(request, services.settings)
     asked = _Asked(record, method, name, channels, pictures, preferred(request, (_JSON, _PNG, NPZ)))
     return await finish(

@@ -16,6 +16,7 @@ from app.store.records import ModelRecord
 from app.web.answers.arrays import NPZ, check_file_numbers, npz
 from app.web.answers.filters import drawn_filters, filter_entry, node_filters
 from app.web.answers.negotiation import preferred
+from app.web.answers.stored import stored_model
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems, success
 from app.web.routes.model_reference import ModelReference
@@ -52,7 +53,7 @@ async def show_filters(
     `Accept: image/png` draws them: filters of three inputs in the colours of a picture, others in blue for negative and
     red for positive numbers, a tile for each pair of a filter and an input.
     """
-    record = await run_in_threadpool(services.store.models.find, model_id)
+    record = await stored_model(services.store, model_id)
     form = preferred(request, (_JSON, _PNG, NPZ))
     async with services.inference:
         return await run_in_threadpool(_filters, services, record, node, form)

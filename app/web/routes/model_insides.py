@@ -21,6 +21,7 @@ from app.store.records import ModelRecord
 from app.web.answers.arrays import NPZ, check_file_numbers, check_numbers, npz, numbers
 from app.web.answers.insides import account, activations, drawn_account, drawn_output
 from app.web.answers.negotiation import preferred
+from app.web.answers.stored import stored_model
 from app.web.answers.traces import node_traces
 from app.web.bodies.pictures import only_picture, pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
@@ -77,7 +78,7 @@ async def show_activations(
 
     The network runs as in predictions, with the statistics gathered in training.
     """
-    record = await run_in_threadpool(services.store.models.find, model_id)
+    record = await stored_model(services.store, model_id)
     pictures = await receive_pictures(request, services.settings)
     form = preferred(request, (_JSON, _PNG) if node is None else (_JSON, _PNG, NPZ))
     async with services.inference:
@@ -109,7 +110,7 @@ async def embed_pictures(
     mean of each channel. Pictures are sent in one of the forms that `predict` takes. `Accept: application/x-npz` gives
     an array `embeddings` (pictures, numbers) for NumPy.
     """
-    record = await run_in_threadpool(services.store.models.find, model_id)
+    record = await stored_model(services.store, model_id)
     pictures = await receive_pictures(request, services.settings)
     form = preferred(request, (_JSON, NPZ))
     async with services.inference:
@@ -159,7 +160,7 @@ async def trace_numbers(
     formula with these numbers put in. One picture is sent, in one of the forms that `predict` takes.
     """
     places = [_position(text) for text in position]
-    record = await run_in_threadpool(services.store.models.find, model_id)
+    record = await stored_model(services.store, model_id)
     picture = only_picture(await receive_pictures(request, services.settings))
     async with services.inference:
         return await run_in_threadpool(_traces, services, record, picture, node, places, on_the_way)

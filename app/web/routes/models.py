@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Path
+from starlette.concurrency import run_in_threadpool
 
 from app.api.common import PageOf
 from app.api.models import Model, ModelEntry
@@ -14,6 +15,7 @@ from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
 from app.web.answers.models import model, model_entry
 from app.web.answers.rows import answer_row, answer_rows
+from app.web.answers.stored import stored_model
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 from app.web.routes.model_reference import ModelReference
@@ -38,9 +40,10 @@ def list_models(
 
 
 @router.get("/{model_id}", summary="Get a model", responses=_MISSING)
-def get_model(model_id: ModelReference, services: ServicesDep) -> Model:
+async def get_model(model_id: ModelReference, services: ServicesDep) -> Model:
     """Return a model: its classes, its input, how good it is, how it was made."""
-    return shown(services, services.store.models.find(model_id))
+    record = await stored_model(services.store, model_id)
+    return await run_in_threadpool(shown, services, record)
 
 
 @router.patch(

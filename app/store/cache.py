@@ -1,0 +1,139 @@
+"""What was read from the database, kept in memory until a table that it was read from changes."""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from sqlalchemy import Table
+
+from app.store.changes import Changes
+
+MAX_READS = 4096
+MAX_BYTES = 32 * 1024 * 1024
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_READS = "reads"
+
+
+def cached(*others: Table) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Mark a method of a repository as one whose results may be cached.
+
+    Args:
+        others: what it reads beside the table of its repository; all of them watched.
+    """
+
+    def mark(method: Callable[P, T]) -> Callable[P, T]:
+        setattr(method, _READS, others)
+        return method
+
+    return mark
+
+
+@dataclass(frozen=True, slots=True)
+class Cached(Generic[T]):
+    """A value that was read when its tables had these counters."""
+
+    value: T
+    counters: tuple[int, ...]
+    bytes: int
+
+
+class Cache:
+    """Results of reads, each answered from memory only while a read would give the same.
+
+    Nothing is ever cleared by those who write: what is kept has the counters of its tables from before it was read,
+    and counts only while these stand. What a read raises is not kept. Records are shared by all who ask: nobody may
+    change the lists and objects in them. Not for several threads at once.
+    """
+
+    def __init__(self, changes: Changes, max_reads: int = MAX_READS, max_bytes: int = MAX_BYTES) -> None:
+        self._changes = changes
+        self._max_reads = max_reads
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[tuple[Any, ...], Cached[Any]] = OrderedDict()
+        self._bytes = 0
+
+    def find(self, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Cached[T] | None:
+        """Return what a read gave when it still does, else None; it takes microseconds and no SQL statement.
+
+        Args:
+            read: a method of a repository, marked as `cached`.
+            args: its arguments.
+            kwargs: its arguments by name.
+        """
+        key = _key(read, args, kwargs)
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        if found.counters != self.counters(read):
+            self._drop(key)
+            return None
+        self._kept.move_to_end(key)
+        return found
+
+    def counters(self, read: Callable[..., Any]) -> tuple[int, ...] | None:
+        """Return the counters of the tables that a method reads: to be asked before it is called."""
+        return self._changes.counters(_tables(read))
+
+    def keep(
+        self, counters: tuple[int, ...], value: T, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Keep what a read gave.
+
+        Args:
+            counters: those from before the read.
+            value: what it gave.
+            read: the method.
+            args: its arguments.
+            kwargs: its arguments by name.
+        """
+        key = _key(read, args, kwargs)
+        self._drop(key)
+        size = size_in_memory(value)
+        if size > self._max_bytes // 4:
+            return
+        self._kept[key] = Cached(value, counters, size)
+        self._bytes += size
+        while len(self._kept) > self._max_reads or self._bytes > self._max_bytes:
+            self._drop(next(iter(self._kept)))
+
+    def close(self) -> None:
+        """Forget everything and let go of the database."""
+        self._kept.clear()
+        self._bytes = 0
+        self._changes.close()
+
+    def _drop(self, key: tuple[Any, ...]) -> None:
+        if (dropped := self._kept.pop(key, None)) is not None:
+            self._bytes -= dropped.bytes
+
+
+def _tables(read: Any) -> tuple[Table, ...]:
+    return (read.__self__.table, *getattr(read, _READS))
+
+
+def _key(read: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    return (read.__self__, read.__func__, args, *sorted(kwargs.items()))
+
+
+def size_in_memory(value: Any) -> int:
+    """Return about how many bytes a record takes with the lists and objects in it."""
+    total = 0
+    left = [value]
+    while left:
+        item = left.pop()
+        total += sys.getsizeof(item)
+        if isinstance(item, dict):
+            left += item
+            left += item.values()
+        elif isinstance(item, list | tuple | frozenset):
+            left += item
+        elif is_dataclass(item):
+            left += [getattr(item, field.name) for field in fields(item)]
+    return total
