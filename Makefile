@@ -27,11 +27,11 @@ run: $(VENV)/.runtime ## install and serve on http://127.0.0.1:8000
 install: $(VENV)/.runtime ## make .venv with the convserve command in it
 	@echo "Ready: $(VENV)/bin/convserve --help"
 
-test: $(VENV)/.dev ## run the tests but for the slow ones (ARGS="tests/engine -k conv" narrows them)
-	@$(PY) -m pytest $(PARALLEL) -m "not slow and not nightly" $(ARGS)
+test: $(VENV)/.dev ## run the tests but for the slow ones and those in a browser (ARGS="tests/engine -k conv" narrows them)
+	@$(PY) -m pytest $(PARALLEL) -m "not slow and not nightly and not web" $(ARGS)
 
 test-web: $(VENV)/.dev ## test the page with all calls in a browser (Debian: apt-get install chromium)
-	@$(PY) -m pytest tests/web -s $(ARGS)
+	@$(PY) -m pytest -m web -s $(ARGS)
 
 test-slow: $(VENV)/.dev ## run the large matrices: all presets, halves, what survives being killed, the image
 	@$(PY) -m pytest $(PARALLEL) -m slow $(ARGS)

@@ -42,7 +42,12 @@ def test_every_test_is_run_by_one_command(pytestconfig: pytest.Config) -> None:
     recipes = dict(
         re.findall(r"^(test[a-z-]*|nightly):.*\n\t@\$\(PY\) -m pytest.* -m (\"[^\"]+\"|\w+)", makefile, re.M)
     )
-    assert recipes == {"test": '"not slow and not nightly"', "test-slow": "slow", "nightly": "nightly"}
-    assert {"slow", "nightly"} <= names
+    assert recipes == {
+        "test": '"not slow and not nightly and not web"',
+        "test-slow": "slow",
+        "test-web": "web",
+        "nightly": "nightly",
+    }
+    assert {"slow", "web", "nightly"} <= names
     ran = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert re.findall(r"^make (\S+)$", ran, re.M)[:4] == ["lint", "types", "test", "test-slow"]
+    assert re.findall(r"^\s*make (\S+)$", ran, re.M)[:5] == ["lint", "types", "test", "test-slow", "test-web"]

@@ -12,8 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
+
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MISSING = "there is no Chromium: apt-get install chromium (`make test-web` says so too)"
+NEEDED = [pytest.mark.web, pytest.mark.skipif(PROGRAM is None, reason=MISSING)]
+"""Marks of a test that needs it."""
 
 
 class Browser:
