@@ -18,6 +18,7 @@ from app.log import Log
 from app.log import format as log_format
 from app.services import Services
 from app.settings import Settings, SettingsError, misspelt_variables
+from app.web import heads
 
 log = Log(__name__)
 
@@ -45,11 +46,28 @@ def serve(app: FastAPI, settings: Settings, ready: Callable[[str], None] | None 
         log_format.configure(settings)
         for variable, nearest in misspelt_variables().items():
             log.warning("unknown_variable", variable=variable, nearest=nearest)
-        asyncio.run(_serve(app, settings, listener, ready))
+        config = uvicorn.Config(
+            app,
+            http=heads.protocol(),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
+        )
+        # uvloop where it is installed
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(_serve(app, settings, config, listener, ready))
 
 
 async def _serve(
-    app: FastAPI, settings: Settings, listener: socket.socket, ready: Callable[[str], None] | None
+    app: FastAPI,
+    settings: Settings,
+    config: uvicorn.Config,
+    listener: socket.socket,
+    ready: Callable[[str], None] | None,
 ) -> None:
     # Outside of uvicorn, which would tell of a data directory in use by a stack trace.
     async with app.router.lifespan_context(app):
@@ -63,15 +81,6 @@ async def _serve(
             if ready is not None:
                 ready(url)
 
-        config = uvicorn.Config(
-            app,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
-        )
         try:
             await _Server(config, services, listening).serve([listener])
         finally:

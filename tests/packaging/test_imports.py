@@ -45,7 +45,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("app.store",),
     "starlette": ("app.main", "app.web"),
     "typer": ("app.cli",),
-    "uvicorn": ("app.web.server",),
+    "httptools": ("app.web.heads",),
+    "uvicorn": ("app.web.server", "app.web.heads"),
 }
 
 # What the client knows: the bodies, and which address is its own machine.
