@@ -19,6 +19,7 @@ from app.jobs.cleanup import Cleanup
 from app.jobs.runner import Runner
 from app.jobs.webhooks import WebhookSender
 from app.models.predictors import Predictors
+from app.serving.serving import Serving
 from app.settings import Settings, SettingsError
 from app.store import Store
 
@@ -36,7 +37,8 @@ class Services:
     predictors: Predictors
     lock: FileLock
     inference: asyncio.Semaphore
-    """Bounds how many predictions run at the same time; the others wait without holding a thread."""
+    """Bounds how many computations run at the same time; the others wait without holding a thread."""
+    serving: Serving
     cleanup: Cleanup
     webhooks: WebhookSender
     _draining: threading.Event = field(default_factory=threading.Event)
@@ -69,6 +71,7 @@ class Services:
             if isinstance(error, Unavailable):
                 raise SettingsError(f"the data directory cannot be used: {error.detail}") from error
             raise
+        inference = asyncio.Semaphore(settings.cores)
         return cls(
             settings,
             store,
@@ -76,7 +79,8 @@ class Services:
             runner,
             predictors,
             lock,
-            inference=asyncio.Semaphore(settings.cores),
+            inference=inference,
+            serving=Serving(settings, predictors, inference),
             cleanup=cleanup,
             webhooks=webhooks,
         )
@@ -97,6 +101,7 @@ class Services:
             self.drain()
             self.webhooks.stop()
             self.cleanup.stop()
+            self.serving.close()
             self.predictors.close()
             self.store.close()
         finally:

@@ -119,6 +119,20 @@ class Settings(BaseModel):
         64 * MIB, ge=1, description="Largest request body of one prediction, in bytes."
     )
     max_predict_images: int = Field(256, ge=1, description="Most pictures in one prediction.")
+    batch_size: int = Field(
+        32,
+        ge=1,
+        le=256,
+        description="Most pictures of requests for one model that are computed as one batch.",
+    )
+    batch_wait_ms: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        allow_inf_nan=False,
+        description="Milliseconds that a prediction waits for others to share its batch, when nothing else runs; "
+        "those that wait for a core share one anyhow.",
+    )
     max_explanation_multiply_adds: int = Field(
         200_000_000_000,
         ge=1,

@@ -21,6 +21,8 @@ THRESHOLD = 0.5
 
 _CHUNK_PIXELS = 1 << 23
 _CHUNK = 64
+_WORTH_CHOOSING = 16
+"""How many times as many numbers there must be as are wanted, for all of them not to be sorted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,41 +92,6 @@ def from_base64(images: Sequence[str]) -> list[Picture]:
     return pictures
 
 
-def predict(
-    predictor: Predictor,
-    record: ModelRecord,
-    pictures: Sequence[Picture],
-    top_k: int,
-    max_pixels: int,
-    threshold: float | None = None,
-) -> list[Seen]:
-    """Decode pictures, look at them, and return what is seen in each.
-
-    Args:
-        predictor: of the model.
-        record: of the model.
-        pictures: what to look at.
-        top_k: how many classes or labels to name.
-        max_pixels: the most pixels of a picture.
-        threshold: how probable a label must be, for models of labels.
-
-    Raises:
-        Invalid: one is no picture, or is damaged; or there is a threshold, and the model is not one of labels.
-        TooLarge: one has more than `max_pixels` pixels.
-    """
-    spec = picture_spec(record)
-    size = at_a_time(spec)
-    if threshold is not None and record.target != "labels":
-        detail = f"the model {record.id!r} does not tell labels"
-        raise Invalid.at("threshold", detail, "leave it out", parameter=True)
-    found: list[Seen] = []
-    for first in range(0, len(pictures), size):
-        images = [decode_picture(picture, spec, max_pixels) for picture in pictures[first : first + size]]
-        rows = predictor.predict(np.stack(images))  # (n, K)
-        found += [_see(record, row, top_k, THRESHOLD if threshold is None else threshold) for row in rows]
-    return found
-
-
 def at_a_time(spec: PictureSpec) -> int:
     """Return how many pictures to decode before they are looked at, so that memory does not grow with their number."""
     return max(1, min(_CHUNK, _CHUNK_PIXELS // math.prod(spec.image_shape)))
@@ -181,19 +148,42 @@ def decode_picture(picture: Picture, spec: PictureSpec, max_pixels: int) -> NDAr
         raise type(error).listing([field], code=error.code) from error
 
 
-def _see(record: ModelRecord, row: NDArray[np.float32], top_k: int, threshold: float) -> Seen:
+def seen(record: ModelRecord, row: NDArray[np.float32], top_k: int, threshold: float | None) -> Seen:
+    """Say what the predictions (K,) of a model for a picture mean.
+
+    Args:
+        record: of the model.
+        row: its predictions.
+        top_k: how many classes or labels to name.
+        threshold: how probable a label must be, for models of labels; `THRESHOLD` if it is None.
+    """
     if record.target == "values":
         named = zip(record.classes, row.tolist(), strict=True)
         return Seen(values=tuple(Value(name, value) for name, value in named))
     if record.target == "class":
         return Seen(tuple(_candidates(row, record.classes, top_k)))
-    ranked = tuple(_candidates(row, record.classes, len(record.classes)))
-    return Seen(ranked[:top_k], tuple(found for found in ranked if found.probability >= threshold))
+    enough = THRESHOLD if threshold is None else threshold
+    probable = int(np.count_nonzero(row.astype(np.float64) >= enough))
+    ranked = tuple(_candidates(row, record.classes, max(top_k, probable)))
+    return Seen(ranked[:top_k], tuple(found for found in ranked if found.probability >= enough))
 
 
 def _candidates(
     probabilities: NDArray[np.float32], classes: Sequence[str], count: int
 ) -> Iterator[Candidate]:
     """Yield the most probable classes, the best first; of equals the one that comes first."""
-    for index in np.argsort(-probabilities, kind="stable")[:count]:
-        yield Candidate(classes[index], int(index), float(probabilities[index]))
+    for index in best(probabilities, count):
+        yield Candidate(classes[index], index, float(probabilities[index]))
+
+
+def best(numbers: NDArray[np.float32], count: int) -> list[int]:
+    """Return where the largest of some numbers (K,) are, the largest first; of equals the one that comes first."""
+    falling = -numbers
+    chosen = np.arange(len(falling))
+    if count * _WORTH_CHOOSING < len(falling):
+        last = np.partition(falling, count - 1)[count - 1]
+        enough = np.flatnonzero(falling <= last)
+        if len(enough) >= count:  # fewer where some are no numbers
+            chosen = enough
+    order: list[int] = chosen[np.argsort(falling[chosen], kind="stable")[:count]].tolist()
+    return order

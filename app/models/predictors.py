@@ -67,6 +67,20 @@ class Predictors:
         )
         self._loaded: OrderedDict[str, tuple[int, Future[Predictor]]] = OrderedDict()
 
+    @property
+    def executor(self) -> Executor | None:
+        """Threads that help with parts of a batch; None where there is one core."""
+        return self._executor
+
+    def held(self, identifier: str) -> Predictor | None:
+        """Return the predictor of a model if it is in memory; never waits for long."""
+        with self._lock:
+            entry = self._loaded.get(identifier)
+            if entry is None or not entry[1].done() or entry[1].exception() is not None:
+                return None
+            self._loaded.move_to_end(identifier)
+        return entry[1].result()
+
     def get(self, record: ModelRecord) -> Predictor:
         """Return the predictor of a model; a call for one that is being loaded waits for it.
 

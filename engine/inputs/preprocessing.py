@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -23,15 +24,30 @@ class Preprocessing(Spec):
 
     def apply(self, images: Array, out: Array | None = None) -> Array:
         """Return images (N, H, W, C) of bytes, or of float32 numbers 0..255, as float32 numbers around 0."""
+        return self.scaling(images.shape[2]).apply(images, out)
+
+    def scaling(self, width: int) -> Scaling:
+        """Return what `apply` computes for images of one width, to be used again and again."""
         deviation = np.asarray(self.deviation)
-        width = images.shape[2]
         # a whole row at a time: loops over three channels only would cost more than the arithmetic
         factor = np.tile((1 / (255 * deviation)).astype(np.float32), width)
         offset = np.tile((-np.asarray(self.mean) / deviation).astype(np.float32), width)
+        return Scaling(factor, offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Preprocessing of a row of pixels: x * factor + offset, each (W*C,)."""
+
+    factor: Array
+    offset: Array
+
+    def apply(self, images: Array, out: Array | None = None) -> Array:
+        """Do what `Preprocessing.apply` does, for images of the width that this was made for."""
         x: Array = np.empty(images.shape, np.float32) if out is None else out
-        rows = x.reshape(*images.shape[:2], width * images.shape[3])  # (N, H, W*C)
-        np.multiply(images.reshape(rows.shape), factor, out=rows, dtype=np.float32)
-        rows += offset
+        rows = x.reshape(*images.shape[:2], self.factor.size)  # (N, H, W*C)
+        np.multiply(images.reshape(rows.shape), self.factor, out=rows, dtype=np.float32)
+        rows += self.offset
         return x
 
 

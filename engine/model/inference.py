@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from concurrent.futures import Executor
 
 import numpy as np
@@ -14,6 +16,10 @@ from engine.graph.network import Network
 from engine.model.model_file import Model
 
 _BATCH = 64
+_SMALL = 8
+"""Batches of fewer pictures have no plan of their own."""
+_NEWEST_SHARE = 0.1
+"""How much a new measurement counts against those before it."""
 
 
 class Predictor:
@@ -26,6 +32,9 @@ class Predictor:
         self.model = model
         network = Network.build(model.architecture).without_final(model.loss.link)
         self._input_shape = network.input_shape
+        self._scaling = model.preprocessing.scaling(network.input_shape[1])
+        self._seconds: dict[int, float] = {}
+        """What batches took of a core, by their pictures."""
         self._pool = PlanPool(network, model.weights, tuning or Tuning(), executor, ways)
 
     @property
@@ -61,8 +70,42 @@ class Predictor:
         if images.shape[1:] != expected:
             wanted, given = ("x".join(map(str, shape)) for shape in (expected, images.shape[1:]))
             raise ShapeError(f"the model takes {wanted} pictures but receives {given}")
-        predictions = np.empty((len(images), len(self.model.classes)), np.float32)
-        for first in range(0, len(images), _BATCH):
-            batch = self.model.preprocessing.apply(images[first : first + _BATCH])
-            predictions[first : first + _BATCH] = self.model.loss.predict(self._pool.scores(batch))
+        count = len(images)
+        if self._pool.is_ready(count):
+            return self._timed(images)
+        predictions = np.empty((count, len(self.model.classes)), np.float32)
+        for first in range(0, count, _BATCH):
+            predictions[first : first + _BATCH] = self._batch(images[first : first + _BATCH])
+        return predictions
+
+    def seconds(self, count: int) -> float:
+        """Return how long `predict` is likely to take a core for so many pictures, by what it has taken.
+
+        Infinite where nobody knows: nothing was measured, a plan would have to be compiled or waited for, or other
+        threads and processes take part.
+        """
+        measured = self._seconds.get(count)
+        if measured is None:
+            # small batches are computed picture after picture
+            measured = self._seconds.get(1, math.inf) * count if count < _SMALL else math.inf
+        return measured if self._pool.is_ready(count) else math.inf
+
+    def measure(self) -> None:
+        """Compile the plan for single pictures and find out how long one takes, unless that is known."""
+        if 1 not in self._seconds:
+            picture = np.zeros((1, *self._input_shape), np.uint8)
+            self._batch(picture)
+            self._timed(picture)
+
+    def _timed(self, images: Bytes) -> Array:
+        # the time of this thread's core: that of the clock grows with whatever else the machine does
+        start = time.thread_time()
+        predictions = self._batch(images)
+        taken = time.thread_time() - start
+        before = self._seconds.get(len(images), taken)
+        self._seconds[len(images)] = before + _NEWEST_SHARE * (taken - before)
+        return predictions
+
+    def _batch(self, images: Bytes) -> Array:
+        predictions: Array = self.model.loss.predict(self._pool.scores(self._scaling.apply(images)))
         return predictions

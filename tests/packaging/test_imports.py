@@ -32,6 +32,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "app.models",
         "app.operations",
         "app.pictures",
+        "app.serving",
         "app.training",
         "app.web.answers",
         "app.web.routes",

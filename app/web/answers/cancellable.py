@@ -31,7 +31,7 @@ async def finish(
         ClientDisconnect: the caller closed the connection.
         Unavailable: the server is about to stop.
     """
-    gone = asyncio.ensure_future(_disconnected(request))
+    gone = asyncio.ensure_future(left(request))
     try:
         while True:
             async with turn:
@@ -46,6 +46,7 @@ async def finish(
         gone.cancel()
 
 
-async def _disconnected(request: Request) -> None:
+async def left(request: Request) -> None:
+    """Wait until the caller of a request whose body has been read closes the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any
 
 from app.api.common import JsonObject
-from app.api.models import Alias, Candidate, Model, ModelEntry, Prediction
-from app.models.prediction import Seen, picture_spec
+from app.api.models import Alias, Candidate, Model, ModelEntry, PredictedValue, Prediction, Predictions
+from app.errors import DomainError
+from app.models.prediction import Candidate as SeenCandidate
+from app.models.prediction import Picture, Seen, picture_spec, seen
+from app.serving.asked import Outcome
 from app.store.records import AliasRecord, ModelRecord
 
 
@@ -35,9 +38,41 @@ def alias(record: AliasRecord) -> Alias:
     return Alias(**{name: getattr(record, name) for name in Alias.model_fields})
 
 
-def prediction(filename: str | None, seen: Seen) -> Prediction:
-    """Show what was found in a picture."""
-    found = asdict(seen)
-    of_class = seen.labels is None and seen.values is None
-    best = found["top"][0] if of_class else dict.fromkeys(Candidate.model_fields)
-    return Prediction(**best, filename=filename, **found)
+def predictions(
+    record: ModelRecord,
+    pictures: Sequence[Picture],
+    outcomes: Sequence[Outcome],
+    top_k: int,
+    threshold: float | None,
+) -> bytes:
+    """Write what a model sees in pictures as JSON: the answer of `predict`.
+
+    Raises:
+        DomainError: one of them could not be looked at.
+    """
+    data = []
+    for picture, row in zip(pictures, outcomes, strict=True):
+        if isinstance(row, DomainError):
+            raise row
+        data.append(_prediction(picture.filename, seen(record, row, top_k, threshold)))
+    return Predictions(model_id=record.id, data=data).model_dump_json().encode()
+
+
+def _prediction(filename: str | None, found: Seen) -> Prediction:
+    top = [_candidate(candidate) for candidate in found.top]
+    labels = None if found.labels is None else [_candidate(candidate) for candidate in found.labels]
+    values = found.values
+    best = top[0] if labels is None and values is None else None
+    return Prediction(
+        label=best and best.label,
+        class_index=best and best.class_index,
+        probability=best and best.probability,
+        filename=filename,
+        top=top,
+        labels=labels,
+        values=None if values is None else [PredictedValue(name=one.name, value=one.value) for one in values],
+    )
+
+
+def _candidate(found: SeenCandidate) -> Candidate:
+    return Candidate(label=found.label, class_index=found.class_index, probability=found.probability)

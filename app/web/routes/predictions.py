@@ -7,15 +7,19 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
-from app.api.models import Prediction, Predictions, PreprocessedPicture
-from app.models.prediction import THRESHOLD, Picture, predict, preprocess
+from app.api.models import Predictions, PreprocessedPicture
+from app.errors import Invalid
+from app.models.prediction import THRESHOLD, Picture, preprocess
 from app.pictures.decode import encode_png
 from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
 from app.web.answers.arrays import numbers
-from app.web.answers.models import prediction
+from app.web.answers.cancellable import left
+from app.web.answers.models import predictions
 from app.web.answers.negotiation import preferred
+from app.web.answers.stored import stored_model
 from app.web.bodies.pictures import only_picture, pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
@@ -30,6 +34,7 @@ _MOST_NUMBERS = 500_000
 @router.post(
     "/{model_id}/predict",
     summary="Predict",
+    response_model=Predictions,
     responses=problems(400, 404, 413, 415, 422),
     openapi_extra={"requestBody": pictures_body},
 )
@@ -50,18 +55,26 @@ async def predict_pictures(
             "models of labels only.",
         ),
     ] = None,
-) -> Predictions:
+) -> Response:
     """Name what is in one or many pictures: files of a form, base64 in JSON, or one picture as the body.
 
     A model of classes tells the most probable one, a model of labels all that are probable enough (`labels`), a model
     of values its numbers (`values`). Pictures of any size and mode are fitted to the model's input as those that it was
     trained on were.
     """
-    record = await run_in_threadpool(services.store.models.find, model_id)
+    record = await stored_model(services.store, model_id)
     pictures = await receive_pictures(request, services.settings)
-    async with services.inference:
-        data = await run_in_threadpool(_look, services, record.id, pictures, top_k, threshold)
-    return Predictions(model_id=record.id, data=data)
+    if threshold is not None and record.target != "labels":
+        detail = f"the model {record.id!r} does not tell labels"
+        raise Invalid.at("threshold", detail, "leave it out", parameter=True)
+    body = await services.serving.predict(
+        record,
+        pictures,
+        lambda outcomes: predictions(record, pictures, outcomes, top_k, threshold),
+        gone=lambda: _gone(request),
+        stops=True,
+    )
+    return Response(body, media_type="application/json")
 
 
 @router.post(
@@ -86,21 +99,16 @@ async def preprocess_picture(model_id: ModelReference, request: Request, service
     It is sent in one of the forms that `predict` takes, and goes through the same code as there and in training. In
     JSON, `pixels` is what the PNG shows and `input` what the first layer receives.
     """
-    record = await run_in_threadpool(services.store.models.find, model_id)
+    record = await stored_model(services.store, model_id)
     picture = only_picture(await receive_pictures(request, services.settings))
     as_json = preferred(request, ("image/png", "application/json")) == "application/json"
     async with services.inference:
         return await run_in_threadpool(_show, services, record, picture, as_json)
 
 
-def _look(
-    services: Services, model_id: str, pictures: list[Picture], top_k: int, threshold: float | None
-) -> list[Prediction]:
-    record = services.store.models.get(model_id)
-    predictor = services.predictors.get(record)
-    most = services.settings.max_image_pixels
-    found = predict(predictor, record, pictures, top_k, most, threshold)
-    return [prediction(picture.filename, seen) for picture, seen in zip(pictures, found, strict=True)]
+async def _gone(request: Request) -> None:
+    await left(request)
+    raise ClientDisconnect
 
 
 def _show(services: Services, record: ModelRecord, picture: Picture, as_json: bool) -> Response:

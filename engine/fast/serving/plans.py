@@ -35,6 +35,10 @@ class Plans:
         self._changed = threading.Condition(self._lock)
         self._waiting = 0
 
+    def is_idle(self, size: int) -> bool:
+        """Whether `take` would return a plan for so many pictures at once, without compiling one."""
+        return bool(self._idle.get(size)) and len(self._busy) < self._most
+
     def take(self, size: int) -> Plan:
         """Return a plan for so many pictures that nobody else uses until it is given back; wait for one if need be."""
         with self._lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
@@ -115,6 +116,12 @@ class PlanPool:
         if idle is not None:
             idle.close()
 
+    def is_ready(self, count: int) -> bool:
+        """Whether `scores` of so many pictures would neither wait for anything nor compile a plan first."""
+        if self.is_split or count >= _WORTH_SPLITTING:
+            return False
+        return all(map(self._plans.is_idle, set(_pieces(count))))
+
     def scores(self, x: Array) -> Array:
         """Return the scores (N, K) of preprocessed pictures (N, H, W, C)."""
         scores = np.empty((len(x), *self._network.output_shape), np.float32)
@@ -132,9 +139,7 @@ class PlanPool:
 
     def _run(self, x: Array, scores: Array) -> None:
         first = 0
-        while first < len(x):
-            left = len(x) - first
-            size = 1 if left < _SIZES[-2] else next(size for size in _SIZES if size <= left)
+        for size in _pieces(len(x)):
             part = slice(first, first + size)
             first += size
             if size == 1 and self._by_halves(x[part], scores[part]):
@@ -179,6 +184,14 @@ class PlanPool:
         plan = Plan(self._network, size, self._tuning, training=False)
         plan.prepare(self._weights)
         return plan
+
+
+def _pieces(count: int) -> Iterator[int]:
+    """Yield the sizes of the plans that serve so many pictures, one after the other."""
+    while count:
+        size = next(size for size in _SIZES if size <= count)
+        yield size
+        count -= size
 
 
 def _worth_halving(found: Cut) -> bool:

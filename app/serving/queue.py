@@ -1,0 +1,117 @@
+"""The queue of one model: what waits together becomes one batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from app.serving.asked import Asked, Piece
+
+Compute = Callable[[Sequence[Piece]], Awaitable[None]]
+
+
+class Queue:
+    """Pieces of requests for one model. Lives on the event loop.
+
+    Up to `ways` batches of a model are computed at the same time, each in its turn. While all are busy, pieces wait;
+    whoever has its turn next takes its share of what waits, so that nobody waits for a batch to become full.
+    """
+
+    def __init__(
+        self,
+        compute: Compute,
+        turn: asyncio.Semaphore,
+        *,
+        ways: int,
+        batch_size: int,
+        wait: float,
+        emptied: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Begin with nothing waiting.
+
+        Args:
+            compute: computes a batch off the event loop; leaves no answer of it open.
+            turn: bounds how many batches of all models are computed at the same time.
+            ways: how many of this model are.
+            batch_size: the most pictures of a batch.
+            wait: seconds that a batch which is not full waits for more, when nothing runs.
+            emptied: called when nothing waits or runs any more.
+        """
+        self._compute, self._turn = compute, turn
+        self._ways, self._batch_size, self._wait = ways, batch_size, wait
+        self._emptied = emptied
+        self._pieces: deque[Piece] = deque()
+        self._pictures = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        """Held, or nobody would."""
+        self._workers = 0
+        self._asking = 0
+        """Workers that are waiting for their turn."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing runs."""
+        return not self._pieces and not self._workers
+
+    def put(self, asked: Asked) -> None:
+        """Let a request wait for its turn; its future has the answer later."""
+        pieces = asked.cut(self._batch_size)
+        self._pieces.extend(pieces)
+        self._pictures += len(asked.pictures)
+        if self._wait and not self._workers and self._pictures < self._batch_size:
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(self._wait, self._start)
+        else:
+            self._start()
+
+    def _start(self) -> None:
+        """Have as many workers as there is work for."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for _ in range(min(len(self._pieces), self._ways) - self._workers):
+            self._workers += 1
+            task = asyncio.get_running_loop().create_task(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _work(self) -> None:
+        """Compute batches until nothing waits."""
+        try:
+            while self._pieces:
+                await self._next()
+        finally:
+            self._workers -= 1
+            if self.is_idle:
+                self._emptied()
+
+    async def _next(self) -> None:
+        self._asking += 1
+        try:
+            await self._turn.acquire()
+        finally:
+            self._asking -= 1
+        try:
+            batch = self._take()
+            if batch:
+                await self._compute(batch)
+                for piece in batch:
+                    piece.asked.deliver()
+        finally:
+            self._turn.release()
+
+    def _take(self) -> list[Piece]:
+        """Return the pieces of the next batch, which somebody still waits for."""
+        # the others that wait for their turn get as much
+        share = min(self._batch_size, -(-self._pictures // (1 + self._asking)))
+        batch: list[Piece] = []
+        count = 0
+        while self._pieces and (not batch or count + self._pieces[0].size <= share):
+            piece = self._pieces.popleft()
+            self._pictures -= piece.size
+            if piece.asked.start():
+                batch.append(piece)
+                count += piece.size
+        return batch

@@ -1,0 +1,137 @@
+"""Predictions: the one way from pictures to an answer, for every protocol that asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from app.models.predictors import Predictors
+from app.serving.asked import Asked, Piece, Write
+from app.serving.queue import Queue
+from app.settings import Settings
+from app.store.records import ModelRecord
+
+if TYPE_CHECKING:
+    from app.models.prediction import Picture
+
+INLINE_SECONDS = 1e-3
+"""What is done on the event loop takes less than this: handing it to a thread and back takes a third of it."""
+
+
+class Serving:
+    """Answers requests for predictions, from one event loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        predictors: Predictors,
+        turn: asyncio.Semaphore,
+    ) -> None:
+        """Take what predictions need.
+
+        Args:
+            settings: of the server.
+            predictors: holds models in memory.
+            turn: bounds how many computations of the server run at the same time.
+        """
+        self._settings, self._predictors, self._turn = settings, predictors, turn
+        self._threads = ThreadPoolExecutor(settings.cores, thread_name_prefix="serving")
+        self._queues: dict[str, Queue] = {}
+
+    async def predict(
+        self,
+        record: ModelRecord,
+        pictures: Sequence[Picture],
+        write: Write,
+        gone: Callable[[], Awaitable[None]],
+        *,
+        stops: bool,
+    ) -> Any:
+        """Return what `write` makes of the predictions of some pictures.
+
+        Args:
+            record: of the model.
+            pictures: as they were sent.
+            write: makes the answer, perhaps in a thread; see there.
+            gone: raises once the caller has gone, and until then waits.
+            stops: whether the first picture that cannot be decoded fails the request.
+
+        Raises:
+            Damaged: the model cannot be read.
+            ModelFileError: nor can its file.
+        """
+        # with the first prediction, not with the server
+        from app.models.prediction import picture_spec  # noqa: PLC0415
+
+        asked = Asked(record, picture_spec(record), pictures, write, stops=stops)
+        queue = self._queues.get(record.id)
+        if (queue is None or queue.is_idle) and self._compute_here(asked):
+            return asked.result()
+        return await self._queued(asked, gone)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown(cancel_futures=True)
+
+    def _compute_here(self, asked: Asked) -> bool:
+        """Compute what is cheaper than a hand-off, at once."""
+        from app.serving.batch import compute, decode_seconds  # noqa: PLC0415 - see `predict`
+
+        predictor = self._predictors.held(asked.record.id)
+        if predictor is None or self._settings.batch_wait_ms:
+            return False
+        seconds = predictor.seconds(len(asked.pictures))
+        for picture in asked.pictures:
+            if seconds > INLINE_SECONDS:
+                return False
+            seconds += decode_seconds(picture)
+        if seconds > INLINE_SECONDS:
+            return False
+        for piece in asked.cut(len(asked.pictures)):
+            asked.start()
+            compute(predictor, [piece], self._settings.max_image_pixels, None)
+        return True
+
+    async def _queued(self, asked: Asked, gone: Callable[[], Awaitable[None]]) -> Any:
+        """Let a request wait for its turn, and for the end of it."""
+        future = asked.future = asyncio.get_running_loop().create_future()
+        name = asked.record.id
+        queue = self._queues.get(name)
+        if queue is None:
+            queue = self._queues[name] = Queue(
+                self._compute,
+                self._turn,
+                ways=self._settings.cores,
+                batch_size=self._settings.batch_size,
+                wait=self._settings.batch_wait_ms / 1000,
+                emptied=partial(self._queues.pop, name, None),
+            )
+        queue.put(asked)
+        leaving = asyncio.ensure_future(gone())
+        try:
+            await asyncio.wait({future, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not future.done():
+                leaving.result()
+            return future.result()
+        finally:
+            future.cancel()
+            if not leaving.cancel() and not leaving.cancelled():
+                leaving.exception()  # seen, or asyncio says that nobody has
+
+    async def _compute(self, pieces: Sequence[Piece]) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._in_thread, pieces)
+        except Exception as error:
+            for piece in pieces:
+                piece.asked.fail(error)
+
+    def _in_thread(self, pieces: Sequence[Piece]) -> None:
+        """Load the model, if it is not in memory, and compute a batch."""
+        from app.serving.batch import compute  # noqa: PLC0415 - see `predict`
+
+        predictor = self._predictors.get(pieces[0].asked.record)
+        predictor.measure()
+        compute(predictor, pieces, self._settings.max_image_pixels, self._predictors.executor)
