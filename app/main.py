@@ -5,12 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from pydantic.warnings import UnsupportedFieldAttributeWarning
 from starlette.concurrency import run_in_threadpool
 
+from app import version
 from app.services import Services
 from app.settings import Settings
 from app.web import docs_page, openapi
@@ -69,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(
         title="convserve",
-        version=_version(),
+        version=version(),
         description=openapi.DESCRIPTION,
         openapi_tags=openapi.TAGS,
         openapi_url=None,
@@ -90,10 +90,3 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestLog)
     app.add_middleware(FinishBody)
     return app
-
-
-def _version() -> str:
-    try:
-        return version("convserve")
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        return "0+source"

@@ -58,6 +58,24 @@ def nearest(name: str, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*ending, *similar, *names]))
 
 
+def did_you_mean(name: str, names: Sequence[str], otherwise: str, most: int = 1) -> str:
+    """Return the hint for a name that is none of those there are: the ones it resembles, or what else would do.
+
+    Args:
+        name: what was written.
+        names: those that there are.
+        otherwise: the hint where nothing resembles it.
+        most: how many are offered.
+    """
+    by_lower_case = {known.lower(): known for known in reversed(names)}
+    similar = difflib.get_close_matches(name[:_MOST_COMPARED].lower(), by_lower_case, most)
+    return (
+        f"did you mean {' or '.join(repr(by_lower_case[each]) for each in similar)}?"
+        if similar
+        else otherwise
+    )
+
+
 def natural(name: str) -> tuple[tuple[str | tuple[int, str], ...], str]:
     """Return a key that sorts names as people do: `class 2` before `class 10`."""
     pieces = _DIGITS.split(name)

@@ -61,7 +61,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and url is not None:
         with suppress(httpx.HTTPError), connect(url) as client:
             for kind in ("training-jobs", "evaluations", "batch-predictions"):
-                for job in client.get(f"/v1/{kind}?limit=200").json()["data"]:
+                for job in client.get(f"/v1/{kind}?limit=200").json().get("data", ()):
                     if job["status"] not in FINISHED:
                         client.post(f"/v1/{kind}/{job['id']}/cancel")
     return report

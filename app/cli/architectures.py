@@ -120,7 +120,7 @@ def diagram(
     """
     kind = form(output, ".svg", ".png")
     with connect(url, api_key) as client:
-        drawn = client.architectures.diagram(_chosen(client, architecture), folded=not nodes, accept=kind)
+        drawn = client.architectures.diagram(_described(client, architecture), folded=not nodes, accept=kind)
     save(output, drawn)
 
 
@@ -217,7 +217,9 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise CommandError(f"{path} is not JSON: {error}") from error
+        raise CommandError(
+            f"{path} is not JSON: {error}", 'it should hold {"input_shape": [...], "layers": [...]}'
+        ) from error
     if not isinstance(content, dict):
         raise CommandError(
             f"{path} holds no architecture", 'it should be {"input_shape": [...], "layers": [...]}'
@@ -226,7 +228,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _summary(client: Client, argument: str) -> Summary:
-    chosen = _chosen(client, argument)
+    chosen = _described(client, argument)
     if isinstance(chosen, str):
         return client.architectures.get(chosen).summary
     return client.architectures.summary(chosen)
@@ -237,18 +239,3 @@ def _described(client: Client, argument: str) -> str | dict[str, Any]:
     if argument.startswith("model_") or "@" in argument:
         return client.models.get(argument).architecture
     return choice(argument)
-
-
-def _chosen(client: Client, argument: str) -> str | dict[str, Any]:
-    """Return the id of a stored architecture, or what was written out: a file, or a preset."""
-    chosen = _described(client, argument)
-    if isinstance(chosen, str) or "preset" not in chosen:
-        return chosen
-    presets = {preset.name: preset.architecture for preset in client.catalog.presets()}
-    if argument not in presets:
-        raise CommandError(
-            f"there is no preset {argument!r}",
-            f"there are {', '.join(sorted(presets))}; a stored architecture has an id like arch_..., "
-            "and a file is named by its path",
-        )
-    return presets[argument]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.files import form, save
 from app.cli.options import LOCAL, ApiKey, ByName, ByTag, CommandError, Json, Url, connect
 from app.cli.output import everything, listing, percent, say, shape, table
 
@@ -169,6 +170,8 @@ def show(
     api_key: ApiKey = None,
 ) -> None:
     """Show everything about a data set, and how many pictures each class has in each split."""
+    if samples is not None:
+        form(samples, ".png")
     with connect(url, api_key) as client:
         found = client.datasets.get(dataset)
         everything(found, as_json=json)
@@ -176,11 +179,7 @@ def show(
             say()
             _print_statistics(client.datasets.statistics(dataset))
         if samples is not None:
-            content = client.datasets.samples(dataset)
-            try:
-                samples.write_bytes(content)
-            except OSError as error:
-                raise CommandError(f"cannot write {samples}: {error.strerror}") from error
+            save(samples, client.datasets.samples(dataset))
 
 
 @data.command("statistics")

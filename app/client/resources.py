@@ -110,7 +110,7 @@ class Architectures(Resource[M]):
         """Compute the shapes and costs of an architecture without storing it.
 
         Args:
-            architecture: `input_shape` and `layers`.
+            architecture: `{"preset": name}`, or `input_shape` and `layers`.
             batch_size: how many pictures at a time the memory of training is for.
         """
         params = {"batch_size": batch_size}
@@ -133,7 +133,7 @@ class Architectures(Resource[M]):
         """Return a drawing of an architecture, stored under an id or written out, as SVG or `image/png`.
 
         Args:
-            architecture: the id, or `input_shape` and `layers`.
+            architecture: the id, `{"preset": name}`, or `input_shape` and `layers`.
             folded: whether layers that keep the shape stand in the box of the one before them.
             accept: the form of the drawing.
         """

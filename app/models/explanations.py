@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 
 from app.errors import Invalid
 from app.models.opened import OpenedModel, unknown_node
 from app.models.prediction import Picture
 from app.store.records import ModelRecord
+from app.text import did_you_mean
 from engine.errors import EngineError
 from engine.model.explanations import Explanation, Finding, explain
 from engine.model.explanations.score import kept_bytes
@@ -41,8 +41,7 @@ def index_of(record: ModelRecord, name: str | None) -> int | None:
         raise Invalid.at("class", detail, f"name one of {names}", parameter=True)
     if name in record.classes:
         return record.classes.index(name)
-    near = difflib.get_close_matches(name[:100], record.classes, 3)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"name one of {names}"
+    hint = did_you_mean(name, record.classes, f"name one of {names}", 3)
     raise Invalid.at(
         "class", f"the model has no {word(record)} {name[:100]!r}", hint, parameter=True, code="unknown-class"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from app.api.requests.operations import ConvolveRequest
 from app.errors import Invalid
 from app.operations.numbers import array, narrowed, written
 from app.operations.operation import Inputs, Limits, Options, Task, prepare
+from app.text import did_you_mean
 from engine.arrays import Array
 from engine.errors import EngineError
 from engine.layers import LayerRecord
@@ -72,11 +72,12 @@ def _kernel(value: str | list[Any]) -> Array:
     named = {each.name: each.kernel for each in FILTERS}
     if value not in named:
         near = [name for name in named if value and name.startswith(value.lower())]
-        near = near or difflib.get_close_matches(value[:80].lower(), named, 1)
         hint = f"there are {', '.join(named)}; or give its numbers"
         if value.lstrip().startswith("["):
             hint = "give lists, without quotes"
         elif near:
             hint = f"did you mean {' or '.join(map(repr, near))}?"
+        else:
+            hint = did_you_mean(value, list(named), hint)
         raise Invalid.at("kernel", f"there is no filter {value[:80]!r}", hint)
     return np.array(named[value], np.float64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from app.errors import Invalid
 from app.operations.numbers import quoted
+from app.text import did_you_mean
 from engine.arrays import Array
 from engine.inputs.feed import as_targets, one_hot
 from engine.recipe.targets import Target
@@ -77,8 +77,7 @@ def _index(value: Any, classes: Sequence[str], place: tuple[str | int, ...], nou
         raise Invalid.at(place, detail, f"name one of {_names(classes)}")
     if value in classes:
         return list(classes).index(value)
-    near = difflib.get_close_matches(value[:100], classes, 3)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"name one of {_names(classes)}"
+    hint = did_you_mean(value, classes, f"name one of {_names(classes)}", 3)
     raise Invalid.at(place, f"there is no {noun} {value[:100]!r}", hint, code="unknown-class")
 
 

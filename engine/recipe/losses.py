@@ -48,7 +48,7 @@ class Loss(Spec):
         if output_shape != (classes,):
             size = "x".join(map(str, output_shape))
             raise ShapeError(
-                f"the network's output is {size} but the data set has {classes} {NOUNS[target]}",
+                f"the network's output is {size} but there are {classes} {NOUNS[target]}",
                 path=("layers",),
                 hint=f"end the network with a dense layer of {classes} units",
             )
@@ -219,9 +219,9 @@ def right_class(scores: Array, targets: Array) -> Right:
 def _check_per_class(numbers: tuple[float, ...] | None, classes: int, name: str) -> None:
     if numbers is not None and len(numbers) != classes:
         raise ShapeError(
-            f"{name} has {len(numbers)} numbers but the data set has {classes} classes",
+            f"{name} has {len(numbers)} numbers but there are {classes} classes",
             path=(name,),
-            hint=f"give {classes} numbers, in the order of the data set's classes",
+            hint=f"give {classes} numbers, in the order of the classes",
         )
 
 

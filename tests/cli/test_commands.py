@@ -72,7 +72,12 @@ def test_an_unknown_preset(run: Run) -> None:
     said = wrong(run("summary", "lenet-6"))
     assert "no preset 'lenet-6'" in said
     assert "Hint:" in said
-    assert "lenet-5" in said
+    assert "did you mean 'lenet-5'?" in said
+    assert "vgg-16" in wrong(run("diagram", "something", "-o", "net.svg"))
+
+
+def test_the_version(run: Run) -> None:
+    assert re.fullmatch(r"convserve \S+\n", run("--version").stdout)
 
 
 @pytest.mark.parametrize(

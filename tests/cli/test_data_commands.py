@@ -55,6 +55,9 @@ def test_make_grow_look(run: Run, archive: Path, tmp_path: Path, server: str) ->
     assert shown.returncode == 0, shown.stderr
     assert re.search(r"^images +13$", shown.stdout, re.MULTILINE)
     assert Image.open(io.BytesIO(sheet.read_bytes())).format == "PNG"
+    unfit = run("data", "show", identifier, "--samples", str(tmp_path / "sheet.jpg"))
+    assert "end its name in" not in shown.stderr
+    assert (unfit.returncode, unfit.stdout) == (1, "")
     assert identifier in run("data", "list").stdout
 
     with Client(server) as client:

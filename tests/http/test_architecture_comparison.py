@@ -42,7 +42,7 @@ def test_a_preset_beside_a_stored_one_and_one_written_out(http: httpx.Client) ->
         ({"preset": "lenet-6"}, "/architectures/1/preset", "there is no preset 'lenet-6'"),
         ("arch_gone", "/architectures/1", "arch_gone"),
         ("lenet-5", "/architectures/1", 'write {"preset": "lenet-5"}'),
-        (7, "/architectures/1", 'give {"preset": "lenet-5"}'),
+        (7, "/architectures/1", 'such as {"preset": "lenet-5"}'),
         (SMALL | {"layers": [{"type": "dense", "units": 2}]}, "/architectures/1/layers/0", "takes a vector"),
         (SMALL | {"layers": [{"type": "flat"}]}, "/architectures/1/layers/0/type", "there is no type"),
         ({"preset": "vgg-16", "input_shape": [8, 8, 3]}, "/architectures/1", "vgg-16: layers["),

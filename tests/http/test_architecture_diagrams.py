@@ -36,6 +36,11 @@ def test_svg_by_default(http: httpx.Client) -> None:
     assert "body/conv2d_1/activation" in apart
 
 
+def test_a_preset_is_drawn(http: httpx.Client) -> None:
+    found = words(http.post(f"{URL}/diagram", json={"preset": "lenet-5", "classes": 26}))
+    assert {"dense_3", "28x28x1"} <= found
+
+
 def test_png_on_request(http: httpx.Client) -> None:
     answer = http.post(f"{URL}/diagram", json=BODY, headers={"Accept": "image/png"})
     assert answer.headers["content-type"] == "image/png"

@@ -33,6 +33,18 @@ def test_the_summary_of_lenet_5(http: httpx.Client) -> None:
     assert first["connection_density"] == pytest.approx(0.0292, abs=1e-4)
 
 
+def test_a_preset_and_a_stored_architecture_are_summed_up_as_written_out(http: httpx.Client) -> None:
+    written = http.post(f"{URL}/summary", json=lenet(http)).json()
+    assert http.post(f"{URL}/summary", json={"preset": "lenet-5"}).json() == written
+    assert http.post(f"{URL}/summary", json="arch_example").json()["totals"] == written["totals"]
+    fewer = http.post(f"{URL}/summary", json={"preset": "lenet-5", "classes": 3}).json()
+    assert fewer["output_shape"] == [3]
+    wrong = http.post(f"{URL}/summary", json={"preset": "lennet-5"})
+    assert wrong.status_code == 422
+    (fault,) = wrong.json()["errors"]
+    assert (fault["pointer"], fault["hint"]) == ("/preset", "did you mean 'lenet-5'?")
+
+
 def test_the_hints_of_a_summary_point_to_the_layer(http: httpx.Client) -> None:
     (hint,) = http.post(f"{URL}/summary", json=lenet(http)).json()["hints"]
     assert hint["code"] == "dense-majority"

@@ -64,6 +64,24 @@ def test_an_unknown_node_is_named_with_those_that_there_are(http: httpx.Client) 
     assert "dense_3" in fault["hint"]
 
 
+@pytest.mark.parametrize(
+    ("call", "accepted"),
+    [
+        ("activations", "application/x-npz"),
+        ("filters", "application/x-npz"),
+        ("filters", "image/png"),
+    ],
+)
+def test_numbers_of_all_nodes_at_once_are_refused(http: httpx.Client, call: str, accepted: str) -> None:
+    url = f"/v1/models/model_example/{call}"
+    if call == "filters":
+        answer = http.get(url, headers={"Accept": accepted})
+    else:
+        answer = http.post(url, content=png(1), headers=PNG | {"Accept": accepted})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["parameter"] == "node"
+
+
 def test_too_many_numbers_are_refused_before_they_are_computed(http: httpx.Client) -> None:
     files = [("files", (f"{number}.png", png(number))) for number in range(22)]
     answer = http.post(ACTIVATIONS, params={"node": "conv2d_1"}, files=files)

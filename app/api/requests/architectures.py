@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, RootModel, Tag
 
 from app.api.common import Name
 from engine.graph.architecture import Architecture
@@ -51,10 +51,13 @@ ArchitectureChoice = Annotated[
     Discriminator(
         _form,
         custom_error_type="architecture_form",
-        custom_error_message='give {"preset": "lenet-5"}, the id of a stored architecture, '
-        'or {"input_shape": [...], "layers": [...]}',
+        custom_error_message="an architecture is an object, or the id of a stored one",
     ),
 ]
+
+
+class DescribedArchitecture(RootModel[ArchitectureChoice]):
+    """An architecture to look at."""
 
 
 class ArchitectureComparisonRequest(Spec):

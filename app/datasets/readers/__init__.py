@@ -35,7 +35,7 @@ def open_upload(path: Path, labels: Path | None, limits: ArchiveLimits, target: 
     if not head.startswith(ZIP_MAGIC):
         if labels is None and not holds_idx(head):
             hint = "send a zip archive of pictures, an npz file, or IDX files of images and labels"
-            raise Invalid.at("file", f"this is {describe(head)}; {hint}", hint, code="unusable-file")
+            raise Invalid.at("file", f"this is {describe(head)}", hint, code="unusable-file")
         if labels is None:
             raise _misplaced(
                 "an IDX file of images needs one of labels",

@@ -83,4 +83,4 @@ def count_strata(stratum: NDArray[np.integer], names: int, target: Target) -> ND
 
 def unfit(detail: str, hint: str) -> Invalid:
     """Make the error for a file that has not what `target` asks for."""
-    return Invalid.at("target", f"{detail}; {hint}", hint, code="other-target")
+    return Invalid.at("target", detail, hint, code="other-target")

@@ -10,8 +10,10 @@ from app.api.requests.architectures import ArchitectureChoice, PresetChoice
 from app.errors import Damaged, Invalid, NotFound, readable
 from app.store import Store
 from app.store.records import ArchitectureRecord, ModelRecord
+from app.text import did_you_mean
 from engine.errors import EngineError
 from engine.graph.architecture import Architecture
+from engine.graph.network import Network
 from engine.presets import PRESETS, find
 
 
@@ -72,7 +74,8 @@ def resolve(
     if isinstance(choice, PresetChoice):
         preset = find(choice.preset)
         if preset is None:
-            hint = f"the presets are {', '.join(preset.name for preset in PRESETS)}"
+            names = [preset.name for preset in PRESETS]
+            hint = did_you_mean(choice.preset, names, f"the presets are {', '.join(names)}")
             raise Invalid.at((*keys, "preset"), f"there is no preset {choice.preset!r}", hint)
         architecture = preset.architecture(choice.input_shape or input_shape, choice.classes or classes)
         return Resolved(architecture, preset.name, keys, {"preset": preset.name})
@@ -86,3 +89,17 @@ def resolve(
             raise Invalid.at(keys, error.detail, hint) from None
         return Resolved(read_architecture(record), record.name, keys, {"id": record.id})
     return Resolved(choice, "network", keys)
+
+
+def build(choice: ArchitectureChoice, place: Sequence[str | int], store: Store) -> tuple[str, Network]:
+    """Return the name and the network of the architecture that was chosen, which may be of any size.
+
+    Raises:
+        Invalid, Damaged: as `resolve` does.
+        EngineError: it is no network; the place is that in the caller's document.
+    """
+    resolved = resolve(choice, place, store)
+    try:
+        return resolved.name, Network.build(resolved.architecture)
+    except EngineError as error:
+        raise resolved.fault(error) from None

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from app.api.requests.files import FileDocument
-from app.errors import DomainError, FieldError, Invalid, Malformed, TooLarge, Unsupported
+from app.errors import DomainError, FieldError, Invalid, Malformed, Place, TooLarge, Unsupported
 from app.files.encoded import HINT, decode_base64
 from app.web.bodies import idempotency
 from app.web.bodies.multipart import FormRules, receive
@@ -74,8 +74,8 @@ async def receive_file(
     received = media_type(request)
     if is_json(received):
         document = await read_document(request, kind)
-        content = await run_in_threadpool(_decode, document.file)
-        path = await run_in_threadpool(_save, folder, content)
+        content = await run_in_threadpool(decode_file, document.file, "file")
+        path = await run_in_threadpool(DiskSink.save, folder, content)
         return FileBody(path, "", document.model_copy(update={"file": ""}), json=True)
     if received == "multipart/form-data":
         form = await receive(request, rules, lambda: DiskSink(folder))
@@ -136,21 +136,16 @@ def _read_fields(kind: type[D], fields: dict[str, str]) -> D:
         raise Invalid.listing(faults) from None
 
 
-def _decode(text: str) -> bytes:
+def decode_file(text: str, place: Place) -> bytes:
+    """Return the bytes of a file that a JSON body holds as text.
+
+    Raises:
+        Invalid: it is no base64.
+    """
     try:
         return decode_base64(text)
     except ValueError as error:
-        raise Invalid.at("file", f"this is no base64: {error}", HINT) from None
-
-
-def _save(folder: Path, content: bytes) -> Path:
-    sink = DiskSink(folder)
-    try:
-        sink.write(content)
-        return sink.finish()
-    except BaseException:
-        sink.discard()
-        raise
+        raise Invalid.at(place, f"this is no base64: {error}", HINT) from None
 
 
 def _too_large(limit: int) -> TooLarge:

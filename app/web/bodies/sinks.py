@@ -68,6 +68,17 @@ class DiskSink:
             os.close(descriptor)
         return self._path
 
+    @classmethod
+    def save(cls, folder: Path, content: bytes) -> Path:
+        """Write a whole file into a folder, and return its path; nothing is left of it if that fails."""
+        sink = cls(folder)
+        try:
+            sink.write(content)
+            return sink.finish()
+        except BaseException:
+            sink.discard()
+            raise
+
     def discard(self) -> None:
         """Remove the file."""
         if self._file is not None:

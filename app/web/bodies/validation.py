@@ -28,6 +28,8 @@ _MOST_SHOWN = 80
 """Characters of a value of the caller's that an error repeats."""
 
 _HINTS: Mapping[str, str] = {
+    "architecture_form": 'give an object such as {{"preset": "lenet-5"}} or {{"input_shape": [...], "layers": [...]}}, '
+    "or the id of a stored architecture",
     "int_type": "write a whole number, such as 3",
     "int_from_float": "write a whole number, such as 3",
     "int_parsing": "write a whole number, such as 3",
@@ -311,6 +313,8 @@ def _members(kind: Any, tag: str | None = None) -> Iterator[tuple[Any, str | Non
     elif origin in (Union, types.UnionType):
         for part in get_args(kind):
             yield from _members(part)
+    elif _is_model(kind) and kind.__pydantic_root_model__:
+        yield from _members(kind.model_fields["root"].annotation)
     else:
         own = kind.model_fields.get("type") if _is_model(kind) else None
         yield kind, tag or (str(own.default) if own else None)

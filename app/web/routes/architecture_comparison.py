@@ -7,16 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 
 from app.api.architectures import ArchitectureComparison, ComparedArchitecture
-from app.api.requests.architectures import ArchitectureChoice, ArchitectureComparisonRequest
-from app.jobs.accept.architecture import resolve
+from app.api.requests.architectures import ArchitectureComparisonRequest
+from app.jobs.accept.architecture import build
 from app.services import ServicesDep
-from app.store import Store
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
-from engine.errors import EngineError
 from engine.graph.comparison import compare
 from engine.graph.costs import Summary
-from engine.graph.network import Network
 from engine.graph.summary import summarize
 
 router = APIRouter(prefix="/v1/architectures", route_class=StrictRoute, tags=["architectures"])
@@ -43,22 +40,16 @@ def compare_architectures(
     Nodes of one name belong together; those left over, where they are alike in all but their names, in order. What
     has no counterpart was removed or added. Inside of `values` each pair is that of the first and of the second.
     """
-    chosen = [_built(choice, place, services.store) for place, choice in enumerate(request.architectures)]
+    chosen = [
+        build(choice, ("architectures", place), services.store)
+        for place, choice in enumerate(request.architectures)
+    ]
     (first, one), (second, other) = chosen
     summaries = summarize(one), summarize(other)
     return ArchitectureComparison(
         architectures=(_compared(first, summaries[0]), _compared(second, summaries[1])),
         **dict(compare(one, other, summaries)),
     )
-
-
-def _built(choice: ArchitectureChoice, place: int, store: Store) -> tuple[str, Network]:
-    """Return an architecture's name and its network, whose faults are those of its place in the request."""
-    resolved = resolve(choice, ("architectures", place), store)
-    try:
-        return resolved.name, Network.build(resolved.architecture)
-    except EngineError as error:
-        raise resolved.fault(error) from None
 
 
 def _compared(name: str, summary: Summary) -> ComparedArchitecture:

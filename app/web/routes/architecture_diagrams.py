@@ -6,14 +6,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request, Response
 
+from app.api.requests.architectures import DescribedArchitecture
 from app.errors import Invalid
+from app.jobs.accept.architecture import build
 from app.pictures.diagram.draw import draw
 from app.services import ServicesDep
 from app.web.answers.negotiation import preferred
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
-from app.web.routes.architectures import LENET, RESIDUAL, ArchitectureId, stored_network
-from engine.graph.architecture import Architecture
+from app.web.routes.architectures import LENET, PRESET, RESIDUAL, ArchitectureId, stored_network
 from engine.graph.network import Network
 
 router = APIRouter(prefix="/v1/architectures", route_class=StrictRoute, tags=["architectures"])
@@ -42,10 +43,17 @@ Folded = Annotated[
 )
 def draw_architecture(
     architecture: Annotated[
-        Architecture,
-        Body(openapi_examples={"LeNet-5": {"value": LENET}, "a residual block": {"value": RESIDUAL}}),
+        DescribedArchitecture,
+        Body(
+            openapi_examples={
+                "LeNet-5": {"value": LENET},
+                "a residual block": {"value": RESIDUAL},
+                "a preset": {"value": PRESET},
+            }
+        ),
     ],
     request: Request,
+    services: ServicesDep,
     folded: Folded = True,
 ) -> Response:
     """Draw a network from the input at the top to the output, without storing anything: SVG, or PNG by `Accept`.
@@ -53,7 +61,8 @@ def draw_architecture(
     A box has a layer's name, its hyperparameters where they are not the default, and its parameters; its colour is
     that of the layer's family. Beside each arrow is the shape that it carries. A block is a frame round its layers.
     """
-    return _answer(Network.build(architecture), request, folded)
+    _, network = build(architecture.root, (), services.store)
+    return _answer(network, request, folded)
 
 
 @router.get(

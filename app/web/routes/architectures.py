@@ -8,9 +8,9 @@ from fastapi import APIRouter, Body, Path, Query, Response
 
 from app.api.architectures import ArchitectureAnswer, ArchitectureEntry
 from app.api.common import PageOf
-from app.api.requests.architectures import ArchitectureRequest
+from app.api.requests.architectures import ArchitectureRequest, DescribedArchitecture
 from app.ids import ARCHITECTURE, new_id
-from app.jobs.accept.architecture import read_architecture
+from app.jobs.accept.architecture import build, read_architecture
 from app.services import Services, ServicesDep
 from app.store.records import ArchitectureRecord
 from app.web.answers.architectures import architecture as show
@@ -60,6 +60,7 @@ RESIDUAL = {
         {"type": "dense", "units": 10},
     ],
 }
+PRESET = {"preset": "resnet-20", "classes": 5}
 
 
 @router.post(
@@ -70,14 +71,16 @@ RESIDUAL = {
 )
 def summarize_architecture(
     architecture: Annotated[
-        Architecture,
+        DescribedArchitecture,
         Body(
             openapi_examples={
                 "LeNet-5": {"value": LENET},
                 "a residual block": {"value": RESIDUAL},
+                "a preset": {"value": PRESET},
             }
         ),
     ],
+    services: ServicesDep,
     batch_size: Annotated[
         int, Query(ge=1, le=65_536, description="Pictures in one step, for the memory that training takes.")
     ] = 64,
@@ -86,10 +89,11 @@ def summarize_architecture(
 
     For each node: the output shape and the formula it follows from, parameters, multiply-adds, memory, the
     receptive field, what a fully connected layer would have needed for the same map, and the share of
-    connections that exist. `hints` are what is likely to be a mistake,
-    and what to change. The limit of parameters is one of training: a network beyond it can be looked at.
+    connections that exist. `hints` are what is likely to be a mistake, and what to change. A preset, or the id of a
+    stored architecture, can be given as training jobs take them. The limit of parameters is one of training: a network
+    beyond it can be looked at.
     """
-    network = Network.build(architecture)
+    _, network = build(architecture.root, (), services.store)
     return written(summarize(network, batch_size, find_hints(network)))
 
 

@@ -18,11 +18,11 @@ from app.datasets.ingestion import SavedFile, Source
 from app.datasets.readers import KIND, MAGIC
 from app.datasets.readers.sniff import describe
 from app.errors import Invalid, Place
-from app.files.encoded import HINT, decode_base64
 from app.files.paths import UPLOADS
 from app.jobs.accept.additions import MAX_FILES
 from app.services import Services
 from app.web.bodies.dataset_fields import FORM_FIELDS, read_addition_form, read_form
+from app.web.bodies.files import decode_file
 from app.web.bodies.multipart import FormRules, receive
 from app.web.bodies.route import read_document
 from app.web.bodies.sinks import DiskSink
@@ -68,7 +68,7 @@ async def receive_dataset_json(request: Request, services: Services) -> Received
     document = await read_document(request, DatasetDocument)
     encoded = {"file": document.file} | ({"labels": document.labels} if document.labels else {})
     decoded = await run_in_threadpool(
-        lambda: [(field, "", _decode(text, field)) for field, text in encoded.items()]
+        lambda: [(field, "", decode_file(text, field)) for field, text in encoded.items()]
     )
     for field, _, content in decoded:
         if not content.startswith(MAGIC):
@@ -101,7 +101,7 @@ async def receive_addition_json(request: Request, services: Services) -> Receive
     if document.file is not None:
         encoded.append(("file", document.file, "file"))
     decoded = await run_in_threadpool(
-        lambda: [(field, "", _decode(text, place)) for field, text, place in encoded]
+        lambda: [(field, "", decode_file(text, place)) for field, text, place in encoded]
     )
     form = AdditionForm(label=document.label, dry_run=document.dry_run)
     received = Received(await save(decoded, services), form, json=True)
@@ -161,13 +161,7 @@ async def save(contents: Sequence[tuple[str, str, bytes]], services: Services) -
         files: list[SavedFile] = []
         try:
             for field, filename, content in contents:
-                sink = DiskSink(folder(services))
-                try:
-                    sink.write(content)
-                    path = sink.finish()
-                except BaseException:
-                    sink.discard()
-                    raise
+                path = DiskSink.save(folder(services), content)
                 checksum = hashlib.sha256(content).hexdigest()
                 source = Source(filename=filename, bytes=len(content), sha256=checksum)
                 files.append(SavedFile(field, path, source))
@@ -177,18 +171,6 @@ async def save(contents: Sequence[tuple[str, str, bytes]], services: Services) -
         return tuple(files)
 
     return await run_in_threadpool(write)
-
-
-def _decode(text: str, place: Place) -> bytes:
-    """Return what a text in a JSON body stands for.
-
-    Raises:
-        Invalid: it is no base64.
-    """
-    try:
-        return decode_base64(text)
-    except ValueError as error:
-        raise Invalid.at(place, f"it is no base64: {error}", HINT) from None
 
 
 def folder(services: Services) -> Path:

@@ -63,6 +63,9 @@ def _filters(services: Services, record: ModelRecord, node: str | None, form: st
     opened = open_model(services.predictors, record)
     found = list(filters(opened.network, opened.model.weights))
     if node is None:
+        if form != _JSON:
+            detail = "only the filters of one node are drawn, or given as npz"
+            raise Invalid.at("node", detail, "name it, or ask for application/json", parameter=True)
         listed = FilterList(model_id=record.id, data=[filter_entry(each) for each in found])
         return JSONResponse(listed.model_dump(mode="json"))
     chosen = _choose(found, node)

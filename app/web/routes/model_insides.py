@@ -80,7 +80,9 @@ async def show_activations(
     """
     record = await stored_model(services.store, model_id)
     pictures = await receive_pictures(request, services.settings)
-    form = preferred(request, (_JSON, _PNG) if node is None else (_JSON, _PNG, NPZ))
+    form = preferred(request, (_JSON, _PNG, NPZ))
+    if node is None and form == NPZ:
+        raise Invalid.at("node", "only the numbers of one node are given as npz", "name it", parameter=True)
     async with services.inference:
         if node is None:
             return await run_in_threadpool(_accounts, services, record, pictures, form)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +18,7 @@ from app.operations.operation import Inputs, Limits, Options, Task, prepare, rea
 from app.operations.pictures import read_picture
 from app.pictures.pixels import Range
 from app.services import Services, ServicesDep
+from app.text import did_you_mean
 from app.web.answers.arrays import NPZ
 from app.web.answers.negotiation import preferred
 from app.web.answers.operation_pictures import PNG, SVG, as_png, as_svg
@@ -97,8 +97,8 @@ async def apply_layer(
     """Apply a layer or block; `app.web.openapi_operations` describes it for each type there is."""
     kinds = {kind.tag(): kind for kind in LAYERS}
     if operation_type not in kinds:
-        near = difflib.get_close_matches(operation_type[:80], [*kinds, "convolve"], 1)
-        hint = f"did you mean {near[0]}?" if near else "GET /v1/catalog/layers lists the layers there are"
+        listed = "GET /v1/catalog/layers lists the layers there are"
+        hint = did_you_mean(operation_type, [*kinds, "convolve"], listed)
         raise NotFound(f"there is no operation {operation_type[:80]!r}; {hint}")
     received = await _receive(request, OperationRequest, services, _deeper(kinds[operation_type]))
     body = received.document
