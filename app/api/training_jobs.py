@@ -65,6 +65,9 @@ class TrainingJobEntry(JobBody):
     """The job that this one continues, from its last checkpoint; its epochs are counted in `epochs`."""
     initial_weights: str | None = None
     """The model whose weights were the first ones."""
+    train: str | dict[str, str] | None = None
+    """What is trained of that model's network, which has got a new head: `head`, `all` or `{"from": node}`. Null where
+    the network is another one."""
     queue_position: int | None = None
     """Its place among the jobs that wait, from 1; null once it has started."""
     starts_in_seconds: Number = None
@@ -80,7 +83,7 @@ class TrainingJobEntry(JobBody):
     """How long its last checkpoint is kept, so that another job can continue from it. Null before its end, and when
     there is none (any more)."""
     architecture_source: JsonObject | None
-    """The preset or the stored architecture that was named."""
+    """The preset, the stored architecture or the model that was named."""
     dataset: str
     dataset_images: int
     """How many pictures the data set had; what arrives later is not trained on."""

@@ -25,7 +25,7 @@ def train(
         typer.Argument(
             metavar="ARCHITECTURE",
             help="The name of a preset, the id of a stored architecture, or a JSON file. "
-            "Not with --continue-from.",
+            "Not with --continue-from; with --initial-weights it may be left out.",
             show_default=False,
         ),
     ] = None,
@@ -84,7 +84,18 @@ def train(
         str | None, typer.Option(help="The id of a finished job to go on from, for --epochs more.")
     ] = None,
     initial_weights: Annotated[
-        str | None, typer.Option(help="The id of a model whose weights are the first ones.")
+        str | None,
+        typer.Option(
+            help="A model, such as digits or digits@2, whose weights are the first ones; without ARCHITECTURE its "
+            "network learns the classes of the data set, with a new head."
+        ),
+    ] = None,
+    train: Annotated[
+        str | None,
+        typer.Option(
+            help="What of that network learns: head, all, or the node or block from which on.",
+            show_default="head",
+        ),
     ] = None,
     webhook: Annotated[
         str | None, typer.Option(help="An address that receives a POST when the job has ended.")
@@ -98,10 +109,10 @@ def train(
     What is not given is left to the service. JSON can also be read from a file: @file.json. Ctrl-C ends the watching,
     not the training.
     """
-    if architecture is None and continue_from is None:
+    if architecture is None and continue_from is None and initial_weights is None:
         raise CommandError(
             "there is nothing to train",
-            "name an architecture, such as lenet-5, or a job with --continue-from",
+            "name an architecture, such as lenet-5, a model with --initial-weights, or a job with --continue-from",
         )
     rule = _part("--optimizer", optimizer)
     if learning_rate is not None:
@@ -129,6 +140,7 @@ def train(
             select=select,
             continue_from=continue_from,
             initial_weights=initial_weights,
+            train={"from": train} if train not in (None, "head", "all") else train,
             webhook=None if webhook is None else {"url": webhook},
         )
         say(f"training job {job.id}")

@@ -42,10 +42,11 @@ class TrainingJobs(Resource[M]):
 
         Args:
             architecture: the id of a stored one, `{"preset": name}`, or one written out.
-            dataset: the id of a data set.
+            dataset: the id or name of a data set.
             options: the other fields of the call: `epochs`, `batch_size`, `seed`, `optimizer`, `schedule`, `loss`,
                 `select`, `name` ... Those that are None are left to the service. With `continue_from`, the id of
-                a job, neither architecture nor data set is needed.
+                a job, neither architecture nor data set is needed; with `initial_weights`, a model, and a data set the
+                model's network learns the data set's classes, and `train` says what of it.
         """
         described = dict(architecture) if isinstance(architecture, Mapping) else architecture
         body = chosen({"architecture": described, "dataset": dataset, **options})

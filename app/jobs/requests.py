@@ -57,10 +57,12 @@ class TrainingRequest(TrainingConfig, JobRequest):
     """Id of the job whose last checkpoint is the beginning of this one."""
     initial_weights: str | None = None
     """Id of the model whose weights are the first ones of this job, where names and shapes agree."""
+    train: str | dict[str, str] | None = None
+    """What is trained of the network of `initial_weights`, which has a new head: `head`, `all`, `{"from": node}`."""
     architecture: Architecture
     """The network; a copy, also where the caller named a preset or a stored architecture."""
     architecture_source: dict[str, Any] | None = None
-    """Where it came from, for display: `{"preset": "lenet-5"}` or `{"id": "arch_..."}`."""
+    """Where it came from, for display: `{"preset": "lenet-5"}`, `{"id": "arch_..."}` or `{"model": "model_..."}`."""
     dataset: str
     """Id of the data set."""
     dataset_images: PositiveInt

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, or_, select, update
 
 from app.errors import Conflict, Damaged, NotFound
 from app.states import UNFINISHED
@@ -75,17 +75,26 @@ class Models(Repository[ModelRecord]):
 
     @cached(tables.model_aliases)
     def find(self, reference: str) -> ModelRecord:
-        """Return the model of an id, of a name and version (`digits@2`), or of an alias (`digits@production`).
+        """Return the model of an id, a name and version (`digits@2`), or an alias (`digits@production`).
+
+        A name alone stands for its newest version.
 
         Raises:
             NotFound: there is none.
             Damaged: it cannot be read.
         """
+        query = self._referred(select(self.table), reference)
+        if "@" not in reference:
+            columns = self.table.c
+            query = select(self.table).where(or_(columns.id == reference, columns.name == reference))
+            query = query.order_by((columns.id == reference).desc(), columns.version.desc()).limit(1)
         with self._database.read() as connection:
-            return self._one(connection, self._referred(select(self.table), reference), reference)
+            return self._one(connection, query, reference)
 
     def find_id(self, reference: str) -> str:
-        """Return the id of that model, also when the rest of its record cannot be read.
+        """Return the id of a model, also when the rest of its record cannot be read.
+
+        A name alone stands for none: who changes or deletes says which version.
 
         Raises:
             NotFound: there is none.

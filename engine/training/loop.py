@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -123,7 +123,11 @@ def check_config(
 
 
 def start(
-    network: Network, config: TrainingConfig, data: TrainingData, initial: Model | None = None
+    network: Network,
+    config: TrainingConfig,
+    data: TrainingData,
+    initial: Model | None = None,
+    anew: Collection[str] = (),
 ) -> TrainingState:
     """Return the state before the first step.
 
@@ -133,6 +137,7 @@ def start(
         data: pictures and classes; the statistics of the train split become the normalisation.
         initial: a model to begin with: every array whose name and shape agree is copied, the others are
             drawn (`state.taken`, `state.drawn`). Its normalisation comes with it, for its weights know no other.
+        anew: names of nodes whose weights are drawn, whatever the model has: those of a new head.
 
     Raises:
         ShapeError: no array of `initial` fits.
@@ -141,16 +146,20 @@ def start(
         preprocessing = initial.preprocessing
     else:
         preprocessing = train_statistics(data.train, data.image_shape[2])
-    return first_state(network, config, preprocessing, initial)
+    return first_state(network, config, preprocessing, initial, anew)
 
 
 def first_state(
-    network: Network, config: TrainingConfig, preprocessing: Preprocessing, initial: Model | None = None
+    network: Network,
+    config: TrainingConfig,
+    preprocessing: Preprocessing,
+    initial: Model | None = None,
+    anew: Collection[str] = (),
 ) -> TrainingState:
     """Return the state before the first step of a run whose pictures are normalised like this; see `start`."""
     network = freeze(network, config.freeze)
     weights = network.initial_weights(config.seed)
-    taken = () if initial is None else take(weights, initial.weights)
+    taken = () if initial is None else take(weights, initial.weights, anew)
     slots = {
         name: config.optimizer.first_slots(weights[name])
         for name, spec in network.weight_specs.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -78,14 +78,21 @@ def factors(network: Network, by_pattern: Mapping[str, float]) -> dict[str, floa
     }
 
 
-def take(weights: dict[str, Array], given: Mapping[str, Array]) -> tuple[str, ...]:
+def take(weights: dict[str, Array], given: Mapping[str, Array], but: Collection[str] = ()) -> tuple[str, ...]:
     """Copy every array whose name and shape agree into `weights`, and return the names of those.
+
+    Args:
+        weights: by full name; changed in place.
+        given: the other network's.
+        but: names of nodes whose weights are not taken, whatever agrees.
 
     Raises:
         ShapeError: none does.
     """
     taken = tuple(
-        name for name, weight in weights.items() if name in given and given[name].shape == weight.shape
+        name
+        for name, weight in weights.items()
+        if name in given and given[name].shape == weight.shape and name.rpartition("/")[0] not in but
     )
     if not taken:
         raise ShapeError(

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from app.api.common import Name
 from app.api.requests.architectures import ArchitectureChoice
 from app.api.requests.webhooks import WebhookRequest
 from engine.recipe.config import TrainingConfig
+from engine.spec import Spec
+
+
+class TrainFrom(Spec):
+    """Train the part of a network that begins somewhere."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    node: Annotated[str, Field(alias="from", min_length=1, max_length=256, examples=["inverted_residual_15"])]
+    """The node, or block, with which it begins."""
+
+
+def _form(value: Any) -> str:
+    return "<from>" if isinstance(value, dict | TrainFrom) else "<word>"
+
+
+Learning = Annotated[
+    Annotated[Literal["head", "all"], Tag("<word>")] | Annotated[TrainFrom, Tag("<from>")],
+    Discriminator(_form),
+]
+"""What of a network is trained."""
 
 
 class TrainingJobRequest(TrainingConfig):
@@ -23,15 +44,19 @@ class TrainingJobRequest(TrainingConfig):
     """Words to find it by; the model gets them."""
     architecture: ArchitectureChoice | None = None
     """The network: `{"preset": name}`, the id of a stored architecture, or one written out."""
-    dataset: Annotated[str, Field(max_length=64, examples=["digits"])] | None = None
-    """The id of a data set that is ready."""
+    dataset: Annotated[str, Field(max_length=100, examples=["digits"])] | None = None
+    """The id of a data set that is ready, or its name; of several of one name the newest."""
     continue_from: Annotated[str, Field(max_length=64)] | None = None
     """The id of a finished job, to continue from its last checkpoint for `epochs` more. Weights, state of the
     optimizer and count of epochs are those of the checkpoint; architecture, data set and whatever is not given are that
     job's."""
     initial_weights: Annotated[str, Field(max_length=200)] | None = None
-    """The id of a model, or name and version (`digits@2`), or name and alias (`digits@production`): its weights are the
-    first ones, wherever names and shapes agree (fine-tuning)."""
+    """The id of a model, its name (the newest version), name and version (`digits@2`), or name and alias
+    (`digits@production`): its weights are the first ones, wherever names and shapes agree (fine-tuning). Without an
+    `architecture` the network is the model's own with a new head for the classes of the data set (transfer)."""
+    train: Learning | None = None
+    """In a transfer, what is trained: the `head` alone, which is what happens if nothing else is asked for; the head
+    and then `all`; or the head and then everything from a node on: `{"from": node}`."""
 
     webhook: WebhookRequest | None = None
     """Where its end is announced."""

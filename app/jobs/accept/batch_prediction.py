@@ -8,8 +8,9 @@ from pathlib import Path
 from app.api.requests.batch_predictions import BatchPredictionCreate
 from app.datasets.ingestion import archive_limits
 from app.datasets.readers.zip_file import Member, SafeZip
-from app.errors import Invalid, NotFound
+from app.errors import Invalid
 from app.files.paths import UPLOADS
+from app.jobs.accept.references import find_model
 from app.jobs.kinds import BATCH_PREDICTION
 from app.jobs.requests import BatchPredictionRequest
 from app.settings import Settings
@@ -45,10 +46,7 @@ def new_batch_prediction(
         Invalid: there is no such model, it predicts values, or the archive holds no file.
         TooLarge: the archive holds more than it may.
     """
-    try:
-        model = store.models.find(request.model)
-    except NotFound as error:
-        raise Invalid.at("model", error.detail, "list them with GET /v1/models") from None
+    model = find_model(request.model, store, "model")
     if model.target == "values":
         hint = "send its pictures to predict, some at a time"
         raise Invalid.at("model", "it predicts values, and the table holds classes or labels", hint)

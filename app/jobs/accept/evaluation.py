@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from app.api.requests.evaluations import EvaluationCreate
-from app.datasets.storage import check_ready
-from app.errors import Invalid, NotFound
+from app.errors import Invalid
 from app.jobs.accept.growth import growth_warnings
+from app.jobs.accept.references import find_dataset, find_model
 from app.jobs.kinds import EVALUATION
 from app.jobs.requests import EvaluationRequest
 from app.models.matching import check_match, differences
@@ -20,15 +20,8 @@ def new_evaluation(request: EvaluationCreate, store: Store) -> JobRecord:
         Invalid: there is no such model or data set, or they do not match.
         Conflict: the data set is not ready.
     """
-    try:
-        model = store.models.find(request.model)
-    except NotFound as error:
-        raise Invalid.at("model", error.detail, "list them with GET /v1/models") from None
-    try:
-        dataset = store.datasets.get(request.dataset)
-    except NotFound as error:
-        raise Invalid.at("dataset", error.detail, "list them with GET /v1/datasets") from None
-    check_ready(dataset)
+    model = find_model(request.model, store, "model")
+    dataset = find_dataset(request.dataset, store)
     try:
         check_match(model, dataset)
     except Invalid as error:

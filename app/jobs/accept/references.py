@@ -8,7 +8,7 @@ from app.store.records import DatasetRecord, ModelRecord
 
 
 def find_model(reference: str, store: Store, *place: str) -> ModelRecord:
-    """Return the model that a field of a request names by id, `name@version` or `name@alias`.
+    """Return the model that a field of a request names by id, name, `name@version` or `name@alias`.
 
     Raises:
         Invalid: there is none.
@@ -19,15 +19,15 @@ def find_model(reference: str, store: Store, *place: str) -> ModelRecord:
         raise Invalid.at(place, error.detail, "list the models with GET /v1/models") from None
 
 
-def find_dataset(identifier: str, store: Store) -> DatasetRecord:
-    """Return the data set that a request names in `dataset`.
+def find_dataset(reference: str, store: Store) -> DatasetRecord:
+    """Return the data set that a request names in `dataset` by id or name.
 
     Raises:
         Invalid: there is none.
         Conflict: it is not ready.
     """
     try:
-        dataset = store.datasets.get(identifier)
+        dataset = store.datasets.find(reference)
     except NotFound as error:
         raise Invalid.at("dataset", error.detail, "list the data sets with GET /v1/datasets") from None
     if dataset.status != "ready":

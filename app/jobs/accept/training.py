@@ -10,12 +10,13 @@ from app.jobs.accept.architecture import resolve
 from app.jobs.accept.growth import growth_warnings
 from app.jobs.accept.memory_limit import check_memory
 from app.jobs.accept.references import find_dataset, find_model, shape_of
+from app.jobs.accept.transfer import Wish, transfer
 from app.jobs.accept.warm_start import continued_job, copy_model
 from app.jobs.kinds import TRAINING
 from app.jobs.requests import TrainingRequest
 from app.settings import Settings
 from app.store import Store
-from app.store.records import JobRecord
+from app.store.records import DatasetRecord, JobRecord, ModelRecord
 from engine.errors import EngineError
 from engine.graph.network import Network
 from engine.training.loop import TrainingConfig, check_config, check_fit, steps_per_epoch
@@ -36,17 +37,18 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
     check_webhook(request, settings)
     if request.continue_from is not None:
         return continued_job(request, request.continue_from, store, artifacts, settings)
-    if request.architecture is None or request.dataset is None:
-        name = "architecture" if request.architecture is None else "dataset"
-        hint = f'add "{name}", or "continue_from" with the id of a job'
-        raise Invalid.at(name, "this key is required", hint)
+    if request.dataset is None:
+        raise Invalid.at(
+            "dataset", "this key is required", 'add "dataset", or "continue_from" with the id of a job'
+        )
     dataset = find_dataset(request.dataset, store)
     if not dataset.splits["train"]:
         detail = "the data set has no pictures to train on"
         raise Invalid.at("dataset", detail, "give its train split a larger share")
-    shape = shape_of(dataset)
-    resolved = resolve(request.architecture, (_KEY,), store, input_shape=shape, classes=len(dataset.classes))
-    config = TrainingConfig(**request.config())
+    reference = request.initial_weights
+    model = None if reference is None else find_model(reference, store, "initial_weights")
+    wish = _wish(request, model, dataset, store)
+    resolved, config, shape = wish.resolved, wish.config, shape_of(dataset)
     fitting = (shape, len(dataset.classes), options(dataset).target)
     try:
         network = Network.build(resolved.architecture, settings.max_parameters)
@@ -57,13 +59,8 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
     check_config(network, config, *fitting)
     check_batches(network, config, dataset.splits["train"])
     memory = check_memory(network, config, dataset, settings)
-    model = (
-        None
-        if request.initial_weights is None
-        else find_model(request.initial_weights, store, "initial_weights")
-    )
     accepted = TrainingRequest(
-        **request.config(),
+        **dict(config),
         name=request.name or resolved.name,
         description=request.description,
         tags=request.tags,
@@ -72,7 +69,8 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
         architecture_source=resolved.source,
         dataset=dataset.id,
         dataset_images=dataset.images,
-        warnings=growth_warnings(dataset, dataset.images, store),
+        train=wish.train,
+        warnings=(*growth_warnings(dataset, dataset.images, store), *wish.warnings),
     )
     job_id = TRAINING.new_id()
     if model is not None:
@@ -89,6 +87,31 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
         memory_bytes=memory,
         webhook_url=None if request.webhook is None else request.webhook.url,
     )
+
+
+def _wish(
+    request: TrainingJobRequest, model: ModelRecord | None, dataset: DatasetRecord, store: Store
+) -> Wish:
+    """Return which network is trained, and how.
+
+    Raises:
+        Invalid: there is none, there are two, or it cannot be had.
+    """
+    if request.architecture is not None:
+        if request.train is not None:
+            hint = "leave `architecture` out, or say what is not trained with `freeze`"
+            raise Invalid.at(
+                "train", "it is about the network of a model, and an architecture is given", hint
+            )
+        shape, classes = shape_of(dataset), len(dataset.classes)
+        resolved = resolve(request.architecture, (_KEY,), store, input_shape=shape, classes=classes)
+        return Wish(resolved, TrainingConfig(**request.config()))
+    if model is not None:
+        return transfer(request, model, dataset)
+    if request.train is not None:
+        raise Invalid.at("initial_weights", "this key is required with `train`", "name a model")
+    hint = 'add "architecture", "initial_weights" with a model whose network learns anew, or "continue_from" with a job'
+    raise Invalid.at(_KEY, "this key is required", hint)
 
 
 def check_webhook(request: TrainingJobRequest, settings: Settings) -> None:

@@ -30,6 +30,7 @@ from engine.inputs.preparation import Preparation
 from engine.model.model_file import Model, model_bytes, read_model
 from engine.recipe.losses import Loss
 from engine.training.checkpoint import checkpoint_bytes, read_checkpoint
+from engine.training.head import head_nodes
 from engine.training.loop import (
     Execute,
     Progress,
@@ -111,7 +112,8 @@ def _begin(
     if request.continue_from is not None:
         return read_checkpoint(path, network, request.config)
     initial = None if request.initial_weights is None else read_model(path)
-    return start(network, request.config, data, initial)
+    anew = head_nodes(network) if request.train is not None else ()
+    return start(network, request.config, data, initial, anew)
 
 
 def _open(dataset: DatasetRecord, images: int, store: Store, artifacts: Artifacts) -> TrainingData:

@@ -9,8 +9,8 @@ from fastapi import Path
 ModelReference = Annotated[
     str,
     Path(
-        description="The id of a model, or name and version (`digits@2`), or name and alias "
-        "(`digits@production`).",
+        description="The id of a model, its name (the newest version), name and version (`digits@2`), or name and "
+        "alias (`digits@production`). Changing and deleting take no name alone.",
         openapi_examples={"built in": {"value": "model_example"}},
     ),
 ]

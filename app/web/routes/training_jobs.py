@@ -48,6 +48,7 @@ _PRESET_EXAMPLE = {
     "schedule": {"type": "cosine"},
     "loss": {"type": "softmax_cross_entropy"},
 }
+_TRANSFER_EXAMPLE = {"initial_weights": "model_example", "dataset": "digits", "train": "head", "epochs": 1}
 _STORED_EXAMPLE = {"architecture": "arch_example", "dataset": "digits", "epochs": 1}
 _WRITTEN_EXAMPLE = {
     "name": "tiny",
@@ -122,6 +123,7 @@ def create_training_job(
                 "a preset": {"value": _PRESET_EXAMPLE},
                 "a stored architecture": {"value": _STORED_EXAMPLE},
                 "written out": {"value": _WRITTEN_EXAMPLE},
+                "transfer": {"value": _TRANSFER_EXAMPLE},
             }
         ),
     ],
@@ -135,7 +137,8 @@ def create_training_job(
     survives restarts of the server, and goes on from its last checkpoint when its process dies.
 
     With `continue_from` it goes on where a finished job has stopped, for `epochs` more; with `initial_weights` it
-    begins with the weights of a model.
+    begins with the weights of a model. Without an `architecture` the network is that model's with a new head for the
+    classes of the data set, of which `train` says what is trained; what else is not given is chosen to fit the data.
 
     Everything is checked here: that the shapes meet, that the output fits the classes of the data set, that
     the number of parameters and the memory that it will need are within the limits.

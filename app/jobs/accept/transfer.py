@@ -1,0 +1,158 @@
+"""Transfer: from a model and a data set alone to a complete description of how its network learns other classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.api.requests.training_jobs import TrainFrom, TrainingJobRequest
+from app.datasets.records import options
+from app.errors import Invalid
+from app.jobs.accept.architecture import Resolved, read_architecture
+from app.jobs.accept.references import shape_of
+from app.store.records import DatasetRecord, ModelRecord
+from engine.errors import EngineError, GraphError
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+from engine.recipe.losses import LOSSES, Loss, SoftmaxCrossEntropy
+from engine.recipe.optimizers import Adam
+from engine.recipe.schedules import Cosine
+from engine.training.head import all_but, head_inputs, head_nodes, nodes_from, with_new_head
+from engine.training.loop import TrainingConfig
+
+TRUNK_FACTOR = 0.1
+"""What the learning rate of weights is multiplied by that were trained before, where they go on learning."""
+_HEAD_STEPS, _HEAD_EPOCHS = 500, (10, 100)
+"""Steps that a head takes to learn, and bounds on the epochs that they make: few pictures need many, many need few."""
+_TRUNK_STEPS, _TRUNK_EPOCHS = 200, (5, 20)
+_SCORE_STEP, _RATES = 0.4, (1e-4, 0.03)
+"""How far the first steps move a score, and bounds on the learning rates that make them: Adam moves each of a score's
+weights by about the rate, so that the rate falls with their number."""
+_BATCHES = (8, 128)
+_PER_EPOCH = 8
+"""Steps of an epoch, as long as that gives batches within those bounds."""
+_UNEQUAL = 1.5
+"""From how many times more pictures in one class than in another classes are weighted."""
+_SMOOTHING = 0.1
+_SMALL = 0.4
+"""Share of the size that a model was trained on below which pictures are small for it."""
+_MOST_NAMES = 12
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which network a job trains, and how."""
+
+    resolved: Resolved
+    config: TrainingConfig
+    train: str | dict[str, str] | None = None
+    """What of a model's network is trained, as the caller writes it; None where the network is no model's."""
+    warnings: tuple[str, ...] = ()
+
+
+def transfer(request: TrainingJobRequest, model: ModelRecord, dataset: DatasetRecord) -> Wish:
+    """Return what a transfer job trains, and how; what the caller leaves open is chosen.
+
+    Raises:
+        Invalid: the network has no head, does not take pictures of this size, or has no such node.
+        Damaged: the model's architecture cannot be read.
+    """
+    shape = shape_of(dataset)
+    source = read_architecture(model)
+    architecture = _with_new_head(source, model, dataset)
+    network = Network.build(architecture)
+    head = head_nodes(network)
+    learning = _learning(request, network) | head
+    pictures = dataset.splits["train"]
+    chosen: dict[str, Any] = {
+        "batch_size": _batch_size(pictures),
+        "optimizer": Adam(learning_rate=_rate(head_inputs(network))),
+        "schedule": Cosine(),
+        "loss": _loss(dataset),
+    }
+    config = request.config()
+    config |= {name: value for name, value in chosen.items() if name not in request.model_fields_set}
+    if "epochs" not in request.model_fields_set:
+        config["epochs"] = _epochs(pictures, config["batch_size"], _HEAD_STEPS, _HEAD_EPOCHS)
+    frozen = all_but(network, learning)
+    config["freeze"] = (*frozen, *(pattern for pattern in request.freeze if pattern not in frozen))
+    if "learning_rate_factors" not in request.model_fields_set:
+        trunk = all_but(network, {node.name for node in network.nodes} - (learning - head))
+        config["learning_rate_factors"] = dict.fromkeys(trunk, TRUNK_FACTOR)
+    resolved = Resolved(architecture, dataset.name, ("initial_weights",), {"model": model.id})
+    return Wish(resolved, TrainingConfig(**config), _train(request), _warnings(source, shape))
+
+
+def _train(request: TrainingJobRequest) -> str | dict[str, str]:
+    asked = request.train or "head"
+    return {"from": asked.node} if isinstance(asked, TrainFrom) else asked
+
+
+def _with_new_head(source: Architecture, model: ModelRecord, dataset: DatasetRecord) -> Architecture:
+    shape = shape_of(dataset)
+    try:
+        return with_new_head(source, len(dataset.classes), shape)
+    except GraphError as error:
+        raise Invalid.at("initial_weights", error.detail, error.hint) from None
+    except EngineError as error:
+        height, width, channels = source.input_shape
+        given, wanted = ("x".join(map(str, size)) for size in (shape, source.input_shape))
+        detail = (
+            f"its pictures are {given}, which the network of model {model.id!r} does not take: {error.detail}"
+        )
+        hint = f"make the data set of {wanted} pictures: image_size [{height}, {width}], channels {channels}"
+        raise Invalid.at("dataset", detail, hint) from None
+
+
+def _learning(request: TrainingJobRequest, network: Network) -> frozenset[str]:
+    """Return the names of the nodes that are trained beside the head."""
+    if isinstance(request.train, TrainFrom):
+        try:
+            return nodes_from(network, request.train.node)
+        except GraphError:
+            tops = list(dict.fromkeys(node.name.partition("/")[0] for node in network.nodes))
+            listed = ", ".join(tops[-_MOST_NAMES:])
+            detail = f"there is no node or block {request.train.node[:100]!r} in this network"
+            raise Invalid.at(("train", "from"), detail, f"the last ones are {listed}") from None
+    return frozenset(node.name for node in network.nodes) if request.train == "all" else frozenset()
+
+
+def _loss(dataset: DatasetRecord) -> Loss:
+    """Return the loss for what a data set tells of its pictures."""
+    target = options(dataset).target
+    if target != "class":
+        return next(loss for loss in LOSSES if target in loss.targets).model_validate({})
+    counts = [int(entry["images"]) for entry in dataset.classes]
+    weights = None
+    if min(counts) and max(counts) > _UNEQUAL * min(counts):
+        mean = sum(counts) / len(counts)
+        weights = tuple(round(mean / count, 4) for count in counts)
+    return SoftmaxCrossEntropy(label_smoothing=_SMOOTHING, class_weights=weights)
+
+
+def _batch_size(pictures: int) -> int:
+    least, most = _BATCHES
+    size = min(most, max(least, 1 << (max(1, pictures // _PER_EPOCH).bit_length() - 1)))
+    while pictures > size and pictures % size == 1:  # nothing is normalised over a single picture
+        size += 1
+    return size
+
+
+def _rate(inputs: int) -> float:
+    least, most = _RATES
+    return min(most, max(least, float(f"{_SCORE_STEP / inputs:.1g}")))
+
+
+def _epochs(pictures: int, batch_size: int, steps: int, bounds: tuple[int, int]) -> int:
+    least, most = bounds
+    return min(most, max(least, -(-steps // -(-pictures // batch_size))))
+
+
+def _warnings(source: Architecture, shape: tuple[int, int, int]) -> tuple[str, ...]:
+    height, width, _ = source.input_shape
+    if shape[0] >= _SMALL * height and shape[1] >= _SMALL * width:
+        return ()
+    return (
+        f"the pictures are {shape[0]}x{shape[1]}, and the model learned on {height}x{width}: in pictures this much "
+        "smaller it finds less; a data set with a larger image_size will do better",
+    )

@@ -1,0 +1,138 @@
+"""Networks that have learnt something learn other classes, from few pictures."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from safetensors.numpy import load
+
+from tests.http.colour_models import colour_model, imported
+from tests.http.drawn_pictures import ingested, png
+
+JOBS = "/v1/training-jobs"
+KINDS = {"warm": (220, 60, 30), "cold": (30, 90, 220), "green": (40, 200, 60)}
+
+Finished = Callable[[httpx.Client, str], dict[str, Any]]
+
+
+def coloured(name: str, seed: int, size: int) -> bytes:
+    """Return a picture of noise around the colour of a class."""
+    draw = np.random.default_rng(seed)
+    noise = draw.normal(0, 40, (size, size, 3))
+    return png(np.clip(np.array(KINDS[name]) + noise, 0, 255).astype(np.uint8))
+
+
+def folders(size: int = 24, **counts: int) -> bytes:
+    """Return an archive of class folders with so many pictures each."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, count in counts.items():
+            for number in range(count):
+                archive.writestr(f"{name}/{number}.png", coloured(name, number, size))
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def pets(http: httpx.Client, wait_for: Callable[..., Any]) -> dict[str, Any]:
+    """A data set of few pictures, of a size that no model was trained on."""
+    content = folders(warm=20, cold=20, green=20)
+    fields = {"name": "three colours", "image_size": "24", "channels": "3", "split": "0.6,0.2,0.2"}
+    dataset: dict[str, Any] = ingested(http, content, wait_for, **fields)
+    return dataset
+
+
+@pytest.fixture(scope="module")
+def colours(http: httpx.Client) -> dict[str, Any]:
+    """A model that knows red, green and blue."""
+    model: dict[str, Any] = http.get(f"/v1/models/{imported(http, colour_model())}").json()
+    return model
+
+
+def submit(http: httpx.Client, **body: Any) -> dict[str, Any]:
+    answer = http.post(JOBS, json=body)
+    assert answer.status_code == 202, answer.text
+    job: dict[str, Any] = answer.json()
+    return job
+
+
+def weights(http: httpx.Client, model_id: str) -> dict[str, np.ndarray]:
+    return load(http.get(f"/v1/models/{model_id}/weights").content)
+
+
+def test_a_model_and_a_data_set_are_enough(
+    http: httpx.Client, finished: Finished, pets: dict[str, Any], colours: dict[str, Any]
+) -> None:
+    job = submit(http, initial_weights=colours["id"], dataset=pets["id"])
+    assert (job["train"], job["name"]) == ("head", pets["name"])
+    assert job["architecture_source"] == {"model": colours["id"]}
+    assert job["architecture"]["input_shape"] == [24, 24, 3]
+    assert job["freeze"] == ["colours"]
+    assert job["loss"]["label_smoothing"] == 0.1
+    assert job["schedule"]["type"] == "cosine"
+    assert job["epochs"] > 5
+    job = finished(http, job["id"])
+    assert job["status"] == "succeeded", job["error"]
+    model = http.get(f"/v1/models/{job['model_id']}").json()
+    assert model["classes"] == [entry["name"] for entry in pets["classes"]]
+    assert model["metrics"]["test_accuracy"] == 1.0
+    # one whole model: the trunk is the old one, the head is new
+    old, new = weights(http, colours["id"]), weights(http, job["model_id"])
+    np.testing.assert_array_equal(new["colours/weight"], old["colours/weight"])
+    assert set(new) == set(old)
+    assert not np.isclose(new["scores/weight"], old["scores/weight"]).any()
+    for name in KINDS:
+        files = {"files": ("picture.png", coloured(name, 99, 40))}
+        predicted = http.post(f"/v1/models/{job['model_id']}/predict", files=files).json()["data"][0]
+        assert predicted["label"] == name
+    explained = http.post(
+        f"/v1/models/{job['model_id']}/explain",
+        params={"method": "grad_cam"},
+        files={"files": ("picture.png", coloured("warm", 98, 24))},
+        headers={"Accept": "application/json"},
+    )
+    assert explained.status_code == 200, explained.text
+    evaluation = http.post("/v1/evaluations", json={"model": pets["name"], "dataset": pets["name"]})
+    assert evaluation.status_code == 202, evaluation.text
+    assert evaluation.json()["model_id"] == job["model_id"]
+
+
+def test_unequal_classes_are_weighted(
+    http: httpx.Client, wait_for: Callable[..., Any], colours: dict[str, Any]
+) -> None:
+    unequal = ingested(http, folders(warm=20, cold=5), wait_for, image_size="24", channels="3")
+    job = submit(http, initial_weights=colours["id"], dataset=unequal["id"], epochs=1)
+    heavier = dict(
+        zip([entry["name"] for entry in unequal["classes"]], job["loss"]["class_weights"], strict=True)
+    )
+    assert heavier == {"warm": 0.625, "cold": 2.5}
+    asked = {"type": "softmax_cross_entropy"}
+    job = submit(http, initial_weights=colours["id"], dataset=unequal["id"], epochs=1, loss=asked)
+    assert (job["loss"]["class_weights"], job["loss"]["label_smoothing"]) == (None, 0.0)
+
+
+def test_what_cannot_be_transferred(
+    http: httpx.Client, pets: dict[str, Any], colours: dict[str, Any]
+) -> None:
+    both = {"initial_weights": colours["id"], "dataset": pets["id"]}
+    for body, pointer, hint in (
+        ({"train": "head", "dataset": "digits"}, "/initial_weights", "name a model"),
+        (
+            {**both, "architecture": {"preset": "lenet-5"}, "train": "head"},
+            "/train",
+            "leave `architecture` out",
+        ),
+        ({**both, "train": "tail"}, "/train", "head"),
+        ({**both, "train": {"from": "conv9"}}, "/train/from", "colours, means, scores"),
+        ({**both, "train": {"form": "colours"}}, "/train/from", ""),
+        ({**both, "initial_weights": "lenet-5-digits"}, "/dataset", "image_size [28, 28], channels 1"),
+        ({**both, "dataset": "digits"}, "/dataset", "channels 3"),
+    ):
+        answer = http.post(JOBS, json=body)
+        assert answer.status_code == 422, answer.text
+        fault = answer.json()["errors"][0]
+        assert fault["pointer"] == pointer, fault
+        assert hint in (fault["hint"] or "") + fault["detail"], fault
