@@ -77,6 +77,11 @@ class Cache:
         self._kept.move_to_end(key)
         return found
 
+    def size(self, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> int | None:
+        """Return about how many bytes what is kept of a read takes, of now or of before; None where nothing is."""
+        found = self._kept.get(_key(read, args, kwargs))
+        return None if found is None else found.bytes
+
     def counters(self, read: Callable[..., Any]) -> tuple[int, ...] | None:
         """Return the counters of the tables that a method reads: to be asked before it is called."""
         return self._changes.counters(_tables(read))

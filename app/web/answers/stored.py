@@ -10,6 +10,9 @@ from starlette.concurrency import run_in_threadpool
 from app.store import Store
 from app.store.records import ModelRecord
 
+SMALL_BYTES = 64 * 1024
+"""In memory; an answer is made of it in a fraction of a millisecond."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -45,3 +48,9 @@ async def stored_model(store: Store, reference: str) -> ModelRecord:
         Damaged: it cannot be read.
     """
     return await stored(store, store.models.find, reference)
+
+
+def is_small(store: Store, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> bool:
+    """Tell whether what `stored` just gave is so small that the event loop can make an answer of it."""
+    size = store.cache.size(read, *args, **kwargs)
+    return size is not None and size <= SMALL_BYTES

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Response
+from starlette.concurrency import run_in_threadpool
 
 from app.api.architectures import ArchitectureAnswer, ArchitectureEntry
 from app.api.common import PageOf
@@ -16,6 +17,7 @@ from app.store.records import ArchitectureRecord
 from app.web.answers.architectures import architecture as show
 from app.web.answers.architectures import architecture_entry
 from app.web.answers.rows import answer_row, answer_rows
+from app.web.answers.stored import stored
 from app.web.answers.written import written
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
@@ -142,9 +144,10 @@ def list_architectures(
     responses=_MISSING,
     response_model=ArchitectureAnswer,
 )
-def get_architecture(architecture_id: ArchitectureId, services: ServicesDep) -> Response:
+async def get_architecture(architecture_id: ArchitectureId, services: ServicesDep) -> Response:
     """Return a stored architecture with its shapes and costs."""
-    return written(answer_row(services.store.architectures.get(architecture_id), _with_summary))
+    record = await stored(services.store, services.store.architectures.get, architecture_id)
+    return await run_in_threadpool(lambda: written(answer_row(record, _with_summary)))
 
 
 @router.delete(

@@ -31,6 +31,7 @@ from app.services import Services, ServicesDep
 from app.store.records import DatasetRecord, JobRecord
 from app.web.answers.datasets import addition, addition_entry, checked_addition
 from app.web.answers.rows import answer_row, answer_rows
+from app.web.answers.stored import stored
 from app.web.bodies.files import named_as_sent
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute, is_json, media_type
@@ -191,14 +192,14 @@ def list_additions(
 
 
 @router.get("/{dataset_id}/additions/{addition_id}", summary="Get what was added", responses=problems(404))
-def get_addition(
+async def get_addition(
     dataset_id: Annotated[str, Path(description="The id of a data set.")],
     addition_id: Annotated[str, Path(description="The id of a request to add pictures.")],
     services: ServicesDep,
 ) -> Addition:
     """Return a request to add pictures: how far it is, what was added, and which files were left out and why."""
-    record = services.store.datasets.get(dataset_id)
-    job = services.store.jobs.get(addition_id)
+    record = await stored(services.store, services.store.datasets.get, dataset_id)
+    job = await stored(services.store, services.store.jobs.get, addition_id)
     if (job.kind, job.dataset_id) != (ADDITION.name, record.id):
         raise NotFound.of(ADDITION.noun, addition_id)
     return answer_row(job, addition)

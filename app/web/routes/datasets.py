@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,8 @@ from app.services import Services, ServicesDep
 from app.store.records import DatasetRecord, JobRecord
 from app.web.answers.datasets import dataset, dataset_entry
 from app.web.answers.rows import answer_row, answer_rows
+from app.web.answers.stored import is_small, stored
+from app.web.answers.written import written
 from app.web.bodies.files import named_as_sent
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute, is_json, media_type
@@ -149,10 +152,9 @@ def _accept(services: Services, received: Received[DatasetCreate], once: Once) -
     return record
 
 
-def _writers(services: Services, dataset_id: str | None = None) -> dict[str, list[JobRecord]]:
-    """Return the jobs that write to data sets and have not ended, by data set, the oldest first."""
+def _by_dataset(jobs: Iterable[JobRecord]) -> dict[str, list[JobRecord]]:
     found: dict[str, list[JobRecord]] = {}
-    for job in services.store.jobs.unfinished(DATASET_WRITERS, dataset_id=dataset_id):
+    for job in jobs:
         found.setdefault(str(job.dataset_id), []).append(job)
     return found
 
@@ -170,7 +172,7 @@ def list_datasets(
 ) -> PageOf[DatasetEntry]:
     """List the data sets, newest first."""
     page = services.store.datasets.page(limit, after, status=status, name=name, tag=tag)
-    writers = _writers(services)
+    writers = _by_dataset(services.store.jobs.unfinished(DATASET_WRITERS))
     data = answer_rows(page.data, lambda record: dataset_entry(record, writers.get(record.id, ())))
     return PageOf(data=data, next=page.next)
 
@@ -179,11 +181,20 @@ def list_datasets(
 router.include_router(dataset_downloads.router)
 
 
-@router.get("/{dataset_id}", summary="Get a data set", responses=_MISSING)
-def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Dataset:
+@router.get("/{dataset_id}", summary="Get a data set", responses=_MISSING, response_model=Dataset)
+async def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Response:
     """Return a data set: its status, its classes and splits, how pictures are treated, what was left out."""
-    writers = _writers(services, dataset_id).get(dataset_id, ())
-    return answer_row(services.store.datasets.get(dataset_id), lambda record: dataset(record, writers))
+    store = services.store
+    # The jobs first: one that ends between the two has written to the data set by then.
+    writers = _by_dataset(await stored(store, store.jobs.unfinished, DATASET_WRITERS))
+    record = await stored(store, store.datasets.get, dataset_id)
+
+    def answer() -> Response:
+        return written(answer_row(record, lambda record: dataset(record, writers.get(record.id, ()))))
+
+    if is_small(store, store.datasets.get, dataset_id):
+        return answer()
+    return await run_in_threadpool(answer)
 
 
 @router.delete("/{dataset_id}", status_code=204, summary="Delete a data set", responses=problems(404, 409))

@@ -72,6 +72,7 @@ CALLS = JobCalls(
     _shown,
     look_again=_LOOK_AGAIN_SECONDS,
     whole=(FinishedEvaluation, _whole),
+    stands_alone=lambda record: record.status is not JobStatus.SUCCEEDED,
 )
 EvaluationDep = Annotated[JobRecord, Depends(CALLS.find())]
 

@@ -1,7 +1,7 @@
 """The calls that every kind of job has: list, get, cancel, delete, log."""
 
 # FastAPI reads the annotations of functions that are made here, so that they are not postponed.
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
@@ -9,10 +9,11 @@ from typing import Annotated, Any, Generic, TypeVar
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.openapi.models import Example
 from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 
 from app.api.common import PageOf
-from app.errors import NotFound
+from app.errors import Damaged, NotFound
 from app.files import paths
 from app.files.artifacts import LocalArtifacts
 from app.jobs.kinds import Kind
@@ -21,6 +22,8 @@ from app.services import Services, ServicesDep
 from app.states import JobStatus
 from app.store.records import JobRecord, JobState
 from app.web.answers.rows import answer_row, answer_rows
+from app.web.answers.stored import is_small, stored
+from app.web.answers.written import written
 from app.web.openapi import problems
 from app.web.routes.paging import After, Limit, NameFilter, TagFilter
 
@@ -42,6 +45,7 @@ class JobCalls(Generic[B]):
         shown: makes what shows jobs in a list, given those that are on its page.
         look_again: after how many seconds there may be news of a job.
         whole: what one job looks like, if it is more than in a list, and what makes that.
+        stands_alone: whether showing a job needs no other row and no file.
         example: a job that every installation has.
     """
 
@@ -52,6 +56,7 @@ class JobCalls(Generic[B]):
     shown: Callable[[Services, Sequence[JobRecord]], Callable[[JobRecord], B]]
     look_again: int
     whole: tuple[type[BaseModel], Callable[[Services, JobRecord], BaseModel]] | None = None
+    stands_alone: Callable[[JobRecord], bool] = lambda record: True
     example: str | None = None
 
     @property
@@ -62,37 +67,45 @@ class JobCalls(Generic[B]):
         """Return the headers that say where to look for a job, and when."""
         return {"Location": f"{self.router.prefix}/{job_id}", "Retry-After": str(self.look_again)}
 
-    def find(self, *, example: bool = True) -> Callable[..., JobRecord]:
+    def find(self, *, example: bool = True) -> Callable[..., Awaitable[JobRecord]]:
         """Return a dependency: the job that the path names.
 
         Args:
             example: whether the documentation may try the call on the job that every installation has.
         """
-        state = Depends(self.find_state(example=example))
 
-        def job(services: ServicesDep, state: JobState = state) -> JobRecord:
-            return services.store.jobs.get(state.id)
+        async def job(services: ServicesDep, job_id: str = self._path(example=example)) -> JobRecord:
+            jobs = services.store.jobs
+            try:
+                found = await stored(services.store, jobs.get, job_id)
+            except Damaged:
+                # of another kind there is none here
+                self._check_kind(await run_in_threadpool(jobs.state, job_id))
+                raise
+            self._check_kind(found)
+            return found
 
         return job
 
     def find_state(self, *, example: bool = True) -> Callable[..., JobState]:
         """Return a dependency: where the job is that the path names, also when its record is damaged."""
-        examples: dict[str, Example] | None = None
-        if example and self.example:
-            examples = {"built in": {"value": self.example}}
 
-        def state(
-            services: ServicesDep,
-            job_id: str = Path(
-                alias=self.parameter, description=f"The id of {self._a_job}.", openapi_examples=examples
-            ),
-        ) -> JobState:
+        def state(services: ServicesDep, job_id: str = self._path(example=example)) -> JobState:
             found = services.store.jobs.state(job_id)
-            if found.kind != self.kind.name:
-                raise NotFound.of(self.kind.noun, job_id)
+            self._check_kind(found)
             return found
 
         return state
+
+    def _path(self, *, example: bool) -> Any:
+        examples: dict[str, Example] | None = None
+        if example and self.example:
+            examples = {"built in": {"value": self.example}}
+        return Path(alias=self.parameter, description=f"The id of {self._a_job}.", openapi_examples=examples)
+
+    def _check_kind(self, job: JobRecord | JobState) -> None:
+        if job.kind != self.kind.name:
+            raise NotFound.of(self.kind.noun, job.id)
 
     def add(self) -> None:
         """Add the calls to the router."""
@@ -146,8 +159,14 @@ class JobCalls(Generic[B]):
         body, one = self._one()
         named = Depends(self.find())
 
-        def get_job(services: ServicesDep, record: JobRecord = named) -> Any:
-            return answer_row(record, partial(one, services))
+        async def get_job(services: ServicesDep, record: JobRecord = named) -> Response:
+            def answer() -> Response:
+                return written(answer_row(record, partial(one, services)))
+
+            store = services.store
+            if self.stands_alone(record) and is_small(store, store.jobs.get, record.id):
+                return answer()
+            return await run_in_threadpool(answer)
 
         self._route(
             "GET",

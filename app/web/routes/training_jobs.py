@@ -104,6 +104,7 @@ CALLS = JobCalls(
     _shown,
     look_again=_LOOK_AGAIN_SECONDS,
     whole=(TrainingJob, _whole),
+    stands_alone=lambda record: record.status is not JobStatus.QUEUED and record.webhook_url is None,
     example="job_example",
 )
 JobDep = Annotated[JobState, Depends(CALLS.find_state())]
