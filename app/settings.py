@@ -119,6 +119,15 @@ class Settings(BaseModel):
         64 * MIB, ge=1, description="Largest request body of one prediction, in bytes."
     )
     max_predict_images: int = Field(256, ge=1, description="Most pictures in one prediction.")
+    max_queue: int = Field(
+        1024,
+        ge=1,
+        description="Most pictures that wait for predictions or are computed; requests beyond get 503. Their bodies "
+        "together hold at most four times CONVSERVE_MAX_PREDICT_BYTES.",
+    )
+    predict_seconds: Seconds = Field(
+        30.0, description="Longest time that a prediction waits and is computed; then its request gets 503."
+    )
     batch_size: int = Field(
         32,
         ge=1,

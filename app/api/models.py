@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from app.api.common import Body, JsonObject, Number, Time
+from app.api.common import Body, FieldProblem, JsonObject, Number, Time
 from engine.recipe.targets import Target
 
 
@@ -78,7 +78,8 @@ class Prediction(Body):
     """What the model sees in one picture."""
 
     label: str | None
-    """The most probable class; null for models of labels or values, as are `class_index` and `probability`."""
+    """The most probable class; null for models of labels or values and where there is an `error`, as are `class_index`
+    and `probability`."""
     class_index: int | None
     probability: Number
     """From 0 to 1."""
@@ -90,6 +91,8 @@ class Prediction(Body):
     """All labels at least as probable as `threshold`, the most probable first; null for other models."""
     values: list[PredictedValue] | None = None
     """The values; null for other models."""
+    error: FieldProblem | None = None
+    """Why nothing is predicted for this picture: with `errors=report`; else null."""
 
 
 class Predictions(Body):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import httpx
@@ -103,6 +103,7 @@ class Models(Insides[M]):
         *,
         top_k: int | None = None,
         threshold: float | None = None,
+        errors: Literal["fail", "report"] | None = None,
     ) -> Call[tuple[Prediction, ...]]:
         """Upload pictures and return what the model predicts for each, in the same order.
 
@@ -111,12 +112,13 @@ class Models(Insides[M]):
             pictures: one or several: paths of files, or names and bytes.
             top_k: how many classes or labels to name for each.
             threshold: how probable a label must be to be among `labels`, for models of labels only.
+            errors: whether a picture that cannot be decoded fails the call, or its own prediction has the `error`.
         """
         return Call(
             "POST",
             f"{_MODELS}/{model_id}/predict",
             lambda answer: tuple(understood(Predictions, answer).data),
-            params={"top_k": top_k, "threshold": threshold},
+            params={"top_k": top_k, "threshold": threshold, "errors": errors},
             files=attached(pictures),
         )
 

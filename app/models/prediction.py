@@ -34,12 +34,14 @@ class Picture:
         filename: the name it was uploaded under.
         pointer: its place in a JSON body; or else
         parameter: the name of its file part.
+        fault: why there are no bytes, where something is wrong with them already.
     """
 
     data: bytes
     filename: str | None = None
     pointer: str | None = None
     parameter: str | None = None
+    fault: FieldError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +76,26 @@ class Seen:
     values: tuple[Value, ...] | None = None
 
 
-def from_base64(images: Sequence[str]) -> list[Picture]:
+def from_base64(images: Sequence[str], *, with_faults: bool = False) -> list[Picture]:
     """Decode the pictures of a JSON body.
 
+    Args:
+        images: each in base64.
+        with_faults: whether what is no base64 becomes a picture with a fault.
+
     Raises:
-        Invalid: some of them are not base64.
+        Invalid: some of them are not base64, and that is not to become pictures.
     """
-    pictures, faults = [], []
+    pictures = []
     for number, text in enumerate(images):
         pointer = f"/images/{number}"
         try:
             pictures.append(Picture(decode_base64(text), pointer=pointer))
         except ValueError as error:
-            faults.append(FieldError(f"this is no base64: {error}", pointer=pointer, hint=HINT))
-    if faults:
+            fault = FieldError(f"this is no base64: {error}", pointer=pointer, hint=HINT)
+            pictures.append(Picture(b"", pointer=pointer, fault=fault))
+    faults = [picture.fault for picture in pictures if picture.fault is not None]
+    if faults and not with_faults:
         raise Invalid.listing(faults)
     return pictures
 
@@ -139,6 +147,8 @@ def decode_picture(picture: Picture, spec: PictureSpec, max_pixels: int) -> NDAr
         Invalid: it is no picture, or is damaged.
         TooLarge: it has more than `max_pixels` pixels.
     """
+    if picture.fault is not None:
+        raise Invalid.listing([picture.fault])
     try:
         return decode(picture.data, spec, max_pixels)
     except DomainError as error:

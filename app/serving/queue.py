@@ -66,6 +66,13 @@ class Queue:
         else:
             self._start()
 
+    def drop(self, asked: Asked) -> None:
+        """Let go of what still waits of a request that nobody waits for."""
+        kept = [piece for piece in self._pieces if piece.asked is not asked]
+        if len(kept) < len(self._pieces):
+            self._pieces = deque(kept)
+            self._pictures = sum(piece.size for piece in kept)
+
     def _start(self) -> None:
         """Have as many workers as there is work for."""
         if self._timer is not None:

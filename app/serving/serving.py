@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from app.errors import Unavailable
 from app.models.predictors import Predictors
 from app.serving.asked import Asked, Piece, Write
 from app.serving.queue import Queue
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 INLINE_SECONDS = 1e-3
 """What is done on the event loop takes less than this: handing it to a thread and back takes a third of it."""
+
+_BODIES = 4
+"""How many requests of the greatest size may be held."""
 
 
 class Serving:
@@ -40,6 +45,39 @@ class Serving:
         self._settings, self._predictors, self._turn = settings, predictors, turn
         self._threads = ThreadPoolExecutor(settings.cores, thread_name_prefix="serving")
         self._queues: dict[str, Queue] = {}
+        self._pictures = self._bytes = 0
+        """What is held of requests that are not answered yet."""
+
+    @contextmanager
+    def room(self, size: int) -> Iterator[None]:
+        """Keep room for the body of a request, from before it is read until it is answered.
+
+        Args:
+            size: its bytes; 0 where nobody knows.
+
+        Raises:
+            Unavailable: too many others are held.
+        """
+        self._check_room(0, size)
+        self._bytes += size
+        try:
+            yield
+        finally:
+            self._bytes -= size
+
+    def _check_room(self, pictures: int, size: int) -> None:
+        # whatever a single request may be is taken when there is no other
+        most = self._settings.max_queue
+        most_bytes = _BODIES * self._settings.max_predict_bytes
+        if self._pictures and self._pictures + max(1, pictures) > most:
+            raise Unavailable(
+                f"{self._pictures} pictures wait here already, of at most {most}", code="queue-full"
+            )
+        if self._bytes and self._bytes + size > most_bytes:
+            raise Unavailable(
+                f"requests of {self._bytes} bytes wait here already, of at most {most_bytes}",
+                code="queue-full",
+            )
 
     async def predict(
         self,
@@ -60,6 +98,7 @@ class Serving:
             stops: whether the first picture that cannot be decoded fails the request.
 
         Raises:
+            Unavailable: too many pictures wait already, or this one's turn did not come in time.
             Damaged: the model cannot be read.
             ModelFileError: nor can its file.
         """
@@ -97,6 +136,8 @@ class Serving:
 
     async def _queued(self, asked: Asked, gone: Callable[[], Awaitable[None]]) -> Any:
         """Let a request wait for its turn, and for the end of it."""
+        count = len(asked.pictures)
+        self._check_room(count, 0)
         future = asked.future = asyncio.get_running_loop().create_future()
         name = asked.record.id
         queue = self._queues.get(name)
@@ -111,13 +152,22 @@ class Serving:
             )
         queue.put(asked)
         leaving = asyncio.ensure_future(gone())
+        seconds = self._settings.predict_seconds
+        self._pictures += count
         try:
-            await asyncio.wait({future, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not future.done():
+            await asyncio.wait({future, leaving}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if future.done():
+                return future.result()
+            if leaving.done():
                 leaving.result()
-            return future.result()
+            raise Unavailable(
+                f"no prediction was ready after {seconds:g} s, the longest that a request waits here",
+                code="deadline-exceeded",
+            )
         finally:
-            future.cancel()
+            self._pictures -= count
+            if future.cancel():
+                queue.drop(asked)
             if not leaving.cancel() and not leaving.cancelled():
                 leaving.exception()  # seen, or asyncio says that nobody has
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-from app.api.common import JsonObject
+from app.api.common import FieldProblem, JsonObject
 from app.api.models import Alias, Candidate, Model, ModelEntry, PredictedValue, Prediction, Predictions
-from app.errors import DomainError
+from app.errors import DomainError, FieldError
 from app.models.prediction import Candidate as SeenCandidate
 from app.models.prediction import Picture, Seen, picture_spec, seen
 from app.serving.asked import Outcome
@@ -44,16 +45,21 @@ def predictions(
     outcomes: Sequence[Outcome],
     top_k: int,
     threshold: float | None,
+    *,
+    report: bool,
 ) -> bytes:
     """Write what a model sees in pictures as JSON: the answer of `predict`.
 
     Raises:
-        DomainError: one of them could not be looked at.
+        DomainError: one of them could not be looked at, and is not to be reported in its place.
     """
     data = []
     for picture, row in zip(pictures, outcomes, strict=True):
         if isinstance(row, DomainError):
-            raise row
+            if not report:
+                raise row
+            data.append(_failed(picture.filename, row))
+            continue
         data.append(_prediction(picture.filename, seen(record, row, top_k, threshold)))
     return Predictions(model_id=record.id, data=data).model_dump_json().encode()
 
@@ -71,6 +77,18 @@ def _prediction(filename: str | None, found: Seen) -> Prediction:
         top=top,
         labels=labels,
         values=None if values is None else [PredictedValue(name=one.name, value=one.value) for one in values],
+    )
+
+
+def _failed(filename: str | None, error: DomainError) -> Prediction:
+    fields = error.errors or (FieldError(error.detail),)
+    return Prediction(
+        label=None,
+        class_index=None,
+        probability=None,
+        filename=filename,
+        top=[],
+        error=FieldProblem(**asdict(fields[0])),
     )
 
 

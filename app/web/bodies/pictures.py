@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from app.api.requests.models import PredictionRequest
@@ -13,7 +12,7 @@ from app.errors import FieldError, Invalid, TooLarge, Unsupported
 from app.models.prediction import Picture, from_base64
 from app.settings import Settings
 from app.web.bodies.json import parse
-from app.web.bodies.limits import read_body
+from app.web.bodies.limits import off_the_loop, read_body
 from app.web.bodies.multipart import FormRules, receive
 from app.web.bodies.route import is_json, media_type
 from app.web.bodies.schemas import inlined_schema
@@ -62,8 +61,15 @@ _FORMS = (
 )
 
 
-async def receive_pictures(request: Request, settings: Settings) -> list[Picture]:
+async def receive_pictures(
+    request: Request, settings: Settings, *, with_faults: bool = False
+) -> list[Picture]:
     """Read the pictures of a request: files of a form, base64 in JSON, or one picture as the body.
+
+    Args:
+        request: holds them.
+        settings: say how much is taken.
+        with_faults: whether pictures that are no base64 are returned, too, with their faults.
 
     Raises:
         Invalid, Malformed: a body that is not what its type says.
@@ -75,7 +81,8 @@ async def receive_pictures(request: Request, settings: Settings) -> list[Picture
         return [Picture(await read_body(request, settings.max_predict_bytes), parameter="body")]
     if is_json(received):
         body = await read_body(request, settings.max_predict_bytes)
-        return await run_in_threadpool(_read_json, body, settings.max_predict_images)
+        most = settings.max_predict_images
+        return await off_the_loop(len(body), lambda: _read_json(body, most, with_faults=with_faults))
     if received != "multipart/form-data":
         detail = f"no pictures can be read from {received}" if received else "this header is missing"
         raise Unsupported.at("Content-Type", detail, _FORMS, parameter=True)
@@ -102,9 +109,9 @@ def only_picture(pictures: Sequence[Picture]) -> Picture:
     return pictures[0]
 
 
-def _read_json(body: bytes, most: int) -> list[Picture]:
+def _read_json(body: bytes, most: int, *, with_faults: bool) -> list[Picture]:
     document = parse(body)
     sent = document.get("images") if isinstance(document, dict) else None
     if isinstance(sent, list) and len(sent) > most:
         raise TooLarge.at("images", f"{len(sent)} pictures", f"send at most {most} at a time")
-    return from_base64(validate(PredictionRequest, document).images)
+    return from_base64(validate(PredictionRequest, document).images, with_faults=with_faults)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -14,6 +14,7 @@ from app.errors import Invalid
 from app.models.prediction import THRESHOLD, Picture, preprocess
 from app.pictures.decode import encode_png
 from app.services import Services, ServicesDep
+from app.settings import Settings
 from app.store.records import ModelRecord
 from app.web.answers.arrays import numbers
 from app.web.answers.cancellable import left
@@ -35,7 +36,7 @@ _MOST_NUMBERS = 500_000
     "/{model_id}/predict",
     summary="Predict",
     response_model=Predictions,
-    responses=problems(400, 404, 413, 415, 422),
+    responses=problems(400, 404, 413, 415, 422, 503),
     openapi_extra={"requestBody": pictures_body},
 )
 async def predict_pictures(
@@ -55,6 +56,13 @@ async def predict_pictures(
             "models of labels only.",
         ),
     ] = None,
+    errors: Annotated[
+        Literal["fail", "report"],
+        Query(
+            description="What a picture that cannot be decoded does: `fail` the request, or `report` in its entry of "
+            "`data` what is wrong with it, beside the predictions for the others."
+        ),
+    ] = "fail",
 ) -> Response:
     """Name what is in one or many pictures: files of a form, base64 in JSON, or one picture as the body.
 
@@ -63,17 +71,19 @@ async def predict_pictures(
     trained on were.
     """
     record = await stored_model(services.store, model_id)
-    pictures = await receive_pictures(request, services.settings)
-    if threshold is not None and record.target != "labels":
-        detail = f"the model {record.id!r} does not tell labels"
-        raise Invalid.at("threshold", detail, "leave it out", parameter=True)
-    body = await services.serving.predict(
-        record,
-        pictures,
-        lambda outcomes: predictions(record, pictures, outcomes, top_k, threshold),
-        gone=lambda: _gone(request),
-        stops=True,
-    )
+    report = errors == "report"
+    with services.serving.room(_declared_bytes(request, services.settings)):
+        pictures = await receive_pictures(request, services.settings, with_faults=report)
+        if threshold is not None and record.target != "labels":
+            detail = f"the model {record.id!r} does not tell labels"
+            raise Invalid.at("threshold", detail, "leave it out", parameter=True)
+        body = await services.serving.predict(
+            record,
+            pictures,
+            lambda outcomes: predictions(record, pictures, outcomes, top_k, threshold, report=report),
+            gone=lambda: _gone(request),
+            stops=not report,
+        )
     return Response(body, media_type="application/json")
 
 
@@ -104,6 +114,11 @@ async def preprocess_picture(model_id: ModelReference, request: Request, service
     as_json = preferred(request, ("image/png", "application/json")) == "application/json"
     async with services.inference:
         return await run_in_threadpool(_show, services, record, picture, as_json)
+
+
+def _declared_bytes(request: Request, settings: Settings) -> int:
+    declared = request.headers.get("content-length", "")
+    return min(int(declared), settings.max_predict_bytes) if declared.isdecimal() else 0
 
 
 async def _gone(request: Request) -> None:
