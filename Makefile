@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BENCH ?= .venv-bench
+BENCH_HTTP ?= .venv-bench-http
+BENCH_MLSERVER ?= .venv-bench-mlserver
 DATA ?= data
 # Both cores; a file stays on one of them, where its fixtures are made once. PARALLEL= runs one test at a time.
 PARALLEL ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -13,10 +15,10 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run install test test-web test-slow nightly lint format types openapi docs parity bench accuracy lock clean
+.PHONY: help demo run install test test-web test-slow nightly lint format types openapi docs parity bench bench-http accuracy lock clean
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime ## install, start the service, train on digits over HTTP, predict, stop
 	@$(VENV)/bin/convserve demo
@@ -57,6 +59,10 @@ parity: $(BENCH)/.bench ## compare layers, losses, optimizers and explanations w
 bench: $(BENCH)/.bench ## time everything beside PyTorch and ONNX Runtime (leave the machine alone meanwhile)
 	@$(BENCH)/bin/python -m benchmarks all --data $(DATA)
 
+bench-http: $(VENV)/.runtime $(BENCH_HTTP)/.bench ## time requests beside other servers (ARGS="--cases lenet --rounds 3" narrows)
+	@$(MAKE) --no-print-directory $(BENCH_MLSERVER)/.bench || echo "MLServer is left out: it could not be installed."
+	@$(BENCH_HTTP)/bin/python -m benchmarks.http --service $(PY) --mlserver $(BENCH_MLSERVER)/bin/python $(ARGS)
+
 openapi: $(VENV)/.runtime ## write docs/openapi.json anew, after calls have changed
 	@$(PY) -m app.cli.openapi docs/openapi.json
 
@@ -73,7 +79,7 @@ lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes 
 		--output-file requirements/dev.txt
 
 clean: ## remove what make made: .venv, caches, build products (never your data)
-	rm -rf $(VENV) $(BENCH) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) $(BENCH_HTTP) $(BENCH_MLSERVER) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find app engine tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp in .venv says that an installation step is done; it is repeated when what it read has changed.
@@ -113,4 +119,21 @@ $(BENCH)/.bench: $(VENV)/.runtime requirements/bench.in
 	@$(PY) -m pip --disable-pip-version-check --python $(BENCH)/bin/python install --quiet \
 		--require-hashes --requirement requirements/runtime.txt
 	@$(PY) -m pip --disable-pip-version-check --python $(BENCH)/bin/python install --quiet --requirement requirements/bench.in
+	@touch $@
+
+# So do the servers that this one is measured beside. The load generator comes from there, too.
+$(BENCH_HTTP)/.bench: $(VENV)/.runtime requirements/bench-http.in
+	@echo "Installing other servers into $(BENCH_HTTP) ..."
+	@$(PY) -m venv --without-pip $(BENCH_HTTP)
+	@$(PY) -m pip --disable-pip-version-check --python $(BENCH_HTTP)/bin/python install --quiet \
+		--require-hashes --requirement requirements/runtime.txt
+	@$(PY) -m pip --disable-pip-version-check --python $(BENCH_HTTP)/bin/python install --quiet \
+		--requirement requirements/bench-http.in
+	@touch $@
+
+$(BENCH_MLSERVER)/.bench: $(VENV)/.build requirements/bench-mlserver.in
+	@echo "Installing MLServer into $(BENCH_MLSERVER) ..."
+	@$(PY) -m venv --without-pip $(BENCH_MLSERVER)
+	@$(PY) -m pip --disable-pip-version-check --python $(BENCH_MLSERVER)/bin/python install --quiet \
+		--requirement requirements/bench-mlserver.in
 	@touch $@

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
+
+from benchmarks.machine import processor
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "performance.json"
@@ -37,7 +38,7 @@ def keep(benchmark: str, found: list[dict[str, Any]]) -> None:
     """Put the results of a benchmark in place of those before, and write the tables anew."""
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     known |= {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "numpy": np.__version__,
         "torch": torch.__version__.partition("+")[0],
@@ -95,14 +96,3 @@ def _written(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {part:,}" for name, part in value.items())
     return "" if value is None else f"{value:.0%}"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-        platform.machine(),
-    )

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from benchmarks import sides
+from benchmarks.http import load
 
 CASE = [2, 8, 3, 16, 3, 1, 1]
 """Pictures, size, channels, filters, kernel, stride, padding."""
@@ -19,3 +25,82 @@ def test_one_layer(backward: bool) -> None:
 
 def test_predictions() -> None:
     assert sides.inference("lenet-5", 2)().shape == (2, 10)
+
+
+ANSWERS = {
+    "length": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "full": b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+@contextmanager
+def tiny_server(answer: bytes, parts: int, most: int | None = None) -> Iterator[int]:
+    """Answer each request with these bytes, in some parts; close a connection after so many answers."""
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+    port: list[int] = []
+    listening = threading.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answered = 0
+        size = -(-len(answer) // parts)
+        try:
+            while answered != most and await reader.readuntil(b"picture"):
+                for start in range(0, len(answer), size):
+                    writer.write(answer[start : start + size])
+                    await asyncio.sleep(0)
+                answered += 1
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        writer.close()
+
+    async def main() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port.append(server.sockets[0].getsockname()[1])
+            listening.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
+    thread.start()
+    listening.wait()
+    yield port[0]
+    loop.call_soon_threadsafe(stop.set)
+    thread.join()
+    loop.close()
+
+
+REQUEST = load.request_bytes("/predict", b"picture", "image/png")
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("kind", ["length", "chunks"])
+def test_load_counts_answers(kind: str, parts: int) -> None:
+    with tiny_server(ANSWERS[kind], parts) as port:
+        found = load.run("127.0.0.1", port, REQUEST, 4, 0.2)
+    assert found.statuses == {"200": found.requests}
+    assert found.requests > 4
+    assert found.errors == 0
+    assert 0 < found.p50_ms <= found.p99_ms
+
+
+def test_load_reports_refusals_as_errors() -> None:
+    with tiny_server(ANSWERS["full"], 1) as port:
+        found = load.run("127.0.0.1", port, REQUEST, 2, 0.1)
+    assert found.statuses == {"503": found.requests}
+    assert found.errors == found.requests > 0
+
+
+def test_load_reports_lost_connections_and_goes_on() -> None:
+    with tiny_server(ANSWERS["length"], 1, most=2) as port:
+        found = load.run("127.0.0.1", port, REQUEST, 2, 0.2)
+    assert found.lost > 1
+    assert found.requests > 2
+
+
+def test_load_at_a_rate_sends_what_is_due() -> None:
+    with tiny_server(ANSWERS["length"], 1) as port:
+        found = load.run("127.0.0.1", port, REQUEST, 2, 0.4, rate=50)
+    # those of the warm-up may be answered a little late
+    assert 0 < found.requests <= 0.4 * 50 + 0.3 * 50 + 1
+    assert found.errors == 0
