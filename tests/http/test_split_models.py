@@ -35,7 +35,9 @@ def large_model(seed: int) -> bytes:
 
 def halves() -> dict[int, int]:
     """Return the processes that compute lower halves, and who started them."""
-    listed = subprocess.run(["ps", "-axo", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    )
     found = (line.split() for line in listed.stdout.splitlines() if "-m engine.fast.serving.half" in line)
     return {int(pid): int(parent) for pid, parent, *_ in found}
 

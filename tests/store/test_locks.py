@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -61,17 +62,19 @@ def test_looking_does_not_disturb(tmp_path: Path) -> None:
     assert not is_locked(path)
 
 
-def test_is_let_go_when_the_holder_is_killed(tmp_path: Path) -> None:
+def test_is_let_go_when_the_holder_is_killed(
+    tmp_path: Path, begin: Callable[..., subprocess.Popen[bytes]]
+) -> None:
     path = tmp_path / "lock"
     command = [sys.executable, "-c", HOLD, str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"held\n"
-        assert is_locked(path)
-        assert read_holder(path) == process.pid
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert not is_locked(path)
+    process = begin(command, stdout=subprocess.PIPE, cwd=ROOT)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"held\n"
+    assert is_locked(path)
+    assert read_holder(path) == process.pid
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not is_locked(path)
     with FileLock(path) as lock:
         assert lock.acquire()
         assert read_holder(path) is None, "the dead holder's id is not taken for ours"

@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,7 +170,7 @@ def test_a_batch_beyond_what_was_announced_is_refused(executions: Any) -> None:
 def members(of: int) -> list[int]:
     """Return the processes that a process has started as shares."""
     listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     )
     rows = (line.split(None, 2) for line in listed.stdout.splitlines())
     return [int(row[0]) for row in rows if int(row[1]) == of and "engine.fast.parallel.member" in row[2]]
@@ -186,7 +187,9 @@ def test_a_process_that_dies_takes_the_step_down_and_the_others_with_it(processe
     assert not mine & set(members(os.getpid()))
 
 
-def test_processes_end_with_the_one_that_started_them(tmp_path: Any) -> None:
+def test_processes_end_with_the_one_that_started_them(
+    tmp_path: Path, begin: Callable[..., subprocess.Popen[bytes]]
+) -> None:
     script = tmp_path / "holder.py"
     script.write_text(
         "import time\n"
@@ -204,11 +207,11 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Any) -> None:
         "print('ready', flush=True)\n"
         "time.sleep(600)\n"
     )
-    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"ready\n"
-        (member,) = members(holder.pid)
-        holder.kill()
+    holder = begin([sys.executable, str(script)], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"ready\n"
+    (member,) = members(holder.pid)
+    holder.kill()
     deadline = time.monotonic() + 60
     while _alive(member):
         assert time.monotonic() < deadline
