@@ -29,6 +29,10 @@ log = Log(__name__)
 
 INTERVAL = 0.5
 """Seconds between two looks when nobody calls `wake`."""
+_LEAVING_INTERVAL = 0.05
+"""The same while a worker is done with its job and still there: who is next waits for its place."""
+_LEAVING_SECONDS = 2.0
+"""How long a worker takes to end at most, but for one that hangs."""
 _BACK_OFF = 5.0
 _STOP_INTERVAL = 0.05
 _KILL_SECONDS = 10.0
@@ -36,7 +40,7 @@ _KILL_SECONDS = 10.0
 
 @dataclass
 class _Charge:
-    """An attempt that is being looked after; `pulse` was last seen to change at `since`."""
+    """An attempt that is being looked after; `pulse` was last seen to change at `since`, None once its job is over."""
 
     kind: str
     number: int
@@ -137,8 +141,15 @@ class Runner:
             except Exception:
                 # A full disk or a locked database may pass; a runner that is gone does not come back.
                 log.exception("runner_failed")
-            self._wake.wait(INTERVAL)
+            self._wake.wait(_LEAVING_INTERVAL if self._any_leaves() else INTERVAL)
             self._wake.clear()
+
+    def _any_leaves(self) -> bool:
+        """Tell whether a worker is done with its job and about to end."""
+        return any(
+            charge.pulse is None and self._looked - charge.since < _LEAVING_SECONDS
+            for charge in self._charges.values()
+        )
 
     def _look(self) -> None:
         at = self._clock()

@@ -11,12 +11,13 @@ from app.files import paths
 from app.files.locks import FileLock, is_locked
 from app.ids import DATASET as DATASET_PREFIX
 from app.ids import JOB, new_id
+from app.jobs import runner as runner_module
 from app.jobs.kinds import INGESTION
 from app.states import JobStatus
 from app.store.records import DatasetRecord, JobRecord
 from engine.model.model_file import read_model
 from engine.recipe.optimizers import SGD
-from tests.jobs.service import Clock, Service, pause, until
+from tests.jobs.service import PATIENCE, Clock, Service, pause, until
 
 
 def test_a_job_becomes_a_model(service: Service) -> None:
@@ -67,6 +68,20 @@ def test_never_more_than_allowed_and_the_rest_waits(service: Service) -> None:
     finished = [service.job(job) for job in jobs]
     assert {job.status for job in finished} == {JobStatus.SUCCEEDED}
     assert {job.attempt for job in finished} == {1}
+
+
+def test_the_next_job_starts_when_the_worker_before_it_has_left(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a caller sees it who waits for the end of one job and then asks for another."""
+    # looks come of `wake`, and of what is tested here
+    monkeypatch.setattr(runner_module, "INTERVAL", 10 * PATIENCE)
+    first = service.train(epochs=1)
+    runner = service.run(max_jobs=1)
+    service.wait_end(first)
+    following = service.train(epochs=1)
+    runner.wake()
+    service.wait_status(following, JobStatus.RUNNING, JobStatus.SUCCEEDED)
 
 
 def test_an_upload_is_not_stuck_behind_a_training(service: Service) -> None:
