@@ -7,8 +7,9 @@ BENCH ?= .venv-bench
 BENCH_HTTP ?= .venv-bench-http
 BENCH_MLSERVER ?= .venv-bench-mlserver
 DATA ?= data
-# Both cores; a file stays on one of them, where its fixtures are made once. PARALLEL= runs one test at a time.
-PARALLEL ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# As many processes as tests/conftest.py says; a file stays in one of them, where its fixtures are made once.
+# PARALLEL= runs one test at a time.
+PARALLEL ?= --numprocesses auto --dist loadfile --no-loadscope-reorder
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --requirement
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

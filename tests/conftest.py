@@ -16,6 +16,7 @@ import pytest
 from app.cli.launch import LaunchError, ServerProcess
 from app.files.locks import is_locked, read_holder
 from app.jobs.processes import THREADS_VARIABLES
+from app.settings import available_cores
 
 # before NumPy is imported: test processes take all cores by themselves, and threads of BLAS would wait for one another
 for variable in THREADS_VARIABLES:
@@ -53,6 +54,12 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many test processes there are: more than cores, since tests wait for servers and workers."""
+    return available_cores() + 2
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Cancel what a test that failed has left running on the shared server: it would slow all others down."""
@@ -78,8 +85,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server that all tests share; it must not matter what others left on it."""
     folder = tmp_path_factory.mktemp("server")
-    # Nothing is ever fetched from where it is published: this mirror is empty.
-    settings = {"DATASET_MIRROR": str(folder / "mirror")}
+    # Nothing is ever fetched from where it is published: this mirror is empty. Other tests run beside: a job takes
+    # one core, and jobs on more are tested with servers of their own.
+    settings = {"DATASET_MIRROR": str(folder / "mirror"), "CORES": "1"}
     with ServerProcess(folder / "data", folder / "log", settings) as url:
         yield url
 
