@@ -20,7 +20,6 @@ from app.web.late_routes import LateRoutes
 from app.web.middleware.finish_body import FinishBody
 from app.web.middleware.gate import Gate
 from app.web.middleware.head import Head
-from app.web.middleware.picture_names import PictureNames
 from app.web.middleware.request_log import RequestLog
 from app.web.routes import system
 
@@ -84,7 +83,6 @@ def create_app(settings: Settings) -> FastAPI:
     docs_page.install(app)
     problems.install(app)
     # The last one added is the first to see a request.
-    app.add_middleware(PictureNames)
     app.add_middleware(Head)
     app.add_middleware(Gate, settings=settings)
     app.add_middleware(RequestLog)

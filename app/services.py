@@ -140,7 +140,7 @@ def _take(data_dir: Path) -> FileLock:
     return lock
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:  # not `def`: FastAPI would have it called in a thread
     services: Services = request.app.state.services
     return services
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -47,7 +48,12 @@ class Log:
     def _write(self, level: int, event: str, values: dict[str, Any], *, traceback: bool = False) -> None:
         if self._logger.isEnabledFor(level):
             values = {"request_id": identifier} | values if (identifier := _request_id.get()) else values
-            self._logger.log(level, event, extra={"values": values}, exc_info=traceback)
+            exception = sys.exc_info() if traceback else None
+            # without looking for the line of the call, which no line of the log shows
+            record = self._logger.makeRecord(
+                self._logger.name, level, "", 0, event, (), exception, extra={"values": values}
+            )
+            self._logger.handle(record)
 
 
 @contextmanager

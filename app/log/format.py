@@ -8,12 +8,15 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from app.log.lines import Lines
 from app.settings import Settings
+
+_encode = json.JSONEncoder(default=repr, allow_nan=False).encode
 
 
 def configure(settings: Settings) -> None:
     """Send all logs of this process, the libraries' and Python's warnings too, to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Lines(sys.stderr)
     handler.setFormatter(_Json() if as_json(settings) else _Columns())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -50,7 +53,7 @@ class _Json(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         try:
-            return json.dumps(line, default=repr, allow_nan=False)
+            return _encode(line)
         except ValueError:  # a number that JSON does not have
             return json.dumps({name: repr(value) for name, value in line.items()})
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.web.middleware.headers import received
 
 DISCARD_BYTES = 16 * 1024 * 1024
 DISCARD_SECONDS = 5.0
@@ -27,13 +28,13 @@ class FinishBody:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+        headers = received(scope)
+        if headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers:
             await self.app(scope, receive, send)
             return
         body = _Body(receive)
         # A client that waits for leave to send has not sent anything yet.
-        waits = headers.get("expect", "").lower() == "100-continue"
+        waits = headers.get(b"expect", b"").lower() == b"100-continue"
 
         async def finish_and_send(message: Message) -> None:
             if message["type"] == "http.response.start" and (body.asked or not waits):

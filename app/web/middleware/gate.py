@@ -7,22 +7,16 @@ import binascii
 import hmac
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import FieldError
 from app.hosts import is_loopback
 from app.settings import Settings
 from app.web.answers.problems import problem_response
+from app.web.middleware.headers import received
 
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-_HEADERS = {
-    "x-content-type-options": "nosniff",
-    # A page of ours in somebody else's frame could be clicked on with the reader's credentials.
-    "content-security-policy": "frame-ancestors 'none'",
-}
 
 
 class Gate:
@@ -34,27 +28,17 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        refusal = self._refusal(scope)
-        await (refusal or self.app)(scope, receive, send_with_headers)
+        refusal = self._refusal(scope) if scope["type"] == "http" else None
+        await (refusal or self.app)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
-        headers = Headers(scope=scope)
         if scope["path"] in OPEN_PATHS and scope["method"] in SAFE_METHODS:
             return None
+        # latin-1: there are no bytes that it does not know
+        headers = {name: value.decode("latin-1") for name, value in received(scope).items()}
         if self._key is None:
             # A page can make its own name resolve to 127.0.0.1; the browser then takes us for its server.
-            if not _names_this_machine(headers.get("host")):
+            if not _names_this_machine(headers.get(b"host")):
                 return problem_response(
                     403,
                     "foreign-host",
@@ -62,12 +46,12 @@ class Gate:
                     errors=(
                         FieldError(
                             parameter="Host",
-                            detail=f"received {headers.get('host')!r}",
+                            detail=f"received {headers.get(b'host')!r}",
                             hint="call it as 127.0.0.1 or localhost, or set CONVSERVE_API_KEY",
                         ),
                     ),
                 )
-        elif not hmac.compare_digest(_presented_key(headers.get("authorization", "")), self._key):
+        elif not hmac.compare_digest(_presented_key(headers.get(b"authorization", "")), self._key):
             refusal = problem_response(
                 401,
                 "unauthorized",
@@ -91,7 +75,7 @@ class Gate:
                 "a page of another site sent this, and browsers attach their user's credentials to it",
                 errors=(
                     FieldError(
-                        parameter="Sec-Fetch-Site" if "sec-fetch-site" in headers else "Origin",
+                        parameter="Sec-Fetch-Site" if b"sec-fetch-site" in headers else "Origin",
                         detail="the request comes from another origin",
                         hint="call the service from your own program, or from a page that it serves itself",
                     ),
@@ -125,16 +109,16 @@ def _names_this_machine(host: str | None) -> bool:
     return is_loopback(name) or name.endswith(".localhost")
 
 
-def _from_another_site(headers: Headers) -> bool:
+def _from_another_site(headers: dict[bytes, str]) -> bool:
     """Tell whether a browser sent this for a page that is not ours.
 
     The order of the questions is that of Go's net/http CrossOriginProtection: browsers say where a
     request comes from in Sec-Fetch-Site, but only over TLS and to loopback; everywhere else they send Origin.
     """
-    site = headers.get("sec-fetch-site")
+    site = headers.get(b"sec-fetch-site")
     if site is not None:
         return site not in ("same-origin", "none")
-    origin = headers.get("origin")
+    origin = headers.get(b"origin")
     if origin is None:
         return False
-    return urlsplit(origin).netloc != headers.get("host")
+    return urlsplit(origin).netloc != headers.get(b"host")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
-from uuid import uuid4
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.log import Log, of_request
 from app.web.answers.problems import problem_response
+from app.web.middleware.headers import REQUEST_ID, complete, received
 
 log = Log(__name__)
 
-REQUEST_ID = "X-Request-Id"
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CLIENT_LEFT = 499
 _QUIET_PATHS = frozenset({"/livez", "/readyz"})
@@ -35,8 +34,9 @@ class RequestLog:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(REQUEST_ID, "")
-        request_id = given if _ACCEPTABLE_ID.fullmatch(given) else uuid4().hex
+        path = scope["path"]
+        given = received(scope).get(REQUEST_ID, b"").decode("latin-1")
+        request_id = given if _ACCEPTABLE_ID.fullmatch(given) else os.urandom(16).hex()
         status: int | None = None
         start = time.perf_counter()
 
@@ -44,7 +44,7 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                complete(message, path, request_id)
             await send(message)
 
         with of_request(request_id):
@@ -53,7 +53,7 @@ class RequestLog:
             except ClientDisconnect:
                 status = _CLIENT_LEFT
             except Exception:
-                log.exception("unexpected_error", method=scope["method"], path=scope["path"])
+                log.exception("unexpected_error", method=scope["method"], path=path)
                 if status is not None:
                     # The answer has begun; breaking off is the only way left to say that it is not whole.
                     raise
@@ -64,11 +64,11 @@ class RequestLog:
                 )
                 await answer(scope, receive, send_with_id)
             finally:
-                write = log.debug if scope["path"] in _QUIET_PATHS else log.info
+                write = log.debug if path in _QUIET_PATHS else log.info
                 write(
                     "request",
                     method=scope["method"],
-                    path=scope["path"],
+                    path=path,
                     status=status,
                     milliseconds=round(1000 * (time.perf_counter() - start), 1),
                 )
