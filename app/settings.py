@@ -174,6 +174,12 @@ class Settings(BaseModel):
         description="Days after its end for which a training job keeps its last checkpoint, so that another can "
         "continue from it; models stay.",
     )
+    max_feature_bytes: int = Field(
+        2 * GIB,
+        ge=0,
+        description="Size of what is kept of frozen networks' features of pictures for later training jobs; those "
+        "unused for longest go first. A job whose features alone would be larger computes them in every epoch.",
+    )
     webhook_secret: SecretStr | None = Field(
         None,
         description="Key that webhooks are signed with: whsec_ and 24 to 64 random bytes in base64. "

@@ -13,7 +13,7 @@ class Progress(Body):
     """How far a job is."""
 
     stage: str | None = None
-    """What it does at the moment: training, evaluation, test."""
+    """What it does at the moment: features, training, evaluation, test."""
     epoch: int = 0
     """The epoch under way, from 1; 0 before the first."""
     epochs: int = 0
@@ -68,6 +68,8 @@ class TrainingJobEntry(JobBody):
     train: str | dict[str, str] | None = None
     """What is trained of that model's network, which has got a new head: `head`, `all` or `{"from": node}`. Null where
     the network is another one."""
+    features_cached: bool = False
+    """Whether what the frozen layers make of each picture is computed once, and kept for later jobs."""
     queue_position: int | None = None
     """Its place among the jobs that wait, from 1; null once it has started."""
     starts_in_seconds: Number = None

@@ -14,6 +14,7 @@ from datetime import timedelta
 from app.errors import Conflict, NotFound, StorageFull
 from app.files import paths
 from app.files.artifacts import LocalArtifacts
+from app.files.features import shrink_features
 from app.ids import MODEL, sibling
 from app.jobs.ends import remove_spent_files
 from app.jobs.uploads import uploads_of
@@ -44,6 +45,7 @@ class Cleanup:
         self._quota = settings.max_data_bytes
         self._keep = None if settings.retention_days is None else timedelta(days=settings.retention_days)
         self._keep_checkpoints = settings.checkpoint_retention
+        self._max_features = settings.max_feature_bytes
         self._measured: _Measured | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -96,6 +98,11 @@ class Cleanup:
             if name.removeprefix(f"{paths.MODELS}/").partition(".")[0] not in existing | coming:
                 self._artifacts.delete(name)
 
+    def remove_features(self) -> None:
+        """Remove the features of models and data sets that are gone, and those that are more than may be kept."""
+        owners = self._store.models.identifiers() | self._store.datasets.identifiers()
+        shrink_features(self._artifacts, self._max_features, owners)
+
     def _run(self) -> None:
         spent = False
         while True:
@@ -105,6 +112,7 @@ class Cleanup:
                     spent = True
                 self._expire()
                 self._expire_checkpoints()
+                self.remove_features()
                 self._measure()
             except Exception:
                 # A locked database may pass; a thread that is gone does not come back.

@@ -59,6 +59,8 @@ class TrainingRequest(TrainingConfig, JobRequest):
     """Id of the model whose weights are the first ones of this job, where names and shapes agree."""
     train: str | dict[str, str] | None = None
     """What is trained of the network of `initial_weights`, which has a new head: `head`, `all`, `{"from": node}`."""
+    features_cached: bool = False
+    """Whether what the frozen layers make of the pictures is computed once and kept."""
     architecture: Architecture
     """The network; a copy, also where the caller named a preset or a stored architecture."""
     architecture_source: dict[str, Any] | None = None
@@ -69,6 +71,11 @@ class TrainingRequest(TrainingConfig, JobRequest):
     """How many pictures the data set had; what arrived since is not trained on."""
     warnings: tuple[str, ...] = ()
     """What the caller should know about it."""
+
+    @property
+    def trunk_model(self) -> str:
+        """Id of the model whose trunk is used, also where the job goes on from another one's checkpoint."""
+        return str((self.architecture_source or {}).get("model"))
 
     @property
     def config(self) -> TrainingConfig:

@@ -197,6 +197,8 @@ class LayerRecord(Spec):
     """The arithmetic in the article's notation."""
     source: ClassVar[str]
     """Where the formula comes from: paper and section."""
+    random: ClassVar[bool] = False
+    """Whether it draws at random in training."""
     input_count: ClassVar[tuple[int, int | None]] = (1, 1)
     """Fewest and most inputs; None means any number."""
 

@@ -17,6 +17,8 @@ from engine.spec import Fraction
 class _Dropout(Layer):
     """What the layers share that drop something: in inference they pass their input on unchanged."""
 
+    random = True
+
     rate: Fraction = 0.5
     """Probability that something is dropped."""
 

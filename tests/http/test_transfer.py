@@ -74,6 +74,7 @@ def test_a_model_and_a_data_set_are_enough(
     assert job["loss"]["label_smoothing"] == 0.1
     assert job["schedule"]["type"] == "cosine"
     assert job["epochs"] > 5
+    assert job["features_cached"] is True
     job = finished(http, job["id"])
     assert job["status"] == "succeeded", job["error"]
     model = http.get(f"/v1/models/{job['model_id']}").json()
@@ -98,6 +99,31 @@ def test_a_model_and_a_data_set_are_enough(
     evaluation = http.post("/v1/evaluations", json={"model": pets["name"], "dataset": pets["name"]})
     assert evaluation.status_code == 202, evaluation.text
     assert evaluation.json()["model_id"] == job["model_id"]
+
+
+def test_only_pictures_that_are_new_are_looked_at(
+    http: httpx.Client, finished: Finished, wait_for: Callable[..., Any], colours: dict[str, Any]
+) -> None:
+    dataset = ingested(http, folders(warm=6, cold=6), wait_for, image_size="24", channels="3")
+
+    def computed() -> str:
+        job = finished(
+            http, submit(http, initial_weights=colours["id"], dataset=dataset["id"], epochs=2)["id"]
+        )
+        assert job["status"] == "succeeded", job["error"]
+        log = http.get(f"{JOBS}/{job['id']}/log").text
+        return next(line.rpartition("features of ")[2] for line in log.splitlines() if "features of" in line)
+
+    assert computed() == "12 pictures, 12 of them computed"
+    files = {"file": ("more.zip", folders(green=0, cold=9))}
+    added = http.post(f"/v1/datasets/{dataset['id']}/images", files=files)
+    assert added.status_code in (200, 202), added.text
+    grown = wait_for(
+        lambda: (found := http.get(f"/v1/datasets/{dataset['id']}").json())["images"] > 12 and found, "more"
+    )
+    more = grown["images"] - 12
+    assert computed() == f"{12 + more} pictures, {more} of them computed"
+    assert computed() == f"{12 + more} pictures, 0 of them computed"
 
 
 def test_unequal_classes_are_weighted(

@@ -5,12 +5,43 @@ from __future__ import annotations
 from app.errors import Invalid
 from app.settings import Settings
 from app.store.records import DatasetRecord
+from engine.arrays import elements
 from engine.graph.network import Network
 from engine.recipe.config import TrainingConfig
+from engine.training.features import extractor_bytes
 from engine.training.footprint import Footprint
+from engine.training.transfer import freeze
+from engine.training.trunk import split_network
 
 BASELINE = 90 << 20
 """Bytes of a worker before it has read anything: the interpreter, NumPy, the database."""
+_FLOAT = 4
+
+
+def features_memory(
+    network: Network, config: TrainingConfig, dataset: DatasetRecord, settings: Settings
+) -> int | None:
+    """Return how many bytes of memory a job needs that trains behind a frozen trunk, on features that are kept.
+
+    None where there is no such trunk, where pictures are augmented, or where features are more than may be kept.
+
+    Args:
+        network: as it is written, perhaps with a final link.
+        config: how it is trained.
+        dataset: on what.
+        settings: the limits.
+    """
+    split = split_network(freeze(network.without_final(config.loss.link), config.freeze))
+    if split is None or config.augmentations:
+        return None
+    kept = dataset.images * elements(split.rest.input_shape) * _FLOAT
+    footprint = Footprint(
+        split.rest, split.config(config), train=dataset.splits["train"], dev=dataset.splits["dev"], shares=1
+    )
+    computing = extractor_bytes(split.trunk, settings.worker_threads)
+    # as they are read, and split by split
+    needed = BASELINE + 2 * kept + max(computing, footprint.bytes())
+    return needed if kept <= settings.max_feature_bytes and needed <= settings.max_training_bytes else None
 
 
 def check_memory(network: Network, config: TrainingConfig, dataset: DatasetRecord, settings: Settings) -> int:

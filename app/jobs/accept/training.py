@@ -8,7 +8,7 @@ from app.errors import Invalid
 from app.files.artifacts import Artifacts
 from app.jobs.accept.architecture import resolve
 from app.jobs.accept.growth import growth_warnings
-from app.jobs.accept.memory_limit import check_memory
+from app.jobs.accept.memory_limit import check_memory, features_memory
 from app.jobs.accept.references import find_dataset, find_model, shape_of
 from app.jobs.accept.transfer import Wish, transfer
 from app.jobs.accept.warm_start import continued_job, copy_model
@@ -58,7 +58,8 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
         raise resolved.fault(error) from None
     check_config(network, config, *fitting)
     check_batches(network, config, dataset.splits["train"])
-    memory = check_memory(network, config, dataset, settings)
+    on_features = None if wish.train is None else features_memory(network, config, dataset, settings)
+    memory = on_features or check_memory(network, config, dataset, settings)
     accepted = TrainingRequest(
         **dict(config),
         name=request.name or resolved.name,
@@ -70,6 +71,7 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
         dataset=dataset.id,
         dataset_images=dataset.images,
         train=wish.train,
+        features_cached=on_features is not None,
         warnings=(*growth_warnings(dataset, dataset.images, store), *wish.warnings),
     )
     job_id = TRAINING.new_id()

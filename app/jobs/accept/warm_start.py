@@ -14,7 +14,7 @@ from app.files import paths
 from app.files.artifacts import Artifacts
 from app.jobs.accept.architecture import read_architecture
 from app.jobs.accept.growth import growth_warnings
-from app.jobs.accept.memory_limit import check_memory
+from app.jobs.accept.memory_limit import check_memory, features_memory
 from app.jobs.kinds import TRAINING
 from app.jobs.requests import TrainingRequest
 from app.settings import Settings
@@ -77,7 +77,11 @@ def continued_job(
     height, width, channels = dataset.image_shape
     target = options(dataset).target
     check_config(network, accepted.config, (height, width, channels), len(dataset.classes), target)
-    memory = check_memory(network, accepted.config, dataset, settings)
+    on_features = None
+    if accepted.train is not None:
+        on_features = features_memory(network, accepted.config, dataset, settings)
+    accepted = accepted.model_copy(update={"features_cached": on_features is not None})
+    memory = on_features or check_memory(network, accepted.config, dataset, settings)
     job_id = TRAINING.new_id()
     try:
         _copy(checkpoint["name"], job_id, artifacts)

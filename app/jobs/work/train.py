@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import time
-from collections import deque
-from typing import Any
 
 from app.datasets.records import class_names, options
-from app.datasets.storage import open_dataset
+from app.datasets.storage import StoredDataset, open_dataset
 from app.files import paths
-from app.files.artifacts import Artifacts
+from app.files.artifacts import LocalArtifacts
 from app.ids import MODEL, sibling
 from app.jobs.heartbeat import Heartbeat, Interrupted
 from app.jobs.processes import CORES_VARIABLE
 from app.jobs.requests import TrainingRequest
+from app.jobs.work.features import Course, FeatureFiles, on_features, progress_of
+from app.jobs.work.pace import Pace, finite
 from app.settings import Settings
 from app.store import Store
 from app.store.records import DatasetRecord, JobRecord, Json, ModelRecord
@@ -32,7 +31,6 @@ from engine.recipe.losses import Loss
 from engine.training.checkpoint import checkpoint_bytes, read_checkpoint
 from engine.training.head import head_nodes
 from engine.training.loop import (
-    Execute,
     Progress,
     TrainingConfig,
     TrainingData,
@@ -47,11 +45,8 @@ from engine.training.state import Tally, TrainingState
 
 log = logging.getLogger(__name__)
 
-_PACE_SECONDS = 15.0
-_PACE_INTERVAL = 0.25
 
-
-def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
+def run(job: JobRecord, store: Store, artifacts: LocalArtifacts, settings: Settings, beat: Heartbeat) -> None:
     """Train from the last checkpoint, or from the start, to the model.
 
     Raises:
@@ -61,7 +56,8 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     request = TrainingRequest.of(job)
     network = Network.build(request.architecture, settings.max_parameters)
     dataset = store.datasets.get(request.dataset)
-    data = _open(dataset, request.dataset_images, store, artifacts)
+    stored = open_dataset(store, artifacts, dataset.id, request.dataset_images)
+    data = _data(dataset, stored)
     checkpoints = _Checkpoints(job, store, artifacts, settings.checkpoint_seconds)
     checkpoints.remove_strays()
     state = checkpoints.read(network, request.config) or _begin(job, request, network, data, artifacts)
@@ -72,7 +68,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     log.info(
         "%d parameters; %d training pictures; from step %d", network.parameters, len(data.train), state.step
     )
-    pace = _Pace(exact_resume=checkpoints.exact)
+    pace = Pace(exact_resume=checkpoints.exact)
     runs: list[SharedExecution] = []
 
     def execute(trained: Network, loss: Loss, preparation: Preparation) -> SharedExecution:
@@ -83,29 +79,38 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
             runs.append(execution(trained, loss, preparation, tuning, shares, most, folder))
         return runs[0]
 
+    course = Course(network, request.config, data, state, execute)
+    if request.features_cached:
+        files = FeatureFiles(
+            artifacts, request.trunk_model, dataset.id, store.datasets.find_segments(dataset.id), stored
+        )
+        tell = progress_of(beat, job.progress)
+        course = on_features(course, files, shares, tell)
     try:
-        for progress in train(network, request.config, data, state, execute):
+        for progress in train(course.network, course.config, course.data, course.state, course.execute):
             if progress.metrics is not None:
                 figures = finite(progress.metrics.model_dump())
                 log.info("epoch %s", " ".join(f"{name}={value}" for name, value in figures.items()))
                 store.jobs.record_epoch(job.id, job.attempt, figures | {"norms": _norms(progress)})
-            if progress.metrics is not None or checkpoints.due():
-                checkpoints.write(state)
+            if checkpoints.due() or (progress.metrics is not None and not course.quick):
+                checkpoints.write(course.whole(course.state))
             beat(pace.document(progress), force=progress.metrics is not None)
-        metrics = _test(execute, network, request.config, data, state, beat, pace)
+        if course.quick:
+            checkpoints.write(course.whole(course.state))
+        metrics = _test(course, beat, pace)
     except Interrupted:
-        checkpoints.write(state)
+        checkpoints.write(course.whole(course.state))
         raise
     finally:
         for run_ in runs:
             run_.close()
-    model = _write_model(job, request, dataset, data, state, metrics, artifacts)
+    model = _write_model(job, request, dataset, data, course.whole(course.state), metrics, artifacts)
     beat(pace.last | {"stage": "finished", "fraction": 1.0, "eta_seconds": 0.0}, force=True)
     store.jobs.succeed(job.id, job.attempt, model=model)
 
 
 def _begin(
-    job: JobRecord, request: TrainingRequest, network: Network, data: TrainingData, artifacts: Artifacts
+    job: JobRecord, request: TrainingRequest, network: Network, data: TrainingData, artifacts: LocalArtifacts
 ) -> TrainingState:
     """Return the first state: new, that of another job, or new with the weights of a model."""
     path = artifacts.local_path(paths.initial(job.id))
@@ -116,9 +121,8 @@ def _begin(
     return start(network, request.config, data, initial, anew)
 
 
-def _open(dataset: DatasetRecord, images: int, store: Store, artifacts: Artifacts) -> TrainingData:
-    """Return a data set as the engine wants it, as it was when it held so many pictures."""
-    stored = open_dataset(store, artifacts, dataset.id, images)
+def _data(dataset: DatasetRecord, stored: StoredDataset) -> TrainingData:
+    """Return a data set as the engine wants it."""
     return TrainingData(
         train=stored.split("train"),
         dev=stored.split("dev"),
@@ -134,18 +138,10 @@ def _norms(progress: Progress) -> Json | None:
     return {node: finite(norms.model_dump()) for node, norms in (progress.norms or {}).items()} or None
 
 
-def finite(figures: dict[str, Any]) -> Json:
-    """Return the same with null for every number that JSON cannot hold."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in figures.items()
-    }
-
-
 class _Checkpoints:
     """The checkpoints of one job, of which the last one stays."""
 
-    def __init__(self, job: JobRecord, store: Store, artifacts: Artifacts, seconds: float) -> None:
+    def __init__(self, job: JobRecord, store: Store, artifacts: LocalArtifacts, seconds: float) -> None:
         self.exact = (job.checkpoint or job.progress).get("exact_resume", True)
         """Whether the result will be that of an undisturbed run, byte for byte."""
         self._job = job
@@ -212,63 +208,14 @@ class _Checkpoints:
         log.debug("checkpoint at step %d", state.step)
 
 
-class _Pace:
-    """How fast it goes, over the last seconds, and the progress that follows from it."""
-
-    def __init__(self, exact_resume: bool) -> None:
-        self.last: Json = {}
-        self._exact_resume = exact_resume
-        self._images = 0
-        # (time, step, images seen in this attempt), the oldest first
-        self._marks: deque[tuple[float, int, int]] = deque()
-
-    def document(self, progress: Progress) -> Json:
-        """Return what the job shows as its progress."""
-        at = time.monotonic()
-        if progress.kind == "step":
-            self._images += progress.images
-        if not self._marks or at - self._marks[-1][0] >= _PACE_INTERVAL:
-            self._marks.append((at, progress.step, self._images))
-            while at - self._marks[0][0] > _PACE_SECONDS:
-                self._marks.popleft()
-        since, step, images = self._marks[0]
-        seconds, steps = at - since, progress.step - step
-        tally = progress.state.tally
-        self.last = {
-            "stage": "training" if progress.kind == "step" else "evaluation",
-            "epoch": progress.epoch,
-            "epochs": progress.epochs,
-            "step": progress.step,
-            "steps": progress.steps,
-            "fraction": progress.step / progress.steps,
-            "images_per_second": round((self._images - images) / seconds, 1) if steps and seconds else None,
-            "eta_seconds": round(seconds / steps * (progress.steps - progress.step), 1)
-            if steps and seconds
-            else None,
-            "exact_resume": self._exact_resume,
-        }
-        if progress.metrics is not None:
-            self.last |= finite(progress.metrics.model_dump(include={"train_loss", "train_accuracy"}))
-        elif tally.images:
-            self.last |= finite({"train_loss": tally.mean_loss, "train_accuracy": tally.accuracy})
-        return self.last
-
-
-def _test(
-    execute: Execute,
-    network: Network,
-    config: TrainingConfig,
-    data: TrainingData,
-    state: TrainingState,
-    beat: Heartbeat,
-    pace: _Pace,
-) -> Json:
+def _test(course: Course, beat: Heartbeat, pace: Pace) -> Json:
     """Judge the weights that are kept by the pictures that had no say in them."""
+    config, state = course.config, course.state
     weights, epoch = kept_weights(config, state)
     tally = Tally()
     prepared = preparation(config, state.preprocessing)
-    execution = execute(network.without_final(config.loss.link), config.loss, prepared)
-    for _ in evaluate(execution, weights, config.loss, data.test, tally):
+    execution = course.execute(course.network.without_final(config.loss.link), config.loss, prepared)
+    for _ in evaluate(execution, weights, config.loss, course.data.test, tally):
         beat(pace.last | {"stage": "test"})
     kept = state.history[epoch - 1]
     measured = tally.images > 0
@@ -292,7 +239,7 @@ def _write_model(
     data: TrainingData,
     state: TrainingState,
     metrics: Json,
-    artifacts: Artifacts,
+    artifacts: LocalArtifacts,
 ) -> ModelRecord:
     """Write the model file and return its record. Equal runs write equal files: no times, no ids of ours."""
     weights, _ = kept_weights(request.config, state)

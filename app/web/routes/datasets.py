@@ -14,6 +14,7 @@ from app.api.datasets import Dataset, DatasetEntry
 from app.api.requests.datasets import EXAMPLE_ARCHIVE, DatasetCreate, DatasetDocument
 from app.errors import Conflict, NotFound
 from app.files import paths
+from app.files.features import delete_features
 from app.jobs.accept.datasets import new_dataset
 from app.jobs.kinds import DATASET_WRITERS
 from app.jobs.uploads import remove_uploads
@@ -205,6 +206,7 @@ def delete_dataset(dataset_id: OwnDatasetId, services: ServicesDep) -> None:
     """
     jobs = services.store.datasets.delete(dataset_id, DATASET_WRITERS)
     services.artifacts.delete(paths.dataset(dataset_id))
+    delete_features(services.artifacts, dataset_id)
     for job_id in jobs:
         services.artifacts.delete(paths.directory(job_id))
 

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from app.api.common import PageOf
 from app.api.models import Model, ModelEntry
 from app.api.requests.models import ModelChanges
+from app.files.features import delete_features
 from app.models.model_files import provenance
 from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
@@ -80,6 +81,7 @@ def delete_model(
     path = services.store.models.delete(identifier)
     services.predictors.forget(identifier)
     services.artifacts.delete(path)
+    delete_features(services.artifacts, identifier)
 
 
 def shown(services: Services, record: ModelRecord) -> Model:

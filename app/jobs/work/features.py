@@ -1,0 +1,175 @@
+"""Training on features: what a frozen trunk makes of each picture is computed once, kept, and read again."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO
+
+import numpy as np
+
+from app.datasets.storage import StoredDataset
+from app.files.artifacts import LocalArtifacts
+from app.files.features import feature_file, mark_used
+from app.jobs.heartbeat import Heartbeat
+from app.store.records import Json, SegmentRecord
+from engine.arrays import Array, Bytes, Shape
+from engine.execution.protocol import Execution, PlainExecution
+from engine.graph.network import Network
+from engine.inputs.feed import TrainingData
+from engine.inputs.preparation import Preparation
+from engine.recipe.config import TrainingConfig
+from engine.recipe.losses import Loss
+from engine.training.features import FeatureExtractor
+from engine.training.loop import Execute
+from engine.training.state import TrainingState
+from engine.training.transfer import freeze
+from engine.training.trunk import FeaturePreparation, FeatureSet, feature_data, split_network
+
+log = logging.getLogger(__name__)
+
+PART = 1024
+"""Pictures whose features are in one file: what a job that dies while it computes them loses at most."""
+
+
+@dataclass
+class Course:
+    """A run of the training loop: of a whole network on pictures, or of what follows its trunk on features."""
+
+    network: Network
+    config: TrainingConfig
+    data: TrainingData
+    state: TrainingState
+    execute: Execute
+    whole: Callable[[TrainingState], TrainingState] = lambda state: state
+    """Returns the state of the whole network's run."""
+    quick: bool = False
+    """Whether an epoch is so short that a checkpoint at each end would take most of the time."""
+
+
+@dataclass(frozen=True)
+class FeatureFiles:
+    """The features of a data set's pictures by a model's trunk: read where they are kept, else computed and kept."""
+
+    artifacts: LocalArtifacts
+    model_id: str
+    dataset_id: str
+    segments: tuple[SegmentRecord, ...]
+    stored: StoredDataset
+
+    def load(self, extractor: FeatureExtractor, shape: Shape, beat: Callable[[int], None]) -> Array:
+        """Return the features (n, ...) of all pictures of the data set, in their order of arrival.
+
+        Args:
+            extractor: computes those that are not kept.
+            shape: of the features of one picture.
+            beat: told how many were computed, between any two calls of the extractor; what it raises is raised on.
+        """
+        features = np.empty((self.stored.images, *shape), np.float32)
+        fingerprint = extractor.fingerprint()
+        place = computed = 0
+        for record, segment in zip(self.segments, self.stored.segments, strict=True):
+            key = hashlib.sha256(f"{fingerprint} {record.sha256}".encode()).hexdigest()[:32]
+            for first in range(0, len(segment.images), PART):
+                if place == len(features):  # what arrived since the job was accepted is not seen
+                    break
+                images = segment.images[first : first + PART][: len(features) - place]
+                name = feature_file(self.model_id, self.dataset_id, key, first // PART)
+                room = features[place : place + len(images)]
+                if not self._read(name, room):
+                    computed = self._compute(extractor, images, room, computed, beat)
+                    self._write(name, room)
+                place += len(images)
+        log.info("features of %d pictures, %d of them computed", len(features), computed)
+        return features
+
+    def _compute(
+        self,
+        extractor: FeatureExtractor,
+        images: Bytes,
+        room: Array,
+        before: int,
+        beat: Callable[[int], None],
+    ) -> int:
+        done = 0
+        for some in extractor.features(images):
+            room[done : done + len(some)] = some
+            done += len(some)
+            beat(before + done)
+        return before + done
+
+    def _read(self, name: str, room: Array) -> bool:
+        """Read a file into an array, and tell whether there is one that fits it."""
+        try:
+            kept = np.lib.format.open_memmap(self.artifacts.local_path(name), mode="r")
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError) as error:
+            log.warning("%s is damaged, its features are computed again: %s", name, error)
+            return False
+        if kept.dtype != room.dtype or kept.shape != room.shape:
+            return False
+        mark_used(self.artifacts, name)
+        np.copyto(room, kept)
+        return True
+
+    def _write(self, name: str, features: Array) -> None:
+        def write(file: IO[bytes]) -> None:
+            np.lib.format.write_array(file, features, allow_pickle=False)
+
+        try:
+            self.artifacts.write(name, write)
+        except OSError as error:  # the job has them; the next one computes them again
+            log.warning("cannot keep features: %s", error)
+
+
+def on_features(course: Course, files: FeatureFiles, threads: int, beat: Callable[[int], None]) -> Course:
+    """Return the run that trains what follows the frozen trunk of a network, on features in place of pictures.
+
+    Args:
+        course: the whole network's run.
+        files: where features are kept.
+        threads: how many compute them.
+        beat: see `FeatureFiles.load`.
+    """
+    config, weights = course.config, course.state.weights
+    split = split_network(freeze(course.network.without_final(config.loss.link), config.freeze))
+    if split is None:  # so that it would not have been accepted
+        raise ValueError("the network has no frozen trunk")
+    extractor = FeatureExtractor(split.trunk, weights, course.state.preprocessing, threads)
+    features = files.load(extractor, split.trunk.output_shape, beat)
+    sets = [_feature_set(files.stored, features, name) for name in ("train", "dev", "test")]
+    return Course(
+        split.rest,
+        split.config(config),
+        feature_data(course.data, *sets),
+        split.narrowed(course.state),
+        _execution,
+        lambda state: split.widened(state, weights),
+        quick=True,
+    )
+
+
+def progress_of(beat: Heartbeat, shown: Json) -> Callable[[int], None]:
+    """Return what shows how fast features are computed, beside what the job shows already."""
+    began = time.monotonic()
+
+    def tell(computed: int) -> None:
+        rate = computed / max(time.monotonic() - began, 1e-6)
+        beat(shown | {"stage": "features", "images_per_second": round(rate, 1), "eta_seconds": None})
+
+    return tell
+
+
+def _feature_set(stored: StoredDataset, features: Array, name: str) -> FeatureSet:
+    positions = stored.positions(name)
+    answers = stored.labels.astype(np.int64) if stored.targets is None else stored.targets
+    return FeatureSet(features[positions], np.asarray(answers[positions]))
+
+
+def _execution(network: Network, loss: Loss, preparation: Preparation) -> Execution:
+    """Run batches layer by layer: behind a trunk there is little left that plans would do any sooner."""
+    return PlainExecution(network, loss, FeaturePreparation())

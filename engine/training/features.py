@@ -1,0 +1,80 @@
+"""What a trunk makes of pictures, computed as predictions are: by plans, on all cores, a few pictures at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from engine.arrays import Array, Bytes, Weights
+from engine.environment import pins
+from engine.fast.estimate import pass_bytes
+from engine.fast.layout.gemm import Tuning
+from engine.fast.plan import REVISION
+from engine.fast.serving.pool import PlanPool
+from engine.graph.network import Network
+from engine.inputs.preprocessing import Preprocessing
+
+_SIZES = (32, 16, 8, 1)
+"""Pictures that go through a trunk together."""
+_PLAN_BYTES = 64 << 20
+"""What a plan for them may hold; one of a single picture may hold more."""
+
+
+class FeatureExtractor:
+    """A trunk that is ready to compute features; what it computes does not depend on how many threads it has."""
+
+    def __init__(self, trunk: Network, weights: Weights, preprocessing: Preprocessing, threads: int) -> None:
+        self._trunk, self._preprocessing, self._threads = trunk, preprocessing, threads
+        self._weights = {name: weights[name] for name in trunk.weight_specs}
+        self._size = pictures_at_once(trunk)
+        self._pool = PlanPool(trunk, self._weights, Tuning(), ways=threads)
+
+    def fingerprint(self) -> str:
+        """Return what changes with the features of a picture: trunk, weights, normalisation and arithmetic."""
+        about = {
+            "trunk": self._trunk.document(),
+            "preprocessing": self._preprocessing.model_dump(mode="json"),
+            "pictures": self._size,
+            "pins": pins(1) | {"plan": str(REVISION)},
+        }
+        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+        for name in sorted(self._weights):
+            digest.update(np.ascontiguousarray(self._weights[name]).data)
+        return digest.hexdigest()
+
+    def features(self, images: Bytes) -> Iterator[Array]:
+        """Yield the features (n, ...) of pictures (N, H, W, C) in their order, some at a time."""
+        bounds = range(0, len(images), self._size)
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="features") as executor:
+            waiting: deque[Future[Array]] = deque()
+            try:
+                for first in bounds:
+                    waiting.append(executor.submit(self._some, images[first : first + self._size]))
+                    if len(waiting) > self._threads:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _some(self, images: Bytes) -> Array:
+        return self._pool.scores(self._preprocessing.apply(np.asarray(images)))
+
+
+def pictures_at_once(trunk: Network) -> int:
+    """Return how many pictures go through a trunk together: as many as a plan has room for that fits a cache."""
+    fits = (size for size in _SIZES if pass_bytes(trunk, size, training=False) <= _PLAN_BYTES)
+    return next(fits, _SIZES[-1])
+
+
+def extractor_bytes(trunk: Network, threads: int) -> int:
+    """Return how much memory an extractor takes beside the trunk's weights; rather more than less."""
+    size = pictures_at_once(trunk)
+    weights = sum(4 * int(np.prod(spec.shape)) for spec in trunk.weight_specs.values())
+    return weights + threads * pass_bytes(trunk, size, training=False)

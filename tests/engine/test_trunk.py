@@ -1,0 +1,208 @@
+"""Training behind a frozen trunk, on features in place of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.arrays import Array
+from engine.execution.protocol import Execution, PlainExecution
+from engine.graph.network import Network
+from engine.inputs.preparation import Preparation
+from engine.inputs.preprocessing import Preprocessing
+from engine.layers import Context
+from engine.presets import PRESETS
+from engine.presets.base import Preset
+from engine.recipe.losses import Loss
+from engine.recipe.optimizers import Adam
+from engine.training.checkpoint import checkpoint_bytes, read_checkpoint
+from engine.training.features import FeatureExtractor
+from engine.training.head import all_but, head_nodes
+from engine.training.loop import TrainingConfig, TrainingData, start, train
+from engine.training.state import TrainingState
+from engine.training.transfer import freeze
+from engine.training.trunk import (
+    FeaturePreparation,
+    FeatureSet,
+    Split,
+    feature_data,
+    split_network,
+)
+from tests.engine.stripes import Stripes, data, network, same_bytes
+
+LAYERS: list[dict[str, Any]] = [
+    {"type": "conv2d", "filters": 4, "kernel_size": 3, "padding": "same", "bias": False},
+    {"type": "batch_norm", "activation": "relu"},
+    {
+        "type": "residual",
+        "layers": [{"type": "conv2d", "filters": 4, "kernel_size": 3, "padding": "same"}],
+        "activation": "relu",
+    },
+    {"type": "max_pool2d"},
+    {"type": "flatten"},
+    {"type": "dropout", "rate": 0.3},
+    {"type": "dense", "units": 3},
+]
+CONFIG = TrainingConfig(epochs=3, batch_size=16, seed=4, optimizer=Adam(learning_rate=0.01))
+
+
+def on_features(
+    whole: Network, config: TrainingConfig, given: TrainingData, state: TrainingState
+) -> tuple[Split, TrainingConfig, TrainingData, TrainingState]:
+    split = split_network(freeze(whole, config.freeze))
+    assert split is not None
+    extractor = FeatureExtractor(split.trunk, state.weights, state.preprocessing, 2)
+
+    def computed(images: Stripes) -> FeatureSet:
+        return FeatureSet(np.concatenate(list(extractor.features(images.images))), images.labels)
+
+    sets = [computed(images) for images in (given.train, given.dev, given.test)]  # type: ignore[arg-type]
+    return split, split.config(config), feature_data(given, *sets), split.narrowed(state)
+
+
+def execute(rest: Network, loss: Loss, preparation: Preparation) -> Execution:
+    return PlainExecution(rest, loss, FeaturePreparation())
+
+
+@pytest.fixture
+def whole() -> Network:
+    return network(LAYERS)
+
+
+@pytest.fixture
+def config(whole: Network) -> TrainingConfig:
+    return CONFIG.model_copy(update={"freeze": all_but(whole, head_nodes(whole))})
+
+
+def test_a_head_on_features_learns_what_it_learns_behind_its_trunk(
+    whole: Network, config: TrainingConfig
+) -> None:
+    ordinary = start(whole, config, data())
+    list(train(whole, config, data(), ordinary))
+    state = start(whole, config, data())
+    split, narrow, features, narrowed = on_features(whole, config, data(), state)
+    list(train(split.rest, narrow, features, narrowed, execute))
+    widened = split.widened(narrowed, state.weights)
+    assert list(widened.weights) == list(ordinary.weights)
+    for name, weight in ordinary.weights.items():
+        # plans fold batch norm into the convolution before it: sums are rounded otherwise
+        np.testing.assert_allclose(widened.weights[name], weight, rtol=1e-3, atol=1e-5, err_msg=name)
+    assert widened.best_epoch == ordinary.best_epoch
+    for one, other in zip(widened.history, ordinary.history, strict=True):
+        assert one.dev_loss == pytest.approx(other.dev_loss, rel=1e-4)
+    start_weights = start(whole, config, data()).weights
+    learnt = {name for name in start_weights if (widened.weights[name] != start_weights[name]).any()}
+    assert learnt == {"dense_1/weight", "dense_1/bias"}
+
+
+def test_a_checkpoint_is_one_of_the_whole_network(
+    whole: Network, config: TrainingConfig, tmp_path: Path
+) -> None:
+    state = start(whole, config, data())
+    split, narrow, features, narrowed = on_features(whole, config, data(), state)
+    undisturbed = split.narrowed(start(whole, config, data()))
+    list(train(split.rest, narrow, features, undisturbed, execute))
+    reports = train(split.rest, narrow, features, narrowed, execute)
+    for _ in range(8):
+        next(reports)
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(checkpoint_bytes(split.widened(narrowed, state.weights)))
+    again = split.narrowed(read_checkpoint(path, whole, config))
+    assert 0 < again.step < undisturbed.step
+    list(train(split.rest, narrow, features, again, execute))
+    assert same_bytes(again, undisturbed)
+
+
+def test_features_are_the_same_on_any_number_of_threads(whole: Network, config: TrainingConfig) -> None:
+    state = start(whole, config, data())
+    split = split_network(freeze(whole, config.freeze))
+    assert split is not None
+    images = Stripes(77, 5).images
+    found = []
+    for threads in (1, 3):
+        extractor = FeatureExtractor(split.trunk, state.weights, state.preprocessing, threads)
+        found.append(np.concatenate(list(extractor.features(images))))
+    assert found[0].tobytes() == found[1].tobytes()
+    x = state.preprocessing.apply(images)
+    expected = split.trunk.forward(state.weights, x, Context()).output
+    np.testing.assert_allclose(found[0], expected, rtol=1e-4, atol=1e-5)
+    assert list(extractor.features(images[:0])) == []
+
+
+def test_what_features_depend_on_is_in_their_fingerprint(whole: Network, config: TrainingConfig) -> None:
+    state = start(whole, config, data())
+    split = split_network(freeze(whole, config.freeze))
+    assert split is not None
+
+    def fingerprint(
+        weights: dict[str, Array] = state.weights, preprocessing: Preprocessing = state.preprocessing
+    ) -> str:
+        return FeatureExtractor(split.trunk, weights, preprocessing, 1).fingerprint()
+
+    same = fingerprint()
+    assert fingerprint({**state.weights, "dense_1/bias": np.ones(3, np.float32)}) == same
+    moved = {**state.weights, "batch_norm_1/running_mean": np.ones(4, np.float32)}
+    assert fingerprint(moved) != same
+    assert fingerprint(preprocessing=Preprocessing(mean=(0.1,), deviation=(1.0,))) != same
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_where_presets_are_cut(preset: Preset) -> None:
+    whole = Network.build(preset.architecture())
+    split = split_network(freeze(whole, all_but(whole, head_nodes(whole))))
+    assert split is not None
+    assert [*split.trunk.nodes, *split.rest.nodes][-1].name == whole.nodes[-1].name
+    assert len(split.trunk.nodes) + len(split.rest.nodes) == len(whole.nodes)
+    random = [node.name for node in whole.nodes if node.layer.random]
+    behind = random[0] if random else min(head_nodes(whole))
+    assert split.rest.nodes[0].name == behind
+    assert split.rest.output_shape == whole.output_shape
+
+
+def test_nothing_is_kept_where_the_first_layers_learn() -> None:
+    whole = network(LAYERS)
+    assert split_network(whole) is None
+    assert split_network(freeze(whole, ["residual_1/*"])) is None
+    assert split_network(freeze(whole, ["batch_norm_1"])) is None
+    # only layers without weights come before what learns
+    assert split_network(network([{"type": "flatten"}, {"type": "dense", "units": 3}])) is None
+    split = split_network(freeze(whole, ["conv2d_1", "batch_norm_1"]))
+    assert split is not None
+    assert split.node == "batch_norm_1/activation"
+
+
+def test_a_path_around_the_frozen_layers_moves_the_cut() -> None:
+    layers = [
+        {"type": "conv2d", "filters": 2, "kernel_size": 1, "name": "first"},
+        {"type": "conv2d", "filters": 2, "kernel_size": 1, "name": "second"},
+        {"type": "add", "inputs": ["first", "second"]},
+        {"type": "conv2d", "filters": 2, "kernel_size": 1, "name": "third", "inputs": ["first"]},
+        {"type": "add", "inputs": ["add_1", "third"]},
+        {"type": "flatten"},
+        {"type": "dense", "units": 3},
+    ]
+    split = split_network(freeze(network(layers), ["first", "second"]))
+    assert split is not None
+    assert split.node == "first"
+    x = np.random.default_rng(0).standard_normal((2, 8, 8, 1)).astype(np.float32)
+    weights = network(layers).initial_weights(0)
+    features = split.trunk.forward(weights, x, Context()).output
+    np.testing.assert_array_equal(
+        split.rest.forward(weights, features, Context()).output,
+        network(layers).forward(weights, x, Context()).output,
+    )
+
+
+def test_factors_of_the_trunk_do_not_disturb(whole: Network, config: TrainingConfig) -> None:
+    split = split_network(freeze(whole, config.freeze))
+    assert split is not None
+    asked = config.model_copy(update={"learning_rate_factors": {"dense_*": 0.5}})
+    assert split.config(asked).learning_rate_factors == {"dense_*": 0.5}
+    assert split.config(replace_factors(asked)).learning_rate_factors == {}
+
+
+def replace_factors(config: TrainingConfig) -> TrainingConfig:
+    return config.model_copy(update={"learning_rate_factors": {"conv2d_1": 0.5}})

@@ -1,0 +1,142 @@
+"""Jobs that train on features: computed once, kept, read again, and gone with what they belong to."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from app.api.requests.training_jobs import TrainingJobRequest
+from app.builtin.install import MODEL_ID, install
+from app.files import paths
+from app.files.features import delete_features, feature_file, shrink_features
+from app.jobs.accept.training import new_job
+from app.jobs.cleanup import Cleanup
+from app.states import JobStatus
+from app.store.records import JobRecord
+from tests.jobs.service import DATASET, Service, new_service, until
+
+EPOCHS, STEPS = 30, 64
+"""Epochs of batches of 4 of the 256 pictures."""
+BODY: dict[str, Any] = {
+    "initial_weights": MODEL_ID,
+    "dataset": DATASET,
+    "epochs": EPOCHS,
+    "batch_size": 4,
+    "seed": 3,
+}
+
+
+def submit(service: Service, **changes: Any) -> JobRecord:
+    request = TrainingJobRequest.model_validate(BODY | changes)
+    return service.store.jobs.create(new_job(request, service.store, service.artifacts, service.settings()))
+
+
+def computed(service: Service, job: JobRecord) -> int:
+    """Return of how many pictures the last attempt has computed the features."""
+    line = next(line for line in service.log(job.id, job.attempt).splitlines() if "features of" in line)
+    assert f"features of {service.images} pictures" in line
+    return int(line.rpartition(", ")[2].split()[0])
+
+
+def checksum(service: Service, job: JobRecord) -> str:
+    assert job.status is JobStatus.SUCCEEDED, service.log(job.id, job.attempt)
+    return service.store.models.get(job.model_id or "").sha256
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with new_service(tmp_path_factory.mktemp("features")) as service:
+        install(service.store, service.artifacts)
+        service.run()
+        yield service
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shared: Service) -> JobRecord:
+    """A job that nothing happens to, the first one on this data set."""
+    return shared.wait_end(submit(shared).id)
+
+
+def test_features_are_computed_once(shared: Service, undisturbed: JobRecord) -> None:
+    assert undisturbed.request["features_cached"] is True
+    assert computed(shared, undisturbed) == shared.images
+    again = shared.wait_end(submit(shared).id)
+    assert computed(shared, again) == 0
+    assert checksum(shared, again) == checksum(shared, undisturbed)
+    # another head, batch and rate: still the same features
+    other = shared.wait_end(submit(shared, epochs=1, seed=9, batch_size=32).id)
+    assert computed(shared, other) == 0
+    (name,) = shared.artifacts.names(paths.FEATURES)
+    shared.artifacts.write(name, b"damaged")
+    mended = shared.wait_end(submit(shared).id)
+    assert computed(shared, mended) == shared.images
+    assert checksum(shared, mended) == checksum(shared, undisturbed)
+
+
+def test_a_job_that_is_killed_ends_with_the_same_bytes(
+    service: Service, shared: Service, undisturbed: JobRecord
+) -> None:
+    install(service.store, service.artifacts)
+    service.run()
+    job_id = submit(service).id
+    until(lambda: (service.job(job_id).checkpoint or {}).get("step", 0) > STEPS, "a checkpoint")
+    with suppress(ProcessLookupError):
+        os.kill(service.worker(job_id), signal.SIGKILL)
+    job = service.wait_end(job_id)
+    assert job.attempt == 2
+    assert checksum(service, job) == checksum(shared, undisturbed)
+    assert [row["epoch"] for row in service.store.jobs.metrics(job_id)] == list(range(1, EPOCHS + 1))
+
+
+def test_a_job_goes_on_from_the_checkpoint_of_one(shared: Service, undisturbed: JobRecord) -> None:
+    request = TrainingJobRequest(continue_from=undisturbed.id, epochs=1)
+    record = new_job(request, shared.store, shared.artifacts, shared.settings())
+    assert record.request["features_cached"] is True
+    job = shared.wait_end(shared.store.jobs.create(record).id)
+    assert job.status is JobStatus.SUCCEEDED, shared.log(job.id, job.attempt)
+    assert computed(shared, job) == 0
+    assert [row["epoch"] for row in shared.store.jobs.metrics(job.id)] == [EPOCHS + 1]
+
+
+def test_what_is_not_kept(service: Service) -> None:
+    install(service.store, service.artifacts)
+
+    def accepted(changes: dict[str, Any], **settings: Any) -> JobRecord:
+        request = TrainingJobRequest.model_validate(BODY | changes)
+        return new_job(request, service.store, service.artifacts, service.settings(**settings))
+
+    flip = {"augmentations": [{"type": "horizontal_flip"}]}
+    for changes, settings in (
+        ({}, {"max_feature_bytes": 1000}),
+        (flip, {}),
+        ({"train": "all"}, {}),
+        ({"train": None, "architecture": {"preset": "lenet-5"}}, {}),
+    ):
+        assert accepted(changes, **settings).request["features_cached"] is False
+    assert accepted({"train": {"from": "dense_2"}}).request["features_cached"] is True
+
+
+def test_features_go_with_their_model_or_data_set_and_beyond_the_limit(service: Service) -> None:
+    install(service.store, service.artifacts)
+    names = [
+        feature_file(model, dataset, f"{number}", 0)
+        for number, (model, dataset) in enumerate(
+            [(MODEL_ID, DATASET), ("model_gone", DATASET), (MODEL_ID, "ds_gone"), (MODEL_ID, "digits")]
+        )
+    ]
+    for age, name in enumerate(names):
+        service.artifacts.write(name, b"123456")
+        os.utime(service.artifacts.local_path(name), (1_000_000 - age,) * 2)
+    Cleanup(service.store, service.artifacts, service.settings()).remove_features()
+    assert service.artifacts.names(paths.FEATURES) == sorted([names[0], names[3]])
+    shrink_features(service.artifacts, 11, {MODEL_ID, DATASET, "digits"})
+    assert service.artifacts.names(paths.FEATURES) == [names[0]]
+    delete_features(service.artifacts, "ds")
+    assert service.artifacts.names(paths.FEATURES) == [names[0]]
+    delete_features(service.artifacts, DATASET)
+    assert service.artifacts.names(paths.FEATURES) == []
