@@ -41,6 +41,8 @@ class Load:
 
     connections: int
     requests: int
+    answered: int
+    """With those before and after the seconds in which they count."""
     seconds: float
     per_second: float
     p50_ms: float
@@ -129,6 +131,7 @@ class _Run:
         self.unanswered = connections if rate is None else 0
         self.warm = asyncio.Event()
         self.under_way = 0
+        self.answered = 0
         self.drained = asyncio.Event()
         self._connections = connections
         self._seconds = seconds
@@ -169,6 +172,7 @@ class _Run:
         return Load(
             self._connections,
             len(ordered),
+            self.answered,
             round(seconds, 3),
             round(len(ordered) / seconds, 1),
             _milliseconds(ordered, 0.5),
@@ -295,6 +299,7 @@ class _Caller(asyncio.Protocol):
             run.latencies.append(time.perf_counter() - self._since)
             run.statuses[self._status] += 1
         self._busy = False
+        run.answered += 1
         run.finished()
         if self._fresh:
             self._fresh = False

@@ -72,8 +72,11 @@ def _page(known: Found) -> Iterator[str]:
 def _predictions(entries: list[Found]) -> Iterator[str]:
     for case in dict.fromkeys(entry["case"] for entry in entries):
         yield f"\n### {case}\n"
-        yield "| connections | server | requests/s | times plain | wanted | p50, ms | p99, ms | MB | errors |"
-        yield "|---:|---|---:|---:|---|---:|---:|---:|---:|"
+        yield (
+            "| connections | server | requests/s | times plain | wanted | p50, ms | p99, ms "
+            "| processor, ms | to plain's | MB | errors |"
+        )
+        yield "|---:|---|---:|---:|---|---:|---:|---:|---:|---:|---:|"
         for entry in entries:
             if entry["case"] == case:
                 cells = [
@@ -84,6 +87,8 @@ def _predictions(entries: list[Found]) -> Iterator[str]:
                     ", ".join(wanted(entry, entries)),
                     _written(entry["p50_ms"], 1),
                     _written(entry["p99_ms"], 1),
+                    _written(entry["processor_ms"], 2),
+                    "" if entry["processor_to_plain"] is None else _written(entry["processor_to_plain"], 2),
                     f"{entry['megabytes']:.0f}",
                     str(entry["errors"]),
                 ]

@@ -55,6 +55,13 @@ class Served:
     process: Process
     began: float
 
+    def weighed(self, connections: int, seconds: float) -> tuple[Load, float]:
+        """Load it by the picture; return also the milliseconds of processors that its processes took for a request."""
+        before = moment(self.process, self.began).processor
+        load = self.load(connections, seconds)
+        taken = moment(self.process, self.began).processor - before
+        return load, 1e3 * taken / max(1, load.answered)
+
     def load(
         self, connections: int, seconds: float, rate: float | None = None, path: str | None = None
     ) -> Load:
@@ -134,30 +141,33 @@ def predictions(name: str, where: Place, interpreters: Interpreters, effort: Eff
                 continue
             served.append(one)
         for connections in effort.connections:
-            loads: dict[str, list[Load]] = {one.side.name: [] for one in served}
+            loads: dict[str, list[tuple[Load, float]]] = {one.side.name: [] for one in served}
             for _ in range(effort.rounds):
                 for one in served:
-                    loads[one.side.name].append(one.load(connections, effort.seconds))
+                    loads[one.side.name].append(one.weighed(connections, effort.seconds))
             for one in served:
                 found = _found(case, one, loads[one.side.name], loads.get(PLAIN))
                 print(line(found), flush=True)
                 yield found
 
 
-def _found(case: Case, one: Served, loads: list[Load], peer: list[Load] | None) -> Found:
-    ratios = [
-        load.per_second / other.per_second
-        for load, other in zip(loads, peer or [], strict=False)
-        if other.per_second
-    ]
+def _found(
+    case: Case, one: Served, weighed: list[tuple[Load, float]], peer: list[tuple[Load, float]] | None
+) -> Found:
+    loads = [load for load, _ in weighed]
+    pairs = list(zip(weighed, peer or [], strict=False))
+    speeds = [load.per_second / other.per_second for (load, _), (other, _) in pairs if other.per_second]
+    costs = [cost / other for (_, cost), (_, other) in pairs if other]
     return {
         "case": case.title,
         "connections": loads[0].connections,
         "side": one.side.name,
         "per_second": spread([load.per_second for load in loads]),
-        "to_plain": spread(ratios) if ratios else None,
+        "to_plain": spread(speeds) if speeds else None,
         "p50_ms": spread([load.p50_ms for load in loads]),
         "p99_ms": spread([load.p99_ms for load in loads]),
+        "processor_ms": spread([cost for _, cost in weighed]),
+        "processor_to_plain": spread(costs) if costs else None,
         "megabytes": one.megabytes(),
         "errors": sum(load.errors for load in loads),
     }
@@ -165,11 +175,14 @@ def _found(case: Case, one: Served, loads: list[Load], peer: list[Load] | None) 
 
 def line(found: Found) -> str:
     """Return what was found of one side, for the terminal."""
-    ratio = "" if found["to_plain"] is None else f", {found['to_plain']['median']:.2f} of plain"
+    speed, cost = found["to_plain"], found["processor_to_plain"]
+    ratio = "" if speed is None else f", {speed['median']:.2f} of plain"
+    ratio += "" if cost is None else f", {cost['median']:.2f} of its processor time"
     return (
         f"{found['case']:28} {found['connections']:3} connections, {found['side']:24} "
         f"{found['per_second']['median']:8.1f}/s, p50 {found['p50_ms']['median']:7.2f} ms, "
-        f"p99 {found['p99_ms']['median']:7.2f} ms, {found['megabytes']:5.0f} MB{ratio}{errors(found)}"
+        f"p99 {found['p99_ms']['median']:7.2f} ms, {found['processor_ms']['median']:6.2f} ms of processors, "
+        f"{found['megabytes']:5.0f} MB{ratio}{errors(found)}"
     )
 
 
