@@ -309,11 +309,10 @@ def _placement(
 def _cut_out(size: tuple[int, int], resize: int, shape: tuple[int, int]) -> tuple[float, float, float, float]:
     """Return the box of a picture (width, height) that is the middle of it scaled to `resize` on its shorter side.
 
-    The scaled picture has whole pixels and is cut at whole ones, rounded as torchvision's Resize and CenterCrop do. To
-    resample this box alone gives the same pixels, but for the rounding of halves, and never holds the whole of a long
-    picture.
+    The scaled picture has whole pixels and is cut at whole ones. To resample this box alone gives the same pixels, but
+    for the rounding of halves, and never holds the whole of a long picture.
     """
-    scaled = tuple(resize * side // min(size) for side in size)
+    scaled = tuple(round(resize * side / min(size)) for side in size)
     first = tuple(round((whole - cut) / 2) for whole, cut in zip(scaled, shape, strict=True))
     across, down = size[0] / scaled[0], size[1] / scaled[1]
     return (

@@ -8,16 +8,17 @@ Format: Hugging Face, safetensors (header length, JSON header, then the arrays).
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from engine.arrays import Array
+from engine.arrays import Array, Shape
 from engine.errors import EngineError, ModelFileError
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
@@ -28,6 +29,15 @@ from engine.recipe.targets import Target
 
 FORMAT_VERSION = 1
 _KEY = "convserve"
+_TYPES = ("F32", "F16")
+"""Types of arrays that are read; all of them become float32."""
+
+
+class ArrayHeader(NamedTuple):
+    """What the header of a file says about an array."""
+
+    dtype: str
+    shape: Shape
 
 
 @dataclass(frozen=True)
@@ -110,9 +120,7 @@ def read_description(path: Path, kind: str, max_bytes: int | None = None) -> dic
     Raises:
         ModelFileError: too large, damaged, foreign, of another kind or of a later version.
     """
-    size = path.stat().st_size
-    if max_bytes is not None and size > max_bytes:
-        raise ModelFileError(f"the file has {size:,} bytes; at most {max_bytes:,} are read")
+    _check_size(path, max_bytes)
     try:
         with safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get(_KEY)
@@ -139,35 +147,70 @@ def unpack(path: Path, expected: dict[str, WeightSpec], prefix: str = "") -> dic
     """Read the arrays `prefix + name`, each checked against its spec before it is allocated.
 
     Raises:
-        ModelFileError: an array is missing, superfluous (without a prefix), of another shape or not float32.
+        ModelFileError: an array is missing, superfluous (without a prefix), of another shape, or neither float32 nor
+            float16.
     """
-    arrays: dict[str, Array] = {}
+    headers = array_headers(path)
+    surplus = set(headers) - set(expected) if not prefix else set()
+    if surplus:
+        raise ModelFileError(f"the file holds arrays that its architecture has no place for: {few(surplus)}")
+    missing = {prefix + name for name in expected} - set(headers)
+    if missing:
+        raise ModelFileError(f"the file lacks arrays that its architecture needs: {few(missing)}")
+    for name, spec in expected.items():
+        found = headers[prefix + name]
+        if found.shape != spec.shape or found.dtype not in _TYPES:
+            raise ModelFileError(
+                f"the array {prefix + name!r} is {found.dtype} {list(found.shape)}; "
+                f"its architecture needs F32 or F16 {list(spec.shape)}"
+            )
+    return {
+        name.removeprefix(prefix): array
+        for name, array in read_arrays(path, [prefix + name for name in expected])
+    }
+
+
+def array_headers(path: Path, max_bytes: int | None = None) -> dict[str, ArrayHeader]:
+    """Return the type and the shape of each array in a safetensors file, without reading any.
+
+    Raises:
+        ModelFileError: too large or damaged.
+    """
+    _check_size(path, max_bytes)
     try:
         with safe_open(path, framework="numpy") as file:
-            names = set(file.keys())
-            surplus = names - set(expected) if not prefix else set()
-            if surplus:
-                raise ModelFileError(
-                    f"the file holds arrays that its architecture has no place for: {_few(surplus)}"
-                )
-            missing = {prefix + name for name in expected} - names
-            if missing:
-                raise ModelFileError(f"the file lacks arrays that its architecture needs: {_few(missing)}")
-            for name, spec in expected.items():
-                found = file.get_slice(prefix + name)
-                shape = tuple(found.get_shape())
-                if shape != spec.shape or found.get_dtype() != "F32":
-                    raise ModelFileError(
-                        f"the array {prefix + name!r} is {found.get_dtype()} {list(shape)}; "
-                        f"its architecture needs F32 {list(spec.shape)}"
-                    )
-            for name in expected:
-                arrays[name] = file.get_tensor(prefix + name)
+            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            return {
+                name: ArrayHeader(each.get_dtype(), tuple(each.get_shape())) for name, each in found.items()
+            }
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"the file is no readable safetensors file: {error}") from None
+
+
+def read_arrays(path: Path, names: Iterable[str]) -> Iterator[tuple[str, Array]]:
+    """Yield arrays of a safetensors file as float32, one after another; their shapes are to be checked before.
+
+    Raises:
+        ModelFileError: damaged, or an array is neither float32 nor float16.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            for name in names:
+                dtype = file.get_slice(name).get_dtype()
+                if dtype not in _TYPES:
+                    raise ModelFileError(f"the array {name!r} is {dtype}; {' and '.join(_TYPES)} are read")
+                yield name, file.get_tensor(name).astype(np.float32, copy=False)
     except SafetensorError as error:
         raise ModelFileError(f"the file is damaged: {error}") from None
-    return arrays
 
 
-def _few(names: set[str]) -> str:
+def _check_size(path: Path, max_bytes: int | None) -> None:
+    size = path.stat().st_size
+    if max_bytes is not None and size > max_bytes:
+        raise ModelFileError(f"the file has {size:,} bytes; at most {max_bytes:,} are read")
+
+
+def few(names: set[str]) -> str:
+    """Name the first of many names, and say how many more there are."""
     listed = sorted(names)
     return ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")

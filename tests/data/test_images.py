@@ -269,8 +269,8 @@ def test_resize_is_what_pillow_gives_by_hand(
     )
     wanted = spec(*shape, channels, fit="cover", resize=resize)
     image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
-    # the shorter side to `resize`, the longer in proportion and rounded down; then the middle
-    width, height = (resize * side // min(size) for side in size)
+    # the shorter side to `resize`, the longer in proportion; then the middle
+    width, height = (round(resize * side / min(size)) for side in size)
     left, top = round((width - shape[1]) / 2), round((height - shape[0]) / 2)
     scaled = image.resize((width, height), Image.Resampling.BILINEAR)
     expected = np.asarray(scaled.crop((left, top, left + shape[1], top + shape[0]))).reshape(

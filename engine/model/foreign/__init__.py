@@ -1,0 +1,1 @@
+"""Weights that other libraries trained, laid over our presets."""
