@@ -10,6 +10,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.builtin import pretrained
 from app.builtin.install import install
 from app.datasets.sweep import sweep
 from app.errors import Unavailable
@@ -58,6 +59,7 @@ class Services:
             artifacts.clean()
             sweep(store, artifacts)
             install(store, artifacts)
+            (pretrained.install if settings.builtin_models else pretrained.remove)(store, artifacts)
             runner = Runner(store, artifacts, settings)
             predictors = Predictors(artifacts, settings)
             cleanup = Cleanup(store, artifacts, settings)

@@ -104,7 +104,7 @@ class Settings(BaseModel):
         "fifths of what the machine or the container has, divided by CONVSERVE_MAX_JOBS.",
     )
     max_parameters: int = Field(
-        50_000_000, ge=1, description="Largest number of parameters that a network may have."
+        150_000_000, ge=1, description="Largest number of parameters that a network may have."
     )
     max_operation_bytes: int = Field(
         GIB, ge=1, description="Most memory that one operation may need, estimated before it is computed."
@@ -193,6 +193,11 @@ class Settings(BaseModel):
         None,
         description="Directory or URL that data sets are fetched from by name, instead of from where they are "
         "published: a folder for each (mnist, fashion-mnist, cifar-10) with its files and perhaps SHA256SUMS.",
+    )
+    builtin_models: bool = Field(
+        True,
+        description="Whether the server has the models that come with it and were trained on the pictures of others: "
+        "mobilenet-v2-imagenet, whose terms of use may be those of ImageNet. False also removes it at the next start.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe message that is logged."

@@ -17,6 +17,7 @@ import torch
 from benchmarks import torch_layers
 from benchmarks.parity_cases import Case, drawn, examples
 from benchmarks.parity_explanations import explanation_rows
+from benchmarks.parity_foreign import foreign_rows
 from benchmarks.parity_rows import DTYPES, TOLERANCE, Arrays, Row
 from benchmarks.parity_training import training_rows
 from engine.arrays import Array
@@ -162,10 +163,11 @@ def faults(rows: dict[str, Row], dtypes: Sequence[str]) -> list[str]:
 
 
 def main() -> int:
-    golden: dict[str, Arrays] = {"layers": {}, "training": {}, "explanations": {}}
+    golden: dict[str, Arrays] = {"layers": {}, "training": {}, "explanations": {}, "foreign": {}}
     rows = layer_rows(golden["layers"])
     training = training_rows(golden["training"])
     explanations = explanation_rows(golden["explanations"])
+    foreign = foreign_rows(golden["foreign"])
     wholes = {name: network_row(network) for name, network in networks()}
     for name, row in (rows | training | explanations | wholes).items():
         print(
@@ -173,6 +175,9 @@ def main() -> int:
             + "  ".join(f"{key[0]} {key[1]} {v:.0e}" for key, v in row.worst.items())
         )
     wrong = faults(rows | training | explanations, list(DTYPES)) + faults(wholes, ["float64"])
+    wrong += [
+        f"{' '.join(name)}: {worst:.0e}" for name, worst in foreign.items() if worst > TOLERANCE["float32"]
+    ]
     if wrong:
         print("\n".join(["Not equal:", *wrong]), file=sys.stderr)
         return 1
@@ -186,6 +191,10 @@ def main() -> int:
         "{training}": table("loss or optimizer", "cases", training),
         "{captum}": captum.__version__,
         "{explanations}": table("method", "cases", explanations),
+        "{foreign}": "\n".join(
+            ["| preset | weights of | float32 |", "|---|---|---|"]
+            + [f"| `{preset}` | {library} | {worst:.0e} |" for (preset, library), worst in foreign.items()]
+        ),
         "{networks}": table("network", "nodes", wholes),
     }.items():
         text = text.replace(mark, value)

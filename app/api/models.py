@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from app.api.common import Body, FieldProblem, JsonObject, Number, Time
 from engine.recipe.targets import Target
@@ -46,7 +46,29 @@ class Model(ModelEntry):
     architecture: JsonObject
     provenance: JsonObject | None
     """How it was made: `dataset` (its `fingerprint` is that of the pictures), `training` (the configuration), `loss`,
-    and `environment` (the versions of NumPy and BLAS); null when its file cannot be read."""
+    `environment` (the versions of NumPy and BLAS) and `origin` (of weights of another library: whose they are, and
+    under which licence); null when its file cannot be read."""
+
+
+class ImportReport(Body):
+    """What became of the arrays of a file."""
+
+    format: str
+    """`convserve` for files of a server like this one, else whose names its arrays have: `torchvision` or `timm`."""
+    mapped: int
+    """How many arrays became weights of the model."""
+    unused: list[str]
+    """Names of arrays of the file that the network has no place for."""
+    missing: list[str]
+    """Names of arrays that the file lacks; none, for such a file is refused."""
+
+
+class ImportedModel(Model):
+    """A model that was just imported."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    import_: ImportReport = Field(alias="import")
 
 
 class Alias(Body):

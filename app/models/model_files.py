@@ -12,18 +12,21 @@ from typing import IO
 import numpy as np
 from pydantic import ValidationError
 
+from app.api.models import ImportReport
 from app.api.pictures import PictureSpec
+from app.api.requests.model_files import ModelImport
 from app.errors import Invalid
 from app.files import paths
-from app.files.artifacts import Artifacts
+from app.files.artifacts import Artifacts, Written
 from app.ids import MODEL, new_id
+from app.models.foreign import read_foreign_model
 from app.settings import Settings
 from app.store import Store
 from app.store.records import AnswerRecord, Json, ModelRecord
 from app.text import MAX_DEPTH, document_fault, is_name, repaired
 from app.text import MAX_NAME as MAX_CLASS_NAME
 from engine.errors import EngineError
-from engine.model.model_file import Model, read_description, read_model
+from engine.model.model_file import Model, model_bytes, read_description, read_model
 
 MAX_HEADER_BYTES = 16 * 1024 * 1024
 """The longest header that is parsed; that of the largest network there is takes far less."""
@@ -34,14 +37,24 @@ MAX_METADATA = 20_000
 """Values of the metadata of a file; all of them are in each answer about its model."""
 MAX_METADATA_TEXT = 10_000
 MAX_FIGURES = 200
-_PROVENANCE = ("dataset", "training", "environment")
+MAX_UNUSED = 1000
+"""Arrays without a use that an answer names."""
+OWN_FORMAT = "convserve"
+_CODE = "unusable-model-file"
+_PROVENANCE = ("dataset", "training", "environment", "origin")
+PICKLED = (b"PK\x03\x04", b"\x80")
+"""How files of `torch.save` begin: a zip archive with a pickle in it, or a pickle."""
+_CONVERT = """turn it into safetensors where PyTorch is:
+import torch; from safetensors.torch import save_file
+save_file(torch.load("model.pth", weights_only=True, map_location="cpu"), "model.safetensors")"""
 
 
 def provenance(artifacts: Artifacts, record: ModelRecord) -> Json | None:
     """Return what the file of a model says about its making, None where it cannot be read.
 
     That is `dataset` (name, fingerprint, pictures), `training` (the configuration), `environment` (the
-    versions it was computed with) and `loss`; only the header of the file is read.
+    versions it was computed with), `origin` (whose weights they are, under which licence) and `loss`; only the header
+    of the file is read.
     """
     try:
         description = read_description(artifacts.local_path(record.path), "model", record.bytes)
@@ -55,17 +68,19 @@ def provenance(artifacts: Artifacts, record: ModelRecord) -> Json | None:
 
 def import_model(
     path: Path,
-    name: str | None,
+    said: ModelImport,
     store: Store,
     artifacts: Artifacts,
     settings: Settings,
-    answer: Callable[[ModelRecord], AnswerRecord | None] = lambda stored: None,
-) -> ModelRecord:
+    answer: Callable[[ModelRecord, ImportReport], AnswerRecord | None] = lambda stored, report: None,
+) -> tuple[ModelRecord, ImportReport]:
     """Check a model file and store a copy of it, byte for byte, as the next version of its name.
+
+    Weights of another library are stored as a model file of ours.
 
     Args:
         path: the file.
-        name: what to call the model; by default as the file says.
+        said: what to call the model, by default as the file says; and what the weights are of, where it does not say.
         store: where its record goes.
         artifacts: where its file goes.
         settings: the limits.
@@ -74,16 +89,29 @@ def import_model(
     Raises:
         Invalid: it is no model file, is damaged, contradicts itself, or is larger than this server takes.
     """
-    model = _read(path, settings)
-    picture = _picture(model)
+    model, report = _read(path, said, settings)
     identifier = new_id(MODEL)
 
     def copy(target: IO[bytes]) -> None:
         with path.open("rb") as source:
             shutil.copyfileobj(source, target, 1 << 20)
 
-    written = artifacts.write(paths.model(identifier), copy)
-    record = ModelRecord(
+    content = copy if report.format == OWN_FORMAT else model_bytes(model)
+    record = model_record(identifier, said.name, model, artifacts.write(paths.model(identifier), content))
+    try:
+        return store.models.create(record, lambda stored: answer(stored, report)), report
+    except BaseException:
+        artifacts.delete(record.path)
+        raise
+
+
+def model_record(identifier: str, name: str | None, model: Model, written: Written) -> ModelRecord:
+    """Return what is stored about a model whose file is written.
+
+    Raises:
+        Invalid: the model does not say how pictures are made to fit it.
+    """
+    return ModelRecord(
         id=identifier,
         name=name or _own_name(model.metadata),
         path=written.name,
@@ -92,25 +120,25 @@ def import_model(
         classes=list(model.classes),
         input_shape=list(model.architecture.input_shape),
         preprocessing={
-            "picture": picture.model_dump(mode="json"),
+            "picture": _picture(model).model_dump(mode="json"),
             **model.preprocessing.model_dump(mode="json"),
         },
         architecture=model.architecture.document(),
         metrics=_figures(model.metadata.get("metrics")),
         target=model.target,
     )
-    try:
-        return store.models.create(record, answer)
-    except BaseException:
-        artifacts.delete(written.name)
-        raise
 
 
-def _read(path: Path, settings: Settings) -> Model:
+def _read(path: Path, said: ModelImport, settings: Settings) -> tuple[Model, ImportReport]:
     _check_header(path)
+    unused: tuple[str, ...] = ()
     try:
-        _check_description(read_description(path, "model", settings.max_upload_bytes))
-        model = read_model(path, settings.max_upload_bytes, settings.max_parameters)
+        if said.preset is not None:
+            model, unused = read_foreign_model(path, said, settings)
+        else:
+            _check_alone(said)
+            _check_description(read_description(path, "model", settings.max_upload_bytes))
+            model = read_model(path, settings.max_upload_bytes, settings.max_parameters)
     except EngineError as error:
         raise _bad(error.detail + (f"; {error.hint}" if error.hint else "")) from error
     except (TypeError, ValueError, RecursionError) as error:
@@ -118,13 +146,31 @@ def _read(path: Path, settings: Settings) -> Model:
     for name, array in model.weights.items():
         if not np.isfinite(array).all():
             raise _bad(f"the array {name!r} holds numbers that are not finite")
-    return model
+    _picture(model)
+    library = OWN_FORMAT if said.preset is None else model.metadata["origin"]["format"]
+    report = ImportReport(
+        format=library, mapped=len(model.weights), unused=list(unused[:MAX_UNUSED]), missing=[]
+    )
+    return model, report
+
+
+def _check_alone(said: ModelImport) -> None:
+    """Refuse what only weights of other libraries are imported with."""
+    given = said.model_fields_set & said.json_fields
+    if given:
+        names = " and ".join(sorted(given))
+        raise Invalid.at("preset", f"it is needed with {names}", "say which network the weights are of")
 
 
 def _check_header(path: Path) -> None:
     """Look at the length that the file claims for its header, before anything parses that."""
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
+        first = file.read(8)
+    if first.startswith(PICKLED) and not 0 < int.from_bytes(first, "little") <= MAX_HEADER_BYTES:
+        raise Invalid.at(
+            "file", "it is a pickle of PyTorch, which is never opened here", _CONVERT, code=_CODE
+        )
+    length = int.from_bytes(first, "little")
     size = path.stat().st_size
     if size < 8 or length > size - 8:
         raise _bad("it is no safetensors file, or is cut short")
@@ -200,4 +246,4 @@ def _figures(metrics: object) -> Json:
 
 
 def _bad(detail: str) -> Invalid:
-    return Invalid(f"this model file cannot be imported: {detail}", code="unusable-model-file")
+    return Invalid(f"this model file cannot be imported: {detail}", code=_CODE)

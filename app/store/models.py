@@ -135,15 +135,16 @@ class Models(Repository[ModelRecord]):
                 connection.execute(update(self.table).where(self.table.c.id == identifier).values(**new))
             return self._get(connection, identifier)
 
-    def delete(self, identifier: str) -> str:
-        """Delete a record and return the path of its file, which is to follow.
+    def delete(self, identifier: str, *, builtin: bool = False) -> str:
+        """Delete a record and return the path of its file, which is to follow; one that is built in only if `builtin`.
 
         Raises:
             NotFound: there is none of this id.
             Conflict: it is built in, an alias stands for it, or a job that is not finished uses it.
         """
         with self._database.write() as connection:
-            self._check_deletable(connection, identifier)
+            if not builtin:
+                self._check_deletable(connection, identifier)
             columns = self.table.c
             name, path = connection.execute(
                 select(columns.name, columns.path).where(columns.id == identifier)

@@ -130,7 +130,7 @@ def read_description(path: Path, kind: str, max_bytes: int | None = None) -> dic
     if not isinstance(description, dict):
         raise ModelFileError(
             f"the file's metadata has no {_KEY!r} description",
-            hint="only files written by convserve can be read",
+            hint="only files written by convserve have one; say the preset of weights of torchvision or timm",
         )
     version = description.get("format_version")
     if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:

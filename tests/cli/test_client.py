@@ -146,7 +146,7 @@ def test_the_key_is_sent(guarded_server: Any) -> None:
         assert caught.value.hint is not None
         assert "CONVSERVE_API_KEY" in caught.value.hint
     with Client(url, api_key=guarded_server.key) as friend:
-        assert [model.id for model in friend.models.list()] == ["model_example"]
+        assert [model.id for model in friend.models.list()] == ["model_example", "mobilenet-v2-imagenet"]
 
 
 def test_nobody_is_there() -> None:

@@ -97,7 +97,10 @@ def test_jobs_go_when_their_time_is_over_and_models_stay(
         assert model.json()["training_job_id"] == job_id
         assert client.get(f"{JOBS}/job_example").status_code == 200
         assert client.delete(f"/v1/models/{model.json()['id']}").status_code == 204
-        assert names(service.data_dir / "models") == {"model_example.safetensors"}
+        assert names(service.data_dir / "models") == {
+            "model_example.safetensors",
+            "mobilenet-v2-imagenet.safetensors",
+        }
     service.stop()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -13,3 +13,6 @@ class FileDocument(Spec):
     """The body of a call that takes a file, in JSON."""
 
     file: Annotated[str, Field(description="The bytes of the file, in base64; for small files.")]
+
+    json_fields: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are written as JSON in a form."""

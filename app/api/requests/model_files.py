@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections import Counter
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from app.api.common import Name
+from app.api.pictures import Side
 from app.api.requests.files import FileDocument
+from engine.spec import Spec
 
 EXAMPLE_MODEL = (
     "OAMAAAAAAAB7Il9fbWV0YWRhdGFfXyI6eyJjb252c2VydmUiOiJ7XCJhcmNoaXRlY3R1cmVcIjp7XCJmb3JtYXRfdmVyc2lvblwi"
@@ -26,9 +29,37 @@ EXAMPLE_MODEL = (
 """A network that classifies one pixel as dark or light, as a model file in base64."""
 
 
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise ValueError(f"the name {twice!r} is there twice")
+    return names
+
+
+class ImportedPreprocessing(Spec):
+    """What is done to a picture before the network sees it, as models show it."""
+
+    mean: Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
+    """Mean of each channel of the training pictures, 0 to 1."""
+    deviation: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=3)]
+    """Standard deviation of each channel."""
+    picture: dict[str, Any] | None = None
+    """How a picture is fitted: `fit`, `resize`, `background`, `invert`; by default as for ImageNet."""
+
+
 class ModelImport(FileDocument):
-    """A model file and what to call the model."""
+    """A model file and what to call the model; of weights of another library also what their file does not say."""
 
     name: Annotated[
         Name | None, Field(description="What to call the model; by default as its file says.")
     ] = None
+    preset: str | None = None
+    """Of weights with the names of torchvision or timm: the preset whose layers they are of, such as `resnet-18`."""
+    classes: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_distinct)] | None = None
+    """With `preset`: the names of the classes, in the order of the outputs; by default numbers from 0."""
+    input_shape: tuple[Side, Side, Literal[1, 3]] | None = None
+    """With `preset`: [height, width, channels] of the pictures; by default the preset's."""
+    preprocessing: ImportedPreprocessing | None = None
+    """With `preset`: what is done to a picture; by default as torchvision does for ImageNet."""
+
+    json_fields: ClassVar[frozenset[str]] = frozenset({"classes", "input_shape", "preprocessing"})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -17,6 +17,7 @@ from app.api.requests.files import FileDocument
 from app.errors import DomainError, FieldError, Invalid, Malformed, Place, TooLarge, Unsupported
 from app.files.encoded import HINT, decode_base64
 from app.web.bodies import idempotency
+from app.web.bodies.json import parse
 from app.web.bodies.multipart import FormRules, receive
 from app.web.bodies.route import is_json, media_type, read_document
 from app.web.bodies.sinks import DiskSink
@@ -127,9 +128,14 @@ def _take(sink: DiskSink, digest: hashlib._Hash, data: bytes) -> None:
 
 
 def _read_fields(kind: type[D], fields: dict[str, str]) -> D:
-    document = {"file": "", **{name: text for name, text in fields.items() if text.strip()}}
+    document: dict[str, Any] = {"file": "", **{name: text for name, text in fields.items() if text.strip()}}
+    for name in kind.json_fields & document.keys():
+        try:
+            document[name] = parse(document[name].encode())
+        except DomainError as error:
+            raise Invalid.at(name, error.detail, "write it as JSON", parameter=True) from None
     try:
-        return kind.model_validate_strings(document)
+        return kind.model_validate(document) if kind.json_fields else kind.model_validate_strings(document)
     except ValidationError as error:
         found = invalid(error.errors(include_url=False), document, kind, body=False)
         faults = [FieldError(fault.detail, parameter=fault.place, hint=fault.hint) for fault in found.errors]

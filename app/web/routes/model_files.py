@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 from app.api.common import Name
-from app.api.models import Model
+from app.api.models import ImportedModel, ImportReport
 from app.api.requests.model_files import EXAMPLE_MODEL, ModelImport
 from app.errors import NotFound
 from app.files.paths import UPLOADS
@@ -17,7 +17,7 @@ from app.models.model_files import import_model
 from app.services import Services, ServicesDep
 from app.store.records import AnswerRecord, ModelRecord
 from app.web.answers.attachments import attachment
-from app.web.bodies.files import FileBody, receive_file
+from app.web.bodies.files import FileBody, named_as_sent, receive_file
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.multipart import FormRules
 from app.web.bodies.route import StrictRoute
@@ -29,6 +29,7 @@ from app.web.routes.models import shown
 router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
 
 MEDIA_TYPE = "application/octet-stream"
+FORM_FIELDS = frozenset(ModelImport.model_fields) - {"file"}
 _BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
 
 
@@ -46,7 +47,14 @@ def _body() -> dict[str, Any]:
                     "required": ["file"],
                     "properties": {
                         "file": _BINARY | {"description": "The model file."},
-                        "name": {"type": "string", "description": "What to call the model."},
+                        **{
+                            name: {
+                                key: value for key, value in schema.items() if key in ("title", "description")
+                            }
+                            | {"type": "string"}
+                            for name, schema in inlined_schema(ModelImport)["properties"].items()
+                            if name != "file"
+                        },
                     },
                 }
             },
@@ -105,14 +113,17 @@ async def post_model(
         Name | None,
         Query(description="What to call the model, when the body is the file itself."),
     ] = None,
-) -> Model:
+) -> ImportedModel:
     """Take in a model file that a server like this one wrote; it becomes the next version of its name.
 
     Send the file itself (`application/octet-stream`), as `file` of a form, or a small one in JSON, in base64.
     Its header and the shapes of all arrays are held against its architecture before anything is allocated.
+
+    With `preset` a safetensors file whose arrays have the names of torchvision or timm is taken in as well; a form says
+    `classes`, `input_shape` and `preprocessing` as JSON. `import` in the answer accounts for the arrays of the file.
     """
     await run_in_threadpool(services.accept_work)
-    rules = FormRules(services.settings.max_upload_bytes, {"file": 1}, frozenset({"name"}), kind="model file")
+    rules = FormRules(services.settings.max_upload_bytes, {"file": 1}, FORM_FIELDS, kind="model file")
     folder = services.artifacts.local_path(UPLOADS)
     body = await receive_file(request, folder, rules, ModelImport, lambda: ModelImport(file="", name=name))
     model = await run_in_threadpool(_take_in, services, body, once)
@@ -124,14 +135,19 @@ def _place(model_id: str) -> dict[str, str]:
     return {"Location": f"{router.prefix}/{model_id}"}
 
 
-def _take_in(services: Services, body: FileBody[ModelImport], once: Once) -> Model:
-    def answer(record: ModelRecord) -> AnswerRecord | None:
-        return once.answer(status.HTTP_201_CREATED, shown(services, record), _place(record.id))
+def _take_in(services: Services, body: FileBody[ModelImport], once: Once) -> ImportedModel:
+    def imported(record: ModelRecord, report: ImportReport) -> ImportedModel:
+        model = shown(services, record)
+        return ImportedModel(
+            **{name: getattr(model, name) for name in type(model).model_fields}, **{"import": report}
+        )
+
+    def answer(record: ModelRecord, report: ImportReport) -> AnswerRecord | None:
+        return once.answer(status.HTTP_201_CREATED, imported(record, report), _place(record.id))
 
     store, artifacts, settings = services.store, services.artifacts, services.settings
     try:
-        return shown(
-            services, import_model(body.path, body.document.name, store, artifacts, settings, answer)
-        )
+        with named_as_sent(json=body.json):
+            return imported(*import_model(body.path, body.document, store, artifacts, settings, answer))
     finally:
         body.path.unlink(missing_ok=True)
