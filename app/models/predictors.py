@@ -15,6 +15,7 @@ from app.store.records import ModelRecord
 
 if TYPE_CHECKING:
     from engine.fast.layout.gemm import Tuning
+    from engine.fast.serving.plans import PlanMemory
     from engine.model.inference import Predictor
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ def load(
     settings: Settings,
     tuning: Tuning | None = None,
     executor: Executor | None = None,
+    memory: PlanMemory | None = None,
 ) -> Predictor:
     """Return the predictor of a model, for one cause; `Predictors` keeps them.
 
@@ -44,7 +46,7 @@ def load(
     model = read_model(path, record.bytes, settings.max_parameters)
     if len(record.classes) != len(model.classes) or record.target not in model.loss.targets:
         raise Damaged.of("model", record.id, "its classes are not those of its file")
-    return Predictor(model, tuning, executor, settings.cores)
+    return Predictor(model, tuning, executor, settings.cores, memory)
 
 
 class Predictors:
@@ -59,6 +61,8 @@ class Predictors:
         self._lock = threading.Lock()
         self._measuring = threading.Lock()
         self._measured: Tuning | None = None
+        self._memory: PlanMemory | None = None
+        """Of all models; made with the first one."""
         # one less than there are cores: the first part of a batch is done by the thread of the request
         self._executor = (
             ThreadPoolExecutor(settings.cores - 1, thread_name_prefix="predict")
@@ -100,7 +104,9 @@ class Predictors:
             for old in dropped:
                 old.add_done_callback(_join)
             try:
-                made = load(record, self._artifacts, self._settings, self._tuning(), self._executor)
+                made = load(
+                    record, self._artifacts, self._settings, self._tuning(), self._executor, self._memory
+                )
                 future.set_result(made)
             except BaseException as error:
                 self.forget(record.id)
@@ -152,8 +158,10 @@ class Predictors:
         with self._measuring:
             if self._measured is None:
                 from engine.fast.layout.gemm import Tuning  # noqa: PLC0415 - see `load`
+                from engine.fast.serving.plans import PLAN_BYTES, PlanMemory  # noqa: PLC0415
 
                 self._measured = Tuning.measure()
+                self._memory = PlanMemory(PLAN_BYTES)
             return self._measured
 
     def _shrink(self) -> list[Future[Predictor]]:

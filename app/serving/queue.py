@@ -80,6 +80,7 @@ class Queue:
             self._timer = None
         for _ in range(min(len(self._pieces), self._ways) - self._workers):
             self._workers += 1
+            self._asking += 1
             task = asyncio.get_running_loop().create_task(self._work())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -87,7 +88,9 @@ class Queue:
     async def _work(self) -> None:
         """Compute batches until nothing waits."""
         try:
+            await self._next()
             while self._pieces:
+                self._asking += 1
                 await self._next()
         finally:
             self._workers -= 1
@@ -95,7 +98,6 @@ class Queue:
                 self._emptied()
 
     async def _next(self) -> None:
-        self._asking += 1
         try:
             await self._turn.acquire()
         finally:

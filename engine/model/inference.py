@@ -11,6 +11,7 @@ import numpy as np
 from engine.arrays import Array, Bytes
 from engine.errors import ShapeError
 from engine.fast.layout.gemm import Tuning
+from engine.fast.serving.plans import PlanMemory
 from engine.fast.serving.pool import PlanPool
 from engine.graph.network import Network
 from engine.model.model_file import Model
@@ -18,7 +19,9 @@ from engine.model.model_file import Model
 _BATCH = 64
 _SMALL = 8
 """Batches of fewer pictures have no plan of their own."""
-_NEWEST_SHARE = 0.1
+_MEASURED = 7
+"""One of so many batches is measured: to ask for the time of a core takes microseconds."""
+_NEWEST_SHARE = 0.3
 """How much a new measurement counts against those before it."""
 
 
@@ -26,16 +29,30 @@ class Predictor:
     """A model ready to predict; requests share its weights without a lock."""
 
     def __init__(
-        self, model: Model, tuning: Tuning | None = None, executor: Executor | None = None, ways: int = 1
+        self,
+        model: Model,
+        tuning: Tuning | None = None,
+        executor: Executor | None = None,
+        ways: int = 1,
+        memory: PlanMemory | None = None,
     ) -> None:
-        """Take a model; large batches are split in `ways` parts over the threads of an executor, if there is one."""
+        """Take a model.
+
+        Args:
+            model: as its file says.
+            tuning: what was measured of the machine.
+            executor: has threads for parts of large batches, if there is one.
+            ways: into how many parts those are split.
+            memory: bounds what the plans of this and of other models hold.
+        """
         self.model = model
         network = Network.build(model.architecture).without_final(model.loss.link)
         self._input_shape = network.input_shape
         self._scaling = model.preprocessing.scaling(network.input_shape[1])
+        self._calls = 0
         self._seconds: dict[int, float] = {}
         """What batches took of a core, by their pictures."""
-        self._pool = PlanPool(network, model.weights, tuning or Tuning(), executor, ways)
+        self._pool = PlanPool(network, model.weights, tuning or Tuning(), executor, ways, memory)
 
     @property
     def is_split(self) -> bool:
@@ -71,8 +88,12 @@ class Predictor:
             wanted, given = ("x".join(map(str, shape)) for shape in (expected, images.shape[1:]))
             raise ShapeError(f"the model takes {wanted} pictures but receives {given}")
         count = len(images)
-        if self._pool.is_ready(count):
+        self._calls += 1
+        due = count not in self._seconds or self._calls % _MEASURED == 0
+        if due and self._pool.is_ready(count):
             return self._timed(images)
+        if count <= _BATCH:
+            return self._batch(images)
         predictions = np.empty((count, len(self.model.classes)), np.float32)
         for first in range(0, count, _BATCH):
             predictions[first : first + _BATCH] = self._batch(images[first : first + _BATCH])

@@ -1,4 +1,4 @@
-"""The plans of one model: a few compute at once, and all of them together hold a bounded amount of memory.
+"""The plans of models: a few of each compute at once, and all of them together hold a bounded amount of memory.
 
 A plan serves one batch of one size at a time. A request takes an idle one of its size, has one compiled where there is
 room, or waits until another request is done: more plans at work than there are processors would answer no sooner.
@@ -6,17 +6,35 @@ room, or waits until another request is done: more plans at work than there are 
 
 from __future__ import annotations
 
+import itertools
 import threading
+import weakref
 from collections.abc import Callable
 
 from engine.fast.plan import Plan
 
+PLAN_BYTES = 1 << 30
+"""What the plans of a process may hold together."""
+
+
+class PlanMemory:
+    """What the plans of several models may hold together; one may always be busy, however large it is."""
+
+    def __init__(self, most_bytes: int) -> None:
+        """Begin with none."""
+        self.most_bytes = most_bytes
+        self.changed = threading.Condition()
+        """Guards this and all members."""
+        self.members: weakref.WeakSet[Plans] = weakref.WeakSet()
+        self.waiting = 0
+        self.uses = itertools.count()
+
 
 class Plans:
-    """Idle and busy plans, by how many pictures they take."""
+    """Idle and busy plans of a model, by how many pictures they take."""
 
     def __init__(
-        self, build: Callable[[int], Plan], estimate: Callable[[int], int], most: int, most_bytes: int
+        self, build: Callable[[int], Plan], estimate: Callable[[int], int], most: int, memory: PlanMemory
     ) -> None:
         """Begin with none.
 
@@ -24,16 +42,17 @@ class Plans:
             build: returns a plan for so many pictures, which holds its weights.
             estimate: returns how many bytes such a plan will hold.
             most: how many may be busy at once.
-            most_bytes: how much all of them may hold; one may always be busy.
+            memory: bounds what these and the plans of other models hold.
         """
         self._build, self._estimate = build, estimate
-        self._most, self._most_bytes = most, most_bytes
+        self._most, self._memory = most, memory
         self._idle: dict[int, list[Plan]] = {}
         self._bytes: dict[int, int] = {}
+        self._used: dict[int, int] = {}
+        """When plans of a size were used last, in uses of all plans."""
         self._busy: list[int] = []
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
-        self._waiting = 0
+        with memory.changed:
+            memory.members.add(self)
 
     def is_idle(self, size: int) -> bool:
         """Whether `take` would return a plan for so many pictures at once, without compiling one."""
@@ -41,7 +60,7 @@ class Plans:
 
     def take(self, size: int) -> Plan:
         """Return a plan for so many pictures that nobody else uses until it is given back; wait for one if need be."""
-        with self._lock:
+        with self._memory.changed:
             plan = self._admitted(size)
         if plan is not None:
             return plan
@@ -65,34 +84,34 @@ class Plans:
                 if idle or self._makes_room(size):
                     self._busy.append(size)
                     return idle.pop() if idle else None
-            self._waiting += 1
+            self._memory.waiting += 1
             try:
-                self._changed.wait()
+                self._memory.changed.wait()
             finally:
-                self._waiting -= 1
+                self._memory.waiting -= 1
 
     def _leave(self, size: int, left: list[Plan]) -> None:
-        with self._lock:
+        with self._memory.changed:
             self._busy.remove(size)
             self._idle.setdefault(size, []).extend(left)
-            if self._waiting:
-                self._changed.notify_all()
+            self._used[size] = next(self._memory.uses)
+            if self._memory.waiting:
+                self._memory.changed.notify_all()
 
     def _makes_room(self, size: int) -> bool:
-        """Whether another plan may be compiled; idle ones of other sizes go first."""
-        idle = [other for other, plans in self._idle.items() for _ in plans]
-        if not idle and not self._busy:
-            return True
-        for number in {size, *self._busy} - set(self._bytes):
-            self._bytes[number] = self._estimate(number)
-        busy = sum(self._bytes[number] for number in self._busy)
-        left = self._most_bytes - self._bytes[size] - busy
-        if left < 0 and self._busy:
+        """Whether another plan may be compiled; idle ones go first, those used longest ago before others."""
+        if size not in self._bytes:
+            self._bytes[size] = self._estimate(size)
+        members = list(self._memory.members)
+        busy = [plans._bytes[number] for plans in members for number in plans._busy]
+        left = self._memory.most_bytes - self._bytes[size] - sum(busy)
+        if left < 0 and busy:
             return False
-        held = sum(self._bytes[number] for number in idle)
-        for number in sorted(idle, key=self._bytes.__getitem__, reverse=True):
+        idle = [(plans, other) for plans in members for other, held in plans._idle.items() for _ in held]
+        held = sum(plans._bytes[other] for plans, other in idle)
+        for plans, other in sorted(idle, key=lambda entry: entry[0]._used[entry[1]]):
             if held <= left:
                 break
-            self._idle[number].pop()
-            held -= self._bytes[number]
+            plans._idle[other].pop()
+            held -= plans._bytes[other]
         return True

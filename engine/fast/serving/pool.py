@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.parts import ShareLost, bounds
 from engine.fast.plan import Plan
 from engine.fast.serving.cut import Cut, cut
-from engine.fast.serving.plans import Plans
+from engine.fast.serving.plans import PLAN_BYTES, PlanMemory, Plans
 from engine.graph.network import Network
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SIZES = (32, 16, 8, 1)
-PLAN_BYTES = 1 << 30
-"""What the plans of a model may hold together."""
 _FEWEST_BUSY = 2
 """Plans of a model that may be busy at once, also where batches are not split."""
 _WORTH_HALVING = 10_000_000
@@ -50,7 +49,7 @@ class PlanPool:
         tuning: Tuning,
         executor: Executor | None = None,
         ways: int = 1,
-        plan_bytes: int = PLAN_BYTES,
+        memory: PlanMemory | None = None,
     ) -> None:
         """Fold and keep the network.
 
@@ -60,16 +59,17 @@ class PlanPool:
             tuning: what was measured of the machine.
             executor: has threads for parts of large batches.
             ways: into how many parts those are split; so many plans, but at least two, are busy at once.
-            plan_bytes: what all plans may hold together; one may always be busy.
+            memory: bounds what these plans and those of other pools hold together.
         """
         self._network, self._weights = fold(network, weights)
         self._tuning = tuning
         self._executor, self._ways = executor, ways
         self._plans = Plans(
-            self._plan,
-            lambda size: pass_bytes(self._network, size, training=False),
+            # none of them holds the pool: it ends with its last user, and so do the plans
+            partial(_plan, self._network, self._weights, tuning),
+            partial(pass_bytes, self._network, training=False),
             max(_FEWEST_BUSY, ways),
-            plan_bytes,
+            memory or PlanMemory(PLAN_BYTES),
         )
         self._lock = threading.Lock()
         """Guards the three below."""
@@ -180,10 +180,11 @@ class PlanPool:
         if not (belongs and works):
             halves.close()
 
-    def _plan(self, size: int) -> Plan:
-        plan = Plan(self._network, size, self._tuning, training=False)
-        plan.prepare(self._weights)
-        return plan
+
+def _plan(network: Network, weights: Weights, tuning: Tuning, size: int) -> Plan:
+    plan = Plan(network, size, tuning, training=False)
+    plan.prepare(weights)
+    return plan
 
 
 def _pieces(count: int) -> Iterator[int]:

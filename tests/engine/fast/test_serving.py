@@ -20,6 +20,7 @@ from engine.fast.estimate import pass_bytes
 from engine.fast.kernels.fold import fold
 from engine.fast.layout.gemm import Tuning
 from engine.fast.plan import Plan
+from engine.fast.serving.plans import PlanMemory
 from engine.fast.serving.pool import PlanPool
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
@@ -140,7 +141,7 @@ def test_plans_hold_no_more_memory_than_they_may(built_plans: list[weakref.ref[P
     """Idle plans of other sizes go first; one plan always has room."""
     plain, weights = network()
     most = pass_bytes(plain, 32, training=False)
-    pool = PlanPool(plain, weights, Tuning(), plan_bytes=most)
+    pool = PlanPool(plain, weights, Tuning(), memory=PlanMemory(most))
     batches = [pictures(count) for count in (32, 16, 8, 1, 32, 16, 1, 8)]
     unbounded = PlanPool(plain, weights, Tuning())
     wanted = [unbounded.scores(batch) for batch in batches]
@@ -150,8 +151,35 @@ def test_plans_hold_no_more_memory_than_they_may(built_plans: list[weakref.ref[P
     built_plans[:4] = []
     gc.collect()
     assert sum(plan.bytes for seen in built_plans if (plan := seen()) is not None) <= most
-    small = PlanPool(plain, weights, Tuning(), plan_bytes=1)
+    small = PlanPool(plain, weights, Tuning(), memory=PlanMemory(1))
     np.testing.assert_array_equal(small.scores(batches[0]), wanted[0])
+
+
+def test_models_share_the_memory_of_their_plans_and_the_one_used_longest_ago_loses_its_own(
+    built_plans: list[weakref.ref[Plan]],
+) -> None:
+    plain, weights = network()
+    memory = PlanMemory(2 * pass_bytes(plain, 8, training=False))
+    pools = [PlanPool(plain, weights, Tuning(), memory=memory) for _ in range(3)]
+    wanted = PlanPool(plain, weights, Tuning()).scores(pictures(8))
+    built_plans.clear()
+    for number in (0, 1, 0, 2, 0):
+        np.testing.assert_array_equal(pools[number].scores(pictures(8)), wanted)
+    # the first pool kept the plan that it was always the last or the last but one to use
+    assert len(built_plans) == 3
+    assert [pool.is_ready(8) for pool in pools] == [True, False, True]
+    assert sum(plan.bytes for seen in built_plans if (plan := seen()) is not None) <= memory.most_bytes
+
+
+def test_plans_end_with_their_model(built_plans: list[weakref.ref[Plan]]) -> None:
+    plain, weights = network()
+    memory = PlanMemory(pass_bytes(plain, 8, training=False))
+    first, second = (PlanPool(plain, weights, Tuning(), memory=memory) for _ in range(2))
+    first.scores(pictures(8))
+    del first
+    assert built_plans[0]() is None
+    assert len(memory.members) == 1
+    assert np.isfinite(second.scores(pictures(8))).all()
 
 
 def test_a_plan_that_finds_no_memory_leaves_its_turn_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
