@@ -53,29 +53,6 @@ class Candidate:
     probability: float
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A number that a model was trained to predict."""
-
-    name: str
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a model sees in a picture.
-
-    Attributes:
-        top: the most probable classes or labels, the best first; none of values.
-        labels: all labels that are probable enough, the most probable first; None of classes and values.
-        values: all values; None of classes and labels.
-    """
-
-    top: tuple[Candidate, ...] = ()
-    labels: tuple[Candidate, ...] | None = None
-    values: tuple[Value, ...] | None = None
-
-
 def from_base64(images: Sequence[str], *, with_faults: bool = False) -> list[Picture]:
     """Decode the pictures of a JSON body.
 
@@ -156,26 +133,6 @@ def decode_picture(picture: Picture, spec: PictureSpec, max_pixels: int) -> NDAr
         who = f"{picture.filename}: " if picture.filename else ""
         field = FieldError(who + error.detail, pointer=picture.pointer, parameter=picture.parameter)
         raise type(error).listing([field], code=error.code) from error
-
-
-def seen(record: ModelRecord, row: NDArray[np.float32], top_k: int, threshold: float | None) -> Seen:
-    """Say what the predictions (K,) of a model for a picture mean.
-
-    Args:
-        record: of the model.
-        row: its predictions.
-        top_k: how many classes or labels to name.
-        threshold: how probable a label must be, for models of labels; `THRESHOLD` if it is None.
-    """
-    if record.target == "values":
-        named = zip(record.classes, row.tolist(), strict=True)
-        return Seen(values=tuple(Value(name, value) for name, value in named))
-    if record.target == "class":
-        return Seen(tuple(_candidates(row, record.classes, top_k)))
-    enough = THRESHOLD if threshold is None else threshold
-    probable = int(np.count_nonzero(row.astype(np.float64) >= enough))
-    ranked = tuple(_candidates(row, record.classes, max(top_k, probable)))
-    return Seen(ranked[:top_k], tuple(found for found in ranked if found.probability >= enough))
 
 
 def _candidates(

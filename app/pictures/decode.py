@@ -37,6 +37,11 @@ _ORIENTATIONS = {
 DARK = 16
 """Pictures of more than 8 bits whose brightest pixel is a smaller part of their range hold numbers of fewer bits."""
 _GREY = ("1", "L", "LA", "La")
+_BYTES: dict[int | None, str] = {1: "L", 3: "RGB"}
+_PLAIN = frozenset(
+    {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "gamma", "srgb", "progressive"}
+)
+"""Notes of a picture that say nothing of where is up, or of what is transparent."""
 _SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -124,6 +129,8 @@ def _read(
     with _open(file, max_pixels) as image:
         try:
             image.load()
+            if image.mode == _BYTES.get(channels) and image.info.keys() <= _PLAIN:
+                return use(image)  # as `_flatten` would return it
             return use(_flatten(_upright(image), channels, background, _deepest(image)))
         except Invalid:
             raise
@@ -155,7 +162,7 @@ def convert(array: NDArray[np.uint8], spec: PictureSpec) -> NDArray[np.uint8]:
 
 
 def _array(image: Image.Image, spec: PictureSpec) -> NDArray[np.uint8]:
-    pixels = np.array(image, np.uint8).reshape(spec.image_shape)
+    pixels = np.frombuffer(bytearray(image.tobytes()), np.uint8).reshape(spec.image_shape)
     return 255 - pixels if spec.invert else pixels
 
 

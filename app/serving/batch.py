@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -14,8 +15,7 @@ from app.api.pictures import PictureSpec
 from app.errors import DomainError
 from app.models.prediction import Picture, decode_picture
 from app.pictures.header import declared_pixels
-from app.serving.asked import Piece
-from engine.arrays import Array
+from app.serving.asked import Outcome, Piece
 from engine.model.inference import Predictor
 
 _INLINE_BYTES = 16 * 1024
@@ -45,7 +45,8 @@ def compute(
     so that it is the fault of one request.
     """
     try:
-        _look(predictor, pieces, max_pixels, executor)
+        pictures = [picture for piece in pieces for picture in piece.asked.pictures[piece.first : piece.last]]
+        found = iter(look(predictor, pieces[0].asked.spec, pictures, max_pixels, executor))
     except Exception as error:
         if len(pieces) > 1:
             for piece in pieces:
@@ -54,21 +55,33 @@ def compute(
         pieces[0].asked.fail(error)
         return
     for piece in pieces:
+        piece.asked.outcomes[piece.first : piece.last] = islice(found, piece.size)
         piece.asked.end(piece)
 
 
-def _look(predictor: Predictor, pieces: Sequence[Piece], max_pixels: int, executor: Executor | None) -> None:
-    """Fill in the outcomes of some pieces."""
-    spec = pieces[0].asked.spec
-    places = [(piece.asked, number) for piece in pieces for number in range(piece.first, piece.last)]
-    pictures = [asked.pictures[number] for asked, number in places]
+def look(
+    predictor: Predictor,
+    spec: PictureSpec,
+    pictures: Sequence[Picture],
+    max_pixels: int,
+    executor: Executor | None = None,
+) -> list[Outcome]:
+    """Decode pictures and return what a model predicts for each, or why it cannot.
+
+    Args:
+        predictor: of the model.
+        spec: how pictures are made to fit it.
+        pictures: as they were sent.
+        max_pixels: the most pixels of a picture.
+        executor: its threads help to decode many.
+    """
+    if len(pictures) == 1:
+        image = _decoded(pictures[0], spec, max_pixels)
+        return [image if isinstance(image, DomainError) else predictor.predict(image[None])[0]]
     found = _in_parallel(lambda picture: _decoded(picture, spec, max_pixels), pictures, executor)
     images = [image for image in found if not isinstance(image, DomainError)]
-    rows: Iterator[Array] = iter(())
-    if images:
-        rows = iter(predictor.predict(images[0][None] if len(images) == 1 else np.stack(images)))  # (n, K)
-    for (asked, number), image in zip(places, found, strict=True):
-        asked.outcomes[number] = image if isinstance(image, DomainError) else next(rows)
+    rows = iter(predictor.predict(np.stack(images)) if images else ())  # each (K,)
+    return [image if isinstance(image, DomainError) else next(rows) for image in found]
 
 
 def _decoded(picture: Picture, spec: PictureSpec, max_pixels: int) -> NDArray[np.uint8] | DomainError:

@@ -18,6 +18,7 @@ from app.store.records import ModelRecord
 
 if TYPE_CHECKING:
     from app.models.prediction import Picture
+    from engine.model.inference import Predictor
 
 INLINE_SECONDS = 1e-3
 """What is done on the event loop takes less than this: handing it to a thread and back takes a third of it."""
@@ -104,38 +105,38 @@ class Serving:
         """
         # with the first prediction, not with the server
         from app.models.prediction import picture_spec  # noqa: PLC0415
+        from app.serving.batch import look  # noqa: PLC0415
 
-        asked = Asked(record, picture_spec(record), pictures, write, stops=stops)
-        queue = self._queues.get(record.id)
-        if (queue is None or queue.is_idle) and self._compute_here(asked):
-            return asked.result()
-        return await self._queued(asked, gone)
+        spec = picture_spec(record)
+        predictor = self._cheap(record, pictures)
+        if predictor is not None:
+            return write(look(predictor, spec, pictures, self._settings.max_image_pixels))
+        return await self._queued(Asked(record, spec, pictures, write, stops=stops), gone)
 
     def close(self) -> None:
         """End the threads."""
         self._threads.shutdown(cancel_futures=True)
 
-    def _compute_here(self, asked: Asked) -> bool:
-        """Compute what is cheaper than a hand-off, at once."""
-        from app.serving.batch import compute, decode_seconds  # noqa: PLC0415 - see `predict`
+    def _cheap(self, record: ModelRecord, pictures: Sequence[Picture]) -> Predictor | None:
+        """Return the predictor of a model if it has nothing else to do and this takes less than a hand-off."""
+        if record.id in self._queues or self._settings.batch_wait_ms:
+            return None
+        predictor = self._predictors.held(record.id)
+        if predictor is None:
+            return None
+        from app.serving.batch import decode_seconds  # noqa: PLC0415 - see `predict`
 
-        predictor = self._predictors.held(asked.record.id)
-        if predictor is None or self._settings.batch_wait_ms:
-            return False
-        seconds = predictor.seconds(len(asked.pictures))
-        for picture in asked.pictures:
+        seconds = predictor.seconds(len(pictures))
+        for picture in pictures:
             if seconds > INLINE_SECONDS:
-                return False
+                break
             seconds += decode_seconds(picture)
-        if seconds > INLINE_SECONDS:
-            return False
-        for piece in asked.cut(len(asked.pictures)):
-            asked.start()
-            compute(predictor, [piece], self._settings.max_image_pixels, None)
-        return True
+        return predictor if seconds <= INLINE_SECONDS else None
 
     async def _queued(self, asked: Asked, gone: Callable[[], Awaitable[None]]) -> Any:
         """Let a request wait for its turn, and for the end of it."""
+        from app.models.prediction import at_a_time  # noqa: PLC0415 - see `predict`
+
         count = len(asked.pictures)
         self._check_room(count, 0)
         future = asked.future = asyncio.get_running_loop().create_future()
@@ -146,7 +147,7 @@ class Serving:
                 self._compute,
                 self._turn,
                 ways=self._settings.cores,
-                batch_size=self._settings.batch_size,
+                batch_size=min(self._settings.batch_size, at_a_time(asked.spec)),
                 wait=self._settings.batch_wait_ms / 1000,
                 emptied=partial(self._queues.pop, name, None),
             )

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from app.api.common import FieldProblem, JsonObject
-from app.api.models import Alias, Candidate, Model, ModelEntry, PredictedValue, Prediction, Predictions
+import numpy as np
+from pydantic_core import to_json
+
+from app.api.common import JsonObject
+from app.api.models import Alias, Model, ModelEntry, Prediction
 from app.errors import DomainError, FieldError
-from app.models.prediction import Candidate as SeenCandidate
-from app.models.prediction import Picture, Seen, picture_spec, seen
+from app.models.prediction import THRESHOLD, Picture, best, picture_spec
 from app.serving.asked import Outcome
 from app.store.records import AliasRecord, ModelRecord
+from engine.arrays import Array
 
 
 def model_entry(record: ModelRecord) -> ModelEntry:
@@ -55,42 +58,43 @@ def predictions(
     """
     data = []
     for picture, row in zip(pictures, outcomes, strict=True):
-        if isinstance(row, DomainError):
-            if not report:
-                raise row
-            data.append(_failed(picture.filename, row))
-            continue
-        data.append(_prediction(picture.filename, seen(record, row, top_k, threshold)))
-    return Predictions(model_id=record.id, data=data).model_dump_json().encode()
+        if not isinstance(row, DomainError):
+            data.append(_seen(record, row, picture.filename, top_k, threshold))
+        elif report:
+            data.append(_ENTRY | {"filename": picture.filename, "error": _fault(row)})
+        else:
+            raise row
+    # what is written here is no model made of models, which would take longer than the network: a test compares them
+    return to_json({"model_id": record.id, "data": data}, inf_nan_mode="null")
 
 
-def _prediction(filename: str | None, found: Seen) -> Prediction:
-    top = [_candidate(candidate) for candidate in found.top]
-    labels = None if found.labels is None else [_candidate(candidate) for candidate in found.labels]
-    values = found.values
-    best = top[0] if labels is None and values is None else None
-    return Prediction(
-        label=best and best.label,
-        class_index=best and best.class_index,
-        probability=best and best.probability,
-        filename=filename,
-        top=top,
-        labels=labels,
-        values=None if values is None else [PredictedValue(name=one.name, value=one.value) for one in values],
-    )
+_ENTRY: dict[str, Any] = dict.fromkeys(Prediction.model_fields) | {"top": []}
 
 
-def _failed(filename: str | None, error: DomainError) -> Prediction:
-    fields = error.errors or (FieldError(error.detail),)
-    return Prediction(
-        label=None,
-        class_index=None,
-        probability=None,
-        filename=filename,
-        top=[],
-        error=FieldProblem(**asdict(fields[0])),
-    )
+def _seen(
+    record: ModelRecord, row: Array, filename: str | None, top_k: int, threshold: float | None
+) -> dict[str, Any]:
+    """Write a `Prediction` of what the predictions (K,) of a model for a picture mean."""
+    entry = _ENTRY | {"filename": filename}
+    if record.target == "values":
+        named = zip(record.classes, row.tolist(), strict=True)
+        entry["values"] = [{"name": name, "value": value} for name, value in named]
+        return entry
+    enough = THRESHOLD if threshold is None else threshold
+    count = top_k
+    if record.target == "labels":
+        count = max(count, int(np.count_nonzero(row.astype(np.float64) >= enough)))
+    ranked: list[dict[str, Any]] = [
+        {"label": record.classes[index], "class_index": index, "probability": float(row[index])}
+        for index in best(row, count)
+    ]
+    entry["top"] = ranked[:top_k]
+    if record.target == "labels":
+        entry["labels"] = [found for found in ranked if found["probability"] >= enough]
+        return entry
+    return entry | ranked[0]
 
 
-def _candidate(found: SeenCandidate) -> Candidate:
-    return Candidate(label=found.label, class_index=found.class_index, probability=found.probability)
+def _fault(error: DomainError) -> dict[str, Any]:
+    """Write a `FieldProblem`."""
+    return asdict(error.errors[0] if error.errors else FieldError(error.detail))

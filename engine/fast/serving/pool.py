@@ -120,6 +120,8 @@ class PlanPool:
         """Whether `scores` of so many pictures would neither wait for anything nor compile a plan first."""
         if self.is_split or count >= _WORTH_SPLITTING:
             return False
+        if count == 1:
+            return self._plans.is_idle(1)
         return all(map(self._plans.is_idle, set(_pieces(count))))
 
     def scores(self, x: Array) -> Array:
