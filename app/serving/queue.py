@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import heapq
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 
 from app.serving.asked import Asked, Piece
@@ -41,7 +42,10 @@ class Queue:
         self._compute, self._turn = compute, turn
         self._ways, self._batch_size, self._wait = ways, batch_size, wait
         self._emptied = emptied
-        self._pieces: deque[Piece] = deque()
+        self._pieces: list[tuple[int, int, Piece]] = []
+        """A heap, ordered by when each is due and when it came."""
+        self._clock = 0
+        self._numbers = itertools.count()
         self._pictures = 0
         self._tasks: set[asyncio.Task[None]] = set()
         """Held, or nobody would."""
@@ -56,9 +60,14 @@ class Queue:
         return not self._pieces and not self._workers
 
     def put(self, asked: Asked) -> None:
-        """Let a request wait for its turn; its future has the answer later."""
-        pieces = asked.cut(self._batch_size)
-        self._pieces.extend(pieces)
+        """Let a request wait for its turn; its future has the answer later.
+
+        Each request gets the same share (fair queuing by finish times: Demers, Keshav & Shenker 1989). A piece that
+        ends with the n-th picture of its request goes before pieces of others that came no sooner and end with a later
+        one, so that one picture does not wait for hundreds that were there before it.
+        """
+        for piece in asked.cut(self._batch_size):
+            heapq.heappush(self._pieces, (self._clock + piece.last, next(self._numbers), piece))
         self._pictures += len(asked.pictures)
         if self._wait and not self._workers and self._pictures < self._batch_size:
             if self._timer is None:
@@ -68,10 +77,11 @@ class Queue:
 
     def drop(self, asked: Asked) -> None:
         """Let go of what still waits of a request that nobody waits for."""
-        kept = [piece for piece in self._pieces if piece.asked is not asked]
+        kept = [entry for entry in self._pieces if entry[2].asked is not asked]
         if len(kept) < len(self._pieces):
-            self._pieces = deque(kept)
-            self._pictures = sum(piece.size for piece in kept)
+            heapq.heapify(kept)
+            self._pieces = kept
+            self._pictures = sum(piece.size for _, _, piece in kept)
 
     def _start(self) -> None:
         """Have as many workers as there is work for."""
@@ -117,8 +127,8 @@ class Queue:
         share = min(self._batch_size, -(-self._pictures // (1 + self._asking)))
         batch: list[Piece] = []
         count = 0
-        while self._pieces and (not batch or count + self._pieces[0].size <= share):
-            piece = self._pieces.popleft()
+        while self._pieces and (not batch or count + self._pieces[0][2].size <= share):
+            self._clock, _, piece = heapq.heappop(self._pieces)
             self._pictures -= piece.size
             if piece.asked.start():
                 batch.append(piece)

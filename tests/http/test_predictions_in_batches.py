@@ -231,10 +231,14 @@ linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Li
 
 
 @linux
+@pytest.mark.parametrize("bound", [{"MAX_QUEUE": "4"}, {"MAX_PREDICT_BYTES": "300000"}], ids=str)
 def test_a_full_queue_says_so_and_memory_stays(
-    serve: Callable[..., Served], connect: Callable[..., httpx.Client], digits: list[bytes]
+    serve: Callable[..., Served],
+    connect: Callable[..., httpx.Client],
+    digits: list[bytes],
+    bound: dict[str, str],
 ) -> None:
-    server = serve(MAX_QUEUE="4", CORES="1", BATCH_SIZE="2")
+    server = serve(CORES="1", BATCH_SIZE="2", **bound)
     with connect(server.url) as client:
         path = imported(client, "slow", model_file(SLOW))
         # as large as they come: what is refused must not stay

@@ -58,10 +58,11 @@ def test_what_waits_while_a_batch_is_computed_becomes_the_next_ones() -> None:
         answers = await asyncio.gather(*(one.future for one in all_asked))  # type: ignore[arg-type]
         assert answers == ["a", "b", "c", "d", "e"]
         # a request of more pictures than a batch is always cut in the same way
+        # and one picture does not wait for all of such a request
         assert network.batches[1:] == [
-            [("b", 0, 1), ("c", 0, 2)],
+            [("b", 0, 1), ("e", 0, 1), ("c", 0, 2)],
             [("d", 0, 4)],
-            [("d", 4, 6), ("e", 0, 1)],
+            [("d", 4, 6)],
         ]
         await turns()
         assert queue.is_idle
