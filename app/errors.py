@@ -247,3 +247,14 @@ class StaleAttempt(Exception):
         super().__init__(f"attempt {attempt} of {job_id} is over")
         self.job_id = job_id
         self.attempt = attempt
+
+
+class LeaseLost(Exception):
+    """Who wrote holds its lease no more: another process does its work now; the write was refused, and it should stop.
+
+    Never seen by a client: it passes between the store and what runs under a lease only.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the lease {name!r} is another's")
+        self.name = name

@@ -11,6 +11,7 @@ from pydantic.warnings import UnsupportedFieldAttributeWarning
 from starlette.concurrency import run_in_threadpool
 
 from app import version
+from app.processes.member import Member
 from app.services import Services
 from app.settings import Settings
 from app.web import docs_page, openapi
@@ -46,8 +47,12 @@ RESOURCES = {
 """Paths, and the modules of `app.web.routes` that answer there."""
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, member: Member | None = None) -> FastAPI:
     """Make the application; it opens its data directory when it starts and closes it when it stops.
+
+    Args:
+        settings: see `app.settings`.
+        member: what this process was handed, if it is one of several that serve.
 
     Raises:
         SettingsError: the address is not a loopback one and there is no API key.
@@ -58,7 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = await run_in_threadpool(Services.open, settings)
+        services = await run_in_threadpool(Services.open, settings, member)
         app.state.services = services
         app.state.ledger = Ledger(services.store)
         try:

@@ -5,71 +5,67 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from app.builtin import pretrained
 from app.builtin.install import install
-from app.datasets.sweep import sweep
 from app.errors import Unavailable
 from app.files.artifacts import LocalArtifacts
-from app.files.locks import FileLock, read_holder
-from app.jobs.cleanup import Cleanup
-from app.jobs.runner import Runner
-from app.jobs.webhooks import WebhookSender
+from app.jobs import quota
+from app.jobs.duties import Duties
+from app.jobs.leftovers import ALONE, remove_leftovers
 from app.models.predictors import Predictors
+from app.processes.member import Member
 from app.serving.serving import Serving
 from app.settings import Settings, SettingsError
 from app.store import Store
 
-LOCK_FILE = "server.lock"
-
 
 @dataclass
 class Services:
-    """The parts of one server; made when it starts, closed when it stops."""
+    """The parts of one serving process; made when it starts, closed when it stops."""
 
     settings: Settings
     store: Store
     artifacts: LocalArtifacts
-    runner: Runner
+    duties: Duties
     predictors: Predictors
-    lock: FileLock
+    member: Member
     inference: asyncio.Semaphore
     """Bounds how many computations run at the same time; the others wait without holding a thread."""
     serving: Serving
-    cleanup: Cleanup
-    webhooks: WebhookSender
     _draining: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
-    def open(cls, settings: Settings) -> Services:
-        """Take the data directory, bring its database up to date, and start the runner.
+    def open(cls, settings: Settings, member: Member | None = None) -> Services:
+        """Take the data directory, bring its database up to date, and begin with the duties if they are free.
+
+        Args:
+            settings: of the installation.
+            member: what this process was handed, if it is one of several.
 
         Raises:
             SettingsError: the data directory cannot be used, or another server has it.
         """
-        lock = _take(settings.data_dir)
+        member = member or Member.alone(settings.data_dir)
         store = Store(settings.data_dir)
         try:
             store.migrate()
             artifacts = LocalArtifacts(settings.data_dir)
-            artifacts.clean()
-            sweep(store, artifacts)
-            install(store, artifacts)
-            (pretrained.install if settings.builtin_models else pretrained.remove)(store, artifacts)
-            runner = Runner(store, artifacts, settings)
-            predictors = Predictors(artifacts, settings)
-            cleanup = Cleanup(store, artifacts, settings)
-            webhooks = WebhookSender(store, settings)
-            cleanup.start()
-            webhooks.start()
-            runner.start()
+            if member.first:
+                remove_leftovers(store, artifacts, ALONE)
+                install(store, artifacts)
+                (pretrained.install if settings.builtin_models else pretrained.remove)(store, artifacts)
+                quota.measure(store, artifacts, settings)
+            share = settings.share()
+            predictors = Predictors(artifacts, share)
+            duties = Duties(store, artifacts, settings, f"process {member.number}", member.wake)
+            duties.start()
         except BaseException as error:
             store.close()
-            lock.release()
+            member.leave()
             if isinstance(error, Unavailable):
                 raise SettingsError(f"the data directory cannot be used: {error.detail}") from error
             raise
@@ -78,13 +74,11 @@ class Services:
             settings,
             store,
             artifacts,
-            runner,
+            duties,
             predictors,
-            lock,
+            member,
             inference=inference,
-            serving=Serving(settings, predictors, inference),
-            cleanup=cleanup,
-            webhooks=webhooks,
+            serving=Serving(share, predictors, inference),
         )
 
     @property
@@ -95,19 +89,18 @@ class Services:
     def drain(self) -> None:
         """Take no more work, and let running jobs save themselves and go back to the queue."""
         self._draining.set()
-        self.runner.stop(self.settings.grace_seconds)
+        self.duties.stop_jobs(self.settings.grace_seconds)
 
     def close(self) -> None:
         """Stop what is left and let go of the data directory."""
         try:
             self.drain()
-            self.webhooks.stop()
-            self.cleanup.stop()
+            self.duties.close()
             self.serving.close()
             self.predictors.close()
             self.store.close()
         finally:
-            self.lock.release()
+            self.member.leave()
 
     def accept_work(self) -> None:
         """Refuse work that this server has no time or no room for. Reads the database: not for the event loop.
@@ -118,28 +111,7 @@ class Services:
         """
         if self.draining:
             raise Unavailable("this server is about to stop and takes no new work; try again once it is back")
-        self.cleanup.check_quota()
-
-
-def _take(data_dir: Path) -> FileLock:
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(data_dir / LOCK_FILE)
-        taken = lock.acquire()
-    except OSError as error:
-        raise SettingsError(
-            f"the data directory {data_dir} cannot be used: {error.strerror}. "
-            "Name another one in CONVSERVE_DATA_DIR, or make it writable for this user"
-        ) from error
-    if not taken:
-        holder = read_holder(lock.path)
-        who = f"process {holder}" if holder else "another process"
-        raise SettingsError(
-            f"the data directory {data_dir} is in use by {who}: a data directory has one server. "
-            "Stop that one, or name another directory in CONVSERVE_DATA_DIR"
-        )
-    lock.write_holder()
-    return lock
+        quota.check(self.store, self.settings)
 
 
 async def _services(request: Request) -> Services:  # not `def`: FastAPI would have it called in a thread

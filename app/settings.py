@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -27,6 +27,11 @@ _STANDARD_PREFIX = "whsec_"
 
 _OTHERS = frozenset({"CONVSERVE_URL"})
 """Variables that the client reads."""
+
+_SECRETS = ("api_key", "webhook_secret")
+
+_DIVIDED = ("cores",)
+"""What is set for all serving processes together, and divided among them."""
 
 _FAULTS: Mapping[str, str] = {
     "bool_parsing": "write true or false",
@@ -73,6 +78,14 @@ class Settings(BaseModel):
         None,
         description="Key that every request but /livez and /readyz must carry. "
         "Required when the address is not a loopback one.",
+    )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that answer requests, all on one port. Several of them share what the server has: each "
+        "takes its part of CONVSERVE_CORES for predictions. Models that are in use take their memory once for each "
+        "process.",
     )
     max_jobs: int = Field(1, ge=1, description="Training jobs that run at the same time; the rest waits.")
     cores: int = Field(
@@ -296,14 +309,26 @@ class Settings(BaseModel):
             f"or listen on 127.0.0.1."
         )
 
-    def environment(self) -> dict[str, str]:
-        """Return these settings as variables for a worker process.
+    def share(self) -> Self:
+        """Return the settings of one serving process: what is for all of them together is divided."""
+        if self.workers == 1:
+            return self
+        parts = {name: max(1, getattr(self, name) // self.workers) for name in _DIVIDED}
+        return self.model_copy(update=parts)
+
+    def environment(self, *, secrets: bool = False) -> dict[str, str]:
+        """Return these settings as variables for a process.
 
         They are the whole of what a worker should see under ``CONVSERVE_``. API key and webhook secret are not among
-        them: a worker has no use for them, and what handles other people's files should hold no secrets.
+        them, unless they are asked for: a worker has no use for them, and what handles other people's files should hold
+        no secrets.
         """
-        values = self.model_dump(mode="json", exclude={"api_key", "webhook_secret"}, exclude_none=True)
-        return {PREFIX + name.upper(): str(value) for name, value in values.items()}
+        values = self.model_dump(mode="json", exclude=set(_SECRETS), exclude_none=True)
+        written = {PREFIX + name.upper(): str(value) for name, value in values.items()}
+        held = {name: getattr(self, name) for name in _SECRETS if secrets}
+        return written | {
+            PREFIX + name.upper(): secret.get_secret_value() for name, secret in held.items() if secret
+        }
 
 
 def load_settings(given_as: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

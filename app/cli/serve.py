@@ -6,11 +6,12 @@ import argparse
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from app.jobs.processes import THREADS_VARIABLES
-from app.settings import SettingsError, load_settings
+from app.settings import Settings, SettingsError, load_settings
 
 _OPTIONS = {"host": "--host", "port": "--port", "data_dir": "--data-dir"}
 """By what option a setting is given."""
@@ -44,17 +45,39 @@ def _serve(host: str | None, port: str | None, data_dir: Path | None) -> None:
     # predictions are split over the cores; BLAS keeps to the one it is called on
     for name in THREADS_VARIABLES:
         os.environ.setdefault(name, "1")
-    # what is imported stays: looking for garbage in it takes a twentieth of a start, and in all that is collected later
-    gc.disable()
+    if settings.workers > 1:
+        from app.processes.supervisor import supervise
+
+        supervise(settings, partial(_announce, settings))
+        return
+    imported = quick_imports()
     # only now: NumPy reads those variables when it is imported
-    from app.log.format import as_json
     from app.main import create_app
     from app.web.server import serve
 
-    def announce(url: str) -> None:
+    def ready(url: str) -> None:
+        imported()
+        _announce(settings, url)
+
+    serve(create_app(settings), settings, ready)
+
+
+def quick_imports() -> Callable[[], None]:
+    """Look for no garbage until the function is called that this returns: what is imported stays.
+
+    It would take a twentieth of a start, and in all that is collected later.
+    """
+    gc.disable()
+
+    def done() -> None:
         gc.freeze()
         gc.enable()
-        if not as_json(settings):  # where programs read, a line of the log says it
-            print(f"convserve is at {url} (its calls: {url}/docs). Ctrl-C stops it.", file=sys.stderr)  # noqa: T201
 
-    serve(create_app(settings), settings, announce)
+    return done
+
+
+def _announce(settings: Settings, url: str) -> None:
+    from app.log.format import as_json
+
+    if not as_json(settings):  # where programs read, a line of the log says it
+        print(f"convserve is at {url} (its calls: {url}/docs). Ctrl-C stops it.", file=sys.stderr)  # noqa: T201

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol
 
+from app.files.locks import is_locked
+
 _TEMPORARY = ".tmp-"
 _STALE_SECONDS = 24 * 3600.0
 _CHUNK = 1 << 20
@@ -142,13 +144,13 @@ class LocalArtifacts:
         Args:
             directory: where to look, everywhere by default.
             age: the least number of seconds since the last write; by default a day, because workers of a
-                server that died may be writing at this moment.
+                server that died may be writing at this moment. What somebody holds locked stays.
         """
         root = self.root if directory is None else self.local_path(directory)
         oldest = time.time() - age
         for path in root.rglob(f"{_TEMPORARY}*"):
             try:
-                if path.stat().st_mtime <= oldest:
+                if path.stat().st_mtime <= oldest and not is_locked(path):
                     path.unlink()
             except FileNotFoundError:
                 continue

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from app.errors import StaleAttempt
-from app.files import paths
+from app.errors import LeaseLost, StaleAttempt
 from app.files.artifacts import Artifacts
 from app.jobs.ends import Ends
 from app.jobs.kinds import KINDS, lanes
 from app.jobs.launcher import Attempt, Launcher, NotStarted
 from app.jobs.processes import LocalLauncher
 from app.log import Log
+from app.processes.wake import Wake
 from app.settings import Settings
 from app.store import Store
 from app.store.records import JobPulse, JobRecord
@@ -60,6 +61,7 @@ class Runner:
         settings: Settings,
         launcher: Launcher | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wake: Wake | None = None,
     ) -> None:
         """Make a runner that does nothing yet.
 
@@ -69,6 +71,7 @@ class Runner:
             settings: how many at once, and with what.
             launcher: what starts them; processes of this machine when omitted.
             clock: the seconds by which it judges what hangs; read once in every look.
+            wake: how others say that there is something to do; one of its own when omitted.
         """
         self._store = store
         self._artifacts = artifacts
@@ -80,7 +83,9 @@ class Runner:
         self._not_before: dict[str, float] = {}
         self._clock = clock
         self._looked = clock()
-        self._wake = threading.Event()
+        self._wake = wake or Wake.make()
+        if wake is None:
+            weakref.finalize(self, self._wake.close)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -93,7 +98,6 @@ class Runner:
         """Start the thread; what an earlier runner left behind is adopted or queued at its first look."""
         if self._thread is not None:
             return
-        self._remove_orphans()
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
         self._thread.start()
 
@@ -125,6 +129,14 @@ class Runner:
         self._charges.clear()
         self._ends.look()
 
+    def abandon(self) -> None:
+        """Start no more jobs, and leave those that run to the runner of another process, which has adopted them."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._charges.clear()
+
     def _wait(self, seconds: float) -> bool:
         """Wait for the end of all workers; return whether it came."""
         deadline = time.monotonic() + seconds
@@ -138,11 +150,12 @@ class Runner:
         while not self._stopping.is_set():
             try:
                 self._look()
+            except LeaseLost:
+                return
             except Exception:
                 # A full disk or a locked database may pass; a runner that is gone does not come back.
                 log.exception("runner_failed")
             self._wake.wait(_LEAVING_INTERVAL if self._any_leaves() else INTERVAL)
-            self._wake.clear()
 
     def _any_leaves(self) -> bool:
         """Tell whether a worker is done with its job and about to end."""
@@ -227,13 +240,3 @@ class Runner:
             return
         log.info("worker_started", job=job.id, attempt=job.attempt, place=attempt.place)
         self._charges[job.id] = _Charge(job.kind, job.attempt, attempt, None, at)
-
-    def _remove_orphans(self) -> None:
-        """Remove the files of jobs that were deleted when nobody could, say because we were killed."""
-        root = self._artifacts.local_path(paths.DIRECTORY)
-        if not root.is_dir():
-            return
-        existing = self._store.jobs.identifiers()
-        for directory in root.iterdir():
-            if directory.name not in existing and self._launcher.find(directory.name) is None:
-                self._artifacts.delete(paths.directory(directory.name))

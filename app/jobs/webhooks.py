@@ -15,6 +15,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from app.errors import LeaseLost
 from app.log import Log
 from app.settings import Settings
 from app.store import Store
@@ -75,6 +76,8 @@ class WebhookSender:
                     if self._stopping.is_set():
                         break
                     self._attempt(record)
+            except LeaseLost:
+                return
             except Exception:
                 # A locked database may pass; a thread that is gone does not come back.
                 log.exception("webhooks_failed")

@@ -5,9 +5,11 @@ Nothing outside of this package knows SQL.
 
 from __future__ import annotations
 
+import copy
+from functools import partial
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, insert, select
 
 from app.store import tables
 from app.store.answers import Answers
@@ -19,8 +21,11 @@ from app.store.datasets import Datasets
 from app.store.deliveries import Deliveries
 from app.store.finished_jobs import FinishedJobs
 from app.store.jobs import Jobs
+from app.store.leases import Lease, Leases, check
 from app.store.models import Models
 from app.store.queues import Queues
+from app.store.records import UsageRecord
+from app.store.repository import values
 
 
 class Store:
@@ -28,7 +33,20 @@ class Store:
 
     def __init__(self, data_dir: Path) -> None:
         """Open the store; nothing is read or made before `migrate` or the first query."""
-        self._database = Database(data_dir)
+        self._use(Database(data_dir))
+        self.cache = Cache(SqliteChanges(data_dir / DATABASE_NAME))
+
+    def under(self, lease: Lease) -> Store:
+        """Return this store for the holder of a lease: it writes as long as the lease is its own.
+
+        Whatever writes raises `LeaseLost` once it is another's.
+        """
+        store = copy.copy(self)
+        store._use(self._database.checked(partial(check, lease=lease)))
+        return store
+
+    def _use(self, database: Database) -> None:
+        self._database = database
         self.answers = Answers(self._database)
         self.architectures = Architectures(self._database)
         self.datasets = Datasets(self._database)
@@ -37,7 +55,7 @@ class Store:
         self.queues = Queues(self._database)
         self.finished_jobs = FinishedJobs(self._database)
         self.deliveries = Deliveries(self._database)
-        self.cache = Cache(SqliteChanges(data_dir / DATABASE_NAME))
+        self.leases = Leases(self._database)
 
     def migrate(self) -> None:
         """Make the database, or bring it to this version.
@@ -55,6 +73,18 @@ class Store:
                 for table in (tables.datasets, tables.models)
             ]
         return sum(total or 0 for total in totals)
+
+    def usage(self) -> UsageRecord | None:
+        """Return what was found when the data directory was last measured, None before the first time."""
+        with self._database.read() as connection:
+            row = connection.execute(select(tables.usage.c.found, tables.usage.c.recorded)).one_or_none()
+        return None if row is None else UsageRecord(*row)
+
+    def record_usage(self, measured: UsageRecord) -> None:
+        """Keep what was found, in place of what was found before."""
+        with self._database.write() as connection:
+            connection.execute(delete(tables.usage))
+            connection.execute(insert(tables.usage).values(id=1, **values(measured)))
 
     def close(self) -> None:
         """Close all connections."""

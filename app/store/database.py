@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,13 @@ class Database:
         self.directory = directory
         self._engine = _engine(directory / DATABASE_NAME)
         self._reader = self._engine.execution_options(**{_READ_ONLY: True})
+        self._check: Callable[[Connection], None] | None = None
+
+    def checked(self, check: Callable[[Connection], None]) -> Database:
+        """Return this database for somebody who may write only while a check at the start of each write passes."""
+        checked = copy.copy(self)
+        checked._check = check
+        return checked
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -54,6 +62,8 @@ class Database:
             Unavailable: the database does not answer, or others have been writing for too long.
         """
         with _translated(), self._engine.begin() as connection:
+            if self._check is not None:
+                self._check(connection)
             yield connection
 
     def migrate(self) -> None:

@@ -375,3 +375,11 @@ class AliasRecord:
     alias: str
     model_id: str
     updated_at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """Bytes in the data directory when it was last measured, and what the records of data sets and models said then."""
+
+    found: int
+    recorded: int

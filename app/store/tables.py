@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -240,4 +241,23 @@ changes = Table(
     metadata,
     Column("table_name", String, primary_key=True),
     Column("counter", BigInteger, nullable=False),
+)
+
+# Which process does what only one may do at a time; `until` is in seconds since 1970 by the clock of the database.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("owner", String),
+    Column("term", Integer, nullable=False),
+    Column("until", Float, nullable=False),
+)
+
+# What was found when the data directory was last measured: one row, `found` bytes in files.
+usage = Table(
+    "usage",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("found", BigInteger, nullable=False),
+    Column("recorded", BigInteger, nullable=False),
 )

@@ -1,10 +1,8 @@
-"""The server process: its socket, its signals, and the file by which others find it."""
+"""A serving process: its signals, and how it stops."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
 import socket
 from collections.abc import Callable
@@ -15,14 +13,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.log import Log
-from app.log import format as log_format
+from app.processes.listener import announced, begin_log, bind
 from app.services import Services
-from app.settings import Settings, SettingsError, misspelt_variables
+from app.settings import Settings
 from app.web import heads
 
 log = Log(__name__)
 
-ADDRESS_FILE = "server.json"
 _KEEP_ALIVE_SECONDS = 75
 _LAST_ANSWERS_SECONDS = 5
 
@@ -42,50 +39,65 @@ def serve(app: FastAPI, settings: Settings, ready: Callable[[str], None] | None 
     Raises:
         SettingsError: an address, a port or a data directory that cannot be used.
     """
-    with closing(_bind(settings)) as listener:
-        log_format.configure(settings)
-        for variable, nearest in misspelt_variables().items():
-            log.warning("unknown_variable", variable=variable, nearest=nearest)
-        config = uvicorn.Config(
-            app,
-            http=heads.protocol(),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
-        )
-        # uvloop where it is installed
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_serve(app, settings, config, listener, ready))
+    with closing(bind(settings)) as listener:
+        begin_log(settings)
+        config = _config(app)
+        with _runner(config) as runner:
+            runner.run(_serve_alone(config, app, settings, listener, ready))
 
 
-async def _serve(
+async def _serve_alone(
+    config: uvicorn.Config,
     app: FastAPI,
     settings: Settings,
-    config: uvicorn.Config,
     listener: socket.socket,
     ready: Callable[[str], None] | None,
 ) -> None:
     # Outside of uvicorn, which would tell of a data directory in use by a stack trace.
     async with app.router.lifespan_context(app):
-        services: Services = app.state.services
-        url = _url(listener)
-
-        def listening() -> None:
-            content = json.dumps({"url": url, "pid": os.getpid()}).encode()
-            services.artifacts.write(ADDRESS_FILE, content)
-            log.info("listening", url=url, data_dir=str(settings.data_dir))
-            if ready is not None:
-                ready(url)
-
-        try:
-            await _Server(config, services, listening).serve([listener])
-        finally:
-            services.artifacts.delete(ADDRESS_FILE)
+        with announced(settings, listener, ready) as listening:
+            await _Server(config, app.state.services, listening).serve([listener])
     log.info("stopped")
+
+
+def serve_as_member(app: FastAPI, listener: socket.socket, listening: Callable[[], None]) -> None:
+    """Serve as one of several processes, until SIGTERM; see `serve`.
+
+    Args:
+        app: made for this process.
+        listener: the socket that all of them have.
+        listening: called once this one answers.
+
+    Raises:
+        SettingsError: a data directory that cannot be used.
+    """
+    config = _config(app)
+
+    async def answer() -> None:
+        async with app.router.lifespan_context(app):
+            await _Server(config, app.state.services, listening).serve([listener])
+
+    with _runner(config) as runner:
+        runner.run(answer())
+
+
+def _config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=heads.protocol(),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
+    )
+
+
+def _runner(config: uvicorn.Config) -> asyncio.Runner:
+    # uvloop where it is installed
+    return asyncio.Runner(loop_factory=config.get_loop_factory())
 
 
 class _Server(uvicorn.Server):
@@ -117,33 +129,3 @@ class _Server(uvicorn.Server):
         if self._drain is not None and self._drain.done():
             self.should_exit = True
         return await super().on_tick(counter)
-
-
-def _bind(settings: Settings) -> socket.socket:
-    """Bind, and do not listen yet: who connects before the server is ready is refused, not left waiting."""
-    host = settings.host.strip("[]")
-    try:
-        found = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise SettingsError(f"cannot listen on {settings.host}: {error.strerror or error}") from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.set_inheritable(False)
-    except OSError as error:
-        listener.close()
-        raise SettingsError(
-            f"cannot listen on {settings.host}, port {settings.port}: {error.strerror}. "
-            "Name another port by --port or in CONVSERVE_PORT (0 picks a free one)"
-        ) from error
-    return listener
-
-
-def _url(listener: socket.socket) -> str:
-    """Return an address at which the server can be called from this machine."""
-    host, port = listener.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -115,7 +115,7 @@ def test_readiness_looks_at_the_runner(tmp_path: Path) -> None:
         ):
             services: Services = app.state.services
             assert (await client.get("/readyz")).status_code == 200
-            services.runner.stop(0)
+            services.duties.stop_jobs(0)
             return await client.get("/readyz")
 
     answer = asyncio.run(ask())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 from pathlib import Path
@@ -90,4 +91,6 @@ class DiskSink:
         if self._file is None:
             self._temporary.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._temporary.open("xb")
+            # Who cleans up sees by it that the receiver of a slow upload is still there.
+            fcntl.flock(self._file, fcntl.LOCK_EX)
         return self._file

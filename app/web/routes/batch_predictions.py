@@ -111,7 +111,7 @@ def _accept(services: Services, body: FileBody[BatchPredictionCreate], once: Onc
         job = new_batch_prediction(body.document, body.path, body.filename, services.store, services.settings)
     answer = batch_prediction(job)
     services.store.jobs.create(job, once.answer(status.HTTP_202_ACCEPTED, answer, CALLS.headers(job.id)))
-    services.runner.wake()
+    services.duties.wake()
     return answer
 
 

@@ -53,6 +53,6 @@ def download_dataset(
     headers = {"Location": f"/v1/datasets/{record.id}", "Retry-After": str(RETRY_SECONDS)}
     answer = dataset(record, [job])
     services.store.datasets.create(record, job, once.answer(status.HTTP_202_ACCEPTED, answer, headers))
-    services.runner.wake()
+    services.duties.wake()
     response.headers.update(headers)
     return answer

@@ -177,7 +177,7 @@ def _add(services: Services, dataset_id: str, received: Received[AdditionForm], 
     answer = addition(made)
     headers = _look_again(dataset_id, made.id)
     services.store.jobs.create(made, once.answer(status.HTTP_202_ACCEPTED, answer, headers))
-    services.runner.wake()
+    services.duties.wake()
     return answer
 
 

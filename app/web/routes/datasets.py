@@ -149,7 +149,7 @@ def _accept(services: Services, received: Received[DatasetCreate], once: Once) -
         record, job = new_dataset(received.options, file, labels, services.settings)
     answer = once.answer(status.HTTP_202_ACCEPTED, dataset(record), _look_again(record))
     services.store.datasets.create(record, job, answer)
-    services.runner.wake()
+    services.duties.wake()
     return record
 
 
@@ -235,7 +235,7 @@ def cancel_dataset(dataset_id: OwnDatasetId, services: ServicesDep) -> Dataset:
         raise Conflict(
             f"no upload or download of data set {dataset_id!r} is under way", code="not-being-filled"
         )
-    services.runner.wake()
+    services.duties.wake()
     writers = services.store.jobs.unfinished(DATASET_WRITERS, dataset_id=dataset_id)
     return dataset(services.store.datasets.get(record.id), writers)
 

@@ -104,7 +104,7 @@ def create_evaluation(
     headers = CALLS.headers(record.id)
     response.headers.update(headers)
     services.store.jobs.create(record, once.answer(202, answer, headers))
-    services.runner.wake()
+    services.duties.wake()
     return answer
 
 

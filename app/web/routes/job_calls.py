@@ -206,7 +206,7 @@ class JobCalls(Generic[B]):
             cancelled = services.store.jobs.request_cancel(record.id)
             if cancelled.status.finished:  # it was waiting, and no worker will see to its files
                 remove_uploads(cancelled.request, services.artifacts)
-            services.runner.wake()
+            services.duties.wake()
             response.headers.update(self.headers(record.id))
             return answer_row(cancelled, partial(one, services))
 

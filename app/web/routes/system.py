@@ -70,16 +70,9 @@ def readyz(services: ServicesDep) -> Health:
     faults = []
     if services.draining:
         faults.append(FieldError(parameter="server", detail="the server is about to stop"))
-    elif not services.runner.alive:
-        faults.append(
-            FieldError(
-                parameter="runner",
-                detail="the part that starts training jobs has died",
-                hint="look at the log, then restart the server; no job is lost",
-            )
-        )
     try:
         services.store.jobs.active()
+        runs = services.draining or services.duties.alive
     except Exception as error:
         # Whatever keeps the database from answering, the answer is the same.
         faults.append(
@@ -89,6 +82,15 @@ def readyz(services: ServicesDep) -> Health:
                 hint="check that the disk with the data directory is mounted, writable and not full",
             )
         )
+    else:
+        if not runs:
+            faults.append(
+                FieldError(
+                    parameter="runner",
+                    detail="the part that starts training jobs has died",
+                    hint="look at the log, then restart the server; no job is lost",
+                )
+            )
     if faults:
         raise Unavailable("; ".join(fault.detail for fault in faults), code="not-ready", errors=faults)
     return Health(status="ok")

@@ -158,7 +158,7 @@ def create_training_job(
         # What it was to begin with.
         services.artifacts.delete(paths.directory(record.id))
         raise
-    services.runner.wake()
+    services.duties.wake()
     return answer
 
 

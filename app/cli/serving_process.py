@@ -1,0 +1,55 @@
+"""One of several processes that serve on one port. Its argument is what its parent hands it: `app.processes`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+
+from app.cli.serve import quick_imports
+from app.processes.member import READY, Handed, Member
+from app.settings import SettingsError, load_settings
+
+
+def main(argument: str) -> None:
+    """Serve until stopped by a signal, or until the parent is gone."""
+    handed = Handed.model_validate_json(argument)
+    for descriptor in handed.descriptors():
+        os.set_inheritable(descriptor, False)
+    channel = socket.socket(fileno=handed.channel)
+    threading.Thread(target=_end_with_parent, args=(channel,), daemon=True).start()
+    try:
+        _serve(handed, channel)
+    except SettingsError as error:
+        channel.sendall(str(error).encode())
+        sys.exit(1)
+
+
+def _end_with_parent(channel: socket.socket) -> None:
+    """End at once when the parent is gone: it is the one who would start others, and stop us."""
+    while channel.recv(1):
+        pass
+    os._exit(1)
+
+
+def _serve(handed: Handed, channel: socket.socket) -> None:
+    settings = load_settings()
+    imported = quick_imports()
+    from app.log.format import configure
+    from app.main import create_app
+    from app.web.server import serve_as_member
+
+    configure(settings)
+
+    def listening() -> None:
+        imported()
+        channel.sendall(READY)
+
+    member = Member.child(handed, settings.data_dir)
+    with socket.socket(fileno=handed.listener) as listener:
+        serve_as_member(create_app(settings, member), listener, listening)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,88 @@
+"""The socket of a server, and the file by which others find it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from app.files.artifacts import LocalArtifacts
+from app.log import Log
+from app.log import format as log_format
+from app.settings import Settings, SettingsError, misspelt_variables
+
+log = Log(__name__)
+
+ADDRESS_FILE = "server.json"
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Bind, and do not listen yet: who connects before the server is ready is refused, not left waiting.
+
+    Raises:
+        SettingsError: an address or a port that cannot be used.
+    """
+    host = settings.host.strip("[]")
+    try:
+        found = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {settings.host}: {error.strerror or error}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.set_inheritable(False)
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"cannot listen on {settings.host}, port {settings.port}: {error.strerror}. "
+            "Name another port by --port or in CONVSERVE_PORT (0 picks a free one)"
+        ) from error
+    return listener
+
+
+def begin_log(settings: Settings) -> None:
+    """Send the log where the settings say, and warn of variables that are no settings."""
+    log_format.configure(settings)
+    for variable, nearest in misspelt_variables().items():
+        log.warning("unknown_variable", variable=variable, nearest=nearest)
+
+
+@contextmanager
+def announced(
+    settings: Settings, listener: socket.socket, ready: Callable[[str], None] | None
+) -> Iterator[Callable[[], None]]:
+    """Yield what is to be called once the server listens: it says where, in the log and in a file.
+
+    The file is removed in the end.
+
+    Args:
+        settings: of the server.
+        listener: its socket.
+        ready: also called, with the server's address.
+    """
+    artifacts = LocalArtifacts(settings.data_dir)
+    url = _url(listener)
+
+    def listening() -> None:
+        content = json.dumps({"url": url, "pid": os.getpid()}).encode()
+        artifacts.write(ADDRESS_FILE, content)
+        log.info("listening", url=url, data_dir=str(settings.data_dir))
+        if ready is not None:
+            ready(url)
+
+    try:
+        yield listening
+    finally:
+        artifacts.delete(ADDRESS_FILE)
+
+
+def _url(listener: socket.socket) -> str:
+    """Return an address at which the server can be called from this machine."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
