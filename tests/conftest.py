@@ -42,6 +42,7 @@ LONGEST = (
     "http/test_warm_start.py",
     "http/test_training_jobs.py",
     "data/test_additions.py",
+    "store/test_data_directories.py",
 )
 """Files that go first, so that no test process is left alone with a long one at the end."""
 
