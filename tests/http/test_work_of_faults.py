@@ -87,20 +87,24 @@ def test_a_long_answer_is_not_written_on_the_event_loop(tmp_path: Path) -> None:
     body = json.dumps(network([RELU] * 8000)).encode()
     app = create_app(load_settings(data_dir=tmp_path))
 
-    async def ask() -> tuple[float, float]:
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://127.0.0.1"
-        ) as client:
+    async def answered_elsewhere() -> bool:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client,
+        ):
             small = json.dumps(network([RELU])).encode()
             headers = {"Content-Type": "application/json"}
             # What the first request imports does not count.
             await client.post("/v1/architectures/summary", content=small, headers=headers)
-            loop, whole = time.thread_time(), time.process_time()
-            answer = await client.post("/v1/architectures/summary", content=body, headers=headers)
-            loop, whole = time.thread_time() - loop, time.process_time() - whole
-            assert answer.status_code == 200, answer.text
-            assert len(answer.content) > 1_000_000
-            return loop, whole
+            # Other programs make it longer, never shorter: one time that is short will do.
+            for _ in range(3):
+                loop, whole = time.thread_time(), time.process_time()
+                answer = await client.post("/v1/architectures/summary", content=body, headers=headers)
+                loop, whole = time.thread_time() - loop, time.process_time() - whole
+                assert answer.status_code == 200, answer.text
+                assert len(answer.content) > 1_000_000
+                if loop < whole / 100:
+                    return True
+        return False
 
-    loop, whole = asyncio.run(ask())
-    assert loop < whole / 100
+    assert asyncio.run(answered_elsewhere())
