@@ -26,13 +26,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="of a round of one side")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--service", default=sys.executable, help="interpreter of the service")
-    parser.add_argument(
-        "--peers", default=sys.executable, help="interpreter of FastAPI with ONNX Runtime and LitServe"
-    )
+    parser.add_argument("--peers", default=sys.executable, help="interpreter of the other servers")
     parser.add_argument("--mlserver", help="interpreter of MLServer, which needs an earlier FastAPI")
+    parser.add_argument("--plain-only", action="store_true", help="without LitServe and MLServer")
     parser.add_argument("--no-keep", action="store_true", help="print only, write no files")
     options = parser.parse_args()
-    interpreters = Interpreters(options.service, options.peers, options.mlserver)
+    others = (None, None) if options.plain_only else (options.peers, options.mlserver)
+    interpreters = Interpreters(options.service, options.peers, *others)
     effort = Effort(options.rounds, options.seconds, tuple(options.connections))
     networks = [name for name in CASES if name in options.cases or name == "lenet"]
     with place(networks, interpreters) as where:

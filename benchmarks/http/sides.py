@@ -51,10 +51,11 @@ class Side:
 
 @dataclass(frozen=True)
 class Interpreters:
-    """Who runs which server."""
+    """Who runs which server; None for those that are not wanted."""
 
     service: str = sys.executable
     peers: str = sys.executable
+    litserve: str | None = None
     mlserver: str | None = None
 
 
@@ -176,8 +177,8 @@ def sides(case: Case, network: Path, data: Path, model_id: str, interpreters: In
     if "workers" in Settings.model_fields:
         yield ours(case, interpreters.service, twin(data), model_id, workers=2)
     yield plain(case, interpreters.peers, network)
-    if _has(interpreters.peers, "litserve"):
-        yield litserve(case, interpreters.peers, network)
+    if interpreters.litserve is not None and _has(interpreters.litserve, "litserve"):
+        yield litserve(case, interpreters.litserve, network)
     if interpreters.mlserver is not None and _has(interpreters.mlserver, "mlserver"):
         yield mlserver(case, interpreters.mlserver, network)
 
