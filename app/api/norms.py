@@ -6,7 +6,7 @@ from app.api.common import Body, Number
 
 
 class NodeSeries(Body):
-    """One node that is trained; each list has a number for each of `epochs`."""
+    """One node that is trained; each list has a number for each of `epochs`, null where it was not trained yet."""
 
     name: str
     gradient: list[Number]

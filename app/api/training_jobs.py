@@ -68,8 +68,11 @@ class TrainingJobEntry(JobBody):
     train: str | dict[str, str] | None = None
     """What is trained of that model's network, which has got a new head: `head`, `all` or `{"from": node}`. Null where
     the network is another one."""
+    head_epochs: int = 0
+    """In how many of its epochs, the first ones, the new head learns alone."""
     features_cached: bool = False
-    """Whether what the frozen layers make of each picture is computed once, and kept for later jobs."""
+    """Whether what the frozen layers make of each picture is computed once, and kept for later jobs; where the head
+    learns first, while it does."""
     queue_position: int | None = None
     """Its place among the jobs that wait, from 1; null once it has started."""
     starts_in_seconds: Number = None

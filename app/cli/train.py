@@ -97,6 +97,10 @@ def train(
             show_default="head",
         ),
     ] = None,
+    head_epochs: Annotated[
+        int | None,
+        typer.Option(help="In how many of the epochs, the first ones, the new head learns alone."),
+    ] = None,
     webhook: Annotated[
         str | None, typer.Option(help="An address that receives a POST when the job has ended.")
     ] = None,
@@ -141,6 +145,7 @@ def train(
             continue_from=continue_from,
             initial_weights=initial_weights,
             train={"from": train} if train not in (None, "head", "all") else train,
+            head_epochs=head_epochs,
             webhook=None if webhook is None else {"url": webhook},
         )
         say(f"training job {job.id}")

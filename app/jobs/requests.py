@@ -13,8 +13,8 @@ from app.errors import Invalid, readable
 from app.files.paths import UPLOADS
 from app.store.records import JobRecord, Json
 from engine.graph.architecture import Architecture
-from engine.recipe.config import TrainingConfig
-from engine.spec import PositiveInt, Spec
+from engine.recipe.config import Pattern, TrainingConfig
+from engine.spec import NonNegativeInt, PositiveInt, Spec
 
 UploadName = Annotated[str, Field(pattern=rf"^{UPLOADS}/[0-9a-f]+$")]
 """The name of an uploaded file among the artifacts."""
@@ -59,6 +59,10 @@ class TrainingRequest(TrainingConfig, JobRequest):
     """Id of the model whose weights are the first ones of this job, where names and shapes agree."""
     train: str | dict[str, str] | None = None
     """What is trained of the network of `initial_weights`, which has a new head: `head`, `all`, `{"from": node}`."""
+    head_epochs: NonNegativeInt = 0
+    """Epochs in which the head learns alone before what `freeze` leaves learns with it; they count in `epochs`."""
+    head_freeze: Annotated[tuple[Pattern, ...], Field(max_length=1000)] = ()
+    """What is frozen in those."""
     features_cached: bool = False
     """Whether what the frozen layers make of the pictures is computed once and kept."""
     architecture: Architecture
@@ -83,6 +87,19 @@ class TrainingRequest(TrainingConfig, JobRequest):
         return TrainingConfig.model_validate(
             {name: getattr(self, name) for name in TrainingConfig.model_fields}
         )
+
+    @property
+    def stages(self) -> tuple[TrainingConfig, ...]:
+        """How the network is trained, stage by stage; the `epochs` of each are those of all up to its end."""
+        if not self.head_epochs:
+            return (self.config,)
+        changes = {
+            "epochs": min(self.head_epochs, self.epochs),
+            "freeze": self.head_freeze,
+            "augmentations": (),
+            "learning_rate_factors": {},
+        }
+        return self.config.model_copy(update=changes), self.config
 
     def document(self) -> Json:
         """Return the request as JSON-ready data with every default written out."""

@@ -14,7 +14,7 @@ from engine.inputs.preprocessing import Preprocessing
 from engine.model.model_file import FORMAT_VERSION, pack, read_description, unpack
 from engine.training.loop import TrainingConfig
 from engine.training.norms import GradientTally
-from engine.training.state import EpochMetrics, Tally, TrainingState
+from engine.training.state import EpochMetrics, Stage, Tally, TrainingState
 from engine.training.transfer import freeze
 
 _WEIGHTS, _AVERAGE, _BEST, _SLOTS = "weights/", "average/", "best/", "slots/"
@@ -49,6 +49,19 @@ def checkpoint_bytes(state: TrainingState) -> bytes:
     return pack(arrays, description)
 
 
+def read_stage(path: Path) -> int:
+    """Return the number of the stage that a checkpoint is of, from 0: it decides which weights were trained.
+
+    Raises:
+        ModelFileError: damaged.
+    """
+    description = read_description(path, "checkpoint")
+    try:
+        return Stage(*description["state"].get("stage", ())).number
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelFileError(f"the checkpoint's description is not valid: {error}") from None
+
+
 def read_checkpoint(path: Path, network: Network, config: TrainingConfig) -> TrainingState:
     """Read a checkpoint of a run of this network and configuration.
 
@@ -73,6 +86,7 @@ def read_checkpoint(path: Path, network: Network, config: TrainingConfig) -> Tra
             epoch=stored["epoch"],
             position=stored["position"],
             step=stored["step"],
+            stage=Stage(*stored.get("stage", ())),
             tally=Tally(loss, correct, images, *(judged or [images])),
             gradients=GradientTally(**stored.get("gradients", {})),
             seconds=stored["seconds"],

@@ -64,10 +64,13 @@ class Stepper:
 
     def learning_rate(self, state: TrainingState, step: int) -> float:
         """Return the learning rate of step `step`, from 0, of the epoch under way."""
+        stage = state.stage
         losses = [
-            metrics.train_loss if metrics.dev_loss is None else metrics.dev_loss for metrics in state.history
+            metrics.train_loss if metrics.dev_loss is None else metrics.dev_loss
+            for metrics in state.history[stage.epoch :]
         ]
-        moment = Moment(step, self._per_epoch * self._config.epochs, self._per_epoch, losses)
+        steps = self._per_epoch * (self._config.epochs - stage.epoch)
+        moment = Moment(step - stage.step, steps, self._per_epoch, losses)
         return self._config.optimizer.rate() * self._config.schedule.factor(moment)
 
     def norms(self, state: TrainingState) -> dict[str, NodeNorms]:
@@ -131,7 +134,7 @@ class Stepper:
                 gradients.memory[part],
                 {name: slot.memory[part] for name, slot in self._slots.items()},
                 rate * factor,
-                state.step + 1,
+                state.step - state.stage.step + 1,
                 decays=decays,
                 buffers=room,
             )

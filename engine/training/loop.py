@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -28,7 +28,7 @@ from engine.recipe.losses import Loss
 from engine.recipe.targets import Target
 from engine.training.descent import Stepper, count
 from engine.training.norms import GradientTally, NodeNorms
-from engine.training.state import EpochMetrics, Tally, TrainingState
+from engine.training.state import EpochMetrics, Stage, Tally, TrainingState
 from engine.training.transfer import factors, freeze, take
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "evaluated_at_once",
     "first_state",
     "kept_weights",
+    "next_stage",
     "one_hot",
     "out_of_patience",
     "preparation",
@@ -234,7 +235,7 @@ def train(
     execution = execute(network, config.loss, preparation(config, state.preprocessing))
     stepper = Stepper(network, config, per_epoch, execution)
     feed = Feed(config, data)
-    while state.epoch < config.epochs and not out_of_patience(config, state.history):
+    while state.epoch < config.epochs and not out_of_patience(config, state.history[state.stage.epoch :]):
         epoch = state.epoch + 1
         feed.shuffle(epoch)
         clock = _Clock(state)
@@ -286,6 +287,29 @@ def evaluate(
             losses, _ = loss.forward(scores, targets)
         count(tally, loss, losses, scores, targets, one_class=labels.ndim == 1)
         yield len(batch)
+
+
+def next_stage(
+    network: Network, before: TrainingConfig, after: TrainingConfig, state: TrainingState
+) -> TrainingState:
+    """Return the state before the first step of the stage that follows: the weights that were kept, a new optimizer.
+
+    What was best before stays best until an epoch is better.
+
+    Args:
+        network: built from the architecture.
+        before: how the stage was trained that is over.
+        after: how the next one is; its `epochs` are those of the run so far and its own.
+        state: at the end of the stage that is over.
+    """
+    kept, _ = kept_weights(before, state)
+    weights = {name: weight.copy() for name, weight in kept.items()}
+    trained = freeze(network, after.freeze).weight_specs
+    slots = {
+        name: after.optimizer.first_slots(weights[name]) for name, spec in trained.items() if spec.trainable
+    }
+    stage = Stage(state.stage.number + 1, state.epoch, state.step)
+    return replace(state, weights=weights, slots=slots, average=None, stage=stage)
 
 
 def kept_weights(config: TrainingConfig, state: TrainingState) -> tuple[dict[str, Array], int]:

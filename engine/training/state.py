@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -60,6 +60,17 @@ class Tally:
         return None if self.images and not self.judged else self.correct / max(self.judged, 1)
 
 
+class Stage(NamedTuple):
+    """A part of a run that is trained in its own way: the head first, then more of the network."""
+
+    number: int = 0
+    """Which one, from 0."""
+    epoch: int = 0
+    """Epochs completed before it."""
+    step: int = 0
+    """Steps done before it."""
+
+
 @dataclass
 class TrainingState:
     """Weights, optimizer slots, sampler position, best so far; changed in place by `train`.
@@ -78,6 +89,8 @@ class TrainingState:
     """Steps done in the epoch under way."""
     step: int = 0
     """Steps done over the whole run."""
+    stage: Stage = field(default_factory=Stage)
+    """The stage under way; schedule, patience and optimizer count from its beginning."""
     tally: Tally = field(default_factory=Tally)
     gradients: GradientTally = field(default_factory=GradientTally)
     """How long they were in the epoch under way."""
@@ -111,6 +124,7 @@ class TrainingState:
             "epoch": self.epoch,
             "position": self.position,
             "step": self.step,
+            "stage": list(self.stage),
             "tally": [self.tally.loss, self.tally.correct, self.tally.images, self.tally.judged],
             "gradients": self.gradients.document(),
             "seconds": self.seconds,

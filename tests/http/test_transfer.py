@@ -140,6 +140,47 @@ def test_unequal_classes_are_weighted(
     assert (job["loss"]["class_weights"], job["loss"]["label_smoothing"]) == (None, 0.0)
 
 
+@pytest.mark.parametrize("train", ["all", {"from": "colours"}])
+def test_the_head_first_and_then_the_rest(
+    http: httpx.Client, finished: Finished, pets: dict[str, Any], colours: dict[str, Any], train: Any
+) -> None:
+    job = submit(
+        http, initial_weights=colours["id"], dataset=pets["id"], train=train, epochs=8, head_epochs=6
+    )
+    assert (job["train"], job["epochs"], job["head_epochs"]) == (train, 8, 6)
+    assert (job["freeze"], job["learning_rate_factors"]) == ([], {"colours": 0.1})
+    assert job["early_stopping"]["patience"] >= 1
+    assert job["features_cached"] is True
+    job = finished(http, job["id"])
+    assert job["status"] == "succeeded", job["error"]
+    figures = http.get(f"{JOBS}/{job['id']}/metrics").json()["data"]
+    assert [row["epoch"] for row in figures] == list(range(1, len(figures) + 1))
+    assert len(figures) > 6
+    norms = http.get(f"{JOBS}/{job['id']}/norms").json()
+    first = {node["name"]: node["gradient"][0] for node in norms["nodes"]}
+    assert first["colours"] is None
+    assert first["scores"] > 0
+    model = http.get(f"/v1/models/{job['model_id']}").json()
+    best = min(figures, key=lambda row: row["dev_loss"])
+    assert model["metrics"]["kept_epoch"] == best["epoch"]
+
+
+def test_how_long_the_head_learns_is_chosen(
+    http: httpx.Client, pets: dict[str, Any], colours: dict[str, Any]
+) -> None:
+    both = {"initial_weights": colours["id"], "dataset": pets["id"]}
+    jobs = [
+        submit(http, **both, **options)
+        for options in ({"train": "all"}, {"train": "all", "epochs": 8}, {"train": {"from": "scores"}})
+    ]
+    for job in jobs:
+        http.post(f"{JOBS}/{job['id']}/cancel")
+    given, quarter, head = jobs
+    assert 0 < given["head_epochs"] < given["epochs"]
+    assert (quarter["head_epochs"], quarter["epochs"]) == (2, 8)
+    assert (head["head_epochs"], head["freeze"]) == (0, ["colours"])
+
+
 def test_what_cannot_be_transferred(
     http: httpx.Client, pets: dict[str, Any], colours: dict[str, Any]
 ) -> None:
@@ -154,6 +195,13 @@ def test_what_cannot_be_transferred(
         ({**both, "train": "tail"}, "/train", "head"),
         ({**both, "train": {"from": "conv9"}}, "/train/from", "colours, means, scores"),
         ({**both, "train": {"form": "colours"}}, "/train/from", ""),
+        ({**both, "head_epochs": 2}, "/head_epochs", '"train": "all"'),
+        ({**both, "train": "all", "epochs": 3, "head_epochs": 3}, "/head_epochs", "fewer than 3"),
+        (
+            {"dataset": "digits", "architecture": {"preset": "lenet-5"}, "head_epochs": 1},
+            "/head_epochs",
+            "leave",
+        ),
         ({**both, "initial_weights": "lenet-5-digits"}, "/dataset", "image_size [28, 28], channels 1"),
         ({**both, "dataset": "digits"}, "/dataset", "channels 3"),
     ):

@@ -18,6 +18,7 @@ from app.jobs.accept.training import new_job
 from app.jobs.cleanup import Cleanup
 from app.states import JobStatus
 from app.store.records import JobRecord
+from app.web.answers.norms import norms_chart, training_norms
 from tests.jobs.service import DATASET, Service, new_service, until
 
 EPOCHS, STEPS = 30, 64
@@ -78,19 +79,56 @@ def test_features_are_computed_once(shared: Service, undisturbed: JobRecord) -> 
     assert checksum(shared, mended) == checksum(shared, undisturbed)
 
 
+HEAD_FIRST = {"train": "all", "epochs": 8, "head_epochs": 4}
+
+
+@pytest.mark.parametrize(
+    ("changes", "step"),
+    [({}, STEPS), (HEAD_FIRST, 2 * STEPS), (HEAD_FIRST, 5 * STEPS)],
+    ids=["head", "head before all", "all after head"],
+)
 def test_a_job_that_is_killed_ends_with_the_same_bytes(
-    service: Service, shared: Service, undisturbed: JobRecord
+    service: Service, shared: Service, changes: dict[str, Any], step: int
 ) -> None:
+    whole = shared.wait_end(submit(shared, **changes).id)
     install(service.store, service.artifacts)
     service.run()
-    job_id = submit(service).id
-    until(lambda: (service.job(job_id).checkpoint or {}).get("step", 0) > STEPS, "a checkpoint")
+    job_id = submit(service, **changes).id
+    until(lambda: (service.job(job_id).checkpoint or {}).get("step", 0) > step, "a checkpoint")
     with suppress(ProcessLookupError):
         os.kill(service.worker(job_id), signal.SIGKILL)
     job = service.wait_end(job_id)
     assert job.attempt == 2
-    assert checksum(service, job) == checksum(shared, undisturbed)
-    assert [row["epoch"] for row in service.store.jobs.metrics(job_id)] == list(range(1, EPOCHS + 1))
+    assert checksum(service, job) == checksum(shared, whole)
+    epochs = [row["epoch"] for row in service.store.jobs.metrics(job_id)]
+    assert epochs == list(range(1, changes.get("epochs", EPOCHS) + 1))
+
+
+def test_a_job_with_two_stages_shows_them_as_one_run(shared: Service) -> None:
+    record = submit(shared, **HEAD_FIRST)
+    assert record.request["features_cached"] is True
+    job = shared.wait_end(record.id)
+    assert job.status is JobStatus.SUCCEEDED, shared.log(job.id, job.attempt)
+    assert (job.progress["epochs"], job.progress["steps"]) == (8, 8 * STEPS)
+    assert job.progress["fraction"] == 1
+    rows = shared.store.jobs.metrics(job.id)
+    rates = [row["learning_rate"] for row in rows]
+    # two schedules, each to its end
+    assert rates[3] < rates[0] / 10
+    assert rates[4] > rates[3] * 10
+    assert rates[7] < rates[4] / 10
+    # in the second one everything is trained
+    shown = training_norms(shared.store.jobs.norms(job.id))
+    gradients = {node.name: node.gradient for node in shown.nodes}
+    assert list(gradients) == ["conv2d_1", "conv2d_2", "dense_1", "dense_2", "dense_3"]
+    assert None not in gradients["dense_3"]
+    assert [value is None for value in gradients["conv2d_1"]] == [True] * 4 + [False] * 4
+    assert norms_chart(shown).svg()
+    request = TrainingJobRequest(continue_from=job.id, epochs=1)
+    more = new_job(request, shared.store, shared.artifacts, shared.settings())
+    ended = shared.wait_end(shared.store.jobs.create(more).id)
+    assert ended.status is JobStatus.SUCCEEDED, shared.log(ended.id, ended.attempt)
+    assert [row["epoch"] for row in shared.store.jobs.metrics(ended.id)] == [9]
 
 
 def test_a_job_goes_on_from_the_checkpoint_of_one(shared: Service, undisturbed: JobRecord) -> None:
@@ -114,11 +152,13 @@ def test_what_is_not_kept(service: Service) -> None:
     for changes, settings in (
         ({}, {"max_feature_bytes": 1000}),
         (flip, {}),
-        ({"train": "all"}, {}),
         ({"train": None, "architecture": {"preset": "lenet-5"}}, {}),
     ):
         assert accepted(changes, **settings).request["features_cached"] is False
-    assert accepted({"train": {"from": "dense_2"}}).request["features_cached"] is True
+    for train in ({"from": "dense_2"}, "all"):
+        assert accepted({"train": train}).request["features_cached"] is True
+        assert accepted({"train": train, **flip}).request["features_cached"] is True
+    assert accepted({"train": "all", "head_epochs": 0}).request["features_cached"] is False
 
 
 def test_features_go_with_their_model_or_data_set_and_beyond_the_limit(service: Service) -> None:

@@ -10,7 +10,7 @@ from app.api.common import Name
 from app.api.requests.architectures import ArchitectureChoice
 from app.api.requests.webhooks import WebhookRequest
 from engine.recipe.config import TrainingConfig
-from engine.spec import Spec
+from engine.spec import NonNegativeInt, Spec
 
 
 class TrainFrom(Spec):
@@ -57,6 +57,9 @@ class TrainingJobRequest(TrainingConfig):
     train: Learning | None = None
     """In a transfer, what is trained: the `head` alone, which is what happens if nothing else is asked for; the head
     and then `all`; or the head and then everything from a node on: `{"from": node}`."""
+    head_epochs: NonNegativeInt | None = None
+    """In a transfer that trains more than the head: in how many of the `epochs`, the first ones, the head learns alone,
+    from pictures that are not augmented."""
 
     webhook: WebhookRequest | None = None
     """Where its end is announced."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.errors import Invalid
 from app.settings import Settings
 from app.store.records import DatasetRecord
@@ -42,6 +44,32 @@ def features_memory(
     # as they are read, and split by split
     needed = BASELINE + 2 * kept + max(computing, footprint.bytes())
     return needed if kept <= settings.max_feature_bytes and needed <= settings.max_training_bytes else None
+
+
+def check_stages(
+    network: Network,
+    stages: Sequence[TrainingConfig],
+    dataset: DatasetRecord,
+    settings: Settings,
+    *,
+    transfer: bool,
+) -> tuple[int, bool]:
+    """Return how many bytes of memory a job is expected to need, and whether its first stage trains on features.
+
+    Args:
+        network: as it is written, perhaps with a final link.
+        stages: how it is trained.
+        dataset: on what.
+        settings: the limits.
+        transfer: whether its trunk is that of a model, whose features later jobs can use.
+
+    Raises:
+        Invalid: that is more than a job may need here.
+    """
+    kept = features_memory(network, stages[0], dataset, settings) if transfer else None
+    others = stages if kept is None else stages[1:]
+    needed = [check_memory(network, config, dataset, settings) for config in others]
+    return max([*needed, kept or 0]), kept is not None
 
 
 def check_memory(network: Network, config: TrainingConfig, dataset: DatasetRecord, settings: Settings) -> int:

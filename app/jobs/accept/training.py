@@ -8,9 +8,9 @@ from app.errors import Invalid
 from app.files.artifacts import Artifacts
 from app.jobs.accept.architecture import resolve
 from app.jobs.accept.growth import growth_warnings
-from app.jobs.accept.memory_limit import check_memory, features_memory
+from app.jobs.accept.memory_limit import check_stages
 from app.jobs.accept.references import find_dataset, find_model, shape_of
-from app.jobs.accept.transfer import Wish, transfer
+from app.jobs.accept.transfer import Wish, transferred
 from app.jobs.accept.warm_start import continued_job, copy_model
 from app.jobs.kinds import TRAINING
 from app.jobs.requests import TrainingRequest
@@ -56,24 +56,27 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
         check_layers(network)
     except EngineError as error:
         raise resolved.fault(error) from None
-    check_config(network, config, *fitting)
-    check_batches(network, config, dataset.splits["train"])
-    on_features = None if wish.train is None else features_memory(network, config, dataset, settings)
-    memory = on_features or check_memory(network, config, dataset, settings)
     accepted = TrainingRequest(
         **dict(config),
         name=request.name or resolved.name,
         description=request.description,
         tags=request.tags,
         initial_weights=None if model is None else model.id,
+        train=wish.train,
+        head_epochs=wish.head_epochs,
+        head_freeze=wish.head_freeze,
         architecture=resolved.architecture,
         architecture_source=resolved.source,
         dataset=dataset.id,
         dataset_images=dataset.images,
-        train=wish.train,
-        features_cached=on_features is not None,
         warnings=(*growth_warnings(dataset, dataset.images, store), *wish.warnings),
     )
+    for stage in accepted.stages:
+        check_config(network, stage, *fitting)
+        check_batches(network, stage, dataset.splits["train"])
+    transfer = wish.train is not None
+    memory, cached = check_stages(network, accepted.stages, dataset, settings, transfer=transfer)
+    accepted = accepted.model_copy(update={"features_cached": cached})
     job_id = TRAINING.new_id()
     if model is not None:
         copy_model(model, network, job_id, artifacts)
@@ -100,16 +103,16 @@ def _wish(
         Invalid: there is none, there are two, or it cannot be had.
     """
     if request.architecture is not None:
-        if request.train is not None:
+        for name in ("train", "head_epochs"):
+            if getattr(request, name) is None:
+                continue
             hint = "leave `architecture` out, or say what is not trained with `freeze`"
-            raise Invalid.at(
-                "train", "it is about the network of a model, and an architecture is given", hint
-            )
+            raise Invalid.at(name, "it is about the network of a model, and an architecture is given", hint)
         shape, classes = shape_of(dataset), len(dataset.classes)
         resolved = resolve(request.architecture, (_KEY,), store, input_shape=shape, classes=classes)
         return Wish(resolved, TrainingConfig(**request.config()))
     if model is not None:
-        return transfer(request, model, dataset)
+        return transferred(request, model, dataset)
     if request.train is not None:
         raise Invalid.at("initial_weights", "this key is required with `train`", "name a model")
     hint = 'add "architecture", "initial_weights" with a model whose network learns anew, or "continue_from" with a job'

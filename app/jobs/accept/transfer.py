@@ -14,6 +14,7 @@ from app.store.records import DatasetRecord, ModelRecord
 from engine.errors import EngineError, GraphError
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
+from engine.recipe.config import EarlyStopping
 from engine.recipe.losses import LOSSES, Loss, SoftmaxCrossEntropy
 from engine.recipe.optimizers import Adam
 from engine.recipe.schedules import Cosine
@@ -28,6 +29,9 @@ _TRUNK_STEPS, _TRUNK_EPOCHS = 200, (5, 20)
 _SCORE_STEP, _RATES = 0.4, (1e-4, 0.03)
 """How far the first steps move a score, and bounds on the learning rates that make them: Adam moves each of a score's
 weights by about the rate, so that the rate falls with their number."""
+MOST_PATTERNS = 1000
+"""As many as `freeze` takes."""
+_PATIENCE = 5
 _BATCHES = (8, 128)
 _PER_EPOCH = 8
 """Steps of an epoch, as long as that gives batches within those bounds."""
@@ -47,10 +51,14 @@ class Wish:
     config: TrainingConfig
     train: str | dict[str, str] | None = None
     """What of a model's network is trained, as the caller writes it; None where the network is no model's."""
+    head_epochs: int = 0
+    """Epochs in which the head learns alone, before the rest does with it."""
+    head_freeze: tuple[str, ...] = ()
+    """What is frozen in those."""
     warnings: tuple[str, ...] = ()
 
 
-def transfer(request: TrainingJobRequest, model: ModelRecord, dataset: DatasetRecord) -> Wish:
+def transferred(request: TrainingJobRequest, model: ModelRecord, dataset: DatasetRecord) -> Wish:
     """Return what a transfer job trains, and how; what the caller leaves open is chosen.
 
     Raises:
@@ -72,15 +80,48 @@ def transfer(request: TrainingJobRequest, model: ModelRecord, dataset: DatasetRe
     }
     config = request.config()
     config |= {name: value for name, value in chosen.items() if name not in request.model_fields_set}
+    head_epochs = _head_epochs(request, pictures, config["batch_size"])
     if "epochs" not in request.model_fields_set:
-        config["epochs"] = _epochs(pictures, config["batch_size"], _HEAD_STEPS, _HEAD_EPOCHS)
+        config["epochs"] = head_epochs
+        if not learning <= head:
+            config["epochs"] += _epochs(pictures, config["batch_size"], _TRUNK_STEPS, _TRUNK_EPOCHS)
+    if learning <= head:
+        head_epochs = 0
+    elif "early_stopping" not in request.model_fields_set:
+        config["early_stopping"] = EarlyStopping(patience=_PATIENCE)
     frozen = all_but(network, learning)
+    if len(frozen) > MOST_PATTERNS:
+        hint = "write its `architecture`, and say what is not trained with patterns in `freeze`"
+        detail = f"the trunk has more than {MOST_PATTERNS} layers and blocks"
+        raise Invalid.at("initial_weights", detail, hint)
     config["freeze"] = (*frozen, *(pattern for pattern in request.freeze if pattern not in frozen))
     if "learning_rate_factors" not in request.model_fields_set:
         trunk = all_but(network, {node.name for node in network.nodes} - (learning - head))
         config["learning_rate_factors"] = dict.fromkeys(trunk, TRUNK_FACTOR)
     resolved = Resolved(architecture, dataset.name, ("initial_weights",), {"model": model.id})
-    return Wish(resolved, TrainingConfig(**config), _train(request), _warnings(source, shape))
+    warnings = _warnings(source, shape)
+    head_freeze = all_but(network, head)
+    return Wish(resolved, TrainingConfig(**config), _train(request), head_epochs, head_freeze, warnings)
+
+
+def _head_epochs(request: TrainingJobRequest, pictures: int, batch_size: int) -> int:
+    """Return in how many epochs the head learns alone; in a quarter of those that are given, unless that is, too.
+
+    Raises:
+        Invalid: more than the head learns, or nothing but the head, and it is said how long it learns alone.
+    """
+    asked = request.head_epochs
+    if asked is None:
+        if "epochs" in request.model_fields_set:
+            return request.epochs // 4
+        return _epochs(pictures, batch_size, _HEAD_STEPS, _HEAD_EPOCHS)
+    if (request.train or "head") == "head":
+        hint = 'leave it out, or let more learn: "train": "all"'
+        raise Invalid.at("head_epochs", "the head alone is trained, in all epochs", hint)
+    if "epochs" in request.model_fields_set and asked >= request.epochs:
+        detail = f"of {request.epochs} epochs it leaves none in which more than the head learns"
+        raise Invalid.at("head_epochs", detail, f"use fewer than {request.epochs}")
+    return asked
 
 
 def _train(request: TrainingJobRequest) -> str | dict[str, str]:

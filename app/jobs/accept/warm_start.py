@@ -14,7 +14,7 @@ from app.files import paths
 from app.files.artifacts import Artifacts
 from app.jobs.accept.architecture import read_architecture
 from app.jobs.accept.growth import growth_warnings
-from app.jobs.accept.memory_limit import check_memory, features_memory
+from app.jobs.accept.memory_limit import check_stages
 from app.jobs.kinds import TRAINING
 from app.jobs.requests import TrainingRequest
 from app.settings import Settings
@@ -77,11 +77,9 @@ def continued_job(
     height, width, channels = dataset.image_shape
     target = options(dataset).target
     check_config(network, accepted.config, (height, width, channels), len(dataset.classes), target)
-    on_features = None
-    if accepted.train is not None:
-        on_features = features_memory(network, accepted.config, dataset, settings)
-    accepted = accepted.model_copy(update={"features_cached": on_features is not None})
-    memory = on_features or check_memory(network, accepted.config, dataset, settings)
+    transfer = accepted.train is not None
+    memory, cached = check_stages(network, accepted.stages, dataset, settings, transfer=transfer)
+    accepted = accepted.model_copy(update={"features_cached": cached})
     job_id = TRAINING.new_id()
     try:
         _copy(checkpoint["name"], job_id, artifacts)

@@ -25,8 +25,10 @@ def finite(figures: dict[str, Any]) -> Json:
 class Pace:
     """How fast it goes, over the last seconds, and the progress that follows from it."""
 
-    def __init__(self, exact_resume: bool) -> None:
+    def __init__(self, exact_resume: bool, epochs: int) -> None:
         self.last: Json = {}
+        self._epochs = epochs
+        """Of all stages."""
         self._exact_resume = exact_resume
         self._images = 0
         # (time, step, images seen in this attempt), the oldest first
@@ -44,17 +46,16 @@ class Pace:
         since, step, images = self._marks[0]
         seconds, steps = at - since, progress.step - step
         tally = progress.state.tally
+        whole = progress.steps // progress.epochs * self._epochs
         self.last = {
             "stage": "training" if progress.kind == "step" else "evaluation",
             "epoch": progress.epoch,
-            "epochs": progress.epochs,
+            "epochs": self._epochs,
             "step": progress.step,
-            "steps": progress.steps,
-            "fraction": progress.step / progress.steps,
+            "steps": whole,
+            "fraction": progress.step / whole,
             "images_per_second": round((self._images - images) / seconds, 1) if steps and seconds else None,
-            "eta_seconds": round(seconds / steps * (progress.steps - progress.step), 1)
-            if steps and seconds
-            else None,
+            "eta_seconds": round(seconds / steps * (whole - progress.step), 1) if steps and seconds else None,
             "exact_resume": self._exact_resume,
         }
         if progress.metrics is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from pathlib import Path
 
 from app.datasets.records import class_names, options
 from app.datasets.storage import StoredDataset, open_dataset
@@ -28,15 +29,15 @@ from engine.graph.network import Network
 from engine.inputs.preparation import Preparation
 from engine.model.model_file import Model, model_bytes, read_model
 from engine.recipe.losses import Loss
-from engine.training.checkpoint import checkpoint_bytes, read_checkpoint
+from engine.training.checkpoint import checkpoint_bytes, read_checkpoint, read_stage
 from engine.training.head import head_nodes
 from engine.training.loop import (
     Progress,
-    TrainingConfig,
     TrainingData,
     evaluate,
     evaluated_at_once,
     kept_weights,
+    next_stage,
     preparation,
     start,
     train,
@@ -60,7 +61,7 @@ def run(job: JobRecord, store: Store, artifacts: LocalArtifacts, settings: Setti
     data = _data(dataset, stored)
     checkpoints = _Checkpoints(job, store, artifacts, settings.checkpoint_seconds)
     checkpoints.remove_strays()
-    state = checkpoints.read(network, request.config) or _begin(job, request, network, data, artifacts)
+    state = checkpoints.read(network, request) or _begin(job, request, network, data, artifacts)
     shares = _shares(settings)
     tuning = _tuning(state)
     checkpoints.pin(state, shares, tuning)
@@ -68,45 +69,75 @@ def run(job: JobRecord, store: Store, artifacts: LocalArtifacts, settings: Setti
     log.info(
         "%d parameters; %d training pictures; from step %d", network.parameters, len(data.train), state.step
     )
-    pace = Pace(exact_resume=checkpoints.exact)
-    runs: list[SharedExecution] = []
+    pace = Pace(exact_resume=checkpoints.exact, epochs=request.epochs)
+    stages = request.stages
+    execute = _Executions(request.batch_size, tuning, shares, artifacts.local_path(paths.directory(job.id)))
 
-    def execute(trained: Network, loss: Loss, preparation: Preparation) -> SharedExecution:
-        """Make what runs the batches, once for training and test."""
-        if not runs:
-            most = max(request.config.batch_size, evaluated_at_once(trained.input_shape))
-            folder = artifacts.local_path(paths.directory(job.id))
-            runs.append(execution(trained, loss, preparation, tuning, shares, most, folder))
-        return runs[0]
+    def course_of(state: TrainingState) -> Course:
+        """Return the run of the stage that a state is in."""
+        course = Course(network, stages[state.stage.number], data, state, execute)
+        if not request.features_cached or state.stage.number:
+            return course
+        segments = store.datasets.find_segments(dataset.id)
+        files = FeatureFiles(artifacts, request.trunk_model, dataset.id, segments, stored)
+        return on_features(course, files, shares, progress_of(beat, job.progress))
 
-    course = Course(network, request.config, data, state, execute)
-    if request.features_cached:
-        files = FeatureFiles(
-            artifacts, request.trunk_model, dataset.id, store.datasets.find_segments(dataset.id), stored
-        )
-        tell = progress_of(beat, job.progress)
-        course = on_features(course, files, shares, tell)
+    course = course_of(state)
     try:
-        for progress in train(course.network, course.config, course.data, course.state, course.execute):
-            if progress.metrics is not None:
-                figures = finite(progress.metrics.model_dump())
-                log.info("epoch %s", " ".join(f"{name}={value}" for name, value in figures.items()))
-                store.jobs.record_epoch(job.id, job.attempt, figures | {"norms": _norms(progress)})
-            if checkpoints.due() or (progress.metrics is not None and not course.quick):
-                checkpoints.write(course.whole(course.state))
-            beat(pace.document(progress), force=progress.metrics is not None)
-        if course.quick:
-            checkpoints.write(course.whole(course.state))
+        while True:
+            _train_stage(course, job, store, checkpoints, beat, pace)
+            state = course.whole(course.state)
+            following = state.stage.number + 1
+            if following == len(stages):
+                break
+            execute.close()
+            course = course_of(next_stage(network, stages[following - 1], stages[following], state))
         metrics = _test(course, beat, pace)
     except Interrupted:
         checkpoints.write(course.whole(course.state))
         raise
     finally:
-        for run_ in runs:
-            run_.close()
-    model = _write_model(job, request, dataset, data, course.whole(course.state), metrics, artifacts)
+        execute.close()
+    model = _write_model(job, request, dataset, data, state, metrics, artifacts)
     beat(pace.last | {"stage": "finished", "fraction": 1.0, "eta_seconds": 0.0}, force=True)
     store.jobs.succeed(job.id, job.attempt, model=model)
+
+
+def _train_stage(
+    course: Course, job: JobRecord, store: Store, checkpoints: _Checkpoints, beat: Heartbeat, pace: Pace
+) -> None:
+    """Train to the end of a stage, with a checkpoint there."""
+    for progress in train(course.network, course.config, course.data, course.state, course.execute):
+        if progress.metrics is not None:
+            figures = finite(progress.metrics.model_dump())
+            log.info("epoch %s", " ".join(f"{name}={value}" for name, value in figures.items()))
+            store.jobs.record_epoch(job.id, job.attempt, figures | {"norms": _norms(progress)})
+        if checkpoints.due() or (progress.metrics is not None and not course.quick):
+            checkpoints.write(course.whole(course.state))
+        beat(pace.document(progress), force=progress.metrics is not None)
+    if course.quick:
+        checkpoints.write(course.whole(course.state))
+
+
+class _Executions:
+    """Makes what runs the batches of a network, once for training and test."""
+
+    def __init__(self, batch_size: int, tuning: Tuning, shares: int, folder: Path) -> None:
+        self._batch_size, self._tuning, self._shares, self._folder = batch_size, tuning, shares, folder
+        self._made: SharedExecution | None = None
+
+    def __call__(self, trained: Network, loss: Loss, preparation: Preparation) -> SharedExecution:
+        """Return it; a network of another stage gets one when that of the stage before is closed."""
+        if self._made is None:
+            most = max(self._batch_size, evaluated_at_once(trained.input_shape))
+            self._made = execution(trained, loss, preparation, self._tuning, self._shares, most, self._folder)
+        return self._made
+
+    def close(self) -> None:
+        """End its processes."""
+        if self._made is not None:
+            self._made.close()
+        self._made = None
 
 
 def _begin(
@@ -115,10 +146,20 @@ def _begin(
     """Return the first state: new, that of another job, or new with the weights of a model."""
     path = artifacts.local_path(paths.initial(job.id))
     if request.continue_from is not None:
-        return read_checkpoint(path, network, request.config)
+        return _read_checkpoint(path, network, request)
     initial = None if request.initial_weights is None else read_model(path)
     anew = head_nodes(network) if request.train is not None else ()
-    return start(network, request.config, data, initial, anew)
+    return start(network, request.stages[0], data, initial, anew)
+
+
+def _read_checkpoint(path: Path, network: Network, request: TrainingRequest) -> TrainingState:
+    """Read the state of a run of what a job asks for, at whichever stage.
+
+    Raises:
+        ModelFileError: damaged, or of another network or optimizer.
+    """
+    stages = request.stages
+    return read_checkpoint(path, network, stages[min(read_stage(path), len(stages) - 1)])
 
 
 def _data(dataset: DatasetRecord, stored: StoredDataset) -> TrainingData:
@@ -160,14 +201,14 @@ class _Checkpoints:
             if name != self._name and name.startswith(f"{directory}/{paths.CHECKPOINT}"):
                 self._artifacts.delete(name)
 
-    def read(self, network: Network, config: TrainingConfig) -> TrainingState | None:
+    def read(self, network: Network, request: TrainingRequest) -> TrainingState | None:
         """Return the state to go on from, or None at the start; one that is damaged is a new start."""
         if self._job.checkpoint is None or self._name is None:
             return None
         try:
             if self._artifacts.checksum(self._name) != self._job.checkpoint["sha256"]:
                 raise ModelFileError("its checksum is not the one that was recorded")
-            return read_checkpoint(self._artifacts.local_path(self._name), network, config)
+            return _read_checkpoint(self._artifacts.local_path(self._name), network, request)
         except (ModelFileError, FileNotFoundError) as error:
             log.warning("cannot go on from %s, starting again: %s", self._name, error)
             return None

@@ -18,14 +18,19 @@ def training_norms(epochs: Sequence[NormsRecord]) -> TrainingNorms:
     rows = [{node: _norms(stored) for node, stored in epoch.norms.items()} for epoch in epochs]
     if not rows:
         return TrainingNorms(epochs=[], nodes=[], vanishing=[], exploding=[])
-    first, last = rows[0], rows[-1]
+    last = rows[-1]
+    # where the head learns alone at first, the other nodes have none
+    first = next(row for row in rows if row.keys() == last.keys())
     longest_first, longest = (max(norms.gradient for norms in row.values()) for row in (first, last))
     return TrainingNorms(
         epochs=[epoch.epoch for epoch in epochs],
         nodes=[
             NodeSeries(
                 name=node,
-                **{name: [getattr(row[node], name) for row in rows] for name in NodeNorms.model_fields},
+                **{
+                    name: [getattr(row.get(node), name, None) for row in rows]
+                    for name in NodeNorms.model_fields
+                },
             )
             for node in last
         ],
