@@ -17,6 +17,7 @@ from app.jobs import quota
 from app.jobs.duties import Duties
 from app.jobs.leftovers import ALONE, remove_leftovers
 from app.models.predictors import Predictors
+from app.models.upkeep import Upkeep
 from app.processes.member import Member
 from app.serving.serving import Serving
 from app.settings import Settings, SettingsError
@@ -32,6 +33,8 @@ class Services:
     artifacts: LocalArtifacts
     duties: Duties
     predictors: Predictors
+    upkeep: Upkeep
+    """Of the models in memory; begins once the server answers."""
     member: Member
     inference: asyncio.Semaphore
     """Bounds how many computations run at the same time; the others wait without holding a thread."""
@@ -76,6 +79,7 @@ class Services:
             artifacts,
             duties,
             predictors,
+            Upkeep(store, predictors),
             member,
             inference=inference,
             serving=Serving(share, predictors, inference),
@@ -89,6 +93,7 @@ class Services:
     def drain(self) -> None:
         """Take no more work, and let running jobs save themselves and go back to the queue."""
         self._draining.set()
+        self.upkeep.stop()
         self.duties.stop_jobs(self.settings.grace_seconds)
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ _OTHERS = frozenset({"CONVSERVE_URL"})
 
 _SECRETS = ("api_key", "webhook_secret")
 
-_DIVIDED = ("cores",)
+_DIVIDED = ("cores", "models_bytes")
 """What is set for all serving processes together, and divided among them."""
 
 _FAULTS: Mapping[str, str] = {
@@ -92,6 +92,13 @@ class Settings(BaseModel):
         default_factory=available_cores,
         ge=1,
         description="Processor cores to share among the running jobs; by default all it may use.",
+    )
+    models_bytes: int = Field(
+        default_factory=lambda: available_memory() // 4,
+        ge=1,
+        description="Memory that loaded models may take, with what they need to compute; those used longest ago are "
+        "let go first, and one larger model is held alone. After the start the models with an alias are loaded into "
+        "it, the one used last first. By default a quarter of what the machine or the container has.",
     )
     split_models: int = Field(
         0,

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import OrderedDict
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.errors import Damaged
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_BYTES = 512 * 1024 * 1024
-"""Size of the model files held in memory; one larger model is held alone."""
+_LOADED_TO_FILE = 2
+"""What a model is likely to take, by its file: the weights as they are read, and as they are computed with."""
 
 
 def load(
@@ -49,6 +50,26 @@ def load(
     return Predictor(model, tuning, executor, settings.cores, memory)
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A model that is loaded or being loaded; `guess` is what it is likely to take until that is known."""
+
+    guess: int
+    future: Future[Predictor]
+
+    @property
+    def loaded(self) -> Predictor | None:
+        """The predictor, unless it is still being loaded or cannot be."""
+        done = self.future.done() and self.future.exception() is None
+        return self.future.result() if done else None
+
+    @property
+    def bytes(self) -> int:
+        """What it takes of memory."""
+        loaded = self.loaded
+        return self.guess if loaded is None else loaded.bytes
+
+
 class Predictors:
     """A cache of loaded models; safe to use from several threads.
 
@@ -69,21 +90,31 @@ class Predictors:
             if settings.cores > 1
             else None
         )
-        self._loaded: OrderedDict[str, tuple[int, Future[Predictor]]] = OrderedDict()
+        self._loaded: OrderedDict[str, _Entry] = OrderedDict()
+        """By id, the one used longest ago first."""
+        self._used: set[str] = set()
+        self._closed = False
 
     @property
     def executor(self) -> Executor | None:
         """Threads that help with parts of a batch; None where there is one core."""
         return self._executor
 
+    @property
+    def bytes(self) -> int:
+        """What the models hold that are loaded, and are likely to hold that are being loaded."""
+        with self._lock:
+            return self._held()
+
     def held(self, identifier: str) -> Predictor | None:
         """Return the predictor of a model if it is in memory; never waits for long."""
         with self._lock:
             entry = self._loaded.get(identifier)
-            if entry is None or not entry[1].done() or entry[1].exception() is not None:
-                return None
-            self._loaded.move_to_end(identifier)
-        return entry[1].result()
+            loaded = None if entry is None else entry.loaded
+            if loaded is not None:
+                self._loaded.move_to_end(identifier)
+                self._used.add(identifier)
+        return loaded
 
     def get(self, record: ModelRecord) -> Predictor:
         """Return the predictor of a model; a call for one that is being loaded waits for it.
@@ -93,33 +124,59 @@ class Predictors:
         """
         with self._lock:
             entry = self._loaded.get(record.id)
+            new = entry is None
             if entry is None:
-                future: Future[Predictor] = Future()
-                self._loaded[record.id] = (record.bytes, future)
-                dropped = self._shrink()
-            else:
-                future = entry[1]
-                self._loaded.move_to_end(record.id)
-        if entry is None:
-            for old in dropped:
-                old.add_done_callback(_join)
-            try:
-                made = load(
-                    record, self._artifacts, self._settings, self._tuning(), self._executor, self._memory
-                )
-                future.set_result(made)
-            except BaseException as error:
-                self.forget(record.id)
-                future.set_exception(error)
-            else:
-                self._split(record.id, made)
-        return future.result()
+                entry = self._begin(record)
+            self._loaded.move_to_end(record.id)
+            self._used.add(record.id)
+        if new:
+            self._load(record, entry, asked=True)
+        return entry.future.result()
+
+    def warm(self, record: ModelRecord) -> bool:
+        """Load a model that nobody has asked for, and lay out its first plan; tell whether it is in memory then.
+
+        It is not where it would take the room of others: it is the first to be let go until somebody uses it.
+
+        Raises:
+            ModelFileError: the file is damaged.
+        """
+        with self._lock:
+            if record.id in self._loaded:
+                return True
+            if self._held() + _LOADED_TO_FILE * record.bytes > self._settings.models_bytes:
+                return False
+            begun = self._begin(record)
+            self._loaded.move_to_end(record.id, last=False)
+        self._load(record, begun, asked=False)
+        begun.future.result().measure()
+        self.shrink()
+        return record.id in self._loaded
+
+    def shrink(self) -> None:
+        """Let the models go that were used longest ago, until the others take no more than they may; one stays."""
+        dropped = []
+        with self._lock:
+            over = self._held() - self._settings.models_bytes
+            while over > 0 and len(self._loaded) > 1:
+                _, entry = self._loaded.popitem(last=False)
+                over -= entry.bytes
+                dropped.append(entry)
+        for entry in dropped:
+            entry.future.add_done_callback(_join)
+
+    def take_used(self) -> frozenset[str]:
+        """Return the ids of the models that were asked for since the last call."""
+        with self._lock:
+            used, self._used = frozenset(self._used), set()
+        return used
 
     def close(self) -> None:
         """End the threads and processes."""
         if self._executor is not None:
             self._executor.shutdown()
         with self._lock:
+            self._closed = True
             loaded = self._ready()
         for predictor in loaded:
             predictor.join()
@@ -129,13 +186,36 @@ class Predictors:
         with self._lock:
             entry = self._loaded.pop(identifier, None)
         if entry is not None:
-            entry[1].add_done_callback(_join)
+            entry.future.add_done_callback(_join)
 
-    def _split(self, identifier: str, made: Predictor) -> None:
-        """Give a model that was just loaded a second process; those used longest ago lose theirs."""
+    def _begin(self, record: ModelRecord) -> _Entry:
+        entry = self._loaded[record.id] = _Entry(_LOADED_TO_FILE * record.bytes, Future())
+        return entry
+
+    def _load(self, record: ModelRecord, entry: _Entry, *, asked: bool) -> None:
+        """Load a model for all who wait for it; what goes wrong is theirs."""
+        self.shrink()
+        try:
+            made = load(record, self._artifacts, self._settings, self._tuning(), self._executor, self._memory)
+            entry.future.set_result(made)
+        except BaseException as error:
+            self.forget(record.id)
+            entry.future.set_exception(error)
+        else:
+            self._split(record.id, made, asked=asked)
+            self.shrink()
+
+    def _held(self) -> int:
+        return sum(entry.bytes for entry in self._loaded.values())
+
+    def _split(self, identifier: str, made: Predictor, *, asked: bool) -> None:
+        """Give a model that was just loaded a second process; those used longest ago lose theirs to one asked for."""
         limit = self._settings.split_models
-        if limit == 0:
+        if limit == 0 or self._closed:
             return
+        with self._lock:
+            if not asked and sum(predictor.is_split for predictor in self._ready()) >= limit:
+                return
         try:
             made.split()
         except (OSError, RuntimeError, MemoryError) as error:  # one process gives the same answers
@@ -145,13 +225,12 @@ class Predictors:
         split = [predictor for predictor in loaded if predictor.is_split and predictor is not made]
         for predictor in split[: max(0, len(split) + made.is_split - limit)]:
             predictor.join()
-        if made not in loaded:  # deleted meanwhile
+        if made not in loaded or self._closed:  # deleted meanwhile, or the server ends
             made.join()
 
     def _ready(self) -> list[Predictor]:
         """Return what is loaded, the least recently used first."""
-        futures = [future for _, future in self._loaded.values() if future.done()]
-        return [future.result() for future in futures if future.exception() is None]
+        return [loaded for entry in self._loaded.values() if (loaded := entry.loaded) is not None]
 
     def _tuning(self) -> Tuning:
         """Measure the machine once, when the first model is loaded."""
@@ -161,17 +240,8 @@ class Predictors:
                 from engine.fast.serving.plans import PLAN_BYTES, PlanMemory  # noqa: PLC0415
 
                 self._measured = Tuning.measure()
-                self._memory = PlanMemory(PLAN_BYTES)
+                self._memory = PlanMemory(min(PLAN_BYTES, self._settings.models_bytes))
             return self._measured
-
-    def _shrink(self) -> list[Future[Predictor]]:
-        dropped = []
-        total = sum(size for size, _ in self._loaded.values())
-        while total > MAX_BYTES and len(self._loaded) > 1:
-            _, (size, future) = self._loaded.popitem(last=False)
-            total -= size
-            dropped.append(future)
-        return dropped
 
 
 def _join(loaded: Future[Predictor]) -> None:

@@ -26,6 +26,7 @@ from app.store.models import Models
 from app.store.queues import Queues
 from app.store.records import UsageRecord
 from app.store.repository import values
+from app.store.uses import Uses
 
 
 class Store:
@@ -34,6 +35,7 @@ class Store:
     def __init__(self, data_dir: Path) -> None:
         """Open the store; nothing is read or made before `migrate` or the first query."""
         self._use(Database(data_dir))
+        self.uses = Uses(self._database)
         self.cache = Cache(SqliteChanges(data_dir / DATABASE_NAME))
 
     def under(self, lease: Lease) -> Store:

@@ -172,6 +172,22 @@ class Models(Repository[ModelRecord]):
             connection.execute(insert(tables.model_aliases).values(**values(record)))
         return record
 
+    def aliased(self) -> tuple[ModelRecord, ...]:
+        """Return the models that an alias stands for, the one used last first, then those whose alias is newer.
+
+        One that is built in is among them only once it has been used: most servers never need it.
+        """
+        columns, uses = self.table.c, tables.model_uses.c
+        named = tables.model_aliases.c
+        since = select(named.model_id, func.max(named.updated_at).label("since")).group_by(named.model_id)
+        newest = since.subquery()
+        query = select(self.table).join(newest, newest.c.model_id == columns.id).outerjoin(tables.model_uses)
+        query = query.where(or_(~columns.builtin, uses.used_at.is_not(None)))
+        query = query.order_by(uses.used_at.desc().nulls_last(), newest.c.since.desc(), columns.id)
+        with self._database.read() as connection:
+            found = read_records(connection, query, columns.id, ModelRecord)
+        return tuple(record for _, record in found if record is not None)
+
     def aliases(self, name: str) -> tuple[AliasRecord, ...]:
         """Return the aliases of a name, in alphabetical order."""
         columns = tables.model_aliases.c

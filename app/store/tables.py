@@ -235,6 +235,14 @@ model_aliases = Table(
     info=WATCHED,
 )
 
+# When models were last used, to the minute or so: not a part of `models`, whose rows are kept in memory.
+model_uses = Table(
+    "model_uses",
+    metadata,
+    Column("model_id", ForeignKey("models.id", ondelete="CASCADE"), primary_key=True),
+    Column("used_at", UtcDateTime, nullable=False),
+)
+
 # How often the watched tables have changed. Only triggers write it: no code path and no process can forget to.
 changes = Table(
     "changes",

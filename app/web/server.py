@@ -114,6 +114,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._listening()
+            self._services.upkeep.start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._signalled:

@@ -53,6 +53,13 @@ class Predictor:
         self._seconds: dict[int, float] = {}
         """What batches took of a core, by their pictures."""
         self._pool = PlanPool(network, model.weights, tuning or Tuning(), executor, ways, memory)
+        held = {id(array): array for array in (*model.weights.values(), *self._pool.weights.values())}
+        self._weight_bytes = sum(array.nbytes for array in held.values())
+
+    @property
+    def bytes(self) -> int:
+        """About what it holds in memory: the weights as they were read and as they are computed with, and the plans."""
+        return self._weight_bytes + self._pool.plan_bytes
 
     @property
     def is_split(self) -> bool:

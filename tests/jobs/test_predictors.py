@@ -5,18 +5,22 @@ from typing import Any
 
 import pytest
 
-import app.models.predictors
+from app.models import predictors as module
 from app.models.predictors import Predictors
 from app.settings import Settings
 from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.parts import ShareLost
+from engine.model.model_file import ModelFileError
 
 
 class Loaded:
     """What the cache knows of a predictor."""
 
-    def __init__(self, fault: Exception | None = None) -> None:
-        self.is_split, self._fault = False, fault
+    def __init__(self, fault: Exception | None = None, size: int = 1) -> None:
+        self.is_split, self._fault, self.bytes, self.measured = False, fault, size, False
+
+    def measure(self) -> None:
+        self.measured = True
 
     def split(self) -> None:
         if self._fault is not None:
@@ -36,17 +40,26 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         found = models[record.id]
         return found() if callable(found) else found
 
-    monkeypatch.setattr(app.models.predictors, "load", load)
+    monkeypatch.setattr(module, "load", load)
     monkeypatch.setattr(Tuning, "measure", Tuning)
     return models
 
 
-def cache(limit: int) -> Predictors:
-    return Predictors(None, Settings(split_models=limit, cores=1))  # type: ignore[arg-type]
+def cache(limit: int, room: int = 1000) -> Predictors:
+    settings = Settings(split_models=limit, cores=1, models_bytes=room)
+    return Predictors(None, settings)  # type: ignore[arg-type]
+
+
+def row(name: str, size: int = 1) -> Any:
+    return SimpleNamespace(id=name, bytes=size)
 
 
 def get(predictors: Predictors, name: str, size: int = 1) -> Any:
-    return predictors.get(SimpleNamespace(id=name, bytes=size))  # type: ignore[arg-type]
+    return predictors.get(row(name, size))
+
+
+def held(predictors: Predictors, names: str) -> str:
+    return "".join(name for name in names if predictors.held(name) is not None)
 
 
 @pytest.mark.parametrize("fault", [OSError("no room"), ShareLost("gone"), MemoryError("none")])
@@ -102,9 +115,59 @@ def test_no_process_is_left_of_a_model_that_is_deleted_while_it_loads(loads: dic
 
 def test_no_process_is_left_of_models_that_make_room_or_at_the_end(loads: dict[str, Any]) -> None:
     predictors = cache(5)
-    loads |= {name: Loaded() for name in "ab"}
-    get(predictors, "a", app.models.predictors.MAX_BYTES)
-    get(predictors, "b", 1)
+    loads |= {"a": Loaded(size=1000), "b": Loaded()}
+    for name in "ab":
+        get(predictors, name)
     assert [loads[name].is_split for name in "ab"] == [False, True]
     predictors.close()
     assert not loads["b"].is_split
+
+
+def test_models_are_let_go_by_what_they_take_and_not_by_their_number(loads: dict[str, Any]) -> None:
+    predictors = cache(0, room=100)
+    loads |= {name: Loaded(size=20) for name in "abcde"}
+    for name in "abcde":
+        get(predictors, name)
+    assert (predictors.bytes, held(predictors, "edcba")) == (100, "edcba")
+    loads["c"].bytes = 50  # by plans for batches of other sizes
+    predictors.shrink()
+    assert held(predictors, "cba") == "cba"  # the ones that were asked for last
+    loads["f"] = Loaded(size=500)
+    get(predictors, "f")
+    assert held(predictors, "abcdef") == "f"  # one is held, whatever it takes
+
+
+def test_models_that_nobody_asked_for_take_nobodys_room(loads: dict[str, Any]) -> None:
+    predictors = cache(0, room=100)
+    loads |= {name: Loaded(size=30) for name in "abcde"}
+    get(predictors, "a")
+    assert [predictors.warm(row(name)) for name in "bcde"] == [True, True, False, False]
+    assert [loads[name].measured for name in "bc"] == [True, True]
+    assert predictors.take_used() == {"a"}
+    get(predictors, "e")
+    assert held(predictors, "abcde") == "abe"  # of those loaded ahead the one used last stays longest
+    assert not predictors.warm(row("d", 51))
+
+
+def test_a_model_loaded_ahead_takes_no_process_from_another(loads: dict[str, Any]) -> None:
+    predictors = cache(1)
+    loads |= {name: Loaded() for name in "abc"}
+    for name in "ab":
+        predictors.warm(row(name))
+    assert [loads[name].is_split for name in "ab"] == [True, False]
+    get(predictors, "c")
+    assert [loads[name].is_split for name in "abc"] == [False, False, True]
+
+
+def test_a_model_that_cannot_be_loaded_is_tried_again(loads: dict[str, Any]) -> None:
+    predictors = cache(0)
+
+    def damaged() -> None:
+        raise ModelFileError("damaged")
+
+    loads["a"] = damaged
+    for _ in range(2):
+        with pytest.raises(ModelFileError):
+            predictors.warm(row("a"))
+    loads["a"] = Loaded()
+    assert predictors.warm(row("a"))

@@ -50,6 +50,8 @@ class Plans:
         self._bytes: dict[int, int] = {}
         self._used: dict[int, int] = {}
         """When plans of a size were used last, in uses of all plans."""
+        self.held = 0
+        """Bytes of all plans that there are, idle and busy."""
         self._busy: list[int] = []
         with memory.changed:
             memory.members.add(self)
@@ -69,7 +71,9 @@ class Plans:
         except BaseException:
             self._leave(size, [])
             raise
-        self._bytes[size] = plan.bytes
+        with self._memory.changed:
+            self._bytes[size] = plan.bytes
+            self.held += plan.bytes
         return plan
 
     def give(self, plan: Plan) -> None:
@@ -112,6 +116,7 @@ class Plans:
         for plans, other in sorted(idle, key=lambda entry: entry[0]._used[entry[1]]):
             if held <= left:
                 break
-            plans._idle[other].pop()
+            dropped = plans._idle[other].pop()
+            plans.held -= dropped.bytes
             held -= plans._bytes[other]
         return True

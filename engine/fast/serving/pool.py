@@ -81,6 +81,16 @@ class PlanPool:
         self._splitting = threading.Lock()
 
     @property
+    def weights(self) -> Weights:
+        """The weights that plans are made of: the given ones where nothing was folded into them."""
+        return self._weights
+
+    @property
+    def plan_bytes(self) -> int:
+        """What the plans hold, without these weights."""
+        return self._plans.held
+
+    @property
     def is_split(self) -> bool:
         """Whether a second process computes half of single pictures."""
         return self._halves is not None
