@@ -99,12 +99,22 @@ def import_model(
         Path, typer.Argument(help="A model file.", exists=True, dir_okay=False, show_default=False)
     ],
     name: Annotated[str | None, typer.Option(help="What to call it; by default as the file says.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Of weights of torchvision or timm: the preset, such as resnet-18.")
+    ] = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --preset: a file with the name of a class in each line.", exists=True, dir_okay=False
+        ),
+    ] = None,
     url: Url = LOCAL,
     api_key: ApiKey = None,
 ) -> None:
-    """Import a model file."""
+    """Import a model file, or weights of torchvision or timm."""
+    names = None if classes is None else classes.read_text(encoding="utf-8").splitlines()
     with connect(url, api_key) as client:
-        model = client.models.import_file(file, name=name)
+        model = client.models.import_file(file, name=name, preset=preset, classes=names)
     say(f"model {model.id}: {model.name}, version {model.version}")
 
 

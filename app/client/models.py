@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
 import httpx
 
-from app.api.models import Alias, Model, ModelEntry, Prediction, Predictions
+from app.api.models import Alias, ImportedModel, Model, ModelEntry, Prediction, Predictions
 from app.client.calls import (
     Attachment,
     Call,
     File,
     Picture,
     Stream,
+    chosen,
     content,
     entries,
     nothing,
     pages,
     record,
     understood,
+    written,
 )
 from app.client.insides import MODELS as _MODELS
 from app.client.insides import Insides, Pictures, attached
@@ -70,10 +73,32 @@ class Models(Insides[M]):
         return Call("GET", f"{_MODELS}/{model_id}/weights", write)
 
     @call
-    def import_file(self, file: File, *, name: str | None = None) -> Call[Model]:
-        """Import a model file; it becomes the next version of its name."""
-        fields = {} if name is None else {"name": name}
-        return record(Model, "POST", f"{_MODELS}/import", data=fields, files=[Attachment.of("file", file)])
+    def import_file(
+        self,
+        file: File,
+        *,
+        name: str | None = None,
+        preset: str | None = None,
+        classes: Sequence[str] | None = None,
+        input_shape: Sequence[int] | None = None,
+        preprocessing: Mapping[str, Any] | None = None,
+    ) -> Call[ImportedModel]:
+        """Import a model file, or weights of torchvision or timm; it becomes the next version of its name.
+
+        Args:
+            file: a model file; or, with `preset`, a safetensors file with the names of torchvision or timm.
+            name: what to call the model.
+            preset: the preset whose layers the weights are of.
+            classes: the names of the classes, in the order of the outputs.
+            input_shape: (height, width, channels) of the pictures.
+            preprocessing: `mean`, `deviation` and `picture`; see `POST /v1/models/import`.
+        """
+        said = chosen({"classes": classes, "input_shape": input_shape, "preprocessing": preprocessing})
+        fields = chosen({"name": name, "preset": preset}) | {
+            key: written(value) for key, value in said.items()
+        }
+        attached_file = [Attachment.of("file", file)]
+        return record(ImportedModel, "POST", f"{_MODELS}/import", data=fields, files=attached_file)
 
     @call
     def aliases(self, name: str) -> Call[tuple[Alias, ...]]:

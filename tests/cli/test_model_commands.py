@@ -5,7 +5,12 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from app.client import Client
+import pytest
+from safetensors.numpy import save_file
+
+from app.client import Client, ConvserveError
+from benchmarks.foreign_arrays import draw
+from tests.engine.test_foreign import shapes
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -27,6 +32,31 @@ def test_a_model_goes_out_comes_back_and_gets_an_alias(run: Run, server: str, tm
         client.models.export(shown["id"], again)
         assert client.models.get("from the shell@production").id == shown["id"]
     assert again.read_bytes() == file.read_bytes()
+
+
+def test_weights_of_another_library_are_imported(run: Run, server: str, tmp_path: Path) -> None:
+    weights, names = tmp_path / "weights.safetensors", tmp_path / "names.txt"
+    save_file(draw(shapes("squeezenet-1.1 torchvision")), weights)
+    names.write_text("".join(f"kind {number}\n" for number in range(10)))
+    done = run("models", "import", str(weights), "--preset", "squeezenet-1.1", "--classes", str(names))
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(run("models", "show", done.stdout.split()[1].rstrip(":"), "--json").stdout)
+    assert shown["classes"] == names.read_text().splitlines()
+    with Client(server) as client:
+        said = {"mean": [0.5], "deviation": [0.5], "picture": {"fit": "stretch"}}
+        with pytest.raises(ConvserveError) as caught:
+            client.models.import_file(weights, preset="squeezenet-1.1", preprocessing=said)
+        assert "3 channels" in str(caught.value)
+        said = {"mean": [0.5] * 3, "deviation": [0.5] * 3}
+        model = client.models.import_file(
+            weights, preset="squeezenet-1.1", input_shape=(64, 64, 3), preprocessing=said
+        )
+        assert (model.import_.format, model.import_.mapped, model.input_shape) == (
+            "torchvision",
+            52,
+            [64, 64, 3],
+        )
+        client.models.delete(model.id)
 
 
 def test_what_is_no_model_is_refused_in_words(run: Run, tmp_path: Path) -> None:
