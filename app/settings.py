@@ -152,7 +152,8 @@ class Settings(BaseModel):
         32,
         ge=1,
         le=256,
-        description="Most pictures of requests for one model that are computed as one batch.",
+        description="Most pictures of requests for one model that are computed as one batch; those of several "
+        "requests are fewer where they would take a core more than 50 ms.",
     )
     batch_wait_ms: float = Field(
         0.0,

@@ -27,6 +27,7 @@ class Queue:
         ways: int,
         batch_size: int,
         wait: float,
+        most: Callable[[], int] | None = None,
         emptied: Callable[[], object] = lambda: None,
     ) -> None:
         """Begin with nothing waiting.
@@ -37,11 +38,12 @@ class Queue:
             ways: how many of this model are.
             batch_size: the most pictures of a batch.
             wait: seconds that a batch which is not full waits for more, when nothing runs.
+            most: returns how many pictures of several requests are worth a batch now; by default `batch_size`.
             emptied: called when nothing waits or runs any more.
         """
         self._compute, self._turn = compute, turn
         self._ways, self._batch_size, self._wait = ways, batch_size, wait
-        self._emptied = emptied
+        self._most, self._emptied = most, emptied
         self._pieces: list[tuple[int, int, Piece]] = []
         """A heap, ordered by when each is due and when it came."""
         self._clock = 0
@@ -124,7 +126,8 @@ class Queue:
     def _take(self) -> list[Piece]:
         """Return the pieces of the next batch, which somebody still waits for."""
         # the others that wait for their turn get as much
-        share = min(self._batch_size, -(-self._pictures // (1 + self._asking)))
+        most = self._batch_size if self._most is None else min(self._batch_size, self._most())
+        share = min(most, -(-self._pictures // (1 + self._asking)))
         batch: list[Piece] = []
         count = 0
         while self._pieces and (not batch or count + self._pieces[0][2].size <= share):

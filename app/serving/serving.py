@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 INLINE_SECONDS = 1e-3
 """What is done on the event loop takes less than this: handing it to a thread and back takes a third of it."""
 
+BATCH_SECONDS = 0.05
+"""What pictures of several requests may take together: a network that takes longer gains nothing by large batches."""
 _BODIES = 4
 """How many requests of the greatest size may be held."""
 
@@ -149,6 +151,7 @@ class Serving:
                 ways=self._settings.cores,
                 batch_size=min(self._settings.batch_size, at_a_time(asked.spec)),
                 wait=self._settings.batch_wait_ms / 1000,
+                most=partial(self._most, name),
                 emptied=partial(self._queues.pop, name, None),
             )
         queue.put(asked)
@@ -171,6 +174,11 @@ class Serving:
                 queue.drop(asked)
             if not leaving.cancel() and not leaving.cancelled():
                 leaving.exception()  # seen, or asyncio says that nobody has
+
+    def _most(self, identifier: str) -> int:
+        """Return how many pictures of several requests are worth a batch: each waits for all of them."""
+        predictor = self._predictors.held(identifier)
+        return 1 if predictor is None else max(1, int(BATCH_SECONDS / max(predictor.picture_seconds, 1e-9)))
 
     async def _compute(self, pieces: Sequence[Piece]) -> None:
         try:

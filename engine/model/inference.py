@@ -118,6 +118,11 @@ class Predictor:
             measured = self._seconds.get(1, math.inf) * count if count < _SMALL else math.inf
         return measured if self._pool.is_ready(count) else math.inf
 
+    @property
+    def picture_seconds(self) -> float:
+        """How long a core takes for one picture; infinite before anything was measured."""
+        return self._seconds.get(1, math.inf)
+
     def measure(self) -> None:
         """Compile the plan for single pictures and find out how long one takes, unless that is known."""
         if 1 not in self._seconds:

@@ -85,6 +85,17 @@ def test_idle_cores_share_what_waits() -> None:
     asyncio.run(run())
 
 
+def test_requests_share_a_batch_only_as_far_as_that_is_worth_it() -> None:
+    async def run() -> None:
+        network = SlowNetwork()
+        network.may_go_on.set()
+        queue = queue_of(network, most=lambda: 2)
+        await asyncio.gather(*(asked(queue, name, 1).future for name in "abc"), asked(queue, "d", 4).future)  # type: ignore[arg-type]
+        assert [sum(last - first for _, first, last in batch) for batch in network.batches] == [2, 1, 4]
+
+    asyncio.run(run())
+
+
 def test_nothing_is_computed_for_who_has_gone() -> None:
     async def run() -> None:
         network = SlowNetwork()
