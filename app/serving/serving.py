@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ INLINE_SECONDS = 1e-3
 
 BATCH_SECONDS = 0.05
 """What pictures of several requests may take together: a network that takes longer gains nothing by large batches."""
+_LOOKS = 16
+"""After so many requests that came alone, only one of so many waits a turn of the event loop for others."""
 _BODIES = 4
 """How many requests of the greatest size may be held."""
 
@@ -48,6 +51,10 @@ class Serving:
         self._settings, self._predictors, self._turn = settings, predictors, turn
         self._threads = ThreadPoolExecutor(settings.cores, thread_name_prefix="serving")
         self._queues: dict[str, Queue] = {}
+        self._groups: dict[str, deque[Asked]] = {}
+        """What is computed on the event loop in its next turn, by model."""
+        self._since_company = 0
+        """Requests since two were computed together there."""
         self._pictures = self._bytes = 0
         """What is held of requests that are not answered yet."""
 
@@ -111,9 +118,10 @@ class Serving:
 
         spec = picture_spec(record)
         predictor = self._cheap(record, pictures)
-        if predictor is not None:
+        if predictor is not None and (len(pictures) > 1 or not self._has_company()):
             return write(look(predictor, spec, pictures, self._settings.max_image_pixels))
-        return await self._queued(Asked(record, spec, pictures, write, stops=stops), gone)
+        asked = Asked(record, spec, pictures, write, stops=stops)
+        return await (self._queued(asked, gone) if predictor is None else self._together(asked, predictor))
 
     def close(self) -> None:
         """End the threads."""
@@ -134,6 +142,41 @@ class Serving:
                 break
             seconds += decode_seconds(picture)
         return predictor if seconds <= INLINE_SECONDS else None
+
+    def _has_company(self) -> bool:
+        """Whether others may ask in the same turn of the loop: they did lately, or it is time to look again."""
+        self._since_company += 1
+        return self._since_company < _LOOKS or self._since_company % _LOOKS == 0
+
+    async def _together(self, asked: Asked, predictor: Predictor) -> Any:
+        """Compute on the event loop, together with what others have asked of a model in the same turn of the loop."""
+        from app.serving.batch import compute, decode_seconds  # noqa: PLC0415 - see `predict`
+
+        group = self._groups.setdefault(asked.record.id, deque())
+        group.append(asked)
+        try:
+            await asyncio.sleep(0)
+            if (
+                asked.answer is None
+            ):  # the first of those that are left: tasks go on in the order in which they waited
+                decoding = 0.0
+                pieces: list[Piece] = []
+                while group:
+                    decoding += decode_seconds(group[0].pictures[0])
+                    if pieces and predictor.seconds(len(pieces) + 1) + decoding > INLINE_SECONDS:
+                        break
+                    one = group.popleft()
+                    one.start()
+                    pieces += one.cut(1)
+                if len(pieces) > 1:
+                    self._since_company = 0
+                compute(predictor, pieces, self._settings.max_image_pixels, None)
+            return asked.result()
+        finally:
+            if asked in group:
+                group.remove(asked)
+            if not group:
+                self._groups.pop(asked.record.id, None)
 
     async def _queued(self, asked: Asked, gone: Callable[[], Awaitable[None]]) -> Any:
         """Let a request wait for its turn, and for the end of it."""

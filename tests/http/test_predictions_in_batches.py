@@ -153,12 +153,14 @@ def test_a_prediction_in_a_batch_is_that_of_the_picture_alone(
     assert batches.post(paths[0], json=body, params={"top_k": 10}).content == together.content
 
 
+@pytest.mark.parametrize("asked", ["batches", "http"])
 def test_a_bad_picture_fails_its_own_request_and_no_other(
-    batches: httpx.Client, alone: httpx.Client, digits: list[bytes]
+    request: pytest.FixtureRequest, alone: httpx.Client, digits: list[bytes], asked: str
 ) -> None:
+    client: httpx.Client = request.getfixturevalue(asked)
     path = "/v1/models/model_example/predict"
     bodies = [BAD if number % 5 == 3 else digits[number % len(digits)] for number in range(64)]
-    for body, answer in zip(bodies, at_once(batches, path, bodies), strict=True):
+    for body, answer in zip(bodies, at_once(client, path, bodies), strict=True):
         if body is BAD:
             assert answer.status_code == 422
             assert answer.json()["type"] == "/problems/unreadable-picture"
