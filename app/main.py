@@ -29,7 +29,8 @@ RESOURCES = {
     "/v1/architectures": ("architecture_diagrams", "architecture_comparison", "architectures"),
     "/v1/operations/augment": ("augment",),
     "/v1/operations": ("operations",),
-    "/v1/datasets": ("datasets",),
+    # first what may be had by name: no data set is called `downloads`
+    "/v1/datasets": ("dataset_downloads", "datasets", "dataset_pictures"),
     "/v1/training-jobs": ("training_jobs",),
     "/v1/training-steps": ("training_steps",),
     "/v1/models": (
@@ -83,8 +84,8 @@ def create_app(settings: Settings, member: Member | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.settings = settings
-    app.include_router(system.router)
     app.router.routes += [LateRoutes(prefix, modules) for prefix, modules in RESOURCES.items()]
+    app.include_router(system.router)
     docs_page.install(app)
     problems.install(app)
     # The last one added is the first to see a request.

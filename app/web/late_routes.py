@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import StringConvertor
+from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
@@ -32,50 +37,90 @@ class LateRoutes(BaseRoute):
     def __init__(self, prefix: str, modules: Sequence[str]) -> None:
         self.prefix = prefix
         self.modules = tuple(modules)
-        self._routers: dict[str, APIRouter] = {}
-        self._nothing = APIRouter(redirect_slashes=False)
+        self._below = f"{prefix}/"
+        self._calls: dict[str, _Calls] = {}
 
-    def load(self) -> list[BaseRoute]:
+    def load(self) -> list[APIRoute]:
         """Import all modules, and return their routes. Takes long: not for the event loop."""
         return [route for module in self.modules for route in self._load(module).routes]
-
-    def own_routes(self) -> Iterator[APIRoute]:
-        """Return the routes as the modules made them; FastAPI wraps those of a router that is in another."""
-        return _own_routes(self.load())
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Take what lies under the path, whether there is anything or not."""
         if scope["type"] == "http":
-            path = scope["path"].removeprefix(scope.get("root_path", ""))
-            if path == self.prefix or path.startswith(f"{self.prefix}/"):
+            path = _path(scope)
+            if path.startswith(self._below) or path == self.prefix:
                 return Match.FULL, {}
         return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request by the first module with a route for it; those behind that one are not imported."""
-        chosen, best = self._nothing, Match.NONE.value
-        for module in self.modules:
-            router = self._routers.get(module)
-            if router is None:
-                router = await run_in_threadpool(self._load, module)
-            match = max(route.matches(scope)[0].value for route in router.routes)
-            if match > best:
-                chosen, best = router, match
-            if best == Match.FULL.value:
-                break
-        await chosen(scope, receive, send)
+        """Answer one request by the first module with a route for it; those behind that one are not imported.
 
-    def _load(self, module: str) -> APIRouter:
+        Raises:
+            HTTPException: 404 where there is nothing; 405 where there is something, for other methods.
+        """
+        path, method = _path(scope), scope["method"]
+        others: set[str] = set()
+        for module in self.modules:
+            calls = self._calls.get(module)
+            if calls is None:
+                calls = await run_in_threadpool(self._load, module)
+            for pattern, methods in calls.by_depth.get(path.count("/"), ()):
+                found = pattern.match(path)
+                if found is None:
+                    continue
+                route = methods.get(method)
+                if route is not None:
+                    scope["path_params"] = found.groupdict()
+                    scope["endpoint"] = route.endpoint
+                    scope["route"] = route
+                    await route.handle(scope, receive, send)
+                    return
+                others.update(methods)
+        if others:
+            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(sorted(others))})
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+
+    def _load(self, module: str) -> _Calls:
         # one at a time: modules that import one another must not be begun by two threads
         with _importing:
-            router: APIRouter = importlib.import_module(f"{PACKAGE}.{module}").router
-        self._routers[module] = router
-        return router
+            calls = _Calls.of(importlib.import_module(f"{PACKAGE}.{module}").router)
+        self._calls[module] = calls
+        return calls
 
 
-def _own_routes(routes: Sequence[BaseRoute]) -> Iterator[APIRoute]:
-    for route in routes:
-        if isinstance(route, APIRoute):
-            yield route
-        elif isinstance(inner := getattr(route, "original_router", None), APIRouter):
-            yield from _own_routes(inner.routes)
+@dataclass(frozen=True)
+class _Calls:
+    """The routes of one module, so that a request is compared with few of them, and once.
+
+    Attributes:
+        routes: all of them, in order.
+        by_depth: by the number of `/` in a path, the patterns of paths, and for each the routes by method.
+    """
+
+    routes: tuple[APIRoute, ...]
+    by_depth: Mapping[int, Sequence[tuple[re.Pattern[str], Mapping[str, APIRoute]]]]
+
+    @classmethod
+    def of(cls, router: APIRouter) -> _Calls:
+        """Sort the routes of a router: none of another router, and no parameter that a `/` may be in."""
+        routes = []
+        paths: dict[str, dict[str, APIRoute]] = {}
+        for route in router.routes:
+            if not isinstance(route, APIRoute) or any(
+                not isinstance(convertor, StringConvertor) for convertor in route.param_convertors.values()
+            ):
+                raise TypeError(f"{route!r} is no route for which requests can be looked up by their depth")
+            routes.append(route)
+            for method in route.methods or ():
+                paths.setdefault(route.path, {}).setdefault(method, route)
+        by_depth: dict[int, list[tuple[re.Pattern[str], Mapping[str, APIRoute]]]] = {}
+        for path, methods in paths.items():
+            pattern = next(iter(methods.values())).path_regex
+            by_depth.setdefault(path.count("/"), []).append((pattern, methods))
+        return cls(tuple(routes), by_depth)
+
+
+def _path(scope: Scope) -> str:
+    root: str = scope.get("root_path", "")
+    path: str = scope["path"]
+    return path.removeprefix(root) if root else path

@@ -150,8 +150,8 @@ def build(app: FastAPI) -> dict[str, Any]:
     late = [route for route in app.routes if isinstance(route, LateRoutes)]
     routes = [route for route in app.routes if route not in late]
     for resource in late:
-        routes += resource.load()
-        for route in resource.own_routes():
+        routes += (loaded := resource.load())
+        for route in loaded:
             # bodies that FastAPI cannot describe: their schemas are made here, as no request needs them
             extra = route.openapi_extra or {}
             extra.update({key: part() for key, part in extra.items() if callable(part)})

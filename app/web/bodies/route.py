@@ -92,6 +92,7 @@ class StrictRoute(APIRoute):
         takes_json = field is not None and not isinstance(field.field_info, params.Form)
         body_kind = field.field_info.annotation if field is not None else None
         known = _query_names(self.dependant)
+        names = frozenset(known)
         takes_key = idempotency.HEADER in _header_names(self.dependant)
 
         async def handle(request: StrictRequest) -> Response:
@@ -104,8 +105,9 @@ class StrictRoute(APIRoute):
                 # What sends files then does not read them.
                 request.scope["method"] = "HEAD"
             request = StrictRequest(request.scope, request.receive)
-            request.state.query_names = frozenset(known)
-            _refuse_unknown(request, known)
+            request.state.query_names = names
+            if request.scope["query_string"]:
+                _refuse_unknown(request, known)
             if takes_json and await request.body():
                 if not is_json(media_type(request)):
                     raise not_json(request)

@@ -20,7 +20,7 @@ from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 from app.web.routes.dataset_pictures import RETRY_SECONDS
 
-router = APIRouter(route_class=StrictRoute)
+router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datasets"])
 
 
 @router.get("/downloads", summary="List what can be had by name")

@@ -43,7 +43,7 @@ from engine.augmentations import augment
 from engine.errors import EngineError
 from engine.recipe.targets import NOUNS
 
-router = APIRouter(route_class=StrictRoute)
+router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datasets"])
 
 RETRY_SECONDS = 1
 MOST_ROWS = 40

@@ -30,7 +30,6 @@ from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute, is_json, media_type
 from app.web.bodies.schemas import inlined_schema
 from app.web.openapi import problems
-from app.web.routes import dataset_downloads, dataset_pictures
 from app.web.routes.dataset_forms import Received, receive_dataset_form, receive_dataset_json
 from app.web.routes.dataset_pictures import RETRY_SECONDS, DatasetId
 from app.web.routes.paging import After, Limit, NameFilter, TagFilter
@@ -178,10 +177,6 @@ def list_datasets(
     return PageOf(data=data, next=page.next)
 
 
-# Before the routes of one data set, of which none is called so.
-router.include_router(dataset_downloads.router)
-
-
 @router.get("/{dataset_id}", summary="Get a data set", responses=_MISSING, response_model=Dataset)
 async def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Response:
     """Return a data set: its status, its classes and splits, how pictures are treated, what was left out."""
@@ -238,6 +233,3 @@ def cancel_dataset(dataset_id: OwnDatasetId, services: ServicesDep) -> Dataset:
     services.duties.wake()
     writers = services.store.jobs.unfinished(DATASET_WRITERS, dataset_id=dataset_id)
     return dataset(services.store.datasets.get(record.id), writers)
-
-
-router.include_router(dataset_pictures.router)
