@@ -106,7 +106,7 @@ def test_an_operation_on_a_picture(run: Run, photo: Path, tmp_path: Path) -> Non
     with Image.open(tmp_path / "half.png") as opened:
         assert opened.size == (20, 15)
     assert "no picture 'none.png'" in wrong(run("operations", "relu", "--input", "none.png"))
-    assert "did you mean relu" in wrong(run("operations", "relo", "--input", "[1]"))
+    assert "did you mean 'relu'" in wrong(run("operations", "relo", "--input", "[1]"))
     several = run("operations", "add", "--input", str(photo), "--input", "[1]")
     assert "have to be numbers" in wrong(several)
 

@@ -66,7 +66,7 @@ def opened(tmp_path: Path):
 def refusal(opened, content: bytes, target: Target = "class") -> str:
     with pytest.raises(DomainError) as caught:
         opened(content, target)
-    return caught.value.detail
+    return caught.value.message
 
 
 # Names

@@ -48,7 +48,7 @@ def pixels(items) -> np.ndarray:
 def refusal(read, *arguments, **options) -> str:
     with pytest.raises(DomainError) as caught:
         read(*arguments, **options)
-    return caught.value.detail
+    return caught.value.message
 
 
 UNIT = BYTES / 255.0
