@@ -80,5 +80,9 @@ class Upkeep:
 
     def _note_used(self) -> None:
         used = self._predictors.take_used()
-        if used:
+        if not used:
+            return
+        try:
             self._store.uses.note(used, now())
+        except DomainError as error:  # worth no more than that
+            log.warning("uses_not_noted", error=str(error))

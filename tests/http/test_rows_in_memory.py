@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from sqlite3 import connect as connect_database
 from typing import Any
@@ -91,3 +91,21 @@ def test_a_change_by_anybody_counts_at_once(
             for _ in range(2):
                 assert http.get("/v1/models/model_example").json()["tags"] == tags
                 assert http.get("/v1/datasets/digits").json()["name"] == tags[0]
+
+
+def test_a_change_that_one_process_made_counts_in_all_at_once(
+    start: Callable[..., ServerProcess], connect: Callable[..., httpx.Client]
+) -> None:
+    with start(WORKERS="2") as url, ExitStack() as stack:
+        clients = [stack.enter_context(connect(url)) for _ in range(6)]  # dealt out to the processes
+        file = clients[0].get("/v1/models/model_example/weights").content
+        imported = [
+            clients[0].post("/v1/models/import", content=file, headers=RAW, params={"name": "shared"}).json()
+            for _ in range(2)
+        ]
+        for turn in range(10):
+            model_id = imported[turn % 2]["id"]
+            maker = clients[turn % len(clients)]
+            maker.put("/v1/models/shared/aliases/live", json={"model_id": model_id}).raise_for_status()
+            seen = [client.get("/v1/models/shared@live").json()["id"] for client in clients]
+            assert seen == [model_id] * len(clients)
