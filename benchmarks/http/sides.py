@@ -62,9 +62,7 @@ class Interpreters:
 def ours(case: Case, interpreter: str, data: Path, model_id: str, workers: int = 1) -> Side:
     """Return our side, on a data directory that has the model."""
     path = f"/v1/models/{model_id}/predict"
-    settings = {"CONVSERVE_LOG_LEVEL": "warning"} | (
-        {"CONVSERVE_WORKERS": str(workers)} if workers > 1 else {}
-    )
+    settings = {"CONVSERVE_LOG_LEVEL": "warning", "CONVSERVE_WORKERS": str(workers)}
     return Side(
         OURS if workers == 1 else TWO,
         lambda port: [
@@ -170,12 +168,8 @@ def mlserver(case: Case, interpreter: str, network: Path) -> Side:
 
 def sides(case: Case, network: Path, data: Path, model_id: str, interpreters: Interpreters) -> Iterator[Side]:
     """Yield all sides that can be had here; of the others say so."""
-    # late: which settings there are is the service's to say
-    from app.settings import Settings  # noqa: PLC0415
-
     yield ours(case, interpreters.service, data, model_id)
-    if "workers" in Settings.model_fields:
-        yield ours(case, interpreters.service, twin(data), model_id, workers=2)
+    yield ours(case, interpreters.service, twin(data), model_id, workers=2)
     yield plain(case, interpreters.peers, network)
     if interpreters.litserve is not None and _has(interpreters.litserve, "litserve"):
         yield litserve(case, interpreters.litserve, network)
