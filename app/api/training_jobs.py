@@ -70,6 +70,8 @@ class TrainingJobEntry(JobBody):
     the network is another one."""
     head_epochs: int = 0
     """In how many of its epochs, the first ones, the new head learns alone."""
+    variants: int = 0
+    """Of pictures that are augmented, how many variants of each have features that are kept."""
     features_cached: bool = False
     """Whether what the frozen layers make of each picture is computed once, and kept for later jobs; where the head
     learns first, while it does."""

@@ -101,6 +101,14 @@ def train(
         int | None,
         typer.Option(help="In how many of the epochs, the first ones, the new head learns alone."),
     ] = None,
+    variants: Annotated[
+        int | None,
+        typer.Option(
+            help="How many variants of each picture a new head learns from where pictures are augmented; "
+            "0 for new ones in every epoch.",
+            show_default="4",
+        ),
+    ] = None,
     webhook: Annotated[
         str | None, typer.Option(help="An address that receives a POST when the job has ended.")
     ] = None,
@@ -146,6 +154,7 @@ def train(
             initial_weights=initial_weights,
             train={"from": train} if train not in (None, "head", "all") else train,
             head_epochs=head_epochs,
+            variants=variants,
             webhook=None if webhook is None else {"url": webhook},
         )
         say(f"training job {job.id}")

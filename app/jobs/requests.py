@@ -63,6 +63,8 @@ class TrainingRequest(TrainingConfig, JobRequest):
     """Epochs in which the head learns alone before what `freeze` leaves learns with it; they count in `epochs`."""
     head_freeze: Annotated[tuple[Pattern, ...], Field(max_length=1000)] = ()
     """What is frozen in those."""
+    variants: NonNegativeInt = 0
+    """Of pictures that are augmented, how many variants of each have features that are kept."""
     features_cached: bool = False
     """Whether what the frozen layers make of the pictures is computed once and kept."""
     architecture: Architecture

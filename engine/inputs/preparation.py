@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from engine.arrays import Array
+from engine.arrays import Array, Bytes, Indices
 from engine.augmentations import AnyAugmentation, Pipeline
 from engine.inputs.batch import Batch
 from engine.inputs.preprocessing import Preprocessing
@@ -36,6 +36,17 @@ class Preparation(Spec):
             batch.images, batch.targets, batch.samples, batch.epoch, buffers
         )
         return self.preprocessing.apply(images, buffers.buffer("x", images.shape, np.float32)), targets
+
+    def augmented(self, images: Bytes, samples: Indices, epoch: int) -> Array:
+        """Return pictures (n, H, W, C) as an epoch sees them before normalisation, numbers 0..255; none is mixed.
+
+        Args:
+            images: as they are stored.
+            samples: their places among those that are trained on, (n,).
+            epoch: from 1.
+        """
+        nothing = np.zeros((len(images), 1), np.float32)
+        return self._pipeline.apply(images, nothing, samples, epoch)[0]
 
     @cached_property
     def _pipeline(self) -> Pipeline:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from engine.arrays import Array, Bytes, Weights
+from engine.arrays import Array, Weights
 from engine.environment import pins
 from engine.fast.estimate import pass_bytes
 from engine.fast.layout.gemm import Tuning
@@ -47,14 +47,20 @@ class FeatureExtractor:
             digest.update(np.ascontiguousarray(self._weights[name]).data)
         return digest.hexdigest()
 
-    def features(self, images: Bytes) -> Iterator[Array]:
-        """Yield the features (n, ...) of pictures (N, H, W, C) in their order, some at a time."""
-        bounds = range(0, len(images), self._size)
+    def features(self, count: int, read: Callable[[int, int], Array]) -> Iterator[Array]:
+        """Yield the features (n, ...) of pictures in their order, some at a time.
+
+        Args:
+            count: how many there are.
+            read: returns those from one place to another, (n, H, W, C), bytes or float32 numbers 0..255; called from
+                several threads.
+        """
+        bounds = range(0, count, self._size)
         with ThreadPoolExecutor(self._threads, thread_name_prefix="features") as executor:
             waiting: deque[Future[Array]] = deque()
             try:
                 for first in bounds:
-                    waiting.append(executor.submit(self._some, images[first : first + self._size]))
+                    waiting.append(executor.submit(self._some, read, first, min(first + self._size, count)))
                     if len(waiting) > self._threads:
                         yield waiting.popleft().result()
                 while waiting:
@@ -63,8 +69,8 @@ class FeatureExtractor:
                 for future in waiting:
                     future.cancel()
 
-    def _some(self, images: Bytes) -> Array:
-        return self._pool.scores(self._preprocessing.apply(np.asarray(images)))
+    def _some(self, read: Callable[[int, int], Array], first: int, last: int) -> Array:
+        return self._pool.scores(self._preprocessing.apply(np.asarray(read(first, last))))
 
 
 def pictures_at_once(trunk: Network) -> int:

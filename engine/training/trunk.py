@@ -83,7 +83,8 @@ def split_network(network: Network) -> Split | None:
 class FeatureSet:
     """What the trunk makes of labelled pictures: what training takes as an `ImageSet`."""
 
-    features: Array  # (n, ...)
+    features: Array
+    """(n, ...), or (n, V, ...) where there are V variants of each picture."""
     answers: Array
     """Classes, int64 (n,), or targets (n, K)."""
 
@@ -91,13 +92,13 @@ class FeatureSet:
         return len(self.features)
 
     def read(self, indices: Indices) -> tuple[Array, Array]:
-        """Copy out features (n, ...) and their classes or targets."""
+        """Copy out features and their classes or targets."""
         return self.features[indices], self.answers[indices]
 
 
 def feature_data(data: TrainingData, train: FeatureSet, dev: FeatureSet, test: FeatureSet) -> TrainingData:
-    """Return the same data set with features in place of its pictures."""
-    return replace(data, train=train, dev=dev, test=test, image_shape=train.features.shape[1:])
+    """Return the same data set with features in place of its pictures; those to train on may be in variants."""
+    return replace(data, train=train, dev=dev, test=test, image_shape=dev.features.shape[1:])
 
 
 class _Unchanged(Preprocessing):
@@ -108,11 +109,15 @@ class _Unchanged(Preprocessing):
 class FeaturePreparation(Preparation):
     """Features go into the rest of the network as they are."""
 
+    variants: int = 0
+    """How many of each picture a batch holds, of which each epoch sees the next one; 0 where there are none."""
     preprocessing: Preprocessing = _Unchanged(mean=(0.0,), deviation=(1.0,))
 
     def training(self, batch: Batch, buffers: Buffers = FRESH) -> tuple[Array, Array]:
         """Return the features of a batch, and their targets (n, K)."""
-        return batch.images, batch.targets
+        if not self.variants:
+            return batch.images, batch.targets
+        return batch.images[:, (batch.epoch - 1) % self.variants], batch.targets
 
 
 def _is_fixed(node: Node) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from engine.arrays import Array
 from engine.execution.protocol import Execution, PlainExecution
 from engine.graph.network import Network
+from engine.inputs.batch import Batch
 from engine.inputs.preparation import Preparation
 from engine.inputs.preprocessing import Preprocessing
 from engine.layers import Context
@@ -49,6 +50,10 @@ LAYERS: list[dict[str, Any]] = [
 CONFIG = TrainingConfig(epochs=3, batch_size=16, seed=4, optimizer=Adam(learning_rate=0.01))
 
 
+def features(extractor: FeatureExtractor, images: np.ndarray) -> np.ndarray:
+    return np.concatenate(list(extractor.features(len(images), lambda first, last: images[first:last])))
+
+
 def on_features(
     whole: Network, config: TrainingConfig, given: TrainingData, state: TrainingState
 ) -> tuple[Split, TrainingConfig, TrainingData, TrainingState]:
@@ -57,7 +62,7 @@ def on_features(
     extractor = FeatureExtractor(split.trunk, state.weights, state.preprocessing, 2)
 
     def computed(images: Stripes) -> FeatureSet:
-        return FeatureSet(np.concatenate(list(extractor.features(images.images))), images.labels)
+        return FeatureSet(features(extractor, images.images), images.labels)
 
     sets = [computed(images) for images in (given.train, given.dev, given.test)]  # type: ignore[arg-type]
     return split, split.config(config), feature_data(given, *sets), split.narrowed(state)
@@ -83,8 +88,8 @@ def test_a_head_on_features_learns_what_it_learns_behind_its_trunk(
     ordinary = start(whole, config, data())
     list(train(whole, config, data(), ordinary))
     state = start(whole, config, data())
-    split, narrow, features, narrowed = on_features(whole, config, data(), state)
-    list(train(split.rest, narrow, features, narrowed, execute))
+    split, narrow, given, narrowed = on_features(whole, config, data(), state)
+    list(train(split.rest, narrow, given, narrowed, execute))
     widened = split.widened(narrowed, state.weights)
     assert list(widened.weights) == list(ordinary.weights)
     for name, weight in ordinary.weights.items():
@@ -102,17 +107,17 @@ def test_a_checkpoint_is_one_of_the_whole_network(
     whole: Network, config: TrainingConfig, tmp_path: Path
 ) -> None:
     state = start(whole, config, data())
-    split, narrow, features, narrowed = on_features(whole, config, data(), state)
+    split, narrow, given, narrowed = on_features(whole, config, data(), state)
     undisturbed = split.narrowed(start(whole, config, data()))
-    list(train(split.rest, narrow, features, undisturbed, execute))
-    reports = train(split.rest, narrow, features, narrowed, execute)
+    list(train(split.rest, narrow, given, undisturbed, execute))
+    reports = train(split.rest, narrow, given, narrowed, execute)
     for _ in range(8):
         next(reports)
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(checkpoint_bytes(split.widened(narrowed, state.weights)))
     again = split.narrowed(read_checkpoint(path, whole, config))
     assert 0 < again.step < undisturbed.step
-    list(train(split.rest, narrow, features, again, execute))
+    list(train(split.rest, narrow, given, again, execute))
     assert same_bytes(again, undisturbed)
 
 
@@ -124,12 +129,12 @@ def test_features_are_the_same_on_any_number_of_threads(whole: Network, config: 
     found = []
     for threads in (1, 3):
         extractor = FeatureExtractor(split.trunk, state.weights, state.preprocessing, threads)
-        found.append(np.concatenate(list(extractor.features(images))))
+        found.append(features(extractor, images))
     assert found[0].tobytes() == found[1].tobytes()
     x = state.preprocessing.apply(images)
     expected = split.trunk.forward(state.weights, x, Context()).output
     np.testing.assert_allclose(found[0], expected, rtol=1e-4, atol=1e-5)
-    assert list(extractor.features(images[:0])) == []
+    assert list(extractor.features(0, lambda first, last: images[first:last])) == []
 
 
 def test_what_features_depend_on_is_in_their_fingerprint(whole: Network, config: TrainingConfig) -> None:
@@ -202,6 +207,21 @@ def test_factors_of_the_trunk_do_not_disturb(whole: Network, config: TrainingCon
     asked = config.model_copy(update={"learning_rate_factors": {"dense_*": 0.5}})
     assert split.config(asked).learning_rate_factors == {"dense_*": 0.5}
     assert split.config(replace_factors(asked)).learning_rate_factors == {}
+
+
+def test_each_epoch_sees_the_next_variant() -> None:
+    """With one number a picture, epoch after epoch: what is trained on is the variant of that epoch."""
+    drawn = np.arange(5 * 3, dtype=np.float32).reshape(5, 3, 1)
+    given = FeatureSet(drawn, np.zeros(5, np.int64))
+    plain = FeatureSet(drawn[:, 0], np.zeros(5, np.int64))
+    varied = feature_data(data(), given, plain, plain)
+    assert varied.image_shape == (1,)
+    prepared = FeaturePreparation(variants=3)
+    read, _ = varied.train.read(np.array([4, 1]))
+    for epoch, variant in ((1, 0), (2, 1), (3, 2), (4, 0)):
+        batch = Batch(read, np.zeros((2, 1), np.float32), np.array([4, 1]), epoch, one_class=True)
+        x, _ = prepared.training(batch)
+        np.testing.assert_array_equal(x, drawn[[4, 1], variant])
 
 
 def replace_factors(config: TrainingConfig) -> TrainingConfig:

@@ -8,18 +8,30 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import pytest
 
 from app.api.requests.training_jobs import TrainingJobRequest
 from app.builtin.install import MODEL_ID, install
+from app.datasets.storage import open_dataset
 from app.files import paths
 from app.files.features import delete_features, feature_file, shrink_features
 from app.jobs.accept.training import new_job
 from app.jobs.cleanup import Cleanup
+from app.jobs.work.features import FeatureFiles
 from app.states import JobStatus
 from app.store.records import JobRecord
 from app.web.answers.norms import norms_chart, training_norms
-from tests.jobs.service import DATASET, Service, new_service, until
+from engine.augmentations import augment
+from engine.graph.network import Network
+from engine.layers import Context
+from engine.model.model_file import read_model
+from engine.training.features import FeatureExtractor
+from engine.training.head import all_but, head_nodes
+from engine.training.loop import TrainingConfig, preparation
+from engine.training.transfer import freeze
+from engine.training.trunk import split_network
+from tests.jobs.service import DATASET, HELD_OUT, Service, new_service, until
 
 EPOCHS, STEPS = 30, 64
 """Epochs of batches of 4 of the 256 pictures."""
@@ -141,6 +153,50 @@ def test_a_job_goes_on_from_the_checkpoint_of_one(shared: Service, undisturbed: 
     assert [row["epoch"] for row in shared.store.jobs.metrics(job.id)] == [EPOCHS + 1]
 
 
+FLIP = {"augmentations": [{"type": "horizontal_flip"}, {"type": "rotation", "degrees": 20}]}
+
+
+def test_variants_of_augmented_pictures_are_kept(shared: Service) -> None:
+    record = submit(shared, **FLIP, epochs=5, variants=3)
+    assert (record.request["features_cached"], record.request["variants"]) == (True, 3)
+    job = shared.wait_end(record.id)
+    assert checksum(shared, job)
+    names = shared.artifacts.names(paths.FEATURES)
+    # other variants are others, the same are there
+    again = shared.wait_end(submit(shared, **FLIP, epochs=5, variants=3).id)
+    assert checksum(shared, again) == checksum(shared, job)
+    assert shared.artifacts.names(paths.FEATURES) == names
+    other = shared.wait_end(submit(shared, **FLIP, epochs=1, variants=2, seed=8).id)
+    assert checksum(shared, other)
+    assert len(shared.artifacts.names(paths.FEATURES)) == len(names) + 1
+
+
+def test_variants_are_what_an_epoch_would_see(service: Service) -> None:
+    install(service.store, service.artifacts)
+    stored = open_dataset(service.store, service.artifacts, DATASET)
+    segments = service.store.datasets.find_segments(DATASET)
+    files = FeatureFiles(service.artifacts, MODEL_ID, DATASET, segments, stored)
+    record = service.store.models.get(MODEL_ID)
+    model = read_model(service.artifacts.local_path(record.path))
+    network = Network.build(model.architecture)
+    split = split_network(freeze(network, all_but(network, head_nodes(network))))
+    assert split is not None
+    extractor = FeatureExtractor(split.trunk, model.weights, model.preprocessing, 1)
+    config = TrainingConfig(seed=6, augmentations=TrainingJobRequest.model_validate(FLIP).augmentations)
+    prepared = preparation(config, model.preprocessing)
+    told: list[int] = []
+    found = files.load_variant(extractor, split.trunk.output_shape, told.append, prepared, 2)
+    images, _ = stored.split("train").read(np.arange(len(found)))
+    seen = augment(images.astype(np.float32), config.augmentations, seed=6, epoch=2)
+    expected = split.trunk.forward(model.weights, model.preprocessing.apply(seen), Context()).output
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    assert told[-1] == len(found) == service.images - 2 * HELD_OUT
+    told.clear()
+    again = files.load_variant(extractor, split.trunk.output_shape, told.append, prepared, 2)
+    assert again.tobytes() == found.tobytes()
+    assert told == []
+
+
 def test_what_is_not_kept(service: Service) -> None:
     install(service.store, service.artifacts)
 
@@ -148,16 +204,19 @@ def test_what_is_not_kept(service: Service) -> None:
         request = TrainingJobRequest.model_validate(BODY | changes)
         return new_job(request, service.store, service.artifacts, service.settings(**settings))
 
-    flip = {"augmentations": [{"type": "horizontal_flip"}]}
+    mixed = {"augmentations": [{"type": "mixup"}]}
     for changes, settings in (
         ({}, {"max_feature_bytes": 1000}),
-        (flip, {}),
+        ({**FLIP, "variants": 0}, {}),
+        (mixed, {}),
         ({"train": None, "architecture": {"preset": "lenet-5"}}, {}),
     ):
         assert accepted(changes, **settings).request["features_cached"] is False
     for train in ({"from": "dense_2"}, "all"):
         assert accepted({"train": train}).request["features_cached"] is True
-        assert accepted({"train": train, **flip}).request["features_cached"] is True
+        assert accepted({"train": train, **mixed}).request["features_cached"] is True
+    assert accepted(FLIP).request["variants"] == 4
+    assert accepted({}).request["variants"] == 0
     assert accepted({"train": "all", "head_epochs": 0}).request["features_cached"] is False
 
 

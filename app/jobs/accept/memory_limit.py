@@ -8,6 +8,7 @@ from app.errors import Invalid
 from app.settings import Settings
 from app.store.records import DatasetRecord
 from engine.arrays import elements
+from engine.augmentations import partners
 from engine.graph.network import Network
 from engine.recipe.config import TrainingConfig
 from engine.training.features import extractor_bytes
@@ -21,22 +22,25 @@ _FLOAT = 4
 
 
 def features_memory(
-    network: Network, config: TrainingConfig, dataset: DatasetRecord, settings: Settings
+    network: Network, config: TrainingConfig, dataset: DatasetRecord, settings: Settings, variants: int
 ) -> int | None:
     """Return how many bytes of memory a job needs that trains behind a frozen trunk, on features that are kept.
 
-    None where there is no such trunk, where pictures are augmented, or where features are more than may be kept.
+    None where there is no such trunk, where pictures are new in every epoch, or where features are more than may be
+    kept.
 
     Args:
         network: as it is written, perhaps with a final link.
         config: how it is trained.
         dataset: on what.
         settings: the limits.
+        variants: how many of each picture there are where it is augmented; 0 for new ones in every epoch.
     """
     split = split_network(freeze(network.without_final(config.loss.link), config.freeze))
-    if split is None or config.augmentations:
+    if split is None or (config.augmentations and not variants) or partners(config.augmentations):
         return None
-    kept = dataset.images * elements(split.rest.input_shape) * _FLOAT
+    others = dataset.splits["train"] * (variants - 1) if config.augmentations else 0
+    kept = (dataset.images + others) * elements(split.rest.input_shape) * _FLOAT
     footprint = Footprint(
         split.rest, split.config(config), train=dataset.splits["train"], dev=dataset.splits["dev"], shares=1
     )
@@ -51,8 +55,7 @@ def check_stages(
     stages: Sequence[TrainingConfig],
     dataset: DatasetRecord,
     settings: Settings,
-    *,
-    transfer: bool,
+    variants: int | None,
 ) -> tuple[int, bool]:
     """Return how many bytes of memory a job is expected to need, and whether its first stage trains on features.
 
@@ -61,12 +64,15 @@ def check_stages(
         stages: how it is trained.
         dataset: on what.
         settings: the limits.
-        transfer: whether its trunk is that of a model, whose features later jobs can use.
+        variants: how many of each picture that is augmented have features; None for a job that is no transfer, of
+            whose trunk no other job would use any.
 
     Raises:
         Invalid: that is more than a job may need here.
     """
-    kept = features_memory(network, stages[0], dataset, settings) if transfer else None
+    kept = None
+    if variants is not None:
+        kept = features_memory(network, stages[0], dataset, settings, variants)
     others = stages if kept is None else stages[1:]
     needed = [check_memory(network, config, dataset, settings) for config in others]
     return max([*needed, kept or 0]), kept is not None

@@ -65,6 +65,7 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
         train=wish.train,
         head_epochs=wish.head_epochs,
         head_freeze=wish.head_freeze,
+        variants=wish.variants,
         architecture=resolved.architecture,
         architecture_source=resolved.source,
         dataset=dataset.id,
@@ -75,7 +76,8 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
         check_config(network, stage, *fitting)
         check_batches(network, stage, dataset.splits["train"])
     transfer = wish.train is not None
-    memory, cached = check_stages(network, accepted.stages, dataset, settings, transfer=transfer)
+    variants = accepted.variants if transfer else None
+    memory, cached = check_stages(network, accepted.stages, dataset, settings, variants)
     accepted = accepted.model_copy(update={"features_cached": cached})
     job_id = TRAINING.new_id()
     if model is not None:
@@ -103,7 +105,7 @@ def _wish(
         Invalid: there is none, there are two, or it cannot be had.
     """
     if request.architecture is not None:
-        for name in ("train", "head_epochs"):
+        for name in ("train", "head_epochs", "variants"):
             if getattr(request, name) is None:
                 continue
             hint = "leave `architecture` out, or say what is not trained with `freeze`"

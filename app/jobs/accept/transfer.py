@@ -32,6 +32,7 @@ weights by about the rate, so that the rate falls with their number."""
 MOST_PATTERNS = 1000
 """As many as `freeze` takes."""
 _PATIENCE = 5
+_VARIANTS = 4
 _BATCHES = (8, 128)
 _PER_EPOCH = 8
 """Steps of an epoch, as long as that gives batches within those bounds."""
@@ -55,6 +56,8 @@ class Wish:
     """Epochs in which the head learns alone, before the rest does with it."""
     head_freeze: tuple[str, ...] = ()
     """What is frozen in those."""
+    variants: int = 0
+    """How many of each picture there are where the head learns from augmented ones."""
     warnings: tuple[str, ...] = ()
 
 
@@ -101,7 +104,16 @@ def transferred(request: TrainingJobRequest, model: ModelRecord, dataset: Datase
     resolved = Resolved(architecture, dataset.name, ("initial_weights",), {"model": model.id})
     warnings = _warnings(source, shape)
     head_freeze = all_but(network, head)
-    return Wish(resolved, TrainingConfig(**config), _train(request), head_epochs, head_freeze, warnings)
+    variants = _VARIANTS if request.variants is None else request.variants
+    return Wish(
+        resolved=resolved,
+        config=TrainingConfig(**config),
+        train=_train(request),
+        head_epochs=head_epochs,
+        head_freeze=head_freeze,
+        variants=variants if request.augmentations and not head_epochs else 0,
+        warnings=warnings,
+    )
 
 
 def _head_epochs(request: TrainingJobRequest, pictures: int, batch_size: int) -> int:

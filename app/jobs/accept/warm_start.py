@@ -77,8 +77,8 @@ def continued_job(
     height, width, channels = dataset.image_shape
     target = options(dataset).target
     check_config(network, accepted.config, (height, width, channels), len(dataset.classes), target)
-    transfer = accepted.train is not None
-    memory, cached = check_stages(network, accepted.stages, dataset, settings, transfer=transfer)
+    variants = accepted.variants if accepted.train is not None else None
+    memory, cached = check_stages(network, accepted.stages, dataset, settings, variants)
     accepted = accepted.model_copy(update={"features_cached": cached})
     job_id = TRAINING.new_id()
     try:

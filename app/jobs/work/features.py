@@ -6,17 +6,18 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import IO
 
 import numpy as np
 
-from app.datasets.storage import StoredDataset
+from app.datasets.storage import Segment, StoredDataset
 from app.files.artifacts import LocalArtifacts
 from app.files.features import feature_file, mark_used
 from app.jobs.heartbeat import Heartbeat
 from app.store.records import Json, SegmentRecord
-from engine.arrays import Array, Bytes, Shape
+from engine.arrays import Array, Indices, Shape
 from engine.execution.protocol import Execution, PlainExecution
 from engine.graph.network import Network
 from engine.inputs.feed import TrainingData
@@ -24,12 +25,14 @@ from engine.inputs.preparation import Preparation
 from engine.recipe.config import TrainingConfig
 from engine.recipe.losses import Loss
 from engine.training.features import FeatureExtractor
-from engine.training.loop import Execute
+from engine.training.loop import Execute, preparation
 from engine.training.state import TrainingState
 from engine.training.transfer import freeze
 from engine.training.trunk import FeaturePreparation, FeatureSet, feature_data, split_network
 
 log = logging.getLogger(__name__)
+
+Beat = Callable[[int], None]
 
 PART = 1024
 """Pictures whose features are in one file: what a job that dies while it computes them loses at most."""
@@ -46,6 +49,8 @@ class Course:
     execute: Execute
     whole: Callable[[TrainingState], TrainingState] = lambda state: state
     """Returns the state of the whole network's run."""
+    variants: int = 0
+    """How many variants of each picture are kept where it is augmented: itself, and as the next epochs see it."""
     quick: bool = False
     """Whether an epoch is so short that a checkpoint at each end would take most of the time."""
 
@@ -60,7 +65,7 @@ class FeatureFiles:
     segments: tuple[SegmentRecord, ...]
     stored: StoredDataset
 
-    def load(self, extractor: FeatureExtractor, shape: Shape, beat: Callable[[int], None]) -> Array:
+    def load(self, extractor: FeatureExtractor, shape: Shape, beat: Beat) -> Array:
         """Return the features (n, ...) of all pictures of the data set, in their order of arrival.
 
         Args:
@@ -68,38 +73,80 @@ class FeatureFiles:
             shape: of the features of one picture.
             beat: told how many were computed, between any two calls of the extractor; what it raises is raised on.
         """
-        features = np.empty((self.stored.images, *shape), np.float32)
-        fingerprint = extractor.fingerprint()
-        place = computed = 0
-        for record, segment in zip(self.segments, self.stored.segments, strict=True):
-            key = hashlib.sha256(f"{fingerprint} {record.sha256}".encode()).hexdigest()[:32]
-            for first in range(0, len(segment.images), PART):
-                if place == len(features):  # what arrived since the job was accepted is not seen
-                    break
-                images = segment.images[first : first + PART][: len(features) - place]
-                name = feature_file(self.model_id, self.dataset_id, key, first // PART)
-                room = features[place : place + len(images)]
-                if not self._read(name, room):
-                    computed = self._compute(extractor, images, room, computed, beat)
-                    self._write(name, room)
-                place += len(images)
-        log.info("features of %d pictures, %d of them computed", len(features), computed)
-        return features
 
-    def _compute(
+        def read(segment: Segment, places: Indices, samples: Indices) -> Array:
+            return np.asarray(segment.images[places])
+
+        return self._load(extractor, shape, beat, self.stored.positions(), "", read)
+
+    def load_variant(
+        self, extractor: FeatureExtractor, shape: Shape, beat: Beat, preparation: Preparation, epoch: int
+    ) -> Array:
+        """Return the features (n, ...) of the pictures of the train split as an epoch augments them; see `load`.
+
+        Args:
+            extractor: see `load`.
+            shape: see `load`.
+            beat: see `load`.
+            preparation: how pictures are augmented, none with the help of another.
+            epoch: which one, from 1.
+        """
+        about = preparation.model_dump_json(include={"augmentations", "seed"}, serialize_as_any=True)
+
+        def read(segment: Segment, places: Indices, samples: Indices) -> Array:
+            return preparation.augmented(segment.images[places], samples, epoch)
+
+        train = self.stored.positions("train")
+        return self._load(extractor, shape, beat, train, f"{epoch} {about}", read)
+
+    def _load(
         self,
         extractor: FeatureExtractor,
-        images: Bytes,
-        room: Array,
-        before: int,
-        beat: Callable[[int], None],
-    ) -> int:
-        done = 0
-        for some in extractor.features(images):
-            room[done : done + len(some)] = some
-            done += len(some)
-            beat(before + done)
-        return before + done
+        shape: Shape,
+        beat: Beat,
+        positions: Indices,
+        about: str,
+        read: Callable[[Segment, Indices, Indices], Array],
+    ) -> Array:
+        """Return the features of the pictures at some positions of the data set.
+
+        Args:
+            extractor: see `load`.
+            shape: see `load`.
+            beat: see `load`.
+            positions: rising, (n,).
+            about: what is done to pictures.
+            read: returns pictures, given where they are in a segment, and in `positions`.
+        """
+        features = np.empty((len(positions), *shape), np.float32)
+        fingerprint = extractor.fingerprint()
+        begin = computed = 0
+        for record, segment in zip(self.segments, self.stored.segments, strict=True):
+            for first in range(0, len(segment.images), PART):
+                low, high = np.searchsorted(
+                    positions, (begin + first, begin + min(first + PART, record.images))
+                )
+                if low == high:
+                    continue
+                samples, places = np.arange(low, high), positions[low:high] - begin
+                digest = hashlib.sha256(f"{fingerprint} {record.sha256} {about}".encode())
+                digest.update(places.tobytes())
+                if about:  # draws depend on the place in the split
+                    digest.update(samples.tobytes())
+                name = feature_file(self.model_id, self.dataset_id, digest.hexdigest()[:32], first // PART)
+                if self._read(name, features[low:high]):
+                    continue
+                pictures = partial(_some, read, segment, places, samples)
+                place = int(low)
+                for some in extractor.features(len(places), pictures):
+                    features[place : place + len(some)] = some
+                    place += len(some)
+                    computed += len(some)
+                    beat(computed)
+                self._write(name, features[low:high])
+            begin += record.images
+        log.info("features of %d pictures, %d of them computed", len(features), computed)
+        return features
 
     def _read(self, name: str, room: Array) -> bool:
         """Read a file into an array, and tell whether there is one that fits it."""
@@ -126,7 +173,7 @@ class FeatureFiles:
             log.warning("cannot keep features: %s", error)
 
 
-def on_features(course: Course, files: FeatureFiles, threads: int, beat: Callable[[int], None]) -> Course:
+def on_features(course: Course, files: FeatureFiles, threads: int, beat: Beat) -> Course:
     """Return the run that trains what follows the frozen trunk of a network, on features in place of pictures.
 
     Args:
@@ -140,14 +187,22 @@ def on_features(course: Course, files: FeatureFiles, threads: int, beat: Callabl
     if split is None:  # so that it would not have been accepted
         raise ValueError("the network has no frozen trunk")
     extractor = FeatureExtractor(split.trunk, weights, course.state.preprocessing, threads)
-    features = files.load(extractor, split.trunk.output_shape, beat)
-    sets = [_feature_set(files.stored, features, name) for name in ("train", "dev", "test")]
+    shape = split.trunk.output_shape
+    features = files.load(extractor, shape, beat)
+    train, dev, test = (_feature_set(files.stored, features, name) for name in ("train", "dev", "test"))
+    variants = config.augmentations and course.variants
+    if variants:
+        augmented = preparation(config, course.state.preprocessing)
+        loaded = (
+            files.load_variant(extractor, shape, beat, augmented, epoch) for epoch in range(2, variants + 1)
+        )
+        train = replace(train, features=np.stack([train.features, *loaded], axis=1))
     return Course(
         split.rest,
         split.config(config),
-        feature_data(course.data, *sets),
+        feature_data(course.data, train, dev, test),
         split.narrowed(course.state),
-        _execution,
+        partial(_execution, variants or 0),
         lambda state: split.widened(state, weights),
         quick=True,
     )
@@ -164,12 +219,23 @@ def progress_of(beat: Heartbeat, shown: Json) -> Callable[[int], None]:
     return tell
 
 
+def _some(
+    read: Callable[[Segment, Indices, Indices], Array],
+    segment: Segment,
+    places: Indices,
+    samples: Indices,
+    first: int,
+    last: int,
+) -> Array:
+    return read(segment, places[first:last], samples[first:last])
+
+
 def _feature_set(stored: StoredDataset, features: Array, name: str) -> FeatureSet:
     positions = stored.positions(name)
     answers = stored.labels.astype(np.int64) if stored.targets is None else stored.targets
     return FeatureSet(features[positions], np.asarray(answers[positions]))
 
 
-def _execution(network: Network, loss: Loss, preparation: Preparation) -> Execution:
+def _execution(variants: int, network: Network, loss: Loss, preparation: Preparation) -> Execution:
     """Run batches layer by layer: behind a trunk there is little left that plans would do any sooner."""
-    return PlainExecution(network, loss, FeaturePreparation())
+    return PlainExecution(network, loss, FeaturePreparation(variants=variants))

@@ -75,7 +75,8 @@ def run(job: JobRecord, store: Store, artifacts: LocalArtifacts, settings: Setti
 
     def course_of(state: TrainingState) -> Course:
         """Return the run of the stage that a state is in."""
-        course = Course(network, stages[state.stage.number], data, state, execute)
+        config = stages[state.stage.number]
+        course = Course(network, config, data, state, execute, variants=request.variants)
         if not request.features_cached or state.stage.number:
             return course
         segments = store.datasets.find_segments(dataset.id)
