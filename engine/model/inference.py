@@ -21,8 +21,6 @@ _SMALL = 8
 """Batches of fewer pictures have no plan of their own."""
 _MEASURED = 7
 """One of so many batches is measured: to ask for the time of a core takes microseconds."""
-_QUICK = 2e-3
-"""Seconds of a core; a batch gains up to half of what its pictures take one by one."""
 _NEWEST_SHARE = 0.3
 """How much a new measurement counts against those before it."""
 
@@ -128,15 +126,11 @@ class Predictor:
         return self._seconds.get(1, math.inf)
 
     def measure(self) -> None:
-        """Find out how long a picture takes, and a batch of eight if that is likely to be quick.
-
-        Compiles the plans for them, and does nothing when it is known.
-        """
-        for count in (1, _SMALL):
-            if count not in self._seconds and (count == 1 or self.picture_seconds * count < _QUICK):
-                pictures = np.zeros((count, *self._input_shape), np.uint8)
-                self._batch(pictures)
-                self._timed(pictures)
+        """Compile the plan for single pictures and find out how long one takes, unless that is known."""
+        if 1 not in self._seconds:
+            picture = np.zeros((1, *self._input_shape), np.uint8)
+            self._batch(picture)
+            self._timed(picture)
 
     def _timed(self, images: Bytes) -> Array:
         # the time of this thread's core: that of the clock grows with whatever else the machine does
