@@ -30,7 +30,7 @@ _OTHERS = frozenset({"CONVSERVE_URL"})
 
 _SECRETS = ("api_key", "webhook_secret")
 
-_DIVIDED = ("cores", "models_bytes")
+_DIVIDED = ("cores", "max_queue", "models_bytes")
 """What is set for all serving processes together, and divided among them."""
 
 _FAULTS: Mapping[str, str] = {

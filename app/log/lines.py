@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import select
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import TextIO
 
 GATHER_SECONDS = 0.05
@@ -57,9 +59,9 @@ class Lines(logging.Handler):
                     lines.append(self.format(record) + "\n")
                 except Exception:
                     self.handleError(record)
-            if lines:
+            for some in _gathered(lines):
                 try:
-                    self._stream.write("".join(lines))
+                    self._stream.write(some)
                     self._stream.flush()
                 except Exception:
                     self.handleError(record)
@@ -70,3 +72,18 @@ class Lines(logging.Handler):
             time.sleep(GATHER_SECONDS)
             self._some.clear()
             self.flush()
+
+
+def _gathered(lines: list[str]) -> Iterator[str]:
+    """Yield lines, as many together as reach a pipe in one piece: other processes may write to it at the same time."""
+    gathered: list[str] = []
+    size = 0
+    for line in lines:
+        length = len(line.encode(errors="replace"))
+        if gathered and size + length > select.PIPE_BUF:
+            yield "".join(gathered)
+            gathered, size = [], 0
+        gathered.append(line)
+        size += length
+    if gathered:
+        yield "".join(gathered)

@@ -16,6 +16,17 @@ from app.store.tables import answers
 LIFETIME = timedelta(hours=24)
 
 
+class AnsweredMeanwhile(Exception):
+    """Another process has answered a call with this key since it was looked for; what was about to be created is not.
+
+    Never seen by a client: it passes between the store and what handles the call.
+    """
+
+    def __init__(self, answer: AnswerRecord) -> None:
+        super().__init__(f"{answer.route} was answered meanwhile")
+        self.answer = answer
+
+
 class Answers:
     """What was answered under each key."""
 
@@ -28,28 +39,34 @@ class Answers:
         Raises:
             Damaged: there is one, and it cannot be read.
         """
-        columns = answers.c
-        query = select(answers).where(
-            columns.route == route, columns.key == key, columns.created_at > now() - LIFETIME
-        )
         with self._database.read() as connection:
-            found = read_records(connection, query, columns.key, AnswerRecord)
-        if not found:
-            return None
-        if found[0][1] is None:
-            raise Damaged(
-                f"what was answered under the key {key!r} cannot be read any more; send another key"
-            )
-        return found[0][1]
+            return _find(connection, route, key)
+
+
+def _find(connection: Connection, route: str, key: str) -> AnswerRecord | None:
+    columns = answers.c
+    query = select(answers).where(
+        columns.route == route, columns.key == key, columns.created_at > now() - LIFETIME
+    )
+    found = read_records(connection, query, columns.key, AnswerRecord)
+    if not found:
+        return None
+    if found[0][1] is None:
+        raise Damaged(f"what was answered under the key {key!r} cannot be read any more; send another key")
+    return found[0][1]
 
 
 def keep(connection: Connection, answer: AnswerRecord | None) -> None:
     """Keep an answer, if there is one to keep, in the transaction that creates what it tells of.
 
     Raises:
-        Conflict: another call with this key has been answered meanwhile (when the transaction ends).
+        AnsweredMeanwhile: so was another call with this key.
+        Damaged: so was another, by what cannot be read.
     """
     if answer is None:
         return
+    earlier = _find(connection, answer.route, answer.key)
+    if earlier is not None:
+        raise AnsweredMeanwhile(earlier)
     connection.execute(delete(answers).where(answers.c.created_at <= answer.created_at - LIFETIME))
     connection.execute(insert(answers).values(**values(answer)))

@@ -17,6 +17,7 @@ from app.processes.listener import announced, begin_log, bind
 from app.services import Services
 from app.settings import Settings
 from app.web import heads
+from app.web.accepting import OneByOne
 
 log = Log(__name__)
 
@@ -75,7 +76,7 @@ def serve_as_member(app: FastAPI, listener: socket.socket, listening: Callable[[
 
     async def answer() -> None:
         async with app.router.lifespan_context(app):
-            await _Server(config, app.state.services, listening).serve([listener])
+            await _MemberServer(config, app.state.services, listening).serve([listener])
 
     with _runner(config) as runner:
         runner.run(answer())
@@ -130,3 +131,25 @@ class _Server(uvicorn.Server):
         if self._drain is not None and self._drain.done():
             self.should_exit = True
         return await super().on_tick(counter)
+
+
+class _MemberServer(_Server):
+    """One of several on a socket, of whom each takes one connection at a time: so all get about as many.
+
+    An event loop takes all that wait; the first one to wake would have them, and the others nothing to do.
+    """
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+
+        def create_protocol() -> asyncio.Protocol:
+            return self.config.http_protocol_class(  # type: ignore[call-arg]
+                config=self.config, server_state=self.server_state, app_state={}, _loop=loop
+            )
+
+        self.servers = [
+            OneByOne(loop, listener, create_protocol, self.config.backlog)  # type: ignore[misc]
+            for listener in sockets or ()
+        ]
+        self.started = True
+        self._listening()

@@ -76,9 +76,10 @@ class Claim:
 
 @dataclass
 class Ledger:
-    """The keys of one server.
+    """The keys of one serving process.
 
-    Which calls are under way is remembered here and nowhere else: those of a server that died are over.
+    Which calls are under way is remembered here and nowhere else: those of a process that died are over. Where calls
+    with one key reach two processes at a time, one is done first, and the other gets its answer.
     """
 
     store: Store

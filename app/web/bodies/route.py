@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from app.errors import MOST_FIELDS, FieldError, Invalid, Unsupported
 from app.settings import Settings
+from app.store.answers import AnsweredMeanwhile
 from app.web.bodies import idempotency
 from app.web.bodies.json import parse
 from app.web.bodies.limits import off_the_loop, read_body
@@ -135,7 +136,12 @@ async def _once(
         try:
             if is_json(media_type(request)):
                 idempotency.settle(request, await request.document())
-            return await handle(request)
+            try:
+                return await handle(request)
+            except AnsweredMeanwhile as other:
+                claim.earlier = other.answer
+                claim.settle(claim.fingerprint)
+                raise
         except idempotency.Answered as again:
             headers = {**again.answer.headers, idempotency.REPLAYED: "true"}
             return JSONResponse(again.answer.body, again.answer.status, headers)
