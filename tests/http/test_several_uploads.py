@@ -96,12 +96,12 @@ def test_two_calls_with_one_key_create_one_thing(
     several: ServerProcess, several_url: str, connect: Connect
 ) -> None:
     """The calls arrive in two processes at a time, where neither knows of the other."""
+    file = {"file": ("a.zip", pictures())}
     for number in range(8):
         form = {"image_size": "8", "channels": "1", "name": f"once-{number}"}
 
         def post(_: int, number: int = number, form: dict[str, str] = form) -> httpx.Response:
             with connect(several_url) as own:
-                file = {"file": ("a.zip", pictures())}
                 return own.post(
                     "/v1/datasets", data=form, files=file, headers={"Idempotency-Key": f"k{number}"}
                 )
