@@ -45,9 +45,10 @@ class Model(ModelEntry):
 
     architecture: JsonObject
     provenance: JsonObject | None
-    """How it was made: `dataset` (its `fingerprint` is that of the pictures), `training` (the configuration), `loss`,
-    `environment` (the versions of NumPy and BLAS) and `origin` (of weights of another library: whose they are, and
-    under which licence); null when its file cannot be read."""
+    """How it was made: `dataset` (its `fingerprint` is that of the pictures), `initial_weights` (name and version of
+    the model that it began with, and what of it was trained), `training` (the configuration), `loss`, `environment`
+    (the versions of NumPy and BLAS) and `origin` (of weights of another library: whose they are, and under which
+    licence; also where training began with them); null when its file cannot be read."""
 
 
 class ImportReport(Body):

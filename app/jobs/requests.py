@@ -57,6 +57,10 @@ class TrainingRequest(TrainingConfig, JobRequest):
     """Id of the job whose last checkpoint is the beginning of this one."""
     initial_weights: str | None = None
     """Id of the model whose weights are the first ones of this job, where names and shapes agree."""
+    initial_model: str | None = None
+    """That model's name and version: `digits@2`."""
+    origin: dict[str, Any] | None = None
+    """Whose weights they were, and under which licence, as the model's file says."""
     train: str | dict[str, str] | None = None
     """What is trained of the network of `initial_weights`, which has a new head: `head`, `all`, `{"from": node}`."""
     head_epochs: NonNegativeInt = 0

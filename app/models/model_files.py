@@ -41,7 +41,7 @@ MAX_UNUSED = 1000
 """Arrays without a use that an answer names."""
 OWN_FORMAT = "convserve"
 _CODE = "unusable-model-file"
-_PROVENANCE = ("dataset", "training", "environment", "origin")
+_PROVENANCE = ("dataset", "initial_weights", "training", "environment", "origin")
 PICKLED = (b"PK\x03\x04", b"\x80")
 """How files of `torch.save` begin: a zip archive with a pickle in it, or a pickle."""
 _CONVERT = """turn it into safetensors where PyTorch is:
@@ -52,9 +52,9 @@ save_file(torch.load("model.pth", weights_only=True, map_location="cpu"), "model
 def provenance(artifacts: Artifacts, record: ModelRecord) -> Json | None:
     """Return what the file of a model says about its making, None where it cannot be read.
 
-    That is `dataset` (name, fingerprint, pictures), `training` (the configuration), `environment` (the
-    versions it was computed with), `origin` (whose weights they are, under which licence) and `loss`; only the header
-    of the file is read.
+    That is `dataset` (name, fingerprint, pictures), `initial_weights` (the model that it began with), `training` (the
+    configuration), `environment` (the versions it was computed with), `origin` (whose weights they are, under which
+    licence) and `loss`; only the header of the file is read.
     """
     try:
         description = read_description(artifacts.local_path(record.path), "model", record.bytes)

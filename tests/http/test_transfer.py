@@ -3,16 +3,19 @@
 import io
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import load
 
 from tests.http.colour_models import colour_model, imported
 from tests.http.drawn_pictures import ingested, png
 
+PHOTOS = Path(__file__).parents[1] / "data" / "photos"
 JOBS = "/v1/training-jobs"
 KINDS = {"warm": (220, 60, 30), "cold": (30, 90, 220), "green": (40, 200, 60)}
 
@@ -80,6 +83,10 @@ def test_a_model_and_a_data_set_are_enough(
     model = http.get(f"/v1/models/{job['model_id']}").json()
     assert model["classes"] == [entry["name"] for entry in pets["classes"]]
     assert model["metrics"]["test_accuracy"] == 1.0
+    assert model["provenance"]["initial_weights"] == {
+        "model": f"colours@{colours['version']}",
+        "train": "head",
+    }
     # one whole model: the trunk is the old one, the head is new
     old, new = weights(http, colours["id"]), weights(http, job["model_id"])
     np.testing.assert_array_equal(new["colours/weight"], old["colours/weight"])
@@ -99,6 +106,44 @@ def test_a_model_and_a_data_set_are_enough(
     evaluation = http.post("/v1/evaluations", json={"model": pets["name"], "dataset": pets["name"]})
     assert evaluation.status_code == 202, evaluation.text
     assert evaluation.json()["model_id"] == job["model_id"]
+
+
+@pytest.fixture(scope="module")
+def photos(http: httpx.Client, wait_for: Callable[..., Any]) -> dict[str, Any]:
+    """Six pieces of each of three photographs, 96x96."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path in sorted(PHOTOS.glob("*.jpg")):
+            with Image.open(path) as photo:
+                width, height = photo.size
+                side = min(width, height) * 3 // 4
+                for number in range(6):
+                    left, top = (width - side) * number // 5, (height - side) * (number % 3) // 2
+                    piece = np.asarray(photo.convert("RGB").crop((left, top, left + side, top + side)))
+                    archive.writestr(f"{path.stem}/{number}.png", png(piece))
+    fields = {"name": "three photos", "image_size": "96", "channels": "3", "split": "0.5,0.25,0.25"}
+    dataset: dict[str, Any] = ingested(http, buffer.getvalue(), wait_for, **fields)
+    return dataset
+
+
+def test_a_network_that_has_seen_the_world_tells_photographs_apart(
+    http: httpx.Client, finished: Finished, photos: dict[str, Any]
+) -> None:
+    job = submit(http, initial_weights="mobilenet-v2-imagenet", dataset="three photos")
+    assert job["dataset"] == photos["id"]
+    assert job["architecture"]["input_shape"] == [96, 96, 3]
+    job = finished(http, job["id"])
+    assert job["status"] == "succeeded", job["error"]
+    for path in sorted(PHOTOS.glob("*.jpg")):
+        files = {"files": (path.name, path.read_bytes())}
+        predicted = http.post("/v1/models/three photos/predict", files=files).json()["data"][0]
+        assert predicted["label"] == path.stem
+    # under which terms the weights are is known of what has learned from them, too
+    made = http.get(f"/v1/models/{job['model_id']}").json()["provenance"]
+    assert made["initial_weights"] == {"model": "mobilenet-v2-imagenet@1", "train": "head"}
+    before = http.get("/v1/models/mobilenet-v2-imagenet").json()["provenance"]
+    assert made["origin"] == before["origin"]
+    assert made["origin"]
 
 
 def test_only_pictures_that_are_new_are_looked_at(

@@ -209,6 +209,8 @@ def test_what_is_not_kept(service: Service) -> None:
         ({}, {"max_feature_bytes": 1000}),
         ({**FLIP, "variants": 0}, {}),
         (mixed, {}),
+        # most of the work is behind the first layer
+        ({"train": {"from": "conv2d_2"}, "head_epochs": 0}, {}),
         ({"train": None, "architecture": {"preset": "lenet-5"}}, {}),
     ):
         assert accepted(changes, **settings).request["features_cached"] is False

@@ -19,6 +19,9 @@ from engine.training.trunk import split_network
 BASELINE = 90 << 20
 """Bytes of a worker before it has read anything: the interpreter, NumPy, the database."""
 _FLOAT = 4
+_WORTH = 4
+"""How many times the work of the layers behind it a trunk has to be for features: those layers run one after another in
+one thread, not by plans."""
 
 
 def features_memory(
@@ -26,8 +29,8 @@ def features_memory(
 ) -> int | None:
     """Return how many bytes of memory a job needs that trains behind a frozen trunk, on features that are kept.
 
-    None where there is no such trunk, where pictures are new in every epoch, or where features are more than may be
-    kept.
+    None where there is no such trunk, or not much of one, where pictures are new in every epoch, or where features
+    are more than may be kept.
 
     Args:
         network: as it is written, perhaps with a final link.
@@ -37,7 +40,9 @@ def features_memory(
         variants: how many of each picture there are where it is augmented; 0 for new ones in every epoch.
     """
     split = split_network(freeze(network.without_final(config.loss.link), config.freeze))
-    if split is None or (config.augmentations and not variants) or partners(config.augmentations):
+    if split is None or split.trunk.multiply_adds < _WORTH * split.rest.multiply_adds:
+        return None
+    if partners(config.augmentations) or (config.augmentations and not variants):
         return None
     others = dataset.splits["train"] * (variants - 1) if config.augmentations else 0
     kept = (dataset.images + others) * elements(split.rest.input_shape) * _FLOAT

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from app.api.requests.training_jobs import TrainingJobRequest
 from app.datasets.records import options
 from app.errors import Invalid
@@ -14,6 +16,7 @@ from app.jobs.accept.transfer import Wish, transferred
 from app.jobs.accept.warm_start import continued_job, copy_model
 from app.jobs.kinds import TRAINING
 from app.jobs.requests import TrainingRequest
+from app.models.model_files import provenance
 from app.settings import Settings
 from app.store import Store
 from app.store.records import DatasetRecord, JobRecord, ModelRecord
@@ -61,7 +64,7 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
         name=request.name or resolved.name,
         description=request.description,
         tags=request.tags,
-        initial_weights=None if model is None else model.id,
+        **_initial(model, artifacts),
         train=wish.train,
         head_epochs=wish.head_epochs,
         head_freeze=wish.head_freeze,
@@ -119,6 +122,18 @@ def _wish(
         raise Invalid.at("initial_weights", "this key is required with `train`", "name a model")
     hint = 'add "architecture", "initial_weights" with a model whose network learns anew, or "continue_from" with a job'
     raise Invalid.at(_KEY, "this key is required", hint)
+
+
+def _initial(model: ModelRecord | None, artifacts: Artifacts) -> dict[str, Any]:
+    """Return what a job notes of the model that it begins with; the model may be gone when it runs."""
+    if model is None:
+        return {}
+    made = provenance(artifacts, model) or {}
+    return {
+        "initial_weights": model.id,
+        "initial_model": f"{model.name}@{model.version}",
+        "origin": made.get("origin"),
+    }
 
 
 def check_webhook(request: TrainingJobRequest, settings: Settings) -> None:

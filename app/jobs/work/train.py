@@ -285,6 +285,8 @@ def _write_model(
 ) -> ModelRecord:
     """Write the model file and return its record. Equal runs write equal files: no times, no ids of ours."""
     weights, _ = kept_weights(request.config, state)
+    begun = {"initial_weights": {"model": request.initial_model, "train": request.train}}
+    origin = {} if request.origin is None else {"origin": request.origin}
     model = Model(
         architecture=request.architecture,
         classes=data.classes,
@@ -300,6 +302,7 @@ def _write_model(
             },
             # How a picture becomes an array, see app.pictures.decode.PictureSpec: predictions do the same.
             "picture": dataset.options["picture"],
+            **({} if request.initial_model is None else begun | origin),
             "training": request.config.model_dump(mode="json", serialize_as_any=True),
             "metrics": metrics,
             "environment": state.pins,
