@@ -60,9 +60,11 @@ def service(start: Callable[..., ServerProcess]) -> ServerProcess:
 
 
 @pytest.fixture(scope="module")
-def expected(http: httpx.Client, finished: Finished) -> Result:
-    """What the run gives when nothing happens to it."""
-    return result(http, finished(http, submit(http)))
+def expected(tmp_path_factory: pytest.TempPathFactory, connect: Connect, finished: Finished) -> Result:
+    """What the run gives when nothing happens to it, on as many cores as the servers that are disturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with ServerProcess(folder / "data", folder / "log", {}) as url, connect(url) as client:
+        return result(client, finished(client, submit(client)))
 
 
 def submit(client: httpx.Client) -> str:

@@ -14,12 +14,18 @@ _INFINITE = float("inf")
 
 
 def training_norms(epochs: Sequence[NormsRecord]) -> TrainingNorms:
-    """Show the norms of some epochs."""
+    """Show the norms of some epochs.
+
+    Raises:
+        ValueError: they are not those of one network.
+    """
     rows = [{node: _norms(stored) for node, stored in epoch.norms.items()} for epoch in epochs]
     if not rows:
         return TrainingNorms(epochs=[], nodes=[], vanishing=[], exploding=[])
     last = rows[-1]
     # where the head learns alone at first, the other nodes have none
+    if any(not row.keys() <= last.keys() for row in rows):
+        raise ValueError("an epoch has nodes that the last one has not")
     first = next(row for row in rows if row.keys() == last.keys())
     longest_first, longest = (max(norms.gradient for norms in row.values()) for row in (first, last))
     return TrainingNorms(
