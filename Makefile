@@ -19,7 +19,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run install test test-web test-slow nightly lint format types openapi docs parity bench bench-http accuracy lock clean
+.PHONY: help demo run teach install test test-web test-slow nightly lint format types openapi docs parity bench bench-http accuracy lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ demo: $(VENV)/.runtime ## install, start the service, train on digits over HTTP,
 
 run: $(VENV)/.runtime ## install and serve on http://127.0.0.1:8000
 	@$(VENV)/bin/convserve serve
+
+teach: $(VENV)/.runtime ## teach a model the pictures in DATA=folder, a folder of class folders (ARGS="--name pets")
+	@$(VENV)/bin/convserve teach $(if $(filter command line environment,$(origin DATA)),"$(DATA)",--help) $(ARGS)
 
 install: $(VENV)/.runtime ## make .venv with the convserve command in it
 	@echo "Ready: $(VENV)/bin/convserve --help"

@@ -88,7 +88,7 @@ def add(
             split=split,
             seed=seed,
         )
-        _finish(client, dataset)
+        finish(client, dataset)
 
 
 def _add_to(client: Client, dataset: str, files: list[Path], label: str | None) -> None:
@@ -114,7 +114,7 @@ def download(
     """Let the service download a published data set, and wait until it is there."""
     with connect(url, api_key) as client:
         if dataset is not None:
-            _finish(client, client.datasets.download(dataset, name=name, tags=tag or None))
+            finish(client, client.datasets.download(dataset, name=name, tags=tag or None))
             return
         listing(
             client.datasets.downloads(),
@@ -243,7 +243,7 @@ def _print_statistics(statistics: DatasetStatistics) -> None:
     table(("class", "pictures", *splits), rows, texts=("class",), numbers=("pictures", *splits))
 
 
-def _finish(client: Client, dataset: Dataset) -> None:
+def finish(client: Client, dataset: Dataset) -> None:
     """Wait until a data set is ready, and say what became of it."""
     from app.cli.progress import display
 

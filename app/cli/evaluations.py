@@ -12,6 +12,7 @@ from app.cli.output import everything, listing, percent, say, table
 
 if TYPE_CHECKING:
     from app.api.evaluations import EvaluationReport, FinishedEvaluation
+    from app.client import Client
 
 evaluations = typer.Typer(
     name="evaluations", help="Evaluations: list, show, cancel, delete.", no_args_is_help=True
@@ -84,16 +85,26 @@ def evaluate(
     api_key: ApiKey = None,
 ) -> None:
     """Evaluate a model on a data set, and say what to try next."""
-    from app.cli.progress import display
-
     with connect(url, api_key) as client:
-        job_id = client.evaluations.create(model, dataset, split=split).id
         if json:
+            job_id = client.evaluations.create(model, dataset, split=split).id
             everything(client.evaluations.wait(job_id), as_json=True)
             return
-        with display("evaluating") as shown:
-            for job in client.evaluations.watch(job_id):
-                shown.update(_progress(job), job.progress.fraction)
+        evaluate_and_print(client, model, dataset, split)
+
+
+def evaluate_and_print(client: Client, model: str, dataset: str, split: str) -> None:
+    """Evaluate a model with progress, and print what was found.
+
+    Raises:
+        CommandError: the evaluation did not succeed.
+    """
+    from app.cli.progress import display
+
+    job_id = client.evaluations.create(model, dataset, split=split).id
+    with display("evaluating") as shown:
+        for job in client.evaluations.watch(job_id):
+            shown.update(_progress(job), job.progress.fraction)
     if job.report is None:
         reason = f": {job.error.message}" if job.error else ""
         raise CommandError(f"the evaluation has {job.status}{reason}")

@@ -22,7 +22,7 @@ class LaunchError(Exception):
 
 
 class ServerProcess:
-    """A service on a free port of the loopback address; started by entering it, stopped by leaving.
+    """A service on the loopback address; started by entering it, stopped by leaving.
 
     Args:
         data_dir: its data directory.
@@ -30,6 +30,7 @@ class ServerProcess:
         settings: variables without their prefix, such as `{"MAX_JOBS": "2"}`. Those of the surrounding
             environment are not passed on.
         command: what to run instead of this Python's `convserve serve`; options are added.
+        port: the one it listens on; 0 picks a free one.
     """
 
     def __init__(
@@ -38,11 +39,12 @@ class ServerProcess:
         log: Path,
         settings: Mapping[str, str] | None = None,
         command: Sequence[str] = SERVE,
+        port: int = 0,
     ) -> None:
         self.data_dir = data_dir
         self.log = log
         self._settings = dict(settings or {})
-        self._command = (*command, "--host", "127.0.0.1", "--port", "0", "--data-dir", str(data_dir))
+        self._command = (*command, "--host", "127.0.0.1", "--port", str(port), "--data-dir", str(data_dir))
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

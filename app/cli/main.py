@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from typing import Annotated
@@ -19,8 +18,9 @@ from app.cli.insides import activations, filters
 from app.cli.jobs import jobs
 from app.cli.models import models, predict
 from app.cli.operations import filter_pictures, operations
-from app.cli.options import CommandError
+from app.cli.options import CommandError, check_platform
 from app.cli.output import print_error, print_refusal, say
+from app.cli.teach import teach
 from app.cli.train import train
 
 cli = typer.Typer(
@@ -78,14 +78,6 @@ def serve(context: typer.Context) -> None:
     run_server(context.args)
 
 
-def _check_platform() -> None:
-    if os.name == "nt":
-        raise CommandError(
-            "the service itself runs on Linux and macOS only",
-            "run it in WSL 2 or in a container; the other commands work here, with its address in --url",
-        )
-
-
 @cli.command()
 def demo(
     epochs: Annotated[int | None, typer.Option(min=1, help="How often to go through the digits.")] = None,
@@ -94,7 +86,7 @@ def demo(
 
     It succeeds when all of that happened and at least 97 % of the test digits were recognised.
     """
-    _check_platform()
+    check_platform()
     from app.cli.demo import EPOCHS, DemoError, run
 
     # Whoever ends this ends the service that it has started, too.
@@ -106,6 +98,7 @@ def demo(
         raise typer.Exit(1) from error
 
 
+cli.command()(teach)
 cli.command()(train)
 cli.command()(predict)
 cli.command()(explain)

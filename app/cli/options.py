@@ -7,6 +7,7 @@ client, or what draws progress: commands do that when they run.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +45,19 @@ class CommandError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.hint = hint
+
+
+def check_platform() -> None:
+    """Refuse to start a service where there can be none.
+
+    Raises:
+        CommandError: this is Windows.
+    """
+    if os.name == "nt":
+        raise CommandError(
+            "the service itself runs on Linux and macOS only",
+            "run it in WSL 2 or in a container; the other commands work here, with its address in --url",
+        )
 
 
 def connect(url: str, api_key: str | None) -> Client:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 PLAIN_SECONDS = 5.0
 """How often a line of progress is printed where there is no terminal."""
+_MOST_EPOCHS = 20
+"""Of more epochs not each gets a line."""
 
 
 class Display(Protocol):
@@ -68,18 +70,23 @@ class _Lines:
 
 
 def follow(client: Client, job_id: str) -> TrainingJobEntry:
-    """Show a training job until it has finished, a line for each epoch, and return it."""
+    """Show a training job until it has finished, with a line for each of about 20 epochs, and return it."""
     seen = 0
     with display("training") as shown:
         for job in client.training_jobs.watch(job_id):
             if job.metrics is not None and job.metrics.epoch > seen:
-                for metrics in client.training_jobs.metrics(job.id):
-                    if metrics.epoch > seen:
-                        seen = metrics.epoch
+                every = -(-job.epochs // _MOST_EPOCHS)
+                figures = client.training_jobs.metrics(job.id)
+                for metrics in figures:
+                    if metrics.epoch <= seen:
+                        continue
+                    last = job.finished and metrics is figures[-1]
+                    if metrics.epoch % every == 0 or metrics.epoch == 1 or last:
                         say(_epoch_line(metrics))
+                seen = figures[-1].epoch
             if not job.finished:
-                figures = _running_figures(job)
-                shown.update("  ".join(filter(None, (place(job), figures))), job.progress.fraction)
+                running = _running_figures(job)
+                shown.update("  ".join(filter(None, (place(job), running))), job.progress.fraction)
     return job
 
 

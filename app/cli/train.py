@@ -166,8 +166,8 @@ def train(
         watch_to_the_end(client, job.id)
 
 
-def watch_to_the_end(client: Client, job_id: str) -> None:
-    """Follow a job, and say what became of it.
+def watch_to_the_end(client: Client, job_id: str) -> str:
+    """Follow a job, say what became of it, and return the id of its model.
 
     Raises:
         CommandError: it did not succeed.
@@ -179,10 +179,10 @@ def watch_to_the_end(client: Client, job_id: str) -> None:
     except KeyboardInterrupt:
         say(f"The job goes on; convserve jobs cancel {job_id} would stop it.")
         raise typer.Exit(130) from None
-    _report(client, job)
+    return _report(client, job)
 
 
-def _report(client: Client, job: TrainingJobEntry) -> None:
+def _report(client: Client, job: TrainingJobEntry) -> str:
     if job.status != "succeeded" or job.model_id is None:
         reason = f": {job.error.message}" if job.error else ""
         raise CommandError(
@@ -196,6 +196,7 @@ def _report(client: Client, job: TrainingJobEntry) -> None:
     else:
         say(f"test accuracy: {percent(accuracy)}")
     say(f"model {job.model_id}; try: convserve predict {job.model_id} PICTURE...")
+    return job.model_id
 
 
 def _part(option: str, text: str | None) -> dict[str, Any] | None:
