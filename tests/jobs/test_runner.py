@@ -186,16 +186,6 @@ def test_a_job_waits_for_the_process_that_still_has_it(
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
 
 
-def test_files_of_deleted_jobs_go_when_a_runner_starts(service: Service) -> None:
-    kept = service.train()
-    service.artifacts.write(paths.log(kept, 1), b"")
-    service.artifacts.write(paths.log("job_gone", 1), b"")
-    service.store.jobs.request_cancel(kept)
-    service.run()
-    assert not service.artifacts.exists(paths.directory("job_gone"))
-    assert service.artifacts.exists(paths.log(kept, 1))
-
-
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="only Linux shows it")
 def test_secrets_stay_out_of_workers(service: Service) -> None:
     job_id = service.train()
