@@ -65,11 +65,17 @@ class TrainingJobEntry(JobBody):
     """The job that this one continues, from its last checkpoint; its epochs are counted in `epochs`."""
     initial_weights: str | None = None
     """The model whose weights were the first ones."""
+    initial_model: str | None = None
+    """That model's name and version."""
+    origin: JsonObject | None = None
+    """Where its weights are another library's: whose they are, and under which licence."""
     train: str | dict[str, str] | None = None
     """What is trained of that model's network, which has got a new head: `head`, `all` or `{"from": node}`. Null where
     the network is another one."""
     head_epochs: int = 0
     """In how many of its epochs, the first ones, the new head learns alone."""
+    head_freeze: list[str] = Field(default_factory=list)
+    """Names of nodes whose weights stay as they are in those."""
     variants: int = 0
     """Of pictures that are augmented, how many variants of each have features that are kept."""
     features_cached: bool = False
