@@ -30,7 +30,7 @@ RESOURCES = {
     "/v1/operations/augment": ("augment",),
     "/v1/operations": ("operations",),
     # first what may be had by name: no data set is called `downloads`
-    "/v1/datasets": ("dataset_downloads", "datasets", "dataset_pictures"),
+    "/v1/datasets": ("dataset_downloads", "datasets", "dataset_pictures", "dataset_images"),
     "/v1/training-jobs": ("training_jobs",),
     "/v1/training-steps": ("training_steps",),
     "/v1/models": (

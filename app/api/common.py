@@ -59,7 +59,7 @@ class ListOf(Body, Generic[T]):
 
 
 class PageOf(Body, Generic[T]):
-    """A slice of a list, newest first."""
+    """A slice of a list, newest first where nothing else is said."""
 
     data: list[T]
     next: Annotated[

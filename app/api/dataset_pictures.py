@@ -61,6 +61,52 @@ class Addition(AdditionEntry):
     """What was added and what left out; null until it is done."""
 
 
+class DatasetPicture(Body):
+    """A picture of a data set."""
+
+    number: int
+    """Its number in the whole data set: `/v1/datasets/{id}/images/{number}` shows it."""
+    name: str | None
+    """The name of the file that it came in, with its folders in the archive; null where there was none."""
+    split: Literal["train", "dev", "test"]
+    label: str | None = None
+    """The name of its class; null in data sets of labels or values."""
+    class_index: int | None = None
+    labels: tuple[str, ...] = ()
+    """The names of its labels, in a data set of these."""
+    values: tuple[float, ...] = ()
+    """Its values, in the order of the data set's `classes`."""
+    excluded: bool
+    """Whether it is left out."""
+    uploaded_label: str | None = None
+    """The class that it came with, where it was relabelled."""
+
+
+class CorrectedPicture(Body):
+    """What was corrected of a picture; null for what stayed as it was."""
+
+    number: int
+    name: str | None
+    """The name of the file that it came in."""
+    label: str | None = None
+    """The class that it shows."""
+    label_before: str | None = None
+    excluded: bool | None = None
+    """True where it was left out, false where it was put back."""
+
+
+class DatasetCorrection(Body):
+    """A revision of a data set: what was corrected at once."""
+
+    dataset_id: str
+    revision: int
+    """The revision that has the corrections."""
+    pictures: list[CorrectedPicture]
+    """Empty where everything was so already, and no new revision was made."""
+    created_at: Time | None
+    """Null where no new revision was made."""
+
+
 class ChannelStatistics(Body):
     """The values of one channel, 0 to 255."""
 

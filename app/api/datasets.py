@@ -143,7 +143,11 @@ class DatasetEntry(Body):
     classes: list[DatasetClass]
     """In the order of the class indices, or the labels or values; empty until the pictures are read."""
     images: int
-    """All pictures."""
+    """All pictures, those that are left out too: they are counted through from 0 to one less."""
+    excluded: int = 0
+    """How many pictures are left out; they are in none of the other numbers."""
+    revision: int = 0
+    """How often its pictures were corrected; see `corrections`. Jobs go by the revision at which they were accepted."""
     splits: SplitCounts
     image_shape: tuple[int, int, int]
     """[height, width, channels] of every picture."""

@@ -107,6 +107,8 @@ class Evaluation(JobBody):
     dataset: str
     dataset_images: int
     """How many pictures the data set had; what arrives later is not looked at."""
+    dataset_revision: int = 0
+    """The revision of the data set; what is corrected later is not seen."""
     split: Split
     warnings: list[str]
     """What makes its figures worth less: in what the data set's pictures were treated otherwise than the model's."""

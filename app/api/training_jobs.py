@@ -100,6 +100,8 @@ class TrainingJobEntry(JobBody):
     dataset: str
     dataset_images: int
     """How many pictures the data set had; what arrives later is not trained on."""
+    dataset_revision: int = 0
+    """The revision of the data set; what is corrected later is not seen."""
     epochs: int
     batch_size: int
     accumulate: int = 1

@@ -35,7 +35,7 @@ from app.builtin.digits import (
     RECORD_FILE,
     SEGMENT_FILES,
 )
-from app.datasets import storage
+from app.datasets import segments, storage
 from app.datasets.options import DatasetOptions
 from app.datasets.readers.splits import DEV, TEST, TRAIN
 from app.files import paths
@@ -98,7 +98,7 @@ def pack(images: NDArray[np.uint8], labels: NDArray[np.uint8], splits: NDArray[n
         raise ValueError(f"{len(images)} pictures were chosen instead of {DIGITS_IMAGES}")
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        arrays: list[NDArray[Any]] = [images, labels.astype(storage.LABEL_TYPE), splits]
+        arrays: list[NDArray[Any]] = [images, labels.astype(segments.LABEL_TYPE), splits]
         for name, array in zip(SEGMENT_FILES, arrays, strict=True):
             entry = io.BytesIO()
             np.lib.format.write_array(entry, array, version=(1, 0), allow_pickle=False)
@@ -121,7 +121,7 @@ def describe(
     }
     with tempfile.TemporaryDirectory() as directory:
         artifacts = LocalArtifacts(Path(directory))
-        segment = storage.write_segment(
+        segment = segments.write_segment(
             artifacts,
             DIGITS,
             number=1,

@@ -16,7 +16,8 @@ from app.datasets.options import DatasetOptions
 from app.datasets.readers.base import Item, Reader, Skipped
 from app.datasets.readers.splits import UNASSIGNED
 from app.datasets.readers.zip_names import MAX_PATH
-from app.datasets.storage import StoredDataset, Targets
+from app.datasets.segments import Targets
+from app.datasets.storage import StoredDataset
 from app.errors import DomainError, Invalid, TooLarge
 from app.pictures.decode import convert, decode
 from app.store.records import Json
@@ -85,6 +86,7 @@ class PictureDecoder:
     Attributes:
         report: what was left out so far.
         taken: how many pictures of each class were taken, (K,).
+        files: the name of the file of each picture taken, empty where it has none.
         first_faults: for each class the first file of it that was left out.
 
     Where pictures have labels or values, read what splits are drawn by for class.
@@ -102,6 +104,7 @@ class PictureDecoder:
         self._splits = bytearray()
         self.taken = np.zeros(len(reader.counts), np.int64)
         self._targets = bytearray()
+        self.files: list[str] = []
         self._contradicting: dict[str, str] = {}
         self.first_faults: dict[int, Skipped] = {}
         for skipped in reader.skipped:
@@ -126,7 +129,7 @@ class PictureDecoder:
         """
         if self._options.duplicates == "keep":
             return
-        images = dataset.split()
+        images = dataset.everything()  # what is left out is there, too: it can be put back
         for start in range(0, dataset.images, _CHUNK):
             self._beat({"stage": "comparing", "images": start, "of": dataset.images, "fraction": 0.0})
             batch, labels = images.read(np.arange(start, min(start + _CHUNK, dataset.images)))
@@ -156,6 +159,7 @@ class PictureDecoder:
                 continue
             self.taken[item.label] += 1
             self._splits.append(UNASSIGNED if item.split is None else item.split)
+            self.files.append(shown(item.file or "", MAX_PATH))
             if item.target is not None:
                 self._targets += item.target.tobytes()
             self._least, self._greatest = (

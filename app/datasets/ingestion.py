@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.api.pictures import PictureSpec
-from app.datasets import storage
+from app.datasets import segments, storage
 from app.datasets.decoding import PictureDecoder, progress
 from app.datasets.options import DatasetOptions
 from app.datasets.readers import ArchiveLimits, Reader
@@ -147,12 +147,12 @@ def write_kept_up(
     number: int,
     decoder: PictureDecoder,
     classes: int,
-    draw: storage.Draw,
+    draw: segments.Draw,
     options: DatasetOptions,
     artifacts: Artifacts,
     beat: WorkerBeat,
     labels: NDArray[np.int64] | None = None,
-) -> storage.WrittenSegment:
+) -> segments.WrittenSegment:
     """Write a segment, showing life also while the disk is waited for.
 
     Args:
@@ -160,7 +160,7 @@ def write_kept_up(
         number: its place in the data set.
         decoder: where the pictures come from.
         classes: number of classes of the data set, or of whatever else splits are drawn by.
-        draw: as for `storage.write_segment`.
+        draw: as for `segments.write_segment`.
         options: of the data set.
         artifacts: where to.
         beat: of the job.
@@ -168,7 +168,7 @@ def write_kept_up(
     """
     with contextlib.ExitStack() as writing:
 
-        def pictures() -> storage.Pictures:
+        def pictures() -> segments.Pictures:
             for picture, label in decoder.pictures():
                 yield picture, label if labels is None else int(labels[label])
             # What follows is one long write to the disk: no step at which to show life.
@@ -177,13 +177,15 @@ def write_kept_up(
 
         shape = options.picture.image_shape
         targets = None if options.target == "class" else decoder.targets
-        return storage.write_segment(artifacts, dataset_id, number, shape, classes, pictures(), draw, targets)
+        return segments.write_segment(
+            artifacts, dataset_id, number, shape, classes, pictures(), draw, targets, lambda: decoder.files
+        )
 
 
 def _check_classes(reader: Reader, decoder: PictureDecoder) -> None:
     if reader.target != "class":
         target, targets = decoder.targets()
-        for name, images in zip(reader.classes, storage.count_shown(targets, target), strict=True):
+        for name, images in zip(reader.classes, segments.count_shown(targets, target), strict=True):
             if not images:
                 raise Invalid(f"no picture that can be read has the label {name!r}", code="empty-class")
         return
@@ -203,7 +205,7 @@ def _missing_in_splits(
     if reader.target == "values":
         return []
     if reader.target == "class":
-        counts = storage.count_pictures(labels, splits, len(reader.classes))
+        counts = segments.count_pictures(labels, splits, len(reader.classes))
     else:
         _, targets = decoder.targets()
         shown = [np.count_nonzero(targets[splits == code], axis=0) for code in range(len(SPLIT_NAMES))]

@@ -19,11 +19,13 @@ _CHUNK_BYTES = 4 << 20
 
 
 def statistics(record: DatasetRecord, dataset: StoredDataset, artifacts: Artifacts) -> Json:
-    """Return the figures of a data set; they are computed once for each number of pictures, and kept.
+    """Return the figures of a data set; they are computed once for each number of pictures and revision, and kept.
 
     Every pixel is looked at, piece by piece; pixel values are 0..255.
     """
-    name = f"{paths.dataset(record.id)}/statistics-{dataset.images}.json"
+    revision = dataset.corrections.revision
+    moment = f"{dataset.images}-{revision}" if revision else f"{dataset.images}"
+    name = f"{paths.dataset(record.id)}/statistics-{moment}.json"
     if artifacts.exists(name):
         kept: Json = json.loads(artifacts.local_path(name).read_bytes())
         return kept
@@ -44,10 +46,11 @@ def _compute(classes: Sequence[str], dataset: StoredDataset) -> Json:
     sums, squares = (np.zeros((*cells, channels), np.float64) for _ in range(2))
     least = np.full((*cells, channels), 255, np.uint8)
     greatest = np.zeros((*cells, channels), np.uint8)
-    images = dataset.split()
+    images = dataset.everything()
+    used = dataset.positions()
     at_once = max(1, _CHUNK_BYTES // int(np.prod(dataset.image_shape)))
-    for start in range(0, dataset.images, at_once):
-        numbers = np.arange(start, min(start + at_once, dataset.images))
+    for start in range(0, len(used), at_once):
+        numbers = used[start : start + at_once]
         batch, _ = images.read(numbers)  # (n, H, W, C)
         rows, labels = _shown(dataset, numbers, everything)
         where = (labels, dataset.splits[numbers].astype(np.int64)[rows])
@@ -70,7 +73,7 @@ def _compute(classes: Sequence[str], dataset: StoredDataset) -> Json:
         return {"images": number, "channels": figures if number else []}
 
     return {
-        "images": dataset.images,
+        "images": len(used),
         "image_shape": list(dataset.image_shape),
         "all": describe(everything, slice(None)),
         "splits": {
@@ -108,7 +111,7 @@ def _values(names: Sequence[str], dataset: StoredDataset) -> list[Json]:
     return [
         {
             "name": name,
-            "all": _figures(dataset.targets[:, place]),
+            "all": _figures(dataset.targets[dataset.positions(), place]),
             "splits": {code: _figures(values[:, place]) for code, values in split.items()},
         }
         for place, name in enumerate(names)

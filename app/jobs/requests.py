@@ -79,6 +79,8 @@ class TrainingRequest(TrainingConfig, JobRequest):
     """Id of the data set."""
     dataset_images: PositiveInt
     """How many pictures the data set had; what arrived since is not trained on."""
+    dataset_revision: NonNegativeInt = 0
+    """Its revision then; what was corrected since is not seen."""
     warnings: tuple[str, ...] = ()
     """What the caller should know about it."""
 
@@ -138,6 +140,7 @@ class AddedFile(Spec):
     """A file that was sent."""
 
     filename: str
+    """The name that it had; empty for none."""
     upload: UploadName
 
 
@@ -159,6 +162,8 @@ class EvaluationRequest(JobRequest):
     """Id of the data set."""
     dataset_images: PositiveInt
     """How many pictures the data set had; what arrived since is not looked at."""
+    dataset_revision: NonNegativeInt = 0
+    """Its revision then; what was corrected since is not seen."""
     split: Literal["train", "dev", "test"] = "test"
     """The split that is looked at closely."""
     warnings: tuple[str, ...] = ()

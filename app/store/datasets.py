@@ -6,12 +6,13 @@ from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
 
-from app.errors import Conflict, NotFound
+from app.errors import Conflict, Damaged, NotFound
 from app.states import UNFINISHED
 from app.store import tables
 from app.store.answers import keep
 from app.store.records import (
     AnswerRecord,
+    CorrectionRecord,
     DatasetContents,
     DatasetRecord,
     JobRecord,
@@ -20,6 +21,7 @@ from app.store.records import (
     SegmentRecord,
 )
 from app.store.repository import Repository, has_tag, values
+from app.store.rows import UNREADABLE, to_record
 
 
 class Datasets(Repository[DatasetRecord]):
@@ -89,6 +91,61 @@ class Datasets(Repository[DatasetRecord]):
         query = select(tables.segments).where(columns.dataset_id == identifier).order_by(columns.number)
         with self._database.read() as connection:
             return tuple(SegmentRecord(**row._asdict()) for row in connection.execute(query))
+
+    def corrections(
+        self, identifier: str, until: int, limit: int | None = None
+    ) -> tuple[CorrectionRecord, ...]:
+        """Return what was corrected in a data set up to a revision, newest first; at most `limit` revisions.
+
+        Raises:
+            Damaged: one of them cannot be read.
+        """
+        columns = tables.corrections.c
+        query = select(tables.corrections).where(columns.dataset_id == identifier, columns.revision <= until)
+        with self._database.read() as connection:
+            try:
+                rows = connection.execute(query.order_by(columns.revision.desc()).limit(limit)).all()
+                return tuple(to_record(CorrectionRecord, row) for row in rows)
+            except UNREADABLE as error:
+                raise Damaged.of(self.kind, identifier, "its corrections cannot be read") from error
+
+    def correct(
+        self,
+        correction: CorrectionRecord,
+        contents: Json,
+        images: int,
+        writers: Collection[str],
+        answer: AnswerRecord | None = None,
+    ) -> None:
+        """Make a data set another revision of itself.
+
+        Args:
+            correction: the new revision; the one before it must be the present one.
+            contents: the columns of the data set that say what it holds now.
+            images: how many pictures it had when they were counted.
+            writers: the kinds of jobs that add pictures.
+            answer: what the call that asked for it is answered, kept in the same moment.
+
+        Raises:
+            NotFound: there is no such data set.
+            Conflict: it was corrected or added to meanwhile, or is about to be added to.
+        """
+        identifier = correction.dataset_id
+        columns = self.table.c
+        with self._database.write() as connection:
+            keep(connection, answer)
+            if self._in_use(connection, identifier, writers):
+                detail = (
+                    f"pictures are being added to data set {identifier!r}; try again when its `adding` is 0"
+                )
+                raise Conflict(detail, code="in-use")
+            before = columns.status == "ready", columns.revision == correction.revision - 1
+            change = update(self.table).where(columns.id == identifier, *before, columns.images == images)
+            if connection.execute(change.values(revision=correction.revision, **contents)).rowcount != 1:
+                self._get(connection, identifier)
+                detail = f"data set {identifier!r} was changed by another call meanwhile; try again"
+                raise Conflict(detail, code="changed-meanwhile")
+            connection.execute(insert(tables.corrections).values(**values(correction)))
 
     def add_segment(self, segment: SegmentRecord) -> None:
         """Append a segment."""
@@ -180,9 +237,11 @@ class Datasets(Repository[DatasetRecord]):
         if status != "ready":
             raise Conflict(f"data set {identifier!r} is {status}, not ready", code="dataset-not-ready")
 
-    def _in_use(self, connection: Connection, identifier: str) -> bool:
+    def _in_use(self, connection: Connection, identifier: str, kinds: Collection[str] | None = None) -> bool:
         columns = tables.jobs.c
         query = select(columns.id).where(columns.dataset_id == identifier, columns.status.in_(UNFINISHED))
+        if kinds is not None:
+            query = query.where(columns.kind.in_(kinds))
         return connection.execute(query.limit(1)).first() is not None
 
 

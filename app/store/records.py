@@ -20,10 +20,9 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """A slice of a list, newest first.
+    """A slice of a list, newest first: the records in `data`.
 
     Attributes:
-        data: the records.
         next: what to pass as `after` for the slice that follows, or None at the end.
     """
 
@@ -64,6 +63,20 @@ class SegmentRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectionRecord:
+    """A revision of a data set, from 1 without gaps: what was corrected at once.
+
+    Attributes:
+        changes: `{"number", "label", "label_before", "excluded"}` a picture, without what stays; labels are indices.
+    """
+
+    dataset_id: str
+    revision: int
+    changes: list[Json]
+    created_at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetContents:
     """What ingestion found, written to the data set when it becomes ready.
 
@@ -97,6 +110,7 @@ class DatasetRecord:
         options: how pictures are fitted and split (fit, split, seed, ...).
         error: `{"code", "message"}` once failed.
         tags: words to find it by.
+        revision: how often its pictures were corrected.
     """
 
     id: str
@@ -114,6 +128,7 @@ class DatasetRecord:
     created_at: datetime = field(default_factory=now)
     builtin: bool = False
     tags: list[str] | None = None
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,8 +121,19 @@ datasets = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("fingerprint", String),
     Column("tags", JSON(none_as_null=True)),
+    Column("revision", Integer, nullable=False, server_default="0"),
     Index(None, "created_at", "id"),
     info=WATCHED,
+)
+
+# What was corrected in a data set, a row a revision; nothing of it changes afterwards.
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("dataset_id", ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("changes", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
 )
 
 segments = Table(

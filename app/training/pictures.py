@@ -64,7 +64,7 @@ def read_stored(dataset: StoredDataset, split: str | None, indices: Sequence[int
     Raises:
         Invalid: there are not so many.
     """
-    images = dataset.split(split)
+    images = dataset.everything() if split is None else dataset.split(split)
     where = "the data set" if split is None else f"its {split} split"
     for number, index in enumerate(indices):
         if index >= len(images):

@@ -9,7 +9,7 @@ import pytest
 
 from app.api.pictures import PictureSpec
 from app.datasets.options import DatasetOptions
-from app.datasets.storage import IMAGES_FILE, LABELS_FILE, SPLITS_FILE
+from app.datasets.segments import IMAGES_FILE, LABELS_FILE, SPLITS_FILE
 from app.files import paths
 from app.files.artifacts import LocalArtifacts
 from app.files.locks import is_locked, read_holder

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.datasets.storage import Segment, StoredDataset, WrittenSegment, write_segment
+from app.datasets.segments import Segment, WrittenSegment, write_segment
+from app.datasets.storage import StoredDataset
 from app.files.artifacts import LocalArtifacts
 
 SHAPE = (4, 3, 1)

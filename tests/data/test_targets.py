@@ -12,7 +12,8 @@ from app.datasets.readers import open_upload
 from app.datasets.readers.splits import DEV, TRAIN
 from app.datasets.readers.targets import MAX_TARGETS, check_size, strata
 from app.datasets.readers.zip_file import ArchiveLimits
-from app.datasets.storage import Segment, StoredDataset, write_segment
+from app.datasets.segments import Segment, write_segment
+from app.datasets.storage import StoredDataset
 from app.errors import DomainError, Invalid, TooLarge
 from app.files.artifacts import LocalArtifacts
 from engine.recipe.targets import Target

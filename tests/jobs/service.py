@@ -16,7 +16,7 @@ import numpy as np
 
 from app.api.pictures import PictureSpec
 from app.builtin.digits import DIGITS_CLASSES, DIGITS_SHAPE
-from app.datasets import storage
+from app.datasets import segments, storage
 from app.datasets.options import DatasetOptions
 from app.files import paths
 from app.files.artifacts import LocalArtifacts
@@ -226,7 +226,7 @@ def install_digits(service: Service) -> None:
     chosen = np.concatenate([np.flatnonzero(digits.splits == split)[:n] for split, n in enumerate(sizes)])
     options = DatasetOptions(picture=PictureSpec(image_shape=DIGITS_SHAPE)).model_dump(mode="json")
     service.store.datasets.create(DatasetRecord(DATASET, "few digits", options=options))
-    segment = storage.write_segment(
+    segment = segments.write_segment(
         service.artifacts,
         DATASET,
         number=1,

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.api.requests.dataset_pictures import Correction
 from app.api.requests.training_jobs import TrainingJobRequest
 from app.builtin.install import MODEL_ID, install
+from app.datasets.correct import plan
 from app.datasets.storage import open_dataset
 from app.files import paths
 from app.files.features import delete_features, feature_file, shrink_features
@@ -89,6 +91,26 @@ def test_features_are_computed_once(shared: Service, undisturbed: JobRecord) -> 
     mended = shared.wait_end(submit(shared).id)
     assert computed(shared, mended) == shared.images
     assert checksum(shared, mended) == checksum(shared, undisturbed)
+
+
+def test_a_correction_costs_no_features(service: Service) -> None:
+    install(service.store, service.artifacts)
+    service.run()
+    before = service.wait_end(submit(service, epochs=1).id)
+    record = service.store.datasets.get(DATASET)
+    stored = open_dataset(service.store, service.artifacts, DATASET)
+    number = int(stored.positions("train")[5])
+    label = (int(stored.labels[0]) + 1) % len(record.classes)
+    wishes = [
+        Correction(number=number, excluded=True),
+        Correction(number=0, label=record.classes[label]["name"]),
+    ]
+    planned = plan(record, wishes, (), service.store, service.artifacts)
+    service.store.datasets.correct(planned.correction, planned.columns, record.images, [])
+    after = service.wait_end(submit(service, epochs=1).id)
+    assert computed(service, after) == 0  # of all pictures, so that each keeps its place
+    assert checksum(service, after) != checksum(service, before)
+    assert after.request["dataset_revision"] == 1
 
 
 HEAD_FIRST = {"train": "all", "epochs": 8, "head_epochs": 4}

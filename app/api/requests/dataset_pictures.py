@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from engine.augmentations import AnyAugmentation
 from engine.spec import Seed, Spec
@@ -43,6 +43,44 @@ class AdditionForm(Spec):
     @classmethod
     def _word(cls, value: Any) -> Any:
         return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
+class PictureFault(Spec):
+    """What is wrong about a picture: its label, that it is in the data set, or that it is left out."""
+
+    label: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    """The name of the class that it shows; one that the data set has."""
+    excluded: Annotated[bool, Field(strict=True)] | None = None
+    """Whether it is left out from now on: true to leave it out, false to put it back."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.label is None and self.excluded is None:
+            raise ValueError("it says nothing to correct; give `label`, `excluded` or both")
+        return self
+
+
+class PictureChange(PictureFault):
+    """What is wrong about one picture."""
+
+    dry_run: bool = False
+    """Report what would change, and change nothing."""
+
+
+class Correction(PictureFault):
+    """What is wrong about one of several pictures."""
+
+    number: Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
+    """The number of the picture in the whole data set."""
+
+
+class CorrectionsCreate(Spec):
+    """What is wrong about pictures; all of it becomes one revision."""
+
+    corrections: Annotated[tuple[Correction, ...], Field(min_length=1, max_length=1000)]
+    """One for each picture."""
+    dry_run: bool = False
+    """Report what would change, and change nothing."""
 
 
 class PreviewRequest(Spec):

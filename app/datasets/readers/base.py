@@ -53,6 +53,7 @@ class Item:
         split: the split that the upload puts it in, None when that is to be drawn.
         content: the bytes of a picture file, or an array (H, W) or (H, W, C), or why it cannot be read.
         target: which labels it has, as 0 and 1, or its values, (K,); None where it has a class.
+        file: the name of the file that it alone is in, with its folders; None where there is none.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Item:
     split: int | None
     content: bytes | NDArray[np.uint8] | DomainError
     target: NDArray[np.float32] | None = None
+    file: str | None = None
 
 
 class Reader:

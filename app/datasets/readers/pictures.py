@@ -75,4 +75,4 @@ class PictureArchive(Reader):
                 content = self.read(picture)
             except (Invalid, TooLarge) as error:
                 content = error
-            yield Item(picture.name, picture.label, picture.split, content, picture.target)
+            yield Item(picture.name, picture.label, picture.split, content, picture.target, picture.name)

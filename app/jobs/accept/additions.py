@@ -40,8 +40,9 @@ class LabelledFiles(Reader):
 
     def items(self) -> Iterator[Item]:
         """Read the files one by one."""
-        for name, path in self._files:
-            yield Item(name, 0, None, path.read_bytes())
+        for number, (name, path) in enumerate(self._files, 1):
+            called = name or f"image {number}"
+            yield Item(called, 0, None, path.read_bytes(), file=name or None)
 
 
 def open_addition(request: AdditionRequest, artifacts: Artifacts, settings: Settings) -> Reader:
@@ -122,10 +123,7 @@ def new_addition(
     check_addable(record)
     request = AdditionRequest(
         dataset_id=dataset_id,
-        files=tuple(
-            AddedFile(filename=file.source.filename or f"image {number}", upload=file.upload)
-            for number, file in enumerate(files, 1)
-        ),
+        files=tuple(AddedFile(filename=file.source.filename, upload=file.upload) for file in files),
         label=label,
     )
     options = records.options(record)

@@ -31,7 +31,11 @@ def new_evaluation(request: EvaluationCreate, store: Store) -> JobRecord:
         model=model.id,
         dataset=dataset.id,
         dataset_images=dataset.images,
+        dataset_revision=dataset.revision,
         split=request.split,
-        warnings=(*differences(model, dataset), *growth_warnings(dataset, dataset.images, store)),
+        warnings=(
+            *differences(model, dataset),
+            *growth_warnings(dataset, dataset.images, dataset.revision, store),
+        ),
     )
     return EVALUATION.job(accepted, dataset_id=dataset.id, model_id=model.id)

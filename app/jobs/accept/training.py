@@ -73,7 +73,8 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
         architecture_source=resolved.source,
         dataset=dataset.id,
         dataset_images=dataset.images,
-        warnings=(*growth_warnings(dataset, dataset.images, store), *wish.warnings),
+        dataset_revision=dataset.revision,
+        warnings=(*growth_warnings(dataset, dataset.images, dataset.revision, store), *wish.warnings),
     )
     for stage in accepted.stages:
         check_config(network, stage, *fitting)

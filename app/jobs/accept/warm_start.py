@@ -64,7 +64,9 @@ def continued_job(
         "epochs": checkpoint["epoch"] + request.epochs,
         "continue_from": source.id,
         "initial_weights": None,
-        "warnings": growth_warnings(dataset, before.dataset_images, store, continued=source.id),
+        "warnings": growth_warnings(
+            dataset, before.dataset_images, before.dataset_revision, store, continued=source.id
+        ),
     }
     accepted = before.model_copy(update=changes)
     (rules, slots), (old_rules, old_slots) = (

@@ -84,4 +84,4 @@ def _append(
     if segment.record.images == 0:
         artifacts.delete(segment.record.path)
         return None, report
-    return storage.describe_growth(segment, earlier, record, counts), report
+    return storage.describe_growth(segment, earlier, record, dataset), report

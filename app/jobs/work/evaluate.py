@@ -46,7 +46,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     model = store.models.get(request.model)
     dataset = store.datasets.get(request.dataset)
     check_match(model, dataset)
-    stored = open_dataset(store, artifacts, dataset.id, request.dataset_images)
+    stored = open_dataset(store, artifacts, dataset.id, request.dataset_images, request.dataset_revision)
     names = class_names(dataset)
     places = class_places(model, dataset)
     splits = SplitPredictions(load(model, artifacts, settings), stored, request.split, beat)

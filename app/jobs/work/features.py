@@ -12,7 +12,8 @@ from typing import IO
 
 import numpy as np
 
-from app.datasets.storage import Segment, StoredDataset
+from app.datasets.segments import Segment
+from app.datasets.storage import StoredDataset
 from app.files.artifacts import LocalArtifacts
 from app.files.features import feature_file, mark_used
 from app.jobs.heartbeat import Heartbeat
@@ -77,7 +78,9 @@ class FeatureFiles:
         def read(segment: Segment, places: Indices, samples: Indices) -> Array:
             return np.asarray(segment.images[places])
 
-        return self._load(extractor, shape, beat, self.stored.positions(), "", read)
+        # Of those that are left out too, so that a correction costs none that are kept.
+        positions = np.arange(self.stored.images)
+        return self._load(extractor, shape, beat, positions, "", read)
 
     def load_variant(
         self, extractor: FeatureExtractor, shape: Shape, beat: Beat, preparation: Preparation, epoch: int

@@ -46,7 +46,7 @@ class SplitPredictions:
     def batches(self, name: str) -> Iterator[Batch]:
         """Predict the pictures of a split, batch after batch."""
         positions = self._positions[name]
-        images = self._dataset.split()
+        images = self._dataset.everything()
         for first in range(0, len(positions), _BATCH):
             places = positions[first : first + _BATCH]
             pictures, targets = images.read(places)

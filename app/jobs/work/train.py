@@ -57,7 +57,7 @@ def run(job: JobRecord, store: Store, artifacts: LocalArtifacts, settings: Setti
     request = TrainingRequest.of(job)
     network = Network.build(request.architecture, settings.max_parameters)
     dataset = store.datasets.get(request.dataset)
-    stored = open_dataset(store, artifacts, dataset.id, request.dataset_images)
+    stored = open_dataset(store, artifacts, dataset.id, request.dataset_images, request.dataset_revision)
     data = _data(dataset, stored)
     checkpoints = _Checkpoints(job, store, artifacts, settings.checkpoint_seconds)
     checkpoints.remove_strays()
@@ -99,7 +99,7 @@ def run(job: JobRecord, store: Store, artifacts: LocalArtifacts, settings: Setti
         raise
     finally:
         execute.close()
-    model = _write_model(job, request, dataset, data, state, metrics, artifacts)
+    model = _write_model(job, request, dataset, stored.fingerprint, data, state, metrics, artifacts)
     beat(pace.last | {"stage": "finished", "fraction": 1.0, "eta_seconds": 0.0}, force=True)
     store.jobs.succeed(job.id, job.attempt, model=model)
 
@@ -278,6 +278,7 @@ def _write_model(
     job: JobRecord,
     request: TrainingRequest,
     dataset: DatasetRecord,
+    fingerprint: str | None,
     data: TrainingData,
     state: TrainingState,
     metrics: Json,
@@ -297,8 +298,9 @@ def _write_model(
             "name": request.name,
             "dataset": {
                 "name": dataset.name,
-                "fingerprint": dataset.fingerprint,
+                "fingerprint": fingerprint,
                 "images": request.dataset_images,
+                **({"revision": request.dataset_revision} if request.dataset_revision else {}),
             },
             # How a picture becomes an array, see app.pictures.decode.PictureSpec: predictions do the same.
             "picture": dataset.options["picture"],

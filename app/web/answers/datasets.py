@@ -43,6 +43,8 @@ def _entry(record: DatasetRecord, jobs: Sequence[JobRecord]) -> dict[str, Any]:
         "target": options.target,
         "classes": [DatasetClass(**entry) for entry in record.classes],
         "images": record.images,
+        "excluded": record.images - sum(record.splits.values()),
+        "revision": record.revision,
         "splits": SplitCounts(**record.splits),
         "image_shape": options.picture.image_shape,
         "preprocessing": options.picture,

@@ -98,6 +98,7 @@ def _evaluation(record: JobRecord) -> dict[str, Any]:
         "model_id": record.request["model"],
         "dataset": record.request["dataset"],
         "dataset_images": record.request["dataset_images"],
+        "dataset_revision": record.request.get("dataset_revision", 0),
         "split": record.request["split"],
         "warnings": record.request.get("warnings", []),
         "progress": EvaluationProgress(**_fields(EvaluationProgress, record.progress)),

@@ -1,4 +1,4 @@
-"""The pictures of data sets: more of them, one of them, all of them at a glance."""
+"""The pictures of data sets: more of them, and all of them at a glance; `dataset_images` has each of them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,14 @@ from app.api.requests.dataset_pictures import (
     PreviewRequest,
 )
 from app.datasets import statistics, storage
-from app.datasets.readers.splits import SPLIT_NAMES
 from app.datasets.records import class_names, options
 from app.datasets.samples import choose
-from app.datasets.storage import StoredDataset
 from app.errors import NotFound, TooLarge
 from app.jobs.accept.additions import new_addition
 from app.jobs.kinds import ADDITION
-from app.pictures.decode import encode_png
 from app.pictures.sheets import encode_sheet, encode_variants, reduce
 from app.services import Services, ServicesDep
-from app.store.records import DatasetRecord, JobRecord
+from app.store.records import JobRecord
 from app.web.answers.datasets import addition, addition_entry, checked_addition
 from app.web.answers.rows import answer_row, answer_rows
 from app.web.answers.stored import stored
@@ -48,8 +45,6 @@ router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datase
 RETRY_SECONDS = 1
 MOST_ROWS = 40
 MOST_COLUMNS = 32
-MOST_HEADER = 8000
-"""Characters of a header with labels or values."""
 PREVIEW_BYTES = 16 << 20
 """Of originals that are augmented at once; each takes some ten times its size."""
 
@@ -285,86 +280,3 @@ def preview_augmentations(
     except EngineError as error:
         raise error.within("augmentations") from None
     return Response(encode_variants(originals, variants), media_type="image/png")
-
-
-@router.get(
-    "/{dataset_id}/images/{number}",
-    summary="Get one picture",
-    response_class=Response,
-    responses=problems(404, 409, 422)
-    | {
-        200: {
-            "description": "The picture as training sees it.",
-            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
-            "headers": {
-                "Image-Label": {
-                    "description": "The name of its class, as percent-encoded UTF-8; or the names of its labels, with "
-                    f"| between them. Left out when it had more than {MOST_HEADER} characters.",
-                    "schema": {"type": "string"},
-                },
-                "Image-Class-Index": {
-                    "description": "The index of its class, where it has one.",
-                    "schema": {"type": "integer"},
-                },
-                "Image-Values": {
-                    "description": "Its values with commas between them, in a data set of values; left out when it had "
-                    f"more than {MOST_HEADER} characters.",
-                    "schema": {"type": "string"},
-                },
-                "Image-Split": {
-                    "description": "The split it belongs to.",
-                    "schema": {"type": "string", "enum": list(SPLIT_NAMES)},
-                },
-                "Image-Number": {
-                    "description": "Its number in the whole data set.",
-                    "schema": {"type": "integer"},
-                },
-            },
-        }
-    },
-)
-def get_image(
-    dataset_id: DatasetId,
-    number: Annotated[
-        int,
-        Path(
-            ge=0,
-            le=2**31 - 1,
-            description="The number of the picture, from 0.",
-            openapi_examples={"first": {"value": 0}},
-        ),
-    ],
-    services: ServicesDep,
-    split: SplitQuery = None,
-) -> Response:
-    """Return one picture as PNG, exactly as it is stored and trained on; headers say its class and split."""
-    record = services.store.datasets.get(dataset_id)
-    dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
-    positions = dataset.positions(split)
-    if number >= len(positions):
-        where = f"the {split} split of data set" if split else "data set"
-        raise NotFound(f"{where} {dataset_id!r} holds {len(positions)} images, from 0")
-    position = int(positions[number])
-    image, _ = dataset.read(position)
-    headers = {
-        **_target_headers(record, dataset, position),
-        "Image-Split": SPLIT_NAMES[dataset.splits[position]],
-        "Image-Number": str(position),
-    }
-    return Response(encode_png(image), media_type="image/png", headers=headers)
-
-
-def _target_headers(record: DatasetRecord, dataset: StoredDataset, position: int) -> dict[str, str]:
-    """Return the headers that say which class, labels or values a picture has."""
-    names = [quote(name, safe=" ") for name in class_names(record)]
-    target = options(record).target
-    if dataset.targets is None:
-        label = int(dataset.labels[position])
-        return {"Image-Label": names[label], "Image-Class-Index": str(label)}
-    targets = dataset.targets[position]
-    if target == "labels":
-        header, text = "Image-Label", "|".join(names[label] for label in np.flatnonzero(targets))
-    else:
-        header, text = "Image-Values", ",".join(f"{value:.9g}" for value in targets)
-    # Many clients give up on headers that are longer.
-    return {header: text} if len(text) <= MOST_HEADER else {}
