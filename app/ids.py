@@ -18,6 +18,9 @@ JOB = "job"
 MODEL = "model"
 DELIVERY = "msg"
 
+PRETRAINED = "mobilenet-v2-imagenet"
+"""Id and name of the model of photos that comes with every installation, unless it is to be without."""
+
 
 def new_id(prefix: str) -> str:
     """Return a fresh identifier such as `job_01jd3k...`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from app.api.common import Body, JsonObject, Number, Time
@@ -45,6 +47,16 @@ class EpochFigures(Body):
     learning_rate: Number
     """Of the epoch's last step."""
     seconds: Number
+
+
+class Choice(Body):
+    """Something that was left open, and what was chosen to fit the data."""
+
+    field: str = Field(examples=["batch_size"])
+    """The field of the request."""
+    value: Any = Field(examples=[32])
+    reason: str
+    """Why, in a sentence."""
 
 
 class TrainingJobEntry(JobBody):
@@ -92,6 +104,8 @@ class TrainingJobEntry(JobBody):
     """Where its end is announced."""
     warnings: list[str] = Field(default_factory=list)
     """What should be known about it: that its data set has more pictures than it trains on, or is about to."""
+    chosen: list[Choice] = Field(default_factory=list)
+    """What the request left open and was chosen to fit the data, and why."""
     checkpoint_until: Time | None = None
     """How long its last checkpoint is kept, so that another job can continue from it. Null before its end, and when
     there is none (any more)."""
@@ -123,7 +137,7 @@ class TrainingJobEntry(JobBody):
     early_stopping: JsonObject | None = None
     """When to end before the last epoch."""
     select: str
-    """Which epoch becomes the model: `best` on the dev split, or `last`."""
+    """Which epoch becomes the model: the `best` by dev loss, that of the highest dev `accuracy`, or the `last`."""
 
 
 class TrainingJob(TrainingJobEntry):

@@ -21,9 +21,10 @@ import numpy as np
 
 from app.api.requests.model_files import ModelImport
 from app.builtin.install import to_document
-from app.builtin.pretrained import PRETRAINED_FILE, PRETRAINED_ID, PRETRAINED_RECORD
+from app.builtin.pretrained import PRETRAINED_FILE, PRETRAINED_RECORD
 from app.files import paths
 from app.files.artifacts import Written
+from app.ids import PRETRAINED
 from app.models.foreign import read_foreign_model
 from app.models.model_files import model_record
 from app.settings import Settings
@@ -60,15 +61,15 @@ def main(arguments: list[str] | None = None) -> None:
         weights={name: array.astype(np.float16) for name, array in model.weights.items()},
         metadata=model.metadata
         | {
-            "name": PRETRAINED_ID,
+            "name": PRETRAINED,
             "dataset": {"name": "ImageNet (ILSVRC 2012)", "images": 1_281_167},
             "origin": ORIGIN,
         },
     )
     content = model_bytes(model)
-    written = Written(paths.model(PRETRAINED_ID), sha256(content).hexdigest(), len(content))
+    written = Written(paths.model(PRETRAINED), sha256(content).hexdigest(), len(content))
     record = replace(
-        model_record(PRETRAINED_ID, None, model, written), version=1, description=DESCRIPTION, created_at=MADE
+        model_record(PRETRAINED, None, model, written), version=1, description=DESCRIPTION, created_at=MADE
     )
     PRETRAINED_FILE.write_bytes(content)
     text = json.dumps(to_document(record), sort_keys=True, ensure_ascii=False, allow_nan=False)

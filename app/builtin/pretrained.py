@@ -12,16 +12,16 @@ from app.builtin.install import from_document
 from app.errors import Conflict, NotFound
 from app.files import paths
 from app.files.artifacts import Artifacts
+from app.ids import PRETRAINED
 from app.store import Store
 from app.store.records import ModelRecord
 
 log = logging.getLogger(__name__)
 
-PRETRAINED_ID = "mobilenet-v2-imagenet"
 PRETRAINED_FILE = Path(__file__).with_name("mobilenet_v2_imagenet.safetensors")
 PRETRAINED_RECORD = PRETRAINED_FILE.with_suffix(".json")
 """What its row says; `make_pretrained` writes both."""
-_PATH = paths.model(PRETRAINED_ID)
+_PATH = paths.model(PRETRAINED)
 
 
 def install(store: Store, artifacts: Artifacts) -> None:
@@ -50,9 +50,9 @@ def remove(store: Store, artifacts: Artifacts) -> None:
     if not _is_stored(store):
         return
     try:
-        artifacts.delete(store.models.delete(PRETRAINED_ID, builtin=True))
+        artifacts.delete(store.models.delete(PRETRAINED, builtin=True))
     except Conflict as conflict:
-        log.warning("CONVSERVE_BUILTIN_MODELS is false, and %s stays: %s", PRETRAINED_ID, conflict.detail)
+        log.warning("CONVSERVE_BUILTIN_MODELS is false, and %s stays: %s", PRETRAINED, conflict.detail)
 
 
 def _copy(target: IO[bytes]) -> None:
@@ -62,7 +62,7 @@ def _copy(target: IO[bytes]) -> None:
 
 def _is_stored(store: Store) -> bool:
     try:
-        store.models.find_id(PRETRAINED_ID)
+        store.models.find_id(PRETRAINED)
     except NotFound:
         return False
     return True

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from app.client import Client
     from app.settings import Settings
 
-_MODEL = "mobilenet-v2-imagenet"
 _PREFIX = "CONVSERVE_"
 _FEW = 50
 """Pictures of a class below which a fifth of them, not a tenth, goes to dev and to test."""
@@ -122,8 +121,10 @@ def _teach(client: Client, folders: ClassFolders, name: str, url: str, api_key: 
             split="0.6,0.2,0.2" if few else None,
         )
     finish(client, dataset)
-    job = client.training_jobs.create(None, dataset.id, initial_weights=_MODEL, name=name)
+    job = client.training_jobs.create(None, dataset.id, name=name)
     say(f"training job {job.id}")
+    for choice in job.chosen:
+        say(f"  {choice.field}: {_in_short(choice.value)} ({choice.reason})")
     for warning in job.warnings:
         say(f"Warning: {warning}")
     model = watch_to_the_end(client, job.id)
@@ -132,6 +133,15 @@ def _teach(client: Client, folders: ClassFolders, name: str, url: str, api_key: 
     say("\nIt is served. Send it a picture:")
     key = ' -H "Authorization: Bearer $CONVSERVE_API_KEY"' if api_key else ""
     say(f"  curl{key} -F files=@picture.jpg {url.rstrip('/')}/v1/models/{model}/predict")
+
+
+def _in_short(value: object) -> str:
+    """Write what was chosen; of parts with hyperparameters, their types."""
+    if isinstance(value, dict):
+        return str(value.get("type") or value.get("preset") or json.dumps(value))
+    if isinstance(value, list):
+        return ", ".join(map(_in_short, value)) or "none"
+    return str(value)
 
 
 @contextmanager

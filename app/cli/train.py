@@ -25,7 +25,7 @@ def train(
         typer.Argument(
             metavar="ARCHITECTURE",
             help="The name of a preset, the id of a stored architecture, or a JSON file. "
-            "Not with --continue-from; with --initial-weights it may be left out.",
+            "Not with --continue-from; without it, it is that of --initial-weights, or chosen to fit the data set.",
             show_default=False,
         ),
     ] = None,
@@ -79,7 +79,13 @@ def train(
         str | None,
         typer.Option(help="Epochs without a better dev loss after which to end, or JSON."),
     ] = None,
-    select: Annotated[str | None, typer.Option(help="Which epoch becomes the model: best or last.")] = None,
+    defaults: Annotated[
+        str | None,
+        typer.Option(help="auto: what is not given beside ARCHITECTURE is chosen to fit the data set."),
+    ] = None,
+    select: Annotated[
+        str | None, typer.Option(help="Which epoch becomes the model: best, accuracy or last.")
+    ] = None,
     continue_from: Annotated[
         str | None, typer.Option(help="The id of a finished job to go on from, for --epochs more.")
     ] = None,
@@ -121,10 +127,11 @@ def train(
     What is not given is left to the service. JSON can also be read from a file: @file.json. Ctrl-C ends the watching,
     not the training.
     """
-    if architecture is None and continue_from is None and initial_weights is None:
+    if architecture is None and continue_from is None and initial_weights is None and dataset is None:
         raise CommandError(
             "there is nothing to train",
-            "name an architecture, such as lenet-5, a model with --initial-weights, or a job with --continue-from",
+            "name an architecture, such as lenet-5, a data set with --dataset, a model with --initial-weights, or a "
+            "job with --continue-from",
         )
     rule = _part("--optimizer", optimizer)
     if learning_rate is not None:
@@ -149,6 +156,7 @@ def train(
             weight_average=_number("--weight-average", weight_average, "decay"),
             freeze=freeze or None,
             early_stopping=_number("--early-stopping", early_stopping, "patience"),
+            defaults=defaults,
             select=select,
             continue_from=continue_from,
             initial_weights=initial_weights,

@@ -41,7 +41,8 @@ class TrainingJobs(Resource[M]):
         """Ask for a training run; it starts when the service has room for it.
 
         Args:
-            architecture: the id of a stored one, `{"preset": name}`, or one written out.
+            architecture: the id of a stored one, `{"preset": name}`, or one written out. Without it, it is chosen to
+                fit the data, like everything else that is not given.
             dataset: the id or name of a data set.
             options: the other fields of the call: `epochs`, `batch_size`, `seed`, `optimizer`, `schedule`, `loss`,
                 `select`, `name` ... Those that are None are left to the service. With `continue_from`, the id of

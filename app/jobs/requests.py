@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError
 
 from app.api.downloads import PublishedName
+from app.api.training_jobs import Choice
 from app.datasets.ingestion import Source
 from app.datasets.options import DatasetOptions
 from app.errors import Invalid, readable
@@ -83,6 +84,8 @@ class TrainingRequest(TrainingConfig, JobRequest):
     """Its revision then; what was corrected since is not seen."""
     warnings: tuple[str, ...] = ()
     """What the caller should know about it."""
+    chosen: tuple[Choice, ...] = ()
+    """What the caller left open and was chosen to fit the data."""
 
     @property
     def trunk_model(self) -> str:

@@ -83,5 +83,7 @@ class TrainingConfig(Spec):
     full comes before a pattern; no two patterns may fit one node."""
     early_stopping: EarlyStopping | None = None
     """When to end before the last epoch; by default never."""
-    select: Literal["best", "last"] = "best"
-    """Which epoch's weights become the model: the one with the lowest dev loss, or the last."""
+    select: Literal["best", "accuracy", "last"] = "best"
+    """Which epoch's weights become the model: the one with the lowest dev loss (`best`); the one with the highest dev
+    `accuracy`, of equals that with the lower loss, both as means over it and the two epochs before, since single
+    figures of few pictures jump; or the `last`."""

@@ -59,6 +59,7 @@ _EVALUATION_PICTURES = 256
 """Pictures that are evaluated at once, unless they are large."""
 _EVALUATION_BYTES = 8 << 20
 _STATISTICS_BYTES = 2 << 20
+_STEADYING_EPOCHS = 3
 
 
 @dataclass(frozen=True)
@@ -252,7 +253,7 @@ def train(
             yield Progress("evaluation", state, epoch, config.epochs, state.step, total, seen)
             clock.skip()
         norms = stepper.norms(state)
-        metrics = _end_epoch(state, dev, stepper.learning_rate(state, state.step - 1))
+        metrics = _end_epoch(config, state, dev, stepper.learning_rate(state, state.step - 1))
         yield Progress("epoch", state, epoch, config.epochs, state.step, total, 0, metrics, norms)
 
 
@@ -314,7 +315,7 @@ def next_stage(
 
 def kept_weights(config: TrainingConfig, state: TrainingState) -> tuple[dict[str, Array], int]:
     """Return the weights that become the model, and the epoch they are from."""
-    if config.select == "best" and state.best_weights is not None:
+    if config.select != "last" and state.best_weights is not None:
         return state.best_weights, state.best_epoch
     return state.evaluated_weights, state.epoch
 
@@ -336,7 +337,9 @@ class _Clock:
         self.skip()
 
 
-def _end_epoch(state: TrainingState, dev: Tally, learning_rate: float) -> EpochMetrics:
+def _end_epoch(
+    config: TrainingConfig, state: TrainingState, dev: Tally, learning_rate: float
+) -> EpochMetrics:
     evaluated = dev.images > 0
     metrics = EpochMetrics(
         epoch=state.epoch + 1,
@@ -347,7 +350,7 @@ def _end_epoch(state: TrainingState, dev: Tally, learning_rate: float) -> EpochM
         learning_rate=learning_rate,
         seconds=round(state.seconds, 3),
     )
-    if _is_best(metrics, state):
+    if _is_best(config, metrics, state):
         state.best_weights = {name: weight.copy() for name, weight in state.evaluated_weights.items()}
         state.best_epoch = metrics.epoch
     state.history.append(metrics)
@@ -359,9 +362,19 @@ def _end_epoch(state: TrainingState, dev: Tally, learning_rate: float) -> EpochM
     return metrics
 
 
-def _is_best(metrics: EpochMetrics, state: TrainingState) -> bool:
+def _is_best(config: TrainingConfig, metrics: EpochMetrics, state: TrainingState) -> bool:
     """Without dev pictures every epoch is taken for better than the one before."""
     if state.best_weights is None or metrics.dev_loss is None:
         return True
+    if config.select == "accuracy" and metrics.dev_accuracy is not None:
+        return _steadied([*state.history, metrics]) > _steadied(state.history[: state.best_epoch])
     best = state.history[state.best_epoch - 1].dev_loss
     return best is None or math.isnan(best) or metrics.dev_loss < best
+
+
+def _steadied(history: Sequence[EpochMetrics]) -> tuple[float, float]:
+    """Return the mean dev accuracy of the last epochs, and how low their mean dev loss is."""
+    recent = history[-_STEADYING_EPOCHS:]
+    accuracies = [epoch.dev_accuracy for epoch in recent if epoch.dev_accuracy is not None]
+    losses = [epoch.dev_loss for epoch in recent if epoch.dev_loss is not None]
+    return sum(accuracies) / max(len(accuracies), 1), -sum(losses) / max(len(losses), 1)

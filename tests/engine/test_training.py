@@ -144,6 +144,21 @@ def test_best_keeps_the_epoch_with_the_lowest_dev_loss() -> None:
     assert last is report.state.weights
 
 
+def test_accuracy_is_steadied_and_ties_go_to_the_lower_loss() -> None:
+    config = TrainingConfig(epochs=12, batch_size=8, optimizer=SGD(learning_rate=0.2), select="accuracy")
+    reports = [report for report in train(network(), config, data()) if report.metrics]
+    history = [report.metrics for report in reports if report.metrics]
+
+    def steadied(epoch: int) -> tuple[float, float]:
+        recent = history[max(0, epoch - 3) : epoch]
+        accuracy = np.mean([figures.dev_accuracy for figures in recent if figures.dev_accuracy is not None])
+        loss = np.mean([figures.dev_loss for figures in recent if figures.dev_loss is not None])
+        return float(accuracy), -float(loss)
+
+    _, kept = kept_weights(config, reports[-1].state)
+    assert kept == max(range(1, 13), key=steadied)
+
+
 def test_without_dev_pictures_the_last_epoch_is_kept() -> None:
     config = TrainingConfig(epochs=2)
     state = list(train(network(), config, data(dev_images=0)))[-1].state

@@ -67,7 +67,7 @@ def test_what_cannot_be_gone_on_from(http: httpx.Client, finished: Finished) -> 
         ({"continue_from": job["id"], "batch_size": 7}, 422, "/batch_size"),
         ({"continue_from": job["id"], "optimizer": {"type": "sgd"}}, 422, "/optimizer"),
         ({"continue_from": job["id"], "optimizer": {"type": "adamw"}}, 422, "/optimizer"),
-        ({"dataset": "digits"}, 422, "/architecture"),
+        ({}, 422, "/dataset"),
         ({"architecture": TINY}, 422, "/dataset"),
     ):
         answer = http.post(JOBS, json=body)

@@ -39,7 +39,7 @@ def finished_job(service: Service, images: int) -> str:
 def test_pictures_that_are_being_added_are_mentioned(service: Service) -> None:
     before = finished_job(service, service.images)
     bodies: list[dict[str, object]] = [
-        {"architecture": SMALL_NETWORK, "dataset": DATASET},
+        {"architecture": SMALL_NETWORK, "dataset": DATASET, "epochs": 30},
         {"continue_from": before},
     ]
     assert [accept(service, **body).request["warnings"] for body in bodies] == [[], []]

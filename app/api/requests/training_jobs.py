@@ -43,7 +43,11 @@ class TrainingJobRequest(TrainingConfig):
     tags: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
     """Words to find it by; the model gets them."""
     architecture: ArchitectureChoice | None = None
-    """The network: `{"preset": name}`, the id of a stored architecture, or one written out."""
+    """The network: `{"preset": name}`, the id of a stored architecture, or one written out. Without it, and without
+    `initial_weights`, network and everything else that is not given are chosen to fit the data."""
+    defaults: Literal["fixed", "auto"] = "fixed"
+    """What becomes of that which is not given beside an `architecture`: the defaults of this schema, or, with `auto`,
+    what fits the data. Without an architecture it is always what fits."""
     dataset: Annotated[str, Field(max_length=100, examples=["digits"])] | None = None
     """The id of a data set that is ready, or its name; of several of one name the newest."""
     continue_from: Annotated[str, Field(max_length=64)] | None = None

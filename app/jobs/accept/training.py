@@ -8,7 +8,9 @@ from app.api.requests.training_jobs import TrainingJobRequest
 from app.datasets.records import options
 from app.errors import Invalid
 from app.files.artifacts import Artifacts
+from app.jobs.accept import rules
 from app.jobs.accept.architecture import resolve
+from app.jobs.accept.choices import TRANSFER_FIELDS, with_choices
 from app.jobs.accept.growth import growth_warnings
 from app.jobs.accept.memory_limit import check_stages
 from app.jobs.accept.references import find_dataset, find_model, shape_of
@@ -48,6 +50,7 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
     if not dataset.splits["train"]:
         detail = "the data set has no pictures to train on"
         raise Invalid.at("dataset", detail, "give its train split a larger share")
+    request, chosen = with_choices(request, dataset, store)
     reference = request.initial_weights
     model = None if reference is None else find_model(reference, store, "initial_weights")
     wish = _wish(request, model, dataset, store)
@@ -59,6 +62,9 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
         check_layers(network)
     except EngineError as error:
         raise resolved.fault(error) from None
+    steps = steps_per_epoch(config, dataset.splits["train"]) * config.epochs
+    warning = rules.few_steps(steps)
+    few_steps = () if warning is None else (warning,)
     accepted = TrainingRequest(
         **dict(config),
         name=request.name or resolved.name,
@@ -74,7 +80,12 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
         dataset=dataset.id,
         dataset_images=dataset.images,
         dataset_revision=dataset.revision,
-        warnings=(*growth_warnings(dataset, dataset.images, dataset.revision, store), *wish.warnings),
+        warnings=(
+            *growth_warnings(dataset, dataset.images, dataset.revision, store),
+            *wish.warnings,
+            *few_steps,
+        ),
+        chosen=(*chosen, *wish.chosen),
     )
     for stage in accepted.stages:
         check_config(network, stage, *fitting)
@@ -92,7 +103,7 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
         progress={
             "stage": "queued",
             "epochs": config.epochs,
-            "steps": steps_per_epoch(config, dataset.splits["train"]) * config.epochs,
+            "steps": steps,
         },
         dataset_id=dataset.id,
         memory_bytes=memory,
@@ -109,7 +120,7 @@ def _wish(
         Invalid: there is none, there are two, or it cannot be had.
     """
     if request.architecture is not None:
-        for name in ("train", "head_epochs", "variants"):
+        for name in TRANSFER_FIELDS:
             if getattr(request, name) is None:
                 continue
             hint = "leave `architecture` out, or say what is not trained with `freeze`"
@@ -119,10 +130,8 @@ def _wish(
         return Wish(resolved, TrainingConfig(**request.config()))
     if model is not None:
         return transferred(request, model, dataset)
-    if request.train is not None:
-        raise Invalid.at("initial_weights", "this key is required with `train`", "name a model")
-    hint = 'add "architecture", "initial_weights" with a model whose network learns anew, or "continue_from" with a job'
-    raise Invalid.at(_KEY, "this key is required", hint)
+    given = next(name for name in TRANSFER_FIELDS if getattr(request, name) is not None)
+    raise Invalid.at("initial_weights", f"this key is required with `{given}`", "name a model")
 
 
 def _initial(model: ModelRecord | None, artifacts: Artifacts) -> dict[str, Any]:

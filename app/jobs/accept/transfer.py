@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from app.api.requests.training_jobs import TrainFrom, TrainingJobRequest
-from app.datasets.records import options
+from app.api.training_jobs import Choice
 from app.errors import Invalid
+from app.jobs.accept import rules
 from app.jobs.accept.architecture import Resolved, read_architecture
+from app.jobs.accept.choices import COSINE, Open, dataset_loss
 from app.jobs.accept.references import shape_of
 from app.store.records import DatasetRecord, ModelRecord
 from engine.errors import EngineError, GraphError
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.recipe.config import EarlyStopping
-from engine.recipe.losses import LOSSES, Loss, SoftmaxCrossEntropy
 from engine.recipe.optimizers import Adam
 from engine.recipe.schedules import Cosine
 from engine.training.head import all_but, head_inputs, head_nodes, nodes_from, with_new_head
@@ -23,22 +23,10 @@ from engine.training.loop import TrainingConfig
 
 TRUNK_FACTOR = 0.1
 """What the learning rate of weights is multiplied by that were trained before, where they go on learning."""
-_HEAD_STEPS, _HEAD_EPOCHS = 500, (10, 100)
-"""Steps that a head takes to learn, and bounds on the epochs that they make: few pictures need many, many need few."""
-_TRUNK_STEPS, _TRUNK_EPOCHS = 200, (5, 20)
-_SCORE_STEP, _RATES = 0.4, (1e-4, 0.03)
-"""How far the first steps move a score, and bounds on the learning rates that make them: Adam moves each of a score's
-weights by about the rate, so that the rate falls with their number."""
 MOST_PATTERNS = 1000
 """As many as `freeze` takes."""
 _PATIENCE = 5
 _VARIANTS = 4
-_BATCHES = (8, 128)
-_PER_EPOCH = 8
-"""Steps of an epoch, as long as that gives batches within those bounds."""
-_UNEQUAL = 1.5
-"""From how many times more pictures in one class than in another classes are weighted."""
-_SMOOTHING = 0.1
 _SMALL = 0.4
 """Share of the size that a model was trained on below which pictures are small for it."""
 _MOST_NAMES = 12
@@ -59,6 +47,8 @@ class Wish:
     variants: int = 0
     """How many of each picture there are where the head learns from augmented ones."""
     warnings: tuple[str, ...] = ()
+    chosen: tuple[Choice, ...] = ()
+    """What was left open, and is chosen."""
 
 
 def transferred(request: TrainingJobRequest, model: ModelRecord, dataset: DatasetRecord) -> Wish:
@@ -75,32 +65,41 @@ def transferred(request: TrainingJobRequest, model: ModelRecord, dataset: Datase
     head = head_nodes(network)
     learning = _learning(request, network) | head
     pictures = dataset.splits["train"]
-    chosen: dict[str, Any] = {
-        "batch_size": _batch_size(pictures),
-        "optimizer": Adam(learning_rate=_rate(head_inputs(network))),
-        "schedule": Cosine(),
-        "loss": _loss(dataset),
-    }
+    left = Open(request)
     config = request.config()
-    config |= {name: value for name, value in chosen.items() if name not in request.model_fields_set}
-    head_epochs = _head_epochs(request, pictures, config["batch_size"])
-    if "epochs" not in request.model_fields_set:
-        config["epochs"] = head_epochs
-        if not learning <= head:
-            config["epochs"] += _epochs(pictures, config["batch_size"], _TRUNK_STEPS, _TRUNK_EPOCHS)
+    config["batch_size"] = left.choose(
+        "batch_size", *rules.batch_size(pictures, rules.HEAD_BATCHES_PER_EPOCH, rules.HEAD_BATCHES)
+    )
+    rate = rules.head_rate(head_inputs(network))
+    reason = (
+        f"each score is made of {head_inputs(network)} numbers, whose weights Adam moves by about the rate"
+    )
+    config["optimizer"] = left.choose("optimizer", Adam(learning_rate=rate), reason)
+    config["schedule"] = left.choose("schedule", Cosine(), COSINE)
+    config["loss"] = left.choose("loss", *dataset_loss(dataset))
+    head_epochs, reason = _head_epochs(request, pictures, config["batch_size"])
     if learning <= head:
+        config["epochs"] = left.choose("epochs", head_epochs, reason)
         head_epochs = 0
-    elif "early_stopping" not in request.model_fields_set:
-        config["early_stopping"] = EarlyStopping(patience=_PATIENCE)
+    else:
+        if request.head_epochs is None:
+            left.note("head_epochs", head_epochs, reason)
+        more, reason = rules.epochs(pictures, config["batch_size"], rules.TRUNK_STEPS, rules.TRUNK_EPOCHS)
+        reason = f"after those of the head {more} more: {reason}"
+        config["epochs"] = left.choose("epochs", head_epochs + more, reason)
+        reason = "by dev loss, which is steadier than accuracy where pictures are few"
+        config["early_stopping"] = left.choose("early_stopping", EarlyStopping(patience=_PATIENCE), reason)
     frozen = all_but(network, learning)
     if len(frozen) > MOST_PATTERNS:
         hint = "write its `architecture`, and say what is not trained with patterns in `freeze`"
         detail = f"the trunk has more than {MOST_PATTERNS} layers and blocks"
         raise Invalid.at("initial_weights", detail, hint)
     config["freeze"] = (*frozen, *(pattern for pattern in request.freeze if pattern not in frozen))
-    if "learning_rate_factors" not in request.model_fields_set:
-        trunk = all_but(network, {node.name for node in network.nodes} - (learning - head))
-        config["learning_rate_factors"] = dict.fromkeys(trunk, TRUNK_FACTOR)
+    trunk = all_but(network, {node.name for node in network.nodes} - (learning - head))
+    factors = dict.fromkeys(trunk, TRUNK_FACTOR)
+    if factors:
+        reason = "what was learned before changes slowly"
+        config["learning_rate_factors"] = left.choose("learning_rate_factors", factors, reason)
     resolved = Resolved(architecture, dataset.name, ("initial_weights",), {"model": model.id})
     warnings = _warnings(source, shape)
     head_freeze = all_but(network, head)
@@ -113,11 +112,12 @@ def transferred(request: TrainingJobRequest, model: ModelRecord, dataset: Datase
         head_freeze=head_freeze,
         variants=variants if request.augmentations and not head_epochs else 0,
         warnings=warnings,
+        chosen=left.chosen,
     )
 
 
-def _head_epochs(request: TrainingJobRequest, pictures: int, batch_size: int) -> int:
-    """Return in how many epochs the head learns alone; in a quarter of those that are given, unless that is, too.
+def _head_epochs(request: TrainingJobRequest, pictures: int, batch_size: int) -> tuple[int, str]:
+    """Return in how many epochs the head learns alone, and why; in a quarter of those that are given, if they are.
 
     Raises:
         Invalid: more than the head learns, or nothing but the head, and it is said how long it learns alone.
@@ -125,15 +125,15 @@ def _head_epochs(request: TrainingJobRequest, pictures: int, batch_size: int) ->
     asked = request.head_epochs
     if asked is None:
         if "epochs" in request.model_fields_set:
-            return request.epochs // 4
-        return _epochs(pictures, batch_size, _HEAD_STEPS, _HEAD_EPOCHS)
+            return request.epochs // 4, "a quarter of all"
+        return rules.epochs(pictures, batch_size, rules.HEAD_STEPS, rules.HEAD_EPOCHS)
     if (request.train or "head") == "head":
         hint = 'leave it out, or let more learn: "train": "all"'
         raise Invalid.at("head_epochs", "the head alone is trained, in all epochs", hint)
     if "epochs" in request.model_fields_set and asked >= request.epochs:
         detail = f"of {request.epochs} epochs it leaves none in which more than the head learns"
         raise Invalid.at("head_epochs", detail, f"use fewer than {request.epochs}")
-    return asked
+    return asked, ""
 
 
 def _train(request: TrainingJobRequest) -> str | dict[str, str]:
@@ -168,37 +168,6 @@ def _learning(request: TrainingJobRequest, network: Network) -> frozenset[str]:
             detail = f"there is no node or block {request.train.node[:100]!r} in this network"
             raise Invalid.at(("train", "from"), detail, f"the last ones are {listed}") from None
     return frozenset(node.name for node in network.nodes) if request.train == "all" else frozenset()
-
-
-def _loss(dataset: DatasetRecord) -> Loss:
-    """Return the loss for what a data set tells of its pictures."""
-    target = options(dataset).target
-    if target != "class":
-        return next(loss for loss in LOSSES if target in loss.targets).model_validate({})
-    counts = [int(entry["images"]) for entry in dataset.classes]
-    weights = None
-    if min(counts) and max(counts) > _UNEQUAL * min(counts):
-        mean = sum(counts) / len(counts)
-        weights = tuple(round(mean / count, 4) for count in counts)
-    return SoftmaxCrossEntropy(label_smoothing=_SMOOTHING, class_weights=weights)
-
-
-def _batch_size(pictures: int) -> int:
-    least, most = _BATCHES
-    size = min(most, max(least, 1 << (max(1, pictures // _PER_EPOCH).bit_length() - 1)))
-    while pictures > size and pictures % size == 1:  # nothing is normalised over a single picture
-        size += 1
-    return size
-
-
-def _rate(inputs: int) -> float:
-    least, most = _RATES
-    return min(most, max(least, float(f"{_SCORE_STEP / inputs:.1g}")))
-
-
-def _epochs(pictures: int, batch_size: int, steps: int, bounds: tuple[int, int]) -> int:
-    least, most = bounds
-    return min(most, max(least, -(-steps // -(-pictures // batch_size))))
 
 
 def _warnings(source: Architecture, shape: tuple[int, int, int]) -> tuple[str, ...]:

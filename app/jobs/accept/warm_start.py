@@ -64,6 +64,7 @@ def continued_job(
         "epochs": checkpoint["epoch"] + request.epochs,
         "continue_from": source.id,
         "initial_weights": None,
+        "chosen": (),
         "warnings": growth_warnings(
             dataset, before.dataset_images, before.dataset_revision, store, continued=source.id
         ),

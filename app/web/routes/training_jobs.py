@@ -49,6 +49,7 @@ _PRESET_EXAMPLE = {
     "loss": {"type": "softmax_cross_entropy"},
 }
 _TRANSFER_EXAMPLE = {"initial_weights": "model_example", "dataset": "digits", "train": "head", "epochs": 1}
+_CHOSEN_EXAMPLE = {"dataset": "digits", "epochs": 1}
 _STORED_EXAMPLE = {"architecture": "arch_example", "dataset": "digits", "epochs": 1}
 _WRITTEN_EXAMPLE = {
     "name": "tiny",
@@ -124,6 +125,7 @@ def create_training_job(
                 "a preset": {"value": _PRESET_EXAMPLE},
                 "a stored architecture": {"value": _STORED_EXAMPLE},
                 "written out": {"value": _WRITTEN_EXAMPLE},
+                "a data set alone": {"value": _CHOSEN_EXAMPLE},
                 "transfer": {"value": _TRANSFER_EXAMPLE},
             }
         ),
@@ -136,6 +138,8 @@ def create_training_job(
 
     Follow it at the address in `Location`; when its `status` is `succeeded`, `model_id` names the model. It
     survives restarts of the server, and goes on from its last checkpoint when its process dies.
+
+    When a data set alone is given, everything else is chosen to fit it; `chosen` in the answer says what, and why.
 
     With `continue_from` it goes on where a finished job has stopped, for `epochs` more; with `initial_weights` it
     begins with the weights of a model. Without an `architecture` the network is that model's with a new head for the

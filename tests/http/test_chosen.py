@@ -1,0 +1,118 @@
+"""Whoever gives only a data set gets everything else chosen to fit it, with reasons."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.http.drawn_pictures import ingested, png
+
+JOBS = "/v1/training-jobs"
+
+
+def archive(shape: tuple[int, ...], count: int = 12) -> bytes:
+    """Return an archive of pictures that are bright at the left or at the right."""
+    draw = np.random.default_rng(0)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
+        for name, side in (("left", 0), ("right", 1)):
+            for number in range(count):
+                pixels = draw.integers(0, 60, shape, dtype=np.uint8)
+                half = shape[1] // 2
+                pixels[:, side * half : (side + 1) * half] += 150
+                packed.writestr(f"{name}/{number}.png", png(pixels))
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def grey(http: httpx.Client, wait_for: Callable[..., Any]) -> dict[str, Any]:
+    dataset: dict[str, Any] = ingested(
+        http, archive((16, 16, 3), 20), wait_for, name="sides", image_size="16", channels="1"
+    )
+    return dataset
+
+
+@pytest.fixture(scope="module")
+def colour(http: httpx.Client, wait_for: Callable[..., Any]) -> dict[str, Any]:
+    dataset: dict[str, Any] = ingested(http, archive((64, 64, 3)), wait_for, image_size="64", channels="3")
+    return dataset
+
+
+def submit(http: httpx.Client, **body: Any) -> dict[str, Any]:
+    answer = http.post(JOBS, json=body)
+    assert answer.status_code == 202, answer.text
+    job: dict[str, Any] = answer.json()
+    assert all(choice["reason"] for choice in job["chosen"])
+    return job
+
+
+def chosen(job: dict[str, Any]) -> dict[str, Any]:
+    return {choice["field"]: choice["value"] for choice in job["chosen"]}
+
+
+def test_a_data_set_alone_is_enough(
+    http: httpx.Client, finished: Callable[[httpx.Client, str], dict[str, Any]], grey: dict[str, Any]
+) -> None:
+    job = submit(http, dataset=grey["id"])
+    choices = chosen(job)
+    assert choices["architecture"] == {"preset": "lenet-5"}
+    assert job["architecture_source"] == {"preset": "lenet-5"}
+    assert job["architecture"]["input_shape"] == [16, 16, 1]
+    for field in ("batch_size", "epochs", "select"):
+        assert job[field] == choices[field]
+    assert job["schedule"]["type"] == choices["schedule"]["type"] == "cosine"
+    assert [each["type"] for each in job["augmentations"]] == ["random_crop", "rotation"]
+    assert job["select"] == "accuracy"
+    assert job["epochs"] * job["progress"]["steps"] > 100
+    assert job["warnings"] == []
+    job = finished(http, job["id"])
+    assert job["status"] == "succeeded", job["error"]
+    assert chosen(job) == choices
+    model = http.get(f"/v1/models/{job['model_id']}").json()
+    assert model["metrics"]["dev_accuracy"] == 1.0
+    on = submit(http, continue_from=job["id"], epochs=1)
+    assert on["chosen"] == []
+    http.post(f"{JOBS}/{on['id']}/cancel")
+
+
+def test_photos_are_learned_by_a_trained_network(http: httpx.Client, colour: dict[str, Any]) -> None:
+    job = submit(http, dataset=colour["id"], batch_size=4)
+    http.post(f"{JOBS}/{job['id']}/cancel")
+    choices = chosen(job)
+    assert choices["initial_weights"] == job["initial_weights"] == "mobilenet-v2-imagenet"
+    assert (job["train"], job["features_cached"]) == ("head", True)
+    assert choices["epochs"] == job["epochs"]
+    assert choices["optimizer"]["learning_rate"] == job["optimizer"]["learning_rate"]
+    # what is given is no choice
+    assert "batch_size" not in choices
+    assert job["batch_size"] == 4
+
+
+def test_an_architecture_keeps_the_fixed_defaults_unless_others_are_asked_for(
+    http: httpx.Client, grey: dict[str, Any]
+) -> None:
+    named = {"architecture": {"preset": "lenet-5"}, "dataset": grey["id"]}
+    fixed = submit(http, **named)
+    auto = submit(http, **named, defaults="auto", epochs=7)
+    for job in (fixed, auto):
+        http.post(f"{JOBS}/{job['id']}/cancel")
+    assert (fixed["epochs"], fixed["batch_size"], fixed["select"]) == (5, 64, "best")
+    assert fixed["chosen"] == []
+    assert any("steps are too few" in warning for warning in fixed["warnings"])
+    assert {"batch_size", "schedule", "augmentations", "loss", "select"} == set(chosen(auto))
+    assert (auto["epochs"], auto["batch_size"]) == (7, 16)
+
+
+def test_what_is_only_about_a_model_needs_one(http: httpx.Client, grey: dict[str, Any]) -> None:
+    for field, value in (("train", "all"), ("head_epochs", 2), ("variants", 2)):
+        answer = http.post(JOBS, json={"dataset": grey["id"], field: value})
+        assert answer.status_code == 422
+        (fault,) = answer.json()["errors"]
+        assert fault["pointer"] == "/initial_weights"
+        assert f"`{field}`" in fault["detail"]
