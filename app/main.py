@@ -1,4 +1,4 @@
-"""The application: routes, middleware and errors, put together; no globals, no work at import."""
+"""The application: routes and middleware, put together; no globals, no work at import."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.processes.member import Member
 from app.services import Services
 from app.settings import Settings
 from app.web import docs_page, openapi
-from app.web.answers import problems
+from app.web.application import Application
 from app.web.bodies.idempotency import Ledger
 from app.web.late_routes import LateRoutes
 from app.web.middleware.finish_body import FinishBody
@@ -72,7 +72,7 @@ def create_app(settings: Settings, member: Member | None = None) -> FastAPI:
         finally:
             await run_in_threadpool(services.close)
 
-    app = FastAPI(
+    app = Application(
         title="convserve",
         version=version(),
         description=openapi.DESCRIPTION,
@@ -85,9 +85,8 @@ def create_app(settings: Settings, member: Member | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.router.routes += [LateRoutes(prefix, modules) for prefix, modules in RESOURCES.items()]
-    app.include_router(system.router)
+    app.router.routes += system.router.routes
     docs_page.install(app)
-    problems.install(app)
     # The last one added is the first to see a request.
     app.add_middleware(Head)
     app.add_middleware(Gate, settings=settings)

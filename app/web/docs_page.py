@@ -36,8 +36,6 @@ def install(app: FastAPI) -> None:
     document = _Document(app)
     app.openapi = document.get  # type: ignore[method-assign]
 
-    @app.get("/docs/openapi.json", include_in_schema=False)
-    @app.get("/openapi.json", include_in_schema=False)
     def openapi(request: Request) -> Response:
         content, tag = document.written()
         if request.url.path.endswith("/docs/openapi.json"):
@@ -49,7 +47,6 @@ def install(app: FastAPI) -> None:
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         return Response(content, media_type="application/json", headers=headers)
 
-    @app.get("/docs", include_in_schema=False)
     def docs(request: Request) -> Response:
         root = request.scope.get("root_path", "").rstrip("/")
         return get_swagger_ui_html(
@@ -60,6 +57,9 @@ def install(app: FastAPI) -> None:
             swagger_favicon_url=f"{root}/docs/assets/favicon.png",
             swagger_ui_parameters=_PAGE,
         )
+
+    for path, page in (("/openapi.json", openapi), ("/docs/openapi.json", openapi), ("/docs", docs)):
+        app.add_route(path, page, include_in_schema=False)
 
 
 class _Document:

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.types import Scope
 
 from app.errors import (
     Conflict,
@@ -25,7 +23,6 @@ from app.errors import (
     Unsupported,
 )
 from app.log import Log
-from app.web.bodies.validation import field_errors
 from engine.errors import EngineError, GraphError, LimitError, ModelFileError, NonFiniteError, ShapeError
 
 log = Log(__name__)
@@ -126,31 +123,33 @@ def _nearest(table: Mapping[type[Any], V], error: Exception) -> V:
     return next(table[kind] for kind in type(error).__mro__ if kind in table)
 
 
-def install(app: FastAPI) -> None:
-    """Make every error that reaches the application an answer of this form."""
+def explain(error: Exception, scope: Scope) -> ProblemResponse | None:
+    """Make the answer for whatever a request ended with, `None` for an error that nobody expected.
 
-    async def explained(_: Request, error: Any) -> ProblemResponse:
+    Args:
+        error: what was raised.
+        scope: of the request.
+    """
+    if isinstance(error, DomainError | EngineError):
         answer = respond(error)
         if answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("request_failed", code=type(error).__name__, detail=error.detail)
         return answer
+    if isinstance(error, HTTPException):
+        return _of_http(error, scope)
+    return None
 
-    async def invalid(_: Request, error: Any) -> ProblemResponse:
-        return respond(Invalid.listing(field_errors(error.errors(), error.body)))
 
-    async def http(request: Request, error: Any) -> ProblemResponse:
-        detail, headers = error.detail, error.headers
-        if error.status_code == HTTPStatus.NOT_FOUND:
-            detail = f"there is nothing at {request.url.path}; /docs lists what there is"
-        elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            allowed = (headers or {}).get("Allow", "")
-            detail = f"{request.method} is not possible here; {allowed or 'another method'} is"
-            if "GET" in allowed.split(", "):
-                headers = {"Allow": f"{allowed}, HEAD"}
-        code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-").replace("'", "")
-        return problem_response(error.status_code, code, detail, headers=headers)
-
-    app.add_exception_handler(DomainError, explained)
-    app.add_exception_handler(EngineError, explained)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, http)
+def _of_http(error: HTTPException, scope: Scope) -> ProblemResponse:
+    """Make the answer where no route is for a request."""
+    detail, headers = error.detail, error.headers
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        detail = f"there is nothing at {scope['path']}; /docs lists what there is"
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (headers or {}).get("Allow", "")
+        detail = f"{scope['method']} is not possible here; {allowed or 'another method'} is"
+        methods = {*allowed.split(", ")}
+        if "GET" in methods:
+            headers = {"Allow": ", ".join(sorted(methods | {"HEAD"}))}
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-").replace("'", "")
+    return problem_response(error.status_code, code, detail, headers=headers)

@@ -154,7 +154,7 @@ class Once:
         )
 
 
-def _once(
+async def _once(  # not `def`: it would be called in a thread
     request: Request,
     key: Annotated[
         str | None,

@@ -1,22 +1,25 @@
-"""How a route reads its request: strict JSON of bounded size, and no parameter that it does not know."""
+"""How a route reads its request, strict JSON of bounded size and parameters that it has, and writes its answer."""
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from http import HTTPStatus
 from typing import Any, TypeVar, get_args, get_origin
 
 from fastapi import params
-from fastapi.dependencies.models import Dependant
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from app.errors import MOST_FIELDS, FieldError, Invalid, Unsupported
 from app.settings import Settings
 from app.store.answers import AnsweredMeanwhile
 from app.web.bodies import idempotency
+from app.web.bodies.arguments import Arguments
 from app.web.bodies.json import parse
 from app.web.bodies.limits import off_the_loop, read_body
 from app.web.bodies.validation import invalid, validate
@@ -61,10 +64,8 @@ class StrictRequest(Request):
         return self._body
 
     async def json(self) -> Any:
-        """Return the body parsed, or as what `validated` made of it: pydantic lets that pass as it is."""
-        if not hasattr(self, "_json"):
-            self._json = await self.document()
-        return self._json
+        """Return the body parsed; see `app.web.bodies.json`."""
+        return await self.document()
 
     async def document(self) -> Any:
         """Parse the body once; see `app.web.bodies.json`."""
@@ -73,54 +74,89 @@ class StrictRequest(Request):
             self._document = await off_the_loop(len(body), lambda: parse(body))
         return self._document
 
-    async def validated(self, kind: Any) -> None:
-        """Validate the body before FastAPI would: that does so on the event loop, whatever the size.
+    async def validated(self, kind: Any) -> Any:
+        """Return the body as an object of a kind.
 
         Raises:
             Invalid: it is not of this kind.
         """
         document = await self.document()
-        self._json = await off_the_loop(len(await self.body()), lambda: validate(kind, document))
+        return await off_the_loop(len(await self.body()), lambda: validate(kind, document))
 
 
 class StrictRoute(APIRoute):
-    """A route that refuses what others silently ignore or accept."""
+    """A route that refuses what others silently ignore or accept, and calls its function without detours.
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap FastAPI's handler of this route."""
-        handle_valid = super().get_route_handler()
+    FastAPI says what the parameters and the answer of the function are; that is made use of once, when the route is
+    made.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         field = self.body_field
-        takes_json = field is not None and not isinstance(field.field_info, params.Form)
-        body_kind = field.field_info.annotation if field is not None else None
-        known = _query_names(self.dependant)
-        names = frozenset(known)
-        takes_key = idempotency.HEADER in _header_names(self.dependant)
+        self._arguments = Arguments(self.dependant)
+        self._waits = inspect.iscoroutinefunction(self.endpoint)
+        self._body_kind = field.field_info.annotation if field is not None else None
+        self._query = {
+            name: _is_list(annotation) for name, annotation in self._arguments.names(params.Query).items()
+        }
+        self._query_names = frozenset(self._query)
+        self._takes_key = idempotency.HEADER in self._arguments.names(params.Header)
+        self.app = self._answer
 
-        async def handle(request: StrictRequest) -> Response:
-            if takes_json and await request.body():
-                await request.validated(body_kind)
-            return await handle_valid(request)
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope.get(IS_HEAD):
+            # What sends files then does not read them.
+            scope["method"] = "HEAD"
+        request = StrictRequest(scope, receive, send)
+        request.state.query_names = self._query_names
+        if scope["query_string"]:
+            _refuse_unknown(request, self._query)
+        if self._body_kind is not None and await request.body():
+            if not is_json(media_type(request)):
+                raise not_json(request)
+            # Before an idempotency key is looked at: what is no JSON was never asked.
+            await request.document()
+        key = request.headers.get(idempotency.HEADER) if self._takes_key else None
+        response = await (self._respond(request) if key is None else _once(request, key, self._respond))
+        await response(scope, receive, send)
 
-        async def strict(request: Request) -> Response:
-            if request.scope.get(IS_HEAD):
-                # What sends files then does not read them.
-                request.scope["method"] = "HEAD"
-            request = StrictRequest(request.scope, request.receive)
-            request.state.query_names = names
-            if request.scope["query_string"]:
-                _refuse_unknown(request, known)
-            if takes_json and await request.body():
-                if not is_json(media_type(request)):
-                    raise not_json(request)
-                # Now, because of what goes wrong later FastAPI says no more than that it went wrong.
-                await request.document()
-            try:
-                key = request.headers.get(idempotency.HEADER) if takes_key else None
-                return await (handle(request) if key is None else _once(request, key, handle))
-            except RequestValidationError as error:
-                raise invalid(error.errors(), error.body, body_kind) from None
+    async def _respond(self, request: StrictRequest) -> Response:
+        """Call the function with what the request says, and make a response of what it returns."""
+        body = None
+        if self._body_kind is not None and await request.body():
+            body = await request.validated(self._body_kind)
+        read = await self._arguments.read(request, body)
+        if read.errors:
+            raise invalid(read.errors, body, self._body_kind)
+        if self._waits:
+            return self._written(await self.endpoint(**read.values), read.response)
+        return await run_in_threadpool(lambda: self._written(self.endpoint(**read.values), read.response))
 
-        return strict
+    def _written(self, answer: Any, begun: Response | None) -> Response:
+        """Write what the function returned as the type of the route's answers.
+
+        Args:
+            answer: such an object; or a response, which stays as it is.
+            begun: what the function has said of the answer's status and headers.
+        """
+        if isinstance(answer, Response):
+            return answer
+        content, kind, field = b"", None, self.response_field
+        if field is not None:
+            if type(answer) is not self.response_model:
+                answer, errors = field.validate(answer, {}, loc=("response",))
+                if errors:
+                    raise TypeError(f"{self.endpoint.__qualname__} did not return what it answers: {errors}")
+            content, kind = field.serialize_json(answer), "application/json"
+        elif answer is not None:
+            raise TypeError(f"{self.endpoint.__qualname__} returned what nothing says how to write")
+        response = Response(content, self.status_code or HTTPStatus.OK, media_type=kind)
+        if begun is not None:
+            response.status_code = begun.status_code or response.status_code
+            response.raw_headers += begun.raw_headers
+        return response
 
 
 async def _once(
@@ -157,23 +193,8 @@ async def read_document(request: Request, kind: type[T]) -> T:
     return await off_the_loop(len(await request.body()), lambda: validate(kind, document))
 
 
-def _query_names(dependant: Dependant) -> dict[str, bool]:
-    """Return the names of query parameters, and of each whether it may be given several times."""
-    names = {
-        parameter.alias: _is_list(parameter.field_info.annotation) for parameter in dependant.query_params
-    }
-    for inner in dependant.dependencies:
-        names |= _query_names(inner)
-    return names
-
-
 def _is_list(annotation: Any) -> bool:
     return get_origin(annotation) is list or any(map(_is_list, get_args(annotation)))
-
-
-def _header_names(dependant: Dependant) -> set[str]:
-    names = {parameter.alias for parameter in dependant.header_params}
-    return names.union(*(_header_names(inner) for inner in dependant.dependencies))
 
 
 def not_json(request: Request) -> Unsupported:

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.log import Log, of_request
-from app.web.answers.problems import problem_response
+from app.web.answers.problems import explain, problem_response
 from app.web.middleware.headers import REQUEST_ID, complete, received
 
 log = Log(__name__)
@@ -21,7 +21,7 @@ _QUIET_PATHS = frozenset({"/livez", "/readyz"})
 
 
 class RequestLog:
-    """ASGI middleware: gives each request an id, logs how it ended, and answers what nobody expected.
+    """ASGI middleware: gives each request an id, answers what was raised on its way, and logs how it ended.
 
     A line holds neither query nor headers, where secrets can be.
     """
@@ -52,16 +52,18 @@ class RequestLog:
                 await self.app(scope, receive, send_with_id)
             except ClientDisconnect:
                 status = _CLIENT_LEFT
-            except Exception:
-                log.exception("unexpected_error", method=scope["method"], path=path)
-                if status is not None:
-                    # The answer has begun; breaking off is the only way left to say that it is not whole.
-                    raise
-                answer = problem_response(
-                    500,
-                    "internal-error",
-                    f"something went wrong here, not in the request; the log has it under {request_id}",
-                )
+            except Exception as error:
+                answer = None if status is not None else explain(error, scope)
+                if answer is None:
+                    log.exception("unexpected_error", method=scope["method"], path=path)
+                    if status is not None:
+                        # The answer has begun; breaking off is the only way left to say that it is not whole.
+                        raise
+                    answer = problem_response(
+                        500,
+                        "internal-error",
+                        f"something went wrong here, not in the request; the log has it under {request_id}",
+                    )
                 await answer(scope, receive, send_with_id)
             finally:
                 write = log.debug if path in _QUIET_PATHS else log.info

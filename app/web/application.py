@@ -1,0 +1,28 @@
+"""The application as a server calls it: as few layers as there is work for."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class Application(FastAPI):
+    """FastAPI's routes and description, called without the layers of FastAPI and Starlette around them.
+
+    Those make answers of errors (here `app.web.middleware.request_log` does, for all of them), close what routes have
+    opened by `yield` (none does), bound bodies (`app.web.bodies.limits`) and measure.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put our own layers around the routes; the one added last is the first to see a request."""
+        app: ASGIApp = self.router
+        for layer in self.user_middleware[::-1]:
+            app = layer.cls(app, *layer.args, **layer.kwargs)
+        return app
