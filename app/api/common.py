@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic_core import to_json
 
 from engine.spec import describe
 
@@ -42,13 +44,22 @@ def finite(value: Any) -> Any:
     return value
 
 
+def _finite_object(value: Any) -> Any:
+    """Do what `finite` does to what is mostly names: writing it takes a tenth of the time of looking through it."""
+    with suppress(ValueError):
+        written = to_json(value, inf_nan_mode="constants")
+        if b"NaN" not in written and b"Infinity" not in written:
+            return value
+    return finite(value)
+
+
 Number = Annotated[float | None, BeforeValidator(finite)]
 """A number, null when it is not finite."""
 
 Numbers = Annotated[list[Any], BeforeValidator(finite)]
 """An array as nested lists; numbers that are not finite are null."""
 
-JsonObject = Annotated[dict[str, Any], BeforeValidator(finite)]
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_finite_object)]
 """Any JSON object; numbers in it that are not finite become null."""
 
 

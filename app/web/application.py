@@ -5,6 +5,8 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.web.late_routes import LateRoutes, path_of
+
 
 class Application(FastAPI):
     """FastAPI's routes and description, called without the layers of FastAPI and Starlette around them.
@@ -22,7 +24,19 @@ class Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put our own layers around the routes; the one added last is the first to see a request."""
-        app: ASGIApp = self.router
+        self._late = [route for route in self.router.routes if isinstance(route, LateRoutes)]
+        app: ASGIApp = self._route
         for layer in self.user_middleware[::-1]:
             app = layer.cls(app, *layer.args, **layer.kwargs)
         return app
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer by the route for a request."""
+        if scope["type"] == "http":
+            # most requests: FastAPI's router asks each route in turn, and notes what nobody reads
+            path = path_of(scope)
+            for resource in self._late:
+                if resource.takes(path):
+                    await resource.handle(scope, receive, send)
+                    return
+        await self.router(scope, receive, send)

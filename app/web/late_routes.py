@@ -46,11 +46,12 @@ class LateRoutes(BaseRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Take what lies under the path, whether there is anything or not."""
-        if scope["type"] == "http":
-            path = _path(scope)
-            if path.startswith(self._below) or path == self.prefix:
-                return Match.FULL, {}
-        return Match.NONE, {}
+        takes = scope["type"] == "http" and self.takes(path_of(scope))
+        return (Match.FULL if takes else Match.NONE), {}
+
+    def takes(self, path: str) -> bool:
+        """Tell whether a path lies here, whether there is anything or not."""
+        return path.startswith(self._below) or path == self.prefix
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request by the first module with a route for it; those behind that one are not imported.
@@ -58,7 +59,7 @@ class LateRoutes(BaseRoute):
         Raises:
             HTTPException: 404 where there is nothing; 405 where there is something, for other methods.
         """
-        path, method = _path(scope), scope["method"]
+        path, method = path_of(scope), scope["method"]
         others: set[str] = set()
         for module in self.modules:
             calls = self._calls.get(module)
@@ -73,7 +74,7 @@ class LateRoutes(BaseRoute):
                     scope["path_params"] = found.groupdict()
                     scope["endpoint"] = route.endpoint
                     scope["route"] = route
-                    await route.handle(scope, receive, send)
+                    await route.app(scope, receive, send)
                     return
                 others.update(methods)
         if others:
@@ -120,7 +121,8 @@ class _Calls:
         return cls(tuple(routes), by_depth)
 
 
-def _path(scope: Scope) -> str:
+def path_of(scope: Scope) -> str:
+    """Return the path of a request below where the service is mounted."""
     root: str = scope.get("root_path", "")
     path: str = scope["path"]
     return path.removeprefix(root) if root else path

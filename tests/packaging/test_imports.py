@@ -39,7 +39,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "engine",
     ),
     "pydantic": ("app", "engine"),
-    "pydantic_core": ("app.web.answers", "engine.choices"),
+    "pydantic_core": ("app.api", "app.web.answers", "engine.choices"),
     "python_multipart": ("app.web.bodies.multipart",),
     "rich": ("app.cli",),
     "safetensors": ("engine.model.model_file",),

@@ -142,4 +142,5 @@ def _webhook(record: JobRecord, delivery: DeliveryRecord | None) -> Webhook | No
 
 def _fields(kind: type[Body], values: Json) -> Json:
     """Return the values that a type has a field for: a worker may be of another version than this server."""
-    return {key: value for key, value in values.items() if key in kind.model_fields}
+    fields = kind.model_fields
+    return {key: value for key, value in values.items() if key in fields}

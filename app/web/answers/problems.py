@@ -148,8 +148,8 @@ def _of_http(error: HTTPException, scope: Scope) -> ProblemResponse:
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = (headers or {}).get("Allow", "")
         detail = f"{scope['method']} is not possible here; {allowed or 'another method'} is"
-        methods = {*allowed.split(", ")}
-        if "GET" in methods:
-            headers = {"Allow": ", ".join(sorted(methods | {"HEAD"}))}
+        methods = allowed.split(", ")
+        if "GET" in methods and "HEAD" not in methods:
+            headers = {"Allow": f"{allowed}, HEAD"}
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-").replace("'", "")
     return problem_response(error.status_code, code, detail, headers=headers)

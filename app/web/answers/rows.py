@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
+from fastapi import Response
 from pydantic import BaseModel
 
 from app.errors import Damaged
@@ -49,16 +50,26 @@ def answer_row(record: R, show: Callable[[R], B]) -> B:
     Raises:
         Damaged: it is of another shape altogether.
     """
+    return _shown(record, show)[0]
+
+
+def written_row(record: R, show: Callable[[R], B]) -> Response:
+    """Write the answer that is one record; see `answer_row`, and `app.web.answers.written` for where."""
+    return Response(_shown(record, show)[1], media_type="application/json")
+
+
+def _shown(record: R, show: Callable[[R], B]) -> tuple[B, str]:
+    """Show a record, and that as JSON: whether it can be written is known then."""
     try:
         body = show(record)
-        body.model_dump_json()
+        return body, body.model_dump_json()
     except _OF_ANOTHER_SHAPE:
         try:
-            return show(_repaired(record))
+            body = show(_repaired(record))
+            return body, body.model_dump_json()
         except _OF_ANOTHER_SHAPE as error:
             log.exception("row_cannot_be_answered", id=record.id)
             raise Damaged.of("the", record.id, "what it holds is not what there should be") from error
-    return body
 
 
 def _repaired(record: R) -> R:

@@ -37,7 +37,8 @@ class FinishBody:
         waits = headers.get(b"expect", b"").lower() == b"100-continue"
 
         async def finish_and_send(message: Message) -> None:
-            if message["type"] == "http.response.start" and (body.asked or not waits):
+            unread = not body.ended and message["type"] == "http.response.start"
+            if unread and (body.asked or not waits):
                 await body.discard()
             await send(message)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -34,8 +35,7 @@ class Gate:
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         if scope["path"] in OPEN_PATHS and scope["method"] in SAFE_METHODS:
             return None
-        # latin-1: there are no bytes that it does not know
-        headers = {name: value.decode("latin-1") for name, value in received(scope).items()}
+        headers = received(scope)
         if self._key is None:
             # A page can make its own name resolve to 127.0.0.1; the browser then takes us for its server.
             if not _names_this_machine(headers.get(b"host")):
@@ -46,12 +46,12 @@ class Gate:
                     errors=(
                         FieldError(
                             parameter="Host",
-                            detail=f"received {headers.get(b'host')!r}",
+                            detail=f"received {headers[b'host'].decode('latin-1')!r}",
                             hint="call it as 127.0.0.1 or localhost, or set CONVSERVE_API_KEY",
                         ),
                     ),
                 )
-        elif not hmac.compare_digest(_presented_key(headers.get(b"authorization", "")), self._key):
+        elif not hmac.compare_digest(_presented_key(headers.get(b"authorization", b"")), self._key):
             refusal = problem_response(
                 401,
                 "unauthorized",
@@ -84,13 +84,13 @@ class Gate:
         return None
 
 
-def _presented_key(authorization: str) -> bytes:
+def _presented_key(authorization: bytes) -> bytes:
     """Read the key out of an Authorization header, empty when there is none."""
-    scheme, _, value = authorization.partition(" ")
+    scheme, _, value = authorization.partition(b" ")
     value = value.strip()
-    if scheme.lower() == "bearer":
-        return value.encode("latin-1")
-    if scheme.lower() == "basic":
+    if scheme.lower() == b"bearer":
+        return value
+    if scheme.lower() == b"basic":
         try:
             _, _, password = base64.b64decode(value, validate=True).partition(b":")
         except (binascii.Error, ValueError):
@@ -99,17 +99,19 @@ def _presented_key(authorization: str) -> bytes:
     return b""
 
 
-def _names_this_machine(host: str | None) -> bool:
+@lru_cache(maxsize=64)
+def _names_this_machine(host: bytes | None) -> bool:
     if host is None:
         return True
     try:
-        name = urlsplit(f"//{host}").hostname or ""
+        # latin-1: there are no bytes that it does not know
+        name = urlsplit(f"//{host.decode('latin-1')}").hostname or ""
     except ValueError:
         return False
     return is_loopback(name) or name.endswith(".localhost")
 
 
-def _from_another_site(headers: dict[bytes, str]) -> bool:
+def _from_another_site(headers: dict[bytes, bytes]) -> bool:
     """Tell whether a browser sent this for a page that is not ours.
 
     The order of the questions is that of Go's net/http CrossOriginProtection: browsers say where a
@@ -117,8 +119,12 @@ def _from_another_site(headers: dict[bytes, str]) -> bool:
     """
     site = headers.get(b"sec-fetch-site")
     if site is not None:
-        return site not in ("same-origin", "none")
+        return site not in (b"same-origin", b"none")
     origin = headers.get(b"origin")
     if origin is None:
         return False
-    return urlsplit(origin).netloc != headers.get(b"host")
+    try:
+        place = urlsplit(origin.decode("latin-1")).netloc
+    except ValueError:
+        return True
+    return place.encode("latin-1") != headers.get(b"host")

@@ -16,7 +16,7 @@ from app.services import Services, ServicesDep
 from app.store.records import ArchitectureRecord
 from app.web.answers.architectures import architecture as show
 from app.web.answers.architectures import architecture_entry
-from app.web.answers.rows import answer_row, answer_rows
+from app.web.answers.rows import answer_rows, written_row
 from app.web.answers.stored import stored
 from app.web.answers.written import written
 from app.web.bodies.idempotency import OnceDep
@@ -147,7 +147,7 @@ def list_architectures(
 async def get_architecture(architecture_id: ArchitectureId, services: ServicesDep) -> Response:
     """Return a stored architecture with its shapes and costs."""
     record = await stored(services.store, services.store.architectures.get, architecture_id)
-    return await run_in_threadpool(lambda: written(answer_row(record, _with_summary)))
+    return await run_in_threadpool(written_row, record, _with_summary)
 
 
 @router.delete(

@@ -22,9 +22,8 @@ from app.pictures.decode import FORMATS
 from app.services import Services, ServicesDep
 from app.store.records import DatasetRecord, JobRecord
 from app.web.answers.datasets import dataset, dataset_entry
-from app.web.answers.rows import answer_row, answer_rows
+from app.web.answers.rows import answer_rows, written_row
 from app.web.answers.stored import is_small, stored
-from app.web.answers.written import written
 from app.web.bodies.files import named_as_sent
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute, is_json, media_type
@@ -186,7 +185,7 @@ async def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Response:
     record = await stored(store, store.datasets.get, dataset_id)
 
     def answer() -> Response:
-        return written(answer_row(record, lambda record: dataset(record, writers.get(record.id, ()))))
+        return written_row(record, lambda record: dataset(record, writers.get(record.id, ())))
 
     if is_small(store, store.datasets.get, dataset_id):
         return answer()

@@ -21,9 +21,8 @@ from app.jobs.uploads import remove_uploads
 from app.services import Services, ServicesDep
 from app.states import JobStatus
 from app.store.records import JobRecord, JobState
-from app.web.answers.rows import answer_row, answer_rows
+from app.web.answers.rows import answer_row, answer_rows, written_row
 from app.web.answers.stored import is_small, stored
-from app.web.answers.written import written
 from app.web.openapi import problems
 from app.web.routes.paging import After, Limit, NameFilter, TagFilter
 
@@ -161,7 +160,7 @@ class JobCalls(Generic[B]):
 
         async def get_job(services: ServicesDep, record: JobRecord = named) -> Response:
             def answer() -> Response:
-                return written(answer_row(record, partial(one, services)))
+                return written_row(record, partial(one, services))
 
             store = services.store
             if self.stands_alone(record) and is_small(store, store.jobs.get, record.id):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Path
+from fastapi import APIRouter, Body, Path, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.api.common import PageOf
@@ -15,7 +16,7 @@ from app.models.model_files import provenance
 from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
 from app.web.answers.models import model, model_entry
-from app.web.answers.rows import answer_row, answer_rows
+from app.web.answers.rows import answer_row, answer_rows, written_row
 from app.web.answers.stored import stored_model
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
@@ -40,11 +41,11 @@ def list_models(
     return PageOf(data=answer_rows(page.data, model_entry), next=page.next)
 
 
-@router.get("/{model_id}", summary="Get a model", responses=_MISSING)
-async def get_model(model_id: ModelReference, services: ServicesDep) -> Model:
+@router.get("/{model_id}", summary="Get a model", responses=_MISSING, response_model=Model)
+async def get_model(model_id: ModelReference, services: ServicesDep) -> Response:
     """Return a model: its classes, its input, how good it is, how it was made."""
     record = await stored_model(services.store, model_id)
-    return await run_in_threadpool(shown, services, record)
+    return await run_in_threadpool(written_row, record, partial(_model, services))
 
 
 @router.patch(
@@ -86,7 +87,7 @@ def delete_model(
 
 def shown(services: Services, record: ModelRecord) -> Model:
     """Return the body for a record."""
-    return answer_row(record, lambda record: _model(services, record))
+    return answer_row(record, partial(_model, services))
 
 
 def _model(services: Services, record: ModelRecord) -> Model:
