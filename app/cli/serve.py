@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from app.jobs.processes import THREADS_VARIABLES
 from app.settings import Settings, SettingsError, load_settings
+from app.web.quick_imports import quick_imports
 
 _OPTIONS = {"host": "--host", "port": "--port", "data_dir": "--data-dir"}
 """By what option a setting is given."""
@@ -60,20 +60,6 @@ def _serve(host: str | None, port: str | None, data_dir: Path | None) -> None:
         _announce(settings, url)
 
     serve(create_app(settings), settings, ready)
-
-
-def quick_imports() -> Callable[[], None]:
-    """Look for no garbage until the function is called that this returns: what is imported stays.
-
-    It would take a twentieth of a start, and in all that is collected later.
-    """
-    gc.disable()
-
-    def done() -> None:
-        gc.freeze()
-        gc.enable()
-
-    return done
 
 
 def _announce(settings: Settings, url: str) -> None:

@@ -7,9 +7,9 @@ import socket
 import sys
 import threading
 
-from app.cli.serve import quick_imports
 from app.processes.member import READY, Handed, Member
 from app.settings import SettingsError, load_settings
+from app.web.quick_imports import quick_imports
 
 
 def main(argument: str) -> None:
