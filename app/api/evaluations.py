@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from app.api.common import Body, Number
+from app.api.common import Body, JsonObject, Number
 from app.api.jobs import JobBody
 from engine.training.figures import CalibrationBin, ClassFigures, MacroFigures, ValueFigures
 
@@ -42,11 +42,25 @@ class SplitError(Body):
     """The share of them that it is wrong about; null without pictures, and of values."""
 
 
+class CorrectionCall(Body):
+    """A call that corrects a picture, should not the model be wrong but the data set."""
+
+    summary: str
+    """What it does."""
+    method: str = Field(examples=["PATCH"])
+    url: str = Field(examples=["/v1/datasets/ds_01jd3k5v0ch2h3z3c4r8n9q7xe/images/17"])
+    """Its path on this server."""
+    body: JsonObject
+    """What to send, as JSON."""
+
+
 class Mistake(Body):
     """A picture that the model is wrong about."""
 
     number: int
     """Its number in the data set: `/v1/datasets/{id}/images/{number}` shows it."""
+    name: str | None = None
+    """The name of the file that it came in, where it had one."""
     label: str
     """What it is."""
     predicted: str
@@ -55,6 +69,17 @@ class Mistake(Body):
     """How probable the model found that."""
     label_probability: Number
     """How probable it found the truth."""
+    corrections: tuple[CorrectionCall, ...] = ()
+    """The calls that give it the label that was predicted, and that leave it out."""
+
+
+class PicturePrediction(Mistake):
+    """What was predicted for a picture."""
+
+    wrong: bool
+    """Whether that is another class than its label."""
+    corrections: tuple[CorrectionCall, ...] = ()
+    """Where it is wrong: the calls that give it the label that was predicted, and that leave it out."""
 
 
 class Diagnosis(Body):

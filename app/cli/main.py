@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli import corrections  # noqa: F401 - adds its commands to `data`
 from app.cli.architectures import architectures, compare, diagram, summary
 from app.cli.batches import batches
 from app.cli.catalog import catalog

@@ -194,7 +194,11 @@ def record(kind: type[B], method: str, path: str, **details: Any) -> Call[B]:
 
 def entries(kind: type[B], path: str) -> Call[tuple[B, ...]]:
     """Describe a call that is answered with a list, all of it at once."""
-    return Call("GET", path, lambda answer: tuple(understood(ListOf[kind], answer).data))  # type: ignore[valid-type]
+
+    def read(answer: httpx.Response) -> tuple[B, ...]:
+        return tuple(understood(ListOf[kind], answer).data)  # type: ignore[valid-type]
+
+    return Call("GET", path, read, accept="application/json")
 
 
 def nothing(method: str, path: str) -> Call[None]:

@@ -10,7 +10,13 @@ from urllib.parse import unquote
 
 import httpx
 
-from app.api.dataset_pictures import Addition, AdditionEntry, DatasetStatistics
+from app.api.dataset_pictures import (
+    Addition,
+    AdditionEntry,
+    DatasetCorrection,
+    DatasetPicture,
+    DatasetStatistics,
+)
 from app.api.datasets import Dataset, DatasetEntry
 from app.api.downloads import Downloadable
 from app.client.calls import (
@@ -45,6 +51,8 @@ class LabelledPicture:
         labels: the names of its labels, in a data set of these.
         values: its numbers, in the order of the data set's `classes`.
         content: the bytes of a PNG file.
+        name: of the file that it came in, if it had one.
+        excluded: whether it is left out of its split.
     """
 
     number: int
@@ -54,6 +62,8 @@ class LabelledPicture:
     labels: tuple[str, ...]
     values: tuple[float, ...]
     content: bytes
+    name: str | None = None
+    excluded: bool = False
 
 
 def _form_value(value: Any) -> str:
@@ -76,6 +86,8 @@ def _labelled(answer: httpx.Response) -> LabelledPicture:
         labels=tuple(map(unquote, label.split("|"))) if index is None and label else (),
         values=tuple(map(float, values.split(","))) if values else (),
         content=answer.content,
+        name=unquote(answer.headers["Image-Name"]) if "Image-Name" in answer.headers else None,
+        excluded=answer.headers.get("Image-Excluded") == "true",
     )
 
 
@@ -155,6 +167,53 @@ class Datasets(Resource[M]):
         """Wait until an addition has ended, asking every `interval` seconds, and return it."""
         path = f"{_DATASETS}/{addition.dataset_id}/additions/{addition.id}"
         return awaited(record(Addition, "GET", path), lambda found: found.finished, interval)
+
+    @call
+    def picture_details(self, dataset_id: str, number: int) -> Call[DatasetPicture]:
+        """Return what is known of a picture: its file, class and split, and whether it is left out."""
+        path = f"{_DATASETS}/{dataset_id}/images/{number}"
+        return record(DatasetPicture, "GET", path, accept="application/json")
+
+    @stream
+    def pictures(
+        self,
+        dataset_id: str,
+        *,
+        split: str | None = None,
+        label: str | None = None,
+        name: str | None = None,
+        excluded: bool | None = None,
+    ) -> Stream[DatasetPicture]:
+        """List the pictures of a data set in the order of their numbers, with the names of their files.
+
+        Args:
+            dataset_id: the data set.
+            split: only those of this split.
+            label: only those of this class, or with this label.
+            name: only those that came in a file of this name.
+            excluded: only those that are left out, or only those that are not.
+        """
+        narrowed = {"split": split, "label": label, "name": name, "excluded": excluded}
+        return pages(DatasetPicture, f"{_DATASETS}/{dataset_id}/images", **narrowed)
+
+    @call
+    def correct(
+        self, dataset_id: str, corrections: Sequence[Mapping[str, Any]], *, dry_run: bool = False
+    ) -> Call[DatasetCorrection]:
+        """Give pictures other labels, leave them out, or put them back: all of it in one new revision.
+
+        Args:
+            dataset_id: the data set.
+            corrections: for each picture its `number`, and `label`, `excluded` or both.
+            dry_run: only say what would change.
+        """
+        body = {"corrections": [dict(correction) for correction in corrections], "dry_run": dry_run}
+        return record(DatasetCorrection, "POST", f"{_DATASETS}/{dataset_id}/corrections", json=body)
+
+    @stream
+    def corrections(self, dataset_id: str) -> Stream[DatasetCorrection]:
+        """List the revisions of a data set, newest first, with what was corrected in each."""
+        return pages(DatasetCorrection, f"{_DATASETS}/{dataset_id}/corrections")
 
     @call
     def statistics(self, dataset_id: str) -> Call[DatasetStatistics]:

@@ -8,7 +8,13 @@ from typing import Any
 from app.api.architectures import ArchitectureAnswer, ArchitectureComparison, ArchitectureEntry, Summary
 from app.api.batch_predictions import BatchPrediction
 from app.api.catalog import LayerPart, NamedFilter, Part, PresetEntry
-from app.api.evaluations import ConfusionMatrix, Evaluation, FinishedEvaluation
+from app.api.evaluations import (
+    ConfusionMatrix,
+    Evaluation,
+    FinishedEvaluation,
+    Mistake,
+    PicturePrediction,
+)
 from app.client.calls import (
     Attachment,
     Call,
@@ -192,6 +198,31 @@ class Evaluations(Resource[M]):
     def mistakes(self, evaluation_id: str) -> Call[bytes]:
         """Return the worst mistakes as a sheet of pictures, PNG."""
         return content(f"{_EVALUATIONS}/{evaluation_id}/mistakes", "image/png")
+
+    @call
+    def worst(self, evaluation_id: str) -> Call[tuple[Mistake, ...]]:
+        """Return what is known of the worst mistakes: file names, labels, and the calls that correct them."""
+        return entries(Mistake, f"{_EVALUATIONS}/{evaluation_id}/mistakes")
+
+    @stream
+    def predictions(
+        self,
+        evaluation_id: str,
+        *,
+        label: str | None = None,
+        predicted: str | None = None,
+        wrong: bool | None = None,
+    ) -> Stream[PicturePrediction]:
+        """List what was predicted for each picture of the split, in the order of their numbers.
+
+        Args:
+            evaluation_id: the evaluation; of a model of classes.
+            label: only pictures of this class.
+            predicted: only those that were taken for this class.
+            wrong: only those that the model is wrong, or not wrong, about.
+        """
+        narrowed = {"label": label, "predicted": predicted, "wrong": wrong}
+        return pages(PicturePrediction, f"{_EVALUATIONS}/{evaluation_id}/predictions", **narrowed)
 
     @call
     def log(self, evaluation_id: str) -> Call[str]:

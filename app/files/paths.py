@@ -60,6 +60,11 @@ def report(job_id: str) -> str:
     return f"{DIRECTORY}/{job_id}/report.json"
 
 
+def evaluated(job_id: str) -> str:
+    """Return the file with what an evaluation found of each picture, npy."""
+    return f"{DIRECTORY}/{job_id}/evaluated.npy"
+
+
 def mistakes(job_id: str) -> str:
     """Return the sheet of the worst mistakes of an evaluation, PNG."""
     return f"{DIRECTORY}/{job_id}/mistakes.png"

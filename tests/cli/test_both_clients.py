@@ -177,6 +177,9 @@ async def story(client: Any, folder: Path) -> None:
     counts = await client.evaluations.confusion_counts(evaluation.id)
     assert sum(map(sum, counts.matrix)) == evaluation.report.images
     assert (await client.evaluations.mistakes(evaluation.id)).startswith(b"\x89PNG")
+    assert list(await client.evaluations.worst(evaluation.id)) == evaluation.report.mistakes
+    wrong = await everything(client.evaluations.predictions(evaluation.id, wrong=True))
+    assert {entry.number for entry in evaluation.report.mistakes} <= {entry.number for entry in wrong}
     assert (await refused(client.evaluations.cancel(evaluation.id))).status == 409
     await client.evaluations.delete(evaluation.id)
 
@@ -250,6 +253,11 @@ async def _data(client: Any, folder: Path) -> None:
     sheet = await client.datasets.preview(dataset.id, [{"type": "rotation", "degrees": 15}], images=2)
     assert sheet.startswith(b"\x89PNG")
     assert (await client.datasets.picture(dataset.id, 12)).label == "dark"
+    corrected = await client.datasets.correct(dataset.id, [{"number": 12, "label": "light"}])
+    assert [corrected] == await everything(client.datasets.corrections(dataset.id))
+    details = await client.datasets.picture_details(dataset.id, 12)
+    assert (details.label, details.uploaded_label, details.name) == ("light", "dark", "more.png")
+    assert details in await everything(client.datasets.pictures(dataset.id, label="light"))
     assert dataset.id in {entry.id for entry in await everything(client.datasets.list())}
     assert (await refused(client.datasets.cancel(dataset.id))).status == 409
     await client.datasets.delete(dataset.id)

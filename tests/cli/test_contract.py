@@ -53,6 +53,13 @@ CALLS: dict[str, Callable[[Client, Ids], Any]] = {
     "/v1/datasets/{dataset}/additions/{addition}": lambda client, ids: client.datasets.addition(
         ids.dataset, ids.addition
     ),
+    "/v1/datasets/{dataset}/images": lambda client, ids: tuple(client.datasets.pictures(ids.dataset)),
+    "/v1/datasets/{dataset}/images/0": lambda client, ids: client.datasets.picture_details(ids.dataset, 0),
+    "/v1/datasets/{dataset}/corrections": lambda client, ids: tuple(client.datasets.corrections(ids.dataset)),
+    "/v1/evaluations/{evaluation}/mistakes": lambda client, ids: client.evaluations.worst(ids.evaluation),
+    "/v1/evaluations/{evaluation}/predictions?wrong=true": lambda client, ids: tuple(
+        client.evaluations.predictions(ids.evaluation, wrong=True)
+    ),
     "/v1/datasets/{dataset}/statistics": lambda client, ids: client.datasets.statistics(ids.dataset),
     "/v1/training-jobs/job_example": lambda client, ids: client.training_jobs.get("job_example"),
     "/v1/training-jobs/job_example/metrics": lambda client, ids: client.training_jobs.metrics("job_example"),
@@ -107,6 +114,7 @@ def ids(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ids]:
         Image.new("L", (4, 4), 99).save(folder / "more.png")
         addition = client.datasets.append(dataset.id, [folder / "more.png"], label="dark")
         client.datasets.wait_addition(addition, interval=0.05)
+        client.datasets.correct(dataset.id, [{"number": 0, "excluded": True}])
         evaluation = client.evaluations.create("model_example", "digits")
         batch = client.batch_predictions.create("model_example", archive(folder))
         assert client.evaluations.wait(evaluation.id, interval=0.05).report is not None
@@ -137,6 +145,7 @@ def test_every_get_has_its_call() -> None:
     names = {
         "{dataset}": "{dataset_id}",
         "{addition}": "{addition_id}",
+        "images/0": "images/{number}",
         "{batch}": "{batch_id}",
         "{evaluation}": "{evaluation_id}",
         "arch_example": "{architecture_id}",
@@ -207,7 +216,7 @@ def test_fields_of_a_later_version_are_ignored(path: str, server: str, later: st
     with Client(server) as client:
         given = call(client, ids)
     body = (
-        {"data": grown(given)}
+        {"data": grown(given), "next": None}
         if isinstance(given, tuple)
         else {"data": [grown(given)], "next": None}
         if path in LISTS

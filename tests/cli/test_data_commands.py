@@ -70,6 +70,35 @@ def test_make_grow_look(run: Run, archive: Path, tmp_path: Path, server: str) ->
         client.datasets.delete(identifier)
 
 
+def test_correct_pictures(run: Run, archive: Path, server: str) -> None:
+    with Client(server) as client:
+        made = client.datasets.wait(client.datasets.upload(archive, image_size=8).id)
+        (wrong,) = client.datasets.pictures(made.id, name="a/4.png")
+        number = str(wrong.number)
+        relabelled = run("data", "relabel", made.id, number, "--label", "b")
+        assert relabelled.returncode == 0, relabelled.stderr
+        assert f"{number} (a/4.png): b and not a" in relabelled.stdout
+        again = run("data", "relabel", made.id, number, "--label", "b")
+        assert again.stdout.startswith("nothing to correct")
+        unknown = run("data", "relabel", made.id, number, "--label", "fox")
+        assert (unknown.returncode, "its classes are a, b" in unknown.stderr) == (1, True)
+        assert run("data", "exclude", made.id, number, "0").returncode == 0
+        picture = client.datasets.picture(made.id, wrong.number)
+        assert (picture.label, picture.name, picture.excluded) == ("b", "a/4.png", True)
+        assert {entry.number for entry in client.datasets.pictures(made.id, excluded=True)} == {
+            0,
+            wrong.number,
+        }
+        assert run("data", "restore", made.id, number).returncode == 0
+        listed = run("data", "corrections", made.id)
+        assert re.search(r"^ +3 +1 +.*put back", listed.stdout, re.MULTILINE), listed.stdout
+        assert [entry.revision for entry in client.datasets.corrections(made.id)] == [3, 2, 1]
+        dry = client.datasets.correct(made.id, [{"number": 0, "excluded": False}], dry_run=True)
+        assert (dry.revision, dry.pictures[0].excluded) == (3, False)
+        assert client.datasets.get(made.id).excluded == 1
+        client.datasets.delete(made.id)
+
+
 def test_downloads(run: Run, server: str) -> None:
     listed = run("data", "download")
     assert listed.returncode == 0, listed.stderr

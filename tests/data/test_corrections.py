@@ -267,6 +267,41 @@ def test_jobs_go_by_the_revision_at_which_they_were_accepted(
     assert evaluated["dataset_revision"] == 2
 
 
+def test_a_mistake_names_the_calls_that_correct_it(
+    http: httpx.Client, own: str, wait_for: Callable[..., Any], finished: Callable[..., dict[str, Any]]
+) -> None:
+    # what is trained on the contrary of what is true is wrong about most
+    train = http.get(f"/v1/datasets/{own}/images", params={"limit": 200}).json()["data"]
+    flipped = {"light": "dark", "dark": "light"}
+    wishes = [{"number": entry["number"], "label": flipped[entry["label"]]} for entry in train]
+    correct(http, own, *wishes)
+    job = http.post("/v1/training-jobs", json=SMALL | {"dataset": own, "epochs": 20}).json()["id"]
+    model = finished(http, job)["model_id"]
+    correct(http, own, *({**wish, "label": flipped[wish["label"]]} for wish in wishes))
+    address = http.post("/v1/evaluations", json={"model": model, "dataset": own, "split": "train"}).headers[
+        "location"
+    ]
+
+    def done() -> Any:
+        found = http.get(address).json()
+        return found if found["finished_at"] else None
+
+    mistakes = wait_for(done)["report"]["mistakes"]
+    assert mistakes
+    worst = mistakes[0]
+    assert worst["name"] == told(http, own, worst["number"])["name"]
+    relabel, leave_out = worst["corrections"]
+    for call in (relabel, leave_out):
+        answer = http.request(call["method"], call["url"], json=call["body"])
+        assert answer.status_code == 200, answer.text
+    now = told(http, own, worst["number"])
+    assert (now["label"], now["excluded"]) == (worst["predicted"], True)
+    # what was found stays what was found
+    listed = http.get(f"{address}/predictions", params={"wrong": "true"}).json()["data"]
+    (entry,) = [entry for entry in listed if entry["number"] == worst["number"]]
+    assert (entry["label"], entry["name"]) == (worst["label"], worst["name"])
+
+
 @pytest.mark.parametrize(
     ("corrections", "pointer"),
     [

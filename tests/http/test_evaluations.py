@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -107,6 +108,47 @@ def test_the_pictures_are_pictures(http: httpx.Client, address: str) -> None:
     assert Image.open(io.BytesIO(sheet.content)).format == "PNG"
 
 
+def test_each_picture_has_its_prediction(http: httpx.Client, address: str) -> None:
+    def listed(**query: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        after = None
+        while True:
+            params = {"limit": 200, **query} | ({} if after is None else {"after": after})
+            answer = http.get(f"{address}/predictions", params=params)
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            found += page["data"]
+            after = page["next"]
+            if after is None:
+                return found
+
+    report = http.get(address).json()["report"]
+    matrix = http.get(f"{address}/confusion-matrix", headers={"Accept": "application/json"}).json()["matrix"]
+    everything = listed()
+    numbers = [entry["number"] for entry in everything]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == report["images"]
+    counts = Counter((entry["label"], entry["predicted"]) for entry in everything)
+    assert [[counts[str(row), str(column)] for column in range(10)] for row in range(10)] == matrix
+    wrong = listed(wrong="true")
+    assert wrong == [entry for entry in everything if entry["label"] != entry["predicted"]]
+    assert listed(wrong="false", label="3") == [
+        entry for entry in everything if entry["label"] == entry["predicted"] == "3"
+    ]
+    assert listed(predicted="8") == [entry for entry in everything if entry["predicted"] == "8"]
+    assert not any(entry["corrections"] for entry in everything if not entry["wrong"])
+    worst = http.get(f"{address}/mistakes", headers={"Accept": "application/json"}).json()["data"]
+    assert worst == report["mistakes"]
+    by_number = {entry["number"]: entry for entry in wrong}
+    for mistake in worst:
+        same = by_number[mistake["number"]]
+        assert {name: same[name] for name in mistake} == mistake | {
+            name: pytest.approx(mistake[name]) for name in ("probability", "label_probability")
+        }
+    refused = http.get(f"{address}/predictions", params={"label": "eleven"}).json()
+    assert (refused["status"], refused["errors"][0]["parameter"]) == (422, "label")
+
+
 def test_what_does_not_fit_is_refused(http: httpx.Client, ready: Callable[..., Any]) -> None:
     for change, pointer in (
         ({"model": "model_no"}, "/model"),
@@ -140,7 +182,7 @@ def test_they_are_listed_apart_and_can_be_deleted(
     assert found["images"] == http.get("/v1/datasets/digits").json()["splits"]["dev"]
     assert http.post(f"{mine}/cancel").status_code == 409
     assert http.delete(mine).status_code == 204
-    for part in ("", "/mistakes", "/confusion-matrix"):
+    for part in ("", "/mistakes", "/predictions", "/confusion-matrix"):
         assert http.get(mine + part).status_code == 404
 
 

@@ -25,6 +25,7 @@ EXEMPT = {
     ("get", "/v1/evaluations/{evaluation_id}/confusion-matrix"),
     ("get", "/v1/evaluations/{evaluation_id}/log"),
     ("get", "/v1/evaluations/{evaluation_id}/mistakes"),
+    ("get", "/v1/evaluations/{evaluation_id}/predictions"),
     ("post", "/v1/evaluations/{evaluation_id}/cancel"),
     ("delete", "/v1/models/{model_id}"),
     ("delete", "/v1/models/{model_name}/aliases/{alias}"),

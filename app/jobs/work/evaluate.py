@@ -14,6 +14,7 @@ from app.datasets.records import class_names
 from app.datasets.storage import StoredDataset, open_dataset
 from app.files import paths
 from app.files.artifacts import Artifacts
+from app.jobs.evaluated import rows_of, write_rows
 from app.jobs.heartbeat import Heartbeat
 from app.jobs.requests import EvaluationRequest
 from app.jobs.work.diagnosis import diagnose
@@ -56,6 +57,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
             classes = _Evaluation(splits, stored, np.array(places, np.int64))
             document, metrics = classes.judge(model.classes)
             tiles = classes.tiles(model.classes)
+            write_rows(artifacts, job.id, classes.rows)
         case "labels":
             document, metrics = judge_labels(splits, names, places)
         case "values":
@@ -68,12 +70,17 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
 
 
 class _Evaluation:
-    """What is found out about a model of classes."""
+    """What is found out about a model of classes.
+
+    Attributes:
+        rows: what was predicted for the pictures of the chosen split, see `app.jobs.evaluated`.
+    """
 
     def __init__(self, splits: SplitPredictions, dataset: StoredDataset, to_model: NDArray[np.int64]) -> None:
         self._splits = splits
         self._dataset = dataset
         self._to_model = to_model
+        self.rows: list[NDArray[np.void]] = []
         # (probability of the true class, position, label, predicted, probability of the predicted class)
         self._worst: list[tuple[float, int, int, int, float]] = []
 
@@ -107,6 +114,7 @@ class _Evaluation:
                 wrong += int(np.count_nonzero(predicted != labels))
                 if name == self._splits.split:
                     assessment.add(probabilities, labels)
+                    self.rows.append(rows_of(places, labels, probabilities))
                     self._note(probabilities, labels, predicted, places)
             images = self._splits.images(name)
             found[name] = {"images": images, "error": wrong / images if images else None}
@@ -117,6 +125,7 @@ class _Evaluation:
         return [
             {
                 "number": position,
+                "name": self._dataset.name(position),
                 "label": classes[label],
                 "predicted": classes[predicted],
                 "probability": probability,

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
+
+import numpy as np
 
 from app.api.batch_predictions import BatchPrediction, BatchProgress
 from app.api.common import Body
 from app.api.evaluations import (
+    CorrectionCall,
     Evaluation,
     EvaluationMetrics,
     EvaluationProgress,
     EvaluationReport,
     FinishedEvaluation,
+    Mistake,
+    PicturePrediction,
 )
 from app.api.jobs import JobError
 from app.api.training_jobs import EpochFigures, Progress, TrainingJob, TrainingJobEntry
@@ -87,9 +94,51 @@ def finished_evaluation(record: JobRecord, document: Json | None) -> FinishedEva
     """Show a record and what its worker has written; `document` is None until it has succeeded."""
     report = None
     if document is not None:
-        rest = {name: document[name] for name in ("errors", "diagnosis", "mistakes")}
-        report = EvaluationReport(**document["report"], **rest)
+        rest = {name: document[name] for name in ("errors", "diagnosis")}
+        mistakes = evaluation_mistakes(record, document)
+        report = EvaluationReport(**document["report"], **rest, mistakes=mistakes)
     return FinishedEvaluation(**_evaluation(record), report=report)
+
+
+def evaluation_mistakes(record: JobRecord, document: Json) -> list[Mistake]:
+    """Show the worst mistakes among what the worker of an evaluation has written."""
+    dataset = record.request["dataset"]
+    return [
+        Mistake(**entry, corrections=_corrections(dataset, entry["number"], entry["predicted"]))
+        for entry in document["mistakes"]
+    ]
+
+
+def picture_prediction(
+    record: JobRecord, classes: Sequence[str], row: np.void, name: str | None
+) -> PicturePrediction:
+    """Show what an evaluation found of a picture.
+
+    Args:
+        record: the evaluation.
+        classes: those of its model.
+        row: see `app.jobs.evaluated`.
+        name: of the file that the picture came in.
+    """
+    number, predicted, wrong = int(row["number"]), classes[row["predicted"]], row["label"] != row["predicted"]
+    return PicturePrediction(
+        number=number,
+        name=name,
+        label=classes[row["label"]],
+        predicted=predicted,
+        probability=float(row["probability"]),
+        label_probability=float(row["label_probability"]),
+        wrong=bool(wrong),
+        corrections=_corrections(record.request["dataset"], number, predicted) if wrong else (),
+    )
+
+
+def _corrections(dataset: str, number: int, predicted: str) -> tuple[CorrectionCall, ...]:
+    url = f"/v1/datasets/{quote(dataset)}/images/{number}"
+    return (
+        CorrectionCall(summary=f"label it {predicted!r}", method="PATCH", url=url, body={"label": predicted}),
+        CorrectionCall(summary="leave it out", method="PATCH", url=url, body={"excluded": True}),
+    )
 
 
 def _evaluation(record: JobRecord) -> dict[str, Any]:
