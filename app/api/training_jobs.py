@@ -15,7 +15,7 @@ class Progress(Body):
     """How far a job is."""
 
     stage: str | None = None
-    """What it does at the moment: features, training, evaluation, test."""
+    """What it does at the moment: features, training, evaluation, test, report."""
     epoch: int = 0
     """The epoch under way, from 1; 0 before the first."""
     epochs: int = 0

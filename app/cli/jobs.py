@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from app.cli.files import Output, form, save
 from app.cli.options import LOCAL, ApiKey, ByName, ByStatus, ByTag, Json, Url, connect
 from app.cli.output import everything, listing, number, percent, say, table
 from app.cli.train import watch_to_the_end
+
+if TYPE_CHECKING:
+    from app.api.training_reports import TrainingReport
 
 jobs = typer.Typer(
     name="jobs", help="Training jobs: list, show, watch, cancel, delete.", no_args_is_help=True
@@ -88,6 +91,28 @@ def show_norms(
     for what, nodes in (("vanish", norms.vanishing), ("explode", norms.exploding)):
         if nodes:
             say(f"gradients that {what}: {', '.join(nodes)}")
+
+
+@jobs.command("report")
+def show_report(job: Job, json: Json = False, url: Url = LOCAL, api_key: ApiKey = None) -> None:
+    """Say whether the model of a job is good enough, and what would make it better."""
+    with connect(url, api_key) as client:
+        report = client.training_jobs.report(job)
+    if json:
+        everything(report, as_json=True)
+    else:
+        print_report(report)
+
+
+def print_report(report: TrainingReport) -> None:
+    """Print how each class is recognised, and the report's sentences."""
+    headings = ["learned from", "judged by", "recognised"]
+    rows = [
+        [entry.name, str(entry.train_images), str(entry.images), percent(entry.recall)]
+        for entry in report.classes
+    ]
+    table(["class", *headings], rows, texts=("class",), numbers=headings)
+    say("\n".join(report.words))
 
 
 @jobs.command("log")

@@ -101,7 +101,7 @@ def _introduce(folder: Path, folders: ClassFolders) -> None:
 
 def _teach(client: Client, folders: ClassFolders, name: str, url: str, api_key: str | None) -> None:
     from app.cli.data import finish
-    from app.cli.evaluations import evaluate_and_print
+    from app.cli.jobs import print_report
     from app.cli.train import watch_to_the_end
     from app.jobs.accept.rules import picture_side
 
@@ -129,7 +129,7 @@ def _teach(client: Client, folders: ClassFolders, name: str, url: str, api_key: 
         say(f"Warning: {warning}")
     model = watch_to_the_end(client, job.id)
     say()
-    evaluate_and_print(client, model, dataset.id, "test")
+    print_report(client.training_jobs.report(job.id))
     say("\nIt is served. Send it a picture:")
     key = ' -H "Authorization: Bearer $CONVSERVE_API_KEY"' if api_key else ""
     say(f"  curl{key} -F files=@picture.jpg {url.rstrip('/')}/v1/models/{model}/predict")

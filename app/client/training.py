@@ -7,6 +7,7 @@ from typing import Any
 
 from app.api.norms import TrainingNorms
 from app.api.training_jobs import EpochFigures, TrainingJob, TrainingJobEntry
+from app.api.training_reports import TrainingReport
 from app.api.training_steps import TrainingStep
 from app.client.calls import (
     Call,
@@ -108,6 +109,11 @@ class TrainingJobs(Resource[M]):
     def norms_file(self, job_id: str, *, accept: str = "image/svg+xml") -> Call[bytes]:
         """Return a drawing of these lengths over the epochs, as SVG or `image/png`."""
         return content(f"{_JOBS}/{job_id}/norms", accept)
+
+    @call
+    def report(self, job_id: str) -> Call[TrainingReport]:
+        """Return whether the model of a finished job is good enough, and what would make it better."""
+        return record(TrainingReport, "GET", f"{_JOBS}/{job_id}/report")
 
     @call
     def log(self, job_id: str) -> Call[str]:

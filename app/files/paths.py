@@ -56,7 +56,7 @@ def segment(dataset_id: str, number: int) -> str:
 
 
 def report(job_id: str) -> str:
-    """Return the file with the findings of an evaluation, JSON."""
+    """Return the file with the findings of an evaluation, or about the model of a training job, JSON."""
     return f"{DIRECTORY}/{job_id}/report.json"
 
 

@@ -55,7 +55,11 @@ def test_a_folder_becomes_a_model_that_is_served(run: Run, server: str, things: 
     assert f"Scaled to 96 × 96 pixels: the pictures are about {SIDE} pixels" in shown
     assert re.search(r"^epoch 1: train loss", shown, re.MULTILINE)
     assert len(re.findall(r"^epoch \d+:", shown, re.MULTILINE)) <= 21
-    assert re.search(r"^accuracy: [\d.]+ % of \d+ pictures$", shown, re.MULTILINE)
+    assert re.search(r"^\d of \d test pictures are recognised", shown, re.MULTILINE)
+    assert "initial_weights: mobilenet-v2-imagenet (a network that" in shown
+    (job,) = re.findall(r"^training job (\S+)$", shown, re.MULTILINE)
+    assert "test pictures are recognised" in run("jobs", "report", job).stdout
+    assert '"verdict"' in run("jobs", "report", job, "--json").stdout
     (address,) = re.findall(r"curl -F files=@picture.jpg (\S+)$", shown, re.MULTILINE)
     with (things / "coffee" / "0.jpg").open("rb") as picture:
         answer = httpx.post(address, files={"files": picture})

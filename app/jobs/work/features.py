@@ -52,6 +52,8 @@ class Course:
     """Returns the state of the whole network's run."""
     variants: int = 0
     """How many variants of each picture are kept where it is augmented: itself, and as the next epochs see it."""
+    variants_cached: bool = False
+    """Whether its features are those of several variants of each picture."""
     quick: bool = False
     """Whether an epoch is so short that a checkpoint at each end would take most of the time."""
 
@@ -207,6 +209,7 @@ def on_features(course: Course, files: FeatureFiles, threads: int, beat: Beat) -
         split.narrowed(course.state),
         partial(_execution, variants or 0),
         lambda state: split.widened(state, weights),
+        variants_cached=bool(variants),
         quick=True,
     )
 

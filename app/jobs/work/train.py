@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 from app.datasets.records import class_names, options
@@ -16,6 +17,7 @@ from app.jobs.heartbeat import Heartbeat, Interrupted
 from app.jobs.processes import CORES_VARIABLE
 from app.jobs.requests import TrainingRequest
 from app.jobs.work.features import Course, FeatureFiles, on_features, progress_of
+from app.jobs.work.outlook import report
 from app.jobs.work.pace import Pace, finite
 from app.settings import Settings
 from app.store import Store
@@ -94,6 +96,10 @@ def run(job: JobRecord, store: Store, artifacts: LocalArtifacts, settings: Setti
             execute.close()
             course = course_of(next_stage(network, stages[following - 1], stages[following], state))
         metrics = _test(course, beat, pace)
+        if data.target == "class":
+            told = partial(beat, pace.last | {"stage": "report"})
+            found = report(course, stored, data.classes, told)
+            artifacts.write(paths.report(job.id), found.model_dump_json().encode())
     except Interrupted:
         checkpoints.write(course.whole(course.state))
         raise

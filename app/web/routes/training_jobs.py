@@ -11,7 +11,8 @@ from app.api.common import ListOf
 from app.api.norms import TrainingNorms
 from app.api.requests.training_jobs import TrainingJobRequest
 from app.api.training_jobs import EpochFigures, TrainingJob, TrainingJobEntry
-from app.errors import Invalid
+from app.api.training_reports import TrainingReport
+from app.errors import Conflict, Damaged, Invalid
 from app.files import paths
 from app.jobs.accept.training import new_job
 from app.jobs.forecast import Place, places
@@ -210,6 +211,28 @@ def get_norms(record: JobDep, request: Request, services: ServicesDep) -> Respon
 def _drawn(picture: Drawing, form: str) -> Response:
     content = picture.png() if form == PNG else picture.svg()
     return Response(content, media_type=form, headers={"Vary": "Accept"})
+
+
+@router.get("/{job_id}/report", summary="Ask whether it is enough", responses=problems(404, 409))
+def get_report(record: JobDep, services: ServicesDep) -> TrainingReport:
+    """Return whether the model is good enough, how sure that is, and what would make it better.
+
+    It is made at the end of a job that learns classes: accuracy with its interval, how well each class is recognised,
+    pictures of dev and test that look like those of train, and labels that may be wrong. Where features are cached,
+    also how good the model is with a quarter and half of the pictures, and every picture of train is judged by a head
+    that has not learned from it.
+    """
+    try:
+        content = services.artifacts.local_path(paths.report(record.id)).read_bytes()
+    except FileNotFoundError:
+        detail = (
+            f"training job {record.id!r} has no report: one is made at the end of a job that learns classes"
+        )
+        raise Conflict(f"{detail}, and this one is {record.status}", code="no-report") from None
+    try:
+        return TrainingReport.model_validate_json(content)
+    except ValueError as error:
+        raise Damaged.of(TRAINING.noun, record.id, "its report cannot be read") from error
 
 
 @router.get(
