@@ -90,10 +90,10 @@ def test_large_scores_have_finite_losses_and_predictions(loss: Loss, example: di
 def test_an_output_that_does_not_fit_is_refused(loss: Loss, example: dict[str, Any]) -> None:
     loss.check((3,), 3)
     loss.check_classes(3)
-    with pytest.raises(ShapeError, match="4x4x3 but the data set has 3 classes"):
+    with pytest.raises(ShapeError, match="4x4x3 but there are 3 classes"):
         loss.check((4, 4, 3), 3)
     if any(isinstance(value, list) for value in example.values()):
-        with pytest.raises(ShapeError, match="has 3 numbers but the data set has 4 classes") as caught:
+        with pytest.raises(ShapeError, match="has 3 numbers but there are 4 classes") as caught:
             loss.check_classes(4)
         assert caught.value.path[0] in example
 
