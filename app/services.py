@@ -17,6 +17,7 @@ from app.jobs import quota
 from app.jobs.duties import Duties
 from app.jobs.leftovers import ALONE, remove_leftovers
 from app.models.predictors import Predictors
+from app.models.provenance import Provenances
 from app.models.upkeep import Upkeep
 from app.processes.member import Member
 from app.serving.serving import Serving
@@ -33,6 +34,7 @@ class Services:
     artifacts: LocalArtifacts
     duties: Duties
     predictors: Predictors
+    provenances: Provenances
     upkeep: Upkeep
     """Of the models in memory; begins once the server answers."""
     member: Member
@@ -79,6 +81,7 @@ class Services:
             artifacts,
             duties,
             predictors,
+            Provenances(artifacts),
             Upkeep(store, predictors),
             member,
             inference=inference,

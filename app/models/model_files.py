@@ -1,4 +1,4 @@
-"""Model files: what they say about where a model comes from, and how one is imported."""
+"""Model files: how one is imported."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from app.models.foreign import read_foreign_model
 from app.settings import Settings
 from app.store import Store
 from app.store.records import AnswerRecord, Json, ModelRecord
-from app.text import MAX_DEPTH, document_fault, is_name, repaired
+from app.text import MAX_DEPTH, document_fault, is_name
 from app.text import MAX_NAME as MAX_CLASS_NAME
 from engine.errors import EngineError
 from engine.model.model_file import Model, model_bytes, read_description, read_model
@@ -41,29 +41,11 @@ MAX_UNUSED = 1000
 """Arrays without a use that an answer names."""
 OWN_FORMAT = "convserve"
 _CODE = "unusable-model-file"
-_PROVENANCE = ("dataset", "initial_weights", "training", "environment", "origin")
 PICKLED = (b"PK\x03\x04", b"\x80")
 """How files of `torch.save` begin: a zip archive with a pickle in it, or a pickle."""
 _CONVERT = """turn it into safetensors where PyTorch is:
 import torch; from safetensors.torch import save_file
 save_file(torch.load("model.pth", weights_only=True, map_location="cpu"), "model.safetensors")"""
-
-
-def provenance(artifacts: Artifacts, record: ModelRecord) -> Json | None:
-    """Return what the file of a model says about its making, None where it cannot be read.
-
-    That is `dataset` (name, fingerprint, pictures), `initial_weights` (the model that it began with), `training` (the
-    configuration), `environment` (the versions it was computed with), `origin` (whose weights they are, under which
-    licence) and `loss`; only the header of the file is read.
-    """
-    try:
-        description = read_description(artifacts.local_path(record.path), "model", record.bytes)
-    except (EngineError, OSError):
-        return None
-    metadata = description.get("metadata")
-    said = metadata if isinstance(metadata, dict) else {}
-    found: Json = repaired({name: said.get(name) for name in _PROVENANCE} | {"loss": description.get("loss")})
-    return found
 
 
 def import_model(

@@ -40,6 +40,7 @@ def test_a_model_says_what_it_is(http: httpx.Client) -> None:
     assert model["metrics"]["test_accuracy"] > 0.9
     assert model["preprocessing"]["picture"]["image_shape"] == [28, 28, 1]
     assert model["builtin"] is True
+    assert http.get(MODEL).json() == model, "what is kept in memory says the same"
     listed = http.get("/v1/models", params={"limit": 200}).json()["data"]
     entry = {name: value for name, value in model.items() if name not in ("architecture", "provenance")}
     assert entry in listed

@@ -18,7 +18,7 @@ from app.jobs.accept.transfer import Wish, transferred
 from app.jobs.accept.warm_start import continued_job, copy_model
 from app.jobs.kinds import TRAINING
 from app.jobs.requests import TrainingRequest
-from app.models.model_files import provenance
+from app.models.provenance import provenance
 from app.settings import Settings
 from app.store import Store
 from app.store.records import DatasetRecord, JobRecord, ModelRecord

@@ -12,12 +12,11 @@ from app.api.common import PageOf
 from app.api.models import Model, ModelEntry
 from app.api.requests.models import ModelChanges
 from app.files.features import delete_features
-from app.models.model_files import provenance
 from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
 from app.web.answers.models import model, model_entry
 from app.web.answers.rows import answer_row, answer_rows, written_row
-from app.web.answers.stored import stored_model
+from app.web.answers.stored import is_small, stored_model
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 from app.web.routes.model_reference import ModelReference
@@ -45,7 +44,10 @@ def list_models(
 async def get_model(model_id: ModelReference, services: ServicesDep) -> Response:
     """Return a model: its classes, its input, how good it is, how it was made."""
     record = await stored_model(services.store, model_id)
-    return await run_in_threadpool(written_row, record, partial(_model, services))
+    show = partial(_model, services)
+    if services.provenances.holds(record) and is_small(services.store, services.store.models.find, model_id):
+        return written_row(record, show)
+    return await run_in_threadpool(written_row, record, show)
 
 
 @router.patch(
@@ -91,4 +93,4 @@ def shown(services: Services, record: ModelRecord) -> Model:
 
 
 def _model(services: Services, record: ModelRecord) -> Model:
-    return model(record, provenance(services.artifacts, record))
+    return model(record, services.provenances.of(record))
