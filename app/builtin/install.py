@@ -51,7 +51,7 @@ def install(store: Store, artifacts: Artifacts) -> None:
     if _missing(store.models.get, MODEL_ID):
         store.models.create(model)
     if _missing(lambda alias: store.models.get_alias(model.name, alias), MODEL_ALIAS):
-        store.models.set_alias(model.name, MODEL_ALIAS, MODEL_ID)
+        store.models.set_alias(model.name, MODEL_ALIAS, MODEL_ID, force=True)
     if _missing(store.jobs.get, JOB_ID):
         artifacts.write(paths.log(JOB_ID, 1), _packaged(LOG_FILE))
         store.jobs.create(from_document(JobRecord, documents["job"]), epochs=documents["epochs"])

@@ -122,13 +122,16 @@ def import_model(
 def alias_model(
     model: Reference,
     alias: Annotated[str, typer.Argument(help="Such as production.", show_default=False)],
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where its classes or input are others than before.")
+    ] = False,
     url: Url = LOCAL,
     api_key: ApiKey = None,
 ) -> None:
     """Make NAME@ALIAS stand for a model."""
     with connect(url, api_key) as client:
         found = client.models.get(model)
-        client.models.set_alias(found.name, alias, found.id)
+        client.models.set_alias(found.name, alias, found.id, force=force)
     say(f"{found.name}@{alias} is {found.id}")
 
 

@@ -197,6 +197,20 @@ class Datasets(Resource[M]):
         return pages(DatasetPicture, f"{_DATASETS}/{dataset_id}/images", **narrowed)
 
     @call
+    def correct_picture(
+        self,
+        dataset_id: str,
+        number: int,
+        *,
+        label: str | None = None,
+        excluded: bool | None = None,
+        dry_run: bool = False,
+    ) -> Call[DatasetCorrection]:
+        """Give one picture another label, leave it out, or put it back; see `correct`."""
+        body = chosen({"label": label, "excluded": excluded, "dry_run": dry_run})
+        return record(DatasetCorrection, "PATCH", f"{_DATASETS}/{dataset_id}/images/{number}", json=body)
+
+    @call
     def correct(
         self, dataset_id: str, corrections: Sequence[Mapping[str, Any]], *, dry_run: bool = False
     ) -> Call[DatasetCorrection]:

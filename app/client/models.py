@@ -111,9 +111,10 @@ class Models(Insides[M]):
         return record(Alias, "GET", _aliases(name, alias))
 
     @call
-    def set_alias(self, name: str, alias: str, model_id: str) -> Call[Alias]:
-        """Let `name@alias` stand for a model of that name from now on."""
-        return record(Alias, "PUT", _aliases(name, alias), json={"model_id": model_id})
+    def set_alias(self, name: str, alias: str, model_id: str, *, force: bool = False) -> Call[Alias]:
+        """Let `name@alias` stand for a model of that name from now on; `force` also for one with other classes."""
+        body = {"model_id": model_id, **({"force": True} if force else {})}
+        return record(Alias, "PUT", _aliases(name, alias), json=body)
 
     @call
     def delete_alias(self, name: str, alias: str) -> Call[None]:

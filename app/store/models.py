@@ -17,6 +17,8 @@ from app.store.records import AliasRecord, AnswerRecord, ModelRecord, Page
 from app.store.repository import Repository, has_tag, values
 from app.store.rows import read_records
 
+OTHER_INTERFACE = "other-interface"
+"""The code of the error where an alias would move to a model that is asked, or answers, something else."""
 _NAMED_JOBS = 5
 
 
@@ -154,12 +156,19 @@ class Models(Repository[ModelRecord]):
             connection.execute(delete(self.table).where(columns.id == identifier))
         return str(path)
 
-    def set_alias(self, name: str, alias: str, model_id: str) -> AliasRecord:
+    def set_alias(self, name: str, alias: str, model_id: str, *, force: bool = False) -> AliasRecord:
         """Let an alias stand for a model from now on, whatever it stood for, and return it.
+
+        Args:
+            name: the name that both models have.
+            alias: the alias.
+            model_id: the model.
+            force: also where it takes other pictures or answers other classes than the model before.
 
         Raises:
             NotFound: there is no such model.
-            Conflict: the model has another name.
+            Conflict: the model has another name; or, with the code `OTHER_INTERFACE`, takes other pictures or answers
+                other classes than the one before.
         """
         record = AliasRecord(name, alias, model_id)
         with self._database.write() as connection:
@@ -168,9 +177,29 @@ class Models(Repository[ModelRecord]):
                 raise Conflict(
                     f"model {model_id!r} is called {model.name!r}, not {name!r}", code="other-name"
                 )
+            if not force:
+                self._check_interface(connection, model, name, alias)
             connection.execute(delete(tables.model_aliases).where(*_alias(name, alias)))
             connection.execute(insert(tables.model_aliases).values(**values(record)))
         return record
+
+    def _check_interface(self, connection: Connection, model: ModelRecord, name: str, alias: str) -> None:
+        before = connection.scalar(select(tables.model_aliases.c.model_id).where(*_alias(name, alias)))
+        if before is None:
+            return
+        try:
+            old = self._get(connection, before)
+        except Damaged:
+            return
+        fields = {"target": "another target", "classes": "other classes", "input_shape": "another input"}
+        differs = [said for field, said in fields.items() if getattr(old, field) != getattr(model, field)]
+        if differs:
+            detail = (
+                f"model {model.id!r} has {' and '.join(differs)} than {old.id!r}, which {name}@{alias} stands for now; "
+                "callers of the alias may not expect that"
+            )
+            hint = 'send "force": true to move it all the same, or choose another alias'
+            raise Conflict.at("force", detail, hint, code=OTHER_INTERFACE)
 
     def aliased(self) -> tuple[ModelRecord, ...]:
         """Return the models that an alias stands for, the one used last first, then those whose alias is newer.

@@ -255,6 +255,8 @@ async def _data(client: Any, folder: Path) -> None:
     assert (await client.datasets.picture(dataset.id, 12)).label == "dark"
     corrected = await client.datasets.correct(dataset.id, [{"number": 12, "label": "light"}])
     assert [corrected] == await everything(client.datasets.corrections(dataset.id))
+    same = await client.datasets.correct_picture(dataset.id, 12, label="light")
+    assert (same.revision, same.pictures) == (1, [])
     details = await client.datasets.picture_details(dataset.id, 12)
     assert (details.label, details.uploaded_label, details.name) == ("light", "dark", "more.png")
     assert details in await everything(client.datasets.pictures(dataset.id, label="light"))

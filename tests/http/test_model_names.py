@@ -2,12 +2,15 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from app.cli.launch import ServerProcess
+from engine.model.model_file import model_bytes, read_model
 
 RAW = {"Content-Type": "application/octet-stream"}
 
@@ -112,6 +115,25 @@ def test_a_switch_is_never_seen_half_done(
     thread.join()
     assert set(seen) <= set(ids)
     assert seen
+
+
+def test_an_alias_moves_to_other_classes_only_by_force(
+    http: httpx.Client, brought: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> None:
+    first = brought("interface")
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(http.get("/v1/models/model_example/weights").content)
+    model = read_model(file)
+    turned = model_bytes(replace(model, classes=model.classes[::-1]))
+    other = http.post("/v1/models/import", content=turned, headers=RAW, params={"name": "interface"}).json()
+    alias = "/v1/models/interface/aliases/live"
+    assert http.put(alias, json={"model_id": first["id"]}).status_code == 200
+    refused = http.put(alias, json={"model_id": other["id"]})
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/other-interface")
+    assert refused.json()["errors"][0]["pointer"] == "/force"
+    assert http.get("/v1/models/interface@live").json()["id"] == first["id"]
+    moved = http.put(alias, json={"model_id": other["id"], "force": True})
+    assert (moved.status_code, moved.json()["model_id"]) == (200, other["id"])
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from app.api.models import Alias
 from app.api.requests.models import AliasTarget
 from app.errors import Conflict, Invalid, NotFound
 from app.services import ServicesDep
+from app.store.models import OTHER_INTERFACE
 from app.web.answers.models import alias as show
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
@@ -37,7 +38,7 @@ def list_aliases(model_name: ModelName, services: ServicesDep) -> ListOf[Alias]:
     return ListOf(data=[show(record) for record in services.store.models.aliases(model_name)])
 
 
-@router.put("/{alias}", summary="Set an alias", responses=problems(400, 404, 413, 415, 422))
+@router.put("/{alias}", summary="Set an alias", responses=problems(400, 404, 409, 413, 415, 422))
 def put_alias(
     model_name: ModelName,
     alias: AliasName,
@@ -49,13 +50,15 @@ def put_alias(
     """Let an alias stand for a model, from one request to the next.
 
     From then on `{name}@{alias}` can be written wherever the id of a model can: `/v1/models/digits@production/predict`.
-    Requests that are being answered finish with the model that they began with.
+    Requests that are being answered finish with the model that they began with. An alias that is there moves to a model
+    with other classes, another input or another target only with `force` (409).
     """
     try:
-        return show(
-            services.store.models.set_alias(model_name, alias, services.store.models.find_id(target.model_id))
-        )
+        model_id = services.store.models.find_id(target.model_id)
+        return show(services.store.models.set_alias(model_name, alias, model_id, force=target.force))
     except (NotFound, Conflict) as error:
+        if error.code == OTHER_INTERFACE:
+            raise
         hint = "name a model of this name; PATCH /v1/models/{id} renames one"
         raise Invalid.at("model_id", error.detail, hint) from None
 
