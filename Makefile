@@ -19,7 +19,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run teach install test test-web test-slow nightly lint format types openapi docs parity bench bench-http accuracy lock clean
+.PHONY: help demo run teach install test test-web test-slow nightly lint format types openapi docs parity bench bench-http accuracy accuracy-transfer lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ docs: $(VENV)/.runtime ## write docs/learn anew: a page per section of the artic
 
 accuracy: $(BENCH)/.bench ## train to the end beside PyTorch (DATA=directory with the pictures); writes docs/accuracy.md
 	@OPENBLAS_NUM_THREADS=1 $(BENCH)/bin/python -m benchmarks.accuracy --data $(DATA)
+
+accuracy-transfer: $(VENV)/.runtime ## learn from few pictures, from scratch and by transfer (DATA as above); writes its part of docs/accuracy.md
+	@$(PY) -m benchmarks.accuracy_transfer --data $(DATA)
 
 lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes newer releases)
 	$(LOCK) requirements/build.in --output-file requirements/build.txt

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.accuracy_intervals import half_width, interval
+from benchmarks.accuracy_transfer import BEGIN, END
 from examples.figures import lines
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "accuracy.md"
 TEST_PICTURES, TRAIN_PICTURES = 1017, 5085
 FIRST_STEPS = 10
-STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # 97.5 % quantile by number of runs
 
 Results = Mapping[str, dict[str, Any]]
 
@@ -57,6 +58,9 @@ def write_page(
         ),
     }.items():
         text = text.replace(mark, value)
+    # made by another command, which leaves the rest of the page as it is
+    few = PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+    text = text.replace(f"{BEGIN}{END}", f"{BEGIN}{few}{END}")
     PAGE.write_text(text, encoding="utf-8")
     return reached
 
@@ -69,9 +73,9 @@ def _accuracy_table(
     for name, document in cifar.items():
         own, other = (_last(results, name, side, seeds) for side in ("ours", "theirs"))
         differences = [one - two for one, two in zip(own, other, strict=True)]
-        half = _half(differences)
+        half = half_width(differences)
         inside = "yes" if abs(statistics.mean(differences)) <= half else "no"
-        cells = [f"{100 * statistics.mean(runs):.1f} ± {100 * _half(runs):.1f} %" for runs in (own, other)]
+        cells = [interval(runs) for runs in (own, other)]
         difference = f"{100 * statistics.mean(differences):+.1f} ± {100 * half:.1f} points"
         pictures = ", ".join(f"{TEST_PICTURES * one:+.0f}" for one in differences)
         yield f"| {name} | {document['epochs']} | {' | '.join(cells)} | {difference} | {inside} | {pictures} |"
@@ -125,7 +129,7 @@ def _figures(results: Results, cifar: Mapping[str, dict[str, Any]], seeds: Seque
                 zip(*(results[f"{name}-{side}-{seed}"]["accuracies"] for seed in seeds), strict=True)
             )
             means = [statistics.mean(epoch) for epoch in epochs]
-            halves = [_half(epoch) for epoch in epochs]
+            halves = [half_width(epoch) for epoch in epochs]
             shares[words] = list(enumerate(means, start=1))
             bands[words] = [
                 (number, mean - half, mean + half)
@@ -148,8 +152,3 @@ def _figures(results: Results, cifar: Mapping[str, dict[str, Any]], seeds: Seque
 
 def _last(results: Results, name: str, side: str, seeds: Sequence[int]) -> list[float]:
     return [results[f"{name}-{side}-{seed}"]["accuracies"][-1] for seed in seeds]
-
-
-def _half(values: Sequence[float]) -> float:
-    """Return half the width of the 95 % interval of the mean."""
-    return STUDENT[len(values)] * statistics.stdev(values) / math.sqrt(len(values))

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.duel import Side, Timing, ratio, run, value
+from benchmarks.duel import Side, judge, line_of, run, value
+from benchmarks.transfer import transfer
 
 Found = dict[str, Any]
 
@@ -78,14 +79,14 @@ def layers(rounds: int, data: str) -> Iterator[Found]:
             label = f"{name}, {'forward and backward' if backward else 'forward'}"
             timings = run(sides, rounds)
             sgemm = 2 * _PRODUCT**3 / timings.pop("sgemm").median
-            found = _judge(label, timings, quiet=True)
+            found = judge(label, timings, quiet=True)
             operations = _operations(case) * (3 if backward else 1) / timings["ours"].median
             found["gflops"], found["share_of_sgemm"] = (
                 round(operations / 1e9, 1),
                 round(operations / sgemm, 2),
             )
             print(
-                f"{_line(found)}; {found['gflops']:.0f} GFLOP/s, {found['share_of_sgemm']:.0%} of sgemm",
+                f"{line_of(found)}; {found['gflops']:.0f} GFLOP/s, {found['share_of_sgemm']:.0%} of sgemm",
                 flush=True,
             )
             yield found
@@ -137,6 +138,7 @@ BENCHMARKS = {
     "layers": layers,
     "scaling": scaling,
     "epoch": epoch,
+    "transfer": transfer,
 }
 
 
@@ -155,29 +157,7 @@ def _memory(case: Found) -> dict[str, int]:
 
 
 def _compare(name: str, sides: dict[str, Side], rounds: int) -> Found:
-    return _judge(name, run(sides, rounds))
-
-
-def _judge(name: str, timings: dict[str, Timing], *, quiet: bool = False) -> Found:
-    """Compare our time with the best of the others, and print the line."""
-    theirs = min((side for side in timings if side != "ours"), key=lambda side: timings[side].median)
-    found = ratio(timings["ours"], timings[theirs])
-    result: Found = {
-        "case": name,
-        "ratio": {key: round(part, 3) for key, part in found._asdict().items()},
-        "against": theirs,
-        "against_fast_quartile": round(timings["ours"].median / timings[theirs].fast, 3),
-        "milliseconds": {side: round(1e3 * timing.median, 3) for side, timing in timings.items()},
-    }
-    if not quiet:
-        print(_line(result), flush=True)
-    return result
-
-
-def _line(found: Found) -> str:
-    middle, low, high = (found["ratio"][key] for key in ("median", "low", "high"))
-    fast, theirs = found["against_fast_quartile"], found["against"]
-    return f"{found['case']} ratio {middle:.2f} ({low:.2f}-{high:.2f}) vs {theirs}, {fast:.2f} vs its fast quartile"
+    return judge(name, run(sides, rounds))
 
 
 def _operations(case: tuple[int, ...]) -> int:

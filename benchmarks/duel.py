@@ -121,6 +121,29 @@ def ratio(ours: Timing, theirs: Timing) -> Ratio:
     return Ratio(median, low, high)
 
 
+def judge(name: str, timings: dict[str, Timing], *, quiet: bool = False) -> dict[str, Any]:
+    """Compare our time with the best of the others, and print the line."""
+    theirs = min((side for side in timings if side != "ours"), key=lambda side: timings[side].median)
+    found = ratio(timings["ours"], timings[theirs])
+    result: dict[str, Any] = {
+        "case": name,
+        "ratio": {key: round(part, 3) for key, part in found._asdict().items()},
+        "against": theirs,
+        "against_fast_quartile": round(timings["ours"].median / timings[theirs].fast, 3),
+        "milliseconds": {side: round(1e3 * timing.median, 3) for side, timing in timings.items()},
+    }
+    if not quiet:
+        print(line_of(result), flush=True)
+    return result
+
+
+def line_of(found: dict[str, Any]) -> str:
+    """Return what is printed of a case."""
+    middle, low, high = (found["ratio"][key] for key in ("median", "low", "high"))
+    fast, theirs = found["against_fast_quartile"], found["against"]
+    return f"{found['case']} ratio {middle:.2f} ({low:.2f}-{high:.2f}) vs {theirs}, {fast:.2f} vs its fast quartile"
+
+
 def _serve(pipe: Connection, side: Side) -> None:
     try:
         work = getattr(importlib.import_module(side.module), side.function)(**side.arguments)

@@ -31,7 +31,8 @@ TOLERANCE = 1e-4
 _TIMM = {"mobilenet-v2": "mobilenetv2_100", "vgg-11": "vgg11", "vgg-16": "vgg16"}
 
 
-def _torchvision(preset: str) -> nn.Module:
+def torchvision_module(preset: str, classes: int = CLASSES) -> nn.Module:
+    """Return torchvision's network of a preset, with weights as they are drawn there."""
     import torchvision  # noqa: PLC0415 - after its operators
 
     names = {
@@ -40,7 +41,7 @@ def _torchvision(preset: str) -> nn.Module:
         "mobilenet-v2": "mobilenet_v2",
     }
     name = names.get(preset, preset.replace("-", ""))
-    module: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=CLASSES)
+    module: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=classes)
     return module
 
 
@@ -51,7 +52,7 @@ def _timm(preset: str) -> nn.Module:
     return module
 
 
-_MAKERS: dict[str, Callable[[str], nn.Module]] = {"torchvision": _torchvision, "timm": _timm}
+_MAKERS: dict[str, Callable[[str], nn.Module]] = {"torchvision": torchvision_module, "timm": _timm}
 
 
 def foreign_rows(golden: Arrays) -> dict[tuple[str, str], float]:

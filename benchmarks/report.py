@@ -71,7 +71,7 @@ def _tables(known: dict[str, Any]) -> Iterator[str]:
     for benchmark, entries in known["benchmarks"].items():
         more = [
             name
-            for name in ("share_of_sgemm", "megabytes", "images_per_second")
+            for name in ("share_of_sgemm", "megabytes", "images_per_second", "seconds_ours", "seconds_theirs")
             if any(name in e for e in entries)
         ]
         heads = ["case", "ratio (quartiles)", "against", "to its fast quartile", "target", "ours, ms", *more]

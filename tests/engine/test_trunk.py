@@ -20,7 +20,7 @@ from engine.presets.base import Preset
 from engine.recipe.losses import Loss
 from engine.recipe.optimizers import Adam
 from engine.training.checkpoint import checkpoint_bytes, read_checkpoint
-from engine.training.features import FeatureExtractor
+from engine.training.features import FeatureExtractor, extractor_bytes, pictures_at_once
 from engine.training.head import all_but, head_nodes
 from engine.training.loop import TrainingConfig, TrainingData, start, train
 from engine.training.state import TrainingState
@@ -135,6 +135,16 @@ def test_features_are_the_same_on_any_number_of_threads(whole: Network, config: 
     expected = split.trunk.forward(state.weights, x, Context()).output
     np.testing.assert_allclose(found[0], expected, rtol=1e-4, atol=1e-5)
     assert list(extractor.features(0, lambda first, last: images[first:last])) == []
+
+
+@pytest.mark.parametrize(("size", "together"), [(96, 8), (224, 1)])
+def test_as_many_pictures_go_through_a_trunk_as_memory_allows(size: int, together: int) -> None:
+    preset = next(preset for preset in PRESETS if preset.name == "mobilenet-v2")
+    whole = Network.build(preset.architecture((size, size, 3), 5))
+    split = split_network(freeze(whole, all_but(whole, head_nodes(whole))))
+    assert split is not None
+    assert pictures_at_once(split.trunk) == together
+    assert extractor_bytes(split.trunk, threads=2) < 400 << 20
 
 
 def test_what_features_depend_on_is_in_their_fingerprint(whole: Network, config: TrainingConfig) -> None:

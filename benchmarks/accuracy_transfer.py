@@ -1,0 +1,148 @@
+"""Learn from few pictures, from scratch and by transfer, over HTTP; `make accuracy-transfer` runs it.
+
+Of a part of CIFAR-10 some pictures of each class are drawn, and a job learns from them: all weights of a preset, or a
+new head on what MobileNetV2 has learned on ImageNet. Each run is written to build/accuracy-transfer as soon as it ends
+and is not repeated, so that this can be stopped; the section of docs/accuracy.md is made from what is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.client import Client
+from benchmarks.accuracy_intervals import interval
+from benchmarks.service import finish, service, upload
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "accuracy.md"
+BEGIN, END = "<!-- transfer -->", "<!-- /transfer -->"
+
+SEEDS = (0, 1, 2)
+COUNTS = (10, 50, 200)
+DEV_SHARE = 0.2
+TRANSFER_SIDE = 96
+"""Pixels to which pictures of 32 are scaled for a network that has learned from 224."""
+EPOCHS = {10: 60, 50: 50, 200: 30}
+"""From scratch; by transfer they are the service's choice."""
+SCRATCH: dict[str, Any] = {
+    "architecture": {"preset": "vgg-small"},
+    "batch_size": 32,
+    "optimizer": {"type": "adam", "learning_rate": 0.001},
+    "schedule": {"type": "cosine", "warm_up": 1.0},
+    "augmentations": [{"type": "random_crop", "padding": 4}, {"type": "horizontal_flip"}],
+}
+TRANSFER: dict[str, Any] = {"initial_weights": "mobilenet-v2-imagenet"}
+WAYS = {"transfer": TRANSFER, "scratch": SCRATCH}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy_transfer", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="directory with cifar10-small.npz")
+    parser.add_argument("--results", type=Path, default=ROOT / "build" / "accuracy-transfer")
+    parser.add_argument("--only", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=SEEDS)
+    parser.add_argument("--counts", nargs="+", type=int, choices=COUNTS, default=COUNTS)
+    options = parser.parse_args()
+    options.results.mkdir(parents=True, exist_ok=True)
+    wanted = [
+        (way, count, seed)
+        for way in options.only
+        for seed in options.seeds
+        for count in options.counts
+        if not _file(options.results, way, count, seed).exists()
+    ]
+    if wanted:
+        with tempfile.TemporaryDirectory() as name, service(Path(name) / "data") as (client, processor):
+            for way, count, seed in wanted:
+                npz = Path(name) / "pictures.npz"
+                draw(options.data / "cifar10-small.npz", npz, count, seed)
+                worked = processor()
+                run = learn(client, way, npz, count, seed)
+                run["processor"] = round(processor() - worked, 1)
+                print(way, count, seed, run, flush=True)
+                _file(options.results, way, count, seed).write_text(json.dumps(run), encoding="utf-8")
+    write_section(options.results)
+
+
+def draw(source: Path, target: Path, count: int, seed: int) -> None:
+    """Write so many pictures of each class, a fifth of them to choose an epoch by, and all that judge."""
+    rng = np.random.default_rng(seed)
+    with np.load(source) as arrays:
+        images, labels = arrays["x_train"], arrays["y_train"].reshape(-1)
+        judging, truth = arrays["x_test"], arrays["y_test"].reshape(-1)
+    dev = round(DEV_SHARE * count)
+    chosen = np.concatenate(
+        [rng.permutation(np.flatnonzero(labels == label))[:count] for label in np.unique(labels)]
+    )
+    split = np.tile(np.where(np.arange(count) < dev, 1, 0), len(chosen) // count)
+    np.savez(
+        target,
+        images=np.concatenate([images[chosen], judging]),
+        labels=np.concatenate([labels[chosen], truth]),
+        split=np.concatenate([split, np.full(len(truth), 2)]),
+    )
+
+
+def learn(client: Client, way: str, npz: Path, count: int, seed: int) -> dict[str, Any]:
+    """Upload pictures, train, and return the share of test pictures that the model is right about, and the time."""
+    size = {"image_size": TRANSFER_SIDE} if way == "transfer" else {}
+    # all pictures have their places; some may be in the file twice
+    dataset = upload(client, npz, name=f"{way}-{count}-{seed}", duplicates="keep", **size)
+    given = WAYS[way] | {"dataset": dataset, "seed": seed}
+    if way == "scratch":
+        given["epochs"] = EPOCHS[count]
+    began = time.perf_counter()
+    job = client.training_jobs.create(**given)
+    model = client.models.get(finish(client, job.id))
+    seconds = time.perf_counter() - began
+    return {
+        "accuracy": (model.metrics or {})["test_accuracy"],
+        "seconds": round(seconds, 1),
+        "epochs": job.epochs,
+        "test": client.datasets.get(dataset).splits.test,
+    }
+
+
+def write_section(results: Path) -> None:
+    """Put the table of what was run into docs/accuracy.md."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    lines = "\n".join(_table(results))
+    PAGE.write_text(f"{before}{BEGIN}\n\n{lines}\n\n{END}{after}", encoding="utf-8")
+
+
+def _table(results: Path) -> Iterator[str]:
+    yield (
+        "| pictures a class | from scratch | epochs | processor, s | by transfer | epochs | processor, s | seeds |"
+    )
+    yield "|---:|---:|---:|---:|---:|---:|---:|---:|"
+    for count in COUNTS:
+        cells, seeds = [], []
+        for way in ("scratch", "transfer"):
+            files = (_file(results, way, count, seed) for seed in SEEDS)
+            runs = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()]
+            seeds.append(str(len(runs)))
+            if not runs:
+                cells += ["", "", ""]
+                continue
+            spent = sum(run["processor"] for run in runs) / len(runs)
+            cells += [interval([run["accuracy"] for run in runs]), str(runs[0]["epochs"]), f"{spent:.0f}"]
+        cells.append(seeds[0] if len(set(seeds)) == 1 else " and ".join(seeds))
+        yield f"| {count} | " + " | ".join(cells) + " |"
+
+
+def _file(results: Path, way: str, count: int, seed: int) -> Path:
+    return results / f"{way}-{count}-{seed}.json"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
