@@ -33,7 +33,7 @@ def test_a_file_is_read_once(artifacts: LocalArtifacts, record: ModelRecord) -> 
     assert not provenances.holds(record)
     found = provenances.of(record)
     assert found is not None
-    assert found["dataset"]["name"] == "digits"
+    assert found["dataset"]["name"] == "Handwritten digits"
     assert provenances.holds(record)
     artifacts.delete(record.path)
     assert provenances.of(record) == found
