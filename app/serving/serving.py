@@ -18,6 +18,7 @@ from app.settings import Settings
 from app.store.records import ModelRecord
 
 if TYPE_CHECKING:
+    from app.api.pictures import PictureSpec
     from app.models.prediction import Picture
     from engine.model.inference import Predictor
 
@@ -28,6 +29,8 @@ BATCH_SECONDS = 0.05
 """What pictures of several requests may take together: a network that takes longer gains nothing by large batches."""
 _LOOKS = 16
 """After so many requests that came alone, only one of so many waits a turn of the event loop for others."""
+_SPECS = 100
+"""Of how many models it is remembered how pictures fit them."""
 _BODIES = 4
 """How many requests of the greatest size may be held."""
 
@@ -51,6 +54,8 @@ class Serving:
         self._settings, self._predictors, self._turn = settings, predictors, turn
         self._threads = ThreadPoolExecutor(settings.cores, thread_name_prefix="serving")
         self._queues: dict[str, Queue] = {}
+        self._specs: dict[str, tuple[ModelRecord, PictureSpec]] = {}
+        """How pictures are made to fit a model, by its id, with the record that says so."""
         self._groups: dict[str, deque[Asked]] = {}
         """What is computed on the event loop in its next turn, by model."""
         self._since_company = 0
@@ -116,7 +121,12 @@ class Serving:
         from app.models.prediction import picture_spec  # noqa: PLC0415
         from app.serving.batch import look  # noqa: PLC0415
 
-        spec = picture_spec(record)
+        known = self._specs.get(record.id)
+        if known is None or known[0] is not record:
+            if len(self._specs) >= _SPECS:
+                self._specs.clear()
+            known = self._specs[record.id] = record, picture_spec(record)
+        spec = known[1]
         predictor = self._cheap(record, pictures)
         if predictor is not None and (len(pictures) > 1 or not self._has_company()):
             return write(look(predictor, spec, pictures, self._settings.max_image_pixels))

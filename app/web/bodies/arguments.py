@@ -147,7 +147,7 @@ class _Options:
 
     def _given(self, scope: Scope) -> bool:
         if self.headers:
-            return any(name in self.headers for name, _ in scope["headers"])
+            return not self.headers.isdisjoint([name for name, _ in scope["headers"]])
         return bool(scope["query_string"])
 
 
@@ -219,7 +219,7 @@ class _Function:
         """Return what to call it with, `None` where that is wrong: `errors` then say what."""
         before = len(errors)
         values = {name: results[place] for name, place in self.needs.items()}
-        failed = any(value is _FAILED for value in values.values())
+        failed = before > 0 and any(value is _FAILED for value in values.values())
         for alias, field in self.path:
             values[field.name], wrong = field.validate(request.path_params[alias], {}, loc=("path", alias))
             errors += wrong

@@ -106,7 +106,7 @@ async def receive(request: Request, rules: FormRules, new_sink: Callable[[], Sin
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > rules.max_bytes:
         raise _too_large(rules)
-    parameters: Iterable[str] = getattr(request.state, "query_names", ())
+    parameters: Iterable[str] = getattr(request, "query_names", ())
     hints = {name: f"it is a query parameter: add ?{name}=... to the address" for name in parameters}
     rules = replace(rules, elsewhere={**hints, **rules.elsewhere})
     collector = _Collector(rules, new_sink)

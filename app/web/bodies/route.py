@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from fastapi import params
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -43,18 +43,32 @@ def is_json(kind: str) -> bool:
 class StrictRequest(Request):
     """A request whose body is read by our own reader and parser."""
 
+    query_names: frozenset[str] = frozenset()
+    """The query parameters that its route has."""
+
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """Read the body piece by piece; every reader of bodies does so here.
 
         Raises:
             Unsupported: it is compressed, or encoded in another way.
+            ClientDisconnect: the caller has gone.
         """
         encoding = self.headers.get("content-encoding", "identity")
         if encoding.strip().lower() != "identity":
             hint = "send the body as it is, without this header"
             raise Unsupported.at("Content-Encoding", f"{encoding} is not taken", hint, parameter=True)
-        async for chunk in super().stream():
-            yield chunk
+        if hasattr(self, "_body"):
+            yield self._body
+            return
+        if self._stream_consumed:
+            raise RuntimeError("the body was read before, piece by piece")
+        while not self._stream_consumed:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            self._stream_consumed = not message.get("more_body", False)
+            if chunk := message.get("body", b""):
+                yield chunk
 
     async def body(self) -> bytes:
         """Read the body once, at most `max_body_bytes` of it."""
@@ -110,7 +124,7 @@ class StrictRoute(APIRoute):
             # What sends files then does not read them.
             scope["method"] = "HEAD"
         request = StrictRequest(scope, receive, send)
-        request.state.query_names = self._query_names
+        request.query_names = self._query_names
         if scope["query_string"]:
             _refuse_unknown(request, self._query)
         if self._body_kind is not None and await request.body():
