@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from fastapi import params
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -40,11 +41,31 @@ def is_json(kind: str) -> bool:
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
+class _Headers(Headers):
+    """Headers that are found in one step: Starlette looks at each of them, and much that is asked for is not there."""
+
+    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
+        super().__init__(raw=raw)
+        self._first = dict(raw[::-1])
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the first header of a name."""
+        found = self._first.get(key.lower().encode("latin-1"))
+        return default if found is None else found.decode("latin-1")
+
+
 class StrictRequest(Request):
     """A request whose body is read by our own reader and parser."""
 
     query_names: frozenset[str] = frozenset()
     """The query parameters that its route has."""
+
+    @property
+    def headers(self) -> Headers:
+        """The headers."""
+        if not hasattr(self, "_headers"):
+            self._headers: Headers = _Headers(self.scope["headers"])
+        return self._headers
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """Read the body piece by piece; every reader of bodies does so here.
