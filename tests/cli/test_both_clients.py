@@ -287,6 +287,9 @@ async def _training(client: Any) -> str:
     norms = await client.training_jobs.norms(job.id)
     assert (norms.epochs, [node.name for node in norms.nodes]) == ([1, 2], ["dense_1"])
     assert b"dense_1" in await client.training_jobs.norms_file(job.id)
+    report = await client.training_jobs.report(job.id)
+    assert report.words
+    assert sum(entry.images for entry in report.classes) == report.held_out_images
     assert job.id in await client.training_jobs.log(job.id)
     assert job.id in {entry.id for entry in await everything(client.training_jobs.list(status="succeeded"))}
     assert (await refused(client.training_jobs.cancel(job.id))).status == 409

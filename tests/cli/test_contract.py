@@ -30,6 +30,7 @@ class Ids:
     addition: str
     evaluation: str
     batch: str
+    job: str
 
 
 def entry(entries: Any, identifier: str) -> Any:
@@ -64,6 +65,7 @@ CALLS: dict[str, Callable[[Client, Ids], Any]] = {
     "/v1/training-jobs/job_example": lambda client, ids: client.training_jobs.get("job_example"),
     "/v1/training-jobs/job_example/metrics": lambda client, ids: client.training_jobs.metrics("job_example"),
     "/v1/training-jobs/job_example/norms": lambda client, ids: client.training_jobs.norms("job_example"),
+    "/v1/training-jobs/{job}/report": lambda client, ids: client.training_jobs.report(ids.job),
     "/v1/models/model_example/filters": lambda client, ids: client.models.filters("model_example"),
     "/v1/models/model_example/filters?node=conv2d_1": lambda client, ids: client.models.node_filters(
         "model_example", "conv2d_1"
@@ -119,7 +121,14 @@ def ids(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ids]:
         batch = client.batch_predictions.create("model_example", archive(folder))
         assert client.evaluations.wait(evaluation.id, interval=0.05).report is not None
         assert client.batch_predictions.wait(batch.id, interval=0.05).status == "succeeded"
-        yield Ids(dataset.id, addition.id, evaluation.id, batch.id)
+        layers = [{"type": "flatten"}, {"type": "dense", "units": 2}]
+        network = {"input_shape": [4, 4, 3], "layers": layers}
+        job = client.training_jobs.create(network, dataset.id, epochs=1)
+        *_, trained = client.training_jobs.watch(job.id, interval=0.05)
+        assert trained.model_id is not None
+        yield Ids(dataset.id, addition.id, evaluation.id, batch.id, job.id)
+        client.training_jobs.delete(job.id)
+        client.models.delete(trained.model_id)
         client.evaluations.delete(evaluation.id)
         client.batch_predictions.delete(batch.id)
         client.datasets.delete(dataset.id)
@@ -148,6 +157,7 @@ def test_every_get_has_its_call() -> None:
         "images/0": "images/{number}",
         "{batch}": "{batch_id}",
         "{evaluation}": "{evaluation_id}",
+        "{job}": "{job_id}",
         "arch_example": "{architecture_id}",
         "job_example": "{job_id}",
         "model_example": "{model_id}",
