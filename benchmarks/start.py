@@ -4,8 +4,8 @@ The peer (`benchmarks/http/peers/plain.py`) is FastAPI and ONNX Runtime with a L
 asked for `/livez` until it answers, then for what it sees in a picture. Time is that of the clock, and that of the
 processor for all of a side's threads and processes: the clock also counts what others do on the same cores. Ours is
 started on a fresh data directory, which is then filled, and on one that is there. Each side is then started again, left
-alone for some seconds, and its resident memory is read. `--plain` names the interpreter with what the peer needs, by
-default this one.
+alone for some seconds, and its resident memory is read; ours then on a data directory in which no model was used.
+`--plain` names the interpreter with what the peer needs, by default this one.
 
 Writes the section on the start in docs/performance.md.
 """
@@ -56,8 +56,10 @@ def main() -> None:
         measured: dict[str, list[Start]] = {PEER: [], FRESH: [], AGAIN: []}
         for number in range(options.rounds):
             service = ours(case, options.service, directory / str(number), "model_example")
-            for title, side in {PEER: peer, FRESH: service, AGAIN: service}.items():
-                measured[title].append(start(side))
+            unasked = ours(case, options.service, directory / f"{number}-unasked", "model_example")
+            sides = {PEER: (peer, peer), FRESH: (service, unasked), AGAIN: (service, unasked)}
+            for title, (side, idle_side) in sides.items():
+                measured[title].append(start(side, idle_side))
         lines = list(table(measured))
     print("\n".join(lines))
     if options.keep:
@@ -66,10 +68,13 @@ def main() -> None:
         PAGE.write_text(f"{before}{_BEGIN}\n\n" + "\n".join(lines) + f"\n\n{_END}{after}", encoding="utf-8")
 
 
-def start(side: Side) -> Start:
-    """Start a side twice: ask it for two answers, then leave it alone for a while after one."""
+def start(side: Side, idle_side: Side) -> Start:
+    """Start a side and ask it for two answers; then one that is left alone for a while after one answer.
+
+    The other has a data directory none of whose models was ever used: those that were are loaded after a start.
+    """
     alive, prediction = first_answers(side)
-    return Start(alive, prediction, idle(side))
+    return Start(alive, prediction, idle(idle_side))
 
 
 def first_answers(side: Side) -> tuple[Moment, Moment]:
