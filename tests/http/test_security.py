@@ -100,6 +100,7 @@ def test_a_name_of_the_server_needs_to_be_local_only_without_a_key(
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://[::1"}, 403),
         ({"Origin": "http://localhost:1", "Sec-Fetch-Site": "same-origin"}, 200),
     ],
 )
