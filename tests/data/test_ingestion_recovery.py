@@ -76,7 +76,7 @@ def test_a_killed_worker_starts_again_and_leaves_no_partial_file(
         assert dataset["report"]["skipped"] == 0
         assert (lock.parent / "attempt-2.log").exists()
         names = sorted(path.name for path in folder.rglob("*") if path.is_file())
-        assert names == ["images.npy", "labels.npy", "splits.npy"]
+        assert names == ["images.npy", "labels.npy", "name_ends.npy", "names.npy", "splits.npy"]
         assert uploads(process) == []
 
 
