@@ -44,7 +44,7 @@ def test_a_job_becomes_a_model(service: Service) -> None:
     assert model.architecture.document() == record.architecture
     assert job.checkpoint is not None
     files = [name.rpartition("/")[2] for name in service.artifacts.names(paths.directory(job_id))]
-    assert files == ["attempt-1.log", job.checkpoint["name"].rpartition("/")[2], "lock"]
+    assert files == ["attempt-1.log", job.checkpoint["name"].rpartition("/")[2], "lock", "report.json"]
     log = service.log(job_id, 1)
     assert "epoch=2" in log
     assert "done" in log
