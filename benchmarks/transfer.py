@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image
 
 from app.api.training_jobs import TrainingJob
-from app.builtin.pretrained import PRETRAINED_ID
 from app.client import Client
+from app.ids import PRETRAINED
 from benchmarks.duel import Side, Timing, judge, run, value
 from benchmarks.service import finish, service, upload
 from engine.arrays import Bytes
@@ -130,7 +130,7 @@ def _job(client: Client, dataset: str, picture: Bytes) -> tuple[TrainingJob, flo
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG")
     asked, began = time.time(), time.perf_counter()
-    job = client.training_jobs.create(initial_weights=PRETRAINED_ID, dataset=dataset)
+    job = client.training_jobs.create(initial_weights=PRETRAINED, dataset=dataset)
     model = finish(client, job.id)
     client.models.predict(model, ("picture.png", file.getvalue()))
     spent = time.perf_counter() - began
