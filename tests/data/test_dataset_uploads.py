@@ -361,7 +361,7 @@ def test_what_cannot_be_trained_on_fails_and_says_why(
 def test_deleting(own: tuple[ServerProcess, httpx.Client], ingest, finished) -> None:
     process, http = own
     dataset = ingest(http, pack(shades()), image_size="28", channels="1")
-    assert len(files(process, "datasets")) == 3
+    assert len(files(process, "datasets")) == 5
     job = http.post(
         "/v1/training-jobs",
         json={"architecture": {"preset": "lenet-5"}, "dataset": dataset["id"], "epochs": 100_000},
