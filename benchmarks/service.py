@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.client import Client
 from benchmarks.http.load import request_bytes
-from benchmarks.http.processes import ask, free_port, moment, running
+from benchmarks.http.processes import ROOT, ask, free_port, moment, running
 
 INTERVAL = 0.05
 """Seconds between two looks at a job."""
@@ -25,7 +25,8 @@ def service(data: Path, interpreter: str = sys.executable) -> Iterator[tuple[Cli
     """
     port = free_port()
     command = [interpreter, "-P", "-m", "app.cli", "serve", "--data-dir", str(data), "--port", str(port)]
-    with running(command) as (process, began):
+    # where PyTorch is, the project itself is not installed
+    with running(command, {"PYTHONPATH": str(ROOT)}) as (process, began):
         ask(port, request_bytes("/readyz", close=True), process)
         with Client(f"http://127.0.0.1:{port}") as client:
             yield client, lambda: moment(process, began).processor
