@@ -51,6 +51,9 @@ def test_a_call_can_be_executed_on_the_page(server: str, tmp_path: Path) -> None
         browser.open(f"{server}/docs")
         open_section(browser, "models")
         open_call(browser, "get", "/v1/models/{model_id}")
+        # the page fills it in after it has drawn the button, and sends nothing before
+        example = "document.querySelector('.opblock.is-open .parameters input')?.value"
+        assert browser.wait(example, "the example") == "model_example"
         browser.wait("!!document.querySelector('.opblock.is-open .execute')", "the button")
         browser.run("document.querySelector('.opblock.is-open .execute').click()")
         shown = "document.querySelector('.live-responses-table .microlight, .live-responses-table pre')?.innerText"
