@@ -35,9 +35,12 @@ TARGETS = {
 
 
 def keep(benchmark: str, found: list[dict[str, Any]]) -> None:
-    """Put the results of a benchmark in place of those before, and write the tables anew."""
+    """Put the results of a benchmark in place of those before, and write the tables anew.
+
+    Each has the machine that it ran on: not all are measured on the same one.
+    """
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    known |= {
+    known.setdefault("machines", {})[benchmark] = {
         "processor": processor(),
         "cores": os.cpu_count(),
         "numpy": np.__version__,
@@ -64,11 +67,9 @@ def _lines(known: dict[str, Any]) -> str:
 
 
 def _tables(known: dict[str, Any]) -> Iterator[str]:
-    yield (
-        f"On {known['cores']} cores of {known['processor']}, NumPy {known['numpy']}, PyTorch {known['torch']}, "
-        f"ONNX Runtime {known['onnxruntime']}. A ratio is our time to that of the other side: below 1, ours is less."
-    )
+    yield "A ratio is our time to that of the other side: below 1, ours is less."
     for benchmark, entries in known["benchmarks"].items():
+        on = known["machines"][benchmark]
         more = [
             name
             for name in ("share_of_sgemm", "megabytes", "images_per_second", "seconds_ours", "seconds_theirs")
@@ -76,6 +77,10 @@ def _tables(known: dict[str, Any]) -> Iterator[str]:
         ]
         heads = ["case", "ratio (quartiles)", "against", "to its fast quartile", "target", "ours, ms", *more]
         yield f"\n### {benchmark}\n"
+        yield (
+            f"On {on['cores']} cores of {on['processor']}, NumPy {on['numpy']}, PyTorch {on['torch']}, "
+            f"ONNX Runtime {on['onnxruntime']}.\n"
+        )
         yield "| " + " | ".join(head.replace("_", " ") for head in heads) + " |"
         yield "|---|---:|---|---:|---:|---:|" + "---:|" * len(more)
         for entry in entries:
