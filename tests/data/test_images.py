@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
@@ -260,6 +260,7 @@ def test_cover_shows_the_middle_and_stretch_shows_all() -> None:
 
 
 @given(SIZES, st.tuples(st.integers(1, 60), st.integers(1, 60)), st.integers(0, 40), st.sampled_from([1, 3]))
+@example((30, 30), (5, 39), 10, 1)
 def test_resize_is_what_pillow_gives_by_hand(
     size: tuple[int, int], shape: tuple[int, int], more: int, channels: int
 ) -> None:
@@ -278,8 +279,8 @@ def test_resize_is_what_pillow_gives_by_hand(
     )
     found = decode(save(image), wanted, MAX_PIXELS)
     assert np.array_equal(convert(pixels, wanted), found)
-    # Pillow keeps the corners of a box as float32, so that a half may be rounded to the other side
-    assert np.abs(found.astype(int) - expected).max() <= 1
+    # Pillow keeps the corners of a box as float32: in each of its two passes a half may be rounded to the other side
+    assert np.abs(found.astype(int) - expected).max() <= 2
 
 
 def test_a_large_picture_is_not_held_scaled_as_a_whole() -> None:
