@@ -1,0 +1,35 @@
+/** The key of a guarded service: asked for once, kept for this tab only. */
+const NAME = "convserve-key";
+
+let waiting = null;
+let listener = () => {};
+
+/** The key of this tab, or null. */
+export function key() {
+  return sessionStorage.getItem(NAME);
+}
+
+/** Call `listen(wrong)` when a key is wanted; `wrong` says that the last one was refused. */
+export function onAsked(listen) {
+  listener = listen;
+  if (waiting) listen(waiting.wrong);
+}
+
+/** Wait until there is another key than the one that was refused. All who wait share one question. */
+export function askForKey(refused) {
+  if (key() !== refused) return Promise.resolve();
+  if (!waiting) {
+    let answer;
+    const promise = new Promise((resolve) => (answer = resolve));
+    waiting = { promise, answer, wrong: refused !== null };
+    listener(waiting.wrong);
+  }
+  return waiting.promise;
+}
+
+/** Take the key that somebody typed. */
+export function giveKey(text) {
+  sessionStorage.setItem(NAME, text);
+  waiting?.answer();
+  waiting = null;
+}

@@ -1,0 +1,37 @@
+/** Which view is shown, and with what: "#/look?model=model_example" is the view "look" with one parameter. */
+import { useEffect, useState } from "./html.js";
+
+/** The view and the parameters that the address names. */
+export function place() {
+  const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
+  return { view: path, params: Object.fromEntries(new URLSearchParams(query)) };
+}
+
+/** The address of a view, for links. Parameters that are null or empty are left out. */
+export function link(view, params = {}) {
+  const query = new URLSearchParams(
+    Object.entries(params).filter(([, value]) => value !== null && value !== undefined && value !== ""),
+  ).toString();
+  return `#/${view}${query ? `?${query}` : ""}`;
+}
+
+/** Go to a view; with `replace` without an entry in the browser's history. */
+export function go(view, params, { replace = false } = {}) {
+  if (replace) {
+    history.replaceState(null, "", link(view, params));
+    dispatchEvent(new HashChangeEvent("hashchange"));
+  } else {
+    location.hash = link(view, params);
+  }
+}
+
+/** The place, followed. */
+export function usePlace() {
+  const [now, setNow] = useState(place);
+  useEffect(() => {
+    const changed = () => setNow(place());
+    addEventListener("hashchange", changed);
+    return () => removeEventListener("hashchange", changed);
+  }, []);
+  return now;
+}
