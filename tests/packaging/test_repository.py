@@ -1,5 +1,6 @@
 """What belongs in the repository and what does not."""
 
+import hashlib
 import re
 import subprocess
 import tomllib
@@ -21,6 +22,8 @@ MAY_BE_LONG = {
     "requirements/runtime.txt",
     "requirements/dev.txt",
 }
+# Files of others, served as they came.
+VENDORED = "app/page/vendor/"
 
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|Users|work|mnt)/[\w.]")
 # Spelt in pieces, so that this file does not hold what it looks for.
@@ -62,13 +65,30 @@ def test_files_are_short_enough_to_read() -> None:
     long = {
         name: lines
         for name, text in texts().items()
-        if (lines := text.count("\n")) > MOST_LINES and name not in MAY_BE_LONG and not name.endswith(".svg")
+        if (lines := text.count("\n")) > MOST_LINES
+        and name not in MAY_BE_LONG
+        and not name.startswith(VENDORED)
+        and not name.endswith(".svg")
     }
     assert long == {}
 
 
+def test_files_of_others_are_the_ones_that_their_table_says() -> None:
+    folder = ROOT / VENDORED
+    table = (folder / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([^`]+)` \| .* \| `([0-9a-f]{64})` \|$", table, re.MULTILINE)
+    assert dict(rows) == {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in folder.iterdir()
+        if file.suffix in (".js", ".css")
+    }
+    assert all((folder / name).is_file() for name in re.findall(r"`(\S+\.LICENSE\.txt)`", table))
+
+
 def test_text_files_end_with_a_line_break_and_have_no_trailing_blanks() -> None:
     for name, text in texts().items():
+        if name.startswith(VENDORED):
+            continue
         assert not text or text.endswith("\n"), name
         assert not re.search(r"[ \t]+$", text, re.MULTILINE), name
 
