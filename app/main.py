@@ -22,6 +22,7 @@ from app.web.middleware.finish_body import FinishBody
 from app.web.middleware.gate import Gate
 from app.web.middleware.head import Head
 from app.web.middleware.request_log import RequestLog
+from app.web.page import Page
 from app.web.routes import system
 
 RESOURCES = {
@@ -85,7 +86,7 @@ def create_app(settings: Settings, member: Member | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.router.routes += [LateRoutes(prefix, modules) for prefix, modules in RESOURCES.items()]
-    app.router.routes += system.router.routes
+    app.router.routes += [*system.router.routes, Page()]
     docs_page.install(app)
     # The last one added is the first to see a request.
     app.add_middleware(Head)

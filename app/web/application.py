@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.web.late_routes import LateRoutes, path_of
+from app.web.late_routes import LateRoutes
+from app.web.middleware.headers import path_of
 
 
 class Application(FastAPI):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
+from collections.abc import Mapping
 from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
@@ -12,54 +12,64 @@ from typing import Any
 
 import fastapi_offline
 from fastapi import FastAPI
-from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
 
-_PAGE: dict[str, Any] = {
-    # Its default asks a server on the internet to validate the document.
-    "validatorUrl": None,
-    "tryItOutEnabled": True,
-    # Schemas are shown by the names of their fields, opened by whoever wants more of them.
-    "defaultModelsExpandDepth": -1,
-    "syntaxHighlight": False,
-    # The sections are shown, and the calls of the one that is clicked: drawing all takes the page twice as long.
-    "docExpansion": "none",
-}
-"""How Swagger UI is set."""
+from app.web.answers.kept import PAGE_HEADERS, Kept, read_file
+
+_PAGE = "index.html"
+_OURS = (_PAGE, "start.js")
+_THEIRS = ("favicon.png", "swagger-ui-bundle.js", "swagger-ui.css")
 
 
 def install(app: FastAPI) -> None:
     """Give an application its OpenAPI document and the page that shows it."""
-    app.mount("/docs/assets", StaticFiles(directory=_assets()), name="assets")
     document = _Document(app)
+    files = _Files()
     app.openapi = document.get  # type: ignore[method-assign]
 
     def openapi(request: Request) -> Response:
-        content, tag = document.written()
-        if request.url.path.endswith("/docs/openapi.json"):
-            # Swagger UI takes five times as long for a call of a document that calls itself 3.1
-            content = content.replace(b'"openapi":"3.1.0"', b'"openapi":"3.0.3"', 1)
-        headers = {"ETag": tag, "Cache-Control": "no-cache"}
-        wanted = request.headers.get("if-none-match", "")
-        if tag in (entry.strip() for entry in wanted.split(",")):
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-        return Response(content, media_type="application/json", headers=headers)
+        return document.written().answer(request)
+
+    def openapi_of_page(request: Request) -> Response:
+        return document.written_for_page().answer(request)
 
     def docs(request: Request) -> Response:
-        root = request.scope.get("root_path", "").rstrip("/")
-        return get_swagger_ui_html(
-            openapi_url=f"{root}/docs/openapi.json",
-            title=app.title,
-            swagger_js_url=f"{root}/docs/assets/swagger-ui-bundle.js",
-            swagger_css_url=f"{root}/docs/assets/swagger-ui.css",
-            swagger_favicon_url=f"{root}/docs/assets/favicon.png",
-            swagger_ui_parameters=_PAGE,
-        )
+        return files.get()[_PAGE].answer(request, PAGE_HEADERS)
 
-    for path, page in (("/openapi.json", openapi), ("/docs/openapi.json", openapi), ("/docs", docs)):
+    def asset(request: Request) -> Response:
+        file = files.get().get(request.path_params["name"])
+        if file is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        return file.answer(request, PAGE_HEADERS)
+
+    pages = {
+        "/openapi.json": openapi,
+        "/docs": docs,
+        "/docs/openapi.json": openapi_of_page,
+        "/docs/assets/{name}": asset,
+    }
+    for path, page in pages.items():
         app.add_route(path, page, include_in_schema=False)
+
+
+class _Files:
+    """The files of the page, read once, by a thread of the first who asks."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._read: Mapping[str, Kept] | None = None
+
+    def get(self) -> Mapping[str, Kept]:
+        """Return them by their names."""
+        with self._lock:
+            if self._read is None:
+                ours = Path(str(resources.files("app.web"))) / "docs"
+                theirs = Path(str(resources.files(fastapi_offline))) / "static"
+                files = [*(ours / name for name in _OURS), *(theirs / name for name in _THEIRS)]
+                self._read = {file.name: read_file(file) for file in files}
+            return self._read
 
 
 class _Document:
@@ -69,19 +79,27 @@ class _Document:
         self._app = app
         self._lock = threading.Lock()
         self._made: dict[str, Any] | None = None
-        self._written: tuple[bytes, str] | None = None
+        self._written: tuple[Kept, Kept] | None = None
 
     def get(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
         with self._lock:
             return self._get()
 
-    def written(self) -> tuple[bytes, str]:
-        """Return it as JSON, and its entity tag."""
+    def written(self) -> Kept:
+        """Return it as JSON."""
+        return self._write()[0]
+
+    def written_for_page(self) -> Kept:
+        """Return it as the page reads it: Swagger UI takes five times as long for one that calls itself 3.1."""
+        return self._write()[1]
+
+    def _write(self) -> tuple[Kept, Kept]:
         with self._lock:
             if self._written is None:
                 content = json.dumps(self._get(), ensure_ascii=False, separators=(",", ":")).encode()
-                self._written = content, f'"{hashlib.sha256(content).hexdigest()}"'
+                for_page = content.replace(b'"openapi":"3.1.0"', b'"openapi":"3.0.3"', 1)
+                self._written = Kept.of(content, "application/json"), Kept.of(for_page, "application/json")
             return self._written
 
     def _get(self) -> dict[str, Any]:
@@ -91,7 +109,3 @@ class _Document:
 
             self._made = build(self._app)
         return self._made
-
-
-def _assets() -> Path:
-    return Path(str(resources.files(fastapi_offline))) / "static"

@@ -17,6 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
+from app.web.middleware.headers import path_of
+
 PACKAGE = "app.web.routes"
 
 _importing = threading.Lock()
@@ -119,10 +121,3 @@ class _Calls:
             pattern = next(iter(methods.values())).path_regex
             by_depth.setdefault(path.count("/"), []).append((pattern, methods))
         return cls(tuple(routes), by_depth)
-
-
-def path_of(scope: Scope) -> str:
-    """Return the path of a request below where the service is mounted."""
-    root: str = scope.get("root_path", "")
-    path: str = scope["path"]
-    return path.removeprefix(root) if root else path

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 KEY = "a-long-random-key"
-PATHS = ("/", "/docs", "/docs/assets/swagger-ui.css", "/openapi.json", "/v1/models", "/v1/nowhere")
+PATHS = ("/docs", "/docs/assets/swagger-ui.css", "/openapi.json", "/v1/models", "/v1/nowhere")
 
 
 def basic(password: str) -> str:
@@ -70,9 +70,20 @@ def test_with_the_key_everything_answers(guarded: tuple[httpx.Client, Path], aut
         assert guarded[0].get(path, headers={"Authorization": authorization}).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz"])
-def test_health_needs_no_key(guarded: tuple[httpx.Client, Path], path: str) -> None:
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/", "/page/index.html"])
+def test_health_and_the_page_need_no_key(guarded: tuple[httpx.Client, Path], path: str) -> None:
     assert guarded[0].get(path).status_code == 200
+    assert guarded[0].head(path).status_code == 200
+    assert guarded[0].post(path).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path", ["//", "/page", "/pages", "/page/../docs", "/page/%2e%2e/docs", "/%70age/../docs"]
+)
+def test_nothing_else_is_taken_for_the_page(guarded: tuple[httpx.Client, Path], path: str) -> None:
+    # the client itself would resolve dots
+    request = guarded[0].build_request("GET", "/", extensions={"target": path.encode()})
+    assert guarded[0].send(request).status_code in (401, 404)
 
 
 def test_a_name_of_the_server_needs_to_be_local_only_without_a_key(
@@ -86,6 +97,7 @@ def test_a_name_of_the_server_needs_to_be_local_only_without_a_key(
     answer = http.get("/v1/models", headers=headers)
     assert answer.status_code == 403
     assert answer.json()["type"] == "/problems/foreign-host"
+    assert http.get("/", headers=headers).status_code == 403
     for name in ("localhost", "127.0.0.1:80", "[::1]:8000", "here.localhost"):
         assert http.get("/v1/models", headers={"Host": name}).status_code == 200
 

@@ -151,6 +151,7 @@ def test_the_entry_command_serves(image: Image) -> None:
                 assert time.monotonic() < limit, log.read_text()
                 time.sleep(0.05)
             assert client.get("/v1/models").status_code == 401
+            assert "<html" in client.get("/", headers={"Accept": "text/html"}).text
             client.headers["Authorization"] = f"Bearer {KEY}"
             assert client.get("/v1/models/model_example").status_code == 200
             digits = client.get("/v1/datasets/digits").json()

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from starlette.requests import Request
 
+_MOST, _LONGEST = 64, 256
+"""How many entries of a header are read, and how many characters of each: they are read on the event loop."""
+
 
 def preferred(request: Request, offered: Sequence[str]) -> str:
     """Return the media type that the header Accept prefers; of equals the first offered.
@@ -13,7 +16,7 @@ def preferred(request: Request, offered: Sequence[str]) -> str:
     What accepts none of them gets the first: an answer in another form is of more use than none
     (RFC 9110, section 12.4.1).
     """
-    ranges = [_range(entry) for entry in request.headers.get("accept", "*/*").split(",")]
+    ranges = _ranges(request.headers.get("accept", "*/*"))
 
     def quality(kind: str) -> float:
         # The most specific range that fits decides.
@@ -21,6 +24,17 @@ def preferred(request: Request, offered: Sequence[str]) -> str:
         return max(fitting, default=(0, 0.0))[1]
 
     return max(offered, key=quality)
+
+
+def accepts_encoding(request: Request, encoding: str) -> bool:
+    """Tell whether the header Accept-Encoding takes an encoding (RFC 9110, section 12.5.3)."""
+    taken = dict(_ranges(request.headers.get("accept-encoding", "")))
+    return taken.get(encoding, taken.get("*", 0.0)) > 0
+
+
+def _ranges(header: str) -> list[tuple[str, float]]:
+    """Return what a header names, each with its quality; of a header that is longer than any that is meant, a part."""
+    return [_range(entry[:_LONGEST]) for entry in header.split(",", _MOST)[:_MOST]]
 
 
 def _range(entry: str) -> tuple[str, float]:

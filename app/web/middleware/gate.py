@@ -14,9 +14,11 @@ from app.errors import FieldError
 from app.hosts import is_loopback
 from app.settings import Settings
 from app.web.answers.problems import problem_response
-from app.web.middleware.headers import received
+from app.web.middleware.headers import path_of, received
 
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
+"""For probes: under any name and without a key."""
+PAGE_FILES = "/page/"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -33,7 +35,8 @@ class Gate:
         await (refusal or self.app)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
-        if scope["path"] in OPEN_PATHS and scope["method"] in SAFE_METHODS:
+        path, is_safe = path_of(scope), scope["method"] in SAFE_METHODS
+        if path in OPEN_PATHS and is_safe:
             return None
         headers = received(scope)
         if self._key is None:
@@ -51,6 +54,8 @@ class Gate:
                         ),
                     ),
                 )
+        elif is_safe and is_of_page(path):
+            return None  # it is there to ask for the key
         elif not hmac.compare_digest(_presented_key(headers.get(b"authorization", b"")), self._key):
             refusal = problem_response(
                 401,
@@ -68,7 +73,7 @@ class Gate:
             for challenge in ('Basic realm="convserve", charset="UTF-8"', "Bearer"):
                 refusal.headers.append("WWW-Authenticate", challenge)
             return refusal
-        if scope["method"] not in SAFE_METHODS and _from_another_site(headers):
+        if not is_safe and _from_another_site(headers):
             return problem_response(
                 403,
                 "cross-site",
@@ -82,6 +87,11 @@ class Gate:
                 ),
             )
         return None
+
+
+def is_of_page(path: str) -> bool:
+    """Tell whether a path, below where the service is mounted, is one of the web page's own."""
+    return path in ("", "/") or path.startswith(PAGE_FILES)
 
 
 def _presented_key(authorization: bytes) -> bytes:

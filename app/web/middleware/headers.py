@@ -20,6 +20,13 @@ def received(scope: Scope) -> dict[bytes, bytes]:
     return dict(scope["headers"][::-1])
 
 
+def path_of(scope: Scope) -> str:
+    """Return the path of a request below where the service is mounted."""
+    root: str = scope.get("root_path", "")
+    path: str = scope["path"]
+    return path.removeprefix(root) if root else path
+
+
 def complete(message: Message, path: str, request_id: str) -> None:
     """Add to the start of an answer the headers that it lacks.
 
