@@ -79,7 +79,11 @@ class DatasetPicture(Body):
     excluded: bool
     """Whether it is left out."""
     uploaded_label: str | None = None
-    """The class that it came with, where it was relabelled."""
+    """The class that it came with, where it was given another."""
+    uploaded_labels: tuple[str, ...] | None = None
+    """The labels that it came with, where it was given others."""
+    uploaded_values: tuple[float, ...] | None = None
+    """The values that it came with, where it was given others."""
 
 
 class CorrectedPicture(Body):
@@ -91,6 +95,12 @@ class CorrectedPicture(Body):
     label: str | None = None
     """The class that it shows."""
     label_before: str | None = None
+    labels: tuple[str, ...] | None = None
+    """All labels that it has."""
+    labels_before: tuple[str, ...] | None = None
+    values: dict[str, float] | None = None
+    """Those of its values that are others now."""
+    values_before: dict[str, float] | None = None
     excluded: bool | None = None
     """True where it was left out, false where it was put back."""
 

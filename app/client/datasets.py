@@ -203,22 +203,30 @@ class Datasets(Resource[M]):
         number: int,
         *,
         label: str | None = None,
+        labels: Sequence[str] | None = None,
+        values: Mapping[str, float] | None = None,
         excluded: bool | None = None,
         dry_run: bool = False,
     ) -> Call[DatasetCorrection]:
-        """Give one picture another label, leave it out, or put it back; see `correct`."""
-        body = chosen({"label": label, "excluded": excluded, "dry_run": dry_run})
+        """Say what one picture shows, leave it out, or put it back; see `correct`."""
+        shown = {
+            "label": label,
+            "labels": None if labels is None else list(labels),
+            "values": None if values is None else dict(values),
+        }
+        body = chosen({**shown, "excluded": excluded, "dry_run": dry_run})
         return record(DatasetCorrection, "PATCH", f"{_DATASETS}/{dataset_id}/images/{number}", json=body)
 
     @call
     def correct(
         self, dataset_id: str, corrections: Sequence[Mapping[str, Any]], *, dry_run: bool = False
     ) -> Call[DatasetCorrection]:
-        """Give pictures other labels, leave them out, or put them back: all of it in one new revision.
+        """Say what pictures show, leave them out, or put them back: all of it in one new revision.
 
         Args:
             dataset_id: the data set.
-            corrections: for each picture its `number`, and `label`, `excluded` or both.
+            corrections: for each picture its `number`, and `excluded` or what it shows: its `label`, in a data set of
+                labels all of its `labels`, in one of values those of its `values` that are others, by name.
             dry_run: only say what would change.
         """
         body = {"corrections": [dict(correction) for correction in corrections], "dry_run": dry_run}

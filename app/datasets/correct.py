@@ -1,24 +1,29 @@
-"""Corrects pictures of a data set: another label, left out, or put back. Its files stay as they are."""
+"""Corrects pictures of a data set: what they show, left out, or put back. Its files stay as they are."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from app.api.requests.dataset_pictures import Correction
 from app.datasets import storage
-from app.datasets.corrections import Corrections
 from app.datasets.records import class_names, options
+from app.datasets.segments import Targets
 from app.datasets.storage import StoredDataset
 from app.errors import Conflict, FieldError, Invalid
 from app.files.artifacts import Artifacts
 from app.store import Store
 from app.store.records import CorrectionRecord, DatasetRecord, Json
 from app.text import did_you_mean
+from engine.recipe.targets import NOUNS, Target
 
 MOST_REVISIONS = 10_000
 """Of one data set; each is read when it is opened."""
+FIELDS: Mapping[Target, str] = {"class": "label", "labels": "labels", "values": "values"}
+"""Which field of a correction says what a picture shows."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def plan(
     revision = CorrectionRecord(record.id, record.revision + 1, changes)
     corrected = _with(dataset, revision)
     target = options(record).target
-    columns = storage.tallies(names, corrected.counts(len(names)), corrected.shown(len(names), target))
+    columns = storage.tallies(names, corrected.split_counts(), corrected.shown(len(names), target))
     segments = store.datasets.find_segments(record.id)
     columns["fingerprint"] = storage.fingerprint(record.classes, record.image_shape, segments, corrected)
     return Plan(revision, columns, dataset)
@@ -73,12 +78,7 @@ def plan(
 
 def _with(dataset: StoredDataset, revision: CorrectionRecord) -> StoredDataset:
     """Return a data set with one more revision."""
-    before = dataset.corrections
-    own = Corrections.of([revision])
-    undone = {change["number"] for change in revision.changes if change.get("excluded") is False}
-    together = Corrections(
-        revision.revision, {**before.labels, **own.labels}, (before.excluded - undone) | own.excluded
-    )
+    together = dataset.corrections.followed_by([revision])
     return StoredDataset(dataset.segments, dataset.images, together)
 
 
@@ -89,7 +89,7 @@ def _changes(
     wishes: Sequence[Correction],
     place: Sequence[str | int],
 ) -> list[Json]:
-    indices = {unicodedata.normalize("NFC", name): index for index, name in enumerate(names)}
+    rows = _Rows(record, dataset, names)
     faults: list[FieldError] = []
     changes = []
     seen: set[int] = set()
@@ -104,27 +104,11 @@ def _changes(
             detail = f"data set {record.id!r} has {dataset.images} pictures, from 0"
             faults.append(FieldError.at((*where, "number"), detail, f"use a number below {dataset.images}"))
             continue
-        change: Json = {"number": wish.number}
-        if wish.label is not None:
-            index = indices.get(unicodedata.normalize("NFC", wish.label))
-            if dataset.targets is not None:
-                target = options(record).target
-                detail = (
-                    f"the pictures of data set {record.id!r} have {target}, and these cannot be corrected"
-                )
-                faults.append(
-                    FieldError.at((*where, "label"), detail, "leave the picture out with `excluded`")
-                )
-                continue
-            if index is None:
-                detail = f"data set {record.id!r} has no class {wish.label[:100]!r}"
-                otherwise = f"its classes are {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}"
-                hint = did_you_mean(wish.label, names, otherwise)
-                faults.append(FieldError.at((*where, "label"), detail, hint))
-                continue
-            before = int(dataset.labels[wish.number])
-            if index != before:
-                change |= {"label": index, "label_before": before}
+        try:
+            change: Json = {"number": wish.number, **rows.change(wish, where)}
+        except Invalid as error:
+            faults += error.errors
+            continue
         if wish.excluded is not None and wish.excluded == bool(dataset.used[wish.number]):
             change["excluded"] = wish.excluded
         if len(change) > 1:
@@ -132,3 +116,66 @@ def _changes(
     if faults:
         raise Invalid.listing(faults)
     return changes
+
+
+class _Rows:
+    """What the pictures of a data set show, and how a wish changes it."""
+
+    def __init__(self, record: DatasetRecord, dataset: StoredDataset, names: Sequence[str]) -> None:
+        self._record = record
+        self._dataset = dataset
+        self._names = names
+        self._target = options(record).target
+        self._places = {unicodedata.normalize("NFC", name): place for place, name in enumerate(names)}
+
+    def change(self, wish: Correction, where: Sequence[str | int]) -> Json:
+        """Return what a wish changes of what its picture shows, see `app.datasets.corrections.cells_of`.
+
+        Raises:
+            Invalid: there is no such class, label or value, or pictures of this data set have none of these.
+        """
+        takes = FIELDS[self._target]
+        for name in FIELDS.values():
+            if name != takes and getattr(wish, name) is not None:
+                detail = f"the pictures of data set {self._record.id!r} have {NOUNS[self._target]}"
+                raise Invalid.listing([FieldError.at((*where, name), detail, f"correct them with `{takes}`")])
+        if wish.label is not None:
+            before, after = int(self._dataset.labels[wish.number]), self._place(wish.label, (*where, "label"))
+            return {} if after == before else {"label": after, "label_before": before}
+        if wish.labels is not None:
+            had = np.flatnonzero(self._row(wish.number)).tolist()
+            has = sorted({self._place(name, (*where, "labels", at)) for at, name in enumerate(wish.labels)})
+            return {} if has == had else {"labels": has, "labels_before": had}
+        if wish.values is not None:
+            row = self._row(wish.number)
+            given = {
+                self._place(name, (*where, "values", name)): value for name, value in wish.values.items()
+            }
+            now = {
+                place: float(np.float32(value))
+                for place, value in given.items()
+                if row[place] != np.float32(value)
+            }
+            if now:
+                before_that = {str(place): float(row[place]) for place in now}
+                return {
+                    "values": {str(place): value for place, value in now.items()},
+                    "values_before": before_that,
+                }
+        return {}
+
+    def _row(self, number: int) -> Targets:
+        if self._dataset.targets is None:
+            raise AssertionError("a data set of labels or values has targets")
+        row: Targets = self._dataset.targets[number]
+        return row
+
+    def _place(self, name: str, where: Sequence[str | int]) -> int:
+        place = self._places.get(unicodedata.normalize("NFC", name))
+        if place is None:
+            noun = {"class": "class", "labels": "label", "values": "value"}[self._target]
+            detail = f"data set {self._record.id!r} has no {noun} {name[:100]!r}"
+            listed = f"{', '.join(self._names[:20])}{' ...' if len(self._names) > 20 else ''}"
+            hint = did_you_mean(name, self._names, f"its {NOUNS[self._target]} are {listed}")
+            raise Invalid.listing([FieldError.at(where, detail, hint)])
+        return place

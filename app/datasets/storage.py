@@ -55,7 +55,8 @@ class StoredDataset:
     Attributes:
         images: how many pictures there are, those that are left out among them.
         corrections: what was corrected in it.
-        labels: the class index of each picture, (N,), as it is corrected.
+        labels: the class index of each picture, (N,), as it is corrected; of labels and values by what splits are
+            drawn.
         splits: the split of each, (N,).
         used: which pictures are not left out, (N,).
         fingerprint: a checksum of pictures, labels and splits, where it was opened with one.
@@ -88,15 +89,25 @@ class StoredDataset:
         self.uploaded_labels = np.concatenate([segment.labels for segment in segments])[: self.images]
         self.corrections = corrections
         self.fingerprint = fingerprint
-        self.labels = corrections.relabelled(self.uploaded_labels)
+        self.labels = self.uploaded_labels
         self.used = corrections.used(self.images)
         self.splits = np.concatenate([segment.splits for segment in segments])[: self.images]
         targets = [segment.targets for segment in segments if segment.targets is not None]
         if targets and len(targets) != len(segments):
             raise ValueError("some segments hold targets, others do not")
         whole = targets[0] if len(targets) == 1 else np.concatenate(targets) if targets else None
-        self.targets: Targets | None = None if whole is None else whole[: self.images]
-        """Labels as 0 and 1, or values, (N, K); None where pictures have classes."""
+        self.uploaded_targets: Targets | None = None if whole is None else whole[: self.images]
+        self.targets: Targets | None = None
+        """Labels as 0 and 1, or values, (N, K), as they are corrected; None where pictures have classes."""
+        if self.uploaded_targets is None:
+            self.labels = corrections.corrected(self.uploaded_labels)
+        else:
+            self.targets = corrections.corrected(self.uploaded_targets)
+
+    @property
+    def uploaded(self) -> NDArray[Any]:
+        """What each picture shows as it was uploaded: class indices (N,), or targets (N, K)."""
+        return self.uploaded_labels if self.uploaded_targets is None else self.uploaded_targets
 
     def check_classes(self, count: int) -> None:
         """Refuse pictures of more or, of labels and values, fewer classes than these.
@@ -151,8 +162,12 @@ class StoredDataset:
         return None if names is None else names[position - int(self._starts[owner])]
 
     def counts(self, classes: int) -> NDArray[np.int64]:
-        """Count the pictures per class and split, (K, 3); of labels and values, by what splits are drawn by."""
+        """Count the pictures per class and split, (K, 3)."""
         return count_pictures(self.labels[self.used], self.splits[self.used], classes)
+
+    def split_counts(self) -> NDArray[np.int64]:
+        """Count the pictures of each split, (3,)."""
+        return np.bincount(self.splits[self.used], minlength=len(SPLIT_NAMES))
 
     def shown(self, classes: int, target: Target) -> NDArray[np.int64]:
         """Count the pictures that show each class, or have each label or value, (K,)."""
@@ -218,7 +233,7 @@ def fingerprint(
             checksums.append(segment.sha256)
         held += segment.images
     names = [str(entry["name"]) for entry in classes]
-    return _fingerprint(names, image_shape, checksums, dataset.corrections.identity(dataset.uploaded_labels))
+    return _fingerprint(names, image_shape, checksums, dataset.corrections.identity(dataset.uploaded))
 
 
 def check_ready(record: DatasetRecord) -> None:
@@ -237,7 +252,7 @@ def describe(
 ) -> DatasetContents:
     """Return what the row of a data set with this one segment says."""
     return DatasetContents(
-        **tallies(classes, segment.counts, segment.shown),
+        **tallies(classes, segment.counts.sum(axis=0), segment.shown),
         image_shape=list(image_shape),
         images=segment.record.images,
         bytes=segment.bytes,
@@ -264,9 +279,9 @@ def describe_growth(
     names = class_names(record)
     counts = dataset.counts(len(names)) + segment.counts
     checksums = [*(before.sha256 for before in earlier), segment.record.sha256]
-    corrected = dataset.corrections.identity(dataset.uploaded_labels)
+    corrected = dataset.corrections.identity(dataset.uploaded)
     return DatasetContents(
-        **tallies(names, counts, counts.sum(axis=1)),
+        **tallies(names, counts.sum(axis=0), counts.sum(axis=1)),
         image_shape=list(record.image_shape),
         images=record.images + segment.record.images,
         bytes=record.bytes + segment.bytes,
@@ -281,14 +296,14 @@ def tallies(classes: Sequence[str], counts: NDArray[np.int64], shown: NDArray[np
 
     Args:
         classes: the names of its classes, labels or values.
-        counts: its pictures per class and split, (K, 3).
+        counts: its pictures per split, (3,).
         shown: how many show each class, or have each label or value, (K,).
     """
     return {
         "classes": [
             {"name": name, "images": int(images)} for name, images in zip(classes, shown, strict=True)
         ],
-        "splits": dict(zip(SPLIT_NAMES, counts.sum(axis=0).tolist(), strict=True)),
+        "splits": dict(zip(SPLIT_NAMES, counts.tolist(), strict=True)),
     }
 
 

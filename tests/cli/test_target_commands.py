@@ -34,6 +34,14 @@ def test_from_a_file_to_a_prediction(run: Run, tmp_path: Path, target: str) -> N
     dataset = re.findall(r"ds_\w+", said)[0]
     shown = good(run("data", "show", dataset))
     assert ("green" if labels else "warmth") in shown
+    change = ("--no-label",) if labels else ("--value", "warmth=0.5")
+    said = good(run("data", "relabel", dataset, "0", "1", *change))
+    assert ("no label and not" if labels else "warmth 0.5 and not") in said
+    if labels:
+        said = good(run("data", "relabel", dataset, "0", "--label", "red", "--label", "blue"))
+        assert "0 (0.png): blue|red and not no label" in said
+    wrong = run("data", "relabel", dataset, "0", "--value", "warmth")
+    assert (wrong.returncode, "'warmth' is no name and number" in wrong.stderr) == (1, True)
     loss = "binary_cross_entropy" if labels else "mean_squared_error"
     said = good(
         run("train", str(tmp_path / "net.json"), "--dataset", dataset, "--loss", loss, "--epochs", "1")

@@ -11,11 +11,17 @@ from engine.spec import Seed, Spec
 
 MOST_VARIANTS = 16
 MOST_PICTURES = 32
+LARGEST = 3.4e38
+"""Of a value: what 32-bit floating point holds."""
 EXAMPLE_PICTURE = (
     "UDIgOCA4IDkKOSA5IDkgOSA5IDkgOSA5IDkgOSAwIDAgMCAwIDkgOSA5IDkgOSA5IDkgMCA5IDkgOSA5IDkgMCAwIDAgOSA5IDkgOSA5IDkg"
     "OSAwIDkgOSA5IDkgOSA5IDkgMCA5IDkgOSA5IDAgMCAwIDAgOSA5IDkgOSA5IDkgOSA5IDkgOQo="
 )
 """A 3 of 8 x 8 pixels in PGM format, in base64."""
+
+
+_Label = Annotated[str, Field(min_length=1, max_length=255)]
+_Float32 = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 
 
 class AdditionDocument(Spec):
@@ -46,17 +52,21 @@ class AdditionForm(Spec):
 
 
 class PictureFault(Spec):
-    """What is wrong about a picture: its label, that it is in the data set, or that it is left out."""
+    """What is wrong about a picture: what it is said to show, that it is in the data set, or that it is left out."""
 
-    label: Annotated[str, Field(min_length=1, max_length=255)] | None = None
-    """The name of the class that it shows; one that the data set has."""
+    label: _Label | None = None
+    """In a data set of classes: the name of the class that it shows; one that the data set has."""
+    labels: Annotated[tuple[_Label, ...], Field(max_length=10_000)] | None = None
+    """In a data set of labels: the names of all labels that it has, perhaps none; of those of the data set."""
+    values: Annotated[dict[str, _Float32], Field(min_length=1, max_length=10_000)] | None = None
+    """In a data set of values: by their names, those that are others; the rest stays."""
     excluded: Annotated[bool, Field(strict=True)] | None = None
     """Whether it is left out from now on: true to leave it out, false to put it back."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if self.label is None and self.excluded is None:
-            raise ValueError("it says nothing to correct; give `label`, `excluded` or both")
+        if self.excluded is None and self.label is None and self.labels is None and self.values is None:
+            raise ValueError("it says nothing to correct; give `label`, `labels`, `values` or `excluded`")
         return self
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.api.dataset_pictures import CorrectedPicture, DatasetCorrection, DatasetPicture
+from app.datasets.correct import FIELDS
 from app.datasets.readers.splits import SPLIT_NAMES
 from app.datasets.records import class_names, options
 from app.datasets.storage import StoredDataset
-from app.store.records import CorrectionRecord, DatasetRecord
+from app.store.records import CorrectionRecord, DatasetRecord, Json
 
 
 def dataset_picture(record: DatasetRecord, dataset: StoredDataset, number: int) -> DatasetPicture:
@@ -26,10 +29,18 @@ def dataset_picture(record: DatasetRecord, dataset: StoredDataset, number: int) 
         index, uploaded = int(dataset.labels[number]), int(dataset.uploaded_labels[number])
         relabelled = {} if index == uploaded else {"uploaded_label": names[uploaded]}
         return DatasetPicture(**known, label=names[index], class_index=index, **relabelled)
-    targets = dataset.targets[number]
+    row, uploaded_row = dataset.targets[number], dataset.uploaded[number]
     if options(record).target == "labels":
-        return DatasetPicture(**known, labels=tuple(names[index] for index in np.flatnonzero(targets)))
-    return DatasetPicture(**known, values=tuple(targets.tolist()))
+        shown = DatasetPicture(**known, labels=_labels(names, row))
+        before: Json = {"uploaded_labels": _labels(names, uploaded_row)}
+    else:
+        shown = DatasetPicture(**known, values=tuple(row.tolist()))
+        before = {"uploaded_values": tuple(uploaded_row.tolist())}
+    return shown if np.array_equal(row, uploaded_row) else shown.model_copy(update=before)
+
+
+def _labels(names: Sequence[str], row: NDArray[np.float32]) -> tuple[str, ...]:
+    return tuple(names[place] for place in np.flatnonzero(row).tolist())
 
 
 def dataset_correction(
@@ -47,8 +58,7 @@ def dataset_correction(
         CorrectedPicture(
             number=change["number"],
             name=dataset.name(change["number"]),
-            label=names[change["label"]] if "label" in change else None,
-            label_before=names[change["label_before"]] if "label" in change else None,
+            **{field: _named(names, change[field]) for field in _SHOWN if field in change},
             excluded=change.get("excluded"),
         )
         for change in correction.changes
@@ -59,3 +69,13 @@ def dataset_correction(
         pictures=pictures,
         created_at=correction.created_at if made else None,
     )
+
+
+_SHOWN = tuple(f"{field}{when}" for field in FIELDS.values() for when in ("", "_before"))
+
+
+def _named(names: Sequence[str], given: Any) -> Any:
+    """Return the class, labels or values of a change with names in place of indices."""
+    if isinstance(given, dict):
+        return {names[int(place)]: value for place, value in given.items()}
+    return tuple(names[place] for place in given) if isinstance(given, list) else names[given]

@@ -206,8 +206,9 @@ def correct_image(
     ],
     services: ServicesDep,
 ) -> DatasetCorrection:
-    """Give a picture another label, leave it out, or put it back, in a new revision of the data set.
+    """Say what a picture shows, leave it out, or put it back, in a new revision of the data set.
 
+    `label` is for data sets of classes, `labels` and `values` for those of labels and of values.
     The number is that in the whole data set. Nothing that was trained changes, and jobs that were accepted before go
     on with what they had. Where it is so already, no revision is made.
     """
@@ -215,7 +216,7 @@ def correct_image(
     storage.check_ready(record)
     if number >= record.images:
         raise NotFound(f"data set {dataset_id!r} holds {record.images} images, from 0")
-    wish = Correction(number=number, label=change.label, excluded=change.excluded)
+    wish = Correction(number=number, **change.model_dump(exclude={"dry_run"}))
     return _correct(
         services, record, correct.plan(record, [wish], (), services.store, services.artifacts), change.dry_run
     )
@@ -247,8 +248,9 @@ def correct_images(
     services: ServicesDep,
     once: OnceDep,
 ) -> DatasetCorrection:
-    """Give pictures other labels, leave them out, or put them back: all of it in one new revision, or nothing of it.
+    """Say what pictures show, leave them out, or put them back: all of it in one new revision, or nothing of it.
 
+    `label` is for data sets of classes, `labels` and `values` for those of labels and of values.
     Nothing that was trained changes, and jobs that were accepted before go on with what they had. Where all of it is
     so already, no revision is made. 409 while pictures are being added. With `dry_run` the answer says what would
     change, and nothing does; data sets that are built in take no more than that.
