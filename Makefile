@@ -39,7 +39,7 @@ install: $(VENV)/.runtime ## make .venv with the convserve command in it
 test: $(VENV)/.dev ## run the tests but for the slow ones and those in a browser (ARGS="tests/engine -k conv" narrows them)
 	@$(PY) -m pytest $(PARALLEL) -m "not slow and not nightly and not web" $(ARGS)
 
-test-web: $(VENV)/.dev ## test the page with all calls in a browser (Debian: apt-get install chromium)
+test-web: $(VENV)/.web ## test the pages in a browser (Debian: apt-get install chromium)
 	@$(PY) -m pytest -m web -s $(ARGS)
 
 test-slow: $(VENV)/.dev ## run the large matrices: all presets, halves, what survives being killed, the image
@@ -87,6 +87,8 @@ lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes 
 	$(LOCK) pyproject.toml --output-file requirements/runtime.txt
 	$(LOCK) pyproject.toml --extra dev --constraint requirements/build.txt --constraint requirements/runtime.txt \
 		--output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --extra web --constraint requirements/dev.txt --constraint requirements/runtime.txt \
+		--output-file requirements/web.txt
 
 clean: ## remove what make made: .venv, caches, build products (never your data)
 	rm -rf $(VENV) $(BENCH) $(BENCH_HTTP) $(BENCH_MLSERVER) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -120,6 +122,11 @@ $(VENV)/.runtime: $(VENV)/.build requirements/runtime.txt pyproject.toml
 $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	@echo "Installing what development and tests need ..."
 	@$(PIP) requirements/dev.txt
+	@touch $@
+
+$(VENV)/.web: $(VENV)/.dev requirements/web.txt
+	@echo "Installing what drives a browser ..."
+	@$(PIP) requirements/web.txt
 	@touch $@
 
 # PyTorch has an environment of its own: what is installed there is never near the product.

@@ -21,6 +21,7 @@ MAY_BE_LONG = {
     "docs/openapi.json",
     "requirements/runtime.txt",
     "requirements/dev.txt",
+    "requirements/web.txt",
 }
 # Files of others, served as they came.
 VENDORED = "app/page/vendor/"
