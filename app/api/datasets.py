@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from app.api.choices import Choice
 from app.api.common import Body, Time
 from app.api.jobs import JobError
 from app.api.pictures import PictureSpec
@@ -158,6 +159,8 @@ class DatasetEntry(Body):
     seed: int
     duplicates: Duplicates
     """Whether pictures that are there already are left out."""
+    chosen: list[Choice] = Field(default_factory=list)
+    """What the upload left open and was chosen to fit the pictures, and why."""
     report: DatasetReportEntry
     progress: IngestionProgress | None = None
     """How far the job is that reads its pictures; null when there is none."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
+from app.api.choices import Choice
 from app.api.common import Body, JsonObject, Number, Time
 from app.api.jobs import JobBody
 from app.api.webhooks import Webhook
@@ -47,16 +46,6 @@ class EpochFigures(Body):
     learning_rate: Number
     """Of the epoch's last step."""
     seconds: Number
-
-
-class Choice(Body):
-    """Something that was left open, and what was chosen to fit the data."""
-
-    field: str = Field(examples=["batch_size"])
-    """The field of the request."""
-    value: Any = Field(examples=[32])
-    reason: str
-    """Why, in a sentence."""
 
 
 class TrainingJobEntry(JobBody):

@@ -8,12 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from statistics import median
 
 from app.cli.options import CommandError
 
 _LOOKED_AT = 200
-"""Pictures whose size is read: those of a folder come from a few cameras."""
+"""Files that are looked into before the folder is refused as one without pictures."""
 _LAYOUT = (
     "make a folder for each thing, named after it, with its pictures directly in it: cat/1.jpg, dog/2.jpg"
 )
@@ -27,13 +26,11 @@ class ClassFolders:
         root: the folder that has them, with `train`, `dev` or `test` between or without.
         pictures: paths below it.
         others: how many files in it have no name of a picture.
-        side: the median length of the shorter sides.
     """
 
     root: Path
     pictures: tuple[PurePosixPath, ...]
     others: int
-    side: int
 
     @property
     def classes(self) -> Counter[str]:
@@ -78,10 +75,9 @@ def read_folder(root: Path) -> ClassFolders:
             _LAYOUT,
         )
     looked_at = inside[:: len(inside) // _LOOKED_AT + 1]
-    sides = [min(size) for picture in looked_at if (size := picture_size(root / picture)) is not None]
-    if not sides:
+    if all(picture_size(root / picture) is None for picture in looked_at):
         raise CommandError(f"no file in {root} holds a picture that can be read, such as {inside[0]}")
-    found = ClassFolders(root, inside, len(files) - len(inside), round(median(sides)))
+    found = ClassFolders(root, inside, len(files) - len(inside))
     if len(found.classes) == 1:
         (name,) = found.classes
         raise CommandError(

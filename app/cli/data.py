@@ -59,6 +59,10 @@ def add(
     ] = False,
     split: Annotated[str | None, typer.Option(help="Shares, such as 0.8,0.1,0.1.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides which picture falls into which split.")] = None,
+    defaults: Annotated[
+        str | None,
+        typer.Option(help="auto: what is not given is chosen to fit a transfer to these pictures."),
+    ] = None,
     url: Url = LOCAL,
     api_key: ApiKey = None,
 ) -> None:
@@ -87,6 +91,7 @@ def add(
             duplicates="keep" if keep_duplicates else None,
             split=split,
             seed=seed,
+            defaults=defaults,
         )
         finish(client, dataset)
 

@@ -22,12 +22,11 @@ from app.cli.options import ApiKey, CommandError, check_platform, connect
 from app.cli.output import say
 
 if TYPE_CHECKING:
+    from app.api.choices import Choice
     from app.client import Client
     from app.settings import Settings
 
 _PREFIX = "CONVSERVE_"
-_FEW = 50
-"""Pictures of a class below which a fifth of them, not a tenth, goes to dev and to test."""
 _MOST_CLASSES = 8
 
 
@@ -103,28 +102,17 @@ def _teach(client: Client, folders: ClassFolders, name: str, url: str, api_key: 
     from app.cli.data import finish
     from app.cli.jobs import print_report
     from app.cli.train import watch_to_the_end
-    from app.jobs.accept.rules import picture_side
 
-    side, reason = picture_side(len(folders.pictures), folders.side)
-    say(f"Scaled to {side} × {side} pixels: {reason}.")
-    few = min(folders.classes.values()) < _FEW
     with tempfile.TemporaryDirectory(prefix="convserve-teach-") as directory:
         archive = Path(directory) / "pictures.zip"
         folders.pack(archive)
         say(f"Sending {archive.stat().st_size / 1e6:,.1f} MB ...")
-        dataset = client.datasets.upload(
-            archive,
-            name=name,
-            image_size=side,
-            channels=3,
-            fit="cover",
-            split="0.6,0.2,0.2" if few else None,
-        )
+        dataset = client.datasets.upload(archive, name=name, channels=3, defaults="auto")
+    _say_choices(dataset.chosen)
     finish(client, dataset)
     job = client.training_jobs.create(None, dataset.id, name=name)
     say(f"training job {job.id}")
-    for choice in job.chosen:
-        say(f"  {choice.field}: {_in_short(choice.value)} ({choice.reason})")
+    _say_choices(job.chosen)
     for warning in job.warnings:
         say(f"Warning: {warning}")
     model = watch_to_the_end(client, job.id)
@@ -133,6 +121,11 @@ def _teach(client: Client, folders: ClassFolders, name: str, url: str, api_key: 
     say("\nIt is served. Send it a picture:")
     key = ' -H "Authorization: Bearer $CONVSERVE_API_KEY"' if api_key else ""
     say(f"  curl{key} -F files=@picture.jpg {url.rstrip('/')}/v1/models/{model}/predict")
+
+
+def _say_choices(choices: list[Choice]) -> None:
+    for choice in choices:
+        say(f"  {choice.field}: {_in_short(choice.value)} ({choice.reason})")
 
 
 def _in_short(value: object) -> str:

@@ -108,7 +108,7 @@ class Datasets(Resource[M]):
             name: what to call the data set; by default the name of the file.
             options: the other fields of the call: `target` (class, labels or values), `image_size` (a number or
                 height and width), `channels`, `fit`, `resize`, `background`, `invert`, `duplicates`, `split`
-                (three shares), `seed`, `tags`.
+                (three shares), `seed`, `defaults` (fixed, or auto for what fits the pictures), `tags`.
         """
         fields = {key: _form_value(value) for key, value in chosen(options).items()}
         files = [Attachment.of("file", archive)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.api.choices import Choice
 from app.api.datasets import Duplicates, SplitShares
 from app.api.pictures import PictureSpec
 from engine.recipe.targets import Target
@@ -22,3 +23,5 @@ class DatasetOptions(Spec):
     """Data sets of before this was asked kept them."""
     target: Target = "class"
     """What each picture comes with: its class, any number of labels, or numbers."""
+    chosen: tuple[Choice, ...] = ()
+    """What of these its owner left open, see `defaults` of an upload."""

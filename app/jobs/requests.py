@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
+from app.api.choices import Choice
 from app.api.downloads import PublishedName
-from app.api.training_jobs import Choice
 from app.datasets.ingestion import Source
 from app.datasets.options import DatasetOptions
 from app.errors import Invalid, readable

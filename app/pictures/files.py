@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -19,13 +20,13 @@ def picture_endings() -> frozenset[str]:
     return frozenset(ending for ending, name in Image.registered_extensions().items() if name in FORMATS)
 
 
-def picture_size(path: Path) -> tuple[int, int] | None:
+def picture_size(file: Path | BinaryIO) -> tuple[int, int] | None:
     """Return height and width of the picture in a file, as it is seen; None where there is none.
 
     Only the beginning of the file is read.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             turned = image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

@@ -52,7 +52,7 @@ def test_a_folder_becomes_a_model_that_is_served(run: Run, server: str, things: 
     shown = done.stdout
     assert re.match(r"18 pictures of 3 classes in .*: chelsea 6, coffee 6, rocket 6\n", shown)
     assert "1 other files are left out" in shown
-    assert f"Scaled to 96 × 96 pixels: the pictures are about {SIDE} pixels" in shown
+    assert f"image_size: 96, 96 (the pictures are about {SIDE} pixels" in shown
     assert re.search(r"^epoch 1: train loss", shown, re.MULTILINE)
     assert len(re.findall(r"^epoch \d+:", shown, re.MULTILINE)) <= 21
     assert re.search(r"^\d of \d test pictures are recognised", shown, re.MULTILINE)

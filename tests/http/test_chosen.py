@@ -44,6 +44,37 @@ def colour(http: httpx.Client, wait_for: Callable[..., Any]) -> dict[str, Any]:
     return dataset
 
 
+def test_the_size_of_pictures_is_chosen_for_a_transfer(
+    http: httpx.Client, wait_for: Callable[..., Any]
+) -> None:
+    dataset = ingested(http, archive((100, 140, 3)), wait_for, defaults="auto")
+    assert dataset["image_shape"] == [128, 128, 3]
+    assert dataset["preprocessing"]["fit"] == "cover"
+    assert dataset["split"] == {"train": 0.6, "dev": 0.2, "test": 0.2}
+    assert chosen(dataset) == {
+        "image_size": [128, 128],
+        "fit": "cover",
+        "split": {"train": 0.6, "dev": 0.2, "test": 0.2},
+    }
+    assert all(choice["reason"] for choice in dataset["chosen"])
+
+
+def test_what_is_given_with_pictures_is_not_chosen(http: httpx.Client, wait_for: Callable[..., Any]) -> None:
+    given = {"image_size": "40x30", "split": "0.8,0.1,0.1", "defaults": "auto"}
+    dataset = ingested(http, archive((100, 140, 3)), wait_for, **given)
+    assert dataset["image_shape"] == [40, 30, 3]
+    assert dataset["preprocessing"]["fit"] == "contain"
+    assert dataset["chosen"] == []
+    # what nobody can read says nothing of sizes, and the pictures say so themselves
+    broken = io.BytesIO()
+    with zipfile.ZipFile(broken, "w") as packed:
+        for name in "ab":
+            for number in range(3):
+                packed.writestr(f"{name}/{number}.png", b"no picture")
+    failed = ingested(http, broken.getvalue(), wait_for, defaults="auto")
+    assert failed["error"]["code"] == "empty_class"
+
+
 def submit(http: httpx.Client, **body: Any) -> dict[str, Any]:
     answer = http.post(JOBS, json=body)
     assert answer.status_code == 202, answer.text

@@ -83,6 +83,9 @@ class DatasetCreate(Spec):
     [0.8, 0.1, 0.1]; a form may also say 0.8,0.1,0.1. Each picture's split is drawn once and kept."""
     seed: Seed = 0
     """Decides which picture falls into which split."""
+    defaults: Literal["fixed", "auto"] = "fixed"
+    """What becomes of that which is not given: the defaults of this schema, or, with `auto`, what fits a transfer to
+    these pictures: their size, `fit` and `split`; `chosen` of the data set says what, and why."""
 
 
 class DatasetDocument(DatasetCreate):

@@ -98,6 +98,10 @@ class Reader:
         """
         raise NotImplementedError
 
+    def shorter_side(self) -> int | None:
+        """Return the median of the shorter sides of its pictures, in pixels, where they may differ; else None."""
+        return None
+
     def close(self) -> None:
         """Close its files."""
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
@@ -14,7 +17,11 @@ from app.datasets.readers.manifest import read_manifest
 from app.datasets.readers.targets import count_strata, unfit
 from app.datasets.readers.zip_file import ArchiveLimits, SafeZip
 from app.errors import Invalid, TooLarge
+from app.pictures.files import picture_size
 from engine.recipe.targets import Target
+
+_LOOKED_AT = 50
+"""Pictures whose size is read, so that it takes no longer of many."""
 
 
 class PictureArchive(Reader):
@@ -66,6 +73,15 @@ class PictureArchive(Reader):
             TooLarge: it holds more than the limit; no more than that was unpacked.
         """
         return self._archive.read(picture.member)
+
+    def shorter_side(self) -> int | None:
+        """Look at some of the pictures, spread over all classes: those of an archive come from a few cameras."""
+        sides = []
+        for picture in self.pictures[:: len(self.pictures) // _LOOKED_AT + 1]:
+            with suppress(Invalid, TooLarge):
+                size = picture_size(BytesIO(self.read(picture)))
+                sides += [min(size)] if size else []
+        return round(median(sides)) if sides else None
 
     def items(self) -> Iterator[Item]:
         """Read the files one by one."""

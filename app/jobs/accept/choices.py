@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from app.api.choices import Choice
 from app.api.requests.architectures import PresetChoice
 from app.api.requests.training_jobs import TrainingJobRequest
-from app.api.training_jobs import Choice
 from app.datasets.records import options
 from app.errors import NotFound
 from app.ids import PRETRAINED
@@ -29,7 +29,7 @@ COSINE = "large steps find the way, and small ones at the end settle"
 class Open:
     """What a request leaves open, and what is chosen for it."""
 
-    def __init__(self, request: TrainingJobRequest) -> None:
+    def __init__(self, request: BaseModel) -> None:
         self._request = request
         self._chosen: list[Choice] = []
 

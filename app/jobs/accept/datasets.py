@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+from app.api.choices import Choice
 from app.api.pictures import Colour, PictureSpec
 from app.api.requests.datasets import DatasetCreate
 from app.api.requests.downloads import DownloadCreate
 from app.datasets.ingestion import SavedFile, archive_limits, check_space, check_upload
 from app.datasets.options import DatasetOptions
 from app.datasets.published import PUBLISHED
-from app.datasets.readers import open_upload
+from app.datasets.readers import Reader, open_upload
 from app.datasets.readers.base import Shape
 from app.ids import DATASET, sibling
+from app.jobs.accept.choices import Open
+from app.jobs.accept.rules import picture_side, split_shares
 from app.jobs.kinds import DOWNLOAD, INGESTION
 from app.jobs.requests import DownloadRequest, IngestionRequest
 from app.settings import Settings
@@ -41,7 +45,8 @@ def new_dataset(
     limits = archive_limits(settings)
     with open_upload(file.path, labels.path if labels else None, limits, request.target) as reader:
         native = reader.image_shape or DEFAULT_SHAPE
-        options = _options(request, native, request.background, request.target)
+        request, chosen = _with_choices(request, reader)
+        options = _options(request, native, request.background, request.target, chosen)
         check_upload(reader, options.picture, shutil.disk_usage(file.path.parent).free)
         source = file.source.model_copy(update={"format": reader.format})
     job_id = INGESTION.new_id()
@@ -86,8 +91,31 @@ def new_download(request: DownloadCreate, settings: Settings) -> tuple[DatasetRe
     return record, DOWNLOAD.job(accepted, job_id, dataset_id=record.id)
 
 
+def _with_choices(request: DatasetCreate, reader: Reader) -> tuple[DatasetCreate, tuple[Choice, ...]]:
+    """Return a request in which what it leaves open fits a transfer to the pictures, if it asks for that."""
+    if request.defaults == "fixed":
+        return request, ()
+    left = Open(request)
+    changes: dict[str, Any] = {}
+    side = None if reader.image_shape or request.image_size else reader.shorter_side()
+    if side is not None:
+        side, reason = picture_side(len(reader), side)
+        changes["image_size"] = left.choose("image_size", (side, side), reason)
+        changes["fit"] = left.choose(
+            "fit", "cover", "borders would be the same in all classes, and take room"
+        )
+    if not reader.splits:
+        shares, reason = split_shares(int(reader.counts[reader.counts > 0].min()))
+        changes["split"] = left.choose("split", shares, reason)
+    return request.model_copy(update=changes), left.chosen
+
+
 def _options(
-    request: DatasetCreate | DownloadCreate, native: Shape, background: Colour, target: Target = "class"
+    request: DatasetCreate | DownloadCreate,
+    native: Shape,
+    background: Colour,
+    target: Target = "class",
+    chosen: tuple[Choice, ...] = (),
 ) -> DatasetOptions:
     """Return what the data set remembers.
 
@@ -96,6 +124,7 @@ def _options(
         native: [height, width, channels] of the pictures, for what is not asked for.
         background: the colour of the ground that they are on.
         target: what is said of each picture.
+        chosen: what of it was left open.
     """
     height, width, channels = native
     picture = PictureSpec(
@@ -106,7 +135,12 @@ def _options(
         invert=request.invert,
     )
     return DatasetOptions(
-        picture=picture, split=request.split, seed=request.seed, duplicates=request.duplicates, target=target
+        picture=picture,
+        split=request.split,
+        seed=request.seed,
+        duplicates=request.duplicates,
+        target=target,
+        chosen=chosen,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.api.datasets import SplitShares
 from engine.augmentations import AnyAugmentation
 from engine.augmentations.geometry import HorizontalFlip, RandomCrop, Rotation
 from engine.recipe.losses import LOSSES, Loss, SoftmaxCrossEntropy
@@ -20,6 +21,8 @@ _PHOTO_SIDE, _SMALL_PHOTO_SIDE = 64, 32
 """Shorter sides from which features of photos are worth having, always and where there are few pictures."""
 _FEW = 2000
 """Pictures below which even features of small photos are better than what a network learns by itself."""
+_FEW_OF_A_CLASS = 50
+"""Pictures of a class below which a fifth of them, not a tenth, goes to dev and to test."""
 _LENET_SIDES = range(12, 41)
 _SMALL_NETWORK_SIDE = 64
 HEAD_STEPS, HEAD_EPOCHS = 500, (10, 100)
@@ -55,6 +58,14 @@ def picture_side(pictures: int, side: int) -> tuple[int, str]:
     if quick < max(SIDES):
         return quick, f"there are {pictures} pictures, and larger ones would take long to look at"
     return quick, "the pretrained model has learned on pictures of this size"
+
+
+def split_shares(fewest: int) -> tuple[SplitShares, str]:
+    """Return the shares of train, dev and test of pictures to transfer to, and why; `fewest` has the smallest class."""
+    if fewest < _FEW_OF_A_CLASS:
+        shares = SplitShares(train=0.6, dev=0.2, test=0.2)
+        return shares, f"a class has {fewest} pictures only, and of a tenth of them little could be told"
+    return SplitShares(), f"of at least {fewest} pictures of each class a tenth is enough to judge by"
 
 
 def transfer_reason(shape: Sequence[int], pictures: int) -> str | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.api.choices import Choice
 from app.api.requests.training_jobs import TrainFrom, TrainingJobRequest
-from app.api.training_jobs import Choice
 from app.errors import Invalid
 from app.jobs.accept import rules
 from app.jobs.accept.architecture import Resolved, read_architecture

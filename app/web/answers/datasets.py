@@ -51,6 +51,7 @@ def _entry(record: DatasetRecord, jobs: Sequence[JobRecord]) -> dict[str, Any]:
         "split": options.split,
         "seed": options.seed,
         "duplicates": options.duplicates,
+        "chosen": list(options.chosen),
         "progress": ingestion_progress(jobs[0]) if jobs else None,
         "adding": len(jobs) if record.status == "ready" else 0,
         "error": JobError(**record.error) if record.error else None,
