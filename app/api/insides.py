@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
 from app.api.common import Body, Number, Numbers
 from app.api.traces import NodeTrace
 
@@ -18,11 +22,26 @@ class Spread(Body):
     """The share of them that is exactly zero, from 0 to 1."""
 
 
+class GradientOf(Body):
+    """What gradients are taken of."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    of: Literal["score", "loss"]
+    class_: str = Field(alias="class")
+    """The class, label or value whose score it is; or the class that the loss takes for the right one."""
+    class_index: int
+    value: Number
+    """The score, or the loss."""
+
+
 class Activation(Body):
     """What one node puts out for one picture."""
 
     filename: str | None
     """The name under which the picture was uploaded."""
+    gradient: GradientOf | None
+    """What the numbers are the gradient of; null where they are what the node puts out."""
     statistics: Spread
     numbers: Numbers
     """[height][width][channel], or a list of numbers of a vector."""
@@ -40,6 +59,18 @@ class Activations(Body):
     data: list[Activation]
 
 
+class SmallMaps(Body):
+    """The first maps of a node, rounded to numbers of one byte."""
+
+    shape: list[int]
+    """[channels, height, width]: as the node has them, or of maps with a side above 32 the means of squares of cells;
+    a vector is one map of one row, of up to 4,096 numbers."""
+    most: Numbers
+    """For each channel the magnitude that 127 stands for."""
+    data: str
+    """The numbers in base64, a signed byte each, in the order of `shape`: n stands for n / 127 of `most`."""
+
+
 class NodeOnTheWay(Body):
     """One node on a picture's way through the network, in short."""
 
@@ -53,8 +84,11 @@ class NodeOnTheWay(Body):
     maximum: Number
     zeros: float
     """The share of its numbers that is exactly zero, from 0 to 1."""
-    thumbnail: str
-    """A PNG file in base64: the first eight channels side by side, each on its own scale; of a vector a strip."""
+    thumbnail: str | None
+    """A PNG file in base64: the first eight channels side by side, each on its own scale; of a vector a strip. Null
+    where `maps` were asked for."""
+    maps: SmallMaps | None
+    """Null unless `maps` were asked for."""
 
 
 class Account(Body):
@@ -62,6 +96,8 @@ class Account(Body):
 
     filename: str | None
     """The name under which it was uploaded."""
+    gradient: GradientOf | None
+    """What all that is shown of nodes is the gradient of; null where it is what they put out."""
     nodes: list[NodeOnTheWay]
     """In the order in which they are computed, the input first."""
 

@@ -28,35 +28,43 @@ def activations(
     model: Reference,
     picture: Picture,
     node: Node = None,
+    gradient: Annotated[
+        str | None,
+        typer.Option(help="`score` or `loss`: show its gradient in place of what nodes put out."),
+    ] = None,
+    class_: Annotated[
+        str | None, typer.Option("--class", help="Of what the gradient is; by default of what is predicted.")
+    ] = None,
     output: Output = None,
     json: Json = False,
     url: Url = LOCAL,
     api_key: ApiKey = None,
 ) -> None:
-    """Show what the nodes of a model put out.
+    """Show what the nodes of a model put out, or the gradients in them.
 
     Every node is shown in short, or one of them. With -o they are
     drawn (.png), or written as .npz (of one node) or .json.
     """
+    of: dict[str, str | None] = {"gradient": gradient, "class_": class_}
     # Only one node's numbers are an array.
     endings = (".png", ".json") if node is None else _ENDINGS
     accept = None if output is None else form(output, *endings)
     with connect(url, api_key) as client:
         if output is not None and accept is not None:
             content = (
-                client.models.account_file(model, picture, accept=accept)
+                client.models.account_file(model, picture, accept=accept, **of)
                 if node is None
-                else client.models.activations_file(model, [picture], node, accept=accept)
+                else client.models.activations_file(model, [picture], node, accept=accept, **of)
             )
             save(output, content)
         elif node is None:
-            found = client.models.account(model, [picture])
+            found = client.models.account(model, [picture], gradient=gradient, class_=class_)
             if json:
                 everything(found, as_json=True)
             else:
                 _print_account(found.data[0])
         else:
-            shown = client.models.activations(model, [picture], node)
+            shown = client.models.activations(model, [picture], node, **of)
             if json:
                 everything(shown, as_json=True)
             else:

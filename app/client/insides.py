@@ -62,31 +62,68 @@ class Insides(Resource[M]):
         return content(f"{MODELS}/{model_id}/explain", accept, method="POST", **details)
 
     @call
-    def account(self, model_id: str, pictures: Pictures) -> Call[Accounts]:
-        """Return an account of each picture: every node on its way through the network, in short."""
-        return record(Accounts, "POST", f"{MODELS}/{model_id}/activations", files=attached(pictures))
+    def account(
+        self,
+        model_id: str,
+        pictures: Pictures,
+        *,
+        maps: int | None = None,
+        gradient: str | None = None,
+        class_: str | None = None,
+    ) -> Call[Accounts]:
+        """Return an account of each picture: every node on its way through the network, in short.
 
-    @call
-    def account_file(self, model_id: str, picture: Picture, *, accept: str = "image/png") -> Call[bytes]:
-        """Return the account of one picture as a drawing, PNG."""
+        Args:
+            model_id: the model.
+            pictures: one or several: paths of files, or names and bytes.
+            maps: how many maps of each node are given as small numbers, in place of a thumbnail.
+            gradient: `score` or `loss`, of which the gradient is shown in place of what nodes put out.
+            class_: of what the gradient is; by default of what is predicted.
+        """
+        options = {"maps": maps, "gradient": gradient, "class": class_}
         path = f"{MODELS}/{model_id}/activations"
-        return content(path, accept, method="POST", files=attached(picture))
+        return record(Accounts, "POST", path, params=options, files=attached(pictures))
 
     @call
-    def activations(self, model_id: str, pictures: Pictures, node: str) -> Call[Activations]:
-        """Return the numbers that one node puts out for pictures.
+    def account_file(
+        self,
+        model_id: str,
+        picture: Picture,
+        *,
+        gradient: str | None = None,
+        class_: str | None = None,
+        accept: str = "image/png",
+    ) -> Call[bytes]:
+        """Return the account of one picture as a drawing, PNG; the options are those of `account`."""
+        options = {"gradient": gradient, "class": class_}
+        path = f"{MODELS}/{model_id}/activations"
+        return content(path, accept, method="POST", params=options, files=attached(picture))
+
+    @call
+    def activations(
+        self,
+        model_id: str,
+        pictures: Pictures,
+        node: str,
+        *,
+        gradient: str | None = None,
+        class_: str | None = None,
+    ) -> Call[Activations]:
+        """Return the numbers that one node puts out for pictures, or their gradients.
 
         Args:
             model_id: the model.
             pictures: one or several: paths of files, or names and bytes.
             node: the name of a node of the network, or `input`.
+            gradient: `score` or `loss`, of which the gradient is returned in place of what the node puts out.
+            class_: of what the gradient is; by default of what is predicted.
         """
         path = f"{MODELS}/{model_id}/activations"
         return record(
             Activations,
             "POST",
             path,
-            params={"node": node},
+            params={"node": node, "gradient": gradient, "class": class_},
             files=attached(pictures),
             as_file="models.activations_file",
         )
@@ -99,6 +136,8 @@ class Insides(Resource[M]):
         node: str,
         *,
         scale: str | None = None,
+        gradient: str | None = None,
+        class_: str | None = None,
         accept: str = "image/png",
     ) -> Call[bytes]:
         """Return the maps of one node as a PNG of one picture, or those of several pictures as `application/x-npz`.
@@ -108,9 +147,11 @@ class Insides(Resource[M]):
             pictures: one or several: paths of files, or names and bytes.
             node: the name of a node of the network, or `input`.
             scale: `map`, each map of a PNG with its own scale of colours, or `shared`, one for all.
+            gradient: as of `activations`.
+            class_: as of `activations`.
             accept: the form of the file.
         """
-        options = {"node": node, "scale": scale}
+        options = {"node": node, "scale": scale, "gradient": gradient, "class": class_}
         path = f"{MODELS}/{model_id}/activations"
         return content(path, accept, method="POST", params=options, files=attached(pictures))
 

@@ -10,6 +10,7 @@ from app.models.prediction import Picture
 from app.store.records import ModelRecord
 from app.text import did_you_mean
 from engine.errors import EngineError
+from engine.graph.network import Network
 from engine.model.explanations import Explanation, Finding, explain
 from engine.model.explanations.score import kept_bytes
 
@@ -64,16 +65,8 @@ def check(
         method.check(network)
     except EngineError as error:
         raise Invalid.at(error.path or "method", error.detail, error.hint, parameter=True) from None
-    needed = kept_bytes(network)
-    if method.passes(network).backward and needed > most_bytes:
-        raise Invalid.at(
-            "method",
-            f"a pass back through this network needs about {needed:,} bytes of memory, and {most_bytes:,} are allowed",
-            "use occlusion, which takes none",
-            parameter=True,
-            code="memory-limit-exceeded",
-            numbers={"needed_bytes": needed, "limit_bytes": most_bytes},
-        )
+    if method.passes(network).backward:
+        check_way_back(network, "method", "use occlusion, which takes none", most_bytes)
     each = network.multiply_adds
     passes = pictures * (method.passes(network).total + 1)  # one finds the predicted class
     if passes * each > most_multiply_adds:
@@ -86,6 +79,24 @@ def check(
             parameter=True,
             code="too-many-passes",
             numbers={"passes": passes, "multiply_adds": passes * each, "limit_passes": fitting},
+        )
+
+
+def check_way_back(network: Network, parameter: str, hint: str, most_bytes: int) -> None:
+    """Refuse a pass back through a network, which keeps the outputs of all nodes, where memory does not allow it.
+
+    Raises:
+        Invalid: it needs more than `most_bytes`; `parameter` is what asked for it.
+    """
+    needed = kept_bytes(network)
+    if needed > most_bytes:
+        raise Invalid.at(
+            parameter,
+            f"a pass back through this network needs about {needed:,} bytes of memory, and {most_bytes:,} are allowed",
+            hint,
+            parameter=True,
+            code="memory-limit-exceeded",
+            numbers={"needed_bytes": needed, "limit_bytes": most_bytes},
         )
 
 

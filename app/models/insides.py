@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +10,22 @@ import numpy as np
 from app.errors import Invalid
 from app.models.opened import OpenedModel
 from app.models.prediction import Picture
-from app.pictures.accounts import thumbnail
+from app.pictures.accounts import SmallMaps, small_maps, thumbnail
 from app.pictures.colours import Pixels
 from engine.arrays import Array, Shape
 from engine.errors import ShapeError
 from engine.graph.node import INPUT
 from engine.graph.trace import NodeTrace, trace_node
-from engine.model.activations import Spread, activation, activations, head, pictures_at_once, spread
+from engine.model.activations import (
+    Activation,
+    Spread,
+    activation,
+    activations,
+    head,
+    pictures_at_once,
+    spread,
+)
+from engine.model.gradients import Gradients, Of, gradients
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +43,17 @@ class Step:
 
     place: Place
     spread: Spread
-    thumbnail: Pixels
-    """Grey (H, W) or in colours (H, W, 3)."""
+    small: Pixels | SmallMaps
+    """A thumbnail, grey (H, W) or in colours (H, W, 3); or a few of the maps as numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """Of what gradients are asked for, in place of outputs."""
+
+    of: Of
+    index: int | None
+    """Which output; None is the one with the largest score."""
 
 
 def place(opened: OpenedModel, name: str) -> Place:
@@ -68,17 +86,40 @@ def _batches(opened: OpenedModel, name: str, pictures: Sequence[Picture], max_pi
         yield activation(opened.network, opened.model.weights, x, name)
 
 
-def way(opened: OpenedModel, picture: Picture, max_pixels: int) -> Iterator[Step]:
-    """Yield what each node makes of a picture in short, the input first; one node's output is held at a time.
+def picture_gradients(opened: OpenedModel, picture: Picture, slope: Slope, max_pixels: int) -> Gradients:
+    """Return the gradients of a score or of the loss in all nodes for a picture; `opened` is without its final link.
 
     Raises:
         Invalid: it is no picture, or is damaged.
         TooLarge: it has more than `max_pixels` pixels.
     """
+    model = opened.model
     x = opened.images([picture], max_pixels)
-    for name, kind, output in activations(opened.network, opened.model.weights, x):
+    return gradients(opened.network, model.weights, x, model.loss, slope.of, slope.index)
+
+
+def outputs_of(opened: OpenedModel, picture: Picture, max_pixels: int) -> Iterator[Activation]:
+    """Yield what each node puts out for a picture, the input first; one node's output is held at a time.
+
+    Raises:
+        Invalid: it is no picture, or is damaged.
+        TooLarge: it has more than `max_pixels` pixels.
+    """
+    return activations(opened.network, opened.model.weights, opened.images([picture], max_pixels))
+
+
+def way(nodes: Iterable[Activation], maps: int | None = None, *, signed: bool = False) -> Iterator[Step]:
+    """Yield the nodes of one picture in short.
+
+    Args:
+        nodes: their outputs, or gradients.
+        maps: how many maps of each are given as numbers; None for a thumbnail.
+        signed: whether the input's numbers are gradients, and no picture.
+    """
+    for name, kind, output in nodes:
         numbers = output[0]
-        small = thumbnail(numbers, picture=name == INPUT)
+        picture = name == INPUT and not signed
+        small = thumbnail(numbers, picture=picture) if maps is None else small_maps(numbers, maps)
         yield Step(Place(name, kind, numbers.shape), spread(numbers), small)
 
 

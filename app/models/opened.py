@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,6 +35,10 @@ class OpenedModel:
     def scoring(self) -> Network:
         """The network up to the scores that the loss takes: without a final softmax or sigmoid of the architecture."""
         return self.network.without_final(self.model.loss.link)
+
+    def without_final(self) -> OpenedModel:
+        """Return the same with the network up to the scores, see `scoring`: the one that gradients are taken in."""
+        return replace(self, network=self.scoring)
 
     def node(self, name: str, parameter: str = "node", others: Sequence[str] = ()) -> Node:
         """Return the node of a name; the name of a block stands for its last node.

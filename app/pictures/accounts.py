@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.pictures.colours import Numbers, Pixels, grey, signed, span
 from app.pictures.drawing import Drawing, Raster, Shape, Text
@@ -17,6 +18,8 @@ MAPS = 8
 """Channels of a node that its thumbnail shows."""
 
 _SIDE = 32
+_NUMBERS = 4096
+"""Of a vector among small maps, before its neighbours are put together."""
 _GAP = 2
 _LONGEST = MAPS * (_SIDE + _GAP) - _GAP
 _STRIP = 16
@@ -57,6 +60,37 @@ def thumbnail(output: Numbers, *, picture: bool = False) -> Pixels:
     row = np.full((height, count, width + _GAP, *colours), 255, np.uint8)
     row[:, :, :width] = tiles
     return row.reshape(height, count * (width + _GAP), *colours)[:, :-_GAP]
+
+
+@dataclass(frozen=True, slots=True)
+class SmallMaps:
+    """The first maps of a node as numbers of one byte."""
+
+    bytes: NDArray[np.int8]
+    """(channels, height, width); a vector is one map of one row."""
+    most: NDArray[np.float32]
+    """(channels,): the magnitude that 127 stands for in each."""
+
+
+def small_maps(output: Numbers, count: int) -> SmallMaps:
+    """Return the first maps of what a node puts out, each rounded to 127 steps of its largest magnitude on either side.
+
+    Args:
+        output: maps (H, W, C), of which those with more than `_SIDE` rows or columns are reduced to means as for a
+            thumbnail; or a vector (C,), the whole of it up to `_NUMBERS` numbers.
+        count: how many channels of maps.
+    """
+    if output.ndim == 1 or output.shape[:2] == (1, 1):
+        maps = output.reshape(1, -1, 1)
+        by = -(-maps.shape[1] // _NUMBERS)
+    else:
+        maps = np.ascontiguousarray(output[..., :count])
+        by = -(-max(maps.shape[:2]) // _SIDE)
+    small = reduced(maps, by) if by > 1 else maps
+    finite = np.nan_to_num(small, posinf=0, neginf=0).transpose(2, 0, 1)
+    most = np.abs(finite).max(axis=(1, 2))
+    scale = np.where(most > 0, most, 1)[:, np.newaxis, np.newaxis]
+    return SmallMaps(np.rint(finite / scale * 127).astype(np.int8), most.astype(np.float32))
 
 
 def _strip(numbers: Numbers) -> Pixels:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
 
+import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from app.api.insides import Accounts, Activations, Embedding, Embeddings, ModelTraces
+from app.api.insides import Accounts, Activations, Embedding, Embeddings, GradientOf, ModelTraces
 from app.errors import Invalid, TooLarge
 from app.models import insides
-from app.models.opened import open_model
+from app.models.explanations import check_way_back, index_of
+from app.models.insides import Slope
+from app.models.opened import OpenedModel, open_model
 from app.models.prediction import Picture
 from app.pictures.drawing import Drawing
 from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
 from app.web.answers.arrays import NPZ, check_file_numbers, check_numbers, npz, numbers
-from app.web.answers.insides import account, activations, drawn_account, drawn_output
+from app.web.answers.insides import account, activations, drawn_account, drawn_output, gradient_of
 from app.web.answers.negotiation import preferred
 from app.web.answers.stored import stored_model
 from app.web.answers.traces import node_traces
@@ -27,6 +30,9 @@ from app.web.bodies.pictures import only_picture, pictures_body, receive_picture
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems, success
 from app.web.routes.model_reference import ModelReference
+from engine.arrays import Array
+from engine.model.activations import Activation
+from engine.model.gradients import Of
 
 router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
 
@@ -34,6 +40,7 @@ _JSON, _PNG = "application/json", "image/png"
 _MOST_ROWS = 2000
 """Nodes of all pictures of one account together: each has a thumbnail."""
 
+_MOST_MAPS = 64
 _MOST_POSITIONS = 64
 _MOST_AXES = 3
 _INDEX = re.compile("[0-9]{1,9}")
@@ -68,25 +75,53 @@ async def show_activations(
             description="Whether each `map` of a PNG has its own scale of colours, or one is `shared` by all."
         ),
     ] = "map",
+    maps: Annotated[
+        int | None,
+        Query(
+            ge=1,
+            le=_MOST_MAPS,
+            description="Without `node`: give so many maps of each node as small numbers, in place of its thumbnail.",
+        ),
+    ] = None,
+    gradient: Annotated[
+        Of | None,
+        Query(
+            description="Show the gradient with respect to each node's output in place of that output: of the `score` "
+            "of a class, label or value, or of the `loss` that the picture would have were it of this class."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        Query(
+            alias="class",
+            description="Of what the gradient is, by default the predicted class or the most probable label.",
+        ),
+    ] = None,
 ) -> Response:
     """Return what the nodes of a network put out for pictures, which are sent in one of the forms that `predict` takes.
 
     With `node`: all numbers of that node and their statistics, up to 100,000 numbers; `Accept: application/x-npz` gives
     them as an array (pictures, height, width, channels) for NumPy, and `Accept: image/png` draws the maps of one
     picture. Without `node`: the way of each picture through the network, with shape, minimum, mean, maximum, share of
-    zeros and a thumbnail of every node; with `Accept: image/png` as one drawing for one picture.
+    zeros and a thumbnail of every node, or with `maps` the first maps as numbers of one byte; with `Accept: image/png`
+    as one drawing for one picture. With `gradient` all of this is of the gradients.
 
-    The network runs as in predictions, with the statistics gathered in training.
+    The network runs as in predictions, with the statistics gathered in training; gradients are taken of scores before
+    softmax or sigmoid, so that a final node of that kind has none.
     """
     record = await stored_model(services.store, model_id)
     pictures = await receive_pictures(request, services.settings)
     form = preferred(request, (_JSON, _PNG, NPZ))
     if node is None and form == NPZ:
         raise Invalid.at("node", "only the numbers of one node are given as npz", "name it", parameter=True)
+    if maps is not None and (node is not None or form != _JSON):
+        detail = "small maps are given of all nodes at once, as JSON"
+        raise Invalid.at("maps", detail, "leave it out", parameter=True)
+    slope = _slope(record, gradient, name)
     async with services.inference:
         if node is None:
-            return await run_in_threadpool(_accounts, services, record, pictures, form)
-        return await run_in_threadpool(_activations, services, record, pictures, node, form, scale)
+            return await run_in_threadpool(_accounts, services, record, pictures, form, maps, slope)
+        return await run_in_threadpool(_activations, services, record, pictures, node, form, scale, slope)
 
 
 @router.post(
@@ -177,27 +212,79 @@ def _position(text: str) -> tuple[int, ...]:
     return tuple(map(int, numbers))
 
 
-def _accounts(services: Services, record: ModelRecord, pictures: Sequence[Picture], form: str) -> Response:
+def _slope(record: ModelRecord, of: Of | None, name: str | None) -> Slope | None:
+    """Return of what gradients are asked for; None if outputs are."""
+    if of is None:
+        if name is not None:
+            hint = "leave it out, or add gradient=score"
+            raise Invalid.at("class", "outputs are of no class", hint, parameter=True)
+        return None
+    if of == "loss" and record.target != "class":
+        detail = f"one name does not say what is right of a picture with {record.target}"
+        raise Invalid.at("gradient", detail, "ask for gradient=score", parameter=True)
+    return Slope(of, index_of(record, name))
+
+
+def _opened(services: Services, record: ModelRecord, slope: Slope | None) -> OpenedModel:
     opened = open_model(services.predictors, record)
-    most = services.settings.max_image_pixels
+    if slope is None:
+        return opened
+    scored = opened.without_final()
+    check_way_back(scored.network, "gradient", "leave it out", services.settings.max_training_bytes)
+    return scored
+
+
+def _accounts(
+    services: Services,
+    record: ModelRecord,
+    pictures: Sequence[Picture],
+    form: str,
+    maps: int | None,
+    slope: Slope | None,
+) -> Response:
+    opened = _opened(services, record, slope)
     if form == _PNG:
         picture = only_picture(pictures)
         title = f"{record.name}@{record.version}: {picture.filename or 'the picture'} on its way through the network"
-        return _drawn(drawn_account(title, insides.way(opened, picture, most)))
+        gradient, nodes = _nodes(services, opened, picture, slope)
+        if gradient is not None:
+            title = f"{title}, gradients of the {gradient.of} of {gradient.class_}"
+        return _drawn(drawn_account(title, insides.way(nodes, signed=slope is not None)))
     rows = len(opened.network.nodes) + 1
     if rows * len(pictures) > _MOST_ROWS:
         raise TooLarge(
             f"{len(pictures)} pictures at {rows:,} nodes each; at most {_MOST_ROWS:,} are shown: send fewer pictures, "
             "or name a node"
         )
-    data = [account(picture.filename, insides.way(opened, picture, most)) for picture in pictures]
+    data = []
+    for picture in pictures:
+        gradient, nodes = _nodes(services, opened, picture, slope)
+        steps = insides.way(nodes, maps, signed=slope is not None)
+        data.append(account(picture.filename, steps, gradient))
     return JSONResponse(Accounts(model_id=record.id, data=data).model_dump(mode="json"))
 
 
+def _nodes(
+    services: Services, opened: OpenedModel, picture: Picture, slope: Slope | None
+) -> tuple[GradientOf | None, Iterable[Activation]]:
+    """Return what the nodes put out for a picture; or their gradients, and what these are of."""
+    most = services.settings.max_image_pixels
+    if slope is None:
+        return None, insides.outputs_of(opened, picture, most)
+    found = insides.picture_gradients(opened, picture, slope, most)
+    return gradient_of(found, opened.model.classes), found.nodes
+
+
 def _activations(
-    services: Services, record: ModelRecord, pictures: Sequence[Picture], node: str, form: str, scale: Scale
+    services: Services,
+    record: ModelRecord,
+    pictures: Sequence[Picture],
+    node: str,
+    form: str,
+    scale: Scale,
+    slope: Slope | None,
 ) -> Response:
-    opened = open_model(services.predictors, record)
+    opened = _opened(services, record, slope)
     place = insides.place(opened, node)
     shape = (len(pictures), *place.shape)
     if form == _PNG:
@@ -206,14 +293,31 @@ def _activations(
         check_file_numbers(shape, "send fewer pictures")
     else:
         check_numbers(shape, "ask for image/png or application/x-npz")
-    outputs = insides.outputs(opened, place.name, pictures, services.settings.max_image_pixels)
+    gradients = None
+    if slope is None:
+        outputs = insides.outputs(opened, place.name, pictures, services.settings.max_image_pixels)
+    else:
+        outputs, gradients = _gradients(services, opened, place.name, pictures, slope)
     if form == _PNG:
         names = insides.number_names(opened, place.name)
         return _drawn(drawn_output(place, outputs[0], names, shared=scale == "shared"))
     if form == NPZ:
         return npz({place.name: outputs}, f"{record.id}-{place.name}.npz")
-    body = activations(record.id, place, [picture.filename for picture in pictures], outputs)
+    body = activations(record.id, place, [picture.filename for picture in pictures], outputs, gradients)
     return JSONResponse(body.model_dump(mode="json"))
+
+
+def _gradients(
+    services: Services, opened: OpenedModel, node: str, pictures: Sequence[Picture], slope: Slope
+) -> tuple[Array, list[GradientOf]]:
+    """Return the gradients in one node for each picture (N, ...), and what they are of."""
+    found, said = [], []
+    for picture in pictures:
+        most = services.settings.max_image_pixels
+        one = insides.picture_gradients(opened, picture, slope, most)
+        found.append(next(each.output[0] for each in one.nodes if each.name == node))
+        said.append(gradient_of(one, opened.model.classes))
+    return np.stack(found), said
 
 
 def _embeddings(
