@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import threading
 
+from app.processes.board import Board
 from app.processes.member import READY, Handed, Member
+from app.processes.parent import end_with_parent
 from app.settings import SettingsError, load_settings
 from app.web.quick_imports import quick_imports
 
@@ -18,19 +19,12 @@ def main(argument: str) -> None:
     for descriptor in handed.descriptors():
         os.set_inheritable(descriptor, False)
     channel = socket.socket(fileno=handed.channel)
-    threading.Thread(target=_end_with_parent, args=(channel,), daemon=True).start()
+    end_with_parent(handed.parent, channel)
     try:
         _serve(handed, channel)
     except SettingsError as error:
         channel.sendall(str(error).encode())
         sys.exit(1)
-
-
-def _end_with_parent(channel: socket.socket) -> None:
-    """End at once when the parent is gone: it is the one who would start others, and stop us."""
-    while channel.recv(1):
-        pass
-    os._exit(1)
 
 
 def _serve(handed: Handed, channel: socket.socket) -> None:
@@ -47,8 +41,9 @@ def _serve(handed: Handed, channel: socket.socket) -> None:
         channel.sendall(READY)
 
     member = Member.child(handed, settings.data_dir)
+    place = Board(handed.board, settings.workers).place(handed.number)
     with socket.socket(fileno=handed.listener) as listener:
-        serve_as_member(create_app(settings, member), listener, listening)
+        serve_as_member(create_app(settings, member), place, listener, listening)
 
 
 if __name__ == "__main__":

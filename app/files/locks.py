@@ -78,9 +78,9 @@ class FileLock:
         self._descriptor = descriptor
         return True
 
-    def write_holder(self, pid: int | None = None) -> None:
-        """Write who has the lock into the file: this process unless told otherwise."""
-        content = f"{pid or os.getpid()}\n".encode()
+    def write_holder(self, *others: int) -> None:
+        """Write who has the lock into the file: this process, and others that it was handed to."""
+        content = "".join(f"{pid}\n" for pid in (os.getpid(), *others)).encode()
         os.ftruncate(self.fileno(), 0)
         os.pwrite(self.fileno(), content, 0)
 
@@ -112,13 +112,18 @@ def is_locked(path: Path) -> bool:
         os.close(descriptor)
 
 
-def read_holder(path: Path) -> int | None:
-    """Return the process id in a lock's file, or None where there is none (yet)."""
+def read_holders(path: Path) -> list[int]:
+    """Return the process ids in a lock's file: who took it first, then those it was handed to; none (yet) is empty."""
     try:
-        content = path.read_text(encoding="ascii").strip()
+        content = path.read_text(encoding="ascii").split()
     except (FileNotFoundError, UnicodeDecodeError):
-        return None
-    return int(content) if content.isdigit() else None
+        return []
+    return [int(pid) for pid in content] if all(map(str.isdigit, content)) else []
+
+
+def read_holder(path: Path) -> int | None:
+    """Return the process id of who took a lock, or None where there is none (yet)."""
+    return next(iter(read_holders(path)), None)
 
 
 def _try_lock(descriptor: int, kind: int) -> bool:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from app.files.artifacts import LocalArtifacts
 from app.log import Log
 from app.log import format as log_format
+from app.processes.member import left_behind
 from app.settings import Settings, SettingsError, misspelt_variables
 
 log = Log(__name__)
@@ -33,15 +37,33 @@ def bind(settings: Settings) -> socket.socket:
         raise SettingsError(f"cannot listen on {settings.host}: {error.strerror or error}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
         listener.set_inheritable(False)
+        _bind_once_free(listener, address, settings.data_dir)
     except OSError as error:
         listener.close()
         raise SettingsError(
             f"cannot listen on {settings.host}, port {settings.port}: {error.strerror}. "
             "Name another port by --port or in CONVSERVE_PORT (0 picks a free one)"
         ) from error
+    except BaseException:
+        listener.close()
+        raise
     return listener
+
+
+def _bind_once_free(listener: socket.socket, address: Any, data_dir: Path) -> None:
+    """Bind; who still has the port of a server of this data directory that was killed is about to let go of it."""
+    try:
+        listener.bind(address)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        stays = left_behind(data_dir)
+        if stays is not None:
+            raise SettingsError(
+                f"cannot listen on port {address[1]}, nor use the data directory {data_dir}: they are held by {stays}"
+            ) from error
+        listener.bind(address)
 
 
 def begin_log(settings: Settings) -> None:

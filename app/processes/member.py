@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from app.files.locks import FileLock, read_holder
+from app.files.locks import FileLock, is_locked, read_holder, read_holders
 from app.processes.wake import Wake
 from app.settings import SettingsError
 
@@ -25,15 +25,17 @@ class Handed(BaseModel):
 
     number: int
     first: bool
+    parent: int
     listener: int
     lock: int
+    board: int
     wake_reader: int
     wake_writer: int
     channel: int
 
     def descriptors(self) -> tuple[int, ...]:
         """Return the open files."""
-        return self.listener, self.lock, self.wake_reader, self.wake_writer, self.channel
+        return self.listener, self.lock, self.board, self.wake_reader, self.wake_writer, self.channel
 
 
 @dataclass(frozen=True)
@@ -89,32 +91,59 @@ def take(data_dir: Path) -> FileLock:
             "Name another one in CONVSERVE_DATA_DIR, or make it writable for this user"
         ) from error
     if not taken:
-        holder = read_holder(lock.path)
-        who = f"process {holder}" if holder else "another process"
         raise SettingsError(
-            f"the data directory {data_dir} is in use by {who}: a data directory has one server. "
+            f"the data directory {data_dir} is in use by {_named(lock.path)}: a data directory has one server. "
             "Stop that one, or name another directory in CONVSERVE_DATA_DIR"
         )
     lock.write_holder()
     return lock
 
 
+def left_behind(data_dir: Path) -> str | None:
+    """Return who serves a data directory whose parent is dead; None where nobody does, or the parent lives.
+
+    Such processes are about to end, and get some time to; who stays is stopped, or the system cannot end it.
+    """
+    path = data_dir / LOCK_FILE
+    deadline = time.monotonic() + _ORPHAN_SECONDS
+    while _parent_is_dead(path) and is_locked(path):
+        if time.monotonic() >= deadline:
+            return _named(path)
+        time.sleep(_RETRY_SECONDS)
+    return None
+
+
 def _acquire_from_orphans(lock: FileLock) -> bool:
     """Take a lock whose holder is dead and whose children are about to see it."""
     deadline = time.monotonic() + _ORPHAN_SECONDS
-    while _is_gone(read_holder(lock.path)) and time.monotonic() < deadline:
+    while _parent_is_dead(lock.path) and time.monotonic() < deadline:
         if lock.acquire(_RETRY_SECONDS):
             return True
     return False
 
 
-def _is_gone(pid: int | None) -> bool:
-    if pid is None:
-        return False
+def _parent_is_dead(lock: Path) -> bool:
+    taker = read_holder(lock)
+    return taker is not None and not _is_alive(taker)
+
+
+def _named(path: Path) -> str:
+    """Return who has a lock, in words."""
+    holders = read_holders(path)
+    if not holders:
+        return "another process"
+    parent, *children = holders
+    left = [str(child) for child in children if _is_alive(child)]
+    if _is_alive(parent) or not left:
+        return f"process {parent}"
+    return f"what process {parent} left when it was killed; `kill -KILL {' '.join(left)}` ends that"
+
+
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return True
-    except PermissionError:
         return False
-    return False
+    except PermissionError:
+        return True
+    return True

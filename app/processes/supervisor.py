@@ -1,12 +1,13 @@
 """The parent of several processes that serve one data directory on one port.
 
 It binds the socket and holds the lock of the directory, and each child gets both. It starts children, starts others in
-place of those that die, and passes signals on; it answers no request, and does no work. Parent and child have a socket
-between them: by it a child says that it listens, or why it cannot, and each sees by its end that the other is gone.
+place of those that die or hang, and passes signals on; it answers no request, and does no work. Parent and child have a
+socket between them: by it a child says that it listens, or why it cannot, and its end says that the other is gone.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import selectors
 import signal
@@ -21,6 +22,7 @@ from types import FrameType
 
 from app.files.locks import FileLock
 from app.log import Log
+from app.processes.board import BEAT_SECONDS, Board, Pulse
 from app.processes.listener import announced, begin_log, bind
 from app.processes.member import READY, Handed, take
 from app.processes.wake import Wake
@@ -35,6 +37,15 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _DRAIN_SECONDS = 30.0
 """How long children may take to stop beyond the grace of their jobs."""
+_HUNG_SECONDS = 30.0
+"""After so long without a sign of life of its event loop a process counts as hung: it has answered nobody meanwhile.
+
+One that is only busy gives signs: what takes longer than moments is computed in other threads, which let the loop have
+its turn."""
+_START_SECONDS = 120.0
+"""How long the first sign may take: until then, programs are read from a disk that may be slow."""
+_LAST_SECONDS = 5.0
+"""How long one that hangs may take to end at SIGTERM, before it is killed."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -53,19 +64,36 @@ def supervise(settings: Settings, ready: Callable[[str], None] | None = None) ->
     settings.check_exposure()
     with closing(bind(settings)) as listener:
         begin_log(settings)
-        with take(settings.data_dir) as lock, announced(settings, listener, ready) as listening:
-            _Supervisor(settings, listener, lock, listening).run()
+        with (
+            take(settings.data_dir) as lock,
+            closing(Board.make(settings.data_dir, settings.workers)) as board,
+            announced(settings, listener, ready) as listening,
+        ):
+            _Supervisor(settings, listener, lock, board, listening).run()
     log.info("stopped")
 
 
 @dataclass
 class _Child:
-    """A process that was started: our end of the socket between us, and what it has said by it."""
+    """A process that was started.
+
+    Attributes:
+        process: it.
+        channel: our end of the socket between us.
+        started: when.
+        pulse: whether it lives.
+        said: what it has said by the socket.
+        hung: that it hangs, in words; None as long as it does not.
+        kill_at: when it is killed, because it hangs.
+    """
 
     process: subprocess.Popen[bytes]
     channel: socket.socket
     started: float
+    pulse: Pulse
     said: bytes = b""
+    hung: str | None = None
+    kill_at: float = math.inf
 
 
 @dataclass
@@ -87,11 +115,17 @@ class _Seat:
 
 class _Supervisor:
     def __init__(
-        self, settings: Settings, listener: socket.socket, lock: FileLock, listening: Callable[[], None]
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        lock: FileLock,
+        board: Board,
+        listening: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._listener = listener
         self._lock = lock
+        self._board = board
         self._listening = listening
         self._wake = Wake.make()
         self._selector = selectors.DefaultSelector()
@@ -112,7 +146,9 @@ class _Supervisor:
     def _turn(self) -> None:
         if not self._signalled:
             for seat in self._seats:
-                if seat.child is None and seat.not_before <= time.monotonic():
+                if seat.child is not None:
+                    self._watch(seat, seat.child)
+                elif seat.not_before <= time.monotonic():
                     self._start(seat)
         elif self._drain_until is None:
             self._drain_until = time.monotonic() + self._settings.grace_seconds + _DRAIN_SECONDS
@@ -133,6 +169,7 @@ class _Supervisor:
             due = [] if self._drain_until is None else [self._drain_until]
         else:
             due = [seat.not_before for seat in self._seats if seat.child is None]
+            due.append(time.monotonic() + BEAT_SECONDS)
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _children(self) -> list[_Child]:
@@ -142,13 +179,30 @@ class _Supervisor:
         for child in self._children():
             child.process.kill()
 
+    def _watch(self, seat: _Seat, child: _Child) -> None:
+        """End a process that hangs; its channel tells when it is gone."""
+        now = time.monotonic()
+        silent = child.pulse.look(self._board.place(seat.number).last_beat, now)
+        if child.hung is not None:
+            if now >= child.kill_at:
+                child.kill_at = math.inf
+                child.process.kill()
+        elif silent >= (_HUNG_SECONDS if child.pulse.begun else _START_SECONDS):
+            child.hung = f"no sign of life for {silent:.0f} s"
+            child.kill_at = now + _LAST_SECONDS
+            log.warning("process_hangs", process=child.process.pid, number=seat.number, reason=child.hung)
+            child.process.terminate()
+
     def _start(self, seat: _Seat) -> None:
+        self._board.place(seat.number).clear()
         ours, theirs = socket.socketpair()
         given = Handed(
             number=seat.number,
             first=not self._serving,
+            parent=os.getpid(),
             listener=self._listener.fileno(),
             lock=self._lock.fileno(),
+            board=self._board.descriptor,
             wake_reader=self._wake.reader,
             wake_writer=self._wake.writer,
             channel=theirs.fileno(),
@@ -162,7 +216,9 @@ class _Supervisor:
                 # Ctrl-C in a terminal is for the parent, which passes it on once.
                 start_new_session=True,
             )
-        seat.child = _Child(process, ours, time.monotonic())
+        now = time.monotonic()
+        seat.child = _Child(process, ours, now, Pulse(now))
+        self._lock.write_holder(*(child.process.pid for child in self._children()))
         self._selector.register(ours, selectors.EVENT_READ, (seat, seat.child))
         log.info("process_started", process=process.pid, number=seat.number)
 
@@ -189,9 +245,10 @@ class _Supervisor:
         child.process.kill()  # one that only closed its end is of no use
         status = child.process.wait()
         seat.child = None
+        self._board.place(seat.number).clear()
         if self._signalled:
             return
-        reason = child.said.removeprefix(READY).decode(errors="replace") or None
+        reason = child.said.removeprefix(READY).decode(errors="replace") or child.hung
         if not self._serving:
             raise SettingsError(reason or f"the first serving process ended with status {status}")
         now = time.monotonic()

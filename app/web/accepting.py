@@ -1,4 +1,9 @@
-"""Takes connections from a socket that several processes have, one at a time."""
+"""Takes connections from a socket that several processes have, so that each has about as many.
+
+An event loop that took all connections that wait when it wakes would have most of them. So each takes one at a time;
+one that has more than another lets that one go first for a moment; and one that has fewer takes several. Connections
+are what is counted, and not what is asked by them: a client keeps its connection, and nobody knows what it will ask.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +12,19 @@ import socket
 from collections.abc import Callable
 
 from app.log import Log
+from app.processes.board import Place
 
 log = Log(__name__)
 
-_PAUSE = 1.0
+_NO_FILES_PAUSE = 1.0
 """Seconds without new connections when there are too many open files."""
+_LEAD = 1
+"""How many connections more than another a process may have and still take the next."""
+_MOMENT = 0.01
+"""For how many seconds a connection is left to those that have fewer; if they are busy, who has more takes it."""
 
 
-class OneByOne:
+class InTurn:
     """What `loop.create_server` returns, as far as it is used."""
 
     def __init__(
@@ -23,24 +33,28 @@ class OneByOne:
         listener: socket.socket,
         protocol: Callable[[], asyncio.Protocol],
         backlog: int,
+        place: Place,
     ) -> None:
         """Listen, and take connections from now on.
 
         Args:
             loop: the running loop.
             listener: a bound socket; not closed here.
-            protocol: makes what handles a connection.
+            protocol: makes what handles a connection, and takes it off the count at its end.
             backlog: how many may wait in the system until one of the processes takes them.
+            place: where connections are counted.
         """
-        self._loop, self._listener, self._protocol = loop, listener, protocol
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._loop, self._listener, self._protocol, self._place = loop, listener, protocol, place
+        self._tasks: set[asyncio.Task[None]] = set()
         listener.setblocking(False)
         listener.listen(backlog)
         self._resume: asyncio.TimerHandle | None = None
+        place.take(True)
         self._watch()
 
     def close(self) -> None:
         """Take no more."""
+        self._place.take(False)
         self._loop.remove_reader(self._listener)
         if self._resume is not None:
             self._resume.cancel()
@@ -51,21 +65,44 @@ class OneByOne:
 
     def _watch(self) -> None:
         self._resume = None
-        self._loop.add_reader(self._listener, self._accept)
+        self._loop.add_reader(self._listener, self._take_turn)
 
-    def _accept(self) -> None:
+    def _pause(self, seconds: float, then: Callable[[], None]) -> None:
+        self._loop.remove_reader(self._listener)
+        self._resume = self._loop.call_later(seconds, then)
+
+    def _take_turn(self) -> None:
+        """Take a connection that waits, or as many as others are ahead, or leave it to those that have fewer."""
+        if self._place.lead() > _LEAD:
+            self._pause(_MOMENT, self._take_what_is_left)
+            return
+        while self._accept() and self._place.lead() < 0:
+            pass
+
+    def _take_what_is_left(self) -> None:
+        self._watch()
+        self._accept()
+
+    def _accept(self) -> bool:
+        """Take a connection; return whether there was one."""
         try:
             connection, _ = self._listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return  # another process was quicker, or the caller has gone
+            return False  # another process was quicker, or the caller has gone
         except OSError as error:
             log.error("not_accepted", error=str(error))
-            self._loop.remove_reader(self._listener)
-            self._resume = self._loop.call_later(_PAUSE, self._watch)
-            return
+            self._pause(_NO_FILES_PAUSE, self._watch)
+            return False
         connection.setblocking(False)
-        task: asyncio.Task[object] = self._loop.create_task(
-            self._loop.connect_accepted_socket(self._protocol, connection)
-        )
+        self._place.count(1)
+        task = self._loop.create_task(self._begin(connection))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return True
+
+    async def _begin(self, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._protocol, connection)
+        except OSError as error:
+            self._place.count(-1)
+            log.warning("connection_failed", error=str(error))

@@ -13,11 +13,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.log import Log
+from app.processes.board import BEAT_SECONDS, Place
 from app.processes.listener import announced, begin_log, bind
 from app.services import Services
 from app.settings import Settings
 from app.web import heads
-from app.web.accepting import OneByOne
+from app.web.accepting import InTurn
 
 log = Log(__name__)
 
@@ -61,11 +62,14 @@ async def _serve_alone(
     log.info("stopped")
 
 
-def serve_as_member(app: FastAPI, listener: socket.socket, listening: Callable[[], None]) -> None:
+def serve_as_member(
+    app: FastAPI, place: Place, listener: socket.socket, listening: Callable[[], None]
+) -> None:
     """Serve as one of several processes, until SIGTERM; see `serve`.
 
     Args:
         app: made for this process.
+        place: what it shows the others.
         listener: the socket that all of them have.
         listening: called once this one answers.
 
@@ -74,9 +78,16 @@ def serve_as_member(app: FastAPI, listener: socket.socket, listening: Callable[[
     """
     config = _config(app)
 
+    async def beat() -> None:
+        while True:
+            place.beat()
+            await asyncio.sleep(BEAT_SECONDS)
+
     async def answer() -> None:
+        beating = asyncio.create_task(beat())
         async with app.router.lifespan_context(app):
-            await _MemberServer(config, app.state.services, listening).serve([listener])
+            await _MemberServer(config, app.state.services, place, listening).serve([listener])
+        beating.cancel()
 
     with _runner(config) as runner:
         runner.run(answer())
@@ -134,21 +145,28 @@ class _Server(uvicorn.Server):
 
 
 class _MemberServer(_Server):
-    """One of several on a socket, of whom each takes one connection at a time: so all get about as many.
+    """One of several on a socket; see `app.web.accepting`."""
 
-    An event loop takes all that wait; the first one to wake would have them, and the others nothing to do.
-    """
+    def __init__(
+        self, config: uvicorn.Config, services: Services, place: Place, listening: Callable[[], None]
+    ) -> None:
+        super().__init__(config, services, listening)
+        self._place = place
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
+        place = self._place
+
+        class Counted(self.config.http_protocol_class):  # type: ignore[misc, name-defined]
+            def connection_lost(self, exc: Exception | None) -> None:
+                place.count(-1)
+                super().connection_lost(exc)
 
         def create_protocol() -> asyncio.Protocol:
-            return self.config.http_protocol_class(  # type: ignore[call-arg]
-                config=self.config, server_state=self.server_state, app_state={}, _loop=loop
-            )
+            return Counted(config=self.config, server_state=self.server_state, app_state={}, _loop=loop)
 
         self.servers = [
-            OneByOne(loop, listener, create_protocol, self.config.backlog)  # type: ignore[misc]
+            InTurn(loop, listener, create_protocol, self.config.backlog, place)  # type: ignore[misc]
             for listener in sockets or ()
         ]
         self.started = True

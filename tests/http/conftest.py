@@ -1,4 +1,4 @@
-"""A server of two processes, for the tests of what that means."""
+"""A server of several processes, for the tests of what that means."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from tests.http.several import WaitFor, events
 
 
 @pytest.fixture
-def several(start: Callable[..., ServerProcess], wait_for: WaitFor) -> Iterator[ServerProcess]:
-    """A server of two processes, both of which answer."""
-    several = start(WORKERS="2", LOG_FORMAT="json", MAX_JOBS="2", CORES="2")
+def several(
+    request: pytest.FixtureRequest, start: Callable[..., ServerProcess], wait_for: WaitFor
+) -> Iterator[ServerProcess]:
+    """A server of several processes, all of which answer: of two, or of as many as the parameter says."""
+    count = getattr(request, "param", 2)
+    several = start(WORKERS=str(count), LOG_FORMAT="json", MAX_JOBS="2", CORES="2")
     several.start()
-    wait_for(lambda: len(events(several, "process_ready")) == 2, "the second process")
+    wait_for(lambda: len(events(several, "process_ready")) == count, "all processes")
     yield several
     several.kill()
     wait_for(lambda: not is_locked(several.data_dir / "server.lock"), "the end of all")
