@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -92,16 +93,18 @@ def test_one_that_is_stopped_does_not_outlive_its_parent(
     pause(several.data_dir, stopped)
     several.kill()
     port = urlsplit(several_url).port or 0
-    # on the same port and in the same directory, at once
     log = several.data_dir.with_name("second.log")
-    with (
-        ServerProcess(several.data_dir, log, {"LOG_FORMAT": "json"}, port=port) as url,
-        connect(url) as client,
-    ):
-        assert url == several_url
-        assert not is_alive(stopped)
-        job = submit(client)
-        assert get(client, f"/v1/training-jobs/{job}")["id"] == job
+    second = ServerProcess(several.data_dir, log, {"LOG_FORMAT": "json"}, port=port)
+    try:
+        # on the same port and in the same directory, at once
+        with second as url, connect(url) as client:
+            assert url == several_url
+            assert not is_alive(stopped)
+            job = submit(client)
+            assert get(client, f"/v1/training-jobs/{job}")["id"] == job
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(stopped, signal.SIGKILL)
 
 
 def test_where_there_is_no_such_call_it_ends_when_it_is_continued(
