@@ -16,13 +16,14 @@ from app.files.artifacts import LocalArtifacts
 from app.jobs import quota
 from app.jobs.duties import Duties
 from app.jobs.leftovers import ALONE, remove_leftovers
+from app.models import provenance
 from app.models.predictors import Predictors
 from app.models.provenance import Provenances
 from app.models.upkeep import Upkeep
 from app.processes.member import Member
 from app.serving.serving import Serving
 from app.settings import Settings, SettingsError
-from app.store import Store
+from app.store import Store, cache
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Services:
             SettingsError: the data directory cannot be used, or another server has it.
         """
         member = member or Member.alone(settings.data_dir)
-        store = Store(settings.data_dir)
+        store = Store(settings.data_dir, settings.part(cache.MAX_BYTES))
         try:
             store.migrate()
             artifacts = LocalArtifacts(settings.data_dir)
@@ -74,14 +75,14 @@ class Services:
             if isinstance(error, Unavailable):
                 raise SettingsError(f"the data directory cannot be used: {error.detail}") from error
             raise
-        inference = asyncio.Semaphore(settings.cores)
+        inference = asyncio.Semaphore(share.cores)
         return cls(
             settings,
             store,
             artifacts,
             duties,
             predictors,
-            Provenances(artifacts),
+            Provenances(artifacts, settings.part(provenance.MAX_BYTES)),
             Upkeep(store, predictors),
             member,
             inference=inference,

@@ -30,8 +30,8 @@ _OTHERS = frozenset({"CONVSERVE_URL"})
 
 _SECRETS = ("api_key", "webhook_secret")
 
-_DIVIDED = ("cores", "max_queue", "models_bytes")
-"""What is set for all serving processes together, and divided among them."""
+_DIVIDED = ("cores", "max_queue", "max_queue_bytes", "models_bytes", "split_models")
+"""What is set for all serving processes together, and divided among them; see `Settings.part` for what is not set."""
 
 _FAULTS: Mapping[str, str] = {
     "bool_parsing": "write true or false",
@@ -84,8 +84,8 @@ class Settings(BaseModel):
         ge=1,
         le=64,
         description="Processes that answer requests, all on one port. Several of them share what the server has: each "
-        "takes its part of CONVSERVE_CORES for predictions. Models that are in use take their memory once for each "
-        "process.",
+        "takes its part of CONVSERVE_CORES for predictions, of the memory for models and of the room for what waits. "
+        "Models that are in use take their memory once for each process.",
     )
     max_jobs: int = Field(1, ge=1, description="Training jobs that run at the same time; the rest waits.")
     cores: int = Field(
@@ -142,8 +142,13 @@ class Settings(BaseModel):
     max_queue: int = Field(
         1024,
         ge=1,
-        description="Most pictures that wait for predictions or are computed; requests beyond get 503. Their bodies "
-        "together hold at most four times CONVSERVE_MAX_PREDICT_BYTES.",
+        description="Most pictures that wait for predictions or are computed; requests beyond get 503.",
+    )
+    max_queue_bytes: int = Field(
+        256 * MIB,
+        ge=1,
+        description="Most bytes that the bodies of those requests hold together; requests beyond get 503, but for one "
+        "that comes when there is no other.",
     )
     predict_seconds: Seconds = Field(
         30.0, description="Longest time that a prediction waits and is computed; then its request gets 503."
@@ -317,12 +322,13 @@ class Settings(BaseModel):
             f"or listen on 127.0.0.1."
         )
 
+    def part(self, whole: int) -> int:
+        """Return what one serving process has of what is for all of them: an even part, and at least 1 of what is."""
+        return max(min(whole, 1), whole // self.workers)
+
     def share(self) -> Self:
         """Return the settings of one serving process: what is for all of them together is divided."""
-        if self.workers == 1:
-            return self
-        parts = {name: max(1, getattr(self, name) // self.workers) for name in _DIVIDED}
-        return self.model_copy(update=parts)
+        return self.model_copy(update={name: self.part(getattr(self, name)) for name in _DIVIDED})
 
     def environment(self, *, secrets: bool = False) -> dict[str, str]:
         """Return these settings as variables for a process.

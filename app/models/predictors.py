@@ -240,7 +240,7 @@ class Predictors:
                 from engine.fast.serving.plans import PLAN_BYTES, PlanMemory  # noqa: PLC0415
 
                 self._measured = Tuning.measure()
-                self._memory = PlanMemory(min(PLAN_BYTES, self._settings.models_bytes))
+                self._memory = PlanMemory(min(self._settings.part(PLAN_BYTES), self._settings.models_bytes))
             return self._measured
 
 

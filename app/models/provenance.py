@@ -11,7 +11,7 @@ from app.store.records import Json, ModelRecord
 from app.text import repaired
 
 MAX_BYTES = 4 * 1024 * 1024
-"""Of all that is kept, in memory."""
+"""Of all that is kept, in memory, by all serving processes."""
 MAX_ENTRY_BYTES = 64 * 1024
 """What is larger is read each time: few files have it, and an answer of it is not for the event loop."""
 _NAMES = ("dataset", "initial_weights", "training", "environment", "origin")

@@ -31,8 +31,6 @@ _LOOKS = 16
 """After so many requests that came alone, only one of so many waits a turn of the event loop for others."""
 _SPECS = 100
 """Of how many models it is remembered how pictures fit them."""
-_BODIES = 4
-"""How many requests of the greatest size may be held."""
 
 
 class Serving:
@@ -47,7 +45,7 @@ class Serving:
         """Take what predictions need.
 
         Args:
-            settings: of the server.
+            settings: of this process, see `Settings.share`.
             predictors: holds models in memory.
             turn: bounds how many computations of the server run at the same time.
         """
@@ -83,7 +81,7 @@ class Serving:
     def _check_room(self, pictures: int, size: int) -> None:
         # whatever a single request may be is taken when there is no other
         most = self._settings.max_queue
-        most_bytes = _BODIES * self._settings.max_predict_bytes
+        most_bytes = self._settings.max_queue_bytes
         if self._pictures and self._pictures + max(1, pictures) > most:
             raise Unavailable(
                 f"{self._pictures} pictures wait here already, of at most {most}", code="queue-full"

@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, insert, select
 from app.store import tables
 from app.store.answers import Answers
 from app.store.architectures import Architectures
-from app.store.cache import Cache
+from app.store.cache import MAX_BYTES, Cache
 from app.store.changes import SqliteChanges
 from app.store.database import DATABASE_NAME, Database
 from app.store.datasets import Datasets
@@ -32,11 +32,16 @@ from app.store.uses import Uses
 class Store:
     """The store of one data directory; safe to use from several threads, and from several processes."""
 
-    def __init__(self, data_dir: Path) -> None:
-        """Open the store; nothing is read or made before `migrate` or the first query."""
+    def __init__(self, data_dir: Path, cache_bytes: int = MAX_BYTES) -> None:
+        """Open the store; nothing is read or made before `migrate` or the first query.
+
+        Args:
+            data_dir: where the database lies.
+            cache_bytes: how much of what was read is kept in memory.
+        """
         self._use(Database(data_dir))
         self.uses = Uses(self._database)
-        self.cache = Cache(SqliteChanges(data_dir / DATABASE_NAME))
+        self.cache = Cache(SqliteChanges(data_dir / DATABASE_NAME), max_bytes=cache_bytes)
 
     def under(self, lease: Lease) -> Store:
         """Return this store for the holder of a lease: it writes as long as the lease is its own.

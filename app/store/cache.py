@@ -14,6 +14,7 @@ from app.store.changes import Changes
 
 MAX_READS = 4096
 MAX_BYTES = 32 * 1024 * 1024
+"""For all that is kept, by all serving processes."""
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -233,7 +233,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Li
 
 
 @linux
-@pytest.mark.parametrize("bound", [{"MAX_QUEUE": "4"}, {"MAX_PREDICT_BYTES": "300000"}], ids=str)
+@pytest.mark.parametrize("bound", [{"MAX_QUEUE": "4"}, {"MAX_QUEUE_BYTES": "1200000"}], ids=str)
 def test_a_full_queue_says_so_and_memory_stays(
     serve: Callable[..., Served],
     connect: Callable[..., httpx.Client],

@@ -157,3 +157,20 @@ def test_no_application_without_a_key_beyond_loopback() -> None:
     with pytest.raises(SettingsError, match="CONVSERVE_API_KEY"):
         create_app(load_settings(host="0.0.0.0"))  # noqa: S104
     create_app(load_settings(host="0.0.0.0", api_key="key"))  # noqa: S104
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 8])
+def test_processes_together_have_what_is_set_for_all_of_them(workers: int) -> None:
+    whole = load_settings(workers=workers, cores=8, max_queue=1000, split_models=9)
+    share = whole.share()
+    divided = {name for name in Settings.model_fields if getattr(share, name) != getattr(whole, name)}
+    expected = {"cores", "max_queue", "max_queue_bytes", "models_bytes", "split_models"}
+    assert divided == (expected if workers > 1 else set())
+    for name in expected:
+        of_all = getattr(whole, name)
+        assert of_all - workers < workers * getattr(share, name) <= of_all
+
+
+def test_each_process_has_a_little_of_what_is_too_little_for_all() -> None:
+    share = load_settings(workers=8, cores=2, max_queue=1, split_models=0).share()
+    assert (share.cores, share.max_queue, share.split_models) == (1, 1, 0)
