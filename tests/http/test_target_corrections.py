@@ -127,6 +127,7 @@ def test_jobs_learn_what_is_corrected(
         "architecture": {"input_shape": [SIDE, SIDE, 3], "layers": layers},
         "dataset": own,
         "epochs": 1,
+        "optimizer": {"type": "sgd", "learning_rate": 0.1},  # the first step of Adam goes by signs alone
         "loss": {"type": loss},
     }
 
