@@ -44,7 +44,7 @@ RESOURCES = {
         "model_files",
     ),
     "/v1/batch-predictions": ("batch_predictions",),
-    "/v1/evaluations": ("evaluations",),
+    "/v1/evaluations": ("evaluations", "evaluation_predictions"),
 }
 """Paths, and the modules of `app.web.routes` that answer there."""
 

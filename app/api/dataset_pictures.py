@@ -68,6 +68,8 @@ class DatasetPicture(Body):
     """Its number in the whole data set: `/v1/datasets/{id}/images/{number}` shows it."""
     name: str | None
     """The name of the file that it came in, with its folders in the archive; null where there was none."""
+    image_url: str = Field(examples=["/v1/datasets/digits/images/17"])
+    """Where it is on this server; with `?size=64` a small one."""
     split: Literal["train", "dev", "test"]
     label: str | None = None
     """The name of its class; null in data sets of labels or values."""

@@ -33,6 +33,13 @@ class EvaluationMetrics(Body):
     """Mean over the values of the share of their variance that is explained."""
 
 
+class Interval(Body):
+    """Where a share lies with a probability of 95 %: Wilson's interval of a count."""
+
+    low: float
+    high: float
+
+
 class SplitError(Body):
     """How often the model is wrong on a split."""
 
@@ -54,32 +61,60 @@ class CorrectionCall(Body):
     """What to send, as JSON."""
 
 
+class LabelPrediction(Body):
+    """What was predicted of one label for a picture."""
+
+    name: str
+    true: bool
+    """Whether the picture has it."""
+    predicted: bool
+    """Whether its probability is 0.5 or more."""
+    probability: Number
+
+
+class ValuePrediction(Body):
+    """What was predicted of one value for a picture."""
+
+    name: str
+    value: float
+    """What it is."""
+    predicted: Number
+
+
 class Mistake(Body):
-    """A picture that the model is wrong about."""
+    """A picture that the model is wrong about; of values, one that it is far off."""
 
     number: int
     """Its number in the data set: `/v1/datasets/{id}/images/{number}` shows it."""
     name: str | None = None
     """The name of the file that it came in, where it had one."""
-    label: str
-    """What it is."""
-    predicted: str
-    """What it was taken for."""
-    probability: Number
+    image_url: str | None = Field(None, examples=["/v1/datasets/ds_01jd3k5v0ch2h3z3c4r8n9q7xe/images/17"])
+    """Where the picture is on this server; with `?size=64` a small one."""
+    label: str | None = None
+    """What class it is; null for labels and values."""
+    predicted: str | None = None
+    """What class it was taken for."""
+    probability: Number = None
     """How probable the model found that."""
-    label_probability: Number
-    """How probable it found the truth."""
+    label_probability: Number = None
+    """How probable it found the truth; of labels, that about the label where this is least. Null for values."""
+    labels: tuple[LabelPrediction, ...] = ()
+    """Of labels: those that it has, and those that were predicted."""
+    values: tuple[ValuePrediction, ...] = ()
+    """Of values: all of them."""
+    error: Number = None
+    """Of values: the root of the mean squared error over them."""
     corrections: tuple[CorrectionCall, ...] = ()
-    """The calls that give it the label that was predicted, and that leave it out."""
+    """The calls that make of it what was predicted, and that leave it out."""
 
 
 class PicturePrediction(Mistake):
     """What was predicted for a picture."""
 
-    wrong: bool
-    """Whether that is another class than its label."""
+    wrong: bool | None
+    """Whether that is another class than its own, or not just the labels that it has; null for values."""
     corrections: tuple[CorrectionCall, ...] = ()
-    """Where it is wrong: the calls that give it the label that was predicted, and that leave it out."""
+    """Unless it is right: the calls that make of it what was predicted, and that leave it out."""
 
 
 class Diagnosis(Body):
@@ -104,6 +139,8 @@ class EvaluationReport(Body):
     """Pictures of the split that was looked at closely."""
     accuracy: Number = None
     """Of labels: share of pictures all of whose labels are right. Null for values."""
+    interval: Interval | None = None
+    """Where the accuracy on very many such pictures is; null without pictures, and for values."""
     top_k: dict[int, float] = Field(default_factory=dict)
     """Share of pictures whose class is among the k most probable."""
     classes: list[ClassFigures] = Field(default_factory=list)
@@ -122,7 +159,7 @@ class EvaluationReport(Body):
     diagnosis: Diagnosis | None
     """Null for values."""
     mistakes: list[Mistake]
-    """The worst ones, the least probable truth first; of classes only."""
+    """The worst ones: the least probable truth first, or the largest error of values."""
 
 
 class Evaluation(JobBody):

@@ -7,16 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from app.api.common import Body, Number
-from app.api.evaluations import Mistake, Split
+from app.api.evaluations import Interval, Mistake, Split
 
 Verdict = Literal["enough", "more_pictures", "unsure"]
-
-
-class Interval(Body):
-    """Where a share lies with a probability of 95 %: Wilson's interval of a count."""
-
-    low: float
-    high: float
 
 
 class ClassOutlook(Body):
@@ -52,6 +45,10 @@ class NearDuplicate(Body):
     split: Split
     like: int
     """The number of the picture of train."""
+    name: str | None = None
+    """The name of the file that it came in."""
+    like_name: str | None = None
+    """The name of that of the picture of train."""
     similarity: float
     """Correlation of both, scaled down to 16x16 grey pixels; 1 where they are equal."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from app.api.architectures import ArchitectureAnswer, ArchitectureComparison, ArchitectureEntry, Summary
 from app.api.batch_predictions import BatchPrediction
 from app.api.catalog import LayerPart, NamedFilter, Part, PresetEntry
+from app.api.comparisons import EvaluationComparison
 from app.api.evaluations import (
     ConfusionMatrix,
     Evaluation,
@@ -211,18 +212,40 @@ class Evaluations(Resource[M]):
         *,
         label: str | None = None,
         predicted: str | None = None,
+        missed: str | None = None,
+        invented: str | None = None,
         wrong: bool | None = None,
+        order: str | None = None,
+        value: str | None = None,
     ) -> Stream[PicturePrediction]:
         """List what was predicted for each picture of the split, in the order of their numbers.
 
         Args:
-            evaluation_id: the evaluation; of a model of classes.
-            label: only pictures of this class.
-            predicted: only those that were taken for this class.
+            evaluation_id: the evaluation.
+            label: only pictures of this class, or that have this label.
+            predicted: only those that were taken for this class, or for which this label was predicted.
+            missed: only those that have this label, which was not predicted.
+            invented: only those for which this label was predicted, and that do not have it.
             wrong: only those that the model is wrong, or not wrong, about.
+            order: `worst` for what the model is furthest off first.
+            value: with `order`, by how far this value is off.
         """
-        narrowed = {"label": label, "predicted": predicted, "wrong": wrong}
+        narrowed = {
+            "label": label,
+            "predicted": predicted,
+            "missed": missed,
+            "invented": invented,
+            "wrong": wrong,
+            "order": order,
+            "value": value,
+        }
         return pages(PicturePrediction, f"{_EVALUATIONS}/{evaluation_id}/predictions", **narrowed)
+
+    @call
+    def compare(self, first: str, second: str) -> Call[EvaluationComparison]:
+        """Compare two models by evaluations, by their ids, on the same split of the same data set."""
+        body = {"evaluations": [first, second]}
+        return record(EvaluationComparison, "POST", f"{_EVALUATIONS}/compare", json=body)
 
     @call
     def log(self, evaluation_id: str) -> Call[str]:

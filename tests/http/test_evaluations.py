@@ -2,6 +2,7 @@
 
 import functools
 import io
+import math
 import os
 import signal
 import zipfile
@@ -147,6 +148,87 @@ def test_each_picture_has_its_prediction(http: httpx.Client, address: str) -> No
         }
     refused = http.get(f"{address}/predictions", params={"label": "eleven"}).json()
     assert (refused["status"], refused["errors"][0]["parameter"]) == (422, "label")
+
+
+def test_two_models_are_compared(
+    http: httpx.Client,
+    address: str,
+    wait_for: Callable[..., Any],
+    finished: Callable[..., dict[str, Any]],
+) -> None:
+    layers = [{"type": "flatten"}, {"type": "dense", "units": 10}]
+    network = {"input_shape": [28, 28, 1], "layers": layers}
+    job = http.post(
+        "/v1/training-jobs", json={"architecture": network, "dataset": "digits", "epochs": 1}
+    ).json()
+    other = http.post(
+        "/v1/evaluations", json=BODY | {"model": finished(http, job["id"])["model_id"]}
+    ).headers["location"]
+    ended(http, other, wait_for)
+    identifiers = [each.rpartition("/")[2] for each in (address, other)]
+    found = http.post("/v1/evaluations/compare", json={"evaluations": identifiers}).json()
+
+    right = []
+    for each in (address, other):
+        entries, after = [], None
+        while not entries or after:
+            page = http.get(
+                f"{each}/predictions", params={"limit": 200, **({"after": after} if after else {})}
+            ).json()
+            entries += page["data"]
+            after = page["next"]
+        right.append({entry["number"] for entry in entries if not entry["wrong"]})
+    only = right[0] - right[1], right[1] - right[0]
+    assert len(only[0]) > len(only[1])
+    assert found["images"] == len(entries)
+    assert [each["right"] for each in found["evaluations"]] == [len(each) for each in right]
+    assert [each["only_right"] for each in found["evaluations"]] == [len(each) for each in only]
+    assert found["both_right"] == len(right[0] & right[1])
+    assert found["both_wrong"] == len(entries) - len(right[0] | right[1])
+    assert [entry["number"] for entry in found["only_first"]] == sorted(only[0])[:100]
+    assert {entry["number"] for entry in found["only_second"]} == only[1]
+    for entry in found["only_first"][:3]:
+        assert [prediction["wrong"] for prediction in entry["predictions"]] == [False, True]
+    for each, entry in zip((address, other), found["evaluations"], strict=True):
+        report = http.get(each).json()["report"]
+        assert (entry["accuracy"], entry["interval"]) == (
+            pytest.approx(report["accuracy"]),
+            report["interval"],
+        )
+        assert entry["interval"]["low"] < entry["accuracy"] < entry["interval"]["high"]
+    n, k = len(only[0]) + len(only[1]), len(only[1])
+    exact = 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n
+    assert found["p_value"] == pytest.approx(exact)
+    better = "`model_example` is better" in " ".join(found["words"])
+    assert better == (exact < 0.05)
+    dev = http.post("/v1/evaluations", json=BODY | {"split": "dev"}).headers["location"]
+    ended(http, dev, wait_for)
+    refused = http.post(
+        "/v1/evaluations/compare", json={"evaluations": [identifiers[0], dev.rpartition("/")[2]]}
+    )
+    assert (refused.status_code, refused.json()["type"]) == (422, "/problems/other-pictures")
+    refused = http.post("/v1/evaluations/compare", json={"evaluations": [identifiers[0], "job_example"]})
+    assert refused.json()["errors"][0]["pointer"] == "/evaluations/1"
+    for each in (other, dev):
+        assert http.delete(each).status_code == 204
+
+
+def test_the_pictures_behind_a_cell_of_the_confusion_matrix(http: httpx.Client, address: str) -> None:
+    matrix = http.get(f"{address}/confusion-matrix", headers={"Accept": "application/json"}).json()
+    counts = np.array(matrix["matrix"])
+    np.fill_diagonal(counts, 0)
+    label, predicted = np.unravel_index(counts.argmax(), counts.shape)
+    cell = {"label": matrix["classes"][label], "predicted": matrix["classes"][predicted]}
+    entries = http.get(f"{address}/predictions", params={**cell, "limit": 200}).json()["data"]
+    assert len(entries) == counts.max() > 0
+    for entry in entries:
+        shown = http.get(entry["image_url"])
+        assert (shown.headers["Image-Number"], shown.headers["Image-Label"]) == (
+            str(entry["number"]),
+            cell["label"],
+        )
+    worst = http.get(f"{address}/predictions", params={**cell, "order": "worst"}).json()["data"]
+    assert worst == sorted(entries, key=lambda entry: float(entry["label_probability"]))
 
 
 def test_what_does_not_fit_is_refused(http: httpx.Client, ready: Callable[..., Any]) -> None:

@@ -26,6 +26,7 @@ EXEMPT = {
     ("get", "/v1/evaluations/{evaluation_id}/mistakes"),
     ("get", "/v1/evaluations/{evaluation_id}/predictions"),
     ("post", "/v1/evaluations/{evaluation_id}/cancel"),
+    ("post", "/v1/evaluations/compare"),
     ("delete", "/v1/models/{model_id}"),
     ("delete", "/v1/models/{model_name}/aliases/{alias}"),
     ("delete", "/v1/training-jobs/{job_id}"),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from app.api.training_reports import CurvePoint, TrainingReport
-from app.jobs.work.verdict import Judged, class_outlooks, verdict, wilson, words
+from app.jobs.comparison import interval
+from app.jobs.work.verdict import Judged, class_outlooks, verdict, words
 
 
 @pytest.mark.parametrize(
@@ -15,13 +16,13 @@ from app.jobs.work.verdict import Judged, class_outlooks, verdict, wilson, words
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
 def test_the_interval_is_that_of_the_literature(right: int, of: int, low: float, high: float) -> None:
-    interval = wilson(right, of)
-    assert interval is not None
-    assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-4)
+    found = interval(right, of)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_nothing_has_no_interval() -> None:
-    assert wilson(0, 0) is None
+    assert interval(0, 0) is None
 
 
 def judged(*pairs: tuple[int, int]) -> Judged:
@@ -38,10 +39,10 @@ def report(right: int, of: int, *curve: float) -> TrainingReport:
         split="test",
         images=of,
         accuracy=seen.accuracy,
-        interval=wilson(right, of),
+        interval=interval(right, of),
         held_out_images=of,
         held_out_accuracy=seen.accuracy,
-        held_out_interval=wilson(right, of),
+        held_out_interval=interval(right, of),
         classes=class_outlooks(seen, ("cat", "fox", "dog"), (9, 3, 9)),
         out_of_fold=False,
         learning_curve=[

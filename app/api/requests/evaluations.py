@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from app.api.evaluations import Split
@@ -17,3 +19,10 @@ class EvaluationCreate(Spec):
     """The id or name of a data set of the model's input shape; all of its classes have to be classes of the model."""
     split: Split = "test"
     """The split that the report is about. The errors of all three are measured, of large ones on a sample."""
+
+
+class EvaluationComparisonRequest(Spec):
+    """Two evaluations to compare."""
+
+    evaluations: Annotated[tuple[str, str], Field(examples=[["eval_...", "eval_..."]])]
+    """The ids of two evaluations on the same split of the same data set."""

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.datasets.readers.splits import SPLIT_NAMES
 from app.datasets.records import class_names
-from app.datasets.storage import StoredDataset, open_dataset
+from app.datasets.storage import open_dataset
 from app.files import paths
 from app.files.artifacts import Artifacts
-from app.jobs.evaluated import rows_of, write_rows
+from app.jobs.evaluated import Evaluated, caption, row_type, rows_of, write_rows
 from app.jobs.heartbeat import Heartbeat
 from app.jobs.requests import EvaluationRequest
 from app.jobs.work.diagnosis import diagnose
-from app.jobs.work.evaluate_targets import judge_labels, judge_values
 from app.jobs.work.predictions import SplitPredictions
 from app.models.matching import check_match, class_places
 from app.models.predictors import load
@@ -26,7 +26,19 @@ from app.pictures.sheets import Tile, draw_sheet
 from app.settings import Settings
 from app.store import Store
 from app.store.records import JobRecord, Json
+from engine.recipe.targets import Target
+from engine.training.figures import Figures
 from engine.training.metrics import Assessment
+from engine.training.target_metrics import LabelAssessment, ValueAssessment
+
+
+class _Assessment(Protocol):
+    """What predictions are added to, and figures come from."""
+
+    def add(self, predictions: Any, truth: Any, /) -> object: ...
+
+    def report(self) -> Figures: ...
+
 
 log = logging.getLogger(__name__)
 
@@ -48,20 +60,18 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     dataset = store.datasets.get(request.dataset)
     check_match(model, dataset)
     stored = open_dataset(store, artifacts, dataset.id, request.dataset_images, request.dataset_revision)
-    names = class_names(dataset)
-    places = class_places(model, dataset)
     splits = SplitPredictions(load(model, artifacts, settings), stored, request.split, beat)
-    tiles: list[Tile] = []
-    match model.target:
-        case "class":
-            classes = _Evaluation(splits, stored, np.array(places, np.int64))
-            document, metrics = classes.judge(model.classes)
-            tiles = classes.tiles(model.classes)
-            write_rows(artifacts, job.id, classes.rows)
-        case "labels":
-            document, metrics = judge_labels(splits, names, places)
-        case "values":
-            document, metrics = judge_values(splits, names, places)
+    known = model.classes if model.target == "class" else class_names(dataset)
+    reports, evaluated = _look(splits, model.target, known, np.array(class_places(model, dataset), np.int64))
+    worst = [(int(evaluated.numbers[row]), evaluated.said(row)) for row in evaluated.worst(MISTAKES).tolist()]
+    document, metrics = _findings(splits, model.target, reports)
+    document |= {
+        "target": model.target,
+        "classes": list(known),
+        "mistakes": [{"number": number, "name": stored.name(number), **said} for number, said in worst],
+    }
+    tiles = [Tile(stored.read(number)[0], caption(said)) for number, said in worst]
+    write_rows(artifacts, job.id, evaluated)
     artifacts.write(paths.report(job.id), json.dumps(document, allow_nan=False).encode())
     artifacts.write(paths.mistakes(job.id), draw_sheet(tiles))
     splits.end()
@@ -69,87 +79,67 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     store.jobs.succeed(job.id, job.attempt, metrics=metrics)
 
 
-class _Evaluation:
-    """What is found out about a model of classes.
+def _look(
+    splits: SplitPredictions, target: Target, names: Sequence[str], places: NDArray[np.int64]
+) -> tuple[dict[str, Figures], Evaluated]:
+    """Return the figures of each split, and what was predicted for each picture of the chosen one.
 
-    Attributes:
-        rows: what was predicted for the pictures of the chosen split, see `app.jobs.evaluated`.
+    Args:
+        splits: the predictions.
+        target: what the model tells.
+        names: its classes, or the labels or values of the data set.
+        places: where the model has each class, label or value of the data set.
     """
+    reports: dict[str, Figures] = {}
+    rows = [np.empty(0, row_type(target, len(names)))]
+    for split in SPLIT_NAMES:
+        assessment = _ASSESSMENTS[target](names)
+        for predictions, truth, numbers in splits.batches(split):
+            true, found = (
+                (places[truth], predictions) if target == "class" else (truth, predictions[:, places])
+            )
+            assessment.add(found, true)
+            if split == splits.split:
+                rows.append(rows_of(target, numbers, true, found))
+        reports[split] = assessment.report()
+    return reports, Evaluated(target, names, np.concatenate(rows))
 
-    def __init__(self, splits: SplitPredictions, dataset: StoredDataset, to_model: NDArray[np.int64]) -> None:
-        self._splits = splits
-        self._dataset = dataset
-        self._to_model = to_model
-        self.rows: list[NDArray[np.void]] = []
-        # (probability of the true class, position, label, predicted, probability of the predicted class)
-        self._worst: list[tuple[float, int, int, int, float]] = []
 
-    def judge(self, classes: list[str]) -> tuple[Json, Json]:
-        """Return all that is found, and the figures to compare it by."""
-        assessment = Assessment(classes)
-        errors = self._errors(assessment)
-        report = assessment.report().model_dump(mode="json")
-        document = {
-            "classes": list(classes),
-            "confusion": report.pop("confusion"),
-            "report": report,
-            "errors": errors,
-            "diagnosis": diagnose(errors).model_dump(mode="json"),
-            "mistakes": self.mistakes(classes),
+def _findings(splits: SplitPredictions, target: Target, reports: Mapping[str, Figures]) -> tuple[Json, Json]:
+    """Return what the figures say, and those to compare the evaluation by."""
+    written = {split: report.model_dump(mode="json") for split, report in reports.items()}
+    report = written[splits.split]
+    errors: Json = {split: {"images": splits.images(split), "error": None} for split in written}
+    if target == "values":
+        report["mean_squared_errors"] = {
+            split: _mean_squared_error(found) for split, found in written.items()
         }
-        return document, {
-            "accuracy": report["accuracy"],
-            "macro_f1": report["macro"]["f1"],
-            "expected_calibration_error": report["expected_calibration_error"],
-        }
+        measured = [entry["r2"] for entry in report["values"] if entry["r2"] is not None]
+        metrics: Json = {"r2": float(np.mean(measured)) if measured else None}
+        return {"report": report, "errors": errors, "diagnosis": None}, metrics
+    for split, images in ((split, entry["images"]) for split, entry in errors.items()):
+        if images:
+            errors[split]["error"] = (images - round(written[split]["accuracy"] * images)) / images
+    findings: Json = {
+        "report": report,
+        "errors": errors,
+        "diagnosis": diagnose(errors).model_dump(mode="json"),
+    }
+    metrics = {"accuracy": report["accuracy"], "macro_f1": report["macro"]["f1"]}
+    if target == "class":
+        findings["confusion"] = report.pop("confusion")
+        metrics["expected_calibration_error"] = report["expected_calibration_error"]
+    return findings, metrics
 
-    def _errors(self, assessment: Assessment) -> Json:
-        """Return images and error of each split; what is seen of the chosen one also goes to `assessment`."""
-        found: Json = {}
-        for name in SPLIT_NAMES:
-            wrong = 0
-            for probabilities, targets, places in self._splits.batches(name):
-                labels = self._to_model[targets]
-                predicted = probabilities.argmax(axis=1)
-                wrong += int(np.count_nonzero(predicted != labels))
-                if name == self._splits.split:
-                    assessment.add(probabilities, labels)
-                    self.rows.append(rows_of(places, labels, probabilities))
-                    self._note(probabilities, labels, predicted, places)
-            images = self._splits.images(name)
-            found[name] = {"images": images, "error": wrong / images if images else None}
-        return found
 
-    def mistakes(self, classes: list[str]) -> list[Json]:
-        """Name the worst mistakes, those with the least probability of what is true first."""
-        return [
-            {
-                "number": position,
-                "name": self._dataset.name(position),
-                "label": classes[label],
-                "predicted": classes[predicted],
-                "probability": probability,
-                "label_probability": true,
-            }
-            for true, position, label, predicted, probability in self._worst
-        ]
+def _mean_squared_error(report: Json) -> float | None:
+    """Return the mean over pictures and values; None without pictures."""
+    off = [entry["root_mean_squared_error"] ** 2 for entry in report["values"]]
+    return float(np.mean(off)) if report["images"] else None
 
-    def tiles(self, classes: list[str]) -> list[Tile]:
-        """Return the pictures of the worst mistakes, each with what it is and what it was taken for."""
-        return [
-            Tile(self._dataset.read(position)[0], f"{classes[label]} as {classes[predicted]}")
-            for _, position, label, predicted, _ in self._worst
-        ]
 
-    def _note(
-        self,
-        probabilities: NDArray[np.float32],
-        labels: NDArray[np.int64],
-        predicted: NDArray[Any],
-        places: NDArray[np.int64],
-    ) -> None:
-        for row in np.flatnonzero(predicted != labels):
-            label, taken = int(labels[row]), int(predicted[row])
-            own, other = float(probabilities[row, label]), float(probabilities[row, taken])
-            self._worst.append((own, int(places[row]), label, taken, other))
-        self._worst = sorted(self._worst)[:MISTAKES]
+_ASSESSMENTS: Mapping[Target, Callable[[Sequence[str]], _Assessment]] = {
+    "class": Assessment,
+    "labels": LabelAssessment,
+    "values": ValueAssessment,
+}

@@ -13,8 +13,9 @@ from app.api.training_reports import CurvePoint, NearDuplicate, TrainingReport
 from app.datasets.near_duplicates import near_duplicates
 from app.datasets.readers.splits import SPLIT_NAMES
 from app.datasets.storage import StoredDataset
+from app.jobs.comparison import interval
 from app.jobs.work.features import Course
-from app.jobs.work.verdict import Judged, class_outlooks, verdict, wilson, words
+from app.jobs.work.verdict import Judged, class_outlooks, verdict, words
 from engine.arrays import Array, Indices
 from engine.errors import EngineError
 from engine.inputs.feed import ImageSet
@@ -81,10 +82,10 @@ def report(
         split=split,
         images=len(deciding),
         accuracy=deciding.accuracy,
-        interval=wilson(deciding.right, len(deciding)),
+        interval=interval(deciding.right, len(deciding)),
         held_out_images=len(everything),
         held_out_accuracy=everything.accuracy,
-        held_out_interval=wilson(everything.right, len(everything)),
+        held_out_interval=interval(everything.right, len(everything)),
         classes=class_outlooks(everything, classes, counts.tolist()),
         out_of_fold=out_of_fold,
         learning_curve=curve,
@@ -93,12 +94,14 @@ def report(
                 number=pair.number,
                 split=SPLIT_NAMES[stored.splits[pair.number]],
                 like=pair.like,
+                name=stored.name(pair.number),
+                like_name=stored.name(pair.like),
                 similarity=round(pair.similarity, 4),
             )
             for pair in (pairs or [])[:MOST]
         ],
         near_duplicate_count=None if pairs is None else len(pairs),
-        suspicious=_suspicious(judged, positions, classes),
+        suspicious=_suspicious(judged, positions, classes, stored),
     )
     found = found.model_copy(update={"verdict": verdict(found)})
     return found.model_copy(update={"words": words(found)})
@@ -185,7 +188,7 @@ def _trained(course: Course, places: Indices, beat: Callable[[], None]) -> dict[
 
 
 def _suspicious(
-    judged: dict[str, Judged], positions: dict[str, Indices], classes: tuple[str, ...]
+    judged: dict[str, Judged], positions: dict[str, Indices], classes: tuple[str, ...], stored: StoredDataset
 ) -> list[Mistake]:
     found = []
     for split, seen in judged.items():
@@ -197,6 +200,7 @@ def _suspicious(
                 found.append(
                     Mistake(
                         number=int(positions[split][row]),
+                        name=stored.name(int(positions[split][row])),
                         label=classes[label],
                         predicted=classes[predicted[row]],
                         probability=probability,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from app.api.training_reports import ClassOutlook, Interval, TrainingReport, Verdict
+from app.api.evaluations import Mistake
+from app.api.training_reports import ClassOutlook, NearDuplicate, TrainingReport, Verdict
+from app.jobs.comparison import interval
 from engine.arrays import Array, Indices
 
-_Z = 1.959964
-"""Of a normal distribution 95 % lie within so many deviations."""
 _GOOD = 0.8
 _WIDE = 0.3
 _RISE = 0.02
@@ -61,20 +60,6 @@ class Judged:
         return self.right / len(self) if len(self) else None
 
 
-def wilson(right: int, of: int) -> Interval | None:
-    """Return where a share lies with a probability of 95 %; None of nothing.
-
-    Wilson 1927, Probable inference, the law of succession, and statistical inference: unlike the share plus or minus
-    some deviations it holds for few pictures, and for a share of 0 or 1.
-    """
-    if not of:
-        return None
-    share, square = right / of, _Z * _Z
-    middle = (share + square / (2 * of)) / (1 + square / of)
-    half = _Z / (1 + square / of) * math.sqrt(share * (1 - share) / of + square / (4 * of * of))
-    return Interval(low=max(0.0, round(middle - half, 4)), high=min(1.0, round(middle + half, 4)))
-
-
 def class_outlooks(judged: Judged, classes: Sequence[str], train_images: Sequence[int]) -> list[ClassOutlook]:
     """Return how well each class is recognised."""
     found = []
@@ -89,7 +74,7 @@ def class_outlooks(judged: Judged, classes: Sequence[str], train_images: Sequenc
                 train_images=train_images[label],
                 images=len(taken),
                 recall=right / len(taken) if len(taken) else None,
-                interval=wilson(right, len(taken)),
+                interval=interval(right, len(taken)),
                 taken_for=classes[int(others.argmax())] if others.any() else None,
             )
         )
@@ -114,16 +99,20 @@ def words(report: TrainingReport) -> list[str]:
     said += [sentence for sentence in (_weakest(report), _curve(report)) if sentence]
     if report.near_duplicate_count:
         said.append(
-            f"{report.near_duplicate_count} pictures of dev and test look like pictures of train, such as number "
-            f"{report.near_duplicates[0].number}: the figures may be too good."
+            f"{report.near_duplicate_count} pictures of dev and test look like pictures of train, such as "
+            f"{_called(report.near_duplicates[0])}: the figures may be too good."
         )
     if report.suspicious:
         first = report.suspicious[0]
         said.append(
-            f"{len(report.suspicious)} pictures may have a wrong label, such as number {first.number}: "
+            f"{len(report.suspicious)} pictures may have a wrong label, such as {_called(first)}: "
             f"it is said to be `{first.label}`, and looks like `{first.predicted}`."
         )
     return said
+
+
+def _called(picture: NearDuplicate | Mistake) -> str:
+    return f"number {picture.number}" + (f" ({picture.name})" if picture.name else "")
 
 
 def _accuracy(report: TrainingReport) -> str:

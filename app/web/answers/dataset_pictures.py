@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,11 @@ from app.datasets.storage import StoredDataset
 from app.store.records import CorrectionRecord, DatasetRecord, Json
 
 
+def picture_path(dataset_id: str, number: int) -> str:
+    """Return where a picture is on this server."""
+    return f"/v1/datasets/{quote(dataset_id)}/images/{number}"
+
+
 def dataset_picture(record: DatasetRecord, dataset: StoredDataset, number: int) -> DatasetPicture:
     """Show a picture of a data set as it was opened."""
     names = class_names(record)
@@ -24,6 +30,7 @@ def dataset_picture(record: DatasetRecord, dataset: StoredDataset, number: int) 
         "name": dataset.name(number),
         "split": SPLIT_NAMES[dataset.splits[number]],
         "excluded": not dataset.used[number],
+        "image_url": picture_path(record.id, number),
     }
     if dataset.targets is None:
         index, uploaded = int(dataset.labels[number]), int(dataset.uploaded_labels[number])

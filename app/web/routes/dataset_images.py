@@ -28,7 +28,7 @@ from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 from app.web.routes.dataset_pictures import DatasetId, SplitQuery
-from app.web.routes.paging import Limit
+from app.web.routes.paging import AfterNumber, Limit
 
 router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datasets"])
 
@@ -44,10 +44,6 @@ _Number = Annotated[
         description="The number of the picture, from 0.",
         openapi_examples={"first": {"value": 0}},
     ),
-]
-_AfterNumber = Annotated[
-    int | None,
-    Query(ge=0, le=2**31 - 1, description="Return what follows this number: the `next` of the page before."),
 ]
 
 
@@ -79,7 +75,7 @@ def list_images(
     dataset_id: DatasetId,
     services: ServicesDep,
     limit: Limit = 50,
-    after: _AfterNumber = None,
+    after: AfterNumber = None,
     split: Annotated[
         Literal["train", "dev", "test"] | None, Query(description="Only those of this split.")
     ] = None,

@@ -11,6 +11,10 @@ After = Annotated[
     str | None,
     Query(max_length=64, description="Return what follows this id: the `next` of the page before."),
 ]
+AfterNumber = Annotated[
+    int | None,
+    Query(ge=0, le=2**31 - 1, description="Return what follows this number: the `next` of the page before."),
+]
 NameFilter = Annotated[
     str | None, Query(alias="name", max_length=100, description="Only those of this name.")
 ]

@@ -22,6 +22,7 @@ from app.pictures.drawing import Drawing
 from app.services import Services, ServicesDep
 from app.states import JobStatus
 from app.store.records import DeliveryRecord, JobRecord, JobState
+from app.web.answers.evaluations import mistake
 from app.web.answers.jobs import epoch_figures, training_job, training_job_entry
 from app.web.answers.negotiation import preferred
 from app.web.answers.norms import norms_chart, training_norms
@@ -230,9 +231,14 @@ def get_report(record: JobDep, services: ServicesDep) -> TrainingReport:
         )
         raise Conflict(f"{detail}, and this one is {record.status}", code="no-report") from None
     try:
-        return TrainingReport.model_validate_json(content)
+        report = TrainingReport.model_validate_json(content)
     except ValueError as error:
         raise Damaged.of(TRAINING.noun, record.id, "its report cannot be read") from error
+    if not report.suspicious:
+        return report
+    dataset = services.store.jobs.get(record.id).request["dataset"]
+    suspicious = [mistake(dataset, found) for found in report.suspicious]
+    return report.model_copy(update={"suspicious": suspicious})
 
 
 @router.get(
