@@ -43,14 +43,14 @@ export function Curve({ x, lines, label, xLabel = "epoch", format = (one) => Str
           height,
           scales: { x: { time: false }, y: range ? { range: () => range } : {} },
           axes: [
-            { ...axis, values: (_, ticks) => ticks.map((one) => (Number.isInteger(one) ? one : "")) },
+            { ...axis, size: 30, values: (_, ticks) => ticks.map((one) => (Number.isInteger(one) ? one : "")) },
             { ...axis, size: 56, values: (_, ticks) => ticks.map(format) },
           ],
           series: [
             { label: xLabel },
             ...lines.map((line) => ({
               label: line.label, stroke: token(line.token), width: 2, dash: line.dash, spanGaps: true,
-              points: { show: x.length < 3 }, value: (_, one) => (one === null ? "–" : format(one)),
+              points: { show: (plot) => plot.data[0].length < 3 }, value: (_, one) => (one === null ? "–" : format(one)),
             })),
           ],
           cursor: { drag: { x: false, y: false } },

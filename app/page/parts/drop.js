@@ -25,8 +25,10 @@ async function collect(entry, path, found) {
   }
 }
 
-/** `take(files)` gets [{file, path}]; `words` say what may be dropped; `folders` offers a whole folder, too. */
-export function Drop({ take, words, accept = "image/*", multiple = true, folders = false, children }) {
+/**
+ * `take(files)` gets [{file, path}]; `words` say what may be dropped; `folders` offers a whole folder, too; `brief` where
+ * there is little room for buttons. */
+export function Drop({ take, words, accept = "image/*", multiple = true, folders = false, brief = false, children }) {
   const [over, setOver] = useState(false);
   const files = useRef(null);
   const folder = useRef(null);
@@ -44,8 +46,8 @@ export function Drop({ take, words, accept = "image/*", multiple = true, folders
     onDragLeave=${() => setOver(false)} onDrop=${drop}>
     <span>${words}</span>
     <div class="row" style=${{ gap: "8px", justifyContent: "center" }}>
-      <button type="button" onClick=${() => files.current.click()}>${multiple ? "Choose files" : "Choose a file"}</button>
-      ${folders && html`<button type="button" onClick=${() => folder.current.click()}>Choose a folder</button>`}
+      <button type="button" onClick=${() => files.current.click()}>${brief ? "Files ..." : multiple ? "Choose files" : "Choose a file"}</button>
+      ${folders && html`<button type="button" onClick=${() => folder.current.click()}>${brief ? "Folder ..." : "Choose a folder"}</button>`}
       ${children}
     </div>
     <input ref=${files} type="file" hidden accept=${accept} multiple=${multiple} onChange=${chosen} />

@@ -1,0 +1,249 @@
+/** A run of teaching: what is new goes to the service, is read there, and a job learns from it. Survives a reload. */
+import { Problem, get, post, request, send, upload } from "../../lib/api.js";
+import { pack } from "../../lib/zip.js";
+import { changed, fileOf, lesson, refuse } from "./lesson.js";
+import { wanted } from "./options.js";
+import { archive, asked, filled, idOf, label, numbers, plan, title } from "./plan.js";
+
+const LOOK_MS = 500;
+const LONGEST_WAIT_MS = 5000;
+const UNREAD = new Set(["queued", "running", "cancelling"]);
+
+/** What is under way: {phase, share, note, problem}. `phase`: idle, packing, uploading, reading, training, or failed. */
+export const run = { phase: "idle", share: null, lost: false, problem: null, job: null, metrics: [] };
+
+let stopping = null;
+
+function now(values) {
+  Object.assign(run, values);
+  changed();
+}
+
+/** Is something under way? */
+export const busy = () => !["idle", "failed"].includes(run.phase);
+
+/** Send what is new, and teach. */
+export async function teach() {
+  if (busy()) return;
+  run.asked = true;
+  await guarded(async (signal) => {
+    if (!plan().fresh) await check(signal);
+    const steps = plan();
+    if (steps.fresh) await sendAll(steps, signal);
+    else await sendNew(steps, signal);
+    await learn(signal);
+  });
+}
+
+/** Ask for a job, and follow it. */
+async function learn(signal) {
+  const body = { dataset: lesson.taught.dataset, name: title(), ...wanted() };
+  const job = await post("v1/training-jobs", body, { signal });
+  mark({ job: job.id, phase: "training", corrected: false });
+  await follow(signal);
+}
+
+/** Somebody may have deleted the data set: then everything is sent again. */
+async function check(signal) {
+  try {
+    await get(`v1/datasets/${lesson.taught.dataset}`, {}, { signal });
+  } catch (problem) {
+    if (problem.status !== 404) throw problem;
+    lesson.taught = null;
+  }
+}
+
+/** Pick up what was under way when the page was left. */
+export async function resume() {
+  const phase = lesson.taught?.phase;
+  if (busy() || !phase) return;
+  if (phase === "done") {
+    if (!run.job) await guarded(look);
+  } else if (phase === "training") {
+    await guarded(follow);
+  } else if (phase === "reading") {
+    await guarded(async (signal) => {
+      await read(signal);
+      await learn(signal);
+    });
+  }
+}
+
+async function guarded(work) {
+  stopping = new AbortController();
+  now({ problem: null, lost: false, share: null });
+  try {
+    await work(stopping.signal);
+    now({ phase: "idle" });
+  } catch (problem) {
+    now({ phase: problem.name === "AbortError" ? "idle" : "failed", problem: problem.name === "AbortError" ? null : problem });
+  }
+}
+
+/** Stop what is under way, here and at the service. */
+export async function cancel() {
+  const { dataset, job } = lesson.taught ?? {};
+  const path = run.phase === "training" ? `v1/training-jobs/${job}/cancel` : run.phase === "reading" && `v1/datasets/${dataset}/cancel`;
+  if (!path) return stopping?.abort();
+  try {
+    await request(path, { method: "POST" });
+  } catch (problem) {
+    // it may have ended just now
+    if (problem.status !== 409) now({ problem });
+  }
+  return undefined;
+}
+
+/** Leave a run to itself: it goes on at the service, and nobody here looks. */
+export function abandon() {
+  stopping?.abort();
+  Object.assign(run, { phase: "idle", share: null, lost: false, problem: null, job: null, metrics: [] });
+}
+
+function mark(values) {
+  lesson.taught = { ...lesson.taught, ...values };
+  changed();
+}
+
+async function zipped(entries, signal) {
+  now({ phase: "packing", share: 0 });
+  const { table, paths } = archive(entries);
+  const files = [table];
+  for (const { name, picture } of paths) files.push({ name, content: await fileOf(picture) });
+  return pack(files, { signal, onprogress: (share) => now({ share }) });
+}
+
+async function sent(path, form, signal) {
+  now({ phase: "uploading", share: 0 });
+  return (await upload(path, form, { signal, onprogress: (share) => now({ share }) })).json;
+}
+
+async function sendAll({ added }, signal) {
+  const form = new FormData();
+  form.append("name", title());
+  form.append("defaults", "auto");
+  if (asked()) form.append("image_size", asked());
+  form.append("file", await zipped(added, signal), "pictures.zip");
+  const dataset = await sent("v1/datasets", form, signal);
+  lesson.taught = {
+    dataset: dataset.id, job: null, model: lesson.taught?.model ?? null, phase: "reading", asked: asked(), classes: filled().map(label),
+    sent: Object.fromEntries(added.map(({ picture, label: name }) => [picture.id, name])),
+  };
+  changed();
+  await read(signal);
+}
+
+async function sendNew({ added, moved, removed }, signal) {
+  const { dataset } = lesson.taught;
+  const known = await numbers(dataset, [...moved.map((one) => one.id), ...removed], { signal });
+  const corrections = [
+    ...moved.filter(({ id }) => known.has(id)).map(({ id, label: name }) => ({ number: known.get(id).number, label: name })),
+    ...removed.filter((id) => known.has(id)).map((id) => ({ number: known.get(id).number, excluded: true })),
+  ];
+  for (let at = 0; at < corrections.length; at += 1000) {
+    await post(`v1/datasets/${dataset}/corrections`, { corrections: corrections.slice(at, at + 1000) }, { signal });
+  }
+  const is = { ...lesson.taught.sent };
+  for (const { id, label: name } of moved) is[id] = name;
+  for (const id of removed) delete is[id];
+  if (added.length) {
+    const form = new FormData();
+    form.append("file", await zipped(added, signal), "pictures.zip");
+    const addition = await sent(`v1/datasets/${dataset}/images`, form, signal);
+    for (const { picture, label: name } of added) is[picture.id] = name;
+    mark({ sent: is, addition: addition.id, phase: "reading" });
+    await read(signal);
+  } else {
+    mark({ sent: is });
+  }
+}
+
+/** Wait until the service has read what was sent, and show what it left out. */
+async function read(signal) {
+  now({ phase: "reading", share: null });
+  const { dataset, addition } = lesson.taught;
+  const path = addition ? `v1/datasets/${dataset}/additions/${addition}` : `v1/datasets/${dataset}`;
+  const done = await until(path, signal, (one) => {
+    now({ share: one.progress?.fraction ?? null });
+    return addition ? !UNREAD.has(one.status) : one.status !== "ingesting";
+  });
+  mark({ addition: null });
+  for (const { name, reason } of done.report?.files ?? []) leaveOut(idOf(name), reason);
+  if (!["ready", "succeeded"].includes(done.status)) {
+    if (!addition) lesson.taught = null;
+    throw new Problem(0, { title: "The pictures could not be read", detail: done.error?.message ?? "It was cancelled." });
+  }
+}
+
+function leaveOut(id, reason) {
+  for (const one of lesson.classes) {
+    const picture = one.pictures.find((each) => each.id === id);
+    // it stays where it is, and is not sent again
+    if (picture && !picture.left) {
+      picture.left = reason;
+      refuse(one, picture.name, `was left out by the service: ${reason}`);
+    }
+  }
+}
+
+/** Follow the job to its end. */
+async function follow(signal) {
+  now({ phase: "training", share: 0, job: null, metrics: [] });
+  const path = `v1/training-jobs/${lesson.taught.job}`;
+  const job = await until(path, signal, async (one) => {
+    const metrics = one.metrics ? (await get(`${path}/metrics`, {}, { signal })).data : [];
+    now({ job: one, metrics, share: one.progress.fraction });
+    return !UNREAD.has(one.status);
+  });
+  await ended(job);
+}
+
+async function look(signal) {
+  const path = `v1/training-jobs/${lesson.taught.job}`;
+  const [job, metrics] = await Promise.all([get(path, {}, { signal }), get(`${path}/metrics`, {}, { signal })]);
+  now({ job, metrics: metrics.data });
+}
+
+function ended(job) {
+  // a run that brought none leaves the model of the one before
+  mark({ phase: "done", model: job.model_id ?? lesson.taught.model });
+  if (job.status === "failed") throw new Problem(0, { title: "It could not be taught", detail: job.error?.message });
+}
+
+/** Ask until `enough(answer)`; a server that is away for a while, or starts again, is waited for. */
+async function until(path, signal, enough) {
+  let wait = LOOK_MS;
+  for (;;) {
+    try {
+      const answer = await get(path, {}, { signal });
+      if (await enough(answer)) return answer;
+      if (run.lost) now({ lost: false });
+      wait = LOOK_MS;
+    } catch (problem) {
+      if (problem.name === "AbortError" || ![0, 502, 503, 504].includes(problem.status)) throw problem;
+      now({ lost: true });
+      wait = Math.min(2 * wait, LONGEST_WAIT_MS);
+    }
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    signal.throwIfAborted();
+  }
+}
+
+/** Correct a picture at the service and on the page, as the report suggests. */
+export async function correct({ number, name }, change) {
+  await send("PATCH", `v1/datasets/${lesson.taught.dataset}/images/${number}`, change);
+  const id = idOf(name);
+  const of = lesson.classes.find((one) => one.pictures.some((each) => each.id === id));
+  const picture = of?.pictures.find((each) => each.id === id);
+  if (!picture) return;
+  const is = { ...lesson.taught.sent };
+  of.pictures = of.pictures.filter((one) => one !== picture);
+  if (change.label !== undefined) {
+    const to = lesson.classes.find((one) => label(one) === change.label);
+    to.pictures = [...to.pictures, picture];
+    is[id] = change.label;
+  } else {
+    delete is[id];
+  }
+  mark({ sent: is, corrected: true });
+}
