@@ -32,6 +32,8 @@ class Explanation(Body):
     class_index: int
     score: Number
     """What is explained: the class's or label's score before softmax or sigmoid, or the value."""
+    relative: bool
+    """Whether the mean of the scores of all classes was taken off it."""
     node: str | None
     """The node whose maps `grad_cam` weighed; null for other methods."""
     map: Numbers

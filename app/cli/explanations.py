@@ -24,6 +24,10 @@ def explain(
     name: Annotated[
         str | None, typer.Option("--class", help="The class, label or value; by default what is predicted.")
     ] = None,
+    relative: Annotated[
+        bool,
+        typer.Option("--relative", help="Explain how much higher the score is than the mean of all classes."),
+    ] = False,
     node: Annotated[str | None, typer.Option(help="Of grad_cam: the node whose maps are weighed.")] = None,
     option: Annotated[
         list[str] | None,
@@ -40,7 +44,7 @@ def explain(
     With -o each picture is drawn under its map (.png), or its map written as .npz or .json; of several pictures, the
     names of these stand before that of the file.
     """
-    options = {"class_": name, "node": node, **_options(option or [])}
+    options = {"class_": name, "node": node, "relative": relative or None, **_options(option or [])}
     options = {key: value for key, value in options.items() if value is not None}
     files = [] if output is None else one_for_each(output, pictures)
     accept = None if output is None else form(output, *_ENDINGS)

@@ -106,8 +106,12 @@ def explain_pictures(
     pictures: Sequence[Picture],
     index: int | None,
     max_pixels: int,
+    *,
+    relative: bool = False,
 ) -> Iterator[list[Finding] | None]:
     """Explain pictures one after the other; yields None between passes, and at last what was found in each.
+
+    With `relative` it is explained how much larger the score is than the mean of all.
 
     Raises:
         Invalid: one is no picture, or is damaged.
@@ -117,7 +121,8 @@ def explain_pictures(
     network, model = opened.scoring, opened.model
     for picture in pictures:
         x = opened.images([picture], max_pixels)[0]
-        for finding in explain(method, network, model.weights, model.preprocessing, x, index):
+        findings = explain(method, network, model.weights, model.preprocessing, x, index, relative=relative)
+        for finding in findings:
             if finding is None:
                 yield None
             else:

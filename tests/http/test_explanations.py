@@ -44,6 +44,21 @@ def test_every_method_says_what_it_found(http: httpx.Client, digit: bytes, metho
     assert not np.allclose(other["map"], values)
 
 
+def test_a_relative_score_is_what_a_class_has_more_than_the_others(http: httpx.Client, digit: bytes) -> None:
+    names = [entry["name"] for entry in http.get("/v1/datasets/digits").json()["classes"]]
+    scores = {name: explained(http, digit, "grad_cam", **{"class": name})["score"] for name in names}
+    for name in ("4", max(scores, key=lambda each: scores[each])):
+        found = explained(http, digit, "grad_cam", relative=True, **{"class": name})
+        assert found["relative"] is True
+        assert found["score"] == pytest.approx(scores[name] - np.mean(list(scores.values())), rel=1e-4)
+    # what it says of a class, and of all others together, is opposite
+    slopes = [explained(http, digit, "input_x_gradient", relative=True, **{"class": name}) for name in names]
+    together = np.sum([each["map"] for each in slopes], axis=0)
+    assert np.abs(together).max() < 1e-3 * np.abs(slopes[0]["map"]).max()
+    checked = explained(http, digit, "integrated_gradients", relative=True)["checks"]
+    assert checked["complete"] is True
+
+
 def test_integrated_gradients_are_complete(http: httpx.Client, digit: bytes) -> None:
     found = explained(http, digit, "integrated_gradients")
     checks = found["checks"]

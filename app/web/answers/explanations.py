@@ -14,7 +14,13 @@ from engine.model.explanations import Finding
 
 
 def explanation(
-    record: ModelRecord, method: Method, filename: str | None, finding: Finding, channels: bool
+    record: ModelRecord,
+    method: Method,
+    filename: str | None,
+    finding: Finding,
+    channels: bool,
+    *,
+    relative: bool,
 ) -> Explanation:
     """Show what was found in a picture."""
     explained = finding.explained
@@ -27,6 +33,7 @@ def explanation(
         **{"class": record.classes[finding.index]},
         class_index=finding.index,
         score=explained.score,
+        relative=relative,
         node=explained.node,
         map=shown.tolist(),
         signed=method.signed,

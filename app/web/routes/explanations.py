@@ -54,6 +54,7 @@ class _Asked:
     record: ModelRecord
     method: Method
     name: str | None
+    relative: bool
     channels: bool
     pictures: list[Picture]
     form: str
@@ -85,6 +86,13 @@ async def explain_model(
             "most probable label. A model of several values needs it.",
         ),
     ] = None,
+    relative: Annotated[
+        bool,
+        Query(
+            description="Of a model of classes: explain how much higher the score is than the mean of those of all "
+            "classes. That is what the prediction follows, since softmax does not see what all of them have in common."
+        ),
+    ] = False,
     channels: Annotated[
         bool, Query(description="Give a number for each channel of a pixel, in JSON.")
     ] = False,
@@ -98,7 +106,7 @@ async def explain_model(
     """
     record = await stored_model(services.store, model_id)
     pictures = await receive_pictures(request, services.settings)
-    asked = _Asked(record, method, name, channels, pictures, preferred(request, (_JSON, _PNG, NPZ)))
+    asked = _Asked(record, method, name, relative, channels, pictures, preferred(request, (_JSON, _PNG, NPZ)))
     return await finish(
         request, _answer(services, asked), services.inference, stopping=lambda: services.draining
     )
@@ -107,6 +115,9 @@ async def explain_model(
 def _answer(services: Services, asked: _Asked) -> Iterator[Response | None]:
     record, method, pictures = asked.record, asked.method, asked.pictures
     _check_form(asked)
+    if asked.relative and record.target != "class":
+        detail = f"the model {record.id!r} does not tell classes, and each of its scores counts by itself"
+        raise Invalid.at("relative", detail, "leave it out", parameter=True)
     index = index_of(record, asked.name)
     opened = open_model(services.predictors, record)
     settings = services.settings
@@ -118,7 +129,7 @@ def _answer(services: Services, asked: _Asked) -> Iterator[Response | None]:
         most_bytes=settings.max_training_bytes,
     )
     most = settings.max_image_pixels
-    for found in explain_pictures(opened, method, pictures, index, most):
+    for found in explain_pictures(opened, method, pictures, index, most, relative=asked.relative):
         yield None if found is None else _response(opened, asked, found, most)
 
 
@@ -143,7 +154,7 @@ def _response(opened: OpenedModel, asked: _Asked, findings: list[Finding], most_
     if asked.form == _PNG:
         return Response(_overlay(asked, findings[0], most_pixels), media_type=_PNG)
     shown = [
-        explanation(record, method, picture.filename, finding, asked.channels)
+        explanation(record, method, picture.filename, finding, asked.channels, relative=asked.relative)
         for picture, finding in zip(asked.pictures, findings, strict=True)
     ]
     body = shown[0] if len(shown) == 1 else Explanations(data=shown)

@@ -96,7 +96,7 @@ def class_activation(score: Score, node: Node, maps: Array) -> Array | None:
     kinds = [other.layer.type for other in after if other.layer.type not in _NOTHING_IN_INFERENCE]
     if kinds != ["global_average_pool2d", "dense"]:
         return None
-    weight = after[-1].local(score.weights)["weight"][:, score.index]  # (C,)
+    weight = score.among(after[-1].local(score.weights)["weight"])  # (C,)
     together: Array = np.maximum(maps @ weight, 0) / (maps.shape[0] * maps.shape[1])
     return together
 

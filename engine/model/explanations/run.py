@@ -33,6 +33,8 @@ def explain(
     preprocessing: Preprocessing,
     x: Array,
     index: int | None = None,
+    *,
+    relative: bool = False,
 ) -> Iterator[Finding | None]:
     """Explain one output for one picture; yields None after every batch of passes, and at last what was found.
 
@@ -43,11 +45,12 @@ def explain(
         preprocessing: of the model.
         x: the picture (H, W, C) as the network receives it.
         index: which output; by default the largest, which takes one pass more.
+        relative: explain how much larger it is than the mean of all outputs.
 
     Raises:
         NonFiniteError: a score or a gradient became NaN or infinite.
     """
-    score = Score(network, weights, preprocessing, index or 0)
+    score = Score(network, weights, preprocessing, index or 0, relative=relative)
     if index is None:
         score.index = int(np.argmax(score.outputs(x[np.newaxis])[0]))
         yield None

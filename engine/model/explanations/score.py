@@ -39,12 +39,23 @@ class Score:
         weights: of the network.
         preprocessing: says what black and white are to the network.
         index: which output.
+        relative: whether the mean of all outputs is taken off it. Softmax does not see what they have in common, so
+            that of classes the difference is what decides.
     """
 
-    def __init__(self, network: Network, weights: Weights, preprocessing: Preprocessing, index: int) -> None:
+    def __init__(
+        self,
+        network: Network,
+        weights: Weights,
+        preprocessing: Preprocessing,
+        index: int,
+        *,
+        relative: bool = False,
+    ) -> None:
         self.network = network
         self.weights = weights
         self.index = index
+        self.relative = relative
         self.forward_passes = 0
         """How many pictures went through the network."""
         self.backward_passes = 0
@@ -59,8 +70,12 @@ class Score:
 
     def of(self, x: Array) -> Array:
         """Return the scores (n,) of pictures (n, H, W, C)."""
-        scores: Array = self.outputs(x)[:, self.index]
-        return scores
+        return self.among(self.outputs(x))
+
+    def among(self, outputs: Array) -> Array:
+        """Return the scores (n,) among outputs (n, K); of anything linear in them, such as weights (C, K), its part."""
+        found: Array = outputs[:, self.index]
+        return found - outputs.mean(axis=1) if self.relative else found
 
     def slope(self, x: Array, node: str = INPUT) -> Slope:
         """Return the scores of pictures (n, H, W, C) and their gradients with respect to them, or to a node's output.
@@ -71,13 +86,15 @@ class Score:
         context = Context(records=True, wanted=frozenset({node}))
         tape = self.network.forward(self.weights, x, context)
         dy = np.zeros_like(tape.output)
-        dy[:, self.index] = 1
+        if self.relative:
+            dy -= 1 / dy.shape[1]
+        dy[:, self.index] += 1
         gradients = self.network.backward(tape, dy)
         self.forward_passes += len(x)
         self.backward_passes += len(x)
         outputs = x if node == INPUT else tape.outputs[node]
         found = gradients.get(node)
-        return Slope(tape.output[:, self.index], np.zeros_like(outputs) if found is None else found, outputs)
+        return Slope(self.among(tape.output), np.zeros_like(outputs) if found is None else found, outputs)
 
     def batches(self, count: int) -> Iterator[slice]:
         """Yield 0..count in parts that fit memory."""

@@ -32,7 +32,7 @@ export function Seen({ file, model, name }) {
         const form = new FormData();
         form.append("files", wanted.file, "picture.jpg");
         try {
-          const found = await post(`v1/models/${model}/explain`, form, { query: { method: "grad_cam", class: wanted.name } });
+          const found = await post(`v1/models/${model}/explain`, form, { query: { method: "grad_cam", relative: true, class: wanted.name } });
           if (gone.current) return;
           lay(canvas.current, found.map);
           setDrawn(true);
