@@ -12,7 +12,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from benchmarks.service import finish, service, upload
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "accuracy.md"
-BEGIN, END = "<!-- transfer -->", "<!-- /transfer -->"
+MARK = "transfer"
 
 SEEDS = (0, 1, 2)
 COUNTS = (10, 50, 200)
@@ -70,7 +70,7 @@ def main() -> None:
                 run["processor"] = round(processor() - worked, 1)
                 print(way, count, seed, run, flush=True)
                 _file(options.results, way, count, seed).write_text(json.dumps(run), encoding="utf-8")
-    write_section(options.results)
+    put_section(MARK, _table(options.results))
 
 
 def draw(source: Path, target: Path, count: int, seed: int) -> None:
@@ -112,12 +112,13 @@ def learn(client: Client, way: str, npz: Path, count: int, seed: int) -> dict[st
     }
 
 
-def write_section(results: Path) -> None:
-    """Put the table of what was run into docs/accuracy.md."""
+def put_section(mark: str, lines: Iterable[str]) -> None:
+    """Put lines between the two marks of this name in docs/accuracy.md."""
+    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
     text = PAGE.read_text(encoding="utf-8")
-    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    lines = "\n".join(_table(results))
-    PAGE.write_text(f"{before}{BEGIN}\n\n{lines}\n\n{END}{after}", encoding="utf-8")
+    before, after = text.partition(begin)[0], text.partition(end)[2]
+    between = "\n".join(lines)
+    PAGE.write_text(f"{before}{begin}\n\n{between}\n\n{end}{after}", encoding="utf-8")
 
 
 def _table(results: Path) -> Iterator[str]:
