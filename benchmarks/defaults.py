@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy_intervals import interval
-from benchmarks.accuracy_transfer import PAGE, ROOT, draw, put_section
+from benchmarks.accuracy_transfer import ROOT, draw, put_section
 from benchmarks.service import finish, service, upload
 
 MARK = "defaults"
@@ -39,7 +39,9 @@ WAYS = {
     "small": Way("head on 32x32", SIZE, TRANSFER),
     "head": Way("head on 96x96", SIDE, TRANSFER),
     "late": Way("from inverted_residual_15 on", SIDE, TRANSFER | {"train": {"from": "inverted_residual_15"}}),
-    "middle": Way("from inverted_residual_11 on", SIDE, TRANSFER | {"train": {"from": "inverted_residual_11"}}),
+    "middle": Way(
+        "from inverted_residual_11 on", SIDE, TRANSFER | {"train": {"from": "inverted_residual_11"}}
+    ),
     "all": Way("all", SIDE, TRANSFER | {"train": "all"}),
     **{f"steps-{steps}": Way(f"{steps:,} steps", SIDE, TRANSFER) for steps in STEPS},
 }

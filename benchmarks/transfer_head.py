@@ -15,7 +15,7 @@ from engine.recipe.optimizers import Adam
 from engine.training.head import all_but, head_nodes
 from engine.training.loop import first_state, train
 from engine.training.transfer import freeze
-from engine.training.trunk import FeaturePreparation, FeatureSet, split_network
+from engine.training.trunk import UNCHANGED, FeatureSet, split_network
 
 _EPOCHS = 100_000
 _DEV = 100
@@ -40,7 +40,7 @@ def head(vectors: int, batch: int) -> Callable[[], None]:
     classes = tuple(map(str, range(10)))
     data = TrainingData(sets[0], sets[1], sets[1], classes, x.shape[1:])
     state = split.narrowed(first_state(whole, config, Preprocessing(mean=(0.0,) * 3, deviation=(1.0,) * 3)))
-    execute = lambda trained, loss, prepared: PlainExecution(trained, loss, FeaturePreparation())  # noqa: E731
+    execute = lambda trained, loss, prepared: PlainExecution(trained, loss, UNCHANGED)  # noqa: E731
     run = train(split.rest, split.config(config), data, state, execute)
 
     def epoch() -> None:

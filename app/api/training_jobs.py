@@ -48,6 +48,21 @@ class EpochFigures(Body):
     seconds: Number
 
 
+class StageFeatures(Body):
+    """Whether a stage of a job learns from what the frozen layers make of each picture, computed once."""
+
+    until_epoch: int = Field(examples=[40])
+    """The last epoch of the stage."""
+    cached: bool
+    """Whether it is computed once, and kept for later jobs; if not, every epoch computes it again."""
+    node: str | None = Field(examples=["inverted_residual_14/body/batch_norm_3"])
+    """Where the network is cut: the last node whose output is the same in every epoch. Null where none is."""
+    bytes: int | None = Field(examples=[2508800])
+    """The size of these outputs of all pictures, with their variants. Null without a node."""
+    reason: str | None
+    """Why it is not computed once, if it is not."""
+
+
 class TrainingJobEntry(JobBody):
     """A training job as lists show it: what was asked for, and what became of it."""
 
@@ -82,6 +97,8 @@ class TrainingJobEntry(JobBody):
     features_cached: bool = False
     """Whether what the frozen layers make of each picture is computed once, and kept for later jobs; where the head
     learns first, while it does."""
+    features: list[StageFeatures] = Field(default_factory=list)
+    """The same of each stage of a transfer: of the head alone, and of what is trained with it afterwards."""
     queue_position: int | None = None
     """Its place among the jobs that wait, from 1; null once it has started."""
     starts_in_seconds: Number = None

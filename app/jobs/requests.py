@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 
 from app.api.choices import Choice
 from app.api.downloads import PublishedName
+from app.api.training_jobs import StageFeatures
 from app.datasets.ingestion import Source
 from app.datasets.options import DatasetOptions
 from app.errors import Invalid, readable
@@ -71,7 +72,9 @@ class TrainingRequest(TrainingConfig, JobRequest):
     variants: NonNegativeInt = 0
     """Of pictures that are augmented, how many variants of each have features that are kept."""
     features_cached: bool = False
-    """Whether what the frozen layers make of the pictures is computed once and kept."""
+    """Whether what the frozen layers make of the pictures is computed once and kept, in the first stage."""
+    features: tuple[StageFeatures, ...] = ()
+    """The same of every stage of a transfer; none in jobs that were accepted by earlier versions."""
     architecture: Architecture
     """The network; a copy, also where the caller named a preset or a stored architecture."""
     architecture_source: dict[str, Any] | None = None
@@ -91,6 +94,12 @@ class TrainingRequest(TrainingConfig, JobRequest):
     def trunk_model(self) -> str:
         """Id of the model whose trunk is used, also where the job goes on from another one's checkpoint."""
         return str((self.architecture_source or {}).get("model"))
+
+    def trains_on_features(self, stage: int) -> bool:
+        """Tell whether a stage, from 0, learns from features that are kept."""
+        if self.features:
+            return self.features[stage].cached
+        return self.features_cached and not stage
 
     @property
     def config(self) -> TrainingConfig:

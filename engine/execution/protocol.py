@@ -77,5 +77,5 @@ class PlainExecution:
 
     def scores(self, weights: Weights, images: Bytes) -> Array:
         """Return the scores of a batch."""
-        x = self._preparation.preprocessing.apply(images)
+        x = self._preparation.inference(images)
         return self._network.forward(weights, x, Context()).output

@@ -39,6 +39,12 @@ class TrainingData:
     """Or the names of the labels or values."""
     image_shape: Shape
     target: Target = "class"
+    variants: tuple[ImageSet, ...] = ()
+    """The same pictures to train on in other versions, of which each epoch sees the next one."""
+
+    def in_epoch(self, epoch: int) -> ImageSet:
+        """Return the pictures that an epoch, from 1, trains on."""
+        return (self.train, *self.variants)[(epoch - 1) % (1 + len(self.variants))]
 
 
 def one_hot(labels: Indices, classes: int) -> Array:
@@ -83,7 +89,7 @@ class Feed:
             # the partners of the last ones come after them in the epoch's order, which closes in a circle
             places = np.arange(begin, end + self._partners) % len(self._order)
             samples = self._order[places]
-            images, labels = self._data.train.read(samples)
+            images, labels = self._data.in_epoch(self._epoch).read(samples)
             yield Batch(
                 images,
                 as_targets(labels, len(self._data.classes)),

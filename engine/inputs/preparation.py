@@ -23,7 +23,13 @@ class Preparation(Spec):
     augmentations: tuple[AnyAugmentation, ...] = ()
     seed: int = 0
     """Of the run."""
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | None
+    """None where no pictures come but features of them: those go into the network as they are."""
+
+    @property
+    def stored(self) -> type[np.uint8 | np.float32]:
+        """The type of the numbers that come."""
+        return np.float32 if self.preprocessing is None else np.uint8
 
     @property
     def partners(self) -> int:
@@ -32,10 +38,16 @@ class Preparation(Spec):
 
     def training(self, batch: Batch, buffers: Buffers = FRESH) -> tuple[Array, Array]:
         """Return the pictures (n, H, W, C) of a batch as the network takes them, and their targets (n, K)."""
+        if self.preprocessing is None:
+            return batch.images, batch.targets
         images, targets = self._pipeline.apply(
             batch.images, batch.targets, batch.samples, batch.epoch, buffers
         )
         return self.preprocessing.apply(images, buffers.buffer("x", images.shape, np.float32)), targets
+
+    def inference(self, images: Array) -> Array:
+        """Return pictures (n, H, W, C) as the network takes them where it does not learn."""
+        return images if self.preprocessing is None else self.preprocessing.apply(images)
 
     def augmented(self, images: Bytes, samples: Indices, epoch: int) -> Array:
         """Return pictures (n, H, W, C) as an epoch sees them before normalisation, numbers 0..255; none is mixed.

@@ -29,6 +29,7 @@ class Footprint:
         config: how.
         train, dev: how many pictures of each there are.
         shares: into how many a batch is split.
+        number_bytes: of each number of a picture as it is stored; 4 for features.
     """
 
     network: Network
@@ -36,6 +37,7 @@ class Footprint:
     train: int
     dev: int
     shares: int
+    number_bytes: int = 1
 
     def bytes(self) -> int:
         """Return about how many bytes the run needs at its peak; rather more than less."""
@@ -56,8 +58,8 @@ class Footprint:
 
     def _bytes(self, batch: int, rest: int) -> int:
         numbers = elements(self.network.input_shape)
-        # bytes as they are read, and float32 as they are computed with
-        per_number = 1 + _FLOAT + (_AUGMENTED if self.config.augmentations else 0)
+        # as they are read, and float32 as they are computed with
+        per_number = self.number_bytes + _FLOAT + (_AUGMENTED if self.config.augmentations else 0)
         evaluated = evaluated_at_once(self.network.input_shape)
         training = self._passes(batch, training=True) + self._passes(rest, training=True)
         judging = self._passes(min(evaluated, self.dev), training=False)
@@ -67,7 +69,7 @@ class Footprint:
             + self._shared(batch)
             + training
             + judging
-            + numbers * (batch * per_number + evaluated * 2 * (1 + _FLOAT))
+            + numbers * (batch * per_number + evaluated * 2 * (self.number_bytes + _FLOAT))
             + _PER_PICTURE * (self.train + self.dev)
             + _PROCESS * (self.shares - 1)
         )
@@ -87,7 +89,8 @@ class Footprint:
         weights = sum(elements(spec.shape) for spec in specs)
         trained = sum(elements(spec.shape) for spec in specs if spec.trainable)
         pictures = batch * (
-            elements(self.network.input_shape) + 3 * _FLOAT * elements(self.network.output_shape)
+            self.number_bytes * elements(self.network.input_shape)
+            + 3 * _FLOAT * elements(self.network.output_shape)
         )
         return _FLOAT * (weights + (self.shares - 1) * trained) + pictures
 

@@ -7,19 +7,19 @@ the other: checkpoints and models are those of the whole network, whichever way 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from engine.arrays import Array, Indices
 from engine.graph.network import INPUT, Network, Node
-from engine.inputs.batch import Batch
 from engine.inputs.feed import TrainingData
 from engine.inputs.preparation import Preparation
-from engine.inputs.preprocessing import Preprocessing
 from engine.recipe.config import TrainingConfig
 from engine.training.state import TrainingState
-from engine.workspace import FRESH, Buffers
+
+_LIGHT = 2_000_000
+"""Multiply-adds for each picture: those of a head, but not of a convolution on maps."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class Split:
     def node(self) -> str:
         """The name of the node whose output the features are."""
         return self.trunk.nodes[-1].name
+
+    @property
+    def is_light(self) -> bool:
+        """Whether the rest is so little that one thread runs it layer by layer sooner than plans are ready to."""
+        return self.rest.multiply_adds <= _LIGHT
 
     def narrowed(self, state: TrainingState) -> TrainingState:
         """Return the state of the rest's run; its arrays are those of the whole one."""
@@ -84,40 +89,35 @@ class FeatureSet:
     """What the trunk makes of labelled pictures: what training takes as an `ImageSet`."""
 
     features: Array
-    """(n, ...), or (n, V, ...) where there are V variants of each picture."""
+    """(m, ...), those of other pictures too."""
     answers: Array
     """Classes, int64 (n,), or targets (n, K)."""
+    places: Indices | None = None
+    """Where among the features those of each picture are, (n,); in their order by default."""
 
     def __len__(self) -> int:
-        return len(self.features)
+        return len(self.answers)
 
     def read(self, indices: Indices) -> tuple[Array, Array]:
         """Copy out features and their classes or targets."""
-        return self.features[indices], self.answers[indices]
+        places = indices if self.places is None else self.places[indices]
+        return self.features[places], self.answers[indices]
 
 
-def feature_data(data: TrainingData, train: FeatureSet, dev: FeatureSet, test: FeatureSet) -> TrainingData:
+def feature_data(
+    data: TrainingData,
+    train: FeatureSet,
+    dev: FeatureSet,
+    test: FeatureSet,
+    variants: Sequence[FeatureSet] = (),
+) -> TrainingData:
     """Return the same data set with features in place of its pictures; those to train on may be in variants."""
-    return replace(data, train=train, dev=dev, test=test, image_shape=dev.features.shape[1:])
+    shape = train.features.shape[1:]
+    return replace(data, train=train, dev=dev, test=test, image_shape=shape, variants=tuple(variants))
 
 
-class _Unchanged(Preprocessing):
-    def apply(self, images: Array, out: Array | None = None) -> Array:
-        return images
-
-
-class FeaturePreparation(Preparation):
-    """Features go into the rest of the network as they are."""
-
-    variants: int = 0
-    """How many of each picture a batch holds, of which each epoch sees the next one; 0 where there are none."""
-    preprocessing: Preprocessing = _Unchanged(mean=(0.0,), deviation=(1.0,))
-
-    def training(self, batch: Batch, buffers: Buffers = FRESH) -> tuple[Array, Array]:
-        """Return the features of a batch, and their targets (n, K)."""
-        if not self.variants:
-            return batch.images, batch.targets
-        return batch.images[:, (batch.epoch - 1) % self.variants], batch.targets
+UNCHANGED = Preparation(preprocessing=None)
+"""Features go into the rest of the network as they are."""
 
 
 def _is_fixed(node: Node) -> bool:

@@ -10,8 +10,10 @@ import pytest
 
 from engine.arrays import Array
 from engine.execution.protocol import Execution, PlainExecution
+from engine.fast.layout.gemm import Tuning
+from engine.fast.parallel.shares import execution
 from engine.graph.network import Network
-from engine.inputs.batch import Batch
+from engine.inputs.feed import Feed
 from engine.inputs.preparation import Preparation
 from engine.inputs.preprocessing import Preprocessing
 from engine.layers import Context
@@ -21,12 +23,12 @@ from engine.recipe.losses import Loss
 from engine.recipe.optimizers import Adam
 from engine.training.checkpoint import checkpoint_bytes, read_checkpoint
 from engine.training.features import FeatureExtractor, extractor_bytes, pictures_at_once
-from engine.training.head import all_but, head_nodes
+from engine.training.head import all_but, head_nodes, nodes_from
 from engine.training.loop import TrainingConfig, TrainingData, start, train
 from engine.training.state import TrainingState
 from engine.training.transfer import freeze
 from engine.training.trunk import (
-    FeaturePreparation,
+    UNCHANGED,
     FeatureSet,
     Split,
     feature_data,
@@ -69,7 +71,7 @@ def on_features(
 
 
 def execute(rest: Network, loss: Loss, preparation: Preparation) -> Execution:
-    return PlainExecution(rest, loss, FeaturePreparation())
+    return PlainExecution(rest, loss, UNCHANGED)
 
 
 @pytest.fixture
@@ -221,17 +223,70 @@ def test_factors_of_the_trunk_do_not_disturb(whole: Network, config: TrainingCon
 
 def test_each_epoch_sees_the_next_variant() -> None:
     """With one number a picture, epoch after epoch: what is trained on is the variant of that epoch."""
-    drawn = np.arange(5 * 3, dtype=np.float32).reshape(5, 3, 1)
-    given = FeatureSet(drawn, np.zeros(5, np.int64))
-    plain = FeatureSet(drawn[:, 0], np.zeros(5, np.int64))
-    varied = feature_data(data(), given, plain, plain)
+    drawn = np.arange(5 * 3, dtype=np.float32).reshape(3, 5, 1)
+    given, *others = (FeatureSet(variant, np.zeros(5, np.int64)) for variant in drawn)
+    varied = feature_data(data(), given, given, given, others)
     assert varied.image_shape == (1,)
-    prepared = FeaturePreparation(variants=3)
-    read, _ = varied.train.read(np.array([4, 1]))
+    feed = Feed(CONFIG, varied)
     for epoch, variant in ((1, 0), (2, 1), (3, 2), (4, 0)):
-        batch = Batch(read, np.zeros((2, 1), np.float32), np.array([4, 1]), epoch, one_class=True)
-        x, _ = prepared.training(batch)
-        np.testing.assert_array_equal(x, drawn[[4, 1], variant])
+        feed.shuffle(epoch)
+        (batch,) = feed.batches(0)
+        np.testing.assert_array_equal(batch.images, drawn[variant][batch.samples])
+
+
+CUTS = {
+    "residual_1": "max_pool2d_1",
+    "residual_1/body/conv2d_2": "max_pool2d_1",
+    "residual_2": "residual_1/activation",
+    "residual_2/body/conv2d_2": "residual_1/activation",
+    "conv2d_2": "residual_2/activation",
+}
+"""What learns from where on, and the last node whose output stays: in a block the one before it."""
+DEEP: list[dict[str, Any]] = [
+    {"type": "conv2d", "filters": 4, "kernel_size": 3, "padding": "same", "bias": False},
+    {"type": "batch_norm", "activation": "relu"},
+    {"type": "max_pool2d"},
+    *(
+        {
+            "type": "residual",
+            "layers": [
+                {"type": "conv2d", "filters": 4, "kernel_size": 3, "padding": "same", "bias": False},
+                {"type": "batch_norm", "activation": "relu"},
+                {"type": "conv2d", "filters": 4, "kernel_size": 3, "padding": "same"},
+            ],
+            "activation": "relu",
+        }
+        for _ in range(2)
+    ),
+    {"type": "conv2d", "filters": 6, "kernel_size": 1, "activation": "relu"},
+    {"type": "global_average_pool2d"},
+    {"type": "dense", "units": 3},
+]
+
+
+@pytest.mark.parametrize(("node", "shares"), [(node, 1 + place % 2) for place, node in enumerate(CUTS)])
+def test_more_than_a_head_learns_on_maps_what_it_learns_behind_its_trunk(node: str, shares: int) -> None:
+    whole = network(DEEP)
+    config = CONFIG.model_copy(update={"freeze": all_but(whole, nodes_from(whole, node))})
+    ordinary = start(whole, config, data())
+    list(train(whole, config, data(), ordinary))
+    state = start(whole, config, data())
+    split, narrow, given, narrowed = on_features(whole, config, data(), state)
+    assert split.node == CUTS[node]
+    made = execution(split.rest, config.loss, UNCHANGED, Tuning(), shares, 256)
+    try:
+        list(train(split.rest, narrow, given, narrowed, lambda *_: made))
+    finally:
+        made.close()
+    widened = split.widened(narrowed, state.weights)
+    for name, weight in ordinary.weights.items():
+        np.testing.assert_allclose(widened.weights[name], weight, rtol=1e-2, atol=1e-4, err_msg=name)
+    for one, other in zip(widened.history, ordinary.history, strict=True):
+        assert one.dev_loss == pytest.approx(other.dev_loss, rel=1e-3)
+    before = start(whole, config, data()).weights
+    learnt = {name.rpartition("/")[0] for name in before if (widened.weights[name] != before[name]).any()}
+    weighted = {node.name for node in whole.nodes if node.weights}
+    assert learnt == weighted & nodes_from(whole, node)
 
 
 def replace_factors(config: TrainingConfig) -> TrainingConfig:

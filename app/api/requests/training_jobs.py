@@ -65,9 +65,10 @@ class TrainingJobRequest(TrainingConfig):
     """In a transfer that trains more than the head: in how many of the `epochs`, the first ones, the head learns alone,
     from pictures that are not augmented."""
     variants: Annotated[int, Field(strict=True, ge=0, le=64)] | None = None
-    """In a transfer that trains the head on augmented pictures: how many variants of each picture pass through the
-    frozen layers, itself and others, of which each epoch sees the next; by default 4. 0 for new ones in every epoch,
-    which takes as long as if nothing were frozen. Mixed pictures are new in every epoch anyhow."""
+    """In a transfer that trains the head, or what comes after a node, on augmented pictures: how many variants of each
+    picture pass through the frozen layers, itself and others, of which each epoch sees the next; by default 4. 0 for
+    new ones in every epoch, which takes as long as if nothing were frozen. Mixed pictures are new in every epoch
+    anyhow."""
 
     webhook: WebhookRequest | None = None
     """Where its end is announced."""

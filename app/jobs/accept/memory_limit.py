@@ -4,55 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.api.training_jobs import StageFeatures
 from app.errors import Invalid
+from app.jobs.accept.stage_features import BASELINE, stage_features
 from app.settings import Settings
 from app.store.records import DatasetRecord
-from engine.arrays import elements
-from engine.augmentations import partners
 from engine.graph.network import Network
 from engine.recipe.config import TrainingConfig
-from engine.training.features import extractor_bytes
 from engine.training.footprint import Footprint
-from engine.training.transfer import freeze
-from engine.training.trunk import split_network
-
-BASELINE = 90 << 20
-"""Bytes of a worker before it has read anything: the interpreter, NumPy, the database."""
-_FLOAT = 4
-_WORTH = 4
-"""How many times the work of the layers behind it a trunk has to be for features: those layers run one after another in
-one thread, not by plans."""
-
-
-def features_memory(
-    network: Network, config: TrainingConfig, dataset: DatasetRecord, settings: Settings, variants: int
-) -> int | None:
-    """Return how many bytes of memory a job needs that trains behind a frozen trunk, on features that are kept.
-
-    None where there is no such trunk, or not much of one, where pictures are new in every epoch, or where features
-    are more than may be kept.
-
-    Args:
-        network: as it is written, perhaps with a final link.
-        config: how it is trained.
-        dataset: on what.
-        settings: the limits.
-        variants: how many of each picture there are where it is augmented; 0 for new ones in every epoch.
-    """
-    split = split_network(freeze(network.without_final(config.loss.link), config.freeze))
-    if split is None or split.trunk.multiply_adds < _WORTH * split.rest.multiply_adds:
-        return None
-    if partners(config.augmentations) or (config.augmentations and not variants):
-        return None
-    others = dataset.splits["train"] * (variants - 1) if config.augmentations else 0
-    kept = (dataset.images + others) * elements(split.rest.input_shape) * _FLOAT
-    footprint = Footprint(
-        split.rest, split.config(config), train=dataset.splits["train"], dev=dataset.splits["dev"], shares=1
-    )
-    computing = extractor_bytes(split.trunk, settings.worker_threads)
-    # as they are read, and split by split
-    needed = BASELINE + 2 * kept + max(computing, footprint.bytes())
-    return needed if kept <= settings.max_feature_bytes and needed <= settings.max_training_bytes else None
 
 
 def check_stages(
@@ -61,26 +20,28 @@ def check_stages(
     dataset: DatasetRecord,
     settings: Settings,
     variants: int | None,
-) -> tuple[int, bool]:
-    """Return how many bytes of memory a job is expected to need, and whether its first stage trains on features.
+) -> tuple[int, tuple[StageFeatures, ...]]:
+    """Return how many bytes of memory a job is expected to need, and of each stage whether it trains on features.
 
     Args:
         network: as it is written, perhaps with a final link.
         stages: how it is trained.
         dataset: on what.
         settings: the limits.
-        variants: how many of each picture that is augmented have features; None for a job that is no transfer, of
-            whose trunk no other job would use any.
+        variants: how many of each picture that is augmented have features, 0 for new ones in every epoch; None for a
+            job that is no transfer, of whose trunk no other job would use any.
 
     Raises:
         Invalid: that is more than a job may need here.
     """
-    kept = None
-    if variants is not None:
-        kept = features_memory(network, stages[0], dataset, settings, variants)
-    others = stages if kept is None else stages[1:]
-    needed = [check_memory(network, config, dataset, settings) for config in others]
-    return max([*needed, kept or 0]), kept is not None
+    needed, features = [], []
+    for config in stages:
+        memory = None
+        if variants is not None:
+            found, memory = stage_features(network, config, dataset, settings, variants)
+            features.append(found)
+        needed.append(check_memory(network, config, dataset, settings) if memory is None else memory)
+    return max(needed), tuple(features)
 
 
 def check_memory(network: Network, config: TrainingConfig, dataset: DatasetRecord, settings: Settings) -> int:

@@ -92,8 +92,9 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
         check_batches(network, stage, dataset.splits["train"])
     transfer = wish.train is not None
     variants = accepted.variants if transfer else None
-    memory, cached = check_stages(network, accepted.stages, dataset, settings, variants)
-    accepted = accepted.model_copy(update={"features_cached": cached})
+    memory, features = check_stages(network, accepted.stages, dataset, settings, variants)
+    cached = bool(features) and features[0].cached
+    accepted = accepted.model_copy(update={"features_cached": cached, "features": features})
     job_id = TRAINING.new_id()
     if model is not None:
         copy_model(model, network, job_id, artifacts)

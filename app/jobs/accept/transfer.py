@@ -110,7 +110,7 @@ def transferred(request: TrainingJobRequest, model: ModelRecord, dataset: Datase
         train=_train(request),
         head_epochs=head_epochs,
         head_freeze=head_freeze,
-        variants=variants if request.augmentations and not head_epochs else 0,
+        variants=variants if request.augmentations and request.train != "all" else 0,
         warnings=warnings,
         chosen=left.chosen,
     )

@@ -81,8 +81,9 @@ def continued_job(
     target = options(dataset).target
     check_config(network, accepted.config, (height, width, channels), len(dataset.classes), target)
     variants = accepted.variants if accepted.train is not None else None
-    memory, cached = check_stages(network, accepted.stages, dataset, settings, variants)
-    accepted = accepted.model_copy(update={"features_cached": cached})
+    memory, features = check_stages(network, accepted.stages, dataset, settings, variants)
+    cached = bool(features) and features[0].cached
+    accepted = accepted.model_copy(update={"features_cached": cached, "features": features})
     job_id = TRAINING.new_id()
     try:
         _copy(checkpoint["name"], job_id, artifacts)

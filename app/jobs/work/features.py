@@ -6,7 +6,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import IO
 
@@ -29,14 +29,15 @@ from engine.training.features import FeatureExtractor
 from engine.training.loop import Execute, preparation
 from engine.training.state import TrainingState
 from engine.training.transfer import freeze
-from engine.training.trunk import FeaturePreparation, FeatureSet, feature_data, split_network
+from engine.training.trunk import UNCHANGED, FeatureSet, feature_data, split_network
 
 log = logging.getLogger(__name__)
 
 Beat = Callable[[int], None]
 
-PART = 1024
-"""Pictures whose features are in one file: what a job that dies while it computes them loses at most."""
+_PART, _PART_BYTES = 1024, 32 << 20
+"""Pictures whose features are in one file, fewer if that would be larger: what a job that dies while it computes them
+loses at most."""
 
 
 @dataclass
@@ -52,8 +53,6 @@ class Course:
     """Returns the state of the whole network's run."""
     variants: int = 0
     """How many variants of each picture are kept where it is augmented: itself, and as the next epochs see it."""
-    variants_cached: bool = False
-    """Whether its features are those of several variants of each picture."""
     quick: bool = False
     """Whether an epoch is so short that a checkpoint at each end would take most of the time."""
 
@@ -125,11 +124,12 @@ class FeatureFiles:
         """
         features = np.empty((len(positions), *shape), np.float32)
         fingerprint = extractor.fingerprint()
+        part = min(_PART, max(1, _PART_BYTES // max(1, features[:1].nbytes)))
         begin = computed = 0
         for record, segment in zip(self.segments, self.stored.segments, strict=True):
-            for first in range(0, len(segment.images), PART):
+            for first in range(0, len(segment.images), part):
                 low, high = np.searchsorted(
-                    positions, (begin + first, begin + min(first + PART, record.images))
+                    positions, (begin + first, begin + min(first + part, record.images))
                 )
                 if low == high:
                     continue
@@ -138,7 +138,7 @@ class FeatureFiles:
                 digest.update(places.tobytes())
                 if about:  # draws depend on the place in the split
                     digest.update(samples.tobytes())
-                name = feature_file(self.model_id, self.dataset_id, digest.hexdigest()[:32], first // PART)
+                name = feature_file(self.model_id, self.dataset_id, digest.hexdigest()[:32], first // part)
                 if self._read(name, features[low:high]):
                     continue
                 pictures = partial(_some, read, segment, places, samples)
@@ -195,22 +195,25 @@ def on_features(course: Course, files: FeatureFiles, threads: int, beat: Beat) -
     shape = split.trunk.output_shape
     features = files.load(extractor, shape, beat)
     train, dev, test = (_feature_set(files.stored, features, name) for name in ("train", "dev", "test"))
-    variants = config.augmentations and course.variants
-    if variants:
+    variants = []
+    if config.augmentations:
         augmented = preparation(config, course.state.preprocessing)
-        loaded = (
-            files.load_variant(extractor, shape, beat, augmented, epoch) for epoch in range(2, variants + 1)
-        )
-        train = replace(train, features=np.stack([train.features, *loaded], axis=1))
+        for epoch in range(2, course.variants + 1):
+            found = files.load_variant(extractor, shape, beat, augmented, epoch)
+            variants.append(FeatureSet(found, train.answers))
+
+    def execute(network: Network, loss: Loss, preparation: Preparation) -> Execution:
+        """Run batches of features, by what runs those of pictures unless that takes longer to start than to train."""
+        return (PlainExecution if split.is_light else course.execute)(network, loss, UNCHANGED)
+
     return Course(
         split.rest,
         split.config(config),
-        feature_data(course.data, train, dev, test),
+        feature_data(course.data, train, dev, test, variants),
         split.narrowed(course.state),
-        partial(_execution, variants or 0),
+        execute,
         lambda state: split.widened(state, weights),
-        variants_cached=bool(variants),
-        quick=True,
+        quick=split.is_light,
     )
 
 
@@ -239,9 +242,4 @@ def _some(
 def _feature_set(stored: StoredDataset, features: Array, name: str) -> FeatureSet:
     positions = stored.positions(name)
     answers = stored.labels.astype(np.int64) if stored.targets is None else stored.targets
-    return FeatureSet(features[positions], np.asarray(answers[positions]))
-
-
-def _execution(variants: int, network: Network, loss: Loss, preparation: Preparation) -> Execution:
-    """Run batches layer by layer: behind a trunk there is little left that plans would do any sooner."""
-    return PlainExecution(network, loss, FeaturePreparation(variants=variants))
+    return FeatureSet(features, np.asarray(answers[positions]), positions)

@@ -110,7 +110,7 @@ def report(
 def _is_cheap(course: Course) -> bool:
     pictures = len(course.data.train)
     passes = pictures * course.config.epochs
-    return course.quick and not course.variants_cached and pictures >= FOLDS and passes <= _MOST_PASSES
+    return course.quick and not course.data.variants and pictures >= FOLDS and passes <= _MOST_PASSES
 
 
 def _judge(course: Course, weights: dict[str, Array], images: ImageSet, beat: Callable[[], None]) -> Judged:

@@ -79,11 +79,11 @@ def run(job: JobRecord, store: Store, artifacts: LocalArtifacts, settings: Setti
         """Return the run of the stage that a state is in."""
         config = stages[state.stage.number]
         course = Course(network, config, data, state, execute, variants=request.variants)
-        if not request.features_cached or state.stage.number:
+        if not request.trains_on_features(state.stage.number):
             return course
         segments = store.datasets.find_segments(dataset.id)
         files = FeatureFiles(artifacts, request.trunk_model, dataset.id, segments, stored)
-        return on_features(course, files, shares, progress_of(beat, job.progress))
+        return on_features(course, files, shares, progress_of(beat, pace.last or job.progress))
 
     course = course_of(state)
     try:

@@ -39,7 +39,7 @@ def lay_out(network: Network, preparation: Preparation, shares: int, pictures: i
     for name, spec in specs.items():
         layout.add(f"weight {name}", spec.shape)
     given = pictures + preparation.partners
-    layout.add("images", (given, *network.input_shape), np.uint8)
+    layout.add("images", (given, *network.input_shape), preparation.stored)
     layout.add("targets", (given, *network.output_shape))
     layout.add("samples", (given,), np.int64)
     layout.add("trained targets", (pictures, *network.output_shape))

@@ -66,7 +66,7 @@ class Share:
         """Return the scores (n, K) of pictures (n, H, W, C), valid until the next call."""
         plan = self._plan(len(images), training=False)
         plan.prepare(weights)
-        return plan.scores(self._preparation.preprocessing.apply(images))
+        return plan.scores(self._preparation.inference(images))
 
     def _plan(self, pictures: int, *, training: bool) -> Plan:
         key = (pictures, training)
