@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks.accuracy_intervals import half_width, interval
-from benchmarks.accuracy_transfer import BEGIN, END
+from benchmarks.accuracy_sections import kept
 from examples.figures import lines
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,9 +59,7 @@ def write_page(
     }.items():
         text = text.replace(mark, value)
     # made by another command, which leaves the rest of the page as it is
-    few = PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
-    text = text.replace(f"{BEGIN}{END}", f"{BEGIN}{few}{END}")
-    PAGE.write_text(text, encoding="utf-8")
+    PAGE.write_text(kept(text), encoding="utf-8")
     return reached
 
 

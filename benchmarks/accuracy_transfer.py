@@ -1,18 +1,17 @@
 """Learn from few pictures, from scratch and by transfer, over HTTP; `make accuracy-transfer` runs it.
 
 Of a part of CIFAR-10 some pictures of each class are drawn, and a job learns from them: all weights of a preset, or a
-new head on what MobileNetV2 has learned on ImageNet. Each run is written to build/accuracy-transfer as soon as it ends
-and is not repeated, so that this can be stopped; the section of docs/accuracy.md is made from what is there.
+new head on what MobileNetV2 has learned on ImageNet. Each run is written to benchmarks/recorded as soon as it ends and
+is not repeated, so that this can be stopped; the section of docs/accuracy.md is made from what is there.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,9 @@ import numpy as np
 
 from app.client import Client
 from benchmarks.accuracy_intervals import interval
+from benchmarks.accuracy_sections import put
+from benchmarks.recorded_runs import FOLDER, RecordedRuns
 from benchmarks.service import finish, service, upload
-
-ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "accuracy.md"
-MARK = "transfer"
 
 SEEDS = (0, 1, 2)
 COUNTS = (10, 50, 200)
@@ -47,18 +44,18 @@ WAYS = {"transfer": TRANSFER, "scratch": SCRATCH}
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy_transfer", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="directory with cifar10-small.npz")
-    parser.add_argument("--results", type=Path, default=ROOT / "build" / "accuracy-transfer")
+    parser.add_argument("--results", type=Path, default=FOLDER / "accuracy-transfer.json")
     parser.add_argument("--only", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=SEEDS)
     parser.add_argument("--counts", nargs="+", type=int, choices=COUNTS, default=COUNTS)
     options = parser.parse_args()
-    options.results.mkdir(parents=True, exist_ok=True)
+    runs = RecordedRuns(options.results)
     wanted = [
         (way, count, seed)
         for way in options.only
         for seed in options.seeds
         for count in options.counts
-        if not _file(options.results, way, count, seed).exists()
+        if not runs.has(way, count, seed)
     ]
     if wanted:
         with tempfile.TemporaryDirectory() as name, service(Path(name) / "data") as (client, processor):
@@ -69,8 +66,8 @@ def main() -> None:
                 run = learn(client, way, npz, count, seed)
                 run["processor"] = round(processor() - worked, 1)
                 print(way, count, seed, run, flush=True)
-                _file(options.results, way, count, seed).write_text(json.dumps(run), encoding="utf-8")
-    put_section(MARK, _table(options.results))
+                runs.add(way, count, seed, run)
+    put("transfer", _table(runs))
 
 
 def draw(source: Path, target: Path, count: int, seed: int) -> None:
@@ -112,16 +109,7 @@ def learn(client: Client, way: str, npz: Path, count: int, seed: int) -> dict[st
     }
 
 
-def put_section(mark: str, lines: Iterable[str]) -> None:
-    """Put lines between the two marks of this name in docs/accuracy.md."""
-    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
-    text = PAGE.read_text(encoding="utf-8")
-    before, after = text.partition(begin)[0], text.partition(end)[2]
-    between = "\n".join(lines)
-    PAGE.write_text(f"{before}{begin}\n\n{between}\n\n{end}{after}", encoding="utf-8")
-
-
-def _table(results: Path) -> Iterator[str]:
+def _table(recorded: RecordedRuns) -> Iterator[str]:
     yield (
         "| pictures a class | from scratch | epochs | processor, s | by transfer | epochs | processor, s | seeds |"
     )
@@ -129,8 +117,7 @@ def _table(results: Path) -> Iterator[str]:
     for count in COUNTS:
         cells, seeds = [], []
         for way in ("scratch", "transfer"):
-            files = (_file(results, way, count, seed) for seed in SEEDS)
-            runs = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()]
+            runs = recorded.of(way, count)
             seeds.append(str(len(runs)))
             if not runs:
                 cells += ["", "", ""]
@@ -139,10 +126,6 @@ def _table(results: Path) -> Iterator[str]:
             cells += [interval([run["accuracy"] for run in runs]), str(runs[0]["epochs"]), f"{spent:.0f}"]
         cells.append(seeds[0] if len(set(seeds)) == 1 else " and ".join(seeds))
         yield f"| {count} | " + " | ".join(cells) + " |"
-
-
-def _file(results: Path, way: str, count: int, seed: int) -> Path:
-    return results / f"{way}-{count}-{seed}.json"
 
 
 if __name__ == "__main__":

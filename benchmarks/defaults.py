@@ -1,14 +1,13 @@
 """Measure what the thresholds of app/jobs/accept/rules.py rest on, over HTTP: `python -m benchmarks.defaults`.
 
 Each question is a list of ways to learn from some pictures of each class of CIFAR-10; the same drawn pictures for all
-ways of a seed. Each run is written to build/defaults as soon as it ends and is not repeated; the tables in
+ways of a seed. Each run is written to benchmarks/recorded as soon as it ends and is not repeated; the tables in
 docs/accuracy.md are made from what is there.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy_intervals import interval
-from benchmarks.accuracy_transfer import ROOT, draw, put_section
+from benchmarks.accuracy_sections import put
+from benchmarks.accuracy_transfer import draw
+from benchmarks.recorded_runs import FOLDER, RecordedRuns
 from benchmarks.service import finish, service, upload
 
-MARK = "defaults"
 CLASSES = 10
 TRANSFER: dict[str, Any] = {"initial_weights": "mobilenet-v2-imagenet"}
 SCRATCH: dict[str, Any] = {"architecture": {"preset": "resnet-20"}, "defaults": "auto"}
@@ -57,24 +57,21 @@ SEEDS = (0, 1, 2)
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.defaults", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="directory with cifar10-small.npz")
-    parser.add_argument("--results", type=Path, default=ROOT / "build" / "defaults")
+    parser.add_argument("--results", type=Path, default=FOLDER / "defaults.json")
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--counts", nargs="+", type=int)
     parser.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=SEEDS)
     options = parser.parse_args()
-    options.results.mkdir(parents=True, exist_ok=True)
+    runs = RecordedRuns(options.results)
     wanted = [
         (way, count, seed)
         for seed in options.seeds
         for count, way in _asked()
-        if way in options.ways and count in (options.counts or (count,))
+        if way in options.ways and count in (options.counts or (count,)) and not runs.has(way, count, seed)
     ]
     with tempfile.TemporaryDirectory() as name, service(Path(name) / "data") as (client, processor):
         datasets: dict[tuple[int, int, int], str] = {}
         for way, count, seed in wanted:
-            file = _file(options.results, way, count, seed)
-            if file.exists():
-                continue
             drawn = (count, seed, WAYS[way].side)
             if drawn not in datasets:
                 npz = Path(name) / "pictures.npz"
@@ -93,8 +90,8 @@ def main() -> None:
                 "processor": round(processor() - worked, 1),
             }
             print(way, count, seed, run, flush=True)
-            file.write_text(json.dumps(run), encoding="utf-8")
-    put_section(MARK, _tables(options.results))
+            runs.add(way, count, seed, run)
+    put("defaults", _tables(runs))
 
 
 def _asked() -> list[tuple[int, str]]:
@@ -112,27 +109,22 @@ def _epochs(way: str, count: int) -> dict[str, int]:
     return {"epochs": -(-int(way.removeprefix("steps-")) // -(-pictures // size)), "batch_size": size}
 
 
-def _tables(results: Path) -> Iterator[str]:
+def _tables(recorded: RecordedRuns) -> Iterator[str]:
     for number, (ways, counts) in enumerate(QUESTIONS.values()):
         if number:
             yield ""
         yield "| pictures a class | " + " | ".join(WAYS[way].words for way in ways) + " |"
         yield "|---:|" + "---:|" * len(ways)
         for count in counts:
-            yield f"| {count} | " + " | ".join(_cell(results, way, count) for way in ways) + " |"
+            yield f"| {count} | " + " | ".join(_cell(recorded, way, count) for way in ways) + " |"
 
 
-def _cell(results: Path, way: str, count: int) -> str:
-    files = (_file(results, way, count, seed) for seed in SEEDS)
-    runs = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()]
+def _cell(recorded: RecordedRuns, way: str, count: int) -> str:
+    runs = recorded.of(way, count)
     if not runs:
         return ""
     spent = sum(run["processor"] for run in runs) / len(runs)
     return f"{interval([run['accuracy'] for run in runs])} ({len(runs)}; {spent:.0f} s)"
-
-
-def _file(results: Path, way: str, count: int, seed: int) -> Path:
-    return results / f"{way}-{count}-{seed}.json"
 
 
 if __name__ == "__main__":
