@@ -29,23 +29,28 @@ from tests.http.several import (
     events,
     get,
     go_on,
+    holder,
     kill,
     pictures,
     png,
     processes,
+    submit,
+    wait_end,
     wait_made,
 )
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("several", [2, 3], indirect=True)
 def test_what_was_answered_is_there_whoever_dies(
     several: ServerProcess, several_url: str, connect: Connect, wait_for: WaitFor
 ) -> None:
-    """Uploads, alias switches and predictions go on while first one process is killed, then the other."""
+    """Uploads, jobs, alias switches and predictions go on while each process is killed, and who has the lease again."""
     over = threading.Event()
     model = {"model_id": "model_example"}
     kept: list[str] = []
-    done: Counter[str] = Counter(upload=0, switch=0, predict=0)
+    trained: list[str] = []
+    done: Counter[str] = Counter(upload=0, train=0, switch=0, predict=0)
 
     def repeat(what: Callable[[httpx.Client], None]) -> None:
         while not over.is_set():
@@ -61,6 +66,10 @@ def test_what_was_answered_is_there_whoever_dies(
         kept.append(answer.json()["id"])
         over.wait(1.0)  # each of them is a worker's work
 
+    def train(client: httpx.Client) -> None:
+        trained.append(submit(client))
+        over.wait(3.0)
+
     def switch(client: httpx.Client) -> None:
         path = f"/v1/models/lenet-5-digits/aliases/a{done['switch']}"
         assert client.put(path, json=model).status_code in (200, 201)
@@ -74,12 +83,12 @@ def test_what_was_answered_is_there_whoever_dies(
         )
         assert answer.status_code == 200, answer.text
 
-    with connect(several_url) as client, ThreadPoolExecutor(3) as pool:
-        loops = [pool.submit(repeat, what) for what in (upload, switch, predict)]
+    with connect(several_url) as client, ThreadPoolExecutor(4) as pool:
+        loops = [pool.submit(repeat, what) for what in (upload, train, switch, predict)]
         try:
-            for number in (0, 1):
+            for number in [*processes(several), None]:
                 go_on(done, loops, wait_for)
-                kill(several, number, wait_for)
+                kill(several, holder(several) if number is None else number, wait_for)
             go_on(done, loops, wait_for)
         finally:
             over.set()
@@ -87,6 +96,9 @@ def test_what_was_answered_is_there_whoever_dies(
             loop.result()
         for dataset in kept:
             assert wait_made(client, dataset, wait_for)["status"] == "ready"
+        for job in trained:
+            ended = wait_end(client, job, wait_for)
+            assert (ended["status"], ended["attempt"]) == ("succeeded", 1)
         jobs = [line["job"] for line in events(several, "worker_started")]
         assert len(jobs) == len(set(jobs))
     assert several.log.read_text().count("Traceback") == 0
