@@ -2,7 +2,7 @@
 
 Which one is said by a lease in the database. The holder renews it; where it dies or hangs another finds the lease run
 out and takes over, and where it stops in order, at once. One that comes back after another took over finds its writes
-refused, and stops.
+refused, and stops. Where there is one process the lock of the data directory keeps others away, and nothing is renewed.
 """
 
 from __future__ import annotations
@@ -64,6 +64,13 @@ class Duties:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
+    @property
+    def _pause(self) -> float | None:
+        """Seconds until the lease is to be looked at again; None where it is ours for good."""
+        if self._term is None:
+            return _LOOK
+        return None if self._settings.workers == 1 else _RENEW
+
     def start(self) -> None:
         """Take the duties if nobody has them, and begin to watch who has."""
         self._take()
@@ -104,7 +111,7 @@ class Duties:
                 self._store.leases.release(term.lease)
 
     def _run(self) -> None:
-        while not self._closing.wait(_LOOK if self._term is None else _RENEW):
+        while not self._closing.wait(self._pause):
             try:
                 if self._term is not None:
                     self._renew(self._term)

@@ -105,6 +105,22 @@ def test_an_address_that_is_not_there(tmp_path: Path) -> None:
         serve(create_app(settings), settings)
 
 
+def test_who_is_alone_does_not_write_to_keep_its_lease(running: Running) -> None:
+    database = sqlite3.connect(running.service.data_dir / "convserve.sqlite3")
+
+    def lease() -> Any:
+        return database.execute("SELECT owner, term, until FROM leases").fetchall()
+
+    try:
+        before = lease()
+        assert [owner for owner, _, _ in before] == ["process 0"]
+        time.sleep(3.0)  # several processes renew it sooner
+        assert lease() == before
+    finally:
+        database.close()
+    assert running.client.get("/readyz").status_code == 200
+
+
 def test_readiness_looks_at_the_runner(tmp_path: Path) -> None:
     app = create_app(load_settings(data_dir=tmp_path))
 
