@@ -40,9 +40,10 @@ export function large(number) {
   return number.toLocaleString("en");
 }
 
-/** A number of a map, short: two digits after the point, more for small ones. */
+/** A number of a map, short: two digits after the point but for whole numbers, an exponent for small ones. */
 export function value(number) {
   if (number === null || !Number.isFinite(number)) return "–";
+  if (Number.isInteger(number) && Math.abs(number) < 10000) return String(number + 0);
   const size = Math.abs(number);
   if (size !== 0 && size < 0.005) return number.toExponential(0);
   return number.toFixed(size >= 100 ? 0 : 2);
