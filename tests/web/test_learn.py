@@ -41,8 +41,8 @@ def test_the_numbers_of_the_article_come_out(server: str, open_page: Callable[..
     part.get_by_text("Same: p = (f - 1) / 2").wait_for()
     slide(part, "Stride", 3)
     part.get_by_text("floor((6 + 2*1 - 3)/3) + 1 = 2").first.wait_for()
-    part.get_by_label("row 1, column 1", exact=True).fill("-7")
-    part.get_by_role("button", name="row 0, column 0: -17").wait_for()
+    part.get_by_role("table", name="the image").get_by_label("row 1, column 2", exact=True).fill("-7")
+    part.get_by_role("button", name="row 0, column 0: -3").wait_for()
 
 
 def test_a_number_is_chosen_by_arrow_keys(server: str, open_page: Callable[..., Page]) -> None:
@@ -59,7 +59,7 @@ def test_every_lesson_answers(server: str, open_page: Callable[..., Page]) -> No
     page = open_page(f"{server}/#/learn")
     filters = lesson(page, "filters")
     filters.get_by_text("= 28").first.wait_for()
-    filters.get_by_label("Filter", exact=True).select_option("sobel_x")
+    filters.get_by_role("combobox", name="Filter").select_option("sobel_x")
     filters.locator("input[type=file]").set_input_files(
         {"name": "three.png", "mimeType": "image/png", "buffer": png(load_digits().images[0, :, :, 0])}
     )

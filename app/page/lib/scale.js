@@ -23,14 +23,15 @@ export function colour(number, most) {
   return mid.map((from, at) => Math.round(from + Math.abs(share) * (end[at] - from)));
 }
 
-/** Styles of a cell that holds a number: its colour, and ink that can be read on it. */
+/** Styles of a cell that holds a number: its colour, and the ink of the two that has 4.5 to 1 or more on it. */
 export function cell(number, most) {
   const [r, g, b] = colour(number, most);
-  return { background: `rgb(${r} ${g} ${b})`, color: luminance([r, g, b]) > 0.3 ? "#1b1a17" : "#f6f4ee" };
+  return { background: `rgb(${r} ${g} ${b})`, color: luminance([r, g, b]) > 0.179 ? "#000" : "#fff" };
 }
 
 function luminance(colours) {
-  const [r, g, b] = colours.map((one) => ((one / 255 + 0.055) / 1.055) ** 2.4);
+  // WCAG 2.2, relative luminance
+  const [r, g, b] = colours.map((one) => one / 255).map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4));
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 

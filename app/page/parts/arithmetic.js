@@ -31,7 +31,7 @@ export function Arithmetic({ trace, channel = 0, names = {} }) {
   const outside = (y, x) => part.inside && !part.inside[y][x];
   const won = (y, x) => trace.winner && y === trace.winner[0] - (trace.begins?.[0] ?? 0) && x === trace.winner[1] - (trace.begins?.[1] ?? 0);
   return html`<div class="arithmetic">
-    ${seen && html`<div class="equation scroll">
+    ${seen && html`<div class="equation scroll" tabIndex="0" role="group" aria-label="window, filter and products">
       <${Numbers} rows=${part.seen} most=${magnitude(seen)} padded=${outside} marked=${won}
         caption=${names.window ?? `window, ${height} × ${width}`} />
       ${factors && html`<span class="sign" aria-hidden="true">*</span>

@@ -27,7 +27,7 @@ export function Residual() {
       <${Slider} name="Weights times" at=${factor} from=${0} to=${1} step=${0.25} set=${setFactor} />
     </div>
     <${ProblemBox} problem=${done.problem} />
-    <div class="equation scroll">
+    <div class="equation scroll" tabIndex="0" role="group" aria-label="from input to output">
       <${Numbers} rows=${image} caption="input a" label="input of the block" edit=${(y, x, number) => setImage(changed(image, y, x, number))} />
       <span class="sign" aria-hidden="true">→</span>
       ${done.value && html`<${Numbers} rows=${done.value.output} caption=${on ? "relu(z + a)" : "relu(z)"} label="output of the block" />`}

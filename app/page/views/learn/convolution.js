@@ -40,7 +40,7 @@ function Grids({ layer, type, weights, padding, stride, size, names, edit, image
   const trace = traces?.find((one) => one.position[0] === at[0] && one.position[1] === at[1]);
   return html`
     <${ProblemBox} problem=${done.problem} />
-    <div class="equation scroll">
+    <div class="equation scroll" tabIndex="0" role="group" aria-label="from input to output">
       <${Input} image=${image} padding=${padding} edit=${edit} window=${{ y: at[0] * stride, x: at[1] * stride, size }} />
       <span class="sign" aria-hidden="true">→</span>
       ${output && html`<${Numbers} rows=${output} label="the output" caption=${`output, ${output.length} × ${output[0].length}; choose a number`}

@@ -24,7 +24,7 @@ export function Dense() {
       <p class="sum">to learn: ${vector.length} × ${units} weights + ${units} biases = <b>${vector.length * units + units}</b></p>
     </div>
     <${ProblemBox} problem=${done.problem} />
-    <div class="equation scroll">
+    <div class="equation scroll" tabIndex="0" role="group" aria-label="from input to output">
       <${Numbers} rows=${map} caption="map, 2 × 3 × 1" label="the map" edit=${(y, x, number) => setMap(changed(map, y, x, number))} />
       <span class="sign" aria-hidden="true">→</span>
       <${Numbers} rows=${[vector]} caption=${`vector, ${vector.length} numbers`} label="the vector" />

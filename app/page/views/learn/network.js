@@ -23,7 +23,7 @@ export function Whole() {
       </select></label>
     <${ProblemBox} problem=${presets.problem ?? done.problem} again=${done.again} />
     ${done.value && html`
-      <div class="volumes scroll" role="list" aria-label="shapes on the way">
+      <div class="volumes scroll" tabIndex="0" role="list" aria-label="shapes on the way">
         ${few.map((one) => html`<div role="listitem" key=${one.name} class="volume" title=${one.name}>
           <span class="block" aria-hidden="true" style=${block(one.output_shape, largest)}></span>
           <span class="num">${shape(one.output_shape)}</span><span class="soft">${one.type.replaceAll("_", " ")}</span></div>`)}

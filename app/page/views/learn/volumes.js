@@ -35,7 +35,7 @@ export function Volumes() {
       <${Slider} name="Filters" at=${filters} from=${1} to=${6} set=${setFilters} />
     </div>
     <${ProblemBox} problem=${done.problem} />
-    <div class="equation scroll">
+    <div class="equation scroll" tabIndex="0" role="group" aria-label="from input to output">
       ${Array.from({ length: channels }, (_, c) => html`<figure key=${c}><${FeatureMap} rows=${channelOf(image, c)} most=${10} size=${84} alt=${`channel ${c} of the input`} />
         <figcaption>${NAMES[c]}</figcaption></figure>`)}
       <span class="sign" aria-hidden="true">→</span>
