@@ -9,29 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
-from PIL import Image
 
 from app.client import Client
 from app.files.locks import is_locked
 from app.jobs.accept.rules import picture_side
 from tests.cli.conftest import Run
-
-PHOTOS = Path(__file__).parents[1] / "data" / "photos"
-SIDE = 80
-
-
-def crops(folder: Path, photo: str, count: int) -> None:
-    """Write pictures that are parts of a photo."""
-    folder.mkdir(parents=True)
-    draw = np.random.default_rng(0)
-    with Image.open(PHOTOS / photo) as image:
-        for number in range(count):
-            left, top = (int(draw.uniform(0, 0.3) * length) for length in image.size)
-            width, height = (int(0.7 * length) for length in image.size)
-            part = image.convert("RGB").crop((left, top, left + width, top + height))
-            part.resize((SIDE, SIDE)).save(folder / f"{number}.jpg")
+from tests.crops import SIDE, crops
 
 
 @pytest.fixture(scope="module")

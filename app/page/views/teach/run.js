@@ -25,7 +25,7 @@ export const busy = () => !["idle", "failed"].includes(run.phase);
 /** Send what is new, and teach. */
 export async function teach() {
   if (busy()) return;
-  run.asked = true;
+  Object.assign(run, { asked: true, job: null, metrics: [] });
   await guarded(async (signal) => {
     if (!plan().fresh) await check(signal);
     const steps = plan();

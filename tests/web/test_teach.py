@@ -1,0 +1,289 @@
+"""The view Teach in a real browser, on a real server: from pictures to a model that tells them apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from app.cli.launch import ServerProcess
+from tests.crops import crops
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+Open = Callable[..., "Page"]
+HOSTILE = "<img src=x onerror=alert(1)>, \"../\u202e; 'pets'"
+"""A name of a class; what is not printable in it is left out when it is sent."""
+TAUGHT_MS = 240_000
+"""How long a run may take, on a machine that has better things to do."""
+
+DROP = """async ([count, every]) => {
+  const transfer = new DataTransfer();
+  const canvas = new OffscreenCanvas(16, 16);
+  const context = canvas.getContext("2d");
+  for (let number = 0; number < count; number += 1) {
+    // every so manieth is one that was there before
+    const shade = every && number % every === every - 1 ? 0 : number;
+    context.fillStyle = `rgb(${shade % 256} ${shade >> 8} 90)`;
+    context.fillRect(0, 0, 16, 16);
+    transfer.items.add(new File([await canvas.convertToBlob()], `${number}.png`, { type: "image/png" }));
+  }
+  transfer.items.add(new File(["no picture"], "broken.png", { type: "image/png" }));
+  return transfer;
+}"""
+
+
+@pytest.fixture(scope="module")
+def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders with a few parts of photos."""
+    folder = tmp_path_factory.mktemp("pictures") / "things"
+    for photo in ("chelsea.jpg", "coffee.jpg"):
+        crops(folder / photo.removesuffix(".jpg"), photo, 6)
+    return folder
+
+
+def teach_page(open_page: Open, server: str, **options: Any) -> Page:
+    page = open_page(f"{server}/#/teach", **options)
+    page.locator(".column").first.wait_for()
+    return page
+
+
+def column(page: Page, name: str) -> Locator:
+    return page.get_by_role("region", name=f"Class {name}", exact=True)
+
+
+def choose_folder(page: Page, folder: Path) -> None:
+    page.locator("input[webkitdirectory]").first.set_input_files(folder)
+
+
+def wait_until_taught(page: Page) -> None:
+    page.locator(".say").wait_for(timeout=TAUGHT_MS)
+
+
+def button(page: Page, name: str) -> Locator:
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def test_a_folder_becomes_a_classifier_that_shows_why(
+    server: str, open_page: Open, things: Path, http: httpx.Client, axe: Callable[[Page], list[str]]
+) -> None:
+    page = teach_page(open_page, server)
+    assert "Begin with pictures" in page.locator(".begin").inner_text()
+    choose_folder(page, things)
+    button(page, "Teach").and_(page.locator(":enabled")).wait_for()
+    assert page.locator(".column .count").all_inner_texts() == ["6 pictures", "6 pictures"]
+    assert axe(page) == []
+    posted: list[str] = []
+    page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
+    button(page, "Teach").click()
+    wait_until_taught(page)
+    assert "test pictures" in page.locator(".say").inner_text()
+    # what it has not seen is recognised, and the map lies over it
+    page.locator("section[aria-label='Try it'] input[type=file]").set_input_files(
+        Path(__file__).parents[1] / "data" / "photos" / "coffee.jpg"
+    )
+    page.locator(".verdict b").get_by_text("coffee").wait_for()
+    page.get_by_label("Show what it looked at").check()
+    page.locator("canvas.seen").wait_for()
+    assert "what speaks for coffee" in page.locator(".legend").inner_text()
+    assert axe(page) == []
+    # "wrong?": the picture goes into the other class, and only that is sent
+    page.get_by_label("Wrong? Put it into a class").select_option(label="chelsea")
+    page.get_by_text("Now in chelsea.").wait_for()
+    del posted[:]
+    page.locator(".wrong").get_by_role("button", name="Teach again").click()
+    page.locator(".say").wait_for(state="hidden")
+    wait_until_taught(page)
+    assert [re.sub(r"(ds|model)_\w+", r"\1", url.removeprefix(server)) for url in posted[:2]] == [
+        "/v1/datasets/ds/images",
+        "/v1/training-jobs",
+    ]
+    jobs = http.get("/v1/training-jobs", params={"name": "chelsea, coffee"}).json()["data"]
+    assert [job["dataset_images"] for job in jobs[:2]] == [13, 12]
+    assert jobs[0]["dataset"] == jobs[1]["dataset"]
+    # everything is there after a reload, and at another width in the dark
+    page.reload()
+    wait_until_taught(page)
+    assert page.locator(".column .count").all_inner_texts() == ["7 pictures", "6 pictures"]
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 375, "height": 800})
+    assert axe(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    button(page, "Start anew").click()
+    button(page, "Forget them").click()
+    page.get_by_text("0 pictures").nth(1).wait_for()
+    page.reload()
+    page.get_by_text("Begin with pictures").wait_for()
+
+
+def test_keys_alone_teach_from_the_camera_and_files(server: str, open_page: Open, things: Path) -> None:
+    page = teach_page(open_page, server, permissions=["camera"])
+    streams = """() => {
+      const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      window.streams = [];
+      navigator.mediaDevices.getUserMedia = (wish) => ask(wish).then((one) => (window.streams.push(one), one));
+    }"""
+    page.evaluate(streams)
+
+    def tab_to(target: Locator) -> None:
+        for _ in range(60):
+            if target.evaluate("(one) => one === document.activeElement"):
+                return
+            page.keyboard.press("Tab")
+        raise AssertionError(f"no Tab leads to {target}")
+
+    first, second = page.locator(".column").nth(0), page.locator(".column").nth(1)
+    tab_to(first.get_by_label("Name of the class"))
+    page.keyboard.type("cat")
+    with page.expect_file_chooser() as chooser:
+        tab_to(first.get_by_role("button", name="Files ..."))
+        page.keyboard.press("Enter")
+    chooser.value.set_files(sorted((things / "chelsea").iterdir()))
+    column(page, "cat").get_by_text("6 pictures").wait_for()
+    tab_to(second.get_by_label("Name of the class"))
+    page.keyboard.type("clock")
+    tab_to(second.get_by_role("button", name="Hold to record"))
+    page.keyboard.down("Space")
+    column(page, "clock").get_by_text(re.compile(r"^[5-9] pictures")).wait_for()
+    page.keyboard.up("Space")
+    column(page, "clock").get_by_role("button", name="Hold to record").wait_for()
+    page.locator("video").nth(1).wait_for(state="hidden")
+    # a picture is removed by Delete, and the focus stays among the others
+    thumbs = column(page, "cat").locator(".teach-thumbs button")
+    page.keyboard.press("Shift+Tab")
+    while not thumbs.first.evaluate("(one) => one.closest('ul').contains(document.activeElement)"):
+        page.keyboard.press("Shift+Tab")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Delete")
+    column(page, "cat").get_by_text("5 pictures").wait_for()
+    assert thumbs.first.evaluate("(one) => one.closest('ul').contains(document.activeElement)")
+    tab_to(button(page, "Teach"))
+    page.keyboard.press("Enter")
+    wait_until_taught(page)
+    # the light goes off a moment after the key was let go
+    ended = "streams.length && streams.every((s) => s.getTracks().every((t) => t.readyState === 'ended'))"
+    assert page.evaluate(ended)
+    tab_to(button(page, "Use the camera"))
+    page.keyboard.press("Enter")
+    page.locator(".verdict b").get_by_text("clock").wait_for()
+
+
+def test_a_thousand_pictures_leave_the_page_usable(server: str, open_page: Open) -> None:
+    page = teach_page(open_page, server)
+    page.evaluate(
+        """() => {
+          window.said = new Set();
+          new MutationObserver(() => said.add(document.querySelector(".begin .what").textContent))
+            .observe(document.body, {subtree: true, childList: true, characterData: true});
+        }"""
+    )
+    transfer = page.evaluate_handle(DROP, [1000, 10])
+    page.locator(".column").first.dispatch_event("drop", {"dataTransfer": transfer})
+    page.locator(".column").first.get_by_text("900 pictures").wait_for()
+    page.get_by_text("Looking at").wait_for(state="hidden")
+    # it drew, and so could be used, many times in between
+    assert page.evaluate("[...said].filter((one) => one.startsWith('Looking at')).length") > 10
+    assert page.locator(".teach-thumbs canvas").count() < 50
+    page.get_by_role("button", name="+ 885 more").wait_for()
+    page.get_by_text("101 files left out").click()
+    assert "is there already" in page.locator(".left-out").first.inner_text()
+    page.locator(".left-out").first.get_by_text("broken.png").or_(
+        page.get_by_text("and 51 more")
+    ).first.wait_for()
+    # archives and folders of class folders become classes, wherever they are dropped
+    page.reload()
+    page.get_by_text("900 pictures").wait_for()
+
+
+def test_hostile_names_and_a_reload_in_the_middle(
+    server: str, open_page: Open, things: Path, http: httpx.Client
+) -> None:
+    page = teach_page(open_page, server)
+    page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+    choose_folder(page, things)
+    names = page.get_by_label("Name of the class")
+    names.nth(1).wait_for()
+    button(page, "Teach").and_(page.locator(":enabled")).wait_for()
+    names.nth(0).fill(HOSTILE)
+    with page.expect_response(lambda answer: answer.url.endswith("/v1/training-jobs") and answer.ok) as begun:
+        button(page, "Teach").click()
+    job = begun.value.json()
+    page.reload()
+    wait_until_taught(page)
+    dataset = http.get(f"/v1/datasets/{job['dataset']}").json()
+    shown = " ".join(HOSTILE.replace("\u202e", " ").split())
+    assert sorted(entry["name"] for entry in dataset["classes"]) == sorted([shown, "coffee"])
+    page.locator("section[aria-label='Try it'] input[type=file]").set_input_files(
+        things / "chelsea" / "0.jpg"
+    )
+    page.locator(".verdict b").get_by_text(shown).wait_for()
+    assert page.locator("img[src='x']").count() == 0
+
+
+def test_what_fails_is_said_and_can_be_tried_again(server: str, open_page: Open, things: Path) -> None:
+    page = teach_page(open_page, server, expected=("Failed to load", "507", "ERR_FAILED"))
+    choose_folder(page, things)
+    button(page, "Teach").and_(page.locator(":enabled")).wait_for()
+    page.route("**/v1/datasets", lambda route: route.abort())
+    button(page, "Teach").click()
+    page.get_by_text("The server cannot be reached.").first.wait_for()
+    page.unroute("**/v1/datasets")
+    refusal = {
+        "type": "/problems/quota-exceeded",
+        "title": "Full",
+        "status": 507,
+        "detail": "there is no room left",
+    }
+    page.route("**/v1/datasets", lambda route: route.fulfill(status=507, json=refusal))
+    button(page, "Try again").click()
+    page.get_by_text("there is no room left").wait_for()
+    # nothing that was done on the page is lost by it, and a run can be stopped
+    assert page.locator(".column .count").all_inner_texts() == ["6 pictures", "6 pictures"]
+    page.unroute("**/v1/datasets")
+    page.get_by_text("From scratch, and all options").click()
+    page.get_by_label("Network").select_option("vgg-small")
+    page.get_by_label("Epochs").fill("2000")
+    button(page, "Try again").click()
+    page.get_by_text(re.compile("Epoch [0-9]+ of 2000")).wait_for(timeout=TAUGHT_MS)
+    button(page, "Cancel").click()
+    page.get_by_text("It was stopped.").wait_for()
+
+
+def test_a_server_that_starts_again_is_waited_for(
+    start: Callable[..., ServerProcess], open_page: Open, things: Path
+) -> None:
+    process = start()
+    url = process.start()
+    page = teach_page(open_page, url, expected=("Failed to load", "ERR_"))
+    choose_folder(page, things)
+    button(page, "Teach").and_(page.locator(":enabled")).wait_for()
+    with page.expect_response(lambda answer: answer.url.endswith("/v1/training-jobs") and answer.ok):
+        button(page, "Teach").click()
+    process.kill()
+    page.get_by_text("It goes on by itself").wait_for()
+    port = int(url.rpartition(":")[2])
+    with ServerProcess(process.data_dir, process.log, port=port):
+        wait_until_taught(page)
+
+
+def test_without_a_secure_context_all_but_the_camera_works(
+    server: str, open_page: Open, things: Path
+) -> None:
+    page = teach_page(open_page, server)
+    page.add_init_script(
+        """Object.defineProperty(window, "isSecureContext", {value: false});
+           Object.defineProperty(crypto, "subtle", {value: undefined});"""
+    )
+    page.reload()
+    page.get_by_text("The camera works only on https:// and on localhost").first.wait_for()
+    assert page.get_by_role("button", name="Hold to record").count() == 0
+    choose_folder(page, things)
+    button(page, "Teach").and_(page.locator(":enabled")).wait_for()
+    # the same once more: all are there already
+    choose_folder(page, things)
+    page.get_by_text("6 files left out").nth(1).wait_for()
