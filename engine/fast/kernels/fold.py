@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -21,10 +22,19 @@ from engine.layers.normalization import BatchNorm
 
 def fold(network: Network, weights: Weights) -> tuple[Network, dict[str, Array]]:
     """Return a network without the batch norms that follow a convolution, and its weights."""
+    network, pairs = folded(network)
+    found: dict[str, Array] = dict(weights)
+    for convolution, norm in pairs:
+        _take_in(convolution, norm, found)
+    return network, found
+
+
+def folded(network: Network) -> tuple[Network, list[tuple[str, Node]]]:
+    """Return that network, and the names of the convolutions that take in a batch norm, with it."""
     readers = Counter(name for node in network.nodes for name in node.inputs)
-    folded: dict[str, Array] = dict(weights)
     nodes: dict[str, Node] = {}
     renamed: dict[str, str] = {}
+    pairs: list[tuple[str, Node]] = []
     for node in network.nodes:
         inputs = tuple(renamed.get(name, name) for name in node.inputs)
         before = nodes.get(inputs[0])
@@ -34,24 +44,25 @@ def fold(network: Network, weights: Weights) -> tuple[Network, dict[str, Array]]
             and isinstance(before.layer, Conv2D | DepthwiseConv2D)
             and readers[node.inputs[0]] == 1
         ):
-            nodes[before.name] = _into(before, node, node.layer.epsilon, folded)
+            layer = before.layer.model_copy(update={"bias": True})
+            nodes[before.name] = replace(before, layer=layer, weights=layer.weights(*before.input_shapes))
+            pairs.append((before.name, node))
             renamed[node.name] = before.name
             readers[before.name] = readers[node.name]
         else:
             nodes[node.name] = replace(node, inputs=inputs)
-    return replace(network, nodes=tuple(nodes.values())), folded
+    return replace(network, nodes=tuple(nodes.values())), pairs
 
 
-def _into(convolution: Node, norm: Node, epsilon: float, weights: dict[str, Array]) -> Node:
-    """Change the convolution's weights in `weights`, and return its node with a bias."""
+def _take_in(convolution: str, norm: Node, weights: dict[str, Array]) -> None:
+    """Change a convolution's weights in `weights`, which then have a bias."""
+    layer: Any = norm.layer
     scale, shift, mean, variance = (
         weights.pop(f"{norm.name}/{name}").astype(np.float64)
         for name in ("scale", "shift", "running_mean", "running_variance")
     )
-    factor = scale / np.sqrt(variance + epsilon)
-    kernel, name = weights[f"{convolution.name}/weight"], f"{convolution.name}/bias"
+    factor = scale / np.sqrt(variance + layer.epsilon)
+    kernel, name = weights[f"{convolution}/weight"], f"{convolution}/bias"
     bias = weights.get(name, np.zeros(kernel.shape[3]))
-    weights[f"{convolution.name}/weight"] = (kernel * factor).astype(np.float32)
+    weights[f"{convolution}/weight"] = (kernel * factor).astype(np.float32)
     weights[name] = ((bias - mean) * factor + shift).astype(np.float32)
-    layer = convolution.layer.model_copy(update={"bias": True})
-    return replace(convolution, layer=layer, weights=layer.weights(*convolution.input_shapes))
