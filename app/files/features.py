@@ -62,5 +62,14 @@ def shrink_features(artifacts: LocalArtifacts, limit: int, owners: Collection[st
         held -= size
 
 
+def feature_bytes(artifacts: LocalArtifacts) -> int:
+    """Return the size of all of them."""
+    total = 0
+    for name in artifacts.names(FEATURES):
+        with suppress(FileNotFoundError):  # deleted meanwhile
+            total += artifacts.local_path(name).stat().st_size
+    return total
+
+
 def _owners(name: str) -> tuple[str, ...]:
     return tuple(name.removeprefix(f"{FEATURES}/").split(".")[:2])

@@ -10,9 +10,9 @@ from datetime import timedelta
 from app.errors import Conflict, LeaseLost, NotFound
 from app.files import paths
 from app.files.artifacts import LocalArtifacts
-from app.files.features import shrink_features
+from app.files.features import feature_bytes, shrink_features
 from app.jobs.ends import remove_spent_files
-from app.jobs.leftovers import SAFE, remove_leftovers, remove_uploads
+from app.jobs.leftovers import HALF_WRITTEN, SAFE, remove_leftovers, remove_uploads
 from app.jobs.quota import measure
 from app.log import Log
 from app.settings import Settings
@@ -36,7 +36,6 @@ class Cleanup:
         self._settings = settings
         self._keep = None if settings.retention_days is None else timedelta(days=settings.retention_days)
         self._keep_checkpoints = settings.checkpoint_retention
-        self._max_features = settings.max_feature_bytes
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -52,9 +51,17 @@ class Cleanup:
             self._thread.join()
 
     def remove_features(self) -> None:
-        """Remove the features of models and data sets that are gone, and those that are more than may be kept."""
+        """Remove the features of models and data sets that are gone, and those that are more than may be kept.
+
+        They can be computed again: where the data directory is full they make room before anything is refused.
+        """
+        self._artifacts.clean(paths.FEATURES, age=HALF_WRITTEN)
         owners = self._store.models.identifiers() | self._store.datasets.identifiers()
-        shrink_features(self._artifacts, self._max_features, owners)
+        limit = self._settings.max_feature_bytes
+        if (quota := self._settings.max_data_bytes) is not None:
+            others = self._artifacts.bytes() - feature_bytes(self._artifacts)
+            limit = min(limit, quota - others - 1)
+        shrink_features(self._artifacts, limit, owners)
 
     def _run(self) -> None:
         spent = False

@@ -20,7 +20,8 @@ ALONE = 0.0
 """The age from which on files count when no process serves yet."""
 SAFE = 24 * 3600.0
 """The age from which on files count while others are at work, in seconds."""
-_HALF_WRITTEN = 60.0
+HALF_WRITTEN = 60.0
+"""The age from which on a file that somebody was still writing counts, in seconds: every block renews it."""
 
 
 def remove_leftovers(store: Store, artifacts: LocalArtifacts, age: float) -> None:
@@ -40,7 +41,7 @@ def remove_leftovers(store: Store, artifacts: LocalArtifacts, age: float) -> Non
 
 def remove_uploads(store: Store, artifacts: LocalArtifacts, age: float) -> None:
     """Remove uploads that no job will read, and those that broke off because their receiver died."""
-    artifacts.clean(paths.UPLOADS, age=min(age, _HALF_WRITTEN))
+    artifacts.clean(paths.UPLOADS, age=min(age, HALF_WRITTEN))
     names = _old(artifacts, paths.UPLOADS, age)
     wanted = {name for job in store.jobs.unfinished() for name in uploads_of(job.request)} if names else ()
     for name in names:

@@ -20,6 +20,7 @@ from app.files import paths
 from app.files.features import delete_features, feature_file, shrink_features
 from app.jobs.accept.training import new_job
 from app.jobs.cleanup import Cleanup
+from app.jobs.quota import check, measure
 from app.jobs.work.features import FeatureFiles
 from app.states import JobStatus
 from app.store.records import JobRecord
@@ -263,3 +264,33 @@ def test_features_go_with_their_model_or_data_set_and_beyond_the_limit(service: 
     assert service.artifacts.names(paths.FEATURES) == [names[0]]
     delete_features(service.artifacts, DATASET)
     assert service.artifacts.names(paths.FEATURES) == []
+
+
+def test_features_make_room_where_the_data_directory_is_full(service: Service) -> None:
+    install(service.store, service.artifacts)
+    names = [feature_file(MODEL_ID, DATASET, f"{number}", 0) for number in range(3)]
+    for age, name in enumerate(names):
+        service.artifacts.write(name, bytes(1 << 20))
+        os.utime(service.artifacts.local_path(name), (1_000_000 - age,) * 2)
+    full = service.artifacts.bytes()
+    for quota, kept in ((full + (1 << 20), 3), (full - (1 << 19), 2), (full - (5 << 19), 0), (1000, 0)):
+        settings = service.settings(max_data_bytes=quota)
+        cleanup = Cleanup(service.store, service.artifacts, settings)
+        cleanup.remove_features()
+        assert service.artifacts.names(paths.FEATURES) == names[:kept]
+        measure(service.store, service.artifacts, settings)
+        if quota > 1000:
+            check(service.store, settings)
+
+
+def test_what_a_killed_worker_left_half_written_goes(service: Service) -> None:
+    name = feature_file(MODEL_ID, DATASET, "1", 0)
+    service.artifacts.write(name, b"whole")
+    folder = service.artifacts.local_path(name).parent
+    left, writing = folder / ".tmp-killed", folder / ".tmp-writing"
+    left.write_bytes(b"half")
+    writing.write_bytes(b"half")
+    os.utime(left, (1_000_000, 1_000_000))
+    Cleanup(service.store, service.artifacts, service.settings()).remove_features()
+    assert not left.exists()
+    assert writing.exists()
