@@ -14,6 +14,14 @@ log = Log(__name__)
 
 MOST_HEAD_BYTES = 64 * 1024
 """What h11 takes, too."""
+_TOO_LARGE = f"the request line and the headers are longer than {MOST_HEAD_BYTES} bytes together"
+_UNKNOWN_METHOD = (
+    "what was sent does not begin with a method of HTTP, such as GET or POST, in capitals; this server speaks HTTP/1.1 "
+    "without TLS"
+)
+_MALFORMED = (
+    "what was sent is no request of HTTP/1.1: its first line, a header or a chunk of its body cannot be read"
+)
 
 
 def protocol() -> type[asyncio.Protocol] | Literal["h11"]:
@@ -39,13 +47,21 @@ def protocol() -> type[asyncio.Protocol] | Literal["h11"]:
             self._unfinished += len(data)
             try:
                 self._read(data)
+            except httptools.HttpParserInvalidMethodError:
+                self._refuse(HTTPStatus.NOT_IMPLEMENTED, "unknown-method", _UNKNOWN_METHOD)
             except httptools.HttpParserError:
-                self.send_400_response("Invalid HTTP request received.")
+                self._refuse(HTTPStatus.BAD_REQUEST, "malformed-request", _MALFORMED)
             if self._unfinished > MOST_HEAD_BYTES and not self.transport.is_closing():
                 log.warning("head_too_large", bytes=self._unfinished)
-                if self.cycle is None or self.cycle.response_complete:
-                    self.transport.write(_refusal())
-                self.transport.close()
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", _TOO_LARGE)
+
+        def _refuse(self, status: HTTPStatus, code: str, detail: str) -> None:
+            """Answer what cannot be read, unless that is due to what came before, and read no more."""
+            before = self.cycle
+            in_body = before is not None and before.more_body and not before.response_started
+            if before is None or before.response_complete or in_body:
+                self.transport.write(_refusal(status, code, detail))
+            self.transport.close()
 
         def _read(self, data: bytes) -> None:
             try:
@@ -93,10 +109,8 @@ def protocol() -> type[asyncio.Protocol] | Literal["h11"]:
     return Heads
 
 
-def _refusal() -> bytes:
-    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-    detail = f"the request line and the headers are longer than {MOST_HEAD_BYTES} bytes together"
-    body = json.dumps(problem(status, "head-too-large", detail)).encode()
+def _refusal(status: HTTPStatus, code: str, detail: str) -> bytes:
+    body = json.dumps(problem(status, code, detail)).encode()
     head = (
         f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: {ProblemResponse.media_type}\r\n"
         f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"

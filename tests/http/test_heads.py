@@ -67,6 +67,30 @@ def test_a_head_that_is_too_large_is_told_so(server: str) -> None:
     assert json.loads(body)["type"] == "/problems/head-too-large"
 
 
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"FETCH /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", 501, "unknown-method"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 501, "unknown-method"),  # a hello of TLS
+        (b"GET /livez HTTP/1.1\r\nNo colon\r\n\r\n", 400, "malformed-request"),
+        (b"GET /livez HTTX/9\r\n\r\n", 400, "malformed-request"),
+        (CHUNKS + b"no number\r\n", 400, "malformed-request"),
+    ],
+    ids=["unknown method", "TLS", "header", "version", "chunk"],
+)
+def test_what_cannot_be_read_is_answered_as_any_problem(
+    server: str, sent: bytes, status: int, code: str
+) -> None:
+    httptools = pytest.importorskip("httptools", reason="h11 answers 400 in words of its own")
+    assert httptools
+    _, answer = sent_without_end(server, sent, iter(()))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["type"] == f"/problems/{code}"
+    assert json.loads(body)["status"] == status
+
+
 def test_a_head_of_nearly_the_most_is_read_and_bodies_are_not_counted(server: str) -> None:
     with connected(server) as connection:
         for _ in range(3):  # each anew, on one connection
