@@ -12,8 +12,9 @@ class JobStatus(StrEnum):
     """Where a job is; the docstring under each says what that means and where it can go."""
 
     QUEUED = "queued"
-    """Waits for a worker. Goes to running when one is free, to cancelled at once when asked; to failed when it turns
-    out that no worker could do it: its record cannot be read, or is of a kind that there is not."""
+    """Waits for a worker, or before that for its data set. Goes to running when a worker is free, to cancelled at once
+    when asked; to failed when it turns out that no worker could do it: its record cannot be read, is of a kind that
+    there is not, or does not fit the data set that it has waited for."""
     RUNNING = "running"
     """A worker has it, or had it and its death is not noticed yet. Goes to any state but back to itself."""
     CANCELLING = "cancelling"

@@ -15,6 +15,14 @@ class JobError(Body):
     message: str
 
 
+class WaitingFor(Body):
+    """What a job waits for before its turn in the queue can come."""
+
+    dataset: str
+    """The id of a data set that is still being filled. When it is ready what the job does is decided: what depends on
+    the pictures is chosen and checked. When it fails, so does the job."""
+
+
 class JobBody(Body):
     """A job, and what became of it."""
 

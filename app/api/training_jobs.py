@@ -6,7 +6,7 @@ from pydantic import Field
 
 from app.api.choices import Choice
 from app.api.common import Body, JsonObject, Number, Time
-from app.api.jobs import JobBody
+from app.api.jobs import JobBody, WaitingFor
 from app.api.webhooks import Webhook
 
 
@@ -14,7 +14,7 @@ class Progress(Body):
     """How far a job is."""
 
     stage: str | None = None
-    """What it does at the moment: features, training, evaluation, test, report."""
+    """What it does at the moment: waiting (for its data set), queued, features, training, evaluation, test, report."""
     epoch: int = 0
     """The epoch under way, from 1; 0 before the first."""
     epochs: int = 0
@@ -64,9 +64,14 @@ class StageFeatures(Body):
 
 
 class TrainingJobEntry(JobBody):
-    """A training job as lists show it: what was asked for, and what became of it."""
+    """A training job as lists show it: what was asked for, and what became of it.
+
+    Of a job that waits for its data set (`waiting_for`), what is not decided yet is null.
+    """
 
     id: str = Field(examples=["job_example"])
+    waiting_for: WaitingFor | None = None
+    """What it waits for, while its data set is still being filled."""
     progress: Progress
     metrics: EpochFigures | None
     """The figures of the last epoch; those of the test split are with the model."""
@@ -118,18 +123,18 @@ class TrainingJobEntry(JobBody):
     architecture_source: JsonObject | None
     """The preset, the stored architecture or the model that was named."""
     dataset: str
-    dataset_images: int
+    dataset_images: int | None = None
     """How many pictures the data set had; what arrives later is not trained on."""
     dataset_revision: int = 0
     """The revision of the data set; what is corrected later is not seen."""
-    epochs: int
-    batch_size: int
+    epochs: int | None = None
+    batch_size: int | None = None
     accumulate: int = 1
     """Batches whose gradients are added up for one step."""
-    seed: int
-    optimizer: JsonObject
-    schedule: JsonObject
-    loss: JsonObject
+    seed: int = 0
+    optimizer: JsonObject | None = None
+    schedule: JsonObject | None = None
+    loss: JsonObject | None = None
     augmentations: list[JsonObject] = Field(default_factory=list)
     """How training pictures are varied, one after another."""
     clip: JsonObject | None = None
@@ -142,12 +147,12 @@ class TrainingJobEntry(JobBody):
     """What the learning rate is multiplied by, by names of nodes."""
     early_stopping: JsonObject | None = None
     """When to end before the last epoch."""
-    select: str
+    select: str | None = None
     """Which epoch becomes the model: the `best` by dev loss, that of the highest dev `accuracy`, or the `last`."""
 
 
 class TrainingJob(TrainingJobEntry):
     """A training job: what was asked for, with every default written out, and what became of it."""
 
-    architecture: JsonObject
+    architecture: JsonObject | None = None
     """The network; a copy, also where a preset or a stored one was named."""

@@ -115,7 +115,7 @@ def describe(
     # White strokes on black: what has to be padded is padded with the ground they are on.
     picture = PictureSpec(image_shape=DIGITS_SHAPE, background="black")
     record = {
-        "name": "Handwritten digits",
+        "name": "digits",
         "image_shape": list(DIGITS_SHAPE),
         "options": DatasetOptions(picture=picture).model_dump(mode="json"),
     }

@@ -75,7 +75,7 @@ def follow(client: Client, job_id: str) -> TrainingJobEntry:
     with display("training") as shown:
         for job in client.training_jobs.watch(job_id):
             if job.metrics is not None and job.metrics.epoch > seen:
-                every = -(-job.epochs // _MOST_EPOCHS)
+                every = -(-job.progress.epochs // _MOST_EPOCHS)
                 figures = client.training_jobs.metrics(job.id)
                 for metrics in figures:
                     if metrics.epoch <= seen:
@@ -96,6 +96,8 @@ def place(job: TrainingJobEntry) -> str:
     if job.queue_position is not None:
         soon = "" if job.starts_in_seconds is None else f", starts in about {duration(job.starts_in_seconds)}"
         return f"{job.status}, place {job.queue_position}{soon}"
+    if job.waiting_for is not None:
+        return f"{job.status}, waits for data set {job.waiting_for.dataset}"
     if job.status == "queued" or not progress.steps:
         return job.status
     parts = [f"epoch {progress.epoch}/{progress.epochs}", f"step {progress.step}/{progress.steps}"]

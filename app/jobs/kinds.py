@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from app.files.artifacts import LocalArtifacts
+from app.files.artifacts import Artifacts, LocalArtifacts
 from app.ids import JOB, new_id
 from app.jobs.heartbeat import Heartbeat
 from app.settings import Settings
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Work = Callable[[JobRecord, Store, LocalArtifacts, Settings, Heartbeat], None]
 """Does a job and writes its success; raises what kept it from that."""
+
+Decide = Callable[[JobRecord, Store, Artifacts, Settings], JobRecord]
+"""Returns a job complete that has waited for its data set, as if it were asked for now; raises what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Kind:
         work: the module whose `run` does it; a worker loads that one and no other, to start soon.
         dataset: whether it reads a data set, makes one, or adds to one.
         reads_model: whether it uses a model that exists already.
+        accept: the module whose `decide` completes such a job when the data set is ready that it has waited for.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Kind:
     work: str
     dataset: Literal["reads", "makes", "extends"] | None = None
     reads_model: bool = False
+    accept: str | None = None
 
     @property
     def request(self) -> type[JobRequest]:
@@ -88,6 +93,17 @@ class Kind:
             raise TypeError(f"a {self.noun} takes a {self.request.__name__}, not {type(request).__name__}")
         return JobRecord(job_id or self.new_id(), self.name, request.document(), **fields)
 
+    def load_decide(self) -> Decide:
+        """Import what completes such a job.
+
+        Raises:
+            TypeError: jobs of this kind do not wait for data sets.
+        """
+        if self.accept is None:
+            raise TypeError(f"a {self.noun} does not wait for a data set")
+        decide: Decide = importlib.import_module(self.accept).decide
+        return decide
+
     def load_work(self) -> Work:
         """Import what does such a job."""
         work: Work = importlib.import_module(self.work).run
@@ -104,6 +120,7 @@ TRAINING = Kind(
     lane=Lane("training", lambda settings: settings.max_jobs),
     work="app.jobs.work.train",
     dataset="reads",
+    accept="app.jobs.accept.training",
 )
 INGESTION = Kind(
     name="ingestion",
@@ -141,6 +158,7 @@ EVALUATION = Kind(
     work="app.jobs.work.evaluate",
     dataset="reads",
     reads_model=True,
+    accept="app.jobs.accept.evaluation",
 )
 BATCH_PREDICTION = Kind(
     name="batch_prediction",

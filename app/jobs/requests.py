@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -22,6 +22,25 @@ UploadName = Annotated[str, Field(pattern=rf"^{UPLOADS}/[0-9a-f]+$")]
 """The name of an uploaded file among the artifacts."""
 
 
+S = TypeVar("S", bound=Spec)
+
+
+def read_request(kind: type[S], job: JobRecord) -> S:
+    """Return what a job is to do; of one that waits for its data set, what its caller has asked for.
+
+    Raises:
+        Invalid: its record holds something else.
+    """
+    try:
+        return kind.model_validate(job.request)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = readable(first["loc"])
+        raise Invalid(
+            f"what this job is to do is damaged or of another version: {place}: {first['msg']}"
+        ) from error
+
+
 class JobRequest(Spec):
     """The base of all requests."""
 
@@ -32,14 +51,7 @@ class JobRequest(Spec):
         Raises:
             Invalid: its record holds something else.
         """
-        try:
-            return cls.model_validate(job.request)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            place = readable(first["loc"])
-            raise Invalid(
-                f"what this job is to do is damaged or of another version: {place}: {first['msg']}"
-            ) from error
+        return read_request(cls, job)
 
     def document(self) -> Json:
         """Return the request as JSON-ready data with every default written out."""

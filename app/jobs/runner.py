@@ -20,6 +20,7 @@ from app.jobs.ends import Ends
 from app.jobs.kinds import KINDS, lanes
 from app.jobs.launcher import Attempt, Launcher, NotStarted
 from app.jobs.processes import LocalLauncher
+from app.jobs.waiting import decide_waiting
 from app.log import Log
 from app.processes.wake import Wake
 from app.settings import Settings
@@ -182,6 +183,7 @@ class Runner:
                 self._find(pulse, at, dead.get(pulse.id))
         for job_id, charge in self._charges.items():
             self._check(job_id, charge, pulses.get(job_id), at)
+        decide_waiting(self._store, self._artifacts, self._settings)
         self._ends.look()
         self._start_queued(at)
 

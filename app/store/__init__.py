@@ -27,6 +27,7 @@ from app.store.queues import Queues
 from app.store.records import UsageRecord
 from app.store.repository import values
 from app.store.uses import Uses
+from app.store.waiting_jobs import WaitingJobs
 
 
 class Store:
@@ -60,6 +61,7 @@ class Store:
         self.models = Models(self._database)
         self.jobs = Jobs(self._database, self.datasets, self.models)
         self.queues = Queues(self._database)
+        self.waiting_jobs = WaitingJobs(self._database)
         self.finished_jobs = FinishedJobs(self._database)
         self.deliveries = Deliveries(self._database)
         self.leases = Leases(self._database)

@@ -224,8 +224,13 @@ class Datasets(Repository[DatasetRecord]):
         for segment in segments:
             connection.execute(insert(tables.segments).values(**values(segment)))
 
-    def check_ready(self, connection: Connection, identifier: str) -> None:
-        """Refuse a data set that cannot be trained on.
+    def check_usable(self, connection: Connection, identifier: str, *, waits: bool) -> None:
+        """Refuse a data set that a job cannot use.
+
+        Args:
+            connection: to the database.
+            identifier: the data set.
+            waits: whether the job waits while it is being filled.
 
         Raises:
             NotFound: there is none of this id.
@@ -234,7 +239,7 @@ class Datasets(Repository[DatasetRecord]):
         status = connection.scalar(select(self.table.c.status).where(self.table.c.id == identifier))
         if status is None:
             raise NotFound.of(self.kind, identifier)
-        if status != "ready":
+        if status != "ready" and not (waits and status == "ingesting"):
             raise Conflict(f"data set {identifier!r} is {status}, not ready", code="dataset-not-ready")
 
     def _in_use(self, connection: Connection, identifier: str, kinds: Collection[str] | None = None) -> bool:

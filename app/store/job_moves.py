@@ -58,7 +58,8 @@ def end(
     if job.checkpoint is not None and "name" in job.checkpoint:
         changes["checkpoint_kept_since"] = at
     deliveries.announce(connection, move(connection, job, target, error=error, finished_at=at, **changes))
-    if job.dataset_id and target is not JobStatus.SUCCEEDED:
+    # One that waits for a data set does not make it.
+    if job.dataset_id and job.waits_for is None and target is not JobStatus.SUCCEEDED:
         cancelled = {"code": "cancelled", "message": "the upload was cancelled"}
         give_up(connection, job.dataset_id, error or cancelled)
 

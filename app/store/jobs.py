@@ -59,12 +59,12 @@ class Jobs(Repository[JobRecord]):
 
         Raises:
             NotFound: the data set or the model that it is to use does not exist.
-            Conflict: that data set is not ready.
+            Conflict: that data set is not ready, nor is it being filled if the job waits for that.
         """
         with self._database.write() as connection:
             if record.dataset_id and not record.status.finished:
                 # In the transaction that makes the data set count as used, so that it cannot go away.
-                self._datasets.check_ready(connection, record.dataset_id)
+                self._datasets.check_usable(connection, record.dataset_id, waits=bool(record.waits_for))
             if record.model_id and not record.status.finished:
                 self._models.check_exists(connection, record.model_id)
             keep(connection, answer)
@@ -215,7 +215,7 @@ class Jobs(Repository[JobRecord]):
             return tuple(JobPulse(**row._asdict()) for row in rows)
 
     def claim_next(self, kinds: Collection[str], skip: Collection[str] = ()) -> JobRecord | None:
-        """Start the next attempt of the oldest job of some kinds that is queued, and return it.
+        """Start the next attempt of the oldest job of some kinds that waits for nothing but that, and return it.
 
         Those before it whose records cannot be read fail: nothing may wait for them.
 
@@ -224,9 +224,8 @@ class Jobs(Repository[JobRecord]):
             skip: ids to leave where they are.
         """
         columns = self.table.c
-        query = select(columns.id).where(
-            columns.status == JobStatus.QUEUED, columns.kind.in_(kinds), columns.id.not_in(skip)
-        )
+        waits = columns.status == JobStatus.QUEUED, columns.waits_for.is_(None)
+        query = select(columns.id).where(*waits, columns.kind.in_(kinds), columns.id.not_in(skip))
         query = query.order_by(columns.created_at, columns.id).limit(1)
         with self._database.read() as connection:
             # An empty queue, the usual case, is not worth a turn among the writers.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, or_, select, update
 
 from app.errors import Conflict, Damaged, NotFound
 from app.states import UNFINISHED
@@ -268,7 +268,9 @@ class Models(Repository[ModelRecord]):
 
     def _without_jobs(self, connection: Connection, identifier: str) -> None:
         columns = tables.jobs.c
-        query = select(columns.id).where(columns.model_id == identifier, columns.status.in_(UNFINISHED))
+        begins = columns.waits_for.is_not(None), columns.request["initial_weights"].as_string() == identifier
+        uses = or_(columns.model_id == identifier, and_(*begins))
+        query = select(columns.id).where(uses, columns.status.in_(UNFINISHED))
         jobs = list(connection.scalars(query.order_by(columns.id).limit(_NAMED_JOBS)))
         if jobs:
             raise Conflict(

@@ -20,7 +20,9 @@ class Queues:
         self._database = database
 
     def state(self, kind: str, new: JobRecord | None = None) -> QueueState:
-        """Return the jobs of a kind that wait, those that run, and the last ones that have started.
+        """Return the jobs of a kind that wait for a worker, those that run, and the last ones that have started.
+
+        One that waits for its data set has no place in the queue yet.
 
         Args:
             kind: the kind of job.
@@ -37,8 +39,9 @@ class Queues:
             of_kind = select(columns.id, columns.request, columns.progress, columns.metrics).where(
                 columns.kind == kind
             )
-            behind = () if new is None else (JobPace(new.id, new.request, new.progress),)
-            waiting = read(of_kind.where(columns.status == JobStatus.QUEUED).order_by(*oldest)) + behind
+            behind = () if new is None or new.waits_for else (JobPace(new.id, new.request, new.progress),)
+            queued = columns.status == JobStatus.QUEUED, columns.waits_for.is_(None)
+            waiting = read(of_kind.where(*queued).order_by(*oldest)) + behind
             if not waiting:
                 return QueueState()
             newest = columns.created_at.desc(), columns.id.desc()

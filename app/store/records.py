@@ -20,11 +20,7 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """A slice of a list, newest first: the records in `data`.
-
-    Attributes:
-        next: what to pass as `after` for the slice that follows, or None at the end.
-    """
+    """A slice of a list, newest first; `next` is the `after` of the slice that follows, None at the end."""
 
     data: tuple[T, ...]
     next: str | None
@@ -140,7 +136,7 @@ class JobRecord:
         status: where it is; see `app.states`.
         attempt: how often it was started; a drain does not count. 0 until the first start.
         heartbeat: a counter that its worker moves; how long it stood still is for the observer to time.
-        request: what to do, complete: no later change elsewhere changes it.
+        request: what to do, complete: no later change elsewhere changes it; but see `waits_for`.
         progress: how far it is, in the words of its kind.
         metrics: the values of the last epoch (training), or what the job found.
         checkpoint: where to go on: `{"name", "sha256", "bytes", "epoch", "step", ...}`; with `deleted_at` once its
@@ -151,6 +147,8 @@ class JobRecord:
         memory_bytes: what it was expected to need of memory when it was accepted.
         webhook_url: where its end is announced.
         checkpoint_kept_since: from when on it is counted how long the last checkpoint is kept.
+        waits_for: the data set that is still being filled, and has to be ready before it is decided what the job does;
+            until then `request` is what its caller has asked for.
     """
 
     id: str
@@ -172,6 +170,7 @@ class JobRecord:
     memory_bytes: int | None = None
     webhook_url: str | None = None
     checkpoint_kept_since: datetime | None = None
+    waits_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +307,7 @@ class JobState:
     finished_at: datetime | None
     builtin: bool
     webhook_url: str | None
+    waits_for: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,7 @@ jobs = Table(
     Column("memory_bytes", BigInteger),
     Column("webhook_url", String),
     Column("checkpoint_kept_since", UtcDateTime),
+    Column("waits_for", String),
     Index(None, "kind", "created_at", "id"),
     # What the runner asks at every look, however many jobs there have been.
     Index(None, "status", "kind", "created_at", "id"),

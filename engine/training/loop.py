@@ -92,6 +92,14 @@ def check_fit(
     Raises:
         ShapeError: the pictures do not fit the input, or the output not the classes.
     """
+    check_shape(network, data_shape)
+    trained = network.without_final(config.loss.link)
+    config.loss.check(trained.output_shape, classes, target)
+    return trained
+
+
+def check_shape(network: Network, data_shape: Shape) -> None:
+    """Raise ShapeError if the pictures, [height, width, channels], do not fit the input."""
     if tuple(data_shape) != network.input_shape:
         wanted, given = ("x".join(map(str, shape)) for shape in (network.input_shape, data_shape))
         raise ShapeError(
@@ -99,22 +107,24 @@ def check_fit(
             path=("input_shape",),
             hint=f"set input_shape to {list(data_shape)}",
         )
-    trained = network.without_final(config.loss.link)
-    config.loss.check(trained.output_shape, classes, target)
-    return trained
 
 
 def check_config(
-    network: Network, config: TrainingConfig, data_shape: Shape, classes: int, target: Target = "class"
+    network: Network,
+    config: TrainingConfig,
+    data_shape: Shape,
+    classes: int | None,
+    target: Target = "class",
 ) -> None:
-    """Check what the configuration says about these pictures, classes and layers.
+    """Check what the configuration says about these pictures, classes (None: not known yet) and layers.
 
     Raises:
         EngineError: something does not fit; the path is that in the configuration.
     """
     try:
         config.loss.check_target(target)
-        config.loss.check_classes(classes)
+        if classes is not None:
+            config.loss.check_classes(classes)
     except EngineError as error:
         raise error.within("loss") from None
     try:

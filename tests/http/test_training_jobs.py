@@ -154,7 +154,7 @@ def test_a_preset_takes_shape_and_classes_from_the_data_set(http: httpx.Client) 
         assert job["architecture"]["input_shape"] == [28, 28, 1]
         assert job["architecture"]["layers"][-1]["units"] == 10
         assert job["architecture_source"] == {"preset": "vgg-small"}
-        assert job["name"] == "vgg-small"
+        assert job["name"] == "digits"  # as the data set is called
     finally:
         http.post(f"{JOBS}/{job['id']}/cancel")
 
@@ -163,7 +163,7 @@ def test_a_stored_architecture_is_copied(http: httpx.Client, finished: Finished)
     stored = http.post("/v1/architectures", json={"name": "short-lived", **TINY}).json()
     job = submit(http, architecture=stored["id"])
     assert job["architecture_source"] == {"id": stored["id"]}
-    assert job["name"] == "short-lived"
+    assert job["name"] == "digits"
     assert http.delete(f"/v1/architectures/{stored['id']}").status_code == 204
     assert finished(http, job["id"])["status"] == "succeeded"
 

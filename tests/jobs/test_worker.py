@@ -10,11 +10,11 @@ import time
 import pytest
 
 from app.errors import StaleAttempt
+from app.jobs.faults import fault_of
 from app.jobs.heartbeat import Cancelled, Drained, Heartbeat
 from app.jobs.kinds import TRAINING
-from app.jobs.work.worker import describe
 from app.states import JobStatus
-from engine.errors import NonFiniteError
+from engine.errors import NonFiniteError, ShapeError
 from tests.jobs.service import Service, until
 
 
@@ -111,12 +111,17 @@ class TestHeartbeat:
     ("error", "code", "message"),
     [
         (NonFiniteError("the loss became NaN"), "non_finite", "the loss became NaN"),
+        (
+            ShapeError("a window larger than its input", path=("layers", 2), hint="use a smaller one"),
+            "invalid",
+            "layers[2]: a window larger than its input; use a smaller one",
+        ),
         (MemoryError(), "out_of_memory", "smaller batch"),
         (OSError(28, "No space left on device"), "storage", "No space left"),
         (RuntimeError("secret detail"), "internal", "RuntimeError: the log has the details"),
     ],
 )
 def test_failures_have_a_code(error: Exception, code: str, message: str) -> None:
-    fault = describe(error)
+    fault = fault_of(error)
     assert fault["code"] == code
     assert message in fault["message"]

@@ -16,7 +16,8 @@ class EvaluationCreate(Spec):
     model: str = Field(examples=["model_example"])
     """The id of a model, its name (the newest version), `digits@2` or `digits@production` (an alias)."""
     dataset: str = Field(examples=["digits"])
-    """The id or name of a data set of the model's input shape; all of its classes have to be classes of the model."""
+    """The id or name of a data set of the model's input shape; all of its classes have to be classes of the model.
+    While it is still being filled the evaluation waits."""
     split: Split = "test"
     """The split that the report is about. The errors of all three are measured, of large ones on a sample."""
 

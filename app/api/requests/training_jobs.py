@@ -37,7 +37,7 @@ class TrainingJobRequest(TrainingConfig):
     """What to train, on what, and how."""
 
     name: Name | None = None
-    """What the model will be called; if not given, like the preset or the stored architecture."""
+    """What the model will be called; if not given, like the data set."""
     description: Annotated[str, Field(max_length=2000)] | None = None
     """A text for people; the model gets it."""
     tags: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
@@ -49,7 +49,8 @@ class TrainingJobRequest(TrainingConfig):
     """What becomes of that which is not given beside an `architecture`: the defaults of this schema, or, with `auto`,
     what fits the data. Without an architecture it is always what fits."""
     dataset: Annotated[str, Field(max_length=100, examples=["digits"])] | None = None
-    """The id of a data set that is ready, or its name; of several of one name the newest."""
+    """The id of a data set, or its name; of several of one name the newest. While it is still being filled the job
+    waits, and what depends on its pictures is chosen and checked when it is ready."""
     continue_from: Annotated[str, Field(max_length=64)] | None = None
     """The id of a finished job, to continue from its last checkpoint for `epochs` more. Weights, state of the
     optimizer and count of epochs are those of the checkpoint; architecture, data set and whatever is not given are that

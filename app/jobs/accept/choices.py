@@ -62,7 +62,7 @@ def with_choices(
     left = Open(request)
     transfer = request.initial_weights is not None
     changes: dict[str, Any] = {}
-    if request.architecture is None and not transfer and not _about_transfer(request):
+    if request.architecture is None and not transfer:
         transfer = _start(left, changes, dataset, store)
     elif request.defaults != "auto":
         return request, ()
@@ -81,11 +81,6 @@ def with_choices(
         changes["loss"] = left.choose("loss", *dataset_loss(dataset))
         changes["augmentations"] = left.choose("augmentations", *rules.augmentations(shape, target))
     return request.model_copy(update=changes), left.chosen
-
-
-def _about_transfer(request: TrainingJobRequest) -> bool:
-    """Tell whether a request says how a model's network is to learn."""
-    return any(getattr(request, name) is not None for name in TRANSFER_FIELDS)
 
 
 def _start(left: Open, changes: dict[str, Any], dataset: DatasetRecord, store: Store) -> bool:

@@ -4,24 +4,54 @@ from __future__ import annotations
 
 from app.api.requests.evaluations import EvaluationCreate
 from app.errors import Invalid
+from app.files.artifacts import Artifacts
 from app.jobs.accept.growth import growth_warnings
-from app.jobs.accept.references import find_dataset, find_model
+from app.jobs.accept.references import being_filled, find_dataset, find_model
 from app.jobs.kinds import EVALUATION
-from app.jobs.requests import EvaluationRequest
+from app.jobs.requests import EvaluationRequest, read_request
 from app.models.matching import check_match, differences
+from app.settings import Settings
 from app.store import Store
-from app.store.records import JobRecord
+from app.store.records import DatasetRecord, JobRecord, ModelRecord
 
 
 def new_evaluation(request: EvaluationCreate, store: Store) -> JobRecord:
-    """Make the job for a request.
+    """Make the job for a request; one that waits if its data set is still being filled.
 
     Raises:
         Invalid: there is no such model or data set, or they do not match.
-        Conflict: the data set is not ready.
+        Conflict: the data set has failed.
     """
     model = find_model(request.model, store, "model")
-    dataset = find_dataset(request.dataset, store)
+    dataset = find_dataset(request.dataset, store, filling=True)
+    job_id = EVALUATION.new_id()
+    if not being_filled(dataset):
+        return _complete(request, job_id, model, dataset, store)
+    asked = request.model_copy(update={"model": model.id, "dataset": dataset.id})
+    return JobRecord(
+        job_id,
+        EVALUATION.name,
+        asked.model_dump(mode="json"),
+        dataset_id=dataset.id,
+        model_id=model.id,
+        waits_for=dataset.id,
+    )
+
+
+def decide(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings) -> JobRecord:
+    """Return a job that has waited for its data set, complete.
+
+    Raises:
+        Invalid, Conflict: as `new_evaluation` does.
+    """
+    request = read_request(EvaluationCreate, job)
+    model = find_model(request.model, store, "model")
+    return _complete(request, job.id, model, find_dataset(request.dataset, store), store)
+
+
+def _complete(
+    request: EvaluationCreate, job_id: str, model: ModelRecord, dataset: DatasetRecord, store: Store
+) -> JobRecord:
     try:
         check_match(model, dataset)
     except Invalid as error:
@@ -38,4 +68,4 @@ def new_evaluation(request: EvaluationCreate, store: Store) -> JobRecord:
             *growth_warnings(dataset, dataset.images, dataset.revision, store),
         ),
     )
-    return EVALUATION.job(accepted, dataset_id=dataset.id, model_id=model.id)
+    return EVALUATION.job(accepted, job_id, dataset_id=dataset.id, model_id=model.id)

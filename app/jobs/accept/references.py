@@ -19,8 +19,13 @@ def find_model(reference: str, store: Store, *place: str) -> ModelRecord:
         raise Invalid.at(place, error.detail, "list the models with GET /v1/models") from None
 
 
-def find_dataset(reference: str, store: Store) -> DatasetRecord:
+def find_dataset(reference: str, store: Store, *, filling: bool = False) -> DatasetRecord:
     """Return the data set that a request names in `dataset` by id or name.
+
+    Args:
+        reference: its id or name.
+        store: where the data sets are.
+        filling: whether one will do that is still being filled.
 
     Raises:
         Invalid: there is none.
@@ -30,13 +35,21 @@ def find_dataset(reference: str, store: Store) -> DatasetRecord:
         dataset = store.datasets.find(reference)
     except NotFound as error:
         raise Invalid.at("dataset", error.detail, "list the data sets with GET /v1/datasets") from None
-    if dataset.status != "ready":
+    if dataset.status == "failed":
+        reason = f": {dataset.error['message']}" if dataset.error else ""
+        hint = f"upload it again; GET /v1/datasets/{dataset.id} says more"
+        detail = f"data set {dataset.id!r} has failed{reason}"
+        raise Conflict.at("dataset", detail, hint, code="dataset-not-ready")
+    if being_filled(dataset) and not filling:
         detail = f"the data set is {dataset.status}"
         hint = f"wait until GET /v1/datasets/{dataset.id} says ready"
-        if dataset.status == "failed":
-            hint = f"GET /v1/datasets/{dataset.id} says why; upload it again"
         raise Conflict.at("dataset", detail, hint, code="dataset-not-ready")
     return dataset
+
+
+def being_filled(dataset: DatasetRecord) -> bool:
+    """Tell whether the pictures of a data set are still to come."""
+    return dataset.status == "ingesting"
 
 
 def shape_of(dataset: DatasetRecord) -> tuple[int, int, int]:

@@ -11,13 +11,14 @@ from app.files.artifacts import Artifacts
 from app.jobs.accept import rules
 from app.jobs.accept.architecture import resolve
 from app.jobs.accept.choices import TRANSFER_FIELDS, with_choices
+from app.jobs.accept.early import waiting_job
 from app.jobs.accept.growth import growth_warnings
 from app.jobs.accept.memory_limit import check_stages
-from app.jobs.accept.references import find_dataset, find_model, shape_of
+from app.jobs.accept.references import being_filled, find_dataset, find_model, shape_of
 from app.jobs.accept.transfer import Wish, transferred
 from app.jobs.accept.warm_start import continued_job, copy_model
 from app.jobs.kinds import TRAINING
-from app.jobs.requests import TrainingRequest
+from app.jobs.requests import TrainingRequest, read_request
 from app.models.provenance import provenance
 from app.settings import Settings
 from app.store import Store
@@ -31,12 +32,12 @@ _KEY = "architecture"
 
 
 def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, settings: Settings) -> JobRecord:
-    """Make the job for a request.
+    """Make the job for a request; one that waits if its data set is still being filled.
 
     Raises:
         Invalid: there is no such data set, preset or stored architecture; the memory does not suffice; or there is a
             webhook and no secret.
-        Conflict: the data set is not ready.
+        Conflict: the data set has failed.
         EngineError: the network cannot be built, is too large, or does not fit the data set.
     """
     check_webhook(request, settings)
@@ -46,7 +47,33 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
         raise Invalid.at(
             "dataset", "this key is required", 'add "dataset", or "continue_from" with the id of a job'
         )
-    dataset = find_dataset(request.dataset, store)
+    _check_transfer_fields(request)
+    dataset = find_dataset(request.dataset, store, filling=True)
+    if being_filled(dataset):
+        return waiting_job(request, dataset, store, settings)
+    return _complete(request, TRAINING.new_id(), dataset, store, artifacts, settings)
+
+
+def decide(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings) -> JobRecord:
+    """Return a job that has waited for its data set, complete.
+
+    Raises:
+        Invalid, Conflict, EngineError: as `new_job` does.
+    """
+    request = read_request(TrainingJobRequest, job)
+    dataset = find_dataset(str(request.dataset), store)
+    return _complete(request, job.id, dataset, store, artifacts, settings)
+
+
+def _complete(
+    request: TrainingJobRequest,
+    job_id: str,
+    dataset: DatasetRecord,
+    store: Store,
+    artifacts: Artifacts,
+    settings: Settings,
+) -> JobRecord:
+    """Return the job for a request and a data set that is ready: everything chosen and checked."""
     if not dataset.splits["train"]:
         detail = "the data set has no pictures to train on"
         raise Invalid.at("dataset", detail, "give its train split a larger share")
@@ -67,7 +94,7 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
     few_steps = () if warning is None else (warning,)
     accepted = TrainingRequest(
         **dict(config),
-        name=request.name or resolved.name,
+        name=request.name or dataset.name,
         description=request.description,
         tags=request.tags,
         **_initial(model, artifacts),
@@ -95,7 +122,6 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
     memory, features = check_stages(network, accepted.stages, dataset, settings, variants)
     cached = bool(features) and features[0].cached
     accepted = accepted.model_copy(update={"features_cached": cached, "features": features})
-    job_id = TRAINING.new_id()
     if model is not None:
         copy_model(model, network, job_id, artifacts)
     return TRAINING.job(
@@ -118,21 +144,31 @@ def _wish(
     """Return which network is trained, and how.
 
     Raises:
-        Invalid: there is none, there are two, or it cannot be had.
+        Invalid: it cannot be had.
     """
     if request.architecture is not None:
-        for name in TRANSFER_FIELDS:
-            if getattr(request, name) is None:
-                continue
-            hint = "leave `architecture` out, or say what is not trained with `freeze`"
-            raise Invalid.at(name, "it is about the network of a model, and an architecture is given", hint)
         shape, classes = shape_of(dataset), len(dataset.classes)
         resolved = resolve(request.architecture, (_KEY,), store, input_shape=shape, classes=classes)
         return Wish(resolved, TrainingConfig(**request.config()))
-    if model is not None:
-        return transferred(request, model, dataset)
-    given = next(name for name in TRANSFER_FIELDS if getattr(request, name) is not None)
-    raise Invalid.at("initial_weights", f"this key is required with `{given}`", "name a model")
+    if model is None:
+        raise AssertionError("a request without an architecture is given one, or a model")
+    return transferred(request, model, dataset)
+
+
+def _check_transfer_fields(request: TrainingJobRequest) -> None:
+    """Refuse what is said about the network of a model where it is not one that is trained.
+
+    Raises:
+        Invalid: there is an architecture, or no model.
+    """
+    given = next((name for name in TRANSFER_FIELDS if getattr(request, name) is not None), None)
+    if given is None:
+        return
+    if request.architecture is not None:
+        hint = "leave `architecture` out, or say what is not trained with `freeze`"
+        raise Invalid.at(given, "it is about the network of a model, and an architecture is given", hint)
+    if request.initial_weights is None:
+        raise Invalid.at("initial_weights", f"this key is required with `{given}`", "name a model")
 
 
 def _initial(model: ModelRecord | None, artifacts: Artifacts) -> dict[str, Any]:

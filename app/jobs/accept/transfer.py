@@ -30,6 +30,8 @@ _VARIANTS = 4
 _SMALL = 0.4
 """Share of the size that a model was trained on below which pictures are small for it."""
 _MOST_NAMES = 12
+_SOME_CLASSES = 2
+"""Of which a network is built whose classes are not known yet."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def transferred(request: TrainingJobRequest, model: ModelRecord, dataset: Datase
     """
     shape = shape_of(dataset)
     source = read_architecture(model)
-    architecture = _with_new_head(source, model, dataset)
+    architecture = _with_new_head(source, model, shape, len(dataset.classes))
     network = Network.build(architecture)
     head = head_nodes(network)
     learning = _learning(request, network) | head
@@ -116,6 +118,22 @@ def transferred(request: TrainingJobRequest, model: ModelRecord, dataset: Datase
     )
 
 
+def check_transfer(request: TrainingJobRequest, model: ModelRecord, shape: tuple[int, int, int]) -> None:
+    """Check of a transfer job what does not depend on how many pictures and classes there are.
+
+    Args:
+        request: what the caller asks for.
+        model: whose network is to learn.
+        shape: [height, width, channels] of the pictures.
+
+    Raises:
+        Invalid, Damaged: as `transferred` does.
+    """
+    network = Network.build(_with_new_head(read_architecture(model), model, shape, _SOME_CLASSES))
+    _learning(request, network)
+    _head_epochs(request, pictures=1, batch_size=1)
+
+
 def _head_epochs(request: TrainingJobRequest, pictures: int, batch_size: int) -> tuple[int, str]:
     """Return in how many epochs the head learns alone, and why; in a quarter of those that are given, if they are.
 
@@ -141,10 +159,11 @@ def _train(request: TrainingJobRequest) -> str | dict[str, str]:
     return {"from": asked.node} if isinstance(asked, TrainFrom) else asked
 
 
-def _with_new_head(source: Architecture, model: ModelRecord, dataset: DatasetRecord) -> Architecture:
-    shape = shape_of(dataset)
+def _with_new_head(
+    source: Architecture, model: ModelRecord, shape: tuple[int, int, int], classes: int
+) -> Architecture:
     try:
-        return with_new_head(source, len(dataset.classes), shape)
+        return with_new_head(source, classes, shape)
     except GraphError as error:
         raise Invalid.at("initial_weights", error.detail, error.hint) from None
     except EngineError as error:

@@ -15,17 +15,16 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from app.errors import DomainError, StaleAttempt, Unavailable
+from app.errors import StaleAttempt, Unavailable
 from app.files import paths
 from app.files.artifacts import LocalArtifacts
 from app.files.locks import FileLock
+from app.jobs.faults import fault_of
 from app.jobs.heartbeat import Cancelled, Drained, Heartbeat
 from app.jobs.kinds import KINDS
 from app.jobs.processes import LOCK_VARIABLE
 from app.settings import Settings, load_settings
 from app.store import Store
-from app.store.records import Json
-from engine.errors import EngineError, NonFiniteError
 from engine.fast.parallel.parts import ShareLost
 
 log = logging.getLogger("worker")
@@ -80,29 +79,11 @@ def _attempt(job_id: str, attempt: int, store: Store, artifacts: LocalArtifacts,
         log.exception("giving up")
         return 1
     except Exception as error:
-        fault = describe(error)
+        fault = fault_of(error)
         log.exception("failed: %s", fault["message"])
         with suppress(StaleAttempt):
             store.jobs.fail(job_id, attempt, fault)
     return 0
-
-
-def describe(error: Exception) -> Json:
-    """Return the `{"code", "message"}` that a job fails with."""
-    match error:
-        case NonFiniteError():
-            code, message = "non_finite", error.detail
-        case EngineError():
-            code, message = "invalid", error.detail
-        case DomainError():
-            code, message = error.code.replace("-", "_"), error.message
-        case MemoryError():
-            code, message = "out_of_memory", "there is not enough memory for this; try a smaller batch"
-        case OSError():
-            code, message = "storage", f"a file could not be read or written: {error}"
-        case _:
-            code, message = "internal", f"{type(error).__name__}: the log has the details"
-    return {"code": code, "message": message}
 
 
 def _take_lock(artifacts: LocalArtifacts, job_id: str) -> FileLock:

@@ -21,7 +21,7 @@ from app.jobs.comparison import Comparison, interval, words
 from app.jobs.evaluated import Evaluated
 from app.store.records import JobRecord, Json
 from app.web.answers.dataset_pictures import picture_path
-from app.web.answers.jobs import fields, shared
+from app.web.answers.jobs import fields, shared, waiting_for
 from engine.recipe.targets import Target
 
 MOST_COMPARED = 100
@@ -157,9 +157,10 @@ def _links(dataset: str, target: Target, said: Json, *, correct: bool) -> dict[s
 def _evaluation(record: JobRecord) -> dict[str, Any]:
     return {
         **shared(record),
+        "waiting_for": waiting_for(record),
         "model_id": record.request["model"],
         "dataset": record.request["dataset"],
-        "dataset_images": record.request["dataset_images"],
+        "dataset_images": record.request.get("dataset_images"),
         "dataset_revision": record.request.get("dataset_revision", 0),
         "split": record.request["split"],
         "warnings": record.request.get("warnings", []),

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.api.batch_predictions import BatchPrediction, BatchProgress
 from app.api.common import Body
-from app.api.jobs import JobError
+from app.api.jobs import JobError, WaitingFor
 from app.api.training_jobs import EpochFigures, Progress, TrainingJob, TrainingJobEntry
 from app.api.webhooks import Webhook
 from app.jobs.forecast import Place
@@ -51,8 +51,10 @@ def _training(
     delivery: DeliveryRecord | None,
 ) -> dict[str, Any]:
     kept_since = record.checkpoint_kept_since
+    request = record.request if record.waits_for is None else _asked(record.request)
     return {
         **shared(record),
+        "waiting_for": waiting_for(record),
         "progress": Progress(**fields(Progress, record.progress)),
         "metrics": epoch_figures(record.metrics) if record.metrics else None,
         "model_id": record.model_id,
@@ -62,8 +64,23 @@ def _training(
         "memory_bytes": record.memory_bytes,
         "webhook": _webhook(record, delivery),
         "checkpoint_until": None if kept_since is None else kept_since + checkpoint_retention,
-        **fields(kind, record.request),
+        **fields(kind, request),
     }
+
+
+def _asked(request: Json) -> Json:
+    """Return what is known of a job that waits, of which there is what its caller has sent, in the fields of others."""
+    choice, model = request.get("architecture"), request.get("initial_weights")
+    written, source = None, None
+    if isinstance(choice, str):
+        source = {"id": choice}
+    elif choice is not None and "preset" in choice:
+        source = {"preset": choice["preset"]}
+    elif choice is not None:
+        written = choice
+    elif model is not None:
+        source = {"model": model}
+    return request | {"architecture": written, "architecture_source": source}
 
 
 def epoch_figures(figures: Json) -> EpochFigures:
@@ -82,6 +99,13 @@ def batch_prediction(record: JobRecord) -> BatchPrediction:
         filename=request["filename"],
         progress=BatchProgress(**progress),
     )
+
+
+def waiting_for(record: JobRecord) -> WaitingFor | None:
+    """Return what a job waits for, None where that is only its turn."""
+    if record.waits_for is None or record.status.finished:
+        return None
+    return WaitingFor(dataset=record.waits_for)
 
 
 def shared(record: JobRecord) -> dict[str, Any]:

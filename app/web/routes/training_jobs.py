@@ -150,6 +150,10 @@ def create_training_job(
     Everything is checked here: that the shapes meet, that the output fits the classes of the data set, that
     the number of parameters and the memory that it will need are within the limits.
 
+    A data set that is still being filled will do: the job waits for it (`waiting_for`), and what depends on its
+    pictures is chosen and checked when it is ready. What does not fit then fails the job, and so does a data set that
+    fails.
+
     With a `webhook` its end is announced by a POST, signed as in Standard Webhooks and repeated until it is received.
     """
     services.accept_work()
