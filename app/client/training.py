@@ -42,8 +42,8 @@ class TrainingJobs(Resource[M]):
         """Ask for a training run; it starts when the service has room for it.
 
         Args:
-            architecture: the id of a stored one, `{"preset": name}`, or one written out. Without it, it is chosen to
-                fit the data, like everything else that is not given.
+            architecture: the id or name of a stored one, `{"preset": name}`, or one written out. Without it, it is
+                chosen to fit the data, like everything else that is not given.
             dataset: the id or name of a data set.
             options: the other fields of the call: `epochs`, `batch_size`, `seed`, `optimizer`, `schedule`, `loss`,
                 `select`, `name` ... Those that are None are left to the service. With `continue_from`, the id of
@@ -141,8 +141,8 @@ class TrainingSteps(Resource[M]):
         """Take one step and return its losses, gradients and updates; nothing of it is kept.
 
         Args:
-            architecture: the id of a stored one, `{"preset": name}`, or one written out; by default that of the model
-                in `weights`.
+            architecture: the id or name of a stored one, `{"preset": name}`, or one written out; by default that of
+                the model in `weights`.
             options: the other fields of the call: `dataset` and `indices`, `images` or `inputs`, `targets`, `weights`,
                 `optimizer`, `loss`, `show`, `numeric_check` ... Those that are None are left to the service.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from app.errors import Conflict, Damaged, NotFound
 from app.states import UNFINISHED
@@ -71,19 +71,6 @@ class Datasets(Repository[DatasetRecord]):
         if tag is not None:
             conditions.append(has_tag(columns.tags, tag))
         return self._page(limit, after, *conditions)
-
-    def find(self, reference: str) -> DatasetRecord:
-        """Return the data set of an id, or the newest of a name.
-
-        Raises:
-            NotFound: there is none.
-            Damaged: it cannot be read.
-        """
-        columns = self.table.c
-        query = select(self.table).where(or_(columns.id == reference, columns.name == reference))
-        newest = (columns.id == reference).desc(), columns.created_at.desc(), columns.id.desc()
-        with self._database.read() as connection:
-            return self._one(connection, query.order_by(*newest).limit(1), reference)
 
     def find_segments(self, identifier: str) -> tuple[SegmentRecord, ...]:
         """Return the segments of a data set in their order; none for one that is not ready."""

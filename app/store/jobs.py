@@ -28,7 +28,7 @@ from app.store.records import (
     Page,
     now,
 )
-from app.store.repository import Repository, has_tag
+from app.store.repository import Repository, has_tag, text_in
 from app.store.rows import UNREADABLE, read_records
 from app.text import repaired
 
@@ -97,7 +97,7 @@ class Jobs(Repository[JobRecord]):
         if status is not None:
             conditions.append(columns.status == status)
         if name is not None:
-            conditions.append(columns.request["name"].as_string() == name)
+            conditions.append(self._name() == name)
         if tag is not None:
             conditions.append(has_tag(columns.request, tag, "$.tags"))
         if dataset_id is not None:
@@ -386,7 +386,8 @@ class Jobs(Repository[JobRecord]):
             else:
                 job_moves.move(connection, row, JobStatus.QUEUED, attempt=self.table.c.attempt - 1)
 
-    # How
+    def _name(self) -> ColumnElement[str | None]:
+        return text_in(self.table.c.request, "$.name")
 
     def _fenced(self, connection: Connection, identifier: str, attempt: int, *allowed: JobStatus) -> JobState:
         """Return where a job is for a write of this attempt, or refuse the write."""

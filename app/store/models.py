@@ -14,7 +14,7 @@ from app.store import tables
 from app.store.answers import keep
 from app.store.cache import cached
 from app.store.records import AliasRecord, AnswerRecord, ModelRecord, Page
-from app.store.repository import Repository, has_tag, values
+from app.store.repository import Repository, has_tag, text_in, values
 from app.store.rows import read_records
 
 OTHER_INTERFACE = "other-interface"
@@ -268,7 +268,7 @@ class Models(Repository[ModelRecord]):
 
     def _without_jobs(self, connection: Connection, identifier: str) -> None:
         columns = tables.jobs.c
-        begins = columns.waits_for.is_not(None), columns.request["initial_weights"].as_string() == identifier
+        begins = columns.waits_for.is_not(None), text_in(columns.request, "$.initial_weights") == identifier
         uses = or_(columns.model_id == identifier, and_(*begins))
         query = select(columns.id).where(uses, columns.status.in_(UNFINISHED))
         jobs = list(connection.scalars(query.order_by(columns.id).limit(_NAMED_JOBS)))

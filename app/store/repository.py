@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -11,6 +12,7 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    case,
     func,
     insert,
     select,
@@ -49,6 +51,21 @@ class Repository(Generic[R]):
         with self._database.read() as connection:
             return self._get(connection, identifier)
 
+    def find(self, reference: str) -> R:
+        """Return the record of an id, or the newest of a name.
+
+        Raises:
+            NotFound: there is none.
+            Damaged: it cannot be read.
+        """
+        columns = self.table.c
+        newest = columns.created_at.desc(), columns.id.desc()
+        query = select(self.table).where(self._name() == reference).order_by(*newest).limit(1)
+        with self._database.read() as connection:
+            with suppress(NotFound):
+                return self._get(connection, reference)
+            return self._one(connection, query, reference)
+
     def page(self, limit: int, after: str | None = None) -> Page[R]:
         """Return up to `limit` records, newest first, that follow the one whose id is `after`.
 
@@ -61,6 +78,10 @@ class Repository(Generic[R]):
         """Return the ids of all records."""
         with self._database.read() as connection:
             return frozenset(connection.scalars(select(self.table.c.id)))
+
+    def _name(self) -> ColumnElement[str | None]:
+        """Return what a record is called."""
+        return self.table.c.name
 
     def _get(self, connection: Connection, identifier: str) -> R:
         query = select(self.table).where(self.table.c.id == identifier)
@@ -123,8 +144,24 @@ def has_tag(column: ColumnElement[Any], tag: str, path: str = "$") -> ColumnElem
         tag: the text.
         path: where in the document the list is (SQLite's JSON path).
     """
-    entries = func.json_each(column, path).table_valued("value")
+    entries = func.json_each(_sound(column), path).table_valued("value")
     return select(entries.c.value).where(entries.c.value == tag).exists()
+
+
+def text_in(column: ColumnElement[Any], path: str) -> ColumnElement[str | None]:
+    """Return the text in a JSON column, NULL where there is none.
+
+    Args:
+        column: the column.
+        path: where in the document it is (SQLite's JSON path).
+    """
+    return func.json_extract(_sound(column), path, type_=String)
+
+
+def _sound(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a JSON column, with NULL for what is no JSON: one row that is damaged would end the whole query."""
+    written = type_coerce(column, String)
+    return case((func.json_valid(written) == 1, written))
 
 
 def values(record: Any) -> dict[str, Any]:

@@ -258,6 +258,20 @@ def test_no_call_takes_a_damaged_row_for_a_fault_of_the_server(damaged, identifi
     assert not failed, "\n".join(failed)
 
 
+def test_the_others_are_found_by_name_and_tag(damaged) -> None:
+    client, _ = damaged
+    for resource in ("training-jobs", "models", "datasets"):
+        for condition in ("name=nobody", "tag=nothing"):
+            answer = client.get(f"/v1/{resource}?{condition}")
+            assert (answer.status_code, answer.json().get("data")) == (200, []), answer.text
+    refused = client.post("/v1/training-jobs", json={"continue_from": "nobody"})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/continue_from")
+    copied = client.get("/v1/models/model_example/weights").content
+    raw = {"Content-Type": "application/octet-stream"}
+    model = client.post("/v1/models/import?name=copy", content=copied, headers=raw).json()
+    assert client.delete(f"/v1/models/{model['id']}").status_code == 204
+
+
 @pytest.mark.parametrize("identifier", [*UNREADABLE, "arch_example", "job_example"])
 def test_what_cannot_be_read_says_so_and_can_be_deleted(damaged, identifier: str) -> None:
     client, data = damaged

@@ -51,7 +51,7 @@ ArchitectureChoice = Annotated[
     Discriminator(
         _form,
         custom_error_type="architecture_form",
-        custom_error_message="an architecture is an object, or the id of a stored one",
+        custom_error_message="an architecture is an object, or the id or name of a stored one",
     ),
 ]
 
@@ -64,4 +64,4 @@ class ArchitectureComparisonRequest(Spec):
     """Two architectures to compare."""
 
     architectures: tuple[ArchitectureChoice, ArchitectureChoice]
-    """Each `{"preset": name}`, the id of a stored architecture, or one written out."""
+    """Each `{"preset": name}`, the id or name of a stored architecture, or one written out."""

@@ -25,8 +25,8 @@ class BatchPredictionCreate(FileDocument):
     model: Annotated[
         str,
         Field(
-            description="The id of a model, or name and version (`digits@2`), or name and alias "
-            "(`digits@production`).",
+            description="The id of a model, its name (the newest version), name and version (`digits@2`), or name and "
+            "alias (`digits@production`).",
             examples=["model_example"],
         ),
     ]

@@ -27,7 +27,8 @@ class AliasTarget(Spec):
     """What an alias is to stand for."""
 
     model_id: str
-    """The id of a model of that name, or name and version (`digits@2`), or name and another alias."""
+    """The id of a model of that name, the name (its newest version), name and version (`digits@2`), or name and another
+    alias."""
     force: bool = False
     """Move it also to a model with other classes, another input or another target than that of the one before."""
 

@@ -43,16 +43,17 @@ class TrainingJobRequest(TrainingConfig):
     tags: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
     """Words to find it by; the model gets them."""
     architecture: ArchitectureChoice | None = None
-    """The network: `{"preset": name}`, the id of a stored architecture, or one written out. Without it, and without
-    `initial_weights`, network and everything else that is not given are chosen to fit the data."""
+    """The network: `{"preset": name}`, the id or name of a stored architecture, or one written out. Without it, and
+    without `initial_weights`, network and everything else that is not given are chosen to fit the data."""
     defaults: Literal["fixed", "auto"] = "fixed"
     """What becomes of that which is not given beside an `architecture`: the defaults of this schema, or, with `auto`,
     what fits the data. Without an architecture it is always what fits."""
     dataset: Annotated[str, Field(max_length=100, examples=["digits"])] | None = None
     """The id of a data set, or its name; of several of one name the newest. While it is still being filled the job
     waits, and what depends on its pictures is chosen and checked when it is ready."""
-    continue_from: Annotated[str, Field(max_length=64)] | None = None
-    """The id of a finished job, to continue from its last checkpoint for `epochs` more. Weights, state of the
+    continue_from: Annotated[str, Field(max_length=200)] | None = None
+    """The id of a finished job, its name (the newest job), or the model that it has made (`digits@2`,
+    `digits@production`), to continue from its last checkpoint for `epochs` more. Weights, state of the
     optimizer and count of epochs are those of the checkpoint; architecture, data set and whatever is not given are that
     job's."""
     initial_weights: Annotated[str, Field(max_length=200)] | None = None

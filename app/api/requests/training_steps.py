@@ -22,7 +22,8 @@ class StepWeights(Spec):
     seed: Seed = 0
     """What first weights are drawn from, and what dropout drops: as in a training job of this seed."""
     model: Annotated[str, Field(max_length=200)] | None = None
-    """The id of a model, or name and version or alias: its weights are taken, wherever names and shapes agree."""
+    """The id of a model, its name (the newest version), name and version or alias: its weights are taken, wherever
+    names and shapes agree."""
 
 
 class CheckRequest(Spec):
@@ -45,8 +46,8 @@ class TrainingStepRequest(Spec):
     """Picture files in base64, fitted as those of the data set or the model are."""
     inputs: Annotated[list[Any], Field(min_length=1)] | None = None
     """Numbers as the first layer receives them, as lists (N, H, W, C), or (N, H, W) of one channel."""
-    dataset: Annotated[str, Field(max_length=64, examples=["digits"])] | None = None
-    """The id of a data set: where pictures are taken from by `indices`, or what `images` are treated like."""
+    dataset: Annotated[str, Field(max_length=100, examples=["digits"])] | None = None
+    """The id or name of a data set: where pictures are taken from by `indices`, or what `images` are treated like."""
     split: Literal["train", "dev", "test"] | None = None
     """Count `indices` in this split only, instead of in the whole data set."""
     indices: Annotated[list[NonNegativeInt], Field(min_length=1)] | None = None

@@ -60,7 +60,7 @@ def resolve(
     """Return the architecture that was chosen.
 
     Args:
-        choice: a preset, the id of a stored architecture, or one written out.
+        choice: a preset, the id or name of a stored architecture, or one written out.
         place: the keys that lead to it in the caller's document.
         store: where the stored ones are.
         input_shape: of a preset, where none is asked for; by default its own.
@@ -81,7 +81,7 @@ def resolve(
         return Resolved(architecture, preset.name, keys, {"preset": preset.name})
     if isinstance(choice, str):
         try:
-            record = store.architectures.get(choice)
+            record = store.architectures.find(choice)
         except NotFound as error:
             hint = "list the stored ones with GET /v1/architectures"
             if find(choice) is not None:

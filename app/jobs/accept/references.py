@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from app.errors import Conflict, Invalid, NotFound
+from app.jobs.kinds import TRAINING
 from app.store import Store
-from app.store.records import DatasetRecord, ModelRecord
+from app.store.records import DatasetRecord, JobRecord, ModelRecord
 
 
 def find_model(reference: str, store: Store, *place: str) -> ModelRecord:
@@ -17,6 +18,35 @@ def find_model(reference: str, store: Store, *place: str) -> ModelRecord:
         return store.models.find(reference)
     except NotFound as error:
         raise Invalid.at(place, error.detail, "list the models with GET /v1/models") from None
+
+
+def find_job(reference: str, store: Store) -> JobRecord:
+    """Return the training job that a request names in `continue_from`.
+
+    Args:
+        reference: its id; its name, which of several stands for the newest; or the model that it has made, by name and
+            version or alias.
+        store: where jobs and models are.
+
+    Raises:
+        Invalid: there is none.
+    """
+    hint = "list the jobs with GET /v1/training-jobs"
+    try:
+        job = store.jobs.find(reference)
+    except NotFound as error:
+        if "@" not in reference:
+            raise Invalid.at("continue_from", error.detail, hint) from None
+        model = find_model(reference, store, "continue_from")
+        try:
+            job = store.jobs.get(str(model.training_job_id))
+        except NotFound:
+            detail = f"there is no job (any more) that has made model {model.id!r}"
+            hint = f'start a new one from the model: "initial_weights": "{model.id}"'
+            raise Invalid.at("continue_from", detail, hint) from None
+    if job.kind != TRAINING.name:
+        raise Invalid.at("continue_from", f"{reference!r} is no training job", hint)
+    return job
 
 
 def find_dataset(reference: str, store: Store, *, filling: bool = False) -> DatasetRecord:

@@ -15,6 +15,7 @@ from app.files.artifacts import Artifacts
 from app.jobs.accept.architecture import read_architecture
 from app.jobs.accept.growth import growth_warnings
 from app.jobs.accept.memory_limit import check_stages
+from app.jobs.accept.references import find_job
 from app.jobs.kinds import TRAINING
 from app.jobs.requests import TrainingRequest
 from app.settings import Settings
@@ -41,7 +42,7 @@ CHANGEABLE = (
 
 
 def continued_job(
-    request: TrainingJobRequest, source_id: str, store: Store, artifacts: Artifacts, settings: Settings
+    request: TrainingJobRequest, reference: str, store: Store, artifacts: Artifacts, settings: Settings
 ) -> JobRecord:
     """Make the job that goes on from the last checkpoint of another one.
 
@@ -50,7 +51,7 @@ def continued_job(
             suffice.
         Conflict: it is not finished, or there is no checkpoint of it.
     """
-    source = _source(source_id, store)
+    source = _source(reference, store)
     checkpoint = source.checkpoint or {}
     given = request.model_fields_set - {"continue_from", "webhook"}
     fixed = sorted(given - set(CHANGEABLE))
@@ -127,23 +128,17 @@ def copy_model(model: ModelRecord, network: Network, job_id: str, artifacts: Art
         raise Invalid.at("initial_weights", "its file is gone", "choose another model") from None
 
 
-def _source(source_id: str, store: Store) -> JobRecord:
-    hint = "list the jobs with GET /v1/training-jobs"
-    try:
-        source = store.jobs.get(source_id)
-    except NotFound as error:
-        raise Invalid.at("continue_from", error.detail, hint) from None
-    if source.kind != TRAINING.name:
-        raise Invalid.at("continue_from", f"{source_id!r} is no training job", hint)
+def _source(reference: str, store: Store) -> JobRecord:
+    source = find_job(reference, store)
     if not source.status.finished:
-        detail = f"job {source_id!r} is {source.status}"
+        detail = f"job {source.id!r} is {source.status}"
         raise Conflict.at("continue_from", detail, "wait for its end, or cancel it")
     if source.checkpoint is None:
-        raise _no_checkpoint(source, f"job {source_id!r} has ended without a checkpoint", store)
+        raise _no_checkpoint(source, f"job {source.id!r} has ended without a checkpoint", store)
     if "deleted_at" in source.checkpoint:
         day = str(source.checkpoint["deleted_at"])[:10]
         detail = (
-            f"the checkpoint of job {source_id!r} was deleted on {day}, as it had been kept for long enough"
+            f"the checkpoint of job {source.id!r} was deleted on {day}, as it had been kept for long enough"
         )
         raise _no_checkpoint(source, detail, store)
     return source

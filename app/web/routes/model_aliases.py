@@ -54,8 +54,8 @@ def put_alias(
     with other classes, another input or another target only with `force` (409).
     """
     try:
-        model_id = services.store.models.find_id(target.model_id)
-        return show(services.store.models.set_alias(model_name, alias, model_id, force=target.force))
+        model = services.store.models.find(target.model_id)
+        return show(services.store.models.set_alias(model_name, alias, model.id, force=target.force))
     except (NotFound, Conflict) as error:
         if error.code == OTHER_INTERFACE:
             raise
