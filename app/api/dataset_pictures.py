@@ -88,6 +88,16 @@ class DatasetPicture(Body):
     """The values that it came with, where it was given others."""
 
 
+class Samples(Body):
+    """Some pictures of a class, or with a label; or for a value those from its least to its greatest."""
+
+    name: str
+    """Of the class, label or value."""
+    images: int
+    """How many there are, of a split if it was asked for."""
+    pictures: list[DatasetPicture]
+
+
 class CorrectedPicture(Body):
     """What was corrected of a picture; null for what stayed as it was."""
 
@@ -155,6 +165,18 @@ class NumberStatistics(Body):
     max: float
 
 
+class ExtremePicture(Body):
+    """A picture at one end."""
+
+    number: int
+    name: str | None
+    """The name of the file that it came in."""
+    image_url: str
+    """Where it is on this server."""
+    value: float
+    """The number that is least or greatest in it: how light it is, 0 to 255, or its value."""
+
+
 class ValueStatistics(Body):
     """A value of the pictures."""
 
@@ -162,6 +184,10 @@ class ValueStatistics(Body):
     all: NumberStatistics
     splits: dict[str, NumberStatistics | None]
     """Null for a split without pictures."""
+    least: tuple[ExtremePicture, ...]
+    """Up to five pictures in which it is least, the least first."""
+    greatest: tuple[ExtremePicture, ...]
+    """And greatest, the greatest first."""
 
 
 class DatasetStatistics(Body):
@@ -176,3 +202,7 @@ class DatasetStatistics(Body):
     """In the order of the class indices; or labels, of which a picture can have several; none for values."""
     values: tuple[ValueStatistics, ...] = ()
     """In the order of the data set; none for classes and labels."""
+    darkest: tuple[ExtremePicture, ...]
+    """Up to five pictures whose pixels are least in the mean, the least first."""
+    lightest: tuple[ExtremePicture, ...]
+    """And greatest, the greatest first."""

@@ -192,13 +192,13 @@ def record(kind: type[B], method: str, path: str, **details: Any) -> Call[B]:
     return Call(method, path, lambda answer: understood(kind, answer), **details)
 
 
-def entries(kind: type[B], path: str) -> Call[tuple[B, ...]]:
+def entries(kind: type[B], path: str, **query: Any) -> Call[tuple[B, ...]]:
     """Describe a call that is answered with a list, all of it at once."""
 
     def read(answer: httpx.Response) -> tuple[B, ...]:
         return tuple(understood(ListOf[kind], answer).data)  # type: ignore[valid-type]
 
-    return Call("GET", path, read, accept="application/json")
+    return Call("GET", path, read, params=query, accept="application/json")
 
 
 def nothing(method: str, path: str) -> Call[None]:

@@ -16,6 +16,7 @@ from app.api.dataset_pictures import (
     DatasetCorrection,
     DatasetPicture,
     DatasetStatistics,
+    Samples,
 )
 from app.api.datasets import Dataset, DatasetEntry
 from app.api.downloads import Downloadable
@@ -248,6 +249,11 @@ class Datasets(Resource[M]):
         return content(f"{_DATASETS}/{dataset_id}/samples", "image/png", params=query)
 
     @call
+    def sample_pictures(self, /, dataset_id: str, **query: Any) -> Call[tuple[Samples, ...]]:
+        """Return what is known of the same pictures: number, split, what they show, file name, and where they are."""
+        return entries(Samples, f"{_DATASETS}/{dataset_id}/samples", **query)
+
+    @call
     def preview(
         self, /, dataset_id: str, augmentations: Sequence[Mapping[str, Any]], **options: Any
     ) -> Call[bytes]:
@@ -296,10 +302,19 @@ class Datasets(Resource[M]):
         return watched(record(Dataset, "GET", f"{_DATASETS}/{dataset_id}"), _finished, interval)
 
     @call
-    def picture(self, dataset_id: str, number: int, *, split: str | None = None) -> Call[LabelledPicture]:
-        """Return one picture and its label; with a split, `number` counts in that split alone."""
+    def picture(
+        self, dataset_id: str, number: int, *, split: str | None = None, size: int | None = None
+    ) -> Call[LabelledPicture]:
+        """Return one picture and what it shows.
+
+        Args:
+            dataset_id: the data set.
+            number: of the picture; with a split it counts in that alone.
+            split: train, dev or test.
+            size: make a larger picture so small that its longer side has so many pixels.
+        """
         path = f"{_DATASETS}/{dataset_id}/images/{number}"
-        return Call("GET", path, _labelled, params={"split": split}, accept="image/png")
+        return Call("GET", path, _labelled, params={"split": split, "size": size}, accept="image/png")
 
     @call
     def delete(self, dataset_id: str) -> Call[None]:

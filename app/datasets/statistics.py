@@ -16,24 +16,35 @@ from app.files.artifacts import Artifacts
 from app.store.records import DatasetRecord, Json
 
 _CHUNK_BYTES = 4 << 20
+_BEGINNING = "statistics-"
+_FORMAT = 2
+"""Of the files, in their names: what an earlier version has kept is computed again."""
+_MOST_EXTREMES = 5
+EXTREMES = frozenset({"darkest", "lightest", "least", "greatest"})
+"""The fields that list pictures at one end, each as its number and what is least or greatest in it."""
 
 
 def statistics(record: DatasetRecord, dataset: StoredDataset, artifacts: Artifacts) -> Json:
-    """Return the figures of a data set; they are computed once for each number of pictures and revision, and kept.
+    """Return the figures of a data set; they are computed once, and kept until it is changed.
 
     Every pixel is looked at, piece by piece; pixel values are 0..255.
     """
-    revision = dataset.corrections.revision
-    moment = f"{dataset.images}-{revision}" if revision else f"{dataset.images}"
-    name = f"{paths.dataset(record.id)}/statistics-{moment}.json"
-    if artifacts.exists(name):
+    folder = paths.dataset(record.id)
+    name = f"{folder}/{_BEGINNING}{_FORMAT}-{dataset.images}-{dataset.corrections.revision}.json"
+    try:
         kept: Json = json.loads(artifacts.local_path(name).read_bytes())
         return kept
+    except FileNotFoundError:
+        pass
     names = class_names(record)
     of_values = options(record).target == "values"
     found = _compute([] if of_values else names, dataset)
     found["values"] = _values(names, dataset) if of_values else []
     artifacts.write(name, json.dumps(found, allow_nan=False).encode())
+    # only the newest revision is ever asked for
+    for other in artifacts.names(folder):
+        if other.removeprefix(f"{folder}/").startswith(_BEGINNING) and other != name:
+            artifacts.delete(other)
     return found
 
 
@@ -48,11 +59,13 @@ def _compute(classes: Sequence[str], dataset: StoredDataset) -> Json:
     greatest = np.zeros((*cells, channels), np.uint8)
     images = dataset.everything()
     used = dataset.positions()
+    lightness = np.empty(len(used), np.float32)
     at_once = max(1, _CHUNK_BYTES // int(np.prod(dataset.image_shape)))
     for start in range(0, len(used), at_once):
         numbers = used[start : start + at_once]
         batch, _ = images.read(numbers)  # (n, H, W, C)
         rows, labels = _shown(dataset, numbers, everything)
+        lightness[start : start + len(batch)] = batch.mean(axis=(1, 2, 3))
         where = (labels, dataset.splits[numbers].astype(np.int64)[rows])
         np.add.at(counts, where, 1)
         np.add.at(sums, where, batch.sum(axis=(1, 2), dtype=np.float64)[rows])
@@ -76,6 +89,8 @@ def _compute(classes: Sequence[str], dataset: StoredDataset) -> Json:
         "images": len(used),
         "image_shape": list(dataset.image_shape),
         "all": describe(everything, slice(None)),
+        "darkest": _extremes(used, lightness),
+        "lightest": _extremes(used, lightness, greatest=True),
         "splits": {
             name: describe(everything, slice(code, code + 1)) for code, name in enumerate(SPLIT_NAMES)
         },
@@ -108,14 +123,26 @@ def _values(names: Sequence[str], dataset: StoredDataset) -> list[Json]:
     if dataset.targets is None:
         raise AssertionError("a data set of values has targets")
     split = {name: dataset.targets[dataset.positions(name)] for name in SPLIT_NAMES}
+    used = dataset.positions()
+    shown = dataset.targets[used]
     return [
         {
             "name": name,
-            "all": _figures(dataset.targets[dataset.positions(), place]),
+            "all": _figures(shown[:, place]),
+            "least": _extremes(used, shown[:, place]),
+            "greatest": _extremes(used, shown[:, place], greatest=True),
             "splits": {code: _figures(values[:, place]) for code, values in split.items()},
         }
         for place, name in enumerate(names)
     ]
+
+
+def _extremes(
+    numbers: NDArray[np.int64], values: NDArray[np.float32], *, greatest: bool = False
+) -> list[tuple[int, float]]:
+    """Return the pictures at one end of some numbers (n,), and these."""
+    order = np.argsort(-values if greatest else values, kind="stable")[:_MOST_EXTREMES]
+    return [(int(numbers[place]), float(values[place])) for place in order]
 
 
 def _figures(values: NDArray[np.float32]) -> Json | None:

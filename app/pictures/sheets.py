@@ -68,10 +68,10 @@ def encode_variants(originals: NDArray[np.uint8], variants: Sequence[NDArray[np.
     return encode_sheet(rows, ["original", *(f"epoch {epoch}" for epoch in range(1, len(variants) + 1))])
 
 
-def reduce(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a picture (H, W, C) that is too large for a sheet in a size that fits, others as they are."""
+def reduce(picture: NDArray[np.uint8], most: int = _CELL) -> NDArray[np.uint8]:
+    """Return a picture (H, W, C) whose longer side has more than `most` pixels with so many, others as they are."""
     height, width, channels = picture.shape
-    scale = _CELL / max(height, width)
+    scale = most / max(height, width)
     if scale >= 1:
         return picture
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -61,6 +61,7 @@ CALLS: dict[str, Callable[[Client, Ids], Any]] = {
     "/v1/evaluations/{evaluation}/predictions?wrong=true": lambda client, ids: tuple(
         client.evaluations.predictions(ids.evaluation, wrong=True)
     ),
+    "/v1/datasets/{dataset}/samples": lambda client, ids: client.datasets.sample_pictures(ids.dataset),
     "/v1/datasets/{dataset}/statistics": lambda client, ids: client.datasets.statistics(ids.dataset),
     "/v1/training-jobs/job_example": lambda client, ids: client.training_jobs.get("job_example"),
     "/v1/training-jobs/job_example/metrics": lambda client, ids: client.training_jobs.metrics("job_example"),

@@ -109,6 +109,12 @@ def test_values_are_corrected(http: httpx.Client, make: Callable[[str], str]) ->
     assert http.get(f"/v1/datasets/{own}").json()["classes"] == before["classes"]
     statistics = http.get(f"/v1/datasets/{own}/statistics").json()
     assert statistics["values"][1]["all"]["max"] == 7.5
+    greatest = statistics["values"][1]["greatest"][0]
+    assert (greatest["number"], greatest["name"], greatest["value"]) == (5, "05.png", 7.5)
+    assert statistics["values"][0]["least"][0]["value"] == statistics["values"][0]["all"]["min"]
+    rows = http.get(f"/v1/datasets/{own}/samples", headers={"Accept": "application/json"}).json()["data"]
+    assert [(row["name"], row["images"]) for row in rows] == [("light", COUNT), ("warmth", COUNT)]
+    assert rows[1]["pictures"][-1]["number"] == 5
     corrected(http, own, {"number": 5, "values": {"light": -1, "warmth": 0.1}})
     assert shown(http, own, 5)["values"] == pytest.approx([-1, 0.1])
     corrected(http, own, {"number": 5, "values": {"light": light, "warmth": warmth}})

@@ -9,10 +9,17 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from app.api.dataset_pictures import CorrectedPicture, DatasetCorrection, DatasetPicture
+from app.api.dataset_pictures import (
+    CorrectedPicture,
+    DatasetCorrection,
+    DatasetPicture,
+    DatasetStatistics,
+    ExtremePicture,
+)
 from app.datasets.correct import FIELDS
 from app.datasets.readers.splits import SPLIT_NAMES
 from app.datasets.records import class_names, options
+from app.datasets.statistics import EXTREMES
 from app.datasets.storage import StoredDataset
 from app.store.records import CorrectionRecord, DatasetRecord, Json
 
@@ -48,6 +55,26 @@ def dataset_picture(record: DatasetRecord, dataset: StoredDataset, number: int) 
 
 def _labels(names: Sequence[str], row: NDArray[np.float32]) -> tuple[str, ...]:
     return tuple(names[place] for place in np.flatnonzero(row).tolist())
+
+
+def dataset_statistics(dataset_id: str, dataset: StoredDataset, found: Json) -> DatasetStatistics:
+    """Show the figures of a data set, with the names of the files of the pictures in them."""
+
+    def named(part: Json) -> Json:
+        ends: Json = {}
+        for end in EXTREMES & part.keys():
+            ends[end] = [
+                ExtremePicture(
+                    number=number,
+                    name=dataset.name(number),
+                    image_url=picture_path(dataset_id, number),
+                    value=value,
+                )
+                for number, value in part[end]
+            ]
+        return part | ends
+
+    return DatasetStatistics(**named(found) | {"values": [named(value) for value in found["values"]]})
 
 
 def dataset_correction(

@@ -12,6 +12,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.web.answers.conditional import has
 from app.web.answers.negotiation import accepts_encoding
 
 TYPES: Mapping[str, str] = {
@@ -95,19 +96,11 @@ class Kept:
         sent = {**(headers or {}), "ETag": tag, "Cache-Control": "no-cache"}
         if varies:
             sent["Vary"] = ", ".join(varies)
-        if _has(request, tag):
+        if has(request.headers.get("if-none-match"), tag):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=sent)
         if encoding is not None:
             sent["Content-Encoding"] = encoding
         return Response(content, media_type=self.kind, headers=sent)
-
-
-def _has(request: Request, tag: str) -> bool:
-    """Tell whether a browser has what has this tag; tags are compared weakly, for proxies weaken them."""
-    known = [
-        entry.strip().removeprefix("W/") for entry in request.headers.get("if-none-match", "").split(",")
-    ]
-    return tag in known or "*" in known
 
 
 def read_file(file: Path) -> Kept:

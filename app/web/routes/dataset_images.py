@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import numpy as np
-from fastapi import APIRouter, Body, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Path, Query, Request, Response, status
 from fastapi.responses import JSONResponse
 
 from app.api.common import PageOf
@@ -19,22 +20,25 @@ from app.datasets.storage import StoredDataset
 from app.errors import Conflict, Invalid, NotFound
 from app.jobs.kinds import ADDITION
 from app.pictures.decode import encode_png
+from app.pictures.sheets import reduce
 from app.services import Services, ServicesDep
 from app.store.records import DatasetRecord
 from app.text import did_you_mean
+from app.web.answers.conditional import has
 from app.web.answers.dataset_pictures import dataset_correction, dataset_picture
 from app.web.answers.negotiation import preferred
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
-from app.web.routes.dataset_pictures import DatasetId, SplitQuery
+from app.web.routes.dataset_pictures import JSON, PNG, DatasetId, SplitQuery
 from app.web.routes.paging import AfterNumber, Limit
 
 router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datasets"])
 
+MOST_SIZE = 512
+"""Pixels of the longer side of a picture that is made small."""
 MOST_HEADER = 8000
 """Characters of a header with labels or values."""
-_PNG, _JSON = "image/png", "application/json"
 
 _Number = Annotated[
     int,
@@ -132,11 +136,12 @@ def _showing(record: DatasetRecord, dataset: StoredDataset, label: str) -> np.nd
         200: {
             "description": "The picture as training sees it, or what is known of it.",
             "content": {
-                _PNG: {"schema": {"type": "string", "format": "binary"}},
-                _JSON: {"schema": {"$ref": "#/components/schemas/DatasetPicture"}},
+                PNG: {"schema": {"type": "string", "format": "binary"}},
+                JSON: {"schema": {"$ref": "#/components/schemas/DatasetPicture"}},
             },
             "headers": _HEADERS,
-        }
+        },
+        304: {"description": "The picture is the one that `If-None-Match` names."},
     },
 )
 def get_image(
@@ -145,22 +150,47 @@ def get_image(
     request: Request,
     services: ServicesDep,
     split: SplitQuery = None,
+    size: Annotated[
+        int | None,
+        Query(
+            ge=1,
+            le=MOST_SIZE,
+            description="The most pixels of its longer side: a larger one is made smaller.",
+        ),
+    ] = None,
+    if_none_match: Annotated[
+        str | None, Header(description="The `ETag` of a picture that is there already.")
+    ] = None,
 ) -> Response:
     """Return one picture as PNG, exactly as it is stored and trained on; headers say its class, split and file name.
 
-    With `Accept: application/json` the answer is what the headers say, in place of the picture.
+    With `size` it is a small one. With `Accept: application/json` the answer is what the headers say, in place of the
+    picture. `ETag` changes where anything of the picture or its headers may have changed: as long as it does not, a
+    browser asks and is not sent the picture again.
     """
     record = services.store.datasets.get(dataset_id)
+    as_json = preferred(request, (PNG, JSON)) == JSON
+    # whatever changes a data set changes one of the first four, the others say which picture it is, and how large
+    state = record.id, record.fingerprint, record.images, record.revision, split, number, size
+    tag = f'"{hashlib.sha256(repr(state).encode()).hexdigest()}"'
+    kept = (
+        {"Vary": "Accept"}
+        if as_json
+        else {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept"}
+    )
+    if not as_json and record.status == "ready" and if_none_match != "*" and has(if_none_match, tag):
+        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=kept)
     dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
     positions = np.arange(dataset.images) if split is None else dataset.positions(split)
     if number >= len(positions):
         where = f"the {split} split of data set" if split else "data set"
         raise NotFound(f"{where} {dataset_id!r} holds {len(positions)} images, from 0")
     position = int(positions[number])
-    if preferred(request, (_PNG, _JSON)) == _JSON:
-        return JSONResponse(dataset_picture(record, dataset, position).model_dump(mode="json"))
+    if as_json:
+        return JSONResponse(dataset_picture(record, dataset, position).model_dump(mode="json"), headers=kept)
     image, _ = dataset.read(position)
     headers = {
+        **kept,
         **_target_headers(record, dataset, position),
         "Image-Split": SPLIT_NAMES[dataset.splits[position]],
         "Image-Number": str(position),
@@ -169,7 +199,9 @@ def get_image(
         headers["Image-Name"] = quote(name, safe=" /")
     if not dataset.used[position]:
         headers["Image-Excluded"] = "true"
-    return Response(encode_png(image), media_type=_PNG, headers=headers)
+    return Response(
+        encode_png(image if size is None else reduce(image, size)), media_type=PNG, headers=headers
+    )
 
 
 def _target_headers(record: DatasetRecord, dataset: StoredDataset, position: int) -> dict[str, str]:

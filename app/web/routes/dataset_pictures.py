@@ -7,10 +7,11 @@ from urllib.parse import quote
 
 import numpy as np
 from fastapi import APIRouter, Body, Path, Query, Request, Response, status
+from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from app.api.common import PageOf
-from app.api.dataset_pictures import Addition, AdditionEntry, DatasetStatistics
+from app.api.common import ListOf, PageOf
+from app.api.dataset_pictures import Addition, AdditionEntry, DatasetStatistics, Samples
 from app.api.requests.dataset_pictures import (
     EXAMPLE_PICTURE,
     AdditionDocument,
@@ -19,21 +20,23 @@ from app.api.requests.dataset_pictures import (
 )
 from app.datasets import statistics, storage
 from app.datasets.records import class_names, options
-from app.datasets.samples import choose
+from app.datasets.samples import choose, remark
 from app.errors import NotFound, TooLarge
 from app.jobs.accept.additions import new_addition
 from app.jobs.kinds import ADDITION
 from app.pictures.sheets import encode_sheet, encode_variants, reduce
 from app.services import Services, ServicesDep
 from app.store.records import JobRecord
+from app.web.answers.dataset_pictures import dataset_picture, dataset_statistics
 from app.web.answers.datasets import addition, addition_entry, checked_addition
+from app.web.answers.negotiation import preferred
 from app.web.answers.rows import answer_row, answer_rows
 from app.web.answers.stored import stored
 from app.web.bodies.files import named_as_sent
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute, is_json, media_type
 from app.web.bodies.schemas import inlined_schema
-from app.web.openapi import problems
+from app.web.openapi import problems, success
 from app.web.routes.dataset_forms import Received, receive_addition_form, receive_addition_json
 from app.web.routes.paging import After, Limit
 from engine.augmentations import augment
@@ -42,6 +45,7 @@ from engine.recipe.targets import NOUNS
 
 router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datasets"])
 
+PNG, JSON = "image/png", "application/json"
 RETRY_SECONDS = 1
 MOST_ROWS = 40
 MOST_COLUMNS = 32
@@ -204,21 +208,24 @@ async def get_addition(
 def get_statistics(dataset_id: DatasetId, services: ServicesDep) -> DatasetStatistics:
     """Return pictures per class and split, and mean, deviation and range of each channel, in all and for each.
 
-    Every pixel is looked at once; of a large data set the first answer takes some seconds.
+    Also the darkest and the lightest pictures, and those in which a value is least and greatest. Every pixel is looked
+    at once; of a large data set the first answer takes some seconds.
     """
     record = services.store.datasets.get(dataset_id)
     dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
-    return DatasetStatistics(**statistics.statistics(record, dataset, services.artifacts))
+    return dataset_statistics(record.id, dataset, statistics.statistics(record, dataset, services.artifacts))
 
 
 @router.get(
     "/{dataset_id}/samples",
     summary="See samples of each class",
     response_class=Response,
-    responses=problems(404, 409, 422) | _PNG,
+    responses=problems(404, 409, 422)
+    | success("A sheet of pictures, or what is known of them.", ListOf[Samples], PNG),
 )
 def get_samples(
     dataset_id: DatasetId,
+    request: Request,
     services: ServicesDep,
     split: SplitQuery = None,
     per_class: Annotated[
@@ -232,18 +239,28 @@ def get_samples(
 ) -> Response:
     """Return a sheet as PNG with a row for each class: its name, how many pictures there are, and some of them.
 
-    Labels have rows like classes. The row of a value goes from where it is least to where it is greatest.
+    Labels have rows like classes. The row of a value goes from where it is least to where it is greatest. With
+    `Accept: application/json` the same pictures are listed: number, split, what they show, file name, and address.
     """
     record = services.store.datasets.get(dataset_id)
     target = options(record).target
     dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
     if first_class >= len(record.classes):
         raise NotFound(f"data set {dataset_id!r} has {len(record.classes)} {NOUNS[target]}")
-    rows = []
+    as_json = preferred(request, (PNG, JSON)) == JSON
+    rows, listed = [], []
     for label, name in list(enumerate(class_names(record)))[first_class : first_class + MOST_ROWS]:
-        remark, chosen = choose(dataset, target, label, split, per_class, seed)
-        rows.append((f"{name} ({remark})", [reduce(dataset.read(int(place))[0]) for place in chosen]))
-    return Response(encode_sheet(rows), media_type="image/png")
+        images, chosen = choose(dataset, target, label, split, per_class, seed)
+        if as_json:
+            pictures = [dataset_picture(record, dataset, place) for place in chosen.tolist()]
+            listed.append(Samples(name=name, images=images, pictures=pictures))
+        else:
+            said = remark(dataset, target, label, images, chosen)
+            rows.append((f"{name} ({said})", [reduce(dataset.read(int(place))[0]) for place in chosen]))
+    varies = {"Vary": "Accept"}
+    if as_json:
+        return JSONResponse(ListOf[Samples](data=listed).model_dump(mode="json"), headers=varies)
+    return Response(encode_sheet(rows), media_type=PNG, headers=varies)
 
 
 @router.post(

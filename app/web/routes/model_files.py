@@ -17,6 +17,7 @@ from app.models.model_files import import_model
 from app.services import Services, ServicesDep
 from app.store.records import AnswerRecord, ModelRecord
 from app.web.answers.attachments import attachment
+from app.web.answers.conditional import has
 from app.web.bodies.files import FileBody, named_as_sent, receive_file
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.multipart import FormRules
@@ -88,7 +89,7 @@ def get_weights(
     record = services.store.models.find(model_id)
     tag = f'"{record.sha256}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if if_none_match is not None and tag in (entry.strip() for entry in if_none_match.split(",")):
+    if has(if_none_match, tag):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
     path = services.artifacts.local_path(record.path)
     if not path.is_file():
