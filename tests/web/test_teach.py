@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import numpy as np
 import pytest
 
 from app.cli.launch import ServerProcess
 from tests.crops import crops
+from tests.http.drawn_pictures import png
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -195,9 +199,20 @@ def test_a_thousand_pictures_leave_the_page_usable(server: str, open_page: Open)
     page.locator(".left-out").first.get_by_text("broken.png").or_(
         page.get_by_text("and 51 more")
     ).first.wait_for()
-    # archives and folders of class folders become classes, wherever they are dropped
     page.reload()
     page.get_by_text("900 pictures").wait_for()
+    # an archive of class folders becomes classes, and takes the column that nobody has used
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("moon", "sun"):
+            for number in range(3):
+                content = png(np.full((40, 40, 3), (ord(name[0]), 80 * number, 9), np.uint8))
+                archive.writestr(f"sky/{name}/{number}.png", content)
+    chosen = {"name": "sky.zip", "mimeType": "application/zip", "buffer": packed.getvalue()}
+    page.locator(".column").nth(1).locator("input[accept*='.zip']").set_input_files(chosen)
+    column(page, "moon").get_by_text("3 pictures").wait_for()
+    column(page, "sun").get_by_text("3 pictures").wait_for()
+    assert page.locator(".column").count() == 3
 
 
 def test_hostile_names_and_a_reload_in_the_middle(

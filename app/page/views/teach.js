@@ -43,6 +43,10 @@ export default function Teach() {
     };
   }, []);
   if (!lesson.ready) return html`<h1>Teach</h1>`;
+  const add = () => {
+    const { id } = addClass();
+    requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector(`[data-class=${id}] .name`)?.focus()));
+  };
   const model = lesson.taught?.model;
   return html`<div class="teach">
     <h1>Teach</h1>
@@ -51,11 +55,11 @@ export default function Teach() {
     ${problem && html`<p class="bad" role="alert">${problem}</p>`}
     <div class="columns" role="group" aria-label="Classes">
       ${lesson.classes.map((of) => html`<${Column} key=${of.id} of=${of} />`)}
-      <button type="button" class="add" onClick=${() => addClass()}>Add a class</button>
+      <button type="button" class="add" onClick=${add}>Add a class</button>
     </div>
     <${Begin} />
-    ${(busy() || run.problem || run.job) && html`<div class="row outcome">
-      <${Learning} />
+    ${(model || busy() || run.problem || run.job) && html`<div class="row outcome">
+      ${(busy() || run.problem || run.job) && html`<${Learning} />`}
       ${model && html`<${Trying} model=${model} />`}
     </div>`}
   </div>`;
@@ -89,7 +93,7 @@ function Begin() {
 
 /** How long it will take, by what the service has taught like it. */
 function Estimate({ pictures }) {
-  const jobs = useLoaded((signal) => get("v1/training-jobs", { status: "succeeded", limit: 50 }, { signal }), [lesson.taught?.job]);
+  const jobs = useLoaded((signal) => get("v1/training-jobs", { status: "succeeded", limit: 20 }, { signal }), [lesson.taught?.job]);
   const { network, train } = lesson.options;
   if (network || train) return null;
   const like = (jobs.value?.data ?? []).filter((one) => one.train === "head" && one.started_at);

@@ -20,7 +20,12 @@ export function Column({ of }) {
     event.preventDefault();
     await take(await dropped(event.dataTransfer), of);
   };
-  const remove = () => (of.pictures.length && !sure ? setSure(true) : removeClass(of.id));
+  const remove = () => {
+    if (of.pictures.length && !sure) return setSure(true);
+    removeClass(of.id);
+    // the focus would be lost with the column
+    return document.querySelector(".columns > .add").focus();
+  };
   return html`<section class=${over ? "card column over" : "card column"} tabIndex="-1" aria-label=${`Class ${of.name}`} data-class=${of.id}
     onfocusin=${() => (lesson.focused = of.id)} onDragOver=${(event) => { event.preventDefault(); setOver(true); }}
     onDragLeave=${() => setOver(false)} onDrop=${drop}>

@@ -18,22 +18,26 @@ export async function take(files, into = null) {
     if (!groups.has(folder)) groups.set(folder, []);
     groups.get(folder).push(one);
   }
-  const named = [...groups.keys()].filter(Boolean);
   const loose = groups.get("") ?? [];
+  groups.delete("");
   const work = [];
-  if (named.length === 1 && into && !loose.length) {
-    if (into.untouched) nameClass(into.id, named[0].slice(0, 100));
-    work.push(addPictures(into, groups.get(named[0])));
+  if (groups.size === 1 && into && !loose.length) {
+    const [[folder, inside]] = groups;
+    if (into.untouched) nameClass(into.id, shortened(folder));
+    work.push(addPictures(into, inside));
   } else {
-    if (named.length > 1) clear(into);
-    for (const folder of named) work.push(addPictures(called(folder.slice(0, 100)), groups.get(folder)));
-    if (loose.length) work.push(addPictures(into && lesson.classes.includes(into) ? into : place(), loose));
+    for (const [folder, inside] of groups) work.push(addPictures(called(shortened(folder)), inside));
+    if (loose.length) work.push(addPictures(into ?? place(), loose));
+    // columns that nobody has used are not left over beside those of folders
+    if (groups.size > 1) lesson.classes.filter((one) => one.untouched && !one.pictures.length).forEach((one) => removeClass(one.id));
   }
-  const place_ = into && lesson.classes.includes(into) ? into : place();
-  for (const { name, why } of broken) refuse(place_, name, why);
+  const told = lesson.classes.includes(into) ? into : place();
+  for (const { name, why } of broken) refuse(told, name, why);
   changed();
   await Promise.all(work);
 }
+
+const shortened = (name) => name.slice(0, 100);
 
 /** Where loose pictures go: the class that was used last. */
 export function place() {
@@ -47,12 +51,6 @@ function called(name) {
   if (!empty) return addClass(name);
   nameClass(empty.id, name);
   return empty;
-}
-
-/** Folders become classes: columns that nobody has used yet are theirs, and none stays over. */
-function clear(into) {
-  const free = lesson.classes.filter((one) => one.untouched && !one.pictures.length && one !== into);
-  for (const one of free.slice(1)) removeClass(one.id);
 }
 
 async function opened(files) {

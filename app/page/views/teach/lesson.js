@@ -44,6 +44,7 @@ let frame = 0;
 let saving = 0;
 let number = 0;
 let keptBytes = 0;
+let line = Promise.resolve();
 /** Increased when all is begun anew, so that what was still being looked at is dropped. */
 let round = 0;
 
@@ -64,7 +65,7 @@ function save() {
     ...rest,
     pictures: pictures.filter((one) => one.kept).map(({ file, ...picture }) => picture),
   }));
-  kept.keepState({ classes: written, made, options, taught, focused, number }).catch(noRoom);
+  return kept.keepState({ classes: written, made, options, taught, focused, number }).catch(noRoom);
 }
 
 function noRoom() {
@@ -82,6 +83,12 @@ export function useLesson() {
     return () => listeners.delete(listen);
   }, []);
   return lesson;
+}
+
+/** Keep what there is now, without waiting for more changes. */
+export function keepNow() {
+  clearTimeout(saving);
+  return save();
 }
 
 let restoring = null;
@@ -197,6 +204,19 @@ export async function addPictures(of, files) {
   of.untouched = false;
   lesson.waiting += files.length;
   changed();
+  // one after the other, so that a bounded number is decoded at once
+  const before = line;
+  let done;
+  line = new Promise((resolve) => (done = resolve));
+  await before;
+  try {
+    await addSlices(of, files, mine);
+  } finally {
+    done();
+  }
+}
+
+async function addSlices(of, files, mine) {
   for (let at = 0; at < files.length && mine === round; at += SLICE) {
     const slice = files.slice(at, at + SLICE);
     const looked = [];

@@ -6,6 +6,8 @@ import { link } from "../../lib/router.js";
 import { ProblemBox } from "../../parts/problem.js";
 import { changed, lesson } from "./lesson.js";
 
+/** The model whose network learns the classes where nothing else is asked for. */
+const PRETRAINED = "mobilenet-v2-imagenet";
 const NUMBERS = ["epochs", "batch_size", "seed"];
 
 /** The fields of a training job that somebody has chosen. */
@@ -13,7 +15,7 @@ export function wanted() {
   const { network, train, augmentations, ...rest } = lesson.options;
   const body = {};
   if (network) Object.assign(body, { architecture: { preset: network }, defaults: "auto" });
-  else if (train) body.train = train;
+  else if (train) Object.assign(body, { initial_weights: PRETRAINED, train });
   if (augmentations?.length) body.augmentations = augmentations;
   for (const name of NUMBERS) if (rest[name] !== undefined) body[name] = rest[name];
   return body;

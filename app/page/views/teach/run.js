@@ -1,7 +1,7 @@
 /** A run of teaching: what is new goes to the service, is read there, and a job learns from it. Survives a reload. */
 import { Problem, get, post, request, send, upload } from "../../lib/api.js";
 import { pack } from "../../lib/zip.js";
-import { changed, fileOf, lesson, refuse } from "./lesson.js";
+import { changed, fileOf, keepNow, lesson, refuse } from "./lesson.js";
 import { wanted } from "./options.js";
 import { archive, asked, filled, idOf, label, numbers, plan, title } from "./plan.js";
 
@@ -37,9 +37,13 @@ export async function teach() {
 
 /** Ask for a job, and follow it. */
 async function learn(signal) {
-  const body = { dataset: lesson.taught.dataset, name: title(), ...wanted() };
-  const job = await post("v1/training-jobs", body, { signal });
-  mark({ job: job.id, phase: "training", corrected: false });
+  const body = JSON.stringify({ dataset: lesson.taught.dataset, name: title(), ...wanted() });
+  // kept before it is sent: who reloads the page right then gets this job, and not a second one
+  const asking = lesson.taught.asking?.body === body ? lesson.taught.asking : { body, key: `teach-${Date.now()}-${Math.random()}` };
+  mark({ phase: "asking", asking });
+  await keepNow();
+  const job = await post("v1/training-jobs", JSON.parse(body), { signal, headers: { "Idempotency-Key": asking.key } });
+  mark({ job: job.id, phase: "training", corrected: false, asking: null });
   await follow(signal);
 }
 
@@ -49,7 +53,7 @@ async function check(signal) {
     await get(`v1/datasets/${lesson.taught.dataset}`, {}, { signal });
   } catch (problem) {
     if (problem.status !== 404) throw problem;
-    lesson.taught = null;
+    lesson.taught = { model: lesson.taught.model, phase: "done" };
   }
 }
 
@@ -58,7 +62,9 @@ export async function resume() {
   const phase = lesson.taught?.phase;
   if (busy() || !phase) return;
   if (phase === "done") {
-    if (!run.job) await guarded(look);
+    if (!run.job && lesson.taught.job) await guarded(look);
+  } else if (phase === "asking") {
+    await guarded(learn);
   } else if (phase === "training") {
     await guarded(follow);
   } else if (phase === "reading") {
@@ -123,6 +129,8 @@ async function sendAll({ added }, signal) {
   form.append("name", title());
   form.append("defaults", "auto");
   if (asked()) form.append("image_size", asked());
+  // as the page shows them, so that maps fit over them
+  form.append("fit", "cover");
   form.append("file", await zipped(added, signal), "pictures.zip");
   const dataset = await sent("v1/datasets", form, signal);
   lesson.taught = {
@@ -170,7 +178,8 @@ async function read(signal) {
   mark({ addition: null });
   for (const { name, reason } of done.report?.files ?? []) leaveOut(idOf(name), reason);
   if (!["ready", "succeeded"].includes(done.status)) {
-    if (!addition) lesson.taught = null;
+    // the model of the run before is still there to be tried
+    if (!addition) lesson.taught = { model: lesson.taught.model, phase: "done" };
     throw new Problem(0, { title: "The pictures could not be read", detail: done.error?.message ?? "It was cancelled." });
   }
 }
@@ -200,8 +209,14 @@ async function follow(signal) {
 
 async function look(signal) {
   const path = `v1/training-jobs/${lesson.taught.job}`;
-  const [job, metrics] = await Promise.all([get(path, {}, { signal }), get(`${path}/metrics`, {}, { signal })]);
-  now({ job, metrics: metrics.data });
+  try {
+    const [job, metrics] = await Promise.all([get(path, {}, { signal }), get(`${path}/metrics`, {}, { signal })]);
+    now({ job, metrics: metrics.data });
+  } catch (problem) {
+    if (problem.status !== 404) throw problem;
+    // somebody has deleted it: what is left is the pictures
+    mark({ job: null, model: null });
+  }
 }
 
 function ended(job) {

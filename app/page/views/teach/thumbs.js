@@ -24,7 +24,8 @@ export function Thumbs({ of }) {
   };
   const remove = (picture) => {
     removePictures(of, new Set([picture.id]));
-    focus(Math.max(0, Math.min(current, shown.length - 2)));
+    if (shown.length > 1) focus(Math.min(current, shown.length - 2));
+    else list.current.closest("section").focus();
   };
   const key = (event) => {
     const columns = Math.max(1, Math.floor((list.current.clientWidth + 4) / 48));
