@@ -62,34 +62,43 @@ class Serving:
         """What is held of requests that are not answered yet."""
 
     @contextmanager
-    def room(self, size: int) -> Iterator[None]:
+    def room(self, size: int | None) -> Iterator[Callable[[int], None]]:
         """Keep room for the body of a request, from before it is read until it is answered.
 
         Args:
-            size: its bytes; 0 where nobody knows.
+            size: its bytes; None where nobody knows: then they count as they arrive.
+
+        Yields:
+            What is called with the number of bytes that have arrived, each time that some have.
 
         Raises:
-            Unavailable: too many others are held.
+            Unavailable: too many others are held; what was yielded raises it, too.
         """
-        self._check_room(0, size)
-        self._bytes += size
-        try:
-            yield
-        finally:
-            self._bytes -= size
+        held = 0
 
-    def _check_room(self, pictures: int, size: int) -> None:
-        # whatever a single request may be is taken when there is no other
+        def hold(count: int) -> None:
+            nonlocal held
+            most = self._settings.max_queue_bytes
+            # whatever a single request may be is taken when there is no other
+            if self._bytes > held and self._bytes + count > most:
+                raise Unavailable(
+                    f"requests of {self._bytes} bytes wait here already, of at most {most}", code="queue-full"
+                )
+            held += count
+            self._bytes += count
+
+        self._check_room(1)
+        try:
+            hold(size or 0)
+            yield hold if size is None else lambda count: None
+        finally:
+            self._bytes -= held
+
+    def _check_room(self, pictures: int) -> None:
         most = self._settings.max_queue
-        most_bytes = self._settings.max_queue_bytes
-        if self._pictures and self._pictures + max(1, pictures) > most:
+        if self._pictures and self._pictures + pictures > most:
             raise Unavailable(
                 f"{self._pictures} pictures wait here already, of at most {most}", code="queue-full"
-            )
-        if self._bytes and self._bytes + size > most_bytes:
-            raise Unavailable(
-                f"requests of {self._bytes} bytes wait here already, of at most {most_bytes}",
-                code="queue-full",
             )
 
     async def predict(
@@ -191,7 +200,7 @@ class Serving:
         from app.models.prediction import at_a_time  # noqa: PLC0415 - see `predict`
 
         count = len(asked.pictures)
-        self._check_room(count, 0)
+        self._check_room(count)
         future = asked.future = asyncio.get_running_loop().create_future()
         name = asked.record.id
         queue = self._queues.get(name)

@@ -8,32 +8,39 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
+import pytest
+
 from app.cli.launch import ServerProcess
 from tests.http.several import WaitFor, events, png
 
 CALLERS = 16
 SIZE = 900
+BODY = png(1).ljust(SIZE, b"\0")
 
 
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        (f"Content-Length: {SIZE}\r\n\r\n".encode(), BODY),
+        (b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % SIZE + BODY, b"\r\n0\r\n\r\n"),
+    ],
+    ids=["of a length that is said", "in chunks"],
+)
 def test_bodies_that_wait_hold_no_more_than_in_one_process(
-    start: Callable[..., ServerProcess], wait_for: WaitFor
+    start: Callable[..., ServerProcess], wait_for: WaitFor, begin: bytes, end: bytes
 ) -> None:
     """There is room for four bodies, and so for two in each of two processes."""
     server = start(WORKERS="2", LOG_FORMAT="json", MAX_QUEUE_BYTES=str(4 * SIZE))
     address = urlsplit(server.start())
     wait_for(lambda: len(events(server, "process_ready")) == 2, "the second process")
-    body = png(1).ljust(SIZE, b"\0")
-    head = (
-        "POST /v1/models/model_example/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
-        f"Content-Length: {SIZE}\r\n\r\n"
-    ).encode()
+    head = b"POST /v1/models/model_example/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
     with ExitStack() as stack:
         callers = [
             stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=60))
             for _ in range(CALLERS)
         ]
         for caller in callers:
-            caller.sendall(head)
+            caller.sendall(head + begin)
 
         def refused() -> list[socket.socket]:
             return select.select(callers, [], [], 0)[0]
@@ -44,6 +51,6 @@ def test_bodies_that_wait_hold_no_more_than_in_one_process(
             assert caller.recv(4096).startswith(b"HTTP/1.1 503")
         assert len(there) == 4
         for caller in there:
-            caller.sendall(body)
+            caller.sendall(end)
             assert caller.recv(4096).startswith(b"HTTP/1.1 200")
     server.stop()

@@ -21,8 +21,17 @@ async def off_the_loop(size: int, work: Callable[[], T]) -> T:
     return work() if size <= SMALL_BYTES else await run_in_threadpool(work)
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+def ignore(count: int) -> None:
+    """Take no note of how many bytes have arrived."""
+
+
+async def read_body(request: Request, limit: int, arrived: Callable[[int], None] = ignore) -> bytes:
     """Read a whole body into memory, at most `limit` bytes of it.
+
+    Args:
+        request: has it.
+        limit: the most that is read.
+        arrived: called with the number of bytes of each piece, and may refuse it.
 
     Raises:
         TooLarge: it is longer, by its Content-Length or by what arrives.
@@ -32,6 +41,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise _too_large(limit)
     body = bytearray()
     async for chunk in request.stream():
+        arrived(len(chunk))
         body += chunk
         if len(body) > limit:
             raise _too_large(limit)

@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.errors import Invalid, Malformed, TooLarge, Unavailable, Unsupported
 from app.web.bodies import idempotency
+from app.web.bodies.limits import ignore
 from app.web.bodies.sinks import Sink
 
 _HEAD_BYTES = 512
@@ -90,10 +91,21 @@ class Form(Generic[T]):
         return {"fields": self.fields, "files": files}
 
 
-async def receive(request: Request, rules: FormRules, new_sink: Callable[[], Sink[T]]) -> Form[T]:
+async def receive(
+    request: Request,
+    rules: FormRules,
+    new_sink: Callable[[], Sink[T]],
+    arrived: Callable[[int], None] = ignore,
+) -> Form[T]:
     """Receive a multipart/form-data body as it streams in.
 
     When this returns, the caller owns what the sinks made; when it raises, nothing is left of it.
+
+    Args:
+        request: has the body.
+        rules: what may be in it.
+        new_sink: makes what a file of it is written to.
+        arrived: see `read_body`.
 
     Raises:
         Unsupported: the body has another media type.
@@ -117,6 +129,7 @@ async def receive(request: Request, rules: FormRules, new_sink: Callable[[], Sin
             received += len(chunk)
             if received > rules.max_bytes:
                 raise _too_large(rules)
+            arrived(len(chunk))
             parser.write(chunk)
             if collector.waiting >= _FLUSH_BYTES:
                 await run_in_threadpool(collector.flush)

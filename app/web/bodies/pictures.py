@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -12,7 +12,7 @@ from app.errors import FieldError, Invalid, TooLarge, Unsupported
 from app.models.prediction import Picture, from_base64
 from app.settings import Settings
 from app.web.bodies.json import parse
-from app.web.bodies.limits import off_the_loop, read_body
+from app.web.bodies.limits import ignore, off_the_loop, read_body
 from app.web.bodies.multipart import FormRules, receive
 from app.web.bodies.route import is_json, media_type
 from app.web.bodies.schemas import inlined_schema
@@ -62,7 +62,11 @@ _FORMS = (
 
 
 async def receive_pictures(
-    request: Request, settings: Settings, *, with_faults: bool = False
+    request: Request,
+    settings: Settings,
+    *,
+    with_faults: bool = False,
+    arrived: Callable[[int], None] = ignore,
 ) -> list[Picture]:
     """Read the pictures of a request: files of a form, base64 in JSON, or one picture as the body.
 
@@ -70,6 +74,7 @@ async def receive_pictures(
         request: holds them.
         settings: say how much is taken.
         with_faults: whether pictures that are no base64 are returned, too, with their faults.
+        arrived: see `read_body`.
 
     Raises:
         Invalid, Malformed: a body that is not what its type says.
@@ -78,9 +83,9 @@ async def receive_pictures(
     """
     received = media_type(request)
     if received.startswith("image/") or received == "application/octet-stream":
-        return [Picture(await read_body(request, settings.max_predict_bytes), parameter="body")]
+        return [Picture(await read_body(request, settings.max_predict_bytes, arrived), parameter="body")]
     if is_json(received):
-        body = await read_body(request, settings.max_predict_bytes)
+        body = await read_body(request, settings.max_predict_bytes, arrived)
         most = settings.max_predict_images
         return await off_the_loop(len(body), lambda: _read_json(body, most, with_faults=with_faults))
     if received != "multipart/form-data":
@@ -92,7 +97,7 @@ async def receive_pictures(
         kind="picture",
         elsewhere={"file": "the part is called files here: `curl -F files=@name`"},
     )
-    form = await receive(request, rules, MemorySink)
+    form = await receive(request, rules, MemorySink, arrived)
     return [Picture(file.content, filename=file.filename, parameter="files") for file in form.files]
 
 

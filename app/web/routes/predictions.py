@@ -72,8 +72,8 @@ async def predict_pictures(
     """
     record = await stored_model(services.store, model_id)
     report = errors == "report"
-    with services.serving.room(_declared_bytes(request, services.settings)):
-        pictures = await receive_pictures(request, services.settings, with_faults=report)
+    with services.serving.room(_declared_bytes(request, services.settings)) as arrived:
+        pictures = await receive_pictures(request, services.settings, with_faults=report, arrived=arrived)
         if threshold is not None and record.target != "labels":
             detail = f"the model {record.id!r} does not tell labels"
             raise Invalid.at("threshold", detail, "leave it out", parameter=True)
@@ -116,9 +116,9 @@ async def preprocess_picture(model_id: ModelReference, request: Request, service
         return await run_in_threadpool(_show, services, record, picture, as_json)
 
 
-def _declared_bytes(request: Request, settings: Settings) -> int:
+def _declared_bytes(request: Request, settings: Settings) -> int | None:
     declared = request.headers.get("content-length", "")
-    return min(int(declared), settings.max_predict_bytes) if declared.isdecimal() else 0
+    return min(int(declared), settings.max_predict_bytes) if declared.isdecimal() else None
 
 
 async def _gone(request: Request) -> None:
