@@ -73,8 +73,8 @@ def test_the_gradient_of_the_loss_at_the_scores_is_prediction_less_truth(
     http: httpx.Client, picture: bytes
 ) -> None:
     predicted = http.post(
-        "/v1/models/model_example/predict", params={"top": 10}, content=picture, headers=PNG
-    ).json()
+        "/v1/models/model_example/predict", params={"top_k": 10}, content=picture, headers=PNG
+    ).json()["data"][0]
     probability = np.zeros(10)
     for candidate in predicted["top"]:
         probability[candidate["class_index"]] = candidate["probability"]

@@ -49,6 +49,15 @@ export function value(number) {
   return number.toFixed(size >= 100 ? 0 : 2);
 }
 
+/** A number of a sum: whole, or with three digits after the point; of small ones three that count. */
+export function precise(number) {
+  if (number === null || number === undefined || !Number.isFinite(number)) return "–";
+  const size = Math.abs(number);
+  if (Number.isInteger(number)) return String(number);
+  if (size < 0.1) return size < 1e-4 ? number.toExponential(2) : number.toPrecision(3);
+  return number.toFixed(3);
+}
+
 /** [28, 28, 1] as "28 × 28 × 1". */
 export function shape(sizes) {
   return sizes.join(" × ");

@@ -15,40 +15,53 @@ export function channelsOf(rows) {
   return Array.isArray(rows?.[0]?.[0]) ? rows[0][0].length : 1;
 }
 
-function total(rows) {
-  return rows.flat(2).reduce((sum, one) => sum + one, 0);
+/** What the numbers of one channel come to. */
+export function total(rows, channel = 0) {
+  return channelOf(rows, channel).flat().reduce((sum, one) => sum + one, 0);
 }
 
 /**
- * `trace` is a record of the service's traces; `channel` is the channel of its window that is shown; `names` may say
- * what window, filter and products are called.
+ * Window * filter = products, one channel of them. `trace` is a record of the service's traces; `names` may say what
+ * window, filter and products are called.
  */
-export function Arithmetic({ trace, channel = 0, names = {} }) {
-  const { window: seen, inside, factors, products } = trace;
-  const channels = channelsOf(seen);
+export function Equation({ trace, channel = 0, names = {} }) {
+  const { window: seen, inside, factors, products, winner, begins, step } = trace;
   const part = { seen: channelOf(seen, channel), inside: channelOf(inside, channel), factors: channelOf(factors, channel), products: channelOf(products, channel) };
-  const [height, width] = seen ? [part.seen.length, part.seen[0].length] : [0, 0];
+  const [height, width] = [part.seen.length, part.seen[0].length];
   const outside = (y, x) => part.inside && !part.inside[y][x];
-  const won = (y, x) => trace.winner && y === trace.winner[0] - (trace.begins?.[0] ?? 0) && x === trace.winner[1] - (trace.begins?.[1] ?? 0);
-  return html`<div class="arithmetic">
-    ${seen && html`<div class="equation scroll" tabIndex="0" role="group" aria-label="window, filter and products">
-      <${Numbers} rows=${part.seen} most=${magnitude(seen)} padded=${outside} marked=${won}
-        caption=${names.window ?? `window, ${height} × ${width}`} />
-      ${factors && html`<span class="sign" aria-hidden="true">*</span>
-        <${Numbers} rows=${part.factors} most=${magnitude(factors)} caption=${names.filter ?? "filter K"} />`}
-      ${products && html`<span class="sign" aria-hidden="true">=</span>
-        <${Numbers} rows=${part.products} most=${magnitude(products)} caption=${names.products ?? "products"} />`}
-    </div>`}
-    <p class="sum">
-      ${products && channels > 1 && html`channel ${channel} comes to ${value(total(part.products))}; all ${channels} channels to ${value(trace.sum)}. `}
-      ${products
-        ? html`sum of ${products.flat(2).length} products ${value(trace.sum)} + bias ${value(trace.bias ?? 0)} = <b>${value(sumOf(trace))}</b>`
-        : html`<b>${trace.expression}</b>`}
-      ${trace.through && html`; then ${trace.through.expression}`}
-    </p>
+  const at = (cell, axis) => (begins?.[axis] ?? 0) + cell * (step?.[axis] ?? 1);
+  const won = (y, x) => winner && at(y, 0) === winner[0] && at(x, 1) === winner[1];
+  return html`<div class="equation scroll" tabIndex="0" role="group" aria-label=${factors ? "window, filter and products" : "window"}>
+    <${Numbers} rows=${part.seen} most=${magnitude(part.seen)} padded=${outside} marked=${won}
+      caption=${names.window ?? `window, ${height} × ${width}`} />
+    ${factors && html`<span class="sign" aria-hidden="true">*</span>
+      <${Numbers} rows=${part.factors} most=${magnitude(factors)} caption=${names.filter ?? "filter K"} />`}
+    ${products && html`<span class="sign" aria-hidden="true">=</span>
+      <${Numbers} rows=${part.products} most=${magnitude(products)} caption=${names.products ?? "products"} />`}
   </div>`;
 }
 
-function sumOf(trace) {
-  return trace.sum + (trace.bias ?? 0);
+/**
+ * "sum of 25 products 6.173 + bias -0.452 = 5.721; a = relu(5.721) = 5.721", or the formula of what has no products.
+ * `through`: the same number after its activation, as traces of nodes have it.
+ */
+export function Sum({ trace, through, format = value }) {
+  const psi = through && html`; a = ${through.type}(${format(trace.output)}) = <b>${format(through.trace.output)}</b>`;
+  if (!trace.products || (trace.count ?? null) !== null) return html`${psi ? trace.expression : html`<b>${trace.expression}</b>`}${psi}`;
+  const count = trace.products.flat(2).length;
+  const bias = (trace.bias ?? null) === null ? "" : ` + bias ${format(trace.bias)}`;
+  const result = format(trace.sum + (trace.bias ?? 0));
+  return html`sum of ${count} ${count === 1 ? "product" : "products"} ${format(trace.sum)}${bias} = ${psi ? result : html`<b>${result}</b>`}${psi}`;
+}
+
+/** Both: the equation of a `channel`, and what all of it comes to. */
+export function Arithmetic({ trace, channel = 0, names }) {
+  const channels = channelsOf(trace.window);
+  return html`<div class="arithmetic">
+    ${trace.window && html`<${Equation} trace=${trace} channel=${channel} names=${names} />`}
+    <p class="sum">
+      ${trace.products && channels > 1 && html`channel ${channel} comes to ${value(total(trace.products, channel))}; all ${channels} channels to ${value(trace.sum)}. `}
+      <${Sum} trace=${trace} />
+    </p>
+  </div>`;
 }

@@ -2,7 +2,7 @@
 import { html, useEffect, useRef, useState } from "../../lib/html.js";
 import { count } from "../../lib/words.js";
 import { Drop, dropped } from "../../parts/drop.js";
-import { ELSEWHERE, possible, useCamera } from "./camera.js";
+import { ELSEWHERE, possible, useCamera } from "../../parts/camera.js";
 import { take } from "./incoming.js";
 import { addPictures, lesson, nameClass, removeClass } from "./lesson.js";
 import { Counts, Thumbs } from "./thumbs.js";

@@ -6,7 +6,7 @@ import { Bars } from "../../parts/bars.js";
 import { Drop } from "../../parts/drop.js";
 import { LocalPicture } from "../../parts/picture.js";
 import { ProblemBox } from "../../parts/problem.js";
-import { ELSEWHERE, possible, useCamera } from "./camera.js";
+import { ELSEWHERE, possible, useCamera } from "../../parts/camera.js";
 import { addPictures, lesson } from "./lesson.js";
 import { label } from "./plan.js";
 import { busy, teach } from "./run.js";

@@ -1,5 +1,5 @@
 /** The webcam: one stream for the whole view, its light on only while it is looked through. */
-import { useEffect, useReducer, useRef } from "../../lib/html.js";
+import { useEffect, useReducer, useRef } from "../lib/html.js";
 
 /** The camera stays on for a moment after it was let go, so that the next press need not wait. */
 const REST_MS = 2000;

@@ -1,0 +1,63 @@
+/** The picture that is looked at: one of a data set, or somebody's own, which the tab keeps over a reload. */
+import { blob, get } from "../../lib/api.js";
+
+const KEPT = "convserve-look-picture";
+/** Characters of a data address that are kept: browsers allow about five million for all. */
+const MOST = 3_000_000;
+
+let own = null;
+
+/** Keep a picture of somebody's own for this tab. */
+export async function keepOwn(file) {
+  own = file;
+  const text = await new Promise((done) => {
+    const reader = new FileReader();
+    reader.onload = () => done(reader.result);
+    reader.onerror = () => done(null);
+    reader.readAsDataURL(file);
+  });
+  try {
+    if (text && text.length < MOST) sessionStorage.setItem(KEPT, JSON.stringify({ name: file.name, text }));
+    else sessionStorage.removeItem(KEPT);
+  } catch {
+    // the tab's room is full: the picture is lost with a reload
+  }
+}
+
+/** The picture of one's own that this tab has, a File, or null. */
+export function ownPicture() {
+  if (own) return own;
+  const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+  if (!kept) return null;
+  const [head, data] = kept.text.split(",");
+  const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
+  own = new File([bytes], kept.name, { type: head.match(/data:([^;]*)/)?.[1] ?? "" });
+  return own;
+}
+
+/** A picture of a data set as {file, words}: the pixels that training sees. */
+export async function samplePicture(dataset, number, signal) {
+  const path = `v1/datasets/${encodeURIComponent(dataset)}/images/${number}`;
+  const [content, known] = await Promise.all([
+    blob(path, { signal, accept: "image/png" }), get(path, {}, { signal, accept: "application/json" }),
+  ]);
+  return { file: new File([content], `${number}.png`, { type: "image/png" }), words: `picture ${number} of ${dataset}${labelled(known)}` };
+}
+
+/** What a picture of a data set is said to show, in words. */
+export function labelled(known) {
+  if (known.label) return `, said to show ${known.label}`;
+  if (known.labels.length) return `, said to show ${known.labels.join(", ")}`;
+  return known.values.length ? `, with ${known.values.join(", ")}` : "";
+}
+
+/** The data set to take samples from: that which the model was trained on, else one with pictures of its size. */
+export async function datasetOf(model, datasets, signal) {
+  if (model.training_job_id) {
+    const job = await get(`v1/training-jobs/${encodeURIComponent(model.training_job_id)}`, {}, { signal }).catch(() => null);
+    const found = datasets.find((one) => one.id === job?.dataset);
+    if (found) return found.id;
+  }
+  const alike = datasets.find((one) => one.image_shape?.join() === model.input_shape.join());
+  return (alike ?? datasets[0])?.id ?? null;
+}
