@@ -24,8 +24,9 @@ MODEL_ALIAS = "example"
 RECORDS_FILE = "examples.json"
 MODEL_FILE = "model_example.safetensors"
 LOG_FILE = "job_example.log"
+REPORT_FILE = "job_example_report.json"
 
-_FILES = (paths.model(MODEL_ID), f"{paths.segment('digits', 1)}/splits.npy")
+_FILES = (paths.model(MODEL_ID), paths.report(JOB_ID), f"{paths.segment('digits', 1)}/splits.npy")
 
 R = TypeVar("R", ArchitectureRecord, JobRecord, ModelRecord)
 
@@ -52,6 +53,8 @@ def install(store: Store, artifacts: Artifacts) -> None:
         store.models.create(model)
     if _missing(lambda alias: store.models.get_alias(model.name, alias), MODEL_ALIAS):
         store.models.set_alias(model.name, MODEL_ALIAS, MODEL_ID, force=True)
+    if not artifacts.exists(paths.report(JOB_ID)):
+        artifacts.write(paths.report(JOB_ID), _packaged(REPORT_FILE))
     if _missing(store.jobs.get, JOB_ID):
         artifacts.write(paths.log(JOB_ID, 1), _packaged(LOG_FILE))
         store.jobs.create(from_document(JobRecord, documents["job"]), epochs=documents["epochs"])

@@ -14,7 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.builtin import digits
-from app.builtin.install import ARCHITECTURE_ID, JOB_ID, LOG_FILE, MODEL_FILE, RECORDS_FILE, to_document
+from app.builtin.install import (
+    ARCHITECTURE_ID,
+    JOB_ID,
+    LOG_FILE,
+    MODEL_FILE,
+    RECORDS_FILE,
+    REPORT_FILE,
+    to_document,
+)
 from app.files import paths
 from app.files.artifacts import LocalArtifacts
 from app.jobs.kinds import TRAINING
@@ -88,6 +96,7 @@ def _make(store: Store, artifacts: LocalArtifacts, settings: Settings) -> int:
     text = json.dumps(documents, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     (here / RECORDS_FILE).write_text(text + "\n", encoding="utf-8")
     (here / MODEL_FILE).write_bytes(artifacts.local_path(model.path).read_bytes())
+    (here / REPORT_FILE).write_bytes(artifacts.local_path(paths.report(JOB_ID)).read_bytes() + b"\n")
     (here / LOG_FILE).write_bytes(artifacts.local_path(paths.log(JOB_ID, 1)).read_bytes())
     log.info("%s", model.metrics)
     return 0

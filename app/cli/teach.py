@@ -109,9 +109,11 @@ def _teach(client: Client, folders: ClassFolders, name: str, url: str, api_key: 
         say(f"Sending {archive.stat().st_size / 1e6:,.1f} MB ...")
         dataset = client.datasets.upload(archive, name=name, channels=3, defaults="auto")
     _say_choices(dataset.chosen)
-    finish(client, dataset)
+    # Asked for at once: whoever leaves now finds a model later.
     job = client.training_jobs.create(None, dataset.id, name=name)
     say(f"training job {job.id}")
+    finish(client, dataset)
+    job = next(now for now in client.training_jobs.watch(job.id) if now.waiting_for is None)
     _say_choices(job.chosen)
     for warning in job.warnings:
         say(f"Warning: {warning}")

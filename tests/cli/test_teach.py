@@ -42,6 +42,7 @@ def test_a_folder_becomes_a_model_that_is_served(run: Run, server: str, things: 
     assert re.search(r"^\d of \d test pictures are recognised", shown, re.MULTILINE)
     assert "initial_weights: mobilenet-v2-imagenet (a network that" in shown
     (job,) = re.findall(r"^training job (\S+)$", shown, re.MULTILINE)
+    assert shown.index(f"training job {job}") < shown.index(") is ready: 18 pictures")
     assert "test pictures are recognised" in run("jobs", "report", job).stdout
     assert '"verdict"' in run("jobs", "report", job, "--json").stdout
     (address,) = re.findall(r"curl -F files=@picture.jpg (\S+)$", shown, re.MULTILINE)

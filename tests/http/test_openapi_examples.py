@@ -30,7 +30,6 @@ EXEMPT = {
     ("delete", "/v1/models/{model_id}"),
     ("delete", "/v1/models/{model_name}/aliases/{alias}"),
     ("delete", "/v1/training-jobs/{job_id}"),
-    ("get", "/v1/training-jobs/{job_id}/report"),
     ("post", "/v1/datasets/{dataset_id}/cancel"),
     ("post", "/v1/training-jobs/{job_id}/cancel"),
 }

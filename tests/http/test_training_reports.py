@@ -104,4 +104,18 @@ def test_every_job_of_classes_has_one(
     assert (report["out_of_fold"], report["learning_curve"]) == (False, [])
     assert report["held_out_images"] == 21
     assert report["near_duplicate_count"] == 1
-    assert http.get(f"{JOBS}/job_example/report").json()["type"].endswith("no-report")
+    example = http.get(f"{JOBS}/job_example/report").json()
+    assert (example["verdict"], example["held_out_images"]) == ("enough", 2000)
+
+
+def test_a_job_that_was_cancelled_has_none(
+    http: httpx.Client, finished: Finished, dataset: dict[str, Any]
+) -> None:
+    layers = [{"type": "global_average_pool2d"}, {"type": "dense", "units": 2}]
+    network = {"input_shape": [32, 32, 3], "layers": layers}
+    body = {"architecture": network, "dataset": dataset["id"], "epochs": 100_000}
+    job = http.post(JOBS, json=body).json()
+    assert http.post(f"{JOBS}/{job['id']}/cancel").status_code == 202
+    assert finished(http, job["id"])["status"] == "cancelled"
+    answer = http.get(f"{JOBS}/{job['id']}/report")
+    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/no-report")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.api.training_reports import TrainingReport
 from app.builtin.digits import DIGITS
 from app.builtin.install import ARCHITECTURE_ID, JOB_ID, MODEL_ID, install
 from app.datasets.readers.splits import SPLIT_NAMES
@@ -47,6 +48,20 @@ def test_the_job_is_one_that_could_have_run_here(installed: tuple[Store, LocalAr
     assert job.metrics == figures[-1]
     assert job.checkpoint is None
     assert "model_example" in artifacts.local_path(paths.log(JOB_ID, 1)).read_text()
+
+
+def test_the_report_is_that_of_the_model(installed: tuple[Store, LocalArtifacts]) -> None:
+    store, artifacts = installed
+    report = TrainingReport.model_validate_json(artifacts.local_path(paths.report(JOB_ID)).read_bytes())
+    digits, model = store.datasets.get(DIGITS), store.models.get(MODEL_ID)
+    assert report.accuracy == model.metrics["test_accuracy"]
+    assert report.held_out_images == digits.splits["dev"] + digits.splits["test"]
+    assert report.held_out_accuracy == (model.metrics["dev_accuracy"] + report.accuracy) / 2
+    assert [entry.name for entry in report.classes] == model.classes
+    # a directory of an earlier version gets it at the next start
+    artifacts.delete(paths.report(JOB_ID))
+    install(store, artifacts)
+    assert artifacts.exists(paths.report(JOB_ID))
 
 
 def test_the_model_is_as_good_as_it_says(installed: tuple[Store, LocalArtifacts]) -> None:
