@@ -14,8 +14,8 @@ from app.jobs.accept import rules
     [
         ((224, 224, 3), 100, True),
         ((64, 64, 3), 50_000, True),
-        ((32, 32, 3), 500, True),
-        ((32, 32, 3), 40_000, False),
+        ((32, 32, 3), 300, True),
+        ((32, 32, 3), 800, False),
         ((24, 24, 3), 100, False),
         ((224, 224, 1), 100, False),
         ((300, 30, 3), 100, False),
@@ -43,6 +43,7 @@ def test_other_pictures_have_a_preset_of_their_size(shape: tuple[int, int, int],
     found, reason = rules.preset(shape)
     assert found == name
     assert reason
+    assert ("image_size 96" in reason) == (shape[2] == 3)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from benchmarks import sides
 from benchmarks.http import load
+from benchmarks.recorded_runs import RecordedRuns
 
 CASE = [2, 8, 3, 16, 3, 1, 1]
 """Pictures, size, channels, filters, kernel, stride, padding."""
@@ -104,3 +106,15 @@ def test_load_at_a_rate_sends_what_is_due() -> None:
     # those of the warm-up may be answered a little late
     assert 0 < found.requests <= 0.4 * 50 + 0.3 * 50 + 1
     assert found.errors == 0
+
+
+def test_runs_are_added_to_those_that_are_recorded(tmp_path: Path) -> None:
+    file = tmp_path / "recorded" / "runs.json"
+    RecordedRuns(file).add("head", 10, 1, {"accuracy": 0.5})
+    RecordedRuns(file).add("head", 10, 0, {"accuracy": 0.25})
+    RecordedRuns(file).add("head", 100, 0, {"accuracy": 0.75})
+    runs = RecordedRuns(file)
+    assert runs.has("head", 10, 1)
+    assert not runs.has("head", 10, 2)
+    assert [run["accuracy"] for run in runs.of("head", 10)] == [0.25, 0.5]
+    assert runs.of("all", 10) == []
