@@ -17,6 +17,7 @@ from PIL import Image, ImageColor, UnidentifiedImageError
 
 from app.api.pictures import PictureSpec
 from app.errors import Invalid, TooLarge
+from app.pictures.header import bare_png
 
 T = TypeVar("T")
 
@@ -125,6 +126,9 @@ def _read(
     use: Callable[[Image.Image], T],
 ) -> T:
     """Decode a picture and make something of it, upright, opaque, and with so many channels or its own."""
+    bare = _bare(source, max_pixels) if isinstance(source, bytes) else None
+    if bare is not None:
+        return use(bare if bare.mode == _BYTES.get(channels) else _flatten(bare, channels, background, None))
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     with _open(file, max_pixels) as image:
         try:
@@ -140,6 +144,20 @@ def _read(
             raise Invalid(
                 f"the {image.format} picture is cut short or damaged: {error}", code="unreadable-picture"
             ) from error
+
+
+def _bare(source: bytes, max_pixels: int) -> Image.Image | None:
+    """Decode a PNG that holds nothing but pixels; None of any other file, and of what is damaged.
+
+    Opening it as all others are opened gives the same pixels, and takes twice as long as all of this for a small one.
+    """
+    found = bare_png(source)
+    if found is None or found.size[0] * found.size[1] > max_pixels:
+        return None
+    try:
+        return Image.frombytes(found.mode, found.size, found.data, "zip", found.mode)
+    except ValueError:  # what is wrong with it is said where it is opened
+        return None
 
 
 def convert(array: NDArray[np.uint8], spec: PictureSpec) -> NDArray[np.uint8]:
