@@ -121,7 +121,7 @@ class Plan:
 
     def scores(self, x: Array) -> Array:
         """Run a batch (N, H, W, C), N as compiled; valid until the next call."""
-        np.copyto(self._input, x)
+        self._input[...] = x
         for call in self._calls:
             call()
         return self._output

@@ -44,11 +44,11 @@ class Scaling:
 
     def apply(self, images: Array, out: Array | None = None) -> Array:
         """Do what `Preprocessing.apply` does, for images of the width that this was made for."""
-        x: Array = np.empty(images.shape, np.float32) if out is None else out
-        rows = x.reshape(*images.shape[:2], self.factor.size)  # (N, H, W*C)
-        np.multiply(images.reshape(rows.shape), self.factor, out=rows, dtype=np.float32)
+        shape = *images.shape[:2], self.factor.size  # (N, H, W*C)
+        rows = None if out is None else out.reshape(shape)
+        rows = np.multiply(images.reshape(shape), self.factor, out=rows, dtype=np.float32)
         rows += self.offset
-        return x
+        return rows.reshape(images.shape) if out is None else out
 
 
 class ChannelStatistics:

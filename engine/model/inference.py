@@ -19,7 +19,7 @@ from engine.model.model_file import Model
 _BATCH = 64
 _SMALL = 8
 """Batches of fewer pictures have no plan of their own."""
-_MEASURED = 7
+_MEASURED = 31
 """One of so many batches is measured: to ask for the time of a core takes microseconds."""
 _NEWEST_SHARE = 0.3
 """How much a new measurement counts against those before it."""

@@ -131,9 +131,10 @@ def softmax(x: Array, buffers: Buffers = FRESH) -> Array:
     Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs".
     """
     y = buffers.buffer("y", x.shape, x.dtype)
-    np.subtract(x, x.max(axis=-1, keepdims=True), out=y)
+    # not `x.max` and `y.sum`, which go the same way by functions in Python
+    np.subtract(x, np.maximum.reduce(x, axis=-1, keepdims=True), out=y)
     np.exp(y, out=y)
-    y /= y.sum(axis=-1, keepdims=True)
+    y /= np.add.reduce(y, axis=-1, keepdims=True)
     return y
 
 

@@ -25,19 +25,22 @@ class Rectifier:
         self._below = np.empty(0, np.bool_)
 
     def apply(self, rows: Array, zeros: Array) -> None:
-        """Apply it in place to rows (n, m), given m zeros.
+        """Apply it in place to rows (n, m), given m zeros."""
+        self._call(rows, zeros)()
+
+    def bind(self, y: Place, zeros: Array) -> list[Call]:
+        """Return what applies it to maps, given zeros (1, M or more)."""
+        return [self._call(y.flat, zeros[:, : y.flat.shape[1]])]
+
+    def _call(self, rows: Array, zeros: Array) -> Call:
+        """Return what applies it in place.
 
         NumPy has vector code for the maximum of two arrays and for `clip` by two numbers, not for the maximum with
         one number.
         """
         if self._most is None:
-            np.maximum(rows, zeros, out=rows)
-        else:
-            np.clip(rows, _ZERO, self._most, out=rows)
-
-    def bind(self, y: Place, zeros: Array) -> list[Call]:
-        """Return what applies it to maps, given zeros (1, M or more)."""
-        return [partial(self.apply, y.flat, zeros[:, : y.flat.shape[1]])]
+            return partial(np.maximum, rows, zeros, out=rows)
+        return partial(np.clip, rows, _ZERO, self._most, out=rows)
 
     def passes(self, y: Array, out: Array) -> Array:
         """Write to `out` where the gradient of the output y passes, and return it."""

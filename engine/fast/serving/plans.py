@@ -23,8 +23,9 @@ class PlanMemory:
     def __init__(self, most_bytes: int) -> None:
         """Begin with none."""
         self.most_bytes = most_bytes
-        self.changed = threading.Condition()
+        self.lock = threading.Lock()
         """Guards this and all members."""
+        self.changed = threading.Condition(self.lock)
         self.members: weakref.WeakSet[Plans] = weakref.WeakSet()
         self.waiting = 0
         self.uses = itertools.count()
@@ -53,7 +54,7 @@ class Plans:
         self.held = 0
         """Bytes of all plans that there are, idle and busy."""
         self._busy: list[int] = []
-        with memory.changed:
+        with memory.lock:
             memory.members.add(self)
 
     def is_idle(self, size: int) -> bool:
@@ -62,7 +63,7 @@ class Plans:
 
     def take(self, size: int) -> Plan:
         """Return a plan for so many pictures that nobody else uses until it is given back; wait for one if need be."""
-        with self._memory.changed:
+        with self._memory.lock:
             plan = self._admitted(size)
         if plan is not None:
             return plan
@@ -71,7 +72,7 @@ class Plans:
         except BaseException:
             self._leave(size, [])
             raise
-        with self._memory.changed:
+        with self._memory.lock:
             self._bytes[size] = plan.bytes
             self.held += plan.bytes
         return plan
@@ -95,7 +96,7 @@ class Plans:
                 self._memory.waiting -= 1
 
     def _leave(self, size: int, left: list[Plan]) -> None:
-        with self._memory.changed:
+        with self._memory.lock:
             self._busy.remove(size)
             self._idle.setdefault(size, []).extend(left)
             self._used[size] = next(self._memory.uses)

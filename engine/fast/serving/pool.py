@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Executor
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,6 +61,7 @@ class PlanPool:
             memory: bounds what these plans and those of other pools hold together.
         """
         self._network, self._weights = fold(network, weights)
+        self._output_shape = self._network.output_shape
         self._tuning = tuning
         self._executor, self._ways = executor, ways
         self._plans = Plans(
@@ -130,13 +130,11 @@ class PlanPool:
         """Whether `scores` of so many pictures would neither wait for anything nor compile a plan first."""
         if self.is_split or count >= _WORTH_SPLITTING:
             return False
-        if count == 1:
-            return self._plans.is_idle(1)
-        return all(map(self._plans.is_idle, set(_pieces(count))))
+        return all(map(self._plans.is_idle, _pieces(count)))
 
     def scores(self, x: Array) -> Array:
         """Return the scores (N, K) of preprocessed pictures (N, H, W, C)."""
-        scores = np.empty((len(x), *self._network.output_shape), np.float32)
+        scores = np.empty((len(x), *self._output_shape), np.float32)
         if self._executor is None or self._ways == 1 or len(x) < _WORTH_SPLITTING:
             self._run(x, scores)
             return scores
@@ -154,7 +152,7 @@ class PlanPool:
         for size in _pieces(len(x)):
             part = slice(first, first + size)
             first += size
-            if size == 1 and self._by_halves(x[part], scores[part]):
+            if size == 1 and self._is_idle and self._by_halves(x[part], scores[part]):
                 continue
             plan = self._plans.take(size)
             try:
@@ -164,8 +162,6 @@ class PlanPool:
 
     def _by_halves(self, x: Array, scores: Array) -> bool:
         """Let the two processes write the scores of a picture if there are two, and idle."""
-        if not self._is_idle:
-            return False
         with self._lock:
             halves = self._halves if self._is_idle else None
             self._is_idle = False
@@ -199,12 +195,14 @@ def _plan(network: Network, weights: Weights, tuning: Tuning, size: int) -> Plan
     return plan
 
 
-def _pieces(count: int) -> Iterator[int]:
-    """Yield the sizes of the plans that serve so many pictures, one after the other."""
-    while count:
-        size = next(size for size in _SIZES if size <= count)
-        yield size
-        count -= size
+@lru_cache
+def _pieces(count: int) -> tuple[int, ...]:
+    """Return the sizes of the plans that serve so many pictures, one after the other."""
+    pieces: list[int] = []
+    for size in _SIZES:
+        whole, count = divmod(count, size)
+        pieces += [size] * whole
+    return tuple(pieces)
 
 
 def _worth_halving(found: Cut) -> bool:
