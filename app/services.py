@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import dataclass, field
-from typing import Annotated
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
@@ -21,9 +22,11 @@ from app.models.predictors import Predictors
 from app.models.provenance import Provenances
 from app.models.upkeep import Upkeep
 from app.processes.member import Member
-from app.serving.serving import Serving
 from app.settings import Settings, SettingsError
 from app.store import Store, cache
+
+if TYPE_CHECKING:
+    from app.serving.serving import Serving
 
 
 @dataclass
@@ -41,7 +44,6 @@ class Services:
     member: Member
     inference: asyncio.Semaphore
     """Bounds how many computations run at the same time; the others wait without holding a thread."""
-    serving: Serving
     _draining: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
@@ -86,8 +88,15 @@ class Services:
             Upkeep(store, predictors),
             member,
             inference=inference,
-            serving=Serving(share, predictors, inference),
         )
+
+    @cached_property
+    def serving(self) -> Serving:
+        """What answers predictions; made with the first one, and not for several threads at once."""
+        # what decodes and computes is imported with it, not with the server
+        from app.serving.serving import Serving  # noqa: PLC0415
+
+        return Serving(self.settings.share(), self.predictors, self.inference)
 
     @property
     def draining(self) -> bool:
@@ -105,7 +114,8 @@ class Services:
         try:
             self.drain()
             self.duties.close()
-            self.serving.close()
+            if "serving" in self.__dict__:
+                self.serving.close()
             self.predictors.close()
             self.store.close()
         finally:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -56,11 +54,6 @@ class Log:
             self._logger.handle(record)
 
 
-@contextmanager
-def of_request(identifier: str) -> Iterator[None]:
-    """Put the id of a request into every line that is written in this context, in threads that it starts too."""
-    token = _request_id.set(identifier)
-    try:
-        yield
-    finally:
-        _request_id.reset(token)
+def begin_request(identifier: str) -> None:
+    """Put the id of a request into every line that this task writes from now on, and what it starts: tasks, threads."""
+    _request_id.set(identifier)

@@ -21,6 +21,8 @@ THRESHOLD = 0.5
 
 _CHUNK_PIXELS = 1 << 23
 _CHUNK = 64
+_FEW = 100
+"""Numbers that Python sorts sooner than NumPy is asked to."""
 _WORTH_CHOOSING = 16
 """How many times as many numbers there must be as are wanted, for all of them not to be sorted."""
 
@@ -145,6 +147,10 @@ def _candidates(
 
 def best(numbers: NDArray[np.float32], count: int) -> list[int]:
     """Return where the largest of some numbers (K,) are, the largest first; of equals the one that comes first."""
+    if len(numbers) <= _FEW:
+        values: list[float] = numbers.tolist()
+        if not math.isnan(sum(values)):
+            return sorted(range(len(values)), key=values.__getitem__, reverse=True)[:count]
     falling = -numbers
     chosen = np.arange(len(falling))
     if count * _WORTH_CHOOSING < len(falling):

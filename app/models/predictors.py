@@ -50,18 +50,19 @@ def load(
     return Predictor(model, tuning, executor, settings.cores, memory)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Entry:
-    """A model that is loaded or being loaded; `guess` is what it is likely to take until that is known."""
+    """A model that is loaded or being loaded.
+
+    Attributes:
+        guess: what it is likely to take until that is known.
+        future: the predictor, for who waits for it.
+        loaded: the predictor, unless it is still being loaded or cannot be.
+    """
 
     guess: int
     future: Future[Predictor]
-
-    @property
-    def loaded(self) -> Predictor | None:
-        """The predictor, unless it is still being loaded or cannot be."""
-        done = self.future.done() and self.future.exception() is None
-        return self.future.result() if done else None
+    loaded: Predictor | None = None
 
     @property
     def bytes(self) -> int:
@@ -197,6 +198,7 @@ class Predictors:
         self.shrink()
         try:
             made = load(record, self._artifacts, self._settings, self._tuning(), self._executor, self._memory)
+            entry.loaded = made
             entry.future.set_result(made)
         except BaseException as error:
             self.forget(record.id)

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from app.api.pictures import PictureSpec
 from app.errors import Unavailable
+from app.models.prediction import Picture, at_a_time, picture_spec
 from app.models.predictors import Predictors
 from app.serving.asked import Asked, Piece, Write
+from app.serving.batch import compute, decode_seconds, look
 from app.serving.queue import Queue
 from app.settings import Settings
 from app.store.records import ModelRecord
-
-if TYPE_CHECKING:
-    from app.api.pictures import PictureSpec
-    from app.models.prediction import Picture
-    from engine.model.inference import Predictor
+from engine.model.inference import Predictor
 
 INLINE_SECONDS = 1e-3
 """What is done on the event loop takes less than this: handing it to a thread and back takes a third of it."""
@@ -54,47 +52,45 @@ class Serving:
         self._queues: dict[str, Queue] = {}
         self._specs: dict[str, tuple[ModelRecord, PictureSpec]] = {}
         """How pictures are made to fit a model, by its id, with the record that says so."""
-        self._groups: dict[str, deque[Asked]] = {}
-        """What is computed on the event loop in its next turn, by model."""
+        self._groups: dict[str, deque[tuple[Asked, float]]] = {}
+        """What is computed on the event loop in its next turn, by model; and the seconds that decoding each takes."""
         self._since_company = 0
         """Requests since two were computed together there."""
         self._pictures = self._bytes = 0
         """What is held of requests that are not answered yet."""
 
-    @contextmanager
-    def room(self, size: int | None) -> Iterator[Callable[[int], None]]:
-        """Keep room for the body of a request, from before it is read until it is answered.
+    def room(self, size: int | None) -> Room:
+        """Keep room for the body of a request while entered: from before it is read until it is answered.
 
         Args:
             size: its bytes; None where nobody knows: then they count as they arrive.
+        """
+        return Room(self, size)
 
-        Yields:
-            What is called with the number of bytes that have arrived, each time that some have.
+    def hold(self, count: int, held: int) -> None:
+        """Count more bytes of a request that holds some already.
 
         Raises:
-            Unavailable: too many others are held; what was yielded raises it, too.
+            Unavailable: too many others are held.
         """
-        held = 0
+        most = self._settings.max_queue_bytes
+        # whatever a single request may be is taken when there is no other
+        if self._bytes > held and self._bytes + count > most:
+            raise Unavailable(
+                f"requests of {self._bytes} bytes wait here already, of at most {most}", code="queue-full"
+            )
+        self._bytes += count
 
-        def hold(count: int) -> None:
-            nonlocal held
-            most = self._settings.max_queue_bytes
-            # whatever a single request may be is taken when there is no other
-            if self._bytes > held and self._bytes + count > most:
-                raise Unavailable(
-                    f"requests of {self._bytes} bytes wait here already, of at most {most}", code="queue-full"
-                )
-            held += count
-            self._bytes += count
+    def release(self, count: int) -> None:
+        """Count fewer bytes."""
+        self._bytes -= count
 
-        self._check_room(1)
-        try:
-            hold(size or 0)
-            yield hold if size is None else lambda count: None
-        finally:
-            self._bytes -= held
+    def check_room(self, pictures: int) -> None:
+        """Tell whether so many pictures more may wait.
 
-    def _check_room(self, pictures: int) -> None:
+        Raises:
+            Unavailable: too many others do.
+        """
         most = self._settings.max_queue
         if self._pictures and self._pictures + pictures > most:
             raise Unavailable(
@@ -124,65 +120,63 @@ class Serving:
             Damaged: the model cannot be read.
             ModelFileError: nor can its file.
         """
-        # with the first prediction, not with the server
-        from app.models.prediction import picture_spec  # noqa: PLC0415
-        from app.serving.batch import look  # noqa: PLC0415
-
         known = self._specs.get(record.id)
         if known is None or known[0] is not record:
             if len(self._specs) >= _SPECS:
                 self._specs.clear()
             known = self._specs[record.id] = record, picture_spec(record)
         spec = known[1]
-        predictor = self._cheap(record, pictures)
+        predictor, decoding = self._cheap(record, pictures)
         if predictor is not None and (len(pictures) > 1 or not self._has_company()):
             return write(look(predictor, spec, pictures, self._settings.max_image_pixels))
         asked = Asked(record, spec, pictures, write, stops=stops)
-        return await (self._queued(asked, gone) if predictor is None else self._together(asked, predictor))
+        if predictor is None:
+            return await self._queued(asked, gone)
+        return await self._together(asked, decoding, predictor)
 
     def close(self) -> None:
         """End the threads."""
         self._threads.shutdown(cancel_futures=True)
 
-    def _cheap(self, record: ModelRecord, pictures: Sequence[Picture]) -> Predictor | None:
-        """Return the predictor of a model if it has nothing else to do and this takes less than a hand-off."""
+    def _cheap(self, record: ModelRecord, pictures: Sequence[Picture]) -> tuple[Predictor | None, float]:
+        """Return the predictor of a model if it has nothing else to do and this takes less than a hand-off.
+
+        And the seconds that decoding is likely to take.
+        """
+        decoding = 0.0
         if record.id in self._queues or self._settings.batch_wait_ms:
-            return None
+            return None, decoding
         predictor = self._predictors.held(record.id)
         if predictor is None:
-            return None
-        from app.serving.batch import decode_seconds  # noqa: PLC0415 - see `predict`
-
-        seconds = predictor.seconds(len(pictures))
+            return None, decoding
+        left = INLINE_SECONDS - predictor.seconds(len(pictures))
         for picture in pictures:
-            if seconds > INLINE_SECONDS:
+            if decoding > left:
                 break
-            seconds += decode_seconds(picture)
-        return predictor if seconds <= INLINE_SECONDS else None
+            decoding += decode_seconds(picture)
+        return predictor if decoding <= left else None, decoding
 
     def _has_company(self) -> bool:
         """Whether others may ask in the same turn of the loop: they did lately, or it is time to look again."""
         self._since_company += 1
         return self._since_company < _LOOKS or self._since_company % _LOOKS == 0
 
-    async def _together(self, asked: Asked, predictor: Predictor) -> Any:
+    async def _together(self, asked: Asked, decoding: float, predictor: Predictor) -> Any:
         """Compute on the event loop, together with what others have asked of a model in the same turn of the loop."""
-        from app.serving.batch import compute, decode_seconds  # noqa: PLC0415 - see `predict`
-
         group = self._groups.setdefault(asked.record.id, deque())
-        group.append(asked)
+        waiting = asked, decoding
+        group.append(waiting)
         try:
             await asyncio.sleep(0)
-            if (
-                asked.answer is None
-            ):  # the first of those that are left: tasks go on in the order in which they waited
-                decoding = 0.0
+            # the first of those that are left: tasks go on in the order in which they waited
+            if asked.answer is None:
+                left = INLINE_SECONDS
                 pieces: list[Piece] = []
                 while group:
-                    decoding += decode_seconds(group[0].pictures[0])
-                    if pieces and predictor.seconds(len(pieces) + 1) + decoding > INLINE_SECONDS:
+                    left -= group[0][1]
+                    if pieces and predictor.seconds(len(pieces) + 1) > left:
                         break
-                    one = group.popleft()
+                    one, _ = group.popleft()
                     one.start()
                     pieces += one.cut(1)
                 if len(pieces) > 1:
@@ -190,17 +184,15 @@ class Serving:
                 compute(predictor, pieces, self._settings.max_image_pixels, None)
             return asked.result()
         finally:
-            if asked in group:
-                group.remove(asked)
+            if waiting in group:
+                group.remove(waiting)
             if not group:
                 self._groups.pop(asked.record.id, None)
 
     async def _queued(self, asked: Asked, gone: Callable[[], Awaitable[None]]) -> Any:
         """Let a request wait for its turn, and for the end of it."""
-        from app.models.prediction import at_a_time  # noqa: PLC0415 - see `predict`
-
         count = len(asked.pictures)
-        self._check_room(count)
+        self.check_room(count)
         future = asked.future = asyncio.get_running_loop().create_future()
         name = asked.record.id
         queue = self._queues.get(name)
@@ -249,8 +241,38 @@ class Serving:
 
     def _in_thread(self, pieces: Sequence[Piece]) -> None:
         """Load the model, if it is not in memory, and compute a batch."""
-        from app.serving.batch import compute  # noqa: PLC0415 - see `predict`
-
         predictor = self._predictors.get(pieces[0].asked.record)
         predictor.measure()
         compute(predictor, pieces, self._settings.max_image_pixels, self._predictors.executor)
+
+
+class Room:
+    """What one request holds of the bytes that all may hold together."""
+
+    __slots__ = ("_held", "_serving", "_size")
+
+    def __init__(self, serving: Serving, size: int | None) -> None:
+        """Hold nothing yet; see `Serving.room`."""
+        self._serving, self._size, self._held = serving, size, 0
+
+    def __enter__(self) -> Callable[[int], None]:
+        """Return what is called with the number of bytes that have arrived, each time that some have.
+
+        Raises:
+            Unavailable: too many others are held; what is returned raises it, too.
+        """
+        self._serving.check_room(1)
+        self._hold(self._size or 0)
+        return self._hold if self._size is None else _counted_before
+
+    def __exit__(self, *_: object) -> None:
+        """Give all of it back."""
+        self._serving.release(self._held)
+
+    def _hold(self, count: int) -> None:
+        self._serving.hold(count, self._held)
+        self._held += count
+
+
+def _counted_before(count: int) -> None:
+    """Take no note of bytes that arrive."""

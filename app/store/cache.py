@@ -125,7 +125,7 @@ def _tables(read: Any) -> tuple[Table, ...]:
 
 
 def _key(read: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    return (read.__self__, read.__func__, args, *sorted(kwargs.items()))
+    return (read, args, *sorted(kwargs.items())) if kwargs else (read, args)
 
 
 def size_in_memory(value: Any) -> int:

@@ -43,6 +43,8 @@ class SqliteChanges:
         self._connection: sqlite3.Connection | None = None
         self._version: int | None = None
         self._counters: dict[str, int] = {}
+        self._told: dict[tuple[Table, ...], tuple[int, ...]] = {}
+        """What was told since the version moved."""
 
     def counters(self, tables: tuple[Table, ...]) -> tuple[int, ...] | None:
         """Return the counter of each table; None where the database does not answer at once."""
@@ -51,7 +53,10 @@ class SqliteChanges:
         except sqlite3.Error:
             self._version = None
             return None
-        return tuple(self._counters[table.name] for table in tables)
+        told = self._told.get(tables)
+        if told is None:
+            told = self._told[tables] = tuple(self._counters[table.name] for table in tables)
+        return told
 
     def close(self) -> None:
         """Close the connection."""
@@ -71,6 +76,7 @@ class SqliteChanges:
         if version != self._version:
             # After the version: what is written between the two is found at the next look.
             self._counters = dict(self._connection.execute(_READ).fetchall())
+            self._told.clear()
             self._version = version
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,7 +27,9 @@ class Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put our own layers around the routes; the one added last is the first to see a request."""
-        self._late = [route for route in self.router.routes if isinstance(route, LateRoutes)]
+        late = [route for route in self.router.routes if isinstance(route, LateRoutes)]
+        self._late = {route.prefix: route for route in late}
+        self._prefixes = re.compile(f"({'|'.join(map(re.escape, self._late))})(?:/|\\Z)")
         app: ASGIApp = self._route
         for layer in self.user_middleware[::-1]:
             app = layer.cls(app, *layer.args, **layer.kwargs)
@@ -35,9 +39,8 @@ class Application(FastAPI):
         """Answer by the route for a request."""
         if scope["type"] == "http":
             # most requests: FastAPI's router asks each route in turn, and notes what nobody reads
-            path = path_of(scope)
-            for resource in self._late:
-                if resource.takes(path):
-                    await resource.handle(scope, receive, send)
-                    return
+            found = self._prefixes.match(path_of(scope))
+            if found is not None:
+                await self._late[found[1]].handle(scope, receive, send)
+                return
         await self.router(scope, receive, send)

@@ -159,7 +159,7 @@ class _Function:
         call: the function.
         waits: whether it is to be awaited; others have a thread of their own.
         needs: parameters that are what a dependency returns, and the place of that.
-        path: parameters in the path, each with its name there.
+        path: parameters in the path, each with its name there, and whether it may be any text.
         options: those in the query and in headers.
         body: the parameter that is the body.
         request: the parameter that is the request.
@@ -169,7 +169,7 @@ class _Function:
     call: Callable[..., Any]
     waits: bool
     needs: Mapping[str, int]
-    path: Sequence[tuple[str, ModelField]]
+    path: Sequence[tuple[str, ModelField, bool]]
     options: Sequence[_Options]
     body: ModelField | None
     request: str | None
@@ -191,7 +191,7 @@ class _Function:
             call,
             inspect.iscoroutinefunction(call),
             needs,
-            [(get_validation_alias(field), field) for field in dependant.path_params],
+            [(get_validation_alias(field), field, _is_text(field)) for field in dependant.path_params],
             [
                 *_Options.of(dependant.query_params, headers=False),
                 *_Options.of(dependant.header_params, headers=True),
@@ -204,7 +204,7 @@ class _Function:
     @property
     def fields(self) -> Iterator[ModelField]:
         """All that is read from the head of a request."""
-        yield from (field for _, field in self.path)
+        yield from (field for _, field, _ in self.path)
         for options in self.options:
             yield from options.fields
 
@@ -220,8 +220,12 @@ class _Function:
         before = len(errors)
         values = {name: results[place] for name, place in self.needs.items()}
         failed = before > 0 and any(value is _FAILED for value in values.values())
-        for alias, field in self.path:
-            values[field.name], wrong = field.validate(request.path_params[alias], {}, loc=("path", alias))
+        for alias, field, is_text in self.path:
+            given = request.path_params[alias]
+            if is_text:
+                values[field.name] = given
+                continue
+            values[field.name], wrong = field.validate(given, {}, loc=("path", alias))
             errors += wrong
         for options in self.options:
             options.read(request, values, errors)
@@ -234,6 +238,10 @@ class _Function:
         if self.response is not None:
             values[self.response] = response
         return None if failed or len(errors) > before else values
+
+
+def _is_text(field: ModelField) -> bool:
+    return field.field_info.annotation is str and not field.field_info.metadata
 
 
 def _defaults(fields: Sequence[ModelField]) -> dict[str, Any] | None:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
-from app.errors import TooLarge
+from app.errors import TooLarge, Unsupported
 
 T = TypeVar("T")
 
@@ -39,13 +39,42 @@ async def read_body(request: Request, limit: int, arrived: Callable[[int], None]
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
         raise _too_large(limit)
-    body = bytearray()
-    async for chunk in request.stream():
-        arrived(len(chunk))
-        body += chunk
-        if len(body) > limit:
-            raise _too_large(limit)
-    return bytes(body)
+    body = await next_piece(request)
+    arrived(len(body))
+    if request._stream_consumed and len(body) <= limit:
+        return body  # most bodies come in one piece
+    whole = bytearray(body)
+    while len(whole) <= limit and not request._stream_consumed:
+        piece = await next_piece(request)
+        arrived(len(piece))
+        whole += piece
+    if len(whole) > limit:
+        raise _too_large(limit)
+    return bytes(whole)
+
+
+async def next_piece(request: Request) -> bytes:
+    """Return what comes next of a body, perhaps nothing; `_stream_consumed` tells whether that was all.
+
+    Raises:
+        Unsupported: it is compressed, or encoded in another way.
+        ClientDisconnect: the caller has gone.
+    """
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.strip().lower() != "identity":
+        hint = "send the body as it is, without this header"
+        raise Unsupported.at("Content-Encoding", f"{encoding} is not taken", hint, parameter=True)
+    if request._stream_consumed:
+        if not hasattr(request, "_body"):
+            raise RuntimeError("the body was read before, piece by piece")
+        whole: bytes = request._body
+        return whole
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    request._stream_consumed = not message.get("more_body", False)
+    piece: bytes = message.get("body", b"")
+    return piece
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -12,7 +12,7 @@ from fastapi import params
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -22,7 +22,7 @@ from app.store.answers import AnsweredMeanwhile
 from app.web.bodies import idempotency
 from app.web.bodies.arguments import Arguments
 from app.web.bodies.json import parse
-from app.web.bodies.limits import off_the_loop, read_body
+from app.web.bodies.limits import next_piece, off_the_loop, read_body
 from app.web.bodies.validation import invalid, validate
 
 T = TypeVar("T")
@@ -74,22 +74,11 @@ class StrictRequest(Request):
             Unsupported: it is compressed, or encoded in another way.
             ClientDisconnect: the caller has gone.
         """
-        encoding = self.headers.get("content-encoding", "identity")
-        if encoding.strip().lower() != "identity":
-            hint = "send the body as it is, without this header"
-            raise Unsupported.at("Content-Encoding", f"{encoding} is not taken", hint, parameter=True)
-        if hasattr(self, "_body"):
-            yield self._body
-            return
-        if self._stream_consumed:
-            raise RuntimeError("the body was read before, piece by piece")
-        while not self._stream_consumed:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            self._stream_consumed = not message.get("more_body", False)
-            if chunk := message.get("body", b""):
-                yield chunk
+        while True:
+            if piece := await next_piece(self):
+                yield piece
+            if self._stream_consumed:
+                return
 
     async def body(self) -> bytes:
         """Read the body once, at most `max_body_bytes` of it."""

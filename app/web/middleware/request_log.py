@@ -9,7 +9,7 @@ import time
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.log import Log, of_request
+from app.log import Log, begin_request
 from app.web.answers.problems import explain, problem_response
 from app.web.middleware.headers import REQUEST_ID, complete, received
 
@@ -47,30 +47,30 @@ class RequestLog:
                 complete(message, path, request_id)
             await send(message)
 
-        with of_request(request_id):
-            try:
-                await self.app(scope, receive, send_with_id)
-            except ClientDisconnect:
-                status = _CLIENT_LEFT
-            except Exception as error:
-                answer = None if status is not None else explain(error, scope)
-                if answer is None:
-                    log.exception("unexpected_error", method=scope["method"], path=path)
-                    if status is not None:
-                        # The answer has begun; breaking off is the only way left to say that it is not whole.
-                        raise
-                    answer = problem_response(
-                        500,
-                        "internal-error",
-                        f"something went wrong here, not in the request; the log has it under {request_id}",
-                    )
-                await answer(scope, receive, send_with_id)
-            finally:
-                write = log.debug if path in _QUIET_PATHS else log.info
-                write(
-                    "request",
-                    method=scope["method"],
-                    path=path,
-                    status=status,
-                    milliseconds=round(1000 * (time.perf_counter() - start), 1),
+        begin_request(request_id)
+        try:
+            await self.app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            status = _CLIENT_LEFT
+        except Exception as error:
+            answer = None if status is not None else explain(error, scope)
+            if answer is None:
+                log.exception("unexpected_error", method=scope["method"], path=path)
+                if status is not None:
+                    # The answer has begun; breaking off is the only way left to say that it is not whole.
+                    raise
+                answer = problem_response(
+                    500,
+                    "internal-error",
+                    f"something went wrong here, not in the request; the log has it under {request_id}",
                 )
+            await answer(scope, receive, send_with_id)
+        finally:
+            write = log.debug if path in _QUIET_PATHS else log.info
+            write(
+                "request",
+                method=scope["method"],
+                path=path,
+                status=status,
+                milliseconds=round(1000 * (time.perf_counter() - start), 1),
+            )

@@ -72,12 +72,13 @@ async def predict_pictures(
     """
     record = await stored_model(services.store, model_id)
     report = errors == "report"
-    with services.serving.room(_declared_bytes(request, services.settings)) as arrived:
+    serving = services.serving
+    with serving.room(_declared_bytes(request, services.settings)) as arrived:
         pictures = await receive_pictures(request, services.settings, with_faults=report, arrived=arrived)
         if threshold is not None and record.target != "labels":
             detail = f"the model {record.id!r} does not tell labels"
             raise Invalid.at("threshold", detail, "leave it out", parameter=True)
-        body = await services.serving.predict(
+        body = await serving.predict(
             record,
             pictures,
             lambda outcomes: predictions(record, pictures, outcomes, top_k, threshold, report=report),
