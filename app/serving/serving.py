@@ -25,8 +25,11 @@ INLINE_SECONDS = 1e-3
 
 BATCH_SECONDS = 0.05
 """What pictures of several requests may take together: a network that takes longer gains nothing by large batches."""
-_LOOKS = 16
-"""After so many requests that came alone, only one of so many waits a turn of the event loop for others."""
+_LOOKS = 17
+"""After so many requests that came alone, only one of so many waits a turn of the event loop for others.
+
+A prime: of eight that always come together it would else always be the same one, such as the last.
+"""
 _SPECS = 100
 """Of how many models it is remembered how pictures fit them."""
 
@@ -127,7 +130,7 @@ class Serving:
             known = self._specs[record.id] = record, picture_spec(record)
         spec = known[1]
         predictor, decoding = self._cheap(record, pictures)
-        if predictor is not None and (len(pictures) > 1 or not self._has_company()):
+        if predictor is not None and (len(pictures) > 1 or not self._has_company(record.id)):
             return write(look(predictor, spec, pictures, self._settings.max_image_pixels))
         asked = Asked(record, spec, pictures, write, stops=stops)
         if predictor is None:
@@ -156,9 +159,11 @@ class Serving:
             decoding += decode_seconds(picture)
         return predictor if decoding <= left else None, decoding
 
-    def _has_company(self) -> bool:
-        """Whether others may ask in the same turn of the loop: they did lately, or it is time to look again."""
+    def _has_company(self, identifier: str) -> bool:
+        """Whether others ask in the same turn of the loop: one waits, they did lately, or it is time to look again."""
         self._since_company += 1
+        if identifier in self._groups:
+            return True
         return self._since_company < _LOOKS or self._since_company % _LOOKS == 0
 
     async def _together(self, asked: Asked, decoding: float, predictor: Predictor) -> Any:

@@ -93,3 +93,22 @@ def test_what_takes_longer_waits_in_the_queue() -> None:
     assert sum(predictor.counts) == 9
     assert len(predictor.counts) < 9
     np.testing.assert_allclose(found, Predictor(read_model(FILE)).predict(PIXELS), atol=1e-5)
+
+
+@pytest.mark.parametrize("together", [2, 4, 8])
+def test_company_is_found_again_after_requests_that_came_alone(together: int) -> None:
+    predictor = Counted()
+    predictors: Any = SimpleNamespace(held=lambda _: predictor, get=lambda _: predictor, executor=None)
+    bodies = [encode_png(pixels) for pixels in PIXELS[:together]]
+
+    async def run() -> None:
+        serving = Serving(Settings(cores=1), predictors, asyncio.Semaphore(1))
+        for _ in range(50):
+            await ask(serving, bodies[0])
+        for _ in range(50):
+            await asyncio.gather(*(ask(serving, body) for body in bodies))
+        serving.close()
+
+    asyncio.run(run())
+    assert predictor.counts[:50] == [1] * 50
+    assert predictor.counts[-1] == together
