@@ -198,7 +198,8 @@ class Serving:
         """Let a request wait for its turn, and for the end of it."""
         count = len(asked.pictures)
         self.check_room(count)
-        future = asked.future = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future = asked.future = loop.create_future()
         name = asked.record.id
         queue = self._queues.get(name)
         if queue is None:
@@ -213,24 +214,18 @@ class Serving:
             )
         queue.put(asked)
         leaving = asyncio.ensure_future(gone())
+        leaving.add_done_callback(partial(_end_with, future))
         seconds = self._settings.predict_seconds
+        deadline = loop.call_later(seconds, _expire, future, seconds)
         self._pictures += count
         try:
-            await asyncio.wait({future, leaving}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if future.done():
-                return future.result()
-            if leaving.done():
-                leaving.result()
-            raise Unavailable(
-                f"no prediction was ready after {seconds:g} s, the longest that a request waits here",
-                code="deadline-exceeded",
-            )
+            return await future
         finally:
             self._pictures -= count
-            if future.cancel():
+            if asked.answer is None:
                 queue.drop(asked)
-            if not leaving.cancel() and not leaving.cancelled():
-                leaving.exception()  # seen, or asyncio says that nobody has
+            deadline.cancel()
+            leaving.cancel()
 
     def _most(self, identifier: str) -> int:
         """Return how many pictures of several requests are worth a batch: each waits for all of them."""
@@ -281,3 +276,15 @@ class Room:
 
 def _counted_before(count: int) -> None:
     """Take no note of bytes that arrive."""
+
+
+def _end_with(future: asyncio.Future[Any], leaving: asyncio.Future[None]) -> None:
+    """Let a request end as the wait for its caller to go has ended."""
+    if not leaving.cancelled() and (error := leaving.exception()) is not None and not future.done():
+        future.set_exception(error)
+
+
+def _expire(future: asyncio.Future[Any], seconds: float) -> None:
+    if not future.done():
+        detail = f"no prediction was ready after {seconds:g} s, the longest that a request waits here"
+        future.set_exception(Unavailable(detail, code="deadline-exceeded"))

@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.errors import Invalid, Malformed, TooLarge, Unavailable, Unsupported
 from app.web.bodies import idempotency
-from app.web.bodies.limits import ignore
+from app.web.bodies.limits import ignore, off_the_loop
 from app.web.bodies.sinks import Sink
 
 _HEAD_BYTES = 512
@@ -137,7 +137,10 @@ async def receive(
             raise Malformed(
                 "the body ends before the boundary that closes a multipart body: it was cut short"
             )
-        form = await run_in_threadpool(collector.finish)
+        if collector.in_memory:
+            form = await off_the_loop(received, collector.finish)
+        else:
+            form = await run_in_threadpool(collector.finish)
         idempotency.settle(request, form.summary())
         return form
     except BaseException as error:
@@ -218,6 +221,11 @@ class _Collector(Generic[T]):
         self._files: list[_File[T]] = []
         self._counts: Counter[str] = Counter()
         self._queue: list[tuple[_File[T], bytes]] = []
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether no file is written anywhere else."""
+        return all(file.sink.in_memory for file in self._files)
 
     # Callbacks of the parser.
 

@@ -6,13 +6,19 @@ import fcntl
 import os
 import secrets
 from pathlib import Path
-from typing import IO, Protocol, TypeVar
+from typing import IO, ClassVar, Protocol, TypeVar
 
 T_co = TypeVar("T_co", covariant=True)
 
 
 class Sink(Protocol[T_co]):
-    """Where the bytes of one file go; called from threads, one call at a time."""
+    """Where the bytes of one file go; called from threads, one call at a time.
+
+    Attributes:
+        in_memory: whether that takes so little that small files need no thread.
+    """
+
+    in_memory: ClassVar[bool]
 
     def write(self, data: bytes) -> None:
         """Take some more bytes."""
@@ -26,6 +32,8 @@ class Sink(Protocol[T_co]):
 
 class MemorySink:
     """Keeps a file in memory; for bodies with a small limit."""
+
+    in_memory: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -45,6 +53,8 @@ class MemorySink:
 
 class DiskSink:
     """Writes a file into a folder, under a hidden name until it is whole and on the disk."""
+
+    in_memory: ClassVar[bool] = False
 
     def __init__(self, folder: Path) -> None:
         token = secrets.token_hex(16)
