@@ -20,7 +20,7 @@ _NO_FILES_PAUSE = 1.0
 """Seconds without new connections when there are too many open files."""
 _LEAD = 1
 """How many connections more than another a process may have and still take the next."""
-_MOMENT = 0.01
+_MOMENT = 0.02
 """For how many seconds a connection is left to those that have fewer; if they are busy, who has more takes it."""
 
 

@@ -78,16 +78,23 @@ def test_each_has_its_share_also_after_one_was_replaced(
 
 
 def test_who_has_fewer_takes_more(
-    several: ServerProcess, several_url: str, open_connections: Callable[[int], list[socket.socket]]
+    several: ServerProcess,
+    several_url: str,
+    open_connections: Callable[[int], list[socket.socket]],
+    wait_for: WaitFor,
 ) -> None:
+    """All connections are answered while one process is stopped; it gets the next ones."""
     other, stopped = processes(several).values()
+    port = urlsplit(several_url).port or 0
     os.kill(stopped, signal.SIGSTOP)
     try:
         open_connections(CONNECTIONS // 2)
+        assert len(connections(other, port)) == CONNECTIONS // 2
+        before = waits(stopped)
     finally:
         os.kill(stopped, signal.SIGCONT)
-    port = urlsplit(several_url).port or 0
-    assert len(connections(other, port)) == CONNECTIONS // 2
+    # ten in a second, in each of which it gives a sign of life
+    wait_for(lambda: waits(stopped) > before + 20, "some turns of the event loop")
     open_connections(CONNECTIONS // 2)
     assert_balanced(counts(several, several_url))
 
@@ -107,6 +114,12 @@ def test_those_that_are_closed_do_not_count(
     wait_for(lambda: not connections(ours, port), "the end of the connections")
     open_connections(sum(connection.fileno() < 0 for connection in opened))
     assert_balanced(counts(several, several_url))
+
+
+def waits(pid: int) -> int:
+    """Return how often the first thread of a process, which has the event loop, has waited for something."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
 
 def peer_of(connection: socket.socket, port: int) -> str:
