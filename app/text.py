@@ -25,6 +25,7 @@ MAX_TEXT = 1_000_000
 """Characters of one text in a document."""
 
 _MOST_COMPARED = 100
+_MOST_LISTED = 20
 
 REPLACEMENT = "\ufffd"
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -56,6 +57,12 @@ def nearest(name: str, names: Sequence[str]) -> list[str]:
     ending = [known for known in names if name and known.endswith(name)]
     similar = difflib.get_close_matches(name[:_MOST_COMPARED], names, 5)
     return list(dict.fromkeys([*ending, *similar, *names]))
+
+
+def one_of(name: str, names: Sequence[str], noun: str) -> str:
+    """Say which name was probably meant, or which there are: "its classes are cat, dog ..."."""
+    listed = f"{', '.join(names[:_MOST_LISTED])}{' ...' if len(names) > _MOST_LISTED else ''}"
+    return did_you_mean(name, names, f"its {noun} are {listed}")
 
 
 def did_you_mean(name: str, names: Sequence[str], otherwise: str, most: int = 1) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from app.client import Client
 
 evaluations = typer.Typer(
-    name="evaluations", help="Evaluations: list, show, cancel, delete.", no_args_is_help=True
+    name="evaluations", help="Evaluations: list, show, compare, cancel, delete.", no_args_is_help=True
 )
 
 Identifier = Annotated[
@@ -51,6 +51,19 @@ def show_evaluation(
     """Show everything about an evaluation, with its report."""
     with connect(url, api_key) as client:
         everything(client.evaluations.get(evaluation), as_json=json)
+
+
+@evaluations.command("compare")
+def compare_evaluations(
+    first: Identifier, second: Identifier, json: Json = False, url: Url = LOCAL, api_key: ApiKey = None
+) -> None:
+    """Say which of two models is better on the same pictures, and whether that may be chance."""
+    with connect(url, api_key) as client:
+        comparison = client.evaluations.compare(first, second)
+    if json:
+        everything(comparison, as_json=True)
+    else:
+        say("\n".join(comparison.words))
 
 
 @evaluations.command("log")

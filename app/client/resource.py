@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from app.client.calls import Call, Script, Stream
+from app.api.jobs import JobBody
+from app.client.calls import Call, Script, Stream, nothing, record
 from app.client.transport import AsyncTransport, Transport
 
 M = TypeVar("M", bound=Transport | AsyncTransport)
@@ -70,3 +71,30 @@ def _bound(describe: Callable[..., Any], owner: Any, carry_out: Callable[[Any], 
         return carry_out(described(*args, **kwargs))
 
     return method
+
+
+J = TypeVar("J", bound=JobBody)
+
+
+class Jobs(Resource[M], Generic[M, J]):
+    """Work that the service does in the background: what all kinds of it have."""
+
+    _path: ClassVar[str]
+    """Where such jobs are."""
+    _body: type[J]
+    """What one looks like that was asked to stop."""
+
+    @call
+    def log(self, job_id: str) -> Call[str]:
+        """Return what the workers of a job have written."""
+        return Call("GET", f"{self._path}/{job_id}/log", lambda answer: answer.text)
+
+    @call
+    def cancel(self, job_id: str) -> Call[J]:
+        """Ask a job to stop; it ends as `cancelled` at once while it waits, else a moment later."""
+        return record(self._body, "POST", f"{self._path}/{job_id}/cancel")
+
+    @call
+    def delete(self, job_id: str) -> Call[None]:
+        """Delete a job that does not run, with its files; a model that it made stays."""
+        return nothing("DELETE", f"{self._path}/{job_id}")

@@ -32,7 +32,7 @@ from app.client.calls import (
     record,
     watched,
 )
-from app.client.resource import M, Resource, call, stream
+from app.client.resource import Jobs, M, Resource, call, stream
 
 _CATALOG = "/v1/catalog"
 _ARCHITECTURES = "/v1/architectures"
@@ -151,8 +151,11 @@ class Architectures(Resource[M]):
         return content(f"{_ARCHITECTURES}/diagram", accept, method="POST", json=drawn, **options)
 
 
-class Evaluations(Resource[M]):
+class Evaluations(Jobs[M, Evaluation]):
     """How good models are on data sets."""
+
+    _path = _EVALUATIONS
+    _body = Evaluation
 
     @call
     def create(self, model: str, dataset: str, *, split: str = "test") -> Call[Evaluation]:
@@ -247,24 +250,12 @@ class Evaluations(Resource[M]):
         body = {"evaluations": [first, second]}
         return record(EvaluationComparison, "POST", f"{_EVALUATIONS}/compare", json=body)
 
-    @call
-    def log(self, evaluation_id: str) -> Call[str]:
-        """Return what the workers of an evaluation have written."""
-        return Call("GET", f"{_EVALUATIONS}/{evaluation_id}/log", lambda answer: answer.text)
 
-    @call
-    def cancel(self, evaluation_id: str) -> Call[Evaluation]:
-        """Ask an evaluation to stop."""
-        return record(Evaluation, "POST", f"{_EVALUATIONS}/{evaluation_id}/cancel")
-
-    @call
-    def delete(self, evaluation_id: str) -> Call[None]:
-        """Delete a finished evaluation."""
-        return nothing("DELETE", f"{_EVALUATIONS}/{evaluation_id}")
-
-
-class BatchPredictions(Resource[M]):
+class BatchPredictions(Jobs[M, BatchPrediction]):
     """What models see in whole archives of pictures."""
+
+    _path = _BATCHES
+    _body = BatchPrediction
 
     @call
     def create(self, model: str, archive: File, *, top_k: int | None = None) -> Call[BatchPrediction]:
@@ -296,18 +287,3 @@ class BatchPredictions(Resource[M]):
     def result(self, batch_id: str) -> Call[bytes]:
         """Return the table of what the model sees in each picture, CSV in UTF-8."""
         return content(f"{_BATCHES}/{batch_id}/result", "text/csv")
-
-    @call
-    def log(self, batch_id: str) -> Call[str]:
-        """Return what the workers of a batch prediction have written."""
-        return Call("GET", f"{_BATCHES}/{batch_id}/log", lambda answer: answer.text)
-
-    @call
-    def cancel(self, batch_id: str) -> Call[BatchPrediction]:
-        """Ask a batch prediction to stop."""
-        return record(BatchPrediction, "POST", f"{_BATCHES}/{batch_id}/cancel")
-
-    @call
-    def delete(self, batch_id: str) -> Call[None]:
-        """Delete a batch prediction that does not run, with its table."""
-        return nothing("DELETE", f"{_BATCHES}/{batch_id}")

@@ -17,19 +17,21 @@ from app.client.calls import (
     content,
     entries,
     finished,
-    nothing,
     pages,
     record,
     watched,
 )
 from app.client.events import follow
-from app.client.resource import M, Resource, call, stream
+from app.client.resource import Jobs, M, Resource, call, stream
 
 _JOBS = "/v1/training-jobs"
 
 
-class TrainingJobs(Resource[M]):
+class TrainingJobs(Jobs[M, TrainingJob]):
     """Training, from the wish to the model."""
+
+    _path = _JOBS
+    _body = TrainingJob
 
     @call
     def create(
@@ -114,21 +116,6 @@ class TrainingJobs(Resource[M]):
     def report(self, job_id: str) -> Call[TrainingReport]:
         """Return whether the model of a finished job is good enough, and what would make it better."""
         return record(TrainingReport, "GET", f"{_JOBS}/{job_id}/report")
-
-    @call
-    def log(self, job_id: str) -> Call[str]:
-        """Return what the workers of a job have written."""
-        return Call("GET", f"{_JOBS}/{job_id}/log", lambda answer: answer.text)
-
-    @call
-    def cancel(self, job_id: str) -> Call[TrainingJob]:
-        """Ask a job to stop; it ends as `cancelled` a moment later."""
-        return record(TrainingJob, "POST", f"{_JOBS}/{job_id}/cancel")
-
-    @call
-    def delete(self, job_id: str) -> Call[None]:
-        """Delete a finished job; its model stays."""
-        return nothing("DELETE", f"{_JOBS}/{job_id}")
 
 
 class TrainingSteps(Resource[M]):

@@ -17,8 +17,8 @@ from app.errors import Conflict, FieldError, Invalid
 from app.files.artifacts import Artifacts
 from app.store import Store
 from app.store.records import CorrectionRecord, DatasetRecord, Json
-from app.text import did_you_mean
-from engine.recipe.targets import NOUNS, Target
+from app.text import one_of
+from engine.recipe.targets import NOUN, NOUNS, Target
 
 MOST_REVISIONS = 10_000
 """Of one data set; each is read when it is opened."""
@@ -173,9 +173,7 @@ class _Rows:
     def _place(self, name: str, where: Sequence[str | int]) -> int:
         place = self._places.get(unicodedata.normalize("NFC", name))
         if place is None:
-            noun = {"class": "class", "labels": "label", "values": "value"}[self._target]
-            detail = f"data set {self._record.id!r} has no {noun} {name[:100]!r}"
-            listed = f"{', '.join(self._names[:20])}{' ...' if len(self._names) > 20 else ''}"
-            hint = did_you_mean(name, self._names, f"its {NOUNS[self._target]} are {listed}")
+            detail = f"data set {self._record.id!r} has no {NOUN[self._target]} {name[:100]!r}"
+            hint = one_of(name, self._names, NOUNS[self._target])
             raise Invalid.listing([FieldError.at(where, detail, hint)])
         return place

@@ -7,4 +7,5 @@ from typing import Literal
 Target = Literal["class", "labels", "values"]
 """What is known of each picture: one of K classes, any of K labels, or K numbers."""
 
+NOUN: dict[Target, str] = {"class": "class", "labels": "label", "values": "value"}
 NOUNS: dict[Target, str] = {"class": "classes", "labels": "labels", "values": "values"}

@@ -180,6 +180,7 @@ async def story(client: Any, folder: Path) -> None:
     assert list(await client.evaluations.worst(evaluation.id)) == evaluation.report.mistakes
     wrong = await everything(client.evaluations.predictions(evaluation.id, wrong=True))
     assert {entry.number for entry in evaluation.report.mistakes} <= {entry.number for entry in wrong}
+    assert (await client.evaluations.compare(evaluation.id, evaluation.id)).p_value == 1
     assert (await refused(client.evaluations.cancel(evaluation.id))).status == 409
     await client.evaluations.delete(evaluation.id)
 
@@ -250,9 +251,10 @@ async def _data(client: Any, folder: Path) -> None:
     assert (listed.id, listed.report.added) == (addition.id, 1)
     assert len((await client.datasets.statistics(dataset.id)).classes) == 2
     assert (await client.datasets.samples(dataset.id, per_class=2)).startswith(b"\x89PNG")
+    assert [row.name for row in await client.datasets.sample_pictures(dataset.id)] == ["dark", "light"]
     sheet = await client.datasets.preview(dataset.id, [{"type": "rotation", "degrees": 15}], images=2)
     assert sheet.startswith(b"\x89PNG")
-    assert (await client.datasets.picture(dataset.id, 12)).label == "dark"
+    assert (await client.datasets.picture(dataset.id, 12, size=4)).label == "dark"
     corrected = await client.datasets.correct(dataset.id, [{"number": 12, "label": "light"}])
     assert [corrected] == await everything(client.datasets.corrections(dataset.id))
     same = await client.datasets.correct_picture(dataset.id, 12, label="light")

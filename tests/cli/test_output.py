@@ -234,6 +234,13 @@ def test_logs_are_printed(group: str, run: Run, made: dict[str, str]) -> None:
     assert made[group] in good(run(group, "log", made[group]))
 
 
+def test_two_evaluations_are_compared(run: Run, made: dict[str, str]) -> None:
+    twice = [made["evaluations"]] * 2
+    said = good(run("evaluations", "compare", *twice))
+    assert "Both are right about the same pictures." in said
+    assert json.loads(good(run("evaluations", "compare", *twice, "--json")))["p_value"] == 1
+
+
 def test_a_job_that_waits_says_its_place(
     run: Run, tmp_path: Path, server: str, wait_for: Callable[..., Any]
 ) -> None:

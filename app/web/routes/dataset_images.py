@@ -23,7 +23,7 @@ from app.pictures.decode import encode_png
 from app.pictures.sheets import reduce
 from app.services import Services, ServicesDep
 from app.store.records import DatasetRecord
-from app.text import did_you_mean
+from app.text import one_of
 from app.web.answers.conditional import has
 from app.web.answers.dataset_pictures import dataset_correction, dataset_picture
 from app.web.answers.negotiation import preferred
@@ -119,8 +119,7 @@ def _showing(record: DatasetRecord, dataset: StoredDataset, label: str) -> np.nd
     """Return which pictures show a class or have a label, (N,)."""
     names = class_names(record)
     if label not in names:
-        otherwise = f"its classes are {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}"
-        hint = did_you_mean(label, names, otherwise)
+        hint = one_of(label, names, "classes")
         detail = f"data set {record.id!r} has no class {label[:100]!r}"
         raise Invalid.at("label", detail, hint, parameter=True, code="unknown-class")
     index = names.index(label)

@@ -18,13 +18,13 @@ from app.jobs.evaluated import Evaluated, read_rows
 from app.jobs.kinds import EVALUATION
 from app.services import Services, ServicesDep
 from app.store.records import JobRecord
-from app.text import did_you_mean
+from app.text import one_of
 from app.web.answers.evaluations import Names, evaluation_comparison, picture_prediction
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 from app.web.routes.evaluations import EvaluationDep
 from app.web.routes.paging import AfterNumber, Limit
-from engine.recipe.targets import NOUNS, Target
+from engine.recipe.targets import NOUN, NOUNS, Target
 
 router = APIRouter(prefix="/v1/evaluations", route_class=StrictRoute, tags=["evaluations"])
 
@@ -139,11 +139,8 @@ def _first(numbers: np.ndarray, after: int | None, order: str) -> int:
 def _place(evaluated: Evaluated, name: str, parameter: str) -> int:
     names = evaluated.names
     if name not in names:
-        noun = NOUNS[evaluated.target]
-        otherwise = f"its {noun} are {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}"
-        hint = did_you_mean(name, names, otherwise)
-        one = {"class": "class", "labels": "label", "values": "value"}[evaluated.target]
-        detail = f"the model has no {one} {name[:100]!r}"
+        hint = one_of(name, names, NOUNS[evaluated.target])
+        detail = f"the model has no {NOUN[evaluated.target]} {name[:100]!r}"
         raise Invalid.at(parameter, detail, hint, parameter=True, code="unknown-class")
     return names.index(name)
 
