@@ -110,6 +110,12 @@ def test_channels_pools_and_terms_are_told_apart(
     page = open_page(f"{server}/#/look?number=26&node=conv2d_2&at=4,3,2")
     field = page.get_by_label("Input channel, of 6")
     field.wait_for()
+    # the block of the node that the link names is unfolded; folding it closes the number
+    row(page, "conv2d_2/activation").get_by_role("button", name="hide conv2d_2").click()
+    field.wait_for(state="detached")
+    assert parameters(page) == {"number": "26"}
+    page.goto(f"{server}/#/look?number=26&node=conv2d_2&at=4,3,2")
+    field.wait_for()
     window = np.array(trace(http, 26, "conv2d_2", "4,3,2")["trace"]["products"])
     field.fill("5")
     part = window[:, :, 5].sum()

@@ -47,7 +47,11 @@ export function Equation({ trace, channel = 0, names = {} }) {
  */
 export function Sum({ trace, through, format = value }) {
   const psi = through && html`; a = ${through.type}(${format(trace.output)}) = <b>${format(through.trace.output)}</b>`;
-  if (!trace.products || (trace.count ?? null) !== null) return html`${psi ? trace.expression : html`<b>${trace.expression}</b>`}${psi}`;
+  if (!trace.products || (trace.count ?? null) !== null) {
+    const cut = trace.expression.lastIndexOf(" = ") + 3;
+    const result = trace.expression.slice(cut);
+    return html`${trace.expression.slice(0, cut)}${psi ? result : html`<b>${result}</b>`}${psi}`;
+  }
   const count = trace.products.flat(2).length;
   const bias = (trace.bias ?? null) === null ? "" : ` + bias ${format(trace.bias)}`;
   const result = format(trace.sum + (trace.bias ?? 0));

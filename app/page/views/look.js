@@ -49,7 +49,8 @@ function Looked({ model, datasets, params, change }) {
   const picture = useLoaded(async (signal) => {
     if (mine) return { file: mine, words: mine.name };
     if (!dataset) return null;
-    return samplePicture(dataset, number ?? (await first(dataset, signal)), signal);
+    const set = datasets.find((one) => one.id === dataset) ?? { id: dataset, name: dataset };
+    return samplePicture(set, number ?? (await first(dataset, signal)), signal);
   }, [mine, dataset, number]);
   const shown = picture.value;
   const take = useCallback((file) => keepOwn(file).then(() => change({ picture: "own", number: null })), [change]);
@@ -60,7 +61,7 @@ function Looked({ model, datasets, params, change }) {
     <section class="card looked">
       <div class="it">
         ${shown ? html`<${LocalPicture} file=${shown.file} alt=${shown.words} class="pixels" width="152" height="152" />` : html`<div class="picture empty"></div>`}
-        <small class="count">${shown?.words}</small>
+        <small class="count">${shown?.words}${params.picture === "own" && !mine && "; the picture of the link is not in this tab"}</small>
       </div>
       <div class="seen">
         <${ProblemBox} problem=${picture.problem ?? predicted.problem} again=${picture.problem ? picture.again : predicted.again} />

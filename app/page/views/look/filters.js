@@ -55,7 +55,9 @@ function Bank({ entry, weight, bias }) {
   useEffect(() => setShown(SHOWN), [entry.node]);
   const most = useMemo(() => Math.max(Math.abs(entry.statistics.minimum), Math.abs(entry.statistics.maximum)), [entry]);
   const inputs = entry.axes.includes("in") ? entry.shape[entry.axes.indexOf("in")] : 1;
-  return html`<div class=${inputs > 1 ? "bank wide" : "bank"}>
+  // room for the tiles of one filter, and what opens to more
+  const wide = Math.max(130, Math.min(inputs, INPUTS) * 50 + (inputs > INPUTS ? 60 : 0));
+  return html`<div class="bank" style=${{ gridTemplateColumns: `repeat(auto-fill, minmax(min(100%, ${wide}px), 1fr))` }}>
     ${Array.from({ length: Math.min(shown, entry.filters) }, (_, filter) => html`<${OneFilter} key=${filter} ...${{ entry, weight, filter, inputs, most }} bias=${bias?.data[filter]} />`)}
     ${shown < entry.filters && html`<button type="button" onClick=${() => setShown(shown + 4 * SHOWN)}>Show more filters, of ${entry.filters}</button>`}
   </div>`;

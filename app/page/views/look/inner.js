@@ -19,7 +19,7 @@ export function Inner({ model, file, params, change }) {
   const fits = (node) => node.shape.length === position.length && position.every((at, axis) => Number.isInteger(at) && at >= 0 && at < node.shape[axis]);
   const { found } = account.value ?? {};
   const chosen = found?.nodes.some((node) => node.name === params.node && fits(node)) ? { node: params.node, position } : null;
-  const goTo = (node, at) => change({ node, at: at.join(",") });
+  const goTo = (node, at) => change({ node, at: at?.join(",") });
   const gradient = found?.gradient;
   return html`<section class="card">
     <div class="row choices">
@@ -35,8 +35,8 @@ export function Inner({ model, file, params, change }) {
         </select></label>`}
       <label class="field"><span>Colours</span>
         <select value=${each ? "map" : ""} onChange=${(event) => change({ each: event.target.value })}>
-          <option value="">one scale for a node: strong maps look strong</option>
-          <option value="map">a scale for each map: weak ones can be seen</option>
+          <option value="">one scale for a node</option>
+          <option value="map">a scale for each map</option>
         </select></label>
     </div>
     <p class="soft" role="status">${gradient ? gradientWords(gradient) : "Orange is positive, blue negative, paper zero."}</p>

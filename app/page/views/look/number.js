@@ -26,13 +26,14 @@ export function NumberOf({ inside, node, nodes, position, goTo, gradient, names 
   const known = array.value?.shape.slice(1).join() === shape.join() ? array.value : null;
   const grid = known && mapOf(known, at.channel);
   const label = (what) => `Map ${vector ? "" : `${at.channel} `}of ${node.name}, ${what}`;
-  const move = (row, column, channel = at.channel) => goTo(node.name, positionAt(shape, row, column, channel), true);
+  const move = (row, column, channel = at.channel) => goTo(node.name, positionAt(shape, row, column, channel));
   const turn = channels > 1 ? (by) => move(at.row, at.column, Math.max(0, Math.min(channels - 1, at.channel + by))) : null;
   const said = vector
     ? `number ${position.at(-1)}${names ? `, ${names[position.at(-1)]}` : ""}`
     : `channel ${at.channel}, row ${at.row}, column ${at.column}`;
   return html`<section class="number" aria-label=${`A number of ${node.name}`}>
-    <h2>${node.name}, ${said}</h2>
+    <header><h2>${node.name}, ${said}</h2>
+      <button type="button" class="plain" aria-label="Close" onClick=${() => goTo(null, null)}>✕</button></header>
     <${ProblemBox} problem=${array.problem} again=${array.again} />
     <div class="row">
       <figure class="place">

@@ -35,13 +35,13 @@ export function ownPicture() {
   return own;
 }
 
-/** A picture of a data set as {file, words}: the pixels that training sees. */
+/** A picture of a data set ({id, name}) as {file, words}: the pixels that training sees. */
 export async function samplePicture(dataset, number, signal) {
-  const path = `v1/datasets/${encodeURIComponent(dataset)}/images/${number}`;
+  const path = `v1/datasets/${encodeURIComponent(dataset.id)}/images/${number}`;
   const [content, known] = await Promise.all([
     blob(path, { signal, accept: "image/png" }), get(path, {}, { signal, accept: "application/json" }),
   ]);
-  return { file: new File([content], `${number}.png`, { type: "image/png" }), words: `picture ${number} of ${dataset}${labelled(known)}` };
+  return { file: new File([content], `${number}.png`, { type: "image/png" }), words: `picture ${number} of ${dataset.name}${labelled(known)}` };
 }
 
 /** What a picture of a data set is said to show, in words. */

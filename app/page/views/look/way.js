@@ -5,7 +5,7 @@ import { blocks } from "./inside.js";
 import { Row } from "./row.js";
 
 /**
- * `account`: of insideOf; `chosen`: {node, position} or null; `goTo(node, position, replace)`; `each`: whether each map
+ * `account`: of insideOf; `chosen`: {node, position} or null; `goTo(node, position)`, with nulls to close; `each`: whether each map
  * has its own scale; `names`: of the classes.
  */
 export function Way({ inside, account, chosen, goTo, each, names }) {
@@ -21,12 +21,16 @@ function Block({ block, nodes, chosen, names, ...rest }) {
   const within = before.some((node) => node.name === chosen?.node);
   const [unfolded, setUnfolded] = useState(within);
   const shown = unfolded || within;
+  const fold = () => {
+    setUnfolded(!shown);
+    // what is inside cannot stay open when it is folded
+    if (within) rest.goTo(null, null);
+  };
   const row = (node, level, children) => html`<${Row} key=${node.name} node=${node} nodes=${nodes} level=${level} ...${rest}
     names=${node === nodes.at(-1) && names.length === node.shape.at(-1) ? names : null}
     position=${chosen?.node === node.name ? chosen.position : null}>${children}<//>`;
   return html`<section aria-label=${block.name}>
-    ${row(last, 0, before.length > 0 && html`<button type="button" class="plain fold" aria-expanded=${shown} disabled=${within}
-      onClick=${() => setUnfolded(!shown)}>${shown ? "hide" : "show"} ${before.length === 1 ? before[0].name : `${count(before.length, "node")} inside`}</button>`)}
+    ${row(last, 0, before.length > 0 && html`<button type="button" class="plain fold" aria-expanded=${shown} onClick=${fold}>${shown ? "hide" : "show"} ${before.length === 1 ? before[0].name : `${count(before.length, "node")} inside`}</button>`)}
     ${shown && html`<div class="before">${before.map((node) => row(node, 1))}</div>`}
   </section>`;
 }
