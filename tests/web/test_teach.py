@@ -51,6 +51,16 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a picture that lies in the wrong folder."""
+    folder = tmp_path_factory.mktemp("pictures") / "mixed"
+    crops(folder / "chelsea", "chelsea.jpg", 8)
+    crops(folder / "coffee", "coffee.jpg", 9)
+    (folder / "coffee" / "8.jpg").rename(folder / "chelsea" / "wrong.jpg")
+    return folder
+
+
 def teach_page(open_page: Open, server: str, **options: Any) -> Page:
     page = open_page(f"{server}/#/teach", **options)
     page.locator(".column").first.wait_for()
@@ -74,13 +84,13 @@ def button(page: Page, name: str) -> Locator:
 
 
 def test_a_folder_becomes_a_classifier_that_shows_why(
-    server: str, open_page: Open, things: Path, http: httpx.Client, axe: Callable[[Page], list[str]]
+    server: str, open_page: Open, mixed: Path, http: httpx.Client, axe: Callable[[Page], list[str]]
 ) -> None:
     page = teach_page(open_page, server)
     assert "Begin with pictures" in page.locator(".begin").inner_text()
-    choose_folder(page, things)
+    choose_folder(page, mixed)
     button(page, "Teach").and_(page.locator(":enabled")).wait_for()
-    assert page.locator(".column .count").all_inner_texts() == ["6 pictures", "6 pictures"]
+    assert page.locator(".column .count").all_inner_texts() == ["9 pictures", "8 pictures"]
     assert axe(page) == []
     posted: list[str] = []
     page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
@@ -96,6 +106,11 @@ def test_a_folder_becomes_a_classifier_that_shows_why(
     page.locator("canvas.seen").wait_for()
     assert "what speaks for coffee" in page.locator(".legend").inner_text()
     assert axe(page) == []
+    # a picture in the wrong class is found, and one button corrects it
+    page.locator(".suspicious img").wait_for()
+    button(page, "It is coffee").click()
+    page.get_by_text("Put into coffee. Teach again to use it.").wait_for()
+    assert page.locator(".column .count").all_inner_texts() == ["8 pictures", "9 pictures"]
     # "wrong?": the picture goes into the other class, and only that is sent
     page.get_by_label("Wrong? Put it into a class").select_option(label="chelsea")
     page.get_by_text("Now in chelsea.").wait_for()
@@ -108,12 +123,13 @@ def test_a_folder_becomes_a_classifier_that_shows_why(
         "/v1/training-jobs",
     ]
     jobs = http.get("/v1/training-jobs", params={"name": "chelsea, coffee"}).json()["data"]
-    assert [job["dataset_images"] for job in jobs[:2]] == [13, 12]
+    assert [job["dataset_images"] for job in jobs[:2]] == [18, 17]
     assert jobs[0]["dataset"] == jobs[1]["dataset"]
+    assert [job["dataset_revision"] for job in jobs[:2]] == [1, 0]
     # everything is there after a reload, and at another width in the dark
     page.reload()
     wait_until_taught(page)
-    assert page.locator(".column .count").all_inner_texts() == ["7 pictures", "6 pictures"]
+    assert page.locator(".column .count").all_inner_texts() == ["9 pictures", "9 pictures"]
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 375, "height": 800})
     assert axe(page) == []

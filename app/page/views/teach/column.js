@@ -38,7 +38,7 @@ export function Column({ of }) {
     </header>
     <${Thumbs} of=${of} />
     <${Counts} of=${of} />
-    <${Drop} take=${(files) => take(files, of)} folders brief accept="image/*,.zip" words="Drop pictures or a folder, or paste" />
+    <${Drop} take=${(files) => take(files, of)} folders brief accept="image/*,.zip" words="Drop or paste pictures here" />
     <${Recorder} of=${of} />
   </section>`;
 }

@@ -26,7 +26,7 @@ export async function take(files, into = null) {
     if (into.untouched) nameClass(into.id, shortened(folder));
     work.push(addPictures(into, inside));
   } else {
-    for (const [folder, inside] of groups) work.push(addPictures(called(shortened(folder)), inside));
+    for (const [folder, inside] of [...groups].sort(byName)) work.push(addPictures(called(shortened(folder)), inside));
     if (loose.length) work.push(addPictures(into ?? place(), loose));
     // columns that nobody has used are not left over beside those of folders
     if (groups.size > 1) lesson.classes.filter((one) => one.untouched && !one.pictures.length).forEach((one) => removeClass(one.id));
@@ -37,6 +37,7 @@ export async function take(files, into = null) {
   await Promise.all(work);
 }
 
+const byName = ([one], [other]) => one.localeCompare(other, undefined, { numeric: true });
 const shortened = (name) => name.slice(0, 100);
 
 /** Where loose pictures go: the class that was used last. */
