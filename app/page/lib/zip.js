@@ -36,17 +36,18 @@ function record(signature, fields) {
 }
 
 /**
- * Pack files into a Blob. `files`: [{name, content}] with `content` a Blob or a string; `onprogress(share)`; stops
- * with an AbortError when `signal` says so. Files are read one by one, and the browser keeps the Blob where it likes.
+ * Pack files into a Blob. `files`: [{name, content}] with `content` a string or what gives a Blob when its
+ * turn comes; `onprogress(share)`; stops with an AbortError when `signal` says so.
  */
 export async function pack(files, { onprogress, signal } = {}) {
   const text = new TextEncoder();
   const parts = [];
   const directory = [];
   let offset = 0;
-  for (const [number, { name, content }] of files.entries()) {
+  for (const [number, { name, content: given }] of files.entries()) {
     signal?.throwIfAborted();
-    const bytes = typeof content === "string" ? text.encode(content) : new Uint8Array(await content.arrayBuffer());
+    const content = typeof given === "string" ? new Blob([given]) : await given();
+    const bytes = new Uint8Array(await content.arrayBuffer());
     const path = text.encode(name);
     const common = [
       [2, 20], [2, UTF8], [2, 0], [2, 0], [2, DAY], [4, crc32(bytes)], [4, bytes.length], [4, bytes.length],
@@ -54,7 +55,8 @@ export async function pack(files, { onprogress, signal } = {}) {
     ];
     directory.push(record(CENTRAL, [[2, 20], ...common, [2, 0], [2, 0], [2, 0], [4, 0], [4, offset]]), path);
     const head = record(LOCAL, common);
-    parts.push(head, path, typeof content === "string" ? bytes : content);
+    // the Blob, not its bytes: the browser keeps it where it likes
+    parts.push(head, path, content);
     offset += head.length + path.length + bytes.length;
     if (offset > MOST) throw new Error("The pictures are more than 4 GB together, more than an upload may have.");
     onprogress?.((number + 1) / files.length);

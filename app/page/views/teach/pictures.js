@@ -4,6 +4,9 @@
 const HEIGHT = 88;
 /** Small copies that are kept; each has some tens of kilobytes. */
 const MOST_COPIES = 400;
+/** Photos beyond this size are made smaller before they are sent, to this height in pixels. */
+const LARGE_BYTES = 1_000_000;
+const LEAN_HEIGHT = 800;
 /** Formats that the service reads and browsers do not show. */
 const NOT_SHOWN = /\.(tiff?|p[bgpn]m|jp2|j2k|jpx)$/i;
 const PICTURE = /\.(jpe?g|jfif|png|gif|webp|bmp|avif|tiff?|p[bgpn]m|jp2|j2k|jpx|hei[cf])$/i;
@@ -51,6 +54,19 @@ export async function copy(id, file) {
     copies.delete(copies.keys().next().value);
   }
   return made;
+}
+
+/**
+ * A photo as it is worth sending. Cameras make some megabytes of each, of which a network sees at most some hundred
+ * pixels; so large ones are made smaller, unless larger pictures are `asked` for. Others stay as they are, to the byte.
+ */
+export async function lean(file, asked) {
+  if (file.type !== "image/jpeg" || file.size < LARGE_BYTES || asked > LEAN_HEIGHT / 2) return file;
+  const small = await createImageBitmap(file, { resizeHeight: LEAN_HEIGHT, resizeQuality: "high" });
+  const canvas = new OffscreenCanvas(small.width, small.height);
+  canvas.getContext("2d").drawImage(small, 0, 0);
+  small.close();
+  return canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 });
 }
 
 /** Wait until the page has nothing better to do, so that it answers while hundreds of pictures are looked at. */

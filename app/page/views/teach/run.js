@@ -3,6 +3,7 @@ import { Problem, get, post, request, send, upload } from "../../lib/api.js";
 import { pack } from "../../lib/zip.js";
 import { changed, fileOf, keepNow, lesson, refuse } from "./lesson.js";
 import { wanted } from "./options.js";
+import { lean } from "./pictures.js";
 import { archive, asked, filled, idOf, label, numbers, plan, title } from "./plan.js";
 
 const LOOK_MS = 500;
@@ -114,9 +115,8 @@ function mark(values) {
 async function zipped(entries, signal) {
   now({ phase: "packing", share: 0 });
   const { table, paths } = archive(entries);
-  const files = [table];
-  for (const { name, picture } of paths) files.push({ name, content: await fileOf(picture) });
-  return pack(files, { signal, onprogress: (share) => now({ share }) });
+  const files = paths.map(({ name, picture }) => ({ name, content: async () => lean(await fileOf(picture), asked()) }));
+  return pack([table, ...files], { signal, onprogress: (share) => now({ share }) });
 }
 
 async function sent(path, form, signal) {
