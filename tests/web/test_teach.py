@@ -61,6 +61,18 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+PHOTO = """async () => {
+  const { lean } = await import("./page/views/teach/pictures.js");
+  const canvas = new OffscreenCanvas(1200, 1600);
+  const pixels = new ImageData(1200, 1600);
+  for (let at = 0; at < pixels.data.length; at += 1) pixels.data[at] = at % 4 === 3 ? 255 : 255 * Math.random();
+  canvas.getContext("2d").putImageData(pixels, 0, 0);
+  const photo = await canvas.convertToBlob({ type: "image/jpeg", quality: 1 });
+  const sent = await createImageBitmap(await lean(photo, ""));
+  return [photo.size, sent.width, sent.height, (await lean(photo, 512)).size - photo.size];
+}"""
+
+
 def teach_page(open_page: Open, server: str, **options: Any) -> Page:
     page = open_page(f"{server}/#/teach", **options)
     page.locator(".column").first.wait_for()
@@ -315,6 +327,10 @@ def test_without_a_secure_context_all_but_the_camera_works(
     assert page.get_by_role("button", name="Hold to record").count() == 0
     choose_folder(page, things)
     button(page, "Teach").and_(page.locator(":enabled")).wait_for()
+    # a camera's photo is sent smaller, unless larger pictures are asked for
+    size, width, height, difference = page.evaluate(PHOTO)
+    assert size > 1_000_000
+    assert (width, height, difference) == (600, 800, 0)
     # the same once more: all are there already
     choose_folder(page, things)
     page.get_by_text("6 files left out").nth(1).wait_for()

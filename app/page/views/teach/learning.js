@@ -43,6 +43,7 @@ function words() {
   if (run.phase === "reading") return `The server reads the pictures${run.share ? `, ${share}` : ""}`;
   const { job } = run;
   if (!job) return "Waiting for the server";
+  if (job.waiting_for) return `The server reads the pictures${run.share ? `, ${share}` : ""}`;
   if (job.status === "queued") {
     const place = job.queue_position > 1 ? `, number ${job.queue_position} in the line` : "";
     return `Waiting for its turn${place}${job.starts_in_seconds ? `, about ${duration(job.starts_in_seconds)}` : ""}`;

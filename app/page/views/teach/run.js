@@ -4,13 +4,16 @@ import { pack } from "../../lib/zip.js";
 import { changed, fileOf, keepNow, lesson, refuse } from "./lesson.js";
 import { wanted } from "./options.js";
 import { lean } from "./pictures.js";
-import { archive, asked, filled, idOf, label, numbers, plan, title } from "./plan.js";
+import { archive, asked, idOf, label, numbers, plan, title } from "./plan.js";
 
 const LOOK_MS = 500;
 const LONGEST_WAIT_MS = 5000;
 const UNREAD = new Set(["queued", "running", "cancelling"]);
 
-/** What is under way: {phase, share, note, problem}. `phase`: idle, packing, uploading, reading, training, or failed. */
+/**
+ * What is under way. `phase`: idle, packing, uploading, reading (what was added), training, or failed; `share` of it
+ * that is done; `lost` while the server is away; `job` and its `metrics` as the service shows them.
+ */
 export const run = { phase: "idle", share: null, lost: false, problem: null, job: null, metrics: [] };
 
 let stopping = null;
@@ -48,14 +51,14 @@ async function learn(signal) {
   await follow(signal);
 }
 
-/** Somebody may have deleted the data set: then everything is sent again. */
+/** The data set may have been deleted, or could not be read: then everything is sent again. */
 async function check(signal) {
-  try {
-    await get(`v1/datasets/${lesson.taught.dataset}`, {}, { signal });
-  } catch (problem) {
+  const found = await get(`v1/datasets/${lesson.taught.dataset}`, {}, { signal }).catch((problem) => {
     if (problem.status !== 404) throw problem;
-    lesson.taught = { model: lesson.taught.model, phase: "done" };
-  }
+    return null;
+  });
+  // the model of the run before is still there to be tried
+  if (found?.status !== "ready") lesson.taught = { model: lesson.taught.model, phase: "done" };
 }
 
 /** Pick up what was under way when the page was left. */
@@ -70,7 +73,7 @@ export async function resume() {
     await guarded(follow);
   } else if (phase === "reading") {
     await guarded(async (signal) => {
-      await read(signal);
+      await readAddition(signal);
       await learn(signal);
     });
   }
@@ -134,11 +137,11 @@ async function sendAll({ added }, signal) {
   form.append("file", await zipped(added, signal), "pictures.zip");
   const dataset = await sent("v1/datasets", form, signal);
   lesson.taught = {
-    dataset: dataset.id, job: null, model: lesson.taught?.model ?? null, phase: "reading", asked: asked(), classes: filled().map(label),
+    dataset: dataset.id, job: null, model: lesson.taught?.model ?? null, phase: "asking", read: false, asked: asked(),
+    classes: [...new Set(added.map((one) => one.label))],
     sent: Object.fromEntries(added.map(({ picture, label: name }) => [picture.id, name])),
   };
   changed();
-  await read(signal);
 }
 
 async function sendNew({ added, moved, removed }, signal) {
@@ -159,29 +162,37 @@ async function sendNew({ added, moved, removed }, signal) {
     form.append("file", await zipped(added, signal), "pictures.zip");
     const addition = await sent(`v1/datasets/${dataset}/images`, form, signal);
     for (const { picture, label: name } of added) is[picture.id] = name;
-    mark({ sent: is, addition: addition.id, phase: "reading" });
-    await read(signal);
+    mark({ sent: is, addition: addition.id, adding: added.map(({ picture }) => picture.id), phase: "reading" });
+    await readAddition(signal);
   } else {
     mark({ sent: is });
   }
 }
 
-/** Wait until the service has read what was sent, and show what it left out. */
-async function read(signal) {
+/** Wait until the service has read what was added: a job sees only what is there when it is asked for. */
+async function readAddition(signal) {
   now({ phase: "reading", share: null });
   const { dataset, addition } = lesson.taught;
-  const path = addition ? `v1/datasets/${dataset}/additions/${addition}` : `v1/datasets/${dataset}`;
-  const done = await until(path, signal, (one) => {
+  const done = await until(`v1/datasets/${dataset}/additions/${addition}`, signal, (one) => {
     now({ share: one.progress?.fraction ?? null });
-    return addition ? !UNREAD.has(one.status) : one.status !== "ingesting";
+    return !UNREAD.has(one.status);
   });
-  mark({ addition: null });
+  const had = done.status === "succeeded";
+  const sent = { ...lesson.taught.sent };
+  if (!had) lesson.taught.adding.forEach((id) => delete sent[id]);
+  mark({ sent, addition: null, adding: null, ...(!had && { phase: "done" }) });
   for (const { name, reason } of done.report?.files ?? []) leaveOut(idOf(name), reason);
-  if (!["ready", "succeeded"].includes(done.status)) {
-    // the model of the run before is still there to be tried
-    if (!addition) lesson.taught = { model: lesson.taught.model, phase: "done" };
+  if (!had) {
     throw new Problem(0, { title: "The pictures could not be read", detail: done.error?.message ?? "It was cancelled." });
   }
+}
+
+/** Show how far the service is with a data set that it still reads, and at last what it left out. */
+async function readDataset(dataset, signal) {
+  const found = await get(`v1/datasets/${dataset}`, {}, { signal });
+  if (found.status === "ingesting") return now({ share: found.progress?.fraction ?? null });
+  for (const { name, reason } of found.report.files) leaveOut(idOf(name), reason);
+  return mark({ read: true });
 }
 
 function leaveOut(id, reason) {
@@ -200,6 +211,8 @@ async function follow(signal) {
   now({ phase: "training", share: 0, job: null, metrics: [] });
   const path = `v1/training-jobs/${lesson.taught.job}`;
   const job = await until(path, signal, async (one) => {
+    if (!lesson.taught.read) await readDataset(lesson.taught.dataset, signal);
+    if (one.waiting_for) return now({ job: one });
     const metrics = one.metrics ? (await get(`${path}/metrics`, {}, { signal })).data : [];
     now({ job: one, metrics, share: one.progress.fraction });
     return !UNREAD.has(one.status);
