@@ -29,7 +29,9 @@ def train(
             show_default=False,
         ),
     ] = None,
-    dataset: Annotated[str | None, typer.Option(help="The id of a data set.", show_default=_DATASET)] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="The id or name of a data set.", show_default=_DATASET)
+    ] = None,
     name: Annotated[str | None, typer.Option(help="What to call the model.")] = None,
     description: Annotated[str | None, typer.Option(help="A text for people; the model gets it.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A word to find it by; can be repeated.")] = None,
@@ -87,7 +89,10 @@ def train(
         str | None, typer.Option(help="Which epoch becomes the model: best, accuracy or last.")
     ] = None,
     continue_from: Annotated[
-        str | None, typer.Option(help="The id of a finished job to go on from, for --epochs more.")
+        str | None,
+        typer.Option(
+            help="A finished job to go on from, for --epochs more: its id or name, or its model, such as digits@2."
+        ),
     ] = None,
     initial_weights: Annotated[
         str | None,

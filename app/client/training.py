@@ -46,10 +46,10 @@ class TrainingJobs(Jobs[M, TrainingJob]):
         Args:
             architecture: the id or name of a stored one, `{"preset": name}`, or one written out. Without it, it is
                 chosen to fit the data, like everything else that is not given.
-            dataset: the id or name of a data set.
+            dataset: the id or name of a data set; while it is still being filled the job waits.
             options: the other fields of the call: `epochs`, `batch_size`, `seed`, `optimizer`, `schedule`, `loss`,
-                `select`, `name` ... Those that are None are left to the service. With `continue_from`, the id of
-                a job, neither architecture nor data set is needed; with `initial_weights`, a model, and a data set the
+                `select`, `name` ... Those that are None are left to the service. With `continue_from`, a
+                job, neither architecture nor data set is needed; with `initial_weights`, a model, and a data set the
                 model's network learns the data set's classes, and `train` says what of it.
         """
         described = dict(architecture) if isinstance(architecture, Mapping) else architecture

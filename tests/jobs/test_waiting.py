@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from app.api.requests.training_jobs import TrainingJobRequest
 from app.builtin.digits import DIGITS_CLASSES, DIGITS_SHAPE
 from app.builtin.install import MODEL_ID, install
 from app.datasets.options import DatasetOptions
-from app.errors import Conflict, LeaseLost
+from app.errors import Conflict, Invalid, LeaseLost
 from app.files import paths
 from app.jobs import quota
 from app.jobs.accept.evaluation import new_evaluation
@@ -26,7 +27,8 @@ from app.jobs.waiting import decide_waiting
 from app.states import JobStatus
 from app.store.database import DATABASE_NAME
 from app.store.records import DatasetContents, DatasetRecord, JobRecord
-from tests.jobs.service import SMALL_NETWORK, Service
+from engine.graph.architecture import Architecture
+from tests.jobs.service import DATASET, SMALL_NETWORK, Service
 
 COMING = "ds_coming"
 
@@ -103,6 +105,16 @@ def test_an_evaluation_does_so_as_well(coming: Service) -> None:
     arrive(coming)
     decide(coming)
     assert coming.job(job_id).request == new_evaluation(request, coming.store).request
+
+
+def test_a_model_that_is_a_head_alone_is_refused_at_once_and_later(coming: Service) -> None:
+    layers = [{"type": "flatten"}, {"type": "dense", "units": 10}]
+    flat = Architecture.model_validate({"input_shape": DIGITS_SHAPE, "layers": layers}).document()
+    model = replace(coming.store.models.get(MODEL_ID), id="model_flat", name="flat", architecture=flat)
+    coming.store.models.create(model)
+    for dataset in (COMING, DATASET):
+        with pytest.raises(Invalid, match="all weights of model 'model_flat' are in its head"):
+            accept(coming, initial_weights="flat", dataset=dataset)
 
 
 def test_it_is_decided_once(coming: Service) -> None:

@@ -62,9 +62,7 @@ def transferred(request: TrainingJobRequest, model: ModelRecord, dataset: Datase
     """
     shape = shape_of(dataset)
     source = read_architecture(model)
-    architecture = _with_new_head(source, model, shape, len(dataset.classes))
-    network = Network.build(architecture)
-    head = head_nodes(network)
+    architecture, network, head = _network(source, model, shape, len(dataset.classes))
     learning = _learning(request, network) | head
     pictures = dataset.splits["train"]
     left = Open(request)
@@ -129,7 +127,7 @@ def check_transfer(request: TrainingJobRequest, model: ModelRecord, shape: tuple
     Raises:
         Invalid, Damaged: as `transferred` does.
     """
-    network = Network.build(_with_new_head(read_architecture(model), model, shape, _SOME_CLASSES))
+    _, network, _ = _network(read_architecture(model), model, shape, _SOME_CLASSES)
     _learning(request, network)
     _head_epochs(request, pictures=1, batch_size=1)
 
@@ -157,6 +155,23 @@ def _head_epochs(request: TrainingJobRequest, pictures: int, batch_size: int) ->
 def _train(request: TrainingJobRequest) -> str | dict[str, str]:
     asked = request.train or "head"
     return {"from": asked.node} if isinstance(asked, TrainFrom) else asked
+
+
+def _network(
+    source: Architecture, model: ModelRecord, shape: tuple[int, int, int], classes: int
+) -> tuple[Architecture, Network, frozenset[str]]:
+    """Return a model's architecture with a new head, its network, and the names of the nodes of that head.
+
+    Raises:
+        Invalid: it has no head, or is nothing else; or it does not take pictures of this shape.
+    """
+    architecture = _with_new_head(source, model, shape, classes)
+    network = Network.build(architecture)
+    head = head_nodes(network)
+    if not any(node.weights and node.name not in head for node in network.nodes):
+        detail = f"all weights of model {model.id!r} are in its head, which is made anew: nothing would be left of it"
+        raise Invalid.at("initial_weights", detail, "name a model of more layers, or give an `architecture`")
+    return architecture, network, head
 
 
 def _with_new_head(
