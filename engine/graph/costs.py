@@ -21,6 +21,8 @@ class LayerSummary(SummaryRecord):
     name: str
     """Its key in the weights file and in every per-layer endpoint."""
     type: str
+    pointer: str
+    """Where in the architecture's document the layer or block is that it comes from (RFC 6901)."""
     inputs: list[str]
     """Names of the nodes it reads; `input` is the picture."""
     output_shape: list[int]

@@ -99,10 +99,13 @@ class _Scope:
         path: tuple[str | int, ...],
         parent: _Scope | None,
         blocks: tuple[BlockName, ...] = (),
+        written: bool = True,
     ) -> None:
         self._graph = graph
         self._prefix = prefix
         self._path = path
+        # layers that the author did not write, but a block made, are where the block is
+        self._written = written
         self._parent = parent
         self._blocks = blocks
         self._outputs = {INPUT: source}
@@ -112,7 +115,7 @@ class _Scope:
         """Add layers one after another and return the node that carries the last one's output."""
         counts: dict[str, int] = {}
         for number, record in enumerate(layers):
-            path = (*self._path, number)
+            path = (*self._path, number) if self._written else self._path
             counts[record.type] = counts.get(record.type, 0) + 1
             name = record.name or f"{record.type}_{counts[record.type]}"
             if name in self._outputs:
@@ -143,8 +146,16 @@ class _Scope:
     def chain(
         self, layers: Sequence[LayerRecord], source: str, keys: tuple[str | int, ...] | None, name: str
     ) -> str:
-        path = (*self._path, *(keys or ()))
-        child = _Scope(self._graph, f"{self._prefix}{name}/", source, path, self, self._blocks)
+        path = (*self._path, *(keys or ())) if self._written else self._path
+        child = _Scope(
+            self._graph,
+            f"{self._prefix}{name}/",
+            source,
+            path,
+            self,
+            self._blocks,
+            written=self._written and keys is not None,
+        )
         try:
             return child.extend(layers)
         except EngineError as error:
@@ -160,7 +171,7 @@ class _Scope:
             if len(sources) != 1:
                 raise GraphError(f"{record.type} takes one input but has {len(sources)}", path=("inputs",))
             blocks = (*self._blocks, BlockName(name, record.type))
-            inner = _Scope(self._graph, f"{name}/", sources[0], path, self, blocks)
+            inner = _Scope(self._graph, f"{name}/", sources[0], path, self, blocks, self._written)
             try:
                 return record.expand(inner, sources[0])
             except ValidationError as error:  # of a layer that the block makes: a product of sizes, say

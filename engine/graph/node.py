@@ -36,6 +36,11 @@ class Node:
     """The blocks that it is part of, outermost first."""
 
     @property
+    def pointer(self) -> str:
+        """`path` as a JSON pointer (RFC 6901): `/layers/3`."""
+        return "".join(f"/{key}" for key in self.path)
+
+    @property
     def parameters(self) -> int:
         """Numbers in its weights that count as parameters: all but running statistics."""
         return sum(elements(spec.shape) for spec in self.weights.values() if spec.role == "parameter")

@@ -80,6 +80,7 @@ def _layer(node: Node, field: Sequence[Fraction], jump: Sequence[Fraction]) -> L
     return LayerSummary(
         name=node.name,
         type=node.layer.type,
+        pointer=node.pointer,
         inputs=list(node.inputs),
         output_shape=list(node.output_shape),
         formula=node.layer.size_formula(*node.input_shapes),

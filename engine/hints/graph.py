@@ -34,8 +34,9 @@ class Finding(NamedTuple):
         """Return it as the hint of this code."""
         if self.node is None:
             return Hint(code=code, node=None, pointer="/layers", detail=self.detail, fix=self.fix)
-        pointer = "".join(f"/{key}" for key in self.node.path)
-        return Hint(code=code, node=self.node.name, pointer=pointer, detail=self.detail, fix=self.fix)
+        return Hint(
+            code=code, node=self.node.name, pointer=self.node.pointer, detail=self.detail, fix=self.fix
+        )
 
 
 class Graph:

@@ -33,6 +33,7 @@ def test_lenet_is_the_one_of_the_contract() -> None:
     expected = {
         "name": "conv2d_1",
         "type": "conv2d",
+        "pointer": "/layers/0",
         "inputs": ["input"],
         "output_shape": [28, 28, 6],
         "parameters": 156,
@@ -147,3 +148,30 @@ def test_a_layer_in_a_layer_is_told_by_its_type_in_the_catalog() -> None:
         assert len(text) < 20_000
         defined = entry["hyperparameters"]["$defs"]
         assert {name.partition('"')[0] for name in text.split("#/$defs/")[1:]} <= set(defined)
+
+
+def test_every_layer_says_where_it_was_written() -> None:
+    convolution = {"type": "conv2d", "filters": 1, "kernel_size": 1}
+    layers = [
+        {"type": "residual", "layers": [{"type": "conv2d", "filters": 2, "padding": "same"}]},
+        {"type": "parallel", "branches": [[{"type": "relu"}, convolution], []]},
+        {"type": "inverted_residual", "filters": 3},
+    ]
+    network = Network.build(Architecture.model_validate({"input_shape": [8, 8, 2], "layers": layers}))
+    pointers = {layer.name: layer.pointer for layer in summarize(network).layers}
+    assert pointers["residual_1/body/conv2d_1"] == "/layers/0/layers/0"
+    assert pointers["residual_1/add"] == "/layers/0"
+    assert pointers["parallel_1/branch_1/conv2d_1"] == "/layers/1/branches/0/1"
+    assert {where for name, where in pointers.items() if name.startswith("inverted")} == {"/layers/2"}
+
+
+@pytest.mark.parametrize("name", [record.name for record in PRESETS])
+def test_pointers_lead_to_what_is_written(name: str) -> None:
+    found = find(name)
+    assert found is not None
+    architecture = found.architecture()
+    for layer in summarize(Network.build(architecture)).layers:
+        place: Any = architecture.document()
+        for key in layer.pointer.split("/")[1:]:
+            place = place[int(key) if isinstance(place, list) else key]
+        assert "type" in place
