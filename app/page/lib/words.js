@@ -67,3 +67,8 @@ export function shape(sizes) {
 export function when(time) {
   return time ? new Date(time).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) : "–";
 }
+
+/** "use a smaller window" as "Use a smaller window." */
+export function sentence(text) {
+  return `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+}

@@ -1,0 +1,92 @@
+/** Build: a network as blocks, with what each does to the shape, what it costs, and what is wrong with it. */
+import { all, get, post } from "../lib/api.js";
+import { html, useEffect, useState } from "../lib/html.js";
+import { useLoaded } from "../lib/load.js";
+import { go } from "../lib/router.js";
+import { ProblemBox } from "../parts/problem.js";
+import { Diagram, Totals } from "./build/account.js";
+import { Compare } from "./build/compare.js";
+import { plain, replaced, useDraft } from "./build/draft.js";
+import { LayerList } from "./build/layers.js";
+import { Keep, Train } from "./build/train.js";
+
+const FIRST = "lenet-5";
+
+/** The summary of a document; of one with a fault, the summary of the layers before it, too. */
+async function account(draft, signal) {
+  try {
+    return { summary: await post("v1/architectures/summary", draft, { signal }), problem: null };
+  } catch (problem) {
+    if (problem.name === "AbortError" || !problem.errors?.length) throw problem;
+    const faulty = Math.min(...problem.errors.map((one) => Number(/^\/layers\/(\d+)/.exec(one.pointer ?? "")?.[1] ?? 0)));
+    const before = faulty && await post("v1/architectures/summary", { ...draft, layers: draft.layers.slice(0, faulty) }, { signal }).catch(() => null);
+    return { summary: before || null, problem };
+  }
+}
+
+export default function Build({ params }) {
+  const catalog = useLoaded((signal) => get("v1/catalog/layers", {}, { signal }), []);
+  const presets = useLoaded((signal) => get("v1/catalog/presets", {}, { signal }), []);
+  const own = useLoaded((signal) => all("v1/architectures", {}, 200, { signal }), []);
+  const { draft, set, undo, redo } = useDraft();
+  const [chosen, choose] = useState(null);
+  const [problem, setProblem] = useState(null);
+  const layers = catalog.value?.data;
+  const known = presets.value?.data;
+
+  const begin = async ({ preset, architecture }) => {
+    try {
+      const found = preset ? known.find((one) => one.name === preset)?.architecture : await get(`v1/architectures/${encodeURIComponent(architecture)}`);
+      if (!found) throw new Error(`There is no preset called ${preset}.`);
+      set({ input_shape: found.input_shape, layers: plain(found.layers, layers) });
+      setProblem(null);
+      choose(null);
+    } catch (fault) {
+      setProblem(fault);
+    }
+  };
+  useEffect(() => {
+    if (!layers || !known) return;
+    if (params.preset || params.architecture) begin(params).then(() => go("build", {}, { replace: true }));
+    else if (!draft) begin({ preset: FIRST });
+  }, [layers, known, params.preset, params.architecture]);
+
+  const done = useLoaded((signal) => draft && account(draft, signal), [JSON.stringify(draft)]);
+  const { summary, problem: fault } = done.value ?? {};
+  const edit = (path, change) => set(replaced(draft, path, change));
+  const world = { catalog: layers, problem: fault, summary, chosen, choose, edit };
+  const elsewhere = fault && !fault.errors.some((one) => one.pointer?.startsWith("/layers/"));
+  const side = (at, value) => edit(["input_shape"], (sizes) => sizes.map((one, axis) => (axis === at ? Number(value) : one)));
+  return html`<h1>Build</h1>
+    <p class="lead">A network, block after block. Each says what it makes of the shape; what cannot be is said where it is.</p>
+    <${ProblemBox} problem=${catalog.problem ?? presets.problem ?? problem} again=${() => { catalog.again(); presets.again(); }} />
+    ${layers && known && draft && html`<div class="build">
+      <section class="card network" aria-label="The network">
+        <div class="row tools">
+          <select aria-label="begin with" value="" onChange=${(event) => {
+            const [kind, name] = event.target.value.split(":");
+            event.target.value = "";
+            if (kind) begin({ [kind]: name });
+          }}>
+            <option value="">begin with ...</option>
+            <optgroup label="From the literature">${known.map((one) => html`<option key=${one.name} value=${`preset:${one.name}`}>${one.title}</option>`)}</optgroup>
+            ${own.value?.length > 0 && html`<optgroup label="Kept here">${own.value.map((one) => html`<option key=${one.id} value=${`architecture:${one.id}`}>${one.name}</option>`)}</optgroup>`}
+          </select>
+          <button type="button" disabled=${!undo} onClick=${undo}>Undo</button>
+          <button type="button" disabled=${!redo} onClick=${redo}>Redo</button>
+        </div>
+        <fieldset class="input"><legend class="soft">Picture</legend>
+          ${["height", "width", "channels"].map((name, at) => html`<label key=${name}>${name}${" "}<input type="number" min="1" max="4096" value=${draft.input_shape[at]}
+            onChange=${(event) => side(at, event.target.value)} /></label>`)}
+        </fieldset>
+        <${LayerList} layers=${draft.layers} path=${["layers"]} world=${world} label="the network" />
+      </section>
+      <div class="stack side">
+        <${ProblemBox} problem=${done.problem ?? (elsewhere ? fault : null)} again=${done.problem && done.again} />
+        ${fault && !elsewhere && html`<p class="say" role="status">There is a fault: ${fault.errors[0].detail}.</p>`}
+        ${summary && html`<${Totals} summary=${summary} partial=${Boolean(fault)} choose=${choose} />`}
+        ${summary && !fault && html`<${Diagram} document=${draft} /><${Compare} network=${draft} presets=${known} /><${Train} network=${draft} />
+          <section class="card"><h2>Keep it</h2><${Keep} network=${draft} /></section>`}
+      </div>
+    </div>`}`;
+}
