@@ -17,6 +17,7 @@ from app.files.artifacts import LocalArtifacts
 from app.jobs import quota
 from app.jobs.duties import Duties
 from app.jobs.leftovers import ALONE, remove_leftovers
+from app.jobs.watcher import Watcher
 from app.models import provenance
 from app.models.predictors import Predictors
 from app.models.provenance import Provenances
@@ -44,7 +45,12 @@ class Services:
     member: Member
     inference: asyncio.Semaphore
     """Bounds how many computations run at the same time; the others wait without holding a thread."""
+    watcher: Watcher = field(init=False)
+    """Of what happens to jobs."""
     _draining: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.watcher = Watcher(self.store, self._draining.is_set)
 
     @classmethod
     def open(cls, settings: Settings, member: Member | None = None) -> Services:

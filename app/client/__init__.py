@@ -13,17 +13,19 @@ async with AsyncClient("http://127.0.0.1:8000") as client:
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from app.client.calls import Call, Event, Picture
+from app.client.calls import Call, Event, Picture, Stream
 from app.client.datasets import Datasets, LabelledPicture
 from app.client.errors import ConvserveError
+from app.client.events import follow_all
 from app.client.models import Models
 from app.client.operations import Operations
-from app.client.resource import M, Resource, call
+from app.client.resource import M, Resource, call, stream
 from app.client.resources import Architectures, BatchPredictions, Catalog, Evaluations
 from app.client.training import TrainingJobs, TrainingSteps
 from app.client.transport import AsyncTransport, Transport
@@ -51,6 +53,28 @@ class _Service(Resource[M]):
     def ready(self) -> Call[bool]:
         """Return whether the service takes requests; raises `ConvserveError` when it cannot be reached."""
         return Call("GET", "/readyz", lambda answer: answer.is_success, refusable=True)
+
+    @stream
+    def events(
+        self,
+        *,
+        jobs: Collection[str] = (),
+        kinds: Collection[str] = (),
+        after: int | None = None,
+        patience: float = 60.0,
+    ) -> Stream[Event]:
+        """Yield what happens to jobs of all kinds when it happens, each event with its `job_id` in `data`.
+
+        When the connection breaks, or the service restarts, it goes on after the last event that came.
+
+        Args:
+            jobs: the ids of those to follow, from their beginning to the `end` of each; without any it is all jobs,
+                from now on and without end.
+            kinds: only jobs of these kinds, such as `training` and `evaluation`.
+            after: the `id` of an event: begin with the one that follows it.
+            patience: seconds without a sign of the service after which to give up.
+        """
+        return follow_all(jobs, kinds, after, patience)
 
 
 class Client(_Service[Transport]):

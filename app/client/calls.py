@@ -139,11 +139,11 @@ class Call(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a training job.
+    """Something that happened to a job.
 
     Attributes:
-        kind: `status`, `epoch`, `progress`, and at last `end`.
-        id: its number; `progress` has none.
+        kind: `status`, `epoch`, `progress`, and at last `end`; of all jobs also `changed`.
+        id: its number, or its place among the events of all jobs; `progress` and `changed` have none.
         data: what happened, as `docs/http.md` describes it.
     """
 

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from app.errors import Conflict, Damaged, NotFound
 from app.states import UNFINISHED
-from app.store import tables
+from app.store import events, tables
 from app.store.answers import keep
 from app.store.records import (
     AnswerRecord,
@@ -46,6 +46,7 @@ class Datasets(Repository[DatasetRecord]):
             self._insert(connection, record)
             if job is not None:
                 connection.execute(insert(tables.jobs).values(**values(job)))
+                events.add_status(connection, job)
         return record
 
     def page(

@@ -7,7 +7,7 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
-from app.errors import Conflict, Damaged, NotFound, StaleAttempt
+from app.errors import Conflict, Damaged, StaleAttempt
 from app.states import ACTIVE, ATTEMPTS, UNFINISHED, JobStatus, death
 from app.store import deliveries, events, job_epochs, job_moves, tables
 from app.store.answers import keep
@@ -21,7 +21,6 @@ from app.store.records import (
     JobPulse,
     JobRecord,
     JobState,
-    JobUpdates,
     Json,
     ModelRecord,
     NormsRecord,
@@ -29,7 +28,7 @@ from app.store.records import (
     now,
 )
 from app.store.repository import Repository, has_tag, text_in
-from app.store.rows import UNREADABLE, read_records
+from app.store.rows import read_records
 from app.text import repaired
 
 
@@ -139,19 +138,6 @@ class Jobs(Repository[JobRecord]):
         with self._database.read() as connection:
             job_moves.read_state(connection, identifier)
             return job_epochs.read_norms(connection, identifier)
-
-    def updates(self, identifier: str, after: int) -> JobUpdates:
-        """Return what happened to a job after the event of the number `after`, and where it is; raises as `metrics`."""
-        columns = self.table.c
-        query = select(columns.status, columns.progress).where(columns.id == identifier)
-        with self._database.read() as connection:
-            try:
-                row = connection.execute(query).one_or_none()
-            except UNREADABLE as error:
-                raise Damaged.of(self.kind, identifier, "how far it is cannot be read") from error
-            if row is None:
-                raise NotFound.of(self.kind, identifier)
-            return JobUpdates(events.read(connection, identifier, after), row.status, row.progress)
 
     def request_cancel(self, identifier: str) -> JobRecord:
         """Ask for the end of a job and return it: cancelled if it was queued, else cancelling.

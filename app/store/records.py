@@ -223,36 +223,6 @@ class DeliveryRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class EventRecord:
-    """Something that happened to a job.
-
-    Attributes:
-        number: 1, 2, ... in the order in which it was written.
-        kind: `status`, `epoch`, or at last `end`.
-        data: what clients receive.
-    """
-
-    number: int
-    kind: str
-    data: Json
-
-
-@dataclass(frozen=True, slots=True)
-class JobUpdates:
-    """What is new about a job for somebody who has seen it before.
-
-    Attributes:
-        events: those that were not seen, in order; not more than one read gives.
-        status: where it is now.
-        progress: how far it is now.
-    """
-
-    events: tuple[EventRecord, ...]
-    status: JobStatus
-    progress: Json
-
-
-@dataclass(frozen=True, slots=True)
 class AnswerRecord:
     """How a creating call with an idempotency key was answered.
 

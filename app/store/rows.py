@@ -8,7 +8,7 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Row, Select
+from sqlalchemy import ColumnElement, Connection, Row, Select
 
 from app.log import Log
 
@@ -33,7 +33,7 @@ def to_record(kind: type[T], row: Row[Any]) -> T:
 
 
 def read_records(
-    connection: Connection, query: Select[Any], key: Column[Any], kind: type[T]
+    connection: Connection, query: Select[Any], key: ColumnElement[Any], kind: type[T]
 ) -> list[tuple[Any, T | None]]:
     """Return the rows of a query as records, with their keys; None for one that cannot be read.
 

@@ -186,7 +186,7 @@ epochs = Table(
     Column("norms", JSON(none_as_null=True)),
 )
 
-# What happened to a job, in order: its states, its epochs, its end.
+# What happened to a job, in order: its states, its epochs, its end; `position` is its place among those of all jobs.
 job_events = Table(
     "job_events",
     metadata,
@@ -194,6 +194,9 @@ job_events = Table(
     Column("number", Integer, primary_key=True),
     Column("kind", String, nullable=False),
     Column("data", JSON, nullable=False),
+    Column("position", BigInteger, nullable=False, server_default="0"),
+    Index(None, "position", unique=True),
+    info=WATCHED,
 )
 
 # Messages that tell the ends of jobs. They outlive their jobs until they are sent.

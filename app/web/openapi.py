@@ -31,6 +31,7 @@ TAGS = [
     {"name": "models", "description": "Trained networks, and what they see in your pictures."},
     {"name": "batch-predictions", "description": "What a model sees in each picture of an archive."},
     {"name": "evaluations", "description": "How good a model is on a data set, and what to try next."},
+    {"name": "events", "description": "What happens to jobs, as it happens."},
     {"name": "system", "description": "The server itself."},
 ]
 

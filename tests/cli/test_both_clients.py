@@ -40,7 +40,7 @@ def methods(client: Any) -> set[tuple[str, str]]:
         for attribute in dir(part)
         if not attribute.startswith("_")
     }
-    return found | {("", "ready")}
+    return found | {("", "ready"), ("", "events")}
 
 
 class Told:
@@ -282,6 +282,8 @@ async def _training(client: Any) -> str:
     assert events[-1].kind == "end"
     assert await everything(client.training_jobs.events(job.id, after=lasting[-2].id)) == [lasting[-1]]
     assert await everything(client.training_jobs.events(job.id, after=lasting[-1].id)) == []
+    among_all = await everything(client.events(jobs=[job.id]))
+    assert [event.kind for event in among_all if event.id] == [event.kind for event in lasting]
     *_, job = await everything(client.training_jobs.watch(job.id, interval=0.05))
     assert job.status == events[-1].data["status"] == "succeeded"
     assert [entry.epoch for entry in await client.training_jobs.metrics(job.id)] == [1, 2]
@@ -393,7 +395,7 @@ def test_both_have_the_same_to_offer() -> None:
         assert {type(part) for part in resources(blocking).values()} == {
             type(part) for part in resources(awaited).values()
         }
-        for name, attribute in methods(blocking) - {("", "ready")}:
+        for name, attribute in methods(blocking) - {("", "ready"), ("", "events")}:
             shown = getattr(resources(blocking)[name], attribute)
             assert shown.__doc__, (name, attribute)
             assert shown.__doc__ == getattr(resources(awaited)[name], attribute).__doc__

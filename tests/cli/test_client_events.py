@@ -154,3 +154,42 @@ def test_what_cannot_be_followed_is_said_at_once(server: str) -> None:
     with Client(server) as client, pytest.raises(ConvserveError) as caught:
         list(client.training_jobs.events("job_gone"))
     assert caught.value.status == 404
+
+
+def test_all_jobs_are_followed_over_a_wire_that_breaks(server: str, wire: Wire, job: str) -> None:
+    events: list[Event] = []
+    with Client(wire.url) as client, Client(server) as sure:
+        other = sure.training_jobs.create(TINY, "digits", epochs=1, batch_size=200).id
+        for event in client.events(jobs=[job, other]):
+            events.append(event)
+            epochs = [one for one in events if one.kind == "epoch" and one.data["job_id"] == job]
+            if event.kind == "epoch" and len(epochs) in (2, 4):
+                wire.cut()
+            elif event.kind == "epoch" and len(epochs) == 6:
+                sure.training_jobs.cancel(job)
+                sure.training_jobs.cancel(other) if sure.training_jobs.get(other).status == "queued" else None
+        last = max(event.id or 0 for event in events)
+        assert list(client.events(jobs=[job, other], after=last)) == []
+    lasting = [event.id for event in events if event.id is not None]
+    assert lasting == sorted(set(lasting))
+    whole = [event for event in events if event.kind != "progress" and event.data["job_id"] == job]
+    epochs = [event.data["epoch"] for event in whole if event.kind == "epoch"]
+    assert epochs == list(range(1, len(epochs) + 1))
+    assert (whole[-1].kind, whole[-1].data["status"]) == ("end", "cancelled")
+    assert [event.kind for event in events if event.data.get("job_id") == other][-1] == "end"
+
+
+def test_whoever_follows_everything_is_told_of_what_begins_then(server: str, wire: Wire) -> None:
+    with Client(wire.url) as client, Client(server) as sure:
+        events = client.events(kinds=["training"])
+        first = sure.training_jobs.create(TINY, "digits", epochs=100_000, batch_size=200).id
+        told = []
+        for event in events:
+            if event.data.get("job_id") == first:
+                told.append(event)
+                if event.kind == "epoch" and event.data["epoch"] == 1:
+                    wire.cut()
+                    sure.training_jobs.cancel(first)
+                if event.kind == "end":
+                    break
+    assert told[-1].data["kind"] == "training"

@@ -78,7 +78,7 @@ def calls(document: dict[str, Any]) -> Iterator[Call]:
             if parameter["in"] == "path":
                 assert values, f"{method} {path}: the path parameter {parameter['name']} has no example"
                 url = url.replace("{" + parameter["name"] + "}", str(values[0]))
-            elif parameter.get("required"):
+            elif values:
                 query[parameter["name"]] = values[0]
         content = operation.get("requestBody", {}).get("content", {})
         if not content:

@@ -309,7 +309,7 @@ class TestEvents:
         store.jobs.record_epoch(job, 2, {"epoch": 2})
         store.jobs.request_cancel(job)
         store.jobs.cancelled(job, 2)
-        events = store.jobs.updates(job, 0).events
+        events = list(store.news.events(0, job_ids=[job]).events)
         assert [event.number for event in events] == list(range(1, len(events) + 1))
         told = [(event.kind, event.data.get("status") or event.data["epoch"]) for event in events]
         assert told == [
@@ -323,10 +323,9 @@ class TestEvents:
             ("status", "cancelled"),
             ("end", "cancelled"),
         ]
-        assert store.jobs.updates(job, 7).events == events[7:]
-        assert store.jobs.updates(job, 9).events == ()
-        with pytest.raises(NotFound):
-            store.jobs.updates("job_gone", 0)
+        assert store.news.events(store.news.position(job, 7), job_ids=[job]).events == tuple(events[7:])
+        assert store.news.events(store.news.position(job, 9), job_ids=[job]).events == ()
+        assert store.news.look(0, ["job_gone", job]).gone == {"job_gone"}
 
     def test_a_cancel_that_meets_the_end(self, open_store: Callable[[], Store], store: Store) -> None:
         stores = [open_store(), open_store()]
@@ -342,7 +341,7 @@ class TestEvents:
                 both = [pool.submit(cancel), pool.submit(stores[1].jobs.succeed, job, 1)]
             for call in both:
                 call.result()
-            events = store.jobs.updates(job, 0).events
+            events = store.news.events(0, job_ids=[job]).events
             assert [event.data["status"] for event in events if event.kind == "end"] == ["succeeded"]
             assert events[-1].kind == "end"
 

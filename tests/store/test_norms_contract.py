@@ -26,7 +26,7 @@ def test_norms_are_kept_beside_the_values_of_an_epoch(store: Store) -> None:
     assert list(found[0].norms) == ["dense_1", "conv2d_1"]
     assert store.jobs.metrics(job)[1:] == [{"epoch": epoch, "train_loss": 1.0} for epoch in (2, 3)]
     assert store.jobs.get(job).metrics == {"epoch": 2, "train_loss": 1.0}
-    assert all("norms" not in event.data for event in store.jobs.updates(job, 0).events)
+    assert all("norms" not in event.data for event in store.news.events(0, job_ids=[job]).events)
     with pytest.raises(NotFound):
         store.jobs.norms("job_gone")
 

@@ -1,30 +1,31 @@
-"""What happens to a training job, as server-sent events.
+"""What happens to jobs, as server-sent events.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.api.common import finite
-from app.errors import NotFound, Unavailable
-from app.store.events import END, MOST
-from app.store.jobs import Jobs
+from app.errors import Invalid
+from app.jobs.watcher import Changed, Gone, News, Quiet, Wanted, Watcher
+from app.store.events import END
+from app.store.news import JobEvent
 from app.store.records import Json
 
-INTERVAL = 0.25
-"""Seconds between two looks."""
+PROGRESS = "progress"
+CHANGED = "changed"
 _QUIET_SECONDS = 15.0
 _RETRY_MILLISECONDS = 1000
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_OF_ONE, _OF_ALL = "one", "all"
 
 
 class EventStream(StreamingResponse):
@@ -32,51 +33,82 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
+    # FastAPI reads here which status such answers have
+    def __init__(self, events: AsyncGenerator[bytes, None], status_code: int = 200) -> None:
+        super().__init__(events, status_code, headers=_HEADERS)
+        self._events = events
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events; for HEAD the headers alone, without waiting for what happens."""
-        if scope["method"] == "HEAD":
-            await send(
-                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-            )
-            await send({"type": "http.response.body", "body": b""})
-        else:
-            await super().__call__(scope, receive, send)
+        async with aclosing(self._events):  # at once when its reader has gone, and not when it is collected
+            if scope["method"] == "HEAD":
+                await send(
+                    {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+                )
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                await super().__call__(scope, receive, send)
 
 
-async def follow(job_id: str, after: int, jobs: Jobs, stopping: Callable[[], bool]) -> AsyncIterator[bytes]:
-    """Yield what happens to a job after the event of the number `after`, to its end.
+def of_job(watcher: Watcher, job_id: str, after: int) -> EventStream:
+    """Return the events of one job behind a position, to its end; they are numbered as they happened to it."""
+    return EventStream(_written(watcher, Wanted(frozenset({job_id})), after, _OF_ONE))
+
+
+def of_jobs(watcher: Watcher, wanted: Wanted, after: int) -> EventStream:
+    """Return the events of several jobs behind a position, each with its job; the ids are positions.
+
+    Where jobs are named it ends with the last of them, else never.
+    """
+    return EventStream(_written(watcher, wanted, after, _OF_ALL))
+
+
+async def _written(watcher: Watcher, wanted: Wanted, after: int, form: str) -> AsyncGenerator[bytes, None]:
+    """Write what happens.
 
     Events are rows, so a reader who comes back, be it to another server, goes on where it was. Progress is
     not: it has no id, and only its last state is sent. When this server is about to stop the stream ends
     without `end`.
     """
     yield f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
-    sent: Json | None = None
-    last = time.monotonic()
-    while not stopping():
-        try:
-            news = await run_in_threadpool(jobs.updates, job_id, after)
-        except NotFound:
-            # Only what waits or is finished can be deleted, and what is finished has had its end.
-            yield _event(END, {"status": "cancelled", "model_id": None, "error": None, "at": None})
-            return
-        except Unavailable:
-            await asyncio.sleep(INTERVAL)
-            continue
-        for event in news.events:
-            yield _event(event.kind, event.data, event.number)
-            if event.kind == END:
+    if form == _OF_ALL:
+        # whoever is cut off before the first event still knows where it was
+        yield f"id: {after}\n\n".encode()
+    open_jobs = set(wanted.job_ids or ())
+    async with aclosing(watcher.follow(wanted, after, _QUIET_SECONDS)) as happenings:
+        async for news in happenings:
+            match news:
+                case Quiet():
+                    yield KEEPALIVE_COMMENT
+                case Changed(lists):
+                    yield _event(CHANGED, {"lists": list(lists)})
+                case Gone(job_id):
+                    if job_id in open_jobs:
+                        # Only what waits or is finished can be deleted, and what is finished has had its end.
+                        end = {"status": "cancelled", "model_id": None, "error": None, "at": None}
+                        yield _event(END, end if form == _OF_ONE else end | {"job_id": job_id})
+                        open_jobs.discard(job_id)
+                case News(of):
+                    yield _news(news, form)
+                    if isinstance(of, JobEvent) and of.kind == END:
+                        open_jobs.discard(of.job_id)
+            if wanted.job_ids is not None and not open_jobs:
                 return
-            after, last = event.number, time.monotonic()
-        if len(news.events) == MOST:
-            continue
-        if news.status.active and news.progress != sent:
-            sent, last = news.progress, time.monotonic()
-            yield _event("progress", news.progress)
-        elif time.monotonic() - last > _QUIET_SECONDS:
-            last = time.monotonic()
-            yield KEEPALIVE_COMMENT
-        await asyncio.sleep(INTERVAL)
+
+
+def _news(news: News, form: str) -> bytes:
+    """Write news in a form, once for all who follow."""
+    written = news.written.get(form)
+    if written is None:
+        of = news.of
+        kind, data = (of.kind, of.data) if isinstance(of, JobEvent) else (PROGRESS, of.progress)
+        number: int | None = None
+        if isinstance(of, JobEvent):
+            number = of.number if form == _OF_ONE else of.position
+        if form == _OF_ALL:
+            data = {**data, "job_id": of.job_id, "kind": of.job_kind, "dataset_id": of.dataset_id}
+        written = news.written[form] = _event(kind, data, number)
+    return written
 
 
 def _event(kind: str, data: Json, number: int | None = None) -> bytes:
@@ -85,3 +117,17 @@ def _event(kind: str, data: Json, number: int | None = None) -> bytes:
         data_str=json.dumps(finite(data), separators=(",", ":")),
         id=None if number is None else str(number),
     )
+
+
+def event_number(text: str | None) -> int | None:
+    """Read the header Last-Event-ID; None where there is none.
+
+    Raises:
+        Invalid: it is no id of an event.
+    """
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        detail = f"{text!r} is no id of an event"
+        raise Invalid.at("Last-Event-ID", detail, "send the id as it was received", parameter=True)
+    return int(text)

@@ -12,7 +12,7 @@ from app.api.norms import TrainingNorms
 from app.api.requests.training_jobs import TrainingJobRequest
 from app.api.training_jobs import EpochFigures, TrainingJob, TrainingJobEntry
 from app.api.training_reports import TrainingReport
-from app.errors import Conflict, Damaged, Invalid
+from app.errors import Conflict, Damaged
 from app.files import paths
 from app.jobs.accept.training import new_job
 from app.jobs.forecast import Place, places
@@ -27,7 +27,7 @@ from app.web.answers.jobs import epoch_figures, training_job, training_job_entry
 from app.web.answers.negotiation import preferred
 from app.web.answers.norms import norms_chart, training_norms
 from app.web.answers.rows import answer_row
-from app.web.answers.streams import EventStream, follow
+from app.web.answers.streams import EventStream, event_number, of_job
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
@@ -274,21 +274,12 @@ def get_events(
     When the connection breaks, or the server stops, connect again with the id of the last event in
     `Last-Event-ID`, as browsers do by themselves: nothing is left out and nothing comes twice.
     """
-    after = _event_number(last_event_id)
-    news = services.store.jobs.updates(record.id, after)
-    if news.status.finished and not news.events:
+    news = services.store.news
+    number = event_number(last_event_id)
+    after = news.position(record.id, number) if number else 0
+    if record.status is None:
+        raise Damaged.of(TRAINING.noun, record.id, "how far it is cannot be read")
+    if record.status.finished and not news.events(after, job_ids=(record.id,), limit=1).events:
         # Told so, a browser does not connect again.
         return Response(status_code=204)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return EventStream(
-        follow(record.id, after, services.store.jobs, lambda: services.draining), headers=headers
-    )
-
-
-def _event_number(text: str | None) -> int:
-    if not text:
-        return 0
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        detail = f"{text!r} is no id of an event"
-        raise Invalid.at("Last-Event-ID", detail, "send the id as it was received", parameter=True)
-    return int(text)
+    return of_job(services.watcher, record.id, after)

@@ -1,0 +1,271 @@
+"""What happens to all jobs: looked for once in a process, and given to everybody in it who follows them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import Context
+from dataclasses import dataclass, field
+
+from app.errors import Unavailable
+from app.log import Log
+from app.store import Store
+from app.store.news import JobEvent, JobEvents, JobNews, JobProgress
+
+log = Log(__name__)
+
+LOOK = 0.1
+"""Seconds between two looks at whether anything has changed; each takes microseconds, however many follow."""
+MOST_WAITING = 256
+"""Events that wait for one reader; who is further behind reads them from the database, at its own pace."""
+_PAUSE = 1.0
+"""Seconds until the next try where the database does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which jobs somebody follows: those of these ids, and of these kinds; None is all."""
+
+    job_ids: frozenset[str] | None = None
+    kinds: frozenset[str] | None = None
+
+    def takes(self, job: JobEvent | JobProgress) -> bool:
+        """Tell whether a job is one of them."""
+        return (self.job_ids is None or job.job_id in self.job_ids) and (
+            self.kinds is None or job.job_kind in self.kinds
+        )
+
+    @property
+    def everything(self) -> bool:
+        """Whether all jobs are."""
+        return self.job_ids is None and self.kinds is None
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """An event of a job, or how far one is: one object for all who follow it.
+
+    Attributes:
+        of: what it is.
+        written: what it was written as, by form: it is written once, whoever is first.
+    """
+
+    of: JobEvent | JobProgress
+    written: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A job that was followed has been deleted before it ended."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """There are others, or they are other than before: the names of lists in addresses, and `jobs` for deleted ones."""
+
+    lists: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Nothing has happened for a while."""
+
+
+@dataclass(eq=False, slots=True)
+class _Follower:
+    """What waits for one who follows; of progress only the newest."""
+
+    wanted: Wanted
+    progress: dict[str, News]
+    events: deque[News] = field(default_factory=deque)
+    gone: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
+    behind: bool = True
+    closed: bool = False
+    happened: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def give(
+        self,
+        events: Iterable[News],
+        running: Mapping[str, News],
+        moved: Iterable[News],
+        gone: frozenset[str],
+        changed: frozenset[str],
+    ) -> None:
+        wanted = self.wanted
+        self.progress = {name: news for name, news in self.progress.items() if name in running}
+        self.progress |= {news.of.job_id: news for news in moved if wanted.takes(news.of)}
+        if not self.behind:
+            self.events += (news for news in events if wanted.takes(news.of))
+            if len(self.events) > MOST_WAITING:
+                self.behind = True
+                self.events.clear()
+        if wanted.job_ids is not None:
+            self.gone |= gone & wanted.job_ids
+        if wanted.everything:
+            self.changed |= changed
+        if self.behind or self.events or self.progress or self.gone or self.changed:
+            self.happened.set()
+
+    def close(self) -> None:
+        self.closed = True
+        self.happened.set()
+
+    def take(self) -> Iterator[News | Gone | Changed]:
+        """Yield what waits, and let it go."""
+        events, progress = self.events, self.progress
+        gone, changed = self.gone, self.changed
+        self.events, self.progress, self.gone, self.changed = deque(), {}, set(), set()
+        yield from events
+        yield from progress.values()
+        yield from map(Gone, sorted(gone))
+        if changed:
+            yield Changed(tuple(sorted(changed)))
+
+
+class Watcher:
+    """Looks for what is new while anybody follows, and gives it to all of them; for the thread of the event loop.
+
+    Args:
+        store: what is watched; other processes write there too.
+        stopping: whether this server is about to stop; then nobody is given anything more.
+    """
+
+    def __init__(self, store: Store, stopping: Callable[[], bool]) -> None:
+        self._store = store
+        self._stopping = stopping
+        self._followers: set[_Follower] = set()
+        self._beginning = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._again = False
+        self._position = 0
+        self._running: dict[str, News] = {}
+        self._counters: Mapping[str, int] | None = None
+
+    async def follow(
+        self, wanted: Wanted, after: int, quiet_seconds: float
+    ) -> AsyncGenerator[News | Gone | Changed | Quiet, None]:
+        """Yield what happens, without end: it ends when this server is about to stop.
+
+        Args:
+            wanted: to which jobs.
+            after: the position of the last event that was seen.
+            quiet_seconds: after how long without anything to say so.
+        """
+        await self._begin()
+        with self._follower(wanted) as follower:
+            while not follower.closed:
+                if follower.behind:
+                    until, follower.behind = self._position, False
+                    while after < until and not follower.closed:
+                        missed = await self._missed(wanted, after, until)
+                        for event in missed.events:
+                            yield News(event)
+                        after = missed.last if missed.more else until
+                    continue
+                follower.happened.clear()
+                for news in follower.take():
+                    if isinstance(news, News) and isinstance(news.of, JobEvent):
+                        if news.of.position <= after:
+                            continue
+                        after = news.of.position
+                    yield news
+                try:
+                    async with asyncio.timeout(quiet_seconds):
+                        await follower.happened.wait()
+                except TimeoutError:
+                    yield Quiet()
+
+    @contextmanager
+    def _follower(self, wanted: Wanted) -> Iterator[_Follower]:
+        running = {name: news for name, news in self._running.items() if wanted.takes(news.of)}
+        follower = _Follower(wanted, running)
+        self._followers.add(follower)
+        self._again = True  # for those of its jobs that may have been deleted before it came
+        try:
+            yield follower
+        finally:
+            self._followers.discard(follower)
+
+    async def _begin(self) -> None:
+        """Watch, from now on, if that is not done already."""
+        async with self._beginning:
+            if self._task is not None and not self._task.done():
+                return
+            while not self._stopping():
+                try:
+                    self._position = await asyncio.to_thread(self._store.news.counter)
+                except Unavailable:
+                    await asyncio.sleep(_PAUSE)
+                else:
+                    break
+            self._running, self._counters = {}, None
+            # of no request: what it logs belongs to none
+            self._task = asyncio.create_task(self._watch(), context=Context())
+
+    async def _missed(self, wanted: Wanted, after: int, until: int) -> JobEvents:
+        """Read what somebody has not seen, from the database."""
+        try:
+            return await asyncio.to_thread(
+                self._store.news.events, after, until, job_ids=wanted.job_ids, kinds=wanted.kinds
+            )
+        except Unavailable:
+            await asyncio.sleep(_PAUSE)
+            return JobEvents((), after, more=True)
+
+    async def _watch(self) -> None:
+        """Look again and again, while anybody follows."""
+        seen: Mapping[str, int] | None = None
+        while self._followers and not self._stopping():
+            # before the look: what is written during it is found by the next one
+            counters = self._store.counters()
+            pause = LOOK
+            if self._again or counters is None or counters != seen:
+                self._again = False
+                try:
+                    news = await asyncio.to_thread(self._store.news.look, self._position, self._named())
+                except Exception as error:
+                    if not isinstance(error, Unavailable):
+                        log.exception("jobs_cannot_be_watched")
+                    seen, pause = None, _PAUSE
+                else:
+                    self._give(news, counters)
+                    seen, pause = (None, 0.0) if news.events.more else (counters, LOOK)
+            await asyncio.sleep(pause)
+        for follower in self._followers:
+            follower.close()
+
+    def _named(self) -> frozenset[str]:
+        named = [
+            follower.wanted.job_ids for follower in self._followers if follower.wanted.job_ids is not None
+        ]
+        return frozenset().union(*named)
+
+    def _give(self, news: JobNews, counters: Mapping[str, int] | None) -> None:
+        before, self._running = self._running, {}
+        for entry in news.progress:
+            known = before.get(entry.job_id)
+            self._running[entry.job_id] = known if known is not None and known.of == entry else News(entry)
+        moved = [entry for name, entry in self._running.items() if before.get(name) is not entry]
+        changed = self._changed(counters)
+        last = news.events.last
+        if not news.events.more:
+            # what is counted and is no event has been deleted, and jobs with it
+            if news.counter - self._position > len(news.events.events):
+                changed |= {"jobs"}
+            last = news.counter
+        self._position = last
+        events = [News(event) for event in news.events.events]
+        for follower in self._followers:
+            follower.give(events, self._running, moved, news.gone, changed)
+
+    def _changed(self, counters: Mapping[str, int] | None) -> frozenset[str]:
+        """Return the lists that are other than at the last look."""
+        if counters is None:
+            return frozenset()
+        before, self._counters = self._counters or counters, counters
+        return frozenset(name for name in self._store.LISTS if counters[name] != before[name])

@@ -1,0 +1,156 @@
+"""Jobs are looked at once for all who follow them, and whoever is slow neither fills the memory nor misses anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.jobs.kinds import EVALUATION, TRAINING
+from app.jobs.watcher import LOOK, Gone, News, Wanted, Watcher
+from app.store import Store
+from app.store.news import JobEvent
+from app.store.records import JobRecord
+
+ALL = Wanted()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path)
+    made.migrate()
+    yield made
+    made.close()
+
+
+def queue(store: Store, kind: str = TRAINING.name) -> str:
+    number = len(store.jobs.identifiers())
+    return store.jobs.create(JobRecord(f"job_{number}", kind, {"name": "a"})).id
+
+
+def run(store: Store) -> str:
+    job = queue(store)
+    claimed = store.jobs.claim_next([TRAINING.name])
+    assert claimed is not None
+    return job
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(120):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+class Reader:
+    """Follows in a task of its own, and keeps what it gets."""
+
+    def __init__(self, watcher: Watcher, wanted: Wanted = ALL, after: int = 0) -> None:
+        self.got: list[object] = []
+        self._task = asyncio.create_task(self._read(watcher, wanted, after))
+
+    async def _read(self, watcher: Watcher, wanted: Wanted, after: int) -> None:
+        async for news in watcher.follow(wanted, after, quiet_seconds=0.05):
+            self.got.append(news)
+
+    @property
+    def events(self) -> list[JobEvent]:
+        return [news.of for news in self.got if isinstance(news, News) and isinstance(news.of, JobEvent)]
+
+    async def end(self) -> None:
+        await asyncio.wait_for(self._task, 120)
+
+
+def test_all_who_follow_cost_one_look(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    look = store.news.look
+    monkeypatch.setattr(
+        store.news, "look", lambda after, job_ids: (looks.append(after), look(after, job_ids))[1]
+    )
+    stopped = False
+
+    async def follow(number: int) -> int:
+        nonlocal stopped
+        stopped = False
+        watcher = Watcher(store, lambda: stopped)
+        after = store.news.counter()
+        readers = [Reader(watcher, after=after) for _ in range(number)]
+        await until(lambda: len(watcher._followers) == number and looks)
+        # all that came at once were seen to in a few looks; nothing happens, and nothing is read
+        await asyncio.sleep(3 * LOOK)
+        looks.clear()
+        await asyncio.sleep(3 * LOOK)
+        assert looks == []
+        for count in range(1, 6):
+            await asyncio.to_thread(queue, store)
+            await until(lambda count=count: all(len(reader.events) == count for reader in readers))
+        found = len(looks)
+        # what is written is one object for all
+        written = {id(news) for reader in readers for news in reader.got if isinstance(news, News)}
+        assert len(written) == 5
+        stopped = True
+        for reader in readers:
+            await reader.end()
+        assert not watcher._followers
+        return found
+
+    # one for each change, or two where it does not answer at once whether anything has changed
+    for number in (1, 200):
+        assert 5 <= asyncio.run(follow(number)) <= 10
+
+
+def test_a_slow_reader_misses_nothing_and_little_waits_for_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most, epochs = 20, 100
+    monkeypatch.setattr("app.jobs.watcher.MOST_WAITING", most)
+    monkeypatch.setattr("app.store.news.MOST", 30)
+
+    async def follow() -> None:
+        watcher = Watcher(store, lambda: False)
+        job = run(store)
+        quick = Reader(watcher)
+        slow = watcher.follow(ALL, 0, quiet_seconds=60)
+        got = [await anext(slow)]
+        await until(lambda: len(quick.events) == 2)
+        for epoch in range(1, epochs + 1):
+            store.jobs.record_epoch(job, 1, {"epoch": epoch})
+            if epoch % 10 == 0:
+                store.jobs.beat(job, 1, {"fraction": epoch})
+                await until(lambda epoch=epoch: len(quick.events) == 2 + epoch)
+                assert all(len(one.events) <= most for one in watcher._followers)
+                assert all(len(one.progress) <= 1 for one in watcher._followers)
+        store.jobs.succeed(job, 1)
+        async for news in slow:
+            if isinstance(news, News) and isinstance(news.of, JobEvent):
+                got.append(news)
+                if news.of.kind == "end":
+                    break
+        events = [news.of for news in got if isinstance(news, News)]
+        assert [event.number for event in events] == list(range(1, len(events) + 1))
+        assert len(events) == 2 + epochs + 2
+        await slow.aclose()
+        await until(lambda: len(watcher._followers) == 1)
+
+    asyncio.run(follow())
+
+
+def test_each_gets_what_it_wants(store: Store) -> None:
+    async def follow() -> None:
+        stopped = False
+        watcher = Watcher(store, lambda: stopped)
+        first, other = queue(store), queue(store, EVALUATION.name)
+        named = Reader(watcher, Wanted(frozenset({first, "job_gone"})))
+        kind = Reader(watcher, Wanted(kinds=frozenset({EVALUATION.name})))
+        await until(lambda: named.events and kind.events and Gone("job_gone") in named.got)
+        later = queue(store, EVALUATION.name)
+        store.jobs.request_cancel(first)
+        await until(lambda: len(named.events) == 3 and len(kind.events) == 2)
+        assert {event.job_id for event in named.events} == {first}
+        assert [event.job_id for event in kind.events] == [other, later]
+        stopped = True
+        await named.end()
+        await kind.end()
+
+    asyncio.run(follow())
