@@ -41,6 +41,16 @@ DROP = """async ([count, every]) => {
   return transfer;
 }"""
 
+PASTED = """async (shade) => {
+  const transfer = new DataTransfer();
+  const canvas = new OffscreenCanvas(16, 16);
+  const context = canvas.getContext("2d");
+  context.fillStyle = `rgb(0 0 ${shade})`;
+  context.fillRect(0, 0, 16, 16);
+  transfer.items.add(new File([await canvas.convertToBlob()], "image.png", { type: "image/png" }));
+  return transfer;
+}"""
+
 
 @pytest.fixture(scope="module")
 def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -117,6 +127,12 @@ def test_a_folder_becomes_a_classifier_that_shows_why(
     page.get_by_label("Show what it looked at").check()
     page.locator("canvas.seen").wait_for()
     assert "what speaks for coffee" in page.locator(".legend").inner_text()
+    # the view Look takes it along, and on the way back all is as it was
+    page.get_by_role("link", name="See its way through the network").click()
+    page.get_by_role("heading", level=1, name="Look").wait_for()
+    page.go_back()
+    page.locator(".verdict b").get_by_text("coffee").wait_for()
+    page.locator("canvas.seen").wait_for()
     assert axe(page) == []
     # a picture in the wrong class is found, and one button corrects it
     page.locator(".suspicious img").wait_for()
@@ -229,6 +245,21 @@ def test_a_thousand_pictures_leave_the_page_usable(server: str, open_page: Open)
     ).first.wait_for()
     page.reload()
     page.get_by_text("900 pictures").wait_for()
+    # what is pasted goes to the class that was used last, what is dropped beside the columns too
+    page.locator(".column").nth(1).get_by_label("Name of the class").focus()
+    page.locator("body").evaluate(
+        "(body, clipboardData) => body.dispatchEvent(new ClipboardEvent('paste', {clipboardData, bubbles: true}))",
+        page.evaluate_handle(PASTED, 7),
+    )
+    page.locator(".column").nth(1).get_by_text("1 picture").wait_for()
+    page.locator("h1").dispatch_event("drop", {"dataTransfer": page.evaluate_handle(PASTED, 8)})
+    page.locator(".column").nth(1).get_by_text("2 pictures").wait_for()
+    page.locator(".teach-thumbs").nth(1).locator("button").first.click()
+    button(page, "Remove").click()
+    page.locator(".column").nth(1).get_by_text("1 picture").wait_for()
+    page.locator(".teach-thumbs").nth(1).locator("button").first.click()
+    button(page, "Put into Class 1").click()
+    page.get_by_text("901 pictures").wait_for()
     # an archive of class folders becomes classes, and takes the column that nobody has used
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -240,7 +271,7 @@ def test_a_thousand_pictures_leave_the_page_usable(server: str, open_page: Open)
     page.locator(".column").nth(1).locator("input[accept*='.zip']").set_input_files(chosen)
     column(page, "moon").get_by_text("3 pictures").wait_for()
     column(page, "sun").get_by_text("3 pictures").wait_for()
-    assert page.locator(".column").count() == 3
+    assert page.locator(".column").count() == 4
 
 
 def test_hostile_names_and_a_reload_in_the_middle(

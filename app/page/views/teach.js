@@ -12,7 +12,7 @@ import { addClass, allPictures, lesson, restore, startAnew, useLesson } from "./
 import { Options } from "./teach/options.js";
 import { filled, isNew, missing } from "./teach/plan.js";
 import { abandon, busy, resume, run, teach } from "./teach/run.js";
-import { Trying } from "./teach/trying.js";
+import { forgetTried, Trying } from "./teach/trying.js";
 
 export default function Teach() {
   useLesson();
@@ -85,7 +85,7 @@ function Begin() {
     </details>
     ${asking && html`<${Dialog} title="Start anew?" close=${() => setAsking(false)}>
       <p>The page forgets all classes and pictures. What the server has been sent stays there: its data sets and models are in Watch.</p>
-      <div class="row"><button type="button" class="primary" onClick=${() => { abandon(); startAnew(); setAsking(false); }}>Forget them</button>
+      <div class="row"><button type="button" class="primary" onClick=${() => { abandon(); forgetTried(); startAnew(); setAsking(false); }}>Forget them</button>
         <button type="button" onClick=${() => setAsking(false)}>Keep them</button></div>
     <//>`}
   </div>`;

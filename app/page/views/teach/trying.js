@@ -1,6 +1,7 @@
 /** Try it at once: the camera or pictures, bars of probability, what it looked at, and "wrong? put it into ...". */
-import { get, post } from "../../lib/api.js";
+import { post } from "../../lib/api.js";
 import { html, useEffect, useRef, useState } from "../../lib/html.js";
+import { go, link } from "../../lib/router.js";
 import { percent } from "../../lib/words.js";
 import { Bars } from "../../parts/bars.js";
 import { Drop } from "../../parts/drop.js";
@@ -16,17 +17,24 @@ const MOST_SHOWN = 10;
 const MOST_TRIED = 24;
 const PAUSE_MS = 120;
 
+/** What was tried stays while another view is looked at. */
+const before = { tried: [], at: 0, map: false };
+
+/** Forget what was tried. */
+export const forgetTried = () => Object.assign(before, { tried: [], at: 0, map: false });
+
 /** `model`: the id of the model that was taught last. */
 export function Trying({ model }) {
-  const [tried, setTried] = useState([]);
-  const [at, setAt] = useState(0);
-  const [map, setMap] = useState(false);
+  const [tried, setTried] = useState(before.tried);
+  const [at, setAt] = useState(before.at);
+  const [map, setMap] = useState(before.map);
+  Object.assign(before, { tried, at, map });
   const [live, setLive] = useState(false);
   const one = tried[at];
   const add = (files) => {
     const made = files.slice(0, MOST_TRIED).map(({ file, path }) => ({ id: `${path}-${performance.now()}-${Math.random()}`, file }));
     if (!made.length) return;
-    setTried((before) => [...made, ...before].slice(0, MOST_TRIED));
+    setTried((others) => [...made, ...others].slice(0, MOST_TRIED));
     setAt(0);
     setLive(false);
   };
@@ -75,10 +83,19 @@ function Tried({ file, model, map }) {
         ${map && answer && html`<${Seen} file=${file} model=${model} name=${answer.label} />`}</div>
       <div class="grow">
         <${ProblemBox} problem=${problem} />
-        ${answer && html`<${Says} answer=${answer} /><${Wrong} file=${() => file} answer=${answer} />`}
+        ${answer && html`<${Says} answer=${answer} /><${Wrong} file=${() => file} answer=${answer} />
+          <p class="inside"><a href=${link("look", { model, picture: "own" })} onClick=${(event) => inside(event, model, file)}>See its way through the network</a></p>`}
       </div>
     </div>
   </div>`;
+}
+
+/** The view Look takes the picture along. */
+async function inside(event, model, file) {
+  event.preventDefault();
+  const { keepOwn } = await import("../look/picture.js");
+  await keepOwn(file).catch(() => {});
+  go("look", { model, picture: "own" });
 }
 
 function Says({ answer }) {
