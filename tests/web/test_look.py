@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -233,6 +234,49 @@ def test_what_fails_is_told_in_the_words_of_the_service(
         f"{MODEL}/predict", files={"files": ("no.png", b"this is no picture", "image/png")}
     ).json()
     page.get_by_role("alert").get_by_text(answer["errors"][0]["detail"]).first.wait_for()
+
+
+def test_models_of_labels_and_values_are_looked_into(
+    server: str, http: httpx.Client, open_page: OpenPage
+) -> None:
+    tagger, meter = (imported(http, colour_model(target=target)) for target in ("labels", "values"))
+    page = open_page(f"{server}/#/look?model={meter}&show=score")
+    page.get_by_role("status").get_by_text("colours says red ").wait_for()
+    page.get_by_text("The score of red is").wait_for()
+    page.get_by_role("tab", name="What speaks for it").click()
+    page.get_by_role("combobox", name="What speaks for").select_option("green")
+    page.get_by_text("Orange speaks for green, blue against it.").wait_for()
+    page.get_by_role("combobox", name="Model").select_option(tagger)
+    page.get_by_role("status").get_by_text("colours sees").wait_for()
+    page.get_by_text(re.compile("Its score is [0-9.-]+$")).wait_for()
+
+
+def test_samples_of_an_inverted_data_set_are_not_inverted_twice(
+    server: str, http: httpx.Client, open_page: OpenPage, ready: Callable[..., Any]
+) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        # what becomes red and green when it is inverted, each a little different: the same twice would be left out
+        for label, colour in (("red", (0, 255, 255)), ("green", (255, 0, 255))):
+            for number in range(3):
+                picture = Image.new("RGB", (16, 16), colour)
+                picture.putpixel((number, 0), (0, 0, 0))
+                buffer = io.BytesIO()
+                picture.save(buffer, "PNG")
+                file.writestr(f"{label}/{number}.png", buffer.getvalue())
+    form = {"name": "inverted", "image_size": "16", "channels": "3", "invert": "true"}
+    made = http.post("/v1/datasets", data=form, files={"file": ("two.zip", archive.getvalue())})
+    assert made.is_success, made.text
+    dataset = ready(http, made.json()["id"])["id"]
+    model = imported(http, colour_model(invert=True))
+    pictures = http.get(f"/v1/datasets/{dataset}/images").json()["data"]
+    page = open_page(server)
+    for picture in pictures:
+        page.goto(f"{server}/#/look?model={model}&dataset={dataset}&number={picture['number']}")
+        page.get_by_text(
+            f"picture {picture['number']} of inverted, said to show {picture['label']}"
+        ).wait_for()
+        page.get_by_role("status").get_by_text(f"colours sees {picture['label']}").wait_for()
 
 
 def test_the_camera_gives_a_picture(server: str, open_page: OpenPage) -> None:

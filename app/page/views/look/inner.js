@@ -9,7 +9,9 @@ import { Way } from "./way.js";
 /** `params` of the address: `show` (score, loss), `class`, `each`, `node` and `at`. */
 export function Inner({ model, file, params, change }) {
   const show = ["score", "loss"].includes(params.show) ? params.show : null;
-  const wanted = show && model.classes.includes(params.class) ? params.class : null;
+  // of a class the service knows which one is predicted; of several values one has to be named
+  const usual = model.target === "values" ? model.classes[0] : null;
+  const wanted = show && (model.classes.includes(params.class) ? params.class : usual);
   const inside = useMemo(
     () => insideOf(model, file, show ? { gradient: show, class: wanted } : {}), [model.id, file, show, wanted],
   );

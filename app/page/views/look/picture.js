@@ -35,13 +35,27 @@ export function ownPicture() {
   return own;
 }
 
-/** A picture of a data set ({id, name}) as {file, words}: the pixels that training sees. */
+/** A picture of a data set (as lists have it) as {file, words}: what becomes the pixels that training sees. */
 export async function samplePicture(dataset, number, signal) {
   const path = `v1/datasets/${encodeURIComponent(dataset.id)}/images/${number}`;
   const [content, known] = await Promise.all([
     blob(path, { signal, accept: "image/png" }), get(path, {}, { signal, accept: "application/json" }),
   ]);
-  return { file: new File([content], `${number}.png`, { type: "image/png" }), words: `picture ${number} of ${dataset.name}${labelled(known)}` };
+  // the service inverts what is sent as it did when the data set was made, so that it has to come as it was before
+  const plain = dataset.preprocessing?.invert ? await inverted(content) : content;
+  return { file: new File([plain], `${number}.png`, { type: "image/png" }), words: `picture ${number} of ${dataset.name}${labelled(known)}` };
+}
+
+async function inverted(content) {
+  const bitmap = await createImageBitmap(content);
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
+  const context = canvas.getContext("2d");
+  context.drawImage(bitmap, 0, 0);
+  const image = context.getImageData(0, 0, canvas.width, canvas.height);
+  for (let at = 0; at < image.data.length; at += 1) if (at % 4 < 3) image.data[at] = 255 - image.data[at];
+  context.putImageData(image, 0, 0);
+  return new Promise((done) => canvas.toBlob(done, "image/png"));
 }
 
 /** What a picture of a data set is said to show, in words. */
