@@ -144,6 +144,8 @@ def test_all_maps_and_gradients_are_shown(server: str, open_page: OpenPage) -> N
     assert parameters(page)["show"] == "loss"
     row(page, "conv2d_1/activation").locator(".mapbutton").nth(2).click()
     page.get_by_text(re.compile("the loss, were it 5, would (grow|fall) by|changes nothing")).wait_for()
+    page.get_by_text("How the number itself came about").click()
+    page.get_by_text(re.compile("sum of 25 products")).wait_for()
 
 
 def test_explanations_can_be_compared(server: str, http: httpx.Client, open_page: OpenPage) -> None:

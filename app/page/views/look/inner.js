@@ -15,6 +15,7 @@ export function Inner({ model, file, params, change }) {
   const inside = useMemo(
     () => insideOf(model, file, show ? { gradient: show, class: wanted } : {}), [model.id, file, show, wanted],
   );
+  const plain = useMemo(() => (show ? insideOf(model, file, {}) : inside), [inside]);
   const account = useLoaded((signal) => inside.account(signal).then((found) => ({ found, inside })), [inside]);
   const each = params.each === "map";
   const position = (params.at ?? "").split(",").map(Number);
@@ -44,7 +45,7 @@ export function Inner({ model, file, params, change }) {
     <p class="soft" role="status">${gradient ? gradientWords(gradient) : "Orange is positive, blue negative, paper zero."}</p>
     <${ProblemBox} problem=${account.problem} again=${account.again} />
     ${found
-      ? html`<${Way} inside=${account.value.inside} account=${found} chosen=${chosen} goTo=${goTo} each=${each} names=${model.classes} />`
+      ? html`<${Way} inside=${account.value.inside} plain=${plain} account=${found} chosen=${chosen} goTo=${goTo} each=${each} names=${model.classes} />`
       : account.busy && html`<div class="way empty"><p class="soft" role="status">The picture is on its way through the network …</p></div>`}
   </section>`;
 }

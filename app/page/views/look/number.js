@@ -15,10 +15,10 @@ function traced(node, nodes) {
 }
 
 /**
- * `inside`: of insideOf; `node` and all `nodes` of the account; `position` in it; `goTo(node, position)`;
+ * `inside`: of insideOf, and `plain` the same without gradients; `node` and all `nodes` of the account; `position` in it; `goTo(node, position)`;
  * `gradient`: what the numbers are the gradient of, or null; `names`: of the numbers of the last node.
  */
-export function NumberOf({ inside, node, nodes, position, goTo, gradient, names }) {
+export function NumberOf({ inside, plain, node, nodes, position, goTo, gradient, names }) {
   const { shape } = node;
   const { vector, channels } = sizes(shape);
   const at = placeOf(shape, position);
@@ -31,6 +31,7 @@ export function NumberOf({ inside, node, nodes, position, goTo, gradient, names 
   const said = vector
     ? `number ${position.at(-1)}${names ? `, ${names[position.at(-1)]}` : ""}`
     : `channel ${at.channel}, row ${at.row}, column ${at.column}`;
+  const cameAbout = html`<${HowItCame} inside=${plain} node=${traced(node, nodes)} nodes=${nodes} position=${position} goTo=${goTo} />`;
   return html`<section class="number" aria-label=${`A number of ${node.name}`}>
     <header><h2>${node.name}, ${said}</h2>
       <button type="button" class="plain" aria-label="Close" onClick=${() => goTo(null, null)}>✕</button></header>
@@ -44,8 +45,8 @@ export function NumberOf({ inside, node, nodes, position, goTo, gradient, names 
       </figure>
       <div class="grow" aria-live="polite">
         ${gradient
-          ? html`<${Slope} gradient=${gradient} number=${grid && numberAt(grid, at.row, at.column)} />`
-          : html`<${HowItCame} inside=${inside} node=${traced(node, nodes)} nodes=${nodes} position=${position} goTo=${goTo} />`}
+          ? html`<${Slope} gradient=${gradient} slope=${grid && numberAt(grid, at.row, at.column)} plain=${plain} node=${node} at=${at}>${cameAbout}<//>`
+          : cameAbout}
       </div>
     </div>
   </section>`;
@@ -66,12 +67,19 @@ function Fields({ shape, at, position, move }) {
   </div>`;
 }
 
-function Slope({ gradient, number }) {
-  const what = gradient.of === "loss" ? `the loss, were it ${gradient.class},` : `the score of ${gradient.class}`;
-  return html`<p class="sum">d${gradient.of === "loss" ? "L" : "S"}/da = <b>${precise(number)}</b></p>
-    <p>${number === 0
+/** What a gradient says, beside the number itself; `children`: how that came about. */
+function Slope({ gradient, slope, plain, node, at, children }) {
+  const [open, setOpen] = useState(false);
+  const array = useLoaded(() => plain.node(node.name), [plain, node.name]);
+  const known = array.value?.shape.slice(1).join() === node.shape.join();
+  const number = known ? numberAt(mapOf(array.value, at.channel), at.row, at.column) : null;
+  const [letter, what] = gradient.of === "loss" ? ["L", `the loss, were it ${gradient.class},`] : ["S", `the score of ${gradient.class}`];
+  return html`<p class="sum">a = ${precise(number)}; d${letter}/da = <b>${precise(slope)}</b></p>
+    <p>${slope === 0
       ? `A little more or less here changes nothing of ${what} for now.`
-      : `Were this number greater by a little, ${what} would ${number > 0 ? "grow" : "fall"} by ${precise(Math.abs(number ?? NaN))} times as much.`}</p>`;
+      : `Were this number greater by a little, ${what} would ${slope > 0 ? "grow" : "fall"} by ${precise(Math.abs(slope ?? NaN))} times as much.`}</p>
+    <${ProblemBox} problem=${array.problem} again=${array.again} />
+    <details open=${open} onToggle=${(event) => setOpen(event.currentTarget.open)}><summary>How the number itself came about</summary>${open && children}</details>`;
 }
 
 function HowItCame({ inside, node, nodes, position, goTo }) {

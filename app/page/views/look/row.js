@@ -22,7 +22,7 @@ function useSeen() {
 }
 
 /** `each`: whether each map has its own scale; the rest as of NumberOf. `children` stand beside the name. */
-export function Row({ inside, node, nodes, position, goTo, gradient, names, each, level = 0, children }) {
+export function Row({ inside, plain, node, nodes, position, goTo, gradient, names, each, level = 0, children }) {
   const [place, seen] = useSeen();
   const [open, setOpen] = useState(false);
   const { vector, channels, height, width, numbers } = sizes(node.shape);
@@ -48,7 +48,7 @@ export function Row({ inside, node, nodes, position, goTo, gradient, names, each
         onClick=${() => setOpen(!open)}>${open ? "fewer" : `+${channels - node.maps.shape[0]}`}</button>`}
       ${vector && numbers > 1 && !position && html`<span class="soft count">${names && numbers === names.length ? "a number for each class" : ""}</span>`}
     </div>
-    ${position && html`<${NumberOf} inside=${inside} node=${node} nodes=${nodes} position=${position} goTo=${goTo}
+    ${position && html`<${NumberOf} inside=${inside} plain=${plain} node=${node} nodes=${nodes} position=${position} goTo=${goTo}
       gradient=${gradient} names=${names} />`}
   </div>`;
 }

@@ -5,13 +5,13 @@ import { blocks } from "./inside.js";
 import { Row } from "./row.js";
 
 /**
- * `account`: of insideOf; `chosen`: {node, position} or null; `goTo(node, position)`, with nulls to close; `each`: whether each map
+ * `account`: of `inside` (insideOf), and `plain` the same without gradients; `chosen`: {node, position} or null; `goTo(node, position)`, with nulls to close; `each`: whether each map
  * has its own scale; `names`: of the classes.
  */
-export function Way({ inside, account, chosen, goTo, each, names }) {
+export function Way({ inside, plain, account, chosen, goTo, each, names }) {
   const { nodes, gradient } = account;
   return html`<div class="way">
-    ${blocks(nodes).map((block) => html`<${Block} key=${block.name} ...${{ inside, block, nodes, chosen, goTo, each, names, gradient }} />`)}
+    ${blocks(nodes).map((block) => html`<${Block} key=${block.name} ...${{ inside, plain, block, nodes, chosen, goTo, each, names, gradient }} />`)}
   </div>`;
 }
 
