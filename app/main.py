@@ -46,6 +46,7 @@ RESOURCES = {
     "/v1/batch-predictions": ("batch_predictions",),
     "/v1/evaluations": ("evaluations", "evaluation_predictions"),
     "/v1/events": ("events",),
+    "/v1/system": ("about",),
 }
 """Paths, and the modules of `app.web.routes` that answer there."""
 

@@ -19,7 +19,8 @@ from typing import Any, Self
 
 import httpx
 
-from app.client.calls import Call, Event, Picture, Stream
+from app.api.system import System
+from app.client.calls import Call, Event, Picture, Stream, record
 from app.client.datasets import Datasets, LabelledPicture
 from app.client.errors import ConvserveError
 from app.client.events import follow_all
@@ -53,6 +54,11 @@ class _Service(Resource[M]):
     def ready(self) -> Call[bool]:
         """Return whether the service takes requests; raises `ConvserveError` when it cannot be reached."""
         return Call("GET", "/readyz", lambda answer: answer.is_success, refusable=True)
+
+    @call
+    def system(self) -> Call[System]:
+        """Return what the service is, has and takes, and how many jobs have not ended."""
+        return record(System, "GET", "/v1/system")
 
     @stream
     def events(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 
-from app.states import ACTIVE, JobStatus
+from app.states import ACTIVE, UNFINISHED, JobStatus
 from app.store.database import Database
 from app.store.records import JobPace, JobRecord, QueueState
 from app.store.rows import read_records
@@ -18,6 +18,14 @@ class Queues:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def counts(self) -> dict[tuple[str, JobStatus], int]:
+        """Return how many jobs there are of each kind in each state that is not final."""
+        columns = jobs.c
+        query = select(columns.kind, columns.status, func.count()).where(columns.status.in_(UNFINISHED))
+        with self._database.read() as connection:
+            rows = connection.execute(query.group_by(columns.kind, columns.status))
+            return {(kind, status): count for kind, status, count in rows}
 
     def state(self, kind: str, new: JobRecord | None = None) -> QueueState:
         """Return the jobs of a kind that wait for a worker, those that run, and the last ones that have started.

@@ -22,6 +22,7 @@ DOCUMENT = json.loads(
     (Path(__file__).resolve().parents[2] / "docs" / "openapi.json").read_text(encoding="utf-8")
 )["paths"]
 OPERATION = "/v1/operations/"
+OWN = ("ready", "system", "events")
 TINY = {
     "input_shape": [28, 28, 1],
     "layers": [{"type": "max_pool2d", "pool_size": 4}, {"type": "flatten"}, {"type": "dense", "units": 10}],
@@ -34,13 +35,8 @@ def resources(client: Any) -> dict[str, Any]:
 
 def methods(client: Any) -> set[tuple[str, str]]:
     """Return all that can be called, with the resource that it belongs to."""
-    found = {
-        (name, attribute)
-        for name, part in resources(client).items()
-        for attribute in dir(part)
-        if not attribute.startswith("_")
-    }
-    return found | {("", "ready"), ("", "events")}
+    parts = {name: [each for each in dir(part) if each[0] != "_"] for name, part in resources(client).items()}
+    return {(name, each) for name, found in {**parts, "": OWN}.items() for each in found}
 
 
 class Told:
@@ -141,6 +137,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, str]]:
 
 async def story(client: Any, folder: Path) -> None:
     assert await client.ready()
+    assert (await client.system()).needs_key is False
     for path in DOCUMENT:
         if path.startswith("/v1/catalog/"):
             assert await getattr(client.catalog, path.rsplit("/", 1)[1])()
@@ -393,7 +390,7 @@ def test_both_have_the_same_to_offer() -> None:
         assert {type(part) for part in resources(blocking).values()} == {
             type(part) for part in resources(awaited).values()
         }
-        for name, attribute in methods(blocking) - {("", "ready"), ("", "events")}:
+        for name, attribute in methods(blocking) - {("", own) for own in OWN}:
             shown = getattr(resources(blocking)[name], attribute)
             assert shown.__doc__, (name, attribute)
             assert shown.__doc__ == getattr(resources(awaited)[name], attribute).__doc__
