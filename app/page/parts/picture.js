@@ -29,7 +29,7 @@ export function Picture({ path, query, alt, class: name = "", ...rest }) {
     onError=${() => setFailed(true)} ...${rest} />`;
 }
 
-/** A file or a Blob as a picture. */
+/** A file or a Blob as a picture; one that is shown larger than it is keeps its pixels. */
 export function LocalPicture({ file, alt, class: name = "", ...rest }) {
   const [source, setSource] = useState(null);
   useEffect(() => {
@@ -37,5 +37,6 @@ export function LocalPicture({ file, alt, class: name = "", ...rest }) {
     setSource(made);
     return () => URL.revokeObjectURL(made);
   }, [file]);
-  return html`<img class=${`picture ${name}`} alt=${alt} src=${source} ...${rest} />`;
+  return html`<img class=${`picture ${name}`} alt=${alt} src=${source}
+    onLoad=${({ target }) => target.classList.toggle("pixels", target.naturalWidth < target.clientWidth)} ...${rest} />`;
 }

@@ -25,13 +25,22 @@ export function Learning() {
   useEffect(() => working && run.asked && card.current.scrollIntoView({ block: "nearest" }), [working]);
   return html`<section class="card grow" ref=${card} aria-label="How well it learns">
     <h2>How well it learns</h2>
-    ${busy() && html`<${Progress} share=${run.share} label="How far it is" note=${words()} stop=${cancel} />`}
-    <${ProblemBox} problem=${run.problem} again=${busy() ? null : teach} />
-    ${!busy() && job?.status === "cancelled" && html`<p role="status">It was stopped. Your pictures are all still there.</p>`}
-    ${run.metrics.length > 1 && html`<${Figures} metrics=${run.metrics} />`}
+    <div class="under-way">
+      ${working && html`<${Progress} share=${run.share} label="How far it is" note=${words()} stop=${cancel} />`}
+      ${!working && job?.status === "succeeded" && html`<p class="count" role="status">${taught(job)}</p>`}
+      ${!working && job?.status === "cancelled" && html`<p role="status">It was stopped. Your pictures are all still there.</p>`}
+    </div>
+    <${ProblemBox} problem=${run.problem} again=${working ? null : teach} />
+    ${(working || run.metrics.length > 1) && html`<div class="figures">${run.metrics.length > 1 && html`<${Figures} metrics=${run.metrics} />`}</div>`}
     ${job?.warnings?.length > 0 && job.status !== "succeeded" && html`<p class="soft">${job.warnings.join(" ")}</p>`}
     ${job?.status === "succeeded" && html`<${Outcome} job=${job} key=${job.id} />`}
   </section>`;
+}
+
+/** What was done, in the place where it was shown being done. */
+function taught(job) {
+  const seconds = (new Date(job.finished_at) - new Date(job.started_at)) / 1000;
+  return `It has learned from ${count(job.dataset_images, "picture")} in ${duration(seconds)}.`;
 }
 
 /** What is under way. */
