@@ -3,6 +3,7 @@ const NAME = "convserve-key";
 
 let waiting = null;
 let listener = () => {};
+const takers = [];
 
 /** The key of this tab, or null. */
 export function key() {
@@ -27,9 +28,15 @@ export function askForKey(refused) {
   return waiting.promise;
 }
 
+/** Call `take()` whenever another key was typed. */
+export function onGiven(take) {
+  takers.push(take);
+}
+
 /** Take the key that somebody typed. */
 export function giveKey(text) {
   sessionStorage.setItem(NAME, text);
+  takers.forEach((take) => take());
   waiting?.answer();
   waiting = null;
 }

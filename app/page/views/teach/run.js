@@ -1,14 +1,11 @@
 /** A run of teaching: what is new goes to the service, is read there, and a job learns from it. Survives a reload. */
 import { Problem, get, post, request, send, upload } from "../../lib/api.js";
+import { FINISHED, followJob, until } from "../../lib/jobs.js";
 import { pack } from "../../lib/zip.js";
 import { changed, fileOf, keepNow, lesson, refuse } from "./lesson.js";
 import { wanted } from "./options.js";
 import { lean } from "./pictures.js";
 import { archive, asked, idOf, label, numbers, plan, title } from "./plan.js";
-
-const LOOK_MS = 500;
-const LONGEST_WAIT_MS = 5000;
-const UNREAD = new Set(["queued", "running", "cancelling"]);
 
 /**
  * What is under way. `phase`: idle, packing, uploading, reading (what was added), training, or failed; `share` of it
@@ -173,10 +170,16 @@ async function sendNew({ added, moved, removed }, signal) {
 async function readAddition(signal) {
   now({ phase: "reading", share: null });
   const { dataset, addition } = lesson.taught;
-  const done = await until(`v1/datasets/${dataset}/additions/${addition}`, signal, (one) => {
-    now({ share: one.progress?.fraction ?? null });
-    return !UNREAD.has(one.status);
-  });
+  const done = await until(
+    (data) => data.job_id === addition,
+    async () => {
+      const one = await get(`v1/datasets/${dataset}/additions/${addition}`, {}, { signal });
+      now({ share: one.progress?.fraction ?? null });
+      return FINISHED.has(one.status) ? one : null;
+    },
+    signal,
+    (lost) => now({ lost }),
+  );
   const had = done.status === "succeeded";
   const sent = { ...lesson.taught.sent };
   if (!had) lesson.taught.adding.forEach((id) => delete sent[id]);
@@ -188,11 +191,21 @@ async function readAddition(signal) {
 }
 
 /** Show how far the service is with a data set that it still reads, and at last what it left out. */
-async function readDataset(dataset, signal) {
-  const found = await get(`v1/datasets/${dataset}`, {}, { signal });
-  if (found.status === "ingesting") return now({ share: found.progress?.fraction ?? null });
-  for (const { name, reason } of found.report.files) leaveOut(idOf(name), reason);
-  return mark({ read: true });
+function readDataset(dataset, signal) {
+  return until(
+    (data) => data.dataset_id === dataset,
+    async () => {
+      const found = await get(`v1/datasets/${dataset}`, {}, { signal });
+      if (found.status === "ingesting") {
+        now({ share: found.progress?.fraction ?? null });
+        return null;
+      }
+      for (const { name, reason } of found.report?.files ?? []) leaveOut(idOf(name), reason);
+      mark({ read: true });
+      return found;
+    },
+    signal,
+  );
 }
 
 function leaveOut(id, reason) {
@@ -209,15 +222,28 @@ function leaveOut(id, reason) {
 /** Follow the job to its end. */
 async function follow(signal) {
   now({ phase: "training", share: 0, job: null, metrics: [] });
-  const path = `v1/training-jobs/${lesson.taught.job}`;
-  const job = await until(path, signal, async (one) => {
-    if (!lesson.taught.read) await readDataset(lesson.taught.dataset, signal);
-    if (one.waiting_for) return now({ job: one });
-    const metrics = one.metrics ? (await get(`${path}/metrics`, {}, { signal })).data : [];
-    now({ job: one, metrics, share: one.progress.fraction });
-    return !UNREAD.has(one.status);
-  });
-  await ended(job);
+  const { dataset, job: id, read } = lesson.taught;
+  // a job that is cancelled does not wait for its data set
+  const over = new AbortController();
+  const both = AbortSignal.any([signal, over.signal]);
+  const reading = read ? Promise.resolve() : readDataset(dataset, both);
+  // what it fails of is said by the job, which fails with it
+  reading.catch(() => {});
+  try {
+    const job = await new Promise((resolve, reject) => {
+      const stop = followJob("training-jobs", id, ({ job: one, metrics, problem, lost }) => {
+        if (problem) reject(problem);
+        if (!one) return now({ lost });
+        now({ job: one, metrics, lost, ...(!one.waiting_for && { share: one.progress.fraction }) });
+        return FINISHED.has(one.status) && !lost && resolve(one);
+      });
+      both.addEventListener("abort", () => (stop(), reject(both.reason)));
+    });
+    if (job.status === "succeeded") await reading;
+    ended(job);
+  } finally {
+    over.abort();
+  }
 }
 
 async function look(signal) {
@@ -236,25 +262,6 @@ function ended(job) {
   // a run that brought none leaves the model of the one before
   mark({ phase: "done", model: job.model_id ?? lesson.taught.model });
   if (job.status === "failed") throw new Problem(0, { title: "It could not be taught", detail: job.error?.message });
-}
-
-/** Ask until `enough(answer)`; a server that is away for a while, or starts again, is waited for. */
-async function until(path, signal, enough) {
-  let wait = LOOK_MS;
-  for (;;) {
-    try {
-      const answer = await get(path, {}, { signal });
-      if (await enough(answer)) return answer;
-      if (run.lost) now({ lost: false });
-      wait = LOOK_MS;
-    } catch (problem) {
-      if (problem.name === "AbortError" || ![0, 502, 503, 504].includes(problem.status)) throw problem;
-      now({ lost: true });
-      wait = Math.min(2 * wait, LONGEST_WAIT_MS);
-    }
-    await new Promise((resolve) => setTimeout(resolve, wait));
-    signal.throwIfAborted();
-  }
 }
 
 /** Correct a picture at the service and on the page, as the report suggests. */

@@ -1,0 +1,120 @@
+/** Jobs, kept up to date by the events of the service. */
+import { get } from "./api.js";
+import { follow, LOOK } from "./events.js";
+import { useEffect, useState } from "./html.js";
+
+/** The states that a job does not leave. */
+export const FINISHED = new Set(["succeeded", "failed", "cancelled"]);
+
+const AWAY = new Set([0, 502, 503, 504]);
+const BREATH_MS = 500;
+
+/** Is it the server that is away, be it that it starts again? */
+export const isAway = (problem) => AWAY.has(problem.status);
+
+/**
+ * Show a job as it is, and again whenever something happens to it: `show({job, metrics, problem, lost})`. `kind`:
+ * "training-jobs", "evaluations" or "batch-predictions"; `metrics` are the figures of each epoch, of training jobs;
+ * `lost` while the server is away. Ends when the function that is returned is called.
+ */
+export function followJob(kind, id, show) {
+  const path = `v1/${kind}/${id}`;
+  let state = { job: null, metrics: [], problem: null, lost: false };
+  const now = (values) => show((state = { ...state, ...values }));
+  const look = looker(async (signal) => {
+    const job = await get(path, {}, { signal });
+    const metrics = kind === "training-jobs" && job.metrics ? (await get(`${path}/metrics`, {}, { signal })).data : [];
+    now({ job, metrics, problem: null, lost: false });
+  }, (problem) => now(isAway(problem) ? { lost: true } : { problem, lost: false }));
+  const stop = follow(null, ({ event, data }) => {
+    const { job, lost } = state;
+    if (event === LOOK) {
+      if (lost || !FINISHED.has(job?.status)) look();
+    } else if (data.job_id !== id) {
+      // what waits moves up when another one begins or ends; the data set that it waits for is another job
+      if (job?.status === "queued" && (event === "status" || (job.waiting_for && data.dataset_id === job.waiting_for.dataset))) look();
+    } else if (look.busy() || !job || !["progress", "epoch"].includes(event)) {
+      look();
+    } else {
+      const { job_id: _id, kind: _kind, dataset_id: _dataset, ...values } = data;
+      if (event === "progress") now({ job: { ...job, progress: { ...job.progress, ...values } } });
+      // an epoch that was done again after a crash comes again
+      else now({ job: { ...job, metrics: values }, metrics: [...state.metrics.filter((one) => one.epoch < values.epoch), values] });
+    }
+  });
+  look();
+  return () => {
+    stop();
+    look.stop();
+  };
+}
+
+/** A job, kept up to date: what `followJob` shows, and null for `id` is none. */
+export function useJob(kind, id) {
+  const [state, setState] = useState({});
+  useEffect(() => {
+    setState({});
+    return id ? followJob(kind, id, (shown) => setState({ id, ...shown })) : undefined;
+  }, [kind, id]);
+  return state.id === id && id ? state : { job: null, metrics: [], problem: null, lost: false };
+}
+
+/**
+ * Call `look()` now, and whenever something happens that `concerns(data)`, until it returns what is not null, and
+ * return that. A server that is away is waited for; `lost(is)` says so. Other problems are thrown.
+ */
+export function until(concerns, look, signal, lost = () => {}) {
+  return new Promise((resolve, reject) => {
+    const turn = looker(async () => {
+      const found = await look();
+      lost(false);
+      if (found === null || found === undefined) return;
+      end();
+      resolve(found);
+    }, (problem) => {
+      if (isAway(problem)) return lost(true);
+      end();
+      return reject(problem);
+    });
+    const gone = () => (end(), reject(signal.reason));
+    const stop = follow(null, ({ event, data }) => (event === LOOK || concerns(data)) && turn());
+    const end = () => {
+      stop();
+      turn.stop();
+      signal.removeEventListener("abort", gone);
+    };
+    signal.addEventListener("abort", gone);
+    if (signal.aborted) return gone();
+    return turn();
+  });
+}
+
+/** A function that looks, one time after the other: calls while it looks, or takes a breath, become one. */
+function looker(work, failed) {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  let busy = false;
+  let again = false;
+  const look = async () => {
+    if (busy) {
+      again = true;
+      return;
+    }
+    busy = true;
+    do {
+      again = false;
+      try {
+        await work(signal);
+      } catch (problem) {
+        if (signal.aborted) break;
+        failed(problem);
+        again ||= isAway(problem);
+      }
+      if (again) await new Promise((resolve) => setTimeout(resolve, BREATH_MS));
+    } while (again && !signal.aborted);
+    busy = false;
+  };
+  look.busy = () => busy;
+  look.stop = () => stopping.abort();
+  return look;
+}
