@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.api.training_reports import CurvePoint, TrainingReport
+from app.api.evaluations import Mistake
+from app.api.training_reports import CurvePoint, NearDuplicate, TrainingReport
 from app.jobs.comparison import interval
 from app.jobs.work.verdict import Judged, class_outlooks, verdict, words
 
@@ -75,3 +76,28 @@ def test_it_is_said_in_words() -> None:
     assert "still more would probably help" in said
     assert "would help little" in " ".join(report(97, 100, 0.9, 0.97, 0.97).words)
     assert "too wide" in " ".join(report(3, 3, 1, 1, 1).words)
+
+
+def test_one_picture_is_not_called_several() -> None:
+    alike = [NearDuplicate(number=number, split="test", like=1, similarity=1.0) for number in (7, 8)]
+    mistakes = [
+        Mistake(number=number, label="cat", predicted="fox", probability=0.9, label_probability=0.1)
+        for number in (4, 5)
+    ]
+
+    def said(count: int) -> list[str]:
+        found = {
+            "near_duplicates": alike[:count],
+            "near_duplicate_count": count,
+            "suspicious": mistakes[:count],
+        }
+        return words(report(40, 50).model_copy(update=found))[-2:]
+
+    assert said(1) == [
+        "A picture of dev or test looks like one of train: number 7. The figures may be too good.",
+        "A picture may have a wrong label, number 4: it is said to be `cat`, and looks like `fox`.",
+    ]
+    assert said(2) == [
+        "2 pictures of dev and test look like pictures of train, such as number 7: the figures may be too good.",
+        "2 pictures may have a wrong label, such as number 4: it is said to be `cat`, and looks like `fox`.",
+    ]

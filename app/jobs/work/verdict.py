@@ -98,14 +98,19 @@ def words(report: TrainingReport) -> list[str]:
         said.append("That should be enough for pictures of the same kind.")
     said += [sentence for sentence in (_weakest(report), _curve(report)) if sentence]
     if report.near_duplicate_count:
+        one = _called(report.near_duplicates[0])
         said.append(
-            f"{report.near_duplicate_count} pictures of dev and test look like pictures of train, such as "
-            f"{_called(report.near_duplicates[0])}: the figures may be too good."
+            f"A picture of dev or test looks like one of train: {one}. The figures may be too good."
+            if report.near_duplicate_count == 1
+            else f"{report.near_duplicate_count} pictures of dev and test look like pictures of train, such as "
+            f"{one}: the figures may be too good."
         )
     if report.suspicious:
         first = report.suspicious[0]
+        count = len(report.suspicious)
+        which = "A picture may" if count == 1 else f"{count} pictures may"
         said.append(
-            f"{len(report.suspicious)} pictures may have a wrong label, such as {_called(first)}: "
+            f"{which} have a wrong label{',' if count == 1 else ', such as'} {_called(first)}: "
             f"it is said to be `{first.label}`, and looks like `{first.predicted}`."
         )
     return said

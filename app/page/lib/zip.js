@@ -5,6 +5,7 @@ const CENTRAL = 0x02014b50;
 const END = 0x06054b50;
 const UTF8 = 0x0800;
 const MOST = 0xffffffff;
+const MOST_FILES = 0xfffe;
 const LONGEST_COMMENT = 0xffff;
 /** 1 January 1980, the first day that a zip archive knows: equal pictures make equal archives. */
 const DAY = 0x21;
@@ -58,6 +59,7 @@ export async function pack(files, { onprogress, signal } = {}) {
     // the Blob, not its bytes: the browser keeps it where it likes
     parts.push(head, path, content);
     offset += head.length + path.length + bytes.length;
+    if (number + 1 >= MOST_FILES) throw new Error("These are more pictures than an archive has room for: at most 65,000.");
     if (offset > MOST) throw new Error("The pictures are more than 4 GB together, more than an upload may have.");
     onprogress?.((number + 1) / files.length);
   }

@@ -61,7 +61,7 @@ async function opened(files) {
     if (isZip(file)) {
       try {
         for (const entry of await entries(file)) {
-          if (looksLikePicture(entry.path) && entry.size <= LARGEST) found.push({ path: entry.path, file: await unpacked(entry) });
+          if (looksLikePicture(entry.path) && entry.size <= LARGEST) found.push({ path: entry.path, open: () => unpacked(entry) });
         }
       } catch (error) {
         broken.push({ name: file.name, why: error.message });
@@ -76,5 +76,6 @@ async function opened(files) {
 }
 
 async function unpacked(entry) {
-  return new File([await entry.open()], entry.path.split("/").pop());
+  const name = entry.path.split("/").pop();
+  return new File([await entry.open()], name, { type: /\.jpe?g$/i.test(name) ? "image/jpeg" : "" });
 }

@@ -36,7 +36,6 @@ export const lesson = {
   /** Words about the browser's memory, when it has no more room. */
   full: "",
   focused: "c1",
-  found: null,
 };
 
 const listeners = new Set();
@@ -182,7 +181,7 @@ function forget(pictures) {
 export async function startAnew() {
   round += 1;
   clearTimeout(saving);
-  Object.assign(lesson, fresh(), { waiting: 0, full: "", focused: "c1", found: null });
+  Object.assign(lesson, fresh(), { waiting: 0, full: "", focused: "c1" });
   keptBytes = 0;
   await kept.forgetAll().catch(() => {});
   changed();
@@ -195,7 +194,7 @@ export function refuse(of, name, why) {
 }
 
 /**
- * Add files to a class: [{file, path}]. Each is looked at first; what is no picture or there already is left out
+ * Add files to a class: [{file, path}], with `open()` in place of `file` for those of an archive. Each is looked at first; what is no picture or there already is left out
  * with words. Resolves when all were looked at.
  */
 export async function addPictures(of, files) {
@@ -243,16 +242,18 @@ async function addSlices(of, files, mine) {
   }
 }
 
-async function look({ file, path }) {
+async function look({ file: given, open, path }) {
   number += 1;
   const order = number;
   const name = path.split("/").pop();
-  const picture = { id: `p${order}`, name, size: file.size, file, kept: false };
+  const picture = { id: `p${order}`, name, kept: false };
   try {
+    const file = given ?? (await open());
+    Object.assign(picture, { file, size: file.size });
     picture.hash = await fingerprint(file);
     return { order, picture, why: await fault(picture.id, file, name) };
   } catch {
-    return { order, picture, why: "cannot be read: it may have been moved or deleted" };
+    return { order, picture, why: given ? "cannot be read: it may have been moved or deleted" : "cannot be unpacked" };
   }
 }
 
