@@ -85,7 +85,7 @@ accuracy-transfer: $(VENV)/.runtime ## learn from few pictures, from scratch and
 lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes newer releases)
 	$(LOCK) requirements/build.in --output-file requirements/build.txt
 	$(LOCK) pyproject.toml --output-file requirements/runtime.txt
-	$(LOCK) pyproject.toml --extra dev --constraint requirements/build.txt --constraint requirements/runtime.txt \
+	$(LOCK) pyproject.toml --extra dev --extra onnx --constraint requirements/build.txt --constraint requirements/runtime.txt \
 		--output-file requirements/dev.txt
 	$(LOCK) pyproject.toml --extra web --constraint requirements/dev.txt --constraint requirements/runtime.txt \
 		--output-file requirements/web.txt

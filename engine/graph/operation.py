@@ -20,6 +20,7 @@ from engine.graph.expand import expand_layers
 from engine.graph.network import INPUT, Network, Tape
 from engine.layers import Block, Context, Example, Layer, LayerRecord, WeightSpec
 from engine.layers.base import PASS
+from engine.layers.export import Given, Operator, integers, operator, rearranged
 from engine.spec import NonNegativeInt, PositiveInt
 
 
@@ -44,6 +45,11 @@ class Part(Layer):
         """Return a view of the vector."""
         numbers = xs[0][:, self.first : self.first + elements(self.shape)]
         return numbers.reshape(-1, *self.shape), None
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        """Return a slice of the vector, as a map where it is one."""
+        bounds = (integers(self.first), integers(self.first + elements(self.shape)), integers(1))
+        return rearranged(operator("Slice", xs[0], *bounds), (elements(self.shape),), self.shape)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Each can stand alone or be named in another layer's `activation`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.layers.base import Context, Cost, Example, Gradients, Layer, WeightSpec
+from engine.layers.export import Given, Operator, operator, per_channel, reals
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import Line, applied, gather, source
 from engine.layers.trace_text import number, series
@@ -70,6 +72,9 @@ class ReLU(ActivationLayer):
     def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
         return activation.relu_backward(saved, dy, buffers)
 
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return operator("Relu", xs[0])
+
 
 class ReLU6(ActivationLayer):
     """Rectified linear unit that also stops growing at 6."""
@@ -86,6 +91,9 @@ class ReLU6(ActivationLayer):
 
     def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
         return activation.relu6_backward(saved, dy, buffers)
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return operator("Clip", xs[0], reals(0), reals(6))
 
 
 class LeakyReLU(ActivationLayer):
@@ -106,6 +114,9 @@ class LeakyReLU(ActivationLayer):
 
     def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
         return activation.leaky_relu_backward(saved, self.slope, dy, buffers)
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return operator("LeakyRelu", xs[0], alpha=self.slope)
 
 
 class PReLU(ActivationLayer):
@@ -144,6 +155,9 @@ class PReLU(ActivationLayer):
         output = z.value if z.value > 0 else slope * z.value
         return applied(position, z, output, self.written(), {"z": z.value, "slope[c]": slope})
 
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return operator("PRelu", xs[0], per_channel(weights["slope"], xs[0].shape, "slope"))
+
 
 class ELU(ActivationLayer):
     """Exponential linear unit: negative numbers bend smoothly towards -alpha."""
@@ -165,6 +179,9 @@ class ELU(ActivationLayer):
     def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
         return activation.elu_backward(saved, self.alpha, dy, buffers=buffers)
 
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return operator("Elu", xs[0], alpha=self.alpha)
+
 
 class SELU(ActivationLayer):
     """Exponential linear unit of such a scale that the numbers of a deep network keep mean 0 and variance 1."""
@@ -180,6 +197,9 @@ class SELU(ActivationLayer):
 
     def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
         return activation.elu_backward(saved, activation.SELU_ALPHA, dy, activation.SELU_SCALE, buffers)
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return operator("Selu", xs[0], alpha=activation.SELU_ALPHA, gamma=activation.SELU_SCALE)
 
 
 class GELU(ActivationLayer):
@@ -214,6 +234,16 @@ class GELU(ActivationLayer):
         exact, approximation = super().written().split(", or ")
         return exact if self.form == "exact" else approximation
 
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        # ONNX has Gelu from version 20 on; what it is made of is known everywhere
+        x = xs[0]
+        if self.form == "exact":
+            bent = operator("Erf", operator("Mul", x, reals(math.sqrt(1 / 2))))
+        else:
+            cubed = operator("Mul", operator("Mul", x, x), operator("Mul", x, reals(0.044715)))
+            bent = operator("Tanh", operator("Mul", operator("Add", x, cubed), reals(math.sqrt(2 / math.pi))))
+        return operator("Mul", operator("Mul", x, reals(0.5)), operator("Add", bent, reals(1)))
+
 
 class SiLU(ActivationLayer):
     """Sigmoid-weighted linear unit, or swish: each number times its own sigmoid."""
@@ -238,6 +268,9 @@ class SiLU(ActivationLayer):
         x, gate = saved
         return smooth.silu_backward(x, gate, dy, buffers)
 
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return operator("Mul", xs[0], operator("Sigmoid", xs[0]))
+
 
 class HardSwish(ActivationLayer):
     """Swish made of straight pieces, which is cheaper to compute."""
@@ -254,6 +287,9 @@ class HardSwish(ActivationLayer):
     def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
         return activation.hard_swish_backward(saved, dy, buffers)
 
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return operator("HardSwish", xs[0])
+
 
 class Softplus(ActivationLayer):
     """The rectified linear unit with its corner rounded off."""
@@ -269,6 +305,9 @@ class Softplus(ActivationLayer):
 
     def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
         return smooth.softplus_backward(saved, dy, buffers)
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return operator("Softplus", xs[0])
 
 
 class Sigmoid(ActivationLayer):
@@ -290,6 +329,9 @@ class Sigmoid(ActivationLayer):
     def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
         return smooth.sigmoid_backward(saved, dy, buffers)
 
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return operator("Sigmoid", xs[0])
+
 
 class Tanh(ActivationLayer):
     """Hyperbolic tangent: squeezes every number between -1 and 1."""
@@ -306,6 +348,9 @@ class Tanh(ActivationLayer):
 
     def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
         return smooth.tanh_backward(saved, dy, buffers)
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return operator("Tanh", xs[0])
 
 
 class Softmax(ActivationLayer):
@@ -334,6 +379,9 @@ class Softmax(ActivationLayer):
         total = series(lambda score: f"exp({number(score)})", scores.values)
         text = f"exp({number(z.value)}) / ({total}) = {number(output)}"
         return Trace(position, output, text, (z,), **scores.fields())
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return operator("Softmax", xs[0], axis=1)
 
 
 ACTIVATIONS: tuple[type[ActivationLayer], ...] = tuple(ActivationLayer.__subclasses__())

@@ -10,6 +10,7 @@ A layer is an immutable record of hyperparameters with pure methods. Arrays trav
     forward(weights, *xs, context=...)        -> (y, saved); saved is whatever backward needs
     backward(weights, saved, dy, context=...) -> (one dx per input, name -> gradient)
     trace(weights, xs, position)              -> the arithmetic of one number of one picture's output
+    export(weights, *xs)                      -> what computes it elsewhere, in operators of ONNX (`export.py`)
 
 How a node runs is three questions apart, and the context answers them: `statistics`, those of the batch,
 as in training, or the running ones, as in inference; `records`, whether anybody will go backwards and so
@@ -42,6 +43,7 @@ from engine import draws
 from engine.arrays import Array, Shape, Weights, elements
 from engine.choices import OneOf
 from engine.errors import ShapeError
+from engine.layers.export import Constant, Given, Operator
 from engine.layers.initializers import Initializer
 from engine.layers.trace import Position, Trace, require_position
 from engine.spec import Flag, NodeName, Spec, describe
@@ -299,6 +301,15 @@ class Layer(LayerRecord):
     def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
         """Do what `trace` says, for a position that the output has."""
         raise NotImplementedError
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        """Return what computes the output in inference, in operators of ONNX; see `export.py`."""
+        raise NotImplementedError
+
+    def exported(self, weights: Weights, name: str, axes: Sequence[Axis], *inputs: Shape) -> Constant:
+        """Return a weight with its axes in this order."""
+        order = self.weights(*inputs)[name].order(axes)
+        return Constant(weights[name].transpose(order), name)
 
     def dense_equivalent(self, *inputs: Shape) -> int | None:
         """Return how many weights a fully connected layer would need for the same map, with a bias if this has one."""

@@ -22,6 +22,7 @@ from engine.layers.base import (
     WeightSpec,
     require_map,
 )
+from engine.layers.export import Constant, Given, Operator, operator
 from engine.layers.initializers import Initializer
 from engine.layers.parameters import Activation, Padding
 from engine.layers.trace import Position, Trace
@@ -122,6 +123,26 @@ class _Convolution(Layer):
         cells = under(xs[0], self.window(xs[0].shape), position, group)
         bias = weights["bias"][k] if self.bias else None
         return weighted(position, cells, weights["weight"][..., k], bias)
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        _, groups = self.arrangement(xs[0].shape[2])
+        constants = _constants(self, weights, xs[0].shape, "out", "in")
+        return operator(
+            "Conv",
+            xs[0],
+            *constants,
+            **self.window(xs[0].shape).exported,
+            dilations=self.dilation,
+            group=groups,
+        )
+
+
+def _constants(
+    layer: _Convolution | TransposedConv2D, weights: Weights, shape: Shape, *channels: Axis
+) -> list[Constant]:
+    """Return the filters and the bias, if there is one, as ONNX has them."""
+    kernel = layer.exported(weights, "weight", (*channels, "height", "width"), shape)
+    return [kernel, Constant(weights["bias"], "bias")] if layer.bias else [kernel]
 
 
 def _weights(layer: _Convolution | TransposedConv2D, shape: Shape) -> dict[str, WeightSpec]:
@@ -343,3 +364,21 @@ class TransposedConv2D(Layer):
         cells = gather(xs[0], *lines, Line(0, xs[0].shape[2]))
         bias = weights["bias"][position[2]] if self.bias else None
         return weighted(position, cells, filters, bias)
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        before, behind, extra = [], [], []
+        for axis, n in zip(self.window(xs[0].shape), xs[0].shape[:2], strict=True):
+            cut = (n - 1) * axis.stride + axis.extent - axis.before - axis.size
+            before.append(axis.before)
+            behind.append(max(cut, 0))
+            extra.append(max(-cut, 0))
+        return operator(
+            "ConvTranspose",
+            xs[0],
+            *_constants(self, weights, xs[0].shape, "in", "out"),
+            kernel_shape=self.kernel_size,
+            strides=self.stride,
+            dilations=self.dilation,
+            pads=(*before, *behind),
+            output_padding=tuple(extra),
+        )

@@ -16,6 +16,7 @@ from engine.layers.base import (
     WeightSpec,
     require_vector,
 )
+from engine.layers.export import Constant, Given, Operator, operator
 from engine.layers.initializers import Initializer
 from engine.layers.parameters import Activation
 from engine.layers.trace import Position, Trace
@@ -87,3 +88,7 @@ class Dense(Layer):
         unit = position[0]
         bias = weights["bias"][unit] if self.bias else None
         return weighted(position, gather(xs[0], Line(0, len(xs[0]))), weights["weight"][:, unit], bias)
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        bias = [Constant(weights["bias"], "bias")] if self.bias else []
+        return operator("Gemm", xs[0], self.exported(weights, "weight", ("in", "out"), xs[0].shape), *bias)

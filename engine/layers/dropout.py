@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.layers.base import Context, Cost, Example, Gradients, Layer, require_map
+from engine.layers.export import Given, Operator, operator
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import copied
 from engine.spec import Fraction
@@ -53,6 +54,9 @@ class _Dropout(Layer):
 
     def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
         return copied(xs, position, position)
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return operator("Identity", xs[0])
 
 
 class Dropout(_Dropout):

@@ -11,6 +11,7 @@ import numpy as np
 from engine.arrays import Array, Shape, Weights
 from engine.errors import ShapeError
 from engine.layers.base import Context, Example, Gradients, Layer
+from engine.layers.export import Given, Operator, integers, operator
 from engine.layers.parameters import Activation
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import combined, copied, source
@@ -60,6 +61,9 @@ class Add(Layer):
         terms = [source(xs, position, number) for number in range(len(xs))]
         return combined(position, terms, sum(each.value for each in terms), " + ")
 
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return operator("Add" if len(xs) == 2 else "Sum", *xs)
+
 
 class Multiply(Layer):
     """Multiplies its inputs, number by number; a vector is stretched over a map and scales its channels."""
@@ -107,6 +111,12 @@ class Multiply(Layer):
         # a vector's number is that of the map's channel
         first, second = (source(xs, position[-x.ndim :], number) for number, x in enumerate(xs))
         return combined(position, (first, second), first.value * second.value, " * ")
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        axes = max(len(x.shape) for x in xs)
+        return operator(
+            "Mul", *(x if len(x.shape) == axes else operator("Unsqueeze", x, integers(2, 3)) for x in xs)
+        )
 
 
 def _stretched(x: Array, axes: int) -> Array:
@@ -157,3 +167,6 @@ class Concatenate(Layer):
             channel -= xs[number].shape[-1]
             number += 1
         return copied(xs, position, (*position[:-1], channel), number)
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return operator("Concat", *xs, axis=1)

@@ -22,6 +22,18 @@ from engine.layers.base import (
     WeightSpec,
     require_map,
 )
+from engine.layers.export import (
+    Constant,
+    Given,
+    Operator,
+    channels_first,
+    channels_last,
+    integers,
+    operator,
+    per_channel,
+    reals,
+    turned,
+)
 from engine.layers.parameters import Activation
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import Line, gather, normalised, source
@@ -119,6 +131,11 @@ class BatchNorm(Layer):
         mean, variance = at["running_mean"], at["running_variance"]
         return normalised(position, source(xs, position), mean, variance, self.epsilon, affine, None)
 
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        names = ("scale", "shift", "running_mean", "running_variance")
+        constants = [Constant(weights[name], name) for name in names]
+        return operator("BatchNormalization", xs[0], *constants, epsilon=self.epsilon)
+
 
 class _PerPicture(Layer):
     """What normalisations by the numbers of a single picture share: they do the same in training and inference."""
@@ -205,6 +222,14 @@ class _PerPicture(Layer):
         mean, variance = float(numbers.mean()), float(numbers.var())
         return normalised(position, source(xs, position), mean, variance, self.epsilon, affine, numbers.size)
 
+    def exported_affine(self, weights: Weights, shape: Shape) -> tuple[Constant, Constant]:
+        """Return scale and shift with the channels first; ONNX has no such layer without."""
+        wanted = self.scale_shape(shape)
+        if not self.affine:
+            return reals(np.ones(turned(wanted))), reals(np.zeros(turned(wanted)))
+        axes = turned(_MAP[-len(wanted) :])
+        return self.exported(weights, "scale", axes, shape), self.exported(weights, "shift", axes, shape)
+
 
 class LayerNorm(_PerPicture):
     """Brings the numbers of each picture, or of each of its pixels, to mean 0 and variance 1."""
@@ -231,6 +256,14 @@ class LayerNorm(_PerPicture):
     def scale_shape(self, shape: Shape) -> Shape:
         return shape[-1:] if self.over == "channels" else shape
 
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        affine = self.exported_affine(weights, xs[0].shape)
+        if self.over == "picture" or len(xs[0].shape) == 1:
+            return operator("LayerNormalization", xs[0], *affine, axis=1, epsilon=self.epsilon)
+        pixels = channels_last(xs[0])
+        normal = operator("LayerNormalization", pixels, *affine, axis=-1, epsilon=self.epsilon)
+        return channels_first(normal)
+
 
 class GroupNorm(_PerPicture):
     """Brings each group of a picture's channels to mean 0 and variance 1, whatever the batch size."""
@@ -255,6 +288,18 @@ class GroupNorm(_PerPicture):
             )
         return (elements(shape[:-1]), self.groups, shape[-1] // self.groups), (1, 3)
 
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        # ONNX's own, of version 18, was changed in 21; a group is as one channel of InstanceNormalization
+        shape = xs[0].shape
+        grouped = operator("Reshape", xs[0], integers(0, self.groups, -1))
+        alone = reals(np.ones(self.groups)), reals(np.zeros(self.groups))
+        normal = operator("InstanceNormalization", grouped, *alone, epsilon=self.epsilon)
+        y = operator("Reshape", normal, integers(0, *turned(shape)))
+        if not self.affine:
+            return y
+        scale, shift = (per_channel(weights[name], shape, name) for name in ("scale", "shift"))
+        return operator("Add", operator("Mul", y, scale), shift)
+
 
 class InstanceNorm(_PerPicture):
     """Brings each channel of each picture to mean 0 and variance 1."""
@@ -271,6 +316,10 @@ class InstanceNorm(_PerPicture):
     def arrangement(self, shape: Shape) -> tuple[Shape, standardization.Axes]:
         require_map(shape, self.type)
         return (shape[0] * shape[1], shape[2]), (1,)
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        affine = self.exported_affine(weights, xs[0].shape)
+        return operator("InstanceNormalization", xs[0], *affine, epsilon=self.epsilon)
 
 
 class LocalResponseNorm(Layer):
@@ -333,3 +382,19 @@ class LocalResponseNorm(Layer):
             products=squares,
             sum=total,
         )
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        # ONNX has such a layer, which runtimes compute for maps and windows of odd sizes only
+        x, shape = xs[0], xs[0].shape
+        if len(shape) == 3 and self.size % 2:
+            how = {"size": self.size, "bias": self.k, "alpha": self.alpha * self.size, "beta": self.beta}
+            return operator("LRN", x, **how)
+        apart = np.subtract.outer(np.arange(shape[-1]), np.arange(shape[-1]))  # c - j
+        near = (apart <= self.size // 2) & (-apart <= (self.size - 1) // 2)
+        squares = operator("Mul", x, x)
+        if len(shape) == 3:
+            sums = operator("Conv", squares, reals(self.alpha * near[..., None, None]))
+        else:
+            sums = operator("MatMul", squares, reals(self.alpha * near.T))
+        divisor = operator("Pow", operator("Add", sums, reals(self.k)), reals(self.beta))
+        return operator("Div", x, divisor)

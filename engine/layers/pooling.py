@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
 from engine.layers.base import PASS, Context, Cost, Example, Gradients, Layer, Reach, require_map
+from engine.layers.export import Given, Operator, integers, operator
 from engine.layers.parameters import Padding
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import Cells, Line, average, channel, gather, largest, under
@@ -108,6 +109,9 @@ class MaxPool2D(_Pool2D):
     def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
         return largest(position, under(xs[0], self.window(xs[0].shape), position, channel(position)))
 
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return operator("MaxPool", xs[0], **self.window(xs[0].shape).exported)
+
 
 class AveragePool2D(_Pool2D):
     """Averages each window."""
@@ -166,9 +170,24 @@ class AveragePool2D(_Pool2D):
         )
         return average(position, cells, (rows[:, None] & columns)[..., None])
 
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        window = self.window(xs[0].shape)
+        pool = window.exported
+        if not (self.count_padding and window.is_padded):
+            return operator("AveragePool", xs[0], **pool)
+        # the padding that was asked for becomes pixels; what a rounded-up last window sees beyond it is never counted
+        rows, columns = window
+        sides = (rows.before, columns.before, rows.after, columns.after)
+        padded = operator("Pad", xs[0], integers(0, 0, *sides[:2], 0, 0, *sides[2:]))
+        beyond = tuple(pad - side for pad, side in zip(pool["pads"], sides, strict=True))
+        return operator("AveragePool", padded, **pool | {"pads": beyond})
+
 
 class _GlobalPool2D(Layer):
     """What the pools over whole maps share."""
+
+    exported_as: ClassVar[str]
+    """What ONNX calls it."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         require_map(inputs[0], self.type)
@@ -187,11 +206,15 @@ class _GlobalPool2D(Layer):
         """Return all of one channel's map."""
         return gather(x, Line(0, x.shape[0]), Line(0, x.shape[1]), channel(position))
 
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return operator("Flatten", operator(self.exported_as, xs[0]))
+
 
 class GlobalAveragePool2D(_GlobalPool2D):
     """Averages each whole map to one number."""
 
     type: Literal["global_average_pool2d"] = "global_average_pool2d"
+    exported_as = "GlobalAveragePool"
 
     examples = (Example({"type": "global_average_pool2d"}, ((3, 5, 4),)),)
     formula = "a'[c] = mean_{x,y} a[x, y, c]"
@@ -214,6 +237,7 @@ class GlobalMaxPool2D(_GlobalPool2D):
     """Keeps the largest number of each whole map; a tie goes to the first pixel."""
 
     type: Literal["global_max_pool2d"] = "global_max_pool2d"
+    exported_as = "GlobalMaxPool"
 
     examples = (Example({"type": "global_max_pool2d"}, ((3, 5, 4),)),)
     formula = "a'[c] = max_{x,y} a[x, y, c]"

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.arrays import Array, Shape, Weights
 from engine.layers.base import PASS, Context, Cost, Example, Gradients, Layer, Reach, require_map
+from engine.layers.export import Given, Operator, operator, reals
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import Line, average, channel, copied, gather, weighted
 from engine.ops import resampling
@@ -89,6 +90,14 @@ class AdaptiveAveragePool2D(Layer):
         cells = gather(xs[0], rows, columns, channel(position))
         return average(position, cells, cells.inside)
 
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        # ONNX has no such pool: a product with a matrix from the left and one from the right
+        rows, columns = (
+            resampling.averaging(size, bins)
+            for size, bins in zip(xs[0].shape[:2], self.output_size, strict=True)
+        )
+        return operator("MatMul", operator("MatMul", reals(rows), xs[0]), reals(columns.T))
+
 
 class Upsample2D(Layer):
     """Enlarges a map: by repeating each pixel, or by passing smoothly from one to the next."""
@@ -158,3 +167,11 @@ class Upsample2D(Layer):
         rows, columns = (Line(int(cells[0]), len(cells)) for cells in used)
         factors = np.multiply.outer(shares[0][used[0]], shares[1][used[1]])[..., None]
         return weighted(position, gather(xs[0], rows, columns, channel(position)), factors, None)
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        # the second input, a region of interest, is of no use here
+        inputs = (xs[0], reals([]), reals([1, 1, *self.factor]))
+        if self.mode == "nearest":
+            how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+            return operator("Resize", *inputs, mode="nearest", **how)
+        return operator("Resize", *inputs, mode="linear", coordinate_transformation_mode="half_pixel")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
 from engine.layers.base import PASS, Context, Cost, Example, Gradients, Layer, require_map
+from engine.layers.export import Given, Operator, integers, operator, rearranged
 from engine.layers.parameters import Sides
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import copied, moved
@@ -41,6 +42,9 @@ class Flatten(Layer):
 
     def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
         return moved(xs, position, self.output_shape(xs[0].shape))
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return rearranged(xs[0], xs[0].shape, self.output_shape(xs[0].shape))
 
 
 class Reshape(Layer):
@@ -84,6 +88,9 @@ class Reshape(Layer):
 
     def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
         return moved(xs, position, self.shape)
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        return rearranged(xs[0], xs[0].shape, self.shape)
 
 
 class Pad2D(Layer):
@@ -146,3 +153,8 @@ class Pad2D(Layer):
             place = [n - 1 - abs(n - 1 - abs(at)) for at, n in zip(place, sizes, strict=True)]
         row, column = (min(max(at, 0), n - 1) for at, n in zip(place, sizes, strict=True))
         return copied(xs, position, (row, column, position[2]))
+
+    def export(self, weights: Weights, *xs: Given) -> Operator:
+        (top, bottom), (left, right) = self.padding
+        mode = {"zero": "constant", "reflect": "reflect", "replicate": "edge"}[self.mode]
+        return operator("Pad", xs[0], integers(0, 0, top, left, 0, 0, bottom, right), mode=mode)

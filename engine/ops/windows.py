@@ -124,6 +124,16 @@ class Window(NamedTuple):
         return self.height.taps * self.width.taps
 
     @property
+    def exported(self) -> dict[str, tuple[int, ...]]:
+        """The window as attributes of ONNX: the pads before both axes come first, then those behind."""
+        behind = [axis.padded - axis.size - axis.before for axis in self]
+        return {
+            "kernel_shape": self.kernel,
+            "strides": (self.height.stride, self.width.stride),
+            "pads": (self.height.before, self.width.before, *behind),
+        }
+
+    @property
     def formula(self) -> dict[str, str]:
         """Both size formulas with their numbers put in."""
         return {"height": self.height.formula, "width": self.width.formula}

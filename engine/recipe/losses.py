@@ -15,6 +15,7 @@ from pydantic import Field
 from engine.arrays import Array, Shape
 from engine.choices import OneOf
 from engine.errors import EngineError, ShapeError
+from engine.layers.export import Given, Operator, operator
 from engine.ops import activation, smooth
 from engine.recipe.targets import NOUNS, Target
 from engine.spec import Fraction, PositiveFloat, Spec
@@ -78,6 +79,10 @@ class Loss(Spec):
         """Apply the link: scores (N, K) to predictions (N, K)."""
         raise NotImplementedError
 
+    def export(self, scores: Given) -> Operator:
+        """Return what applies the link, in operators of ONNX."""
+        raise NotImplementedError
+
     def right(self, scores: Array, targets: Array) -> Right | None:
         """Tell for each sample whether the prediction is right, (N,); None where that is no question of yes or no."""
         raise NotImplementedError
@@ -129,6 +134,9 @@ class SoftmaxCrossEntropy(Loss):
     def predict(self, scores: Array) -> Array:
         return activation.softmax(scores)
 
+    def export(self, scores: Given) -> Operator:
+        return operator("Softmax", scores, axis=1)
+
     def right(self, scores: Array, targets: Array) -> Right | None:
         return right_class(scores, targets)
 
@@ -170,6 +178,9 @@ class BinaryCrossEntropy(Loss):
     def predict(self, scores: Array) -> Array:
         return smooth.sigmoid(scores)
 
+    def export(self, scores: Given) -> Operator:
+        return operator("Sigmoid", scores)
+
     def right(self, scores: Array, targets: Array) -> Right | None:
         """All labels of a picture must be right."""
         right: Right = ((scores > 0) == (targets > 0.5)).all(axis=1)
@@ -205,6 +216,9 @@ class MeanSquaredError(Loss):
 
     def predict(self, scores: Array) -> Array:
         return scores
+
+    def export(self, scores: Given) -> Operator:
+        return operator("Identity", scores)
 
     def right(self, scores: Array, targets: Array) -> Right | None:
         return None

@@ -38,6 +38,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "app.web.routes",
         "engine",
     ),
+    "onnx": ("engine.model.onnx_format",),
     "pydantic": ("app", "engine"),
     "pydantic_core": ("app.api", "app.web.answers", "engine.choices"),
     "python_multipart": ("app.web.bodies.multipart",),
