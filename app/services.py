@@ -23,6 +23,7 @@ from app.models.predictors import Predictors
 from app.models.provenance import Provenances
 from app.models.upkeep import Upkeep
 from app.processes.member import Member
+from app.serving.room import Bodies
 from app.settings import Settings, SettingsError
 from app.store import Store, cache
 
@@ -45,6 +46,8 @@ class Services:
     member: Member
     inference: asyncio.Semaphore
     """Bounds how many computations run at the same time; the others wait without holding a thread."""
+    bodies: Bodies
+    """Bounds what the bodies of requests hold that wait in memory."""
     watcher: Watcher = field(init=False)
     """Of what happens to jobs."""
     _draining: threading.Event = field(default_factory=threading.Event)
@@ -94,6 +97,7 @@ class Services:
             Upkeep(store, predictors),
             member,
             inference=inference,
+            bodies=Bodies(share.max_queue_bytes),
         )
 
     @cached_property
@@ -102,7 +106,7 @@ class Services:
         # what decodes and computes is imported with it, not with the server
         from app.serving.serving import Serving  # noqa: PLC0415
 
-        return Serving(self.settings.share(), self.predictors, self.inference)
+        return Serving(self.settings.share(), self.predictors, self.inference, self.bodies)
 
     @property
     def draining(self) -> bool:

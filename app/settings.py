@@ -147,8 +147,9 @@ class Settings(BaseModel):
     max_queue_bytes: int = Field(
         256 * MIB,
         ge=1,
-        description="Most bytes that the bodies of those requests hold together; requests beyond get 503, but for one "
-        "that comes when there is no other.",
+        description="Most bytes that the bodies of requests hold together that wait in memory until they are answered: "
+        "of predictions, of all that looks into models with pictures, and of operations. Requests beyond get 503, but "
+        "for one that comes when there is no other.",
     )
     predict_seconds: Seconds = Field(
         30.0, description="Longest time that a prediction waits and is computed; then its request gets 503."

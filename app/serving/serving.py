@@ -16,6 +16,7 @@ from app.models.predictors import Predictors
 from app.serving.asked import Asked, Piece, Write
 from app.serving.batch import compute, decode_seconds, look
 from app.serving.queue import Queue
+from app.serving.room import Bodies, Room
 from app.settings import Settings
 from app.store.records import ModelRecord
 from engine.model.inference import Predictor
@@ -42,6 +43,7 @@ class Serving:
         settings: Settings,
         predictors: Predictors,
         turn: asyncio.Semaphore,
+        bodies: Bodies,
     ) -> None:
         """Take what predictions need.
 
@@ -49,8 +51,9 @@ class Serving:
             settings: of this process, see `Settings.share`.
             predictors: holds models in memory.
             turn: bounds how many computations of the server run at the same time.
+            bodies: bounds what requests of all kinds hold.
         """
-        self._settings, self._predictors, self._turn = settings, predictors, turn
+        self._settings, self._predictors, self._turn, self._bodies = settings, predictors, turn, bodies
         self._threads = ThreadPoolExecutor(settings.cores, thread_name_prefix="serving")
         self._queues: dict[str, Queue] = {}
         self._specs: dict[str, tuple[ModelRecord, PictureSpec]] = {}
@@ -59,34 +62,17 @@ class Serving:
         """What is computed on the event loop in its next turn, by model; and the seconds that decoding each takes."""
         self._since_company = 0
         """Requests since two were computed together there."""
-        self._pictures = self._bytes = 0
-        """What is held of requests that are not answered yet."""
+        self._pictures = 0
+        """Those of requests that are not answered yet."""
 
     def room(self, size: int | None) -> Room:
-        """Keep room for the body of a request while entered: from before it is read until it is answered.
-
-        Args:
-            size: its bytes; None where nobody knows: then they count as they arrive.
-        """
-        return Room(self, size)
-
-    def hold(self, count: int, held: int) -> None:
-        """Count more bytes of a request that holds some already.
+        """Keep room for a request for predictions while entered; see `Bodies.room`.
 
         Raises:
-            Unavailable: too many others are held.
+            Unavailable: too many pictures wait already, or (on entering) too many bytes.
         """
-        most = self._settings.max_queue_bytes
-        # whatever a single request may be is taken when there is no other
-        if self._bytes > held and self._bytes + count > most:
-            raise Unavailable(
-                f"requests of {self._bytes} bytes wait here already, of at most {most}", code="queue-full"
-            )
-        self._bytes += count
-
-    def release(self, count: int) -> None:
-        """Count fewer bytes."""
-        self._bytes -= count
+        self.check_room(1)
+        return self._bodies.room(size)
 
     def check_room(self, pictures: int) -> None:
         """Tell whether so many pictures more may wait.
@@ -244,38 +230,6 @@ class Serving:
         predictor = self._predictors.get(pieces[0].asked.record)
         predictor.measure()
         compute(predictor, pieces, self._settings.max_image_pixels, self._predictors.executor)
-
-
-class Room:
-    """What one request holds of the bytes that all may hold together."""
-
-    __slots__ = ("_held", "_serving", "_size")
-
-    def __init__(self, serving: Serving, size: int | None) -> None:
-        """Hold nothing yet; see `Serving.room`."""
-        self._serving, self._size, self._held = serving, size, 0
-
-    def __enter__(self) -> Callable[[int], None]:
-        """Return what is called with the number of bytes that have arrived, each time that some have.
-
-        Raises:
-            Unavailable: too many others are held; what is returned raises it, too.
-        """
-        self._serving.check_room(1)
-        self._hold(self._size or 0)
-        return self._hold if self._size is None else _counted_before
-
-    def __exit__(self, *_: object) -> None:
-        """Give all of it back."""
-        self._serving.release(self._held)
-
-    def _hold(self, count: int) -> None:
-        self._serving.hold(count, self._held)
-        self._held += count
-
-
-def _counted_before(count: int) -> None:
-    """Take no note of bytes that arrive."""
 
 
 def _end_with(future: asyncio.Future[Any], leaving: asyncio.Future[None]) -> None:

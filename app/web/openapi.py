@@ -70,7 +70,10 @@ def operation_responses() -> dict[int | str, dict[str, Any]]:
         "image/png": binary,
         "image/svg+xml": binary,
     }
-    return {200: {"description": "What comes out.", "content": content}, **problems(400, 404, 413, 415, 422)}
+    return {
+        200: {"description": "What comes out.", "content": content},
+        **problems(400, 404, 413, 415, 422, 503),
+    }
 
 
 def success(description: str, model: Any, *files: str) -> dict[int | str, dict[str, Any]]:

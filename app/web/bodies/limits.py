@@ -9,6 +9,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from app.errors import TooLarge, Unsupported
+from app.services import Services
+from app.serving.room import Room
 
 T = TypeVar("T")
 
@@ -23,6 +25,11 @@ async def off_the_loop(size: int, work: Callable[[], T]) -> T:
 
 def ignore(count: int) -> None:
     """Take no note of how many bytes have arrived."""
+
+
+def room(request: Request, services: Services) -> Room:
+    """Keep room for a body that waits in memory, as pictures do, while entered; see `Bodies.room`."""
+    return services.bodies.room(declared_bytes(request, services.settings.max_predict_bytes))
 
 
 async def read_body(request: Request, limit: int, arrived: Callable[[int], None] = ignore) -> bytes:
@@ -75,6 +82,12 @@ async def next_piece(request: Request) -> bytes:
     request._stream_consumed = not message.get("more_body", False)
     piece: bytes = message.get("body", b"")
     return piece
+
+
+def declared_bytes(request: Request, limit: int) -> int | None:
+    """Return how many bytes of a body will be read, by its Content-Length; None where nobody knows."""
+    declared = request.headers.get("content-length", "")
+    return min(int(declared), limit) if declared.isdecimal() else None
 
 
 def _too_large(limit: int) -> TooLarge:

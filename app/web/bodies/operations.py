@@ -57,6 +57,7 @@ async def receive_operation(
     choose: Callable[[Mapping[str, Any]], type[T]],
     fields: frozenset[str],
     settings: Settings,
+    arrived: Callable[[int], None],
     elsewhere: Mapping[str, str] | None = None,
 ) -> Received[T]:
     """Read the body of an operation: JSON, or a form with the part `file` and the other fields as JSON or plain words.
@@ -66,6 +67,7 @@ async def receive_operation(
         choose: what the fields have to be, by the fields themselves.
         fields: the names of those that a form may have.
         settings: with the limits.
+        arrived: see `room`.
         elsewhere: what to do with keys that belong deeper in the body, by their names.
 
     Raises:
@@ -73,7 +75,7 @@ async def receive_operation(
     """
     kind = media_type(request)
     if is_json(kind):
-        body = await read_body(request, settings.max_predict_bytes)
+        body = await read_body(request, settings.max_predict_bytes, arrived)
         return await off_the_loop(len(body), lambda: _from_json(body, choose, elsewhere or {}))
     if kind != "multipart/form-data":
         detail = f"the body must be JSON or a form, not {kind}" if kind else "this header is missing"
@@ -82,7 +84,7 @@ async def receive_operation(
     hints = {"files": "the part is called file here: `curl -F file=@name`", **(elsewhere or {})}
     taken = fields - set(_NUMBERS)
     rules = FormRules(settings.max_predict_bytes, {"file": 1}, taken, kind="picture", elsewhere=hints)
-    form = await receive(request, rules, MemorySink)
+    form = await receive(request, rules, MemorySink, arrived)
     (file,) = form.files
     document = {name: _value(name, text) for name, text in form.fields.items() if text.strip()}
     with named_as_sent(json=False):

@@ -12,7 +12,7 @@ from app.errors import FieldError, Invalid, TooLarge, Unsupported
 from app.models.prediction import Picture, from_base64
 from app.settings import Settings
 from app.web.bodies.json import parse
-from app.web.bodies.limits import ignore, off_the_loop, read_body
+from app.web.bodies.limits import off_the_loop, read_body
 from app.web.bodies.multipart import FormRules, receive
 from app.web.bodies.route import is_json, media_type
 from app.web.bodies.schemas import inlined_schema
@@ -65,16 +65,16 @@ async def receive_pictures(
     request: Request,
     settings: Settings,
     *,
+    arrived: Callable[[int], None],
     with_faults: bool = False,
-    arrived: Callable[[int], None] = ignore,
 ) -> list[Picture]:
     """Read the pictures of a request: files of a form, base64 in JSON, or one picture as the body.
 
     Args:
         request: holds them.
         settings: say how much is taken.
+        arrived: see `room`.
         with_faults: whether pictures that are no base64 are returned, too, with their faults.
-        arrived: see `read_body`.
 
     Raises:
         Invalid, Malformed: a body that is not what its type says.

@@ -28,6 +28,7 @@ from app.web.answers.operation_pictures import PNG, SVG
 from app.web.answers.problems import ENGINE_CODES
 from app.web.bodies.augment import augment_body
 from app.web.bodies.files import named_as_sent
+from app.web.bodies.limits import room
 from app.web.bodies.operations import Received, receive_operation
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
@@ -55,7 +56,7 @@ def _kind(document: Mapping[str, Any]) -> type[AugmentRequest | AugmentListReque
     "/augment",
     summary="Augment a picture",
     response_class=Response,
-    responses=problems(400, 413, 415, 422)
+    responses=problems(400, 413, 415, 422, 503)
     | {
         200: {
             "description": "What the augmentations make of the picture.",
@@ -74,10 +75,11 @@ async def augment_picture(request: Request, services: ServicesDep) -> Response:
     are refused: the preview of a data set shows them.
     """
     fields = frozenset(AugmentRequest.model_fields)
-    received = await receive_operation(request, _kind, fields, services.settings)
-    form = preferred(request, (_JSON, NPZ, PNG, SVG))
-    async with services.inference:
-        return await run_in_threadpool(_answer, services, received, form)
+    with room(request, services) as arrived:
+        received = await receive_operation(request, _kind, fields, services.settings, arrived)
+        form = preferred(request, (_JSON, NPZ, PNG, SVG))
+        async with services.inference:
+            return await run_in_threadpool(_answer, services, received, form)
 
 
 def _answer(services: Services, received: _Received, form: str) -> Response:

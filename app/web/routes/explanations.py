@@ -24,6 +24,7 @@ from app.web.answers.explanations import arrays, explanation
 from app.web.answers.negotiation import preferred
 from app.web.answers.stored import stored_model
 from app.web.bodies.choices import from_query
+from app.web.bodies.limits import room
 from app.web.bodies.pictures import pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems, success
@@ -64,7 +65,7 @@ class _Asked:
     "/{model_id}/explain",
     summary="Explain a prediction",
     response_class=Response,
-    responses=problems(400, 404, 413, 415, 422)
+    responses=problems(400, 404, 413, 415, 422, 503)
     | success(
         "What the score comes from, in numbers or drawn over the picture.",
         Explanation | Explanations,
@@ -105,11 +106,14 @@ async def explain_model(
     (`/problems/too-many-passes`); the computation ends when the connection is closed.
     """
     record = await stored_model(services.store, model_id)
-    pictures = await receive_pictures(request, services.settings)
-    asked = _Asked(record, method, name, relative, channels, pictures, preferred(request, (_JSON, _PNG, NPZ)))
-    return await finish(
-        request, _answer(services, asked), services.inference, stopping=lambda: services.draining
-    )
+    with room(request, services) as arrived:
+        pictures = await receive_pictures(request, services.settings, arrived=arrived)
+        asked = _Asked(
+            record, method, name, relative, channels, pictures, preferred(request, (_JSON, _PNG, NPZ))
+        )
+        return await finish(
+            request, _answer(services, asked), services.inference, stopping=lambda: services.draining
+        )
 
 
 def _answer(services: Services, asked: _Asked) -> Iterator[Response | None]:

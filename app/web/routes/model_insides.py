@@ -26,6 +26,7 @@ from app.web.answers.insides import account, activations, drawn_account, drawn_o
 from app.web.answers.negotiation import preferred
 from app.web.answers.stored import stored_model
 from app.web.answers.traces import node_traces
+from app.web.bodies.limits import room
 from app.web.bodies.pictures import only_picture, pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems, success
@@ -52,7 +53,7 @@ Scale = Literal["map", "shared"]
     "/{model_id}/activations",
     summary="See what nodes put out",
     response_class=Response,
-    responses=problems(400, 404, 413, 415, 422)
+    responses=problems(400, 404, 413, 415, 422, 503)
     | success(
         "What one node, or each node in short, puts out for each picture.", Activations | Accounts, _PNG, NPZ
     ),
@@ -110,25 +111,28 @@ async def show_activations(
     softmax or sigmoid, so that a final node of that kind has none.
     """
     record = await stored_model(services.store, model_id)
-    pictures = await receive_pictures(request, services.settings)
-    form = preferred(request, (_JSON, _PNG, NPZ))
-    if node is None and form == NPZ:
-        raise Invalid.at("node", "only the numbers of one node are given as npz", "name it", parameter=True)
-    if maps is not None and (node is not None or form != _JSON):
-        detail = "small maps are given of all nodes at once, as JSON"
-        raise Invalid.at("maps", detail, "leave it out", parameter=True)
-    slope = _slope(record, gradient, name)
-    async with services.inference:
-        if node is None:
-            return await run_in_threadpool(_accounts, services, record, pictures, form, maps, slope)
-        return await run_in_threadpool(_activations, services, record, pictures, node, form, scale, slope)
+    with room(request, services) as arrived:
+        pictures = await receive_pictures(request, services.settings, arrived=arrived)
+        form = preferred(request, (_JSON, _PNG, NPZ))
+        if node is None and form == NPZ:
+            raise Invalid.at(
+                "node", "only the numbers of one node are given as npz", "name it", parameter=True
+            )
+        if maps is not None and (node is not None or form != _JSON):
+            detail = "small maps are given of all nodes at once, as JSON"
+            raise Invalid.at("maps", detail, "leave it out", parameter=True)
+        slope = _slope(record, gradient, name)
+        async with services.inference:
+            if node is None:
+                return await run_in_threadpool(_accounts, services, record, pictures, form, maps, slope)
+            return await run_in_threadpool(_activations, services, record, pictures, node, form, scale, slope)
 
 
 @router.post(
     "/{model_id}/embedding",
     summary="Turn pictures into vectors",
     response_class=Response,
-    responses=problems(400, 404, 413, 415, 422) | success("A vector for each picture.", Embeddings, NPZ),
+    responses=problems(400, 404, 413, 415, 422, 503) | success("A vector for each picture.", Embeddings, NPZ),
     openapi_extra={"requestBody": pictures_body},
 )
 async def embed_pictures(
@@ -148,17 +152,18 @@ async def embed_pictures(
     an array `embeddings` (pictures, numbers) for NumPy.
     """
     record = await stored_model(services.store, model_id)
-    pictures = await receive_pictures(request, services.settings)
-    form = preferred(request, (_JSON, NPZ))
-    async with services.inference:
-        return await run_in_threadpool(_embeddings, services, record, pictures, node, form)
+    with room(request, services) as arrived:
+        pictures = await receive_pictures(request, services.settings, arrived=arrived)
+        form = preferred(request, (_JSON, NPZ))
+        async with services.inference:
+            return await run_in_threadpool(_embeddings, services, record, pictures, node, form)
 
 
 @router.post(
     "/{model_id}/trace",
     summary="See how a number came about",
     response_class=Response,
-    responses=problems(400, 404, 413, 415, 422) | success("The arithmetic of each number.", ModelTraces),
+    responses=problems(400, 404, 413, 415, 422, 503) | success("The arithmetic of each number.", ModelTraces),
     openapi_extra={"requestBody": pictures_body},
 )
 async def trace_numbers(
@@ -198,9 +203,10 @@ async def trace_numbers(
     """
     places = [_position(text) for text in position]
     record = await stored_model(services.store, model_id)
-    picture = only_picture(await receive_pictures(request, services.settings))
-    async with services.inference:
-        return await run_in_threadpool(_traces, services, record, picture, node, places, on_the_way)
+    with room(request, services) as arrived:
+        picture = only_picture(await receive_pictures(request, services.settings, arrived=arrived))
+        async with services.inference:
+            return await run_in_threadpool(_traces, services, record, picture, node, places, on_the_way)
 
 
 def _position(text: str) -> tuple[int, ...]:

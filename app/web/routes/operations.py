@@ -25,6 +25,7 @@ from app.web.answers.operation_pictures import PNG, SVG, as_png, as_svg
 from app.web.answers.operations import as_json, as_npz, check_size
 from app.web.answers.problems import ENGINE_CODES
 from app.web.bodies.files import named_as_sent
+from app.web.bodies.limits import room
 from app.web.bodies.operations import Received, convolve_body, receive_operation
 from app.web.bodies.route import StrictRoute
 from app.web.bodies.validation import validate
@@ -80,14 +81,15 @@ async def apply_filter(request: Request, services: ServicesDep, pixels: PixelRan
     The answer is numbers, and by `Accept` a picture (`image/png`), a figure with input, filter, output and the
     arithmetic of one number (`image/svg+xml`), or arrays for NumPy (`application/x-npz`).
     """
-    received = await _receive(request, ConvolveRequest, services)
-    body = received.document
+    with room(request, services) as arrived:
+        received = await _receive(request, ConvolveRequest, services, arrived)
+        body = received.document
 
-    def ready() -> tuple[Task, _Kernel]:
-        task, kernel = convolve(body, _inputs(received, body.input, None, services), _limits(services))
-        return task, (body.kernel if isinstance(body.kernel, str) else "kernel", kernel)
+        def ready() -> tuple[Task, _Kernel]:
+            task, kernel = convolve(body, _inputs(received, body.input, None, services), _limits(services))
+            return task, (body.kernel if isinstance(body.kernel, str) else "kernel", kernel)
 
-    return await _answer(request, services, received, ready, pixels)
+        return await _answer(request, services, received, ready, pixels)
 
 
 @router.post("/{operation_type}", include_in_schema=False)
@@ -100,29 +102,36 @@ async def apply_layer(
         listed = "GET /v1/catalog/layers lists the layers there are"
         hint = did_you_mean(operation_type, [*kinds, "convolve"], listed)
         raise NotFound(f"there is no operation {operation_type[:80]!r}; {hint}")
-    received = await _receive(request, OperationRequest, services, _deeper(kinds[operation_type]))
-    body = received.document
-
-    def ready() -> tuple[Task, None]:
-        options = Options(
-            body.weights.arrays,
-            body.weights.seed,
-            body.statistics,
-            body.output_gradient,
-            body.trace_positions,
+    with room(request, services) as arrived:
+        received = await _receive(
+            request, OperationRequest, services, arrived, _deeper(kinds[operation_type])
         )
-        inputs = _inputs(received, body.input, body.inputs, services)
-        task = prepare(_layer(operation_type, body), inputs, options, _limits(services))
-        return task, None
+        body = received.document
 
-    return await _answer(request, services, received, ready, pixels)
+        def ready() -> tuple[Task, None]:
+            options = Options(
+                body.weights.arrays,
+                body.weights.seed,
+                body.statistics,
+                body.output_gradient,
+                body.trace_positions,
+            )
+            inputs = _inputs(received, body.input, body.inputs, services)
+            task = prepare(_layer(operation_type, body), inputs, options, _limits(services))
+            return task, None
+
+        return await _answer(request, services, received, ready, pixels)
 
 
 async def _receive(
-    request: Request, kind: type[T], services: Services, elsewhere: Mapping[str, str] | None = None
+    request: Request,
+    kind: type[T],
+    services: Services,
+    arrived: Callable[[int], None],
+    elsewhere: Mapping[str, str] | None = None,
 ) -> Received[T]:
     fields = frozenset(kind.model_fields)
-    return await receive_operation(request, lambda _: kind, fields, services.settings, elsewhere)
+    return await receive_operation(request, lambda _: kind, fields, services.settings, arrived, elsewhere)
 
 
 @cache

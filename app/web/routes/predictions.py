@@ -14,13 +14,13 @@ from app.errors import Invalid
 from app.models.prediction import THRESHOLD, Picture, preprocess
 from app.pictures.decode import encode_png
 from app.services import Services, ServicesDep
-from app.settings import Settings
 from app.store.records import ModelRecord
 from app.web.answers.arrays import numbers
 from app.web.answers.cancellable import left
 from app.web.answers.models import predictions
 from app.web.answers.negotiation import preferred
 from app.web.answers.stored import stored_model
+from app.web.bodies.limits import declared_bytes, room
 from app.web.bodies.pictures import only_picture, pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
@@ -73,7 +73,7 @@ async def predict_pictures(
     record = await stored_model(services.store, model_id)
     report = errors == "report"
     serving = services.serving
-    with serving.room(_declared_bytes(request, services.settings)) as arrived:
+    with serving.room(declared_bytes(request, services.settings.max_predict_bytes)) as arrived:
         pictures = await receive_pictures(request, services.settings, with_faults=report, arrived=arrived)
         if threshold is not None and record.target != "labels":
             detail = f"the model {record.id!r} does not tell labels"
@@ -92,7 +92,7 @@ async def predict_pictures(
     "/{model_id}/preprocess",
     summary="See what a model sees",
     response_class=Response,
-    responses=problems(400, 404, 413, 415, 422)
+    responses=problems(400, 404, 413, 415, 422, 503)
     | {
         200: {
             "description": "The picture as it reaches the network.",
@@ -111,15 +111,11 @@ async def preprocess_picture(model_id: ModelReference, request: Request, service
     JSON, `pixels` is what the PNG shows and `input` what the first layer receives.
     """
     record = await stored_model(services.store, model_id)
-    picture = only_picture(await receive_pictures(request, services.settings))
-    as_json = preferred(request, ("image/png", "application/json")) == "application/json"
-    async with services.inference:
-        return await run_in_threadpool(_show, services, record, picture, as_json)
-
-
-def _declared_bytes(request: Request, settings: Settings) -> int | None:
-    declared = request.headers.get("content-length", "")
-    return min(int(declared), settings.max_predict_bytes) if declared.isdecimal() else None
+    with room(request, services) as arrived:
+        picture = only_picture(await receive_pictures(request, services.settings, arrived=arrived))
+        as_json = preferred(request, ("image/png", "application/json")) == "application/json"
+        async with services.inference:
+            return await run_in_threadpool(_show, services, record, picture, as_json)
 
 
 async def _gone(request: Request) -> None:
