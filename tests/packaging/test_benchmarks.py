@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,7 +82,8 @@ def test_load_counts_answers(kind: str, parts: int) -> None:
     with tiny_server(ANSWERS[kind], parts) as port:
         found = load.run("127.0.0.1", port, REQUEST, 4, 0.2)
     assert found.statuses == {"200": found.requests}
-    assert found.requests > 4
+    # each connection sends again when it has had its answer, and what is under way at the end is waited for
+    assert found.answered > 4
     assert found.errors == 0
     assert 0 < found.p50_ms <= found.p99_ms
 
@@ -97,14 +99,16 @@ def test_load_reports_lost_connections_and_goes_on() -> None:
     with tiny_server(ANSWERS["length"], 1, most=2) as port:
         found = load.run("127.0.0.1", port, REQUEST, 2, 0.2)
     assert found.lost > 1
-    assert found.requests > 2
+    assert found.answered > 2
 
 
 def test_load_at_a_rate_sends_what_is_due() -> None:
     with tiny_server(ANSWERS["length"], 1) as port:
+        began = time.perf_counter()
         found = load.run("127.0.0.1", port, REQUEST, 2, 0.4, rate=50)
-    # those of the warm-up may be answered a little late
-    assert 0 < found.requests <= 0.4 * 50 + 0.3 * 50 + 1
+        seconds = time.perf_counter() - began
+    # however long a busy machine took for it, no more can have been due
+    assert 0 < found.answered <= seconds * 50
     assert found.errors == 0
 
 
