@@ -153,6 +153,7 @@ def test_a_folder_becomes_a_classifier_that_shows_why(
     jobs = http.get("/v1/training-jobs", params={"name": "chelsea, coffee"}).json()["data"]
     assert [job["dataset_images"] for job in jobs[:2]] == [18, 17]
     assert jobs[0]["dataset"] == jobs[1]["dataset"]
+    assert "all of them learned already" in page.locator(".begin").inner_text()
     assert [job["dataset_revision"] for job in jobs[:2]] == [1, 0]
     # everything is there after a reload, and at another width in the dark
     page.reload()
@@ -326,6 +327,7 @@ def test_what_fails_is_said_and_can_be_tried_again(server: str, open_page: Open,
     page.get_by_text(re.compile("Epoch [0-9]+ of 2000")).wait_for(timeout=TAUGHT_MS)
     button(page, "Cancel").click()
     page.get_by_text("It was stopped.").wait_for()
+    assert "learned already" not in page.locator(".begin").inner_text()
 
 
 def test_a_server_that_starts_again_is_waited_for(

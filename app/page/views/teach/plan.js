@@ -66,7 +66,7 @@ export const asked = () => lesson.options.image_size ?? "";
 /** Is there anything that the model of the page has not learned yet? */
 export function isNew() {
   const { fresh, added, moved, removed } = plan();
-  return fresh || added.length + moved.length + removed.length > 0 || lesson.taught.corrected || lesson.taught.phase !== "done";
+  return fresh || added.length + moved.length + removed.length > 0 || lesson.taught.corrected || !lesson.taught.learned;
 }
 
 /** The files of an archive that says by a table what each picture shows, so that classes can have any name. */

@@ -44,7 +44,7 @@ async function learn(signal) {
   mark({ phase: "asking", asking });
   await keepNow();
   const job = await post("v1/training-jobs", JSON.parse(body), { signal, headers: { "Idempotency-Key": asking.key } });
-  mark({ job: job.id, phase: "training", corrected: false, asking: null });
+  mark({ job: job.id, phase: "training", learned: false, corrected: false, asking: null });
   await follow(signal);
 }
 
@@ -260,7 +260,7 @@ async function look(signal) {
 
 function ended(job) {
   // a run that brought none leaves the model of the one before
-  mark({ phase: "done", model: job.model_id ?? lesson.taught.model });
+  mark({ phase: "done", learned: job.status === "succeeded", model: job.model_id ?? lesson.taught.model });
   if (job.status === "failed") throw new Problem(0, { title: "It could not be taught", detail: job.error?.message });
 }
 
