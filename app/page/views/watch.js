@@ -1,20 +1,45 @@
-/** Watch: what the service is doing and has made. */
-import { all } from "../lib/api.js";
+/** Watch: what the service is doing and has made. Everything has an address: #/watch?job=..., #/watch?model=... */
 import { html } from "../lib/html.js";
-import { useLoaded } from "../lib/load.js";
-import { percent, when } from "../lib/words.js";
-import { ProblemBox } from "../parts/problem.js";
+import { go } from "../lib/router.js";
+import { Tabs } from "../parts/tabs.js";
+import { Batch } from "./watch/batch.js";
+import { Comparison } from "./watch/comparison.js";
+import { Datasets } from "./watch/datasets.js";
+import { Dataset } from "./watch/dataset.js";
+import { Evaluation } from "./watch/evaluation.js";
+import { Evaluations } from "./watch/evaluations.js";
+import { Job } from "./watch/job.js";
+import { Jobs } from "./watch/jobs.js";
+import { Model } from "./watch/model.js";
+import { Models } from "./watch/models.js";
 
-export default function Watch() {
-  const jobs = useLoaded((signal) => all("v1/training-jobs", {}, 100, { signal }), []);
-  return html`<h1>Watch</h1>
-    <p class="lead">Everything that this server is teaching, and has taught.</p>
-    <${ProblemBox} problem=${jobs.problem} again=${jobs.again} />
-    ${jobs.value && html`<section class="card scroll"><table>
-      <thead><tr><th>Job</th><th>Status</th><th class="num">Right, of dev pictures</th><th>Begun</th></tr></thead>
-      <tbody>${jobs.value.map((job) => html`<tr key=${job.id}>
-        <td>${job.name ?? job.id}</td><td>${job.status}</td>
-        <td class="num">${percent(job.metrics?.dev_accuracy, 1)}</td><td>${when(job.created_at)}</td>
-      </tr>`)}</tbody>
-    </table></section>`}`;
+const TABS = [
+  { id: "jobs", label: "Jobs", list: Jobs },
+  { id: "models", label: "Models", list: Models },
+  { id: "evaluations", label: "Evaluations", list: Evaluations },
+  { id: "datasets", label: "Data sets", list: Datasets },
+];
+/** By the parameter that names what is open: the tab that it belongs to, and what shows it. */
+const OPEN = {
+  job: { tab: "jobs", view: Job },
+  batch: { tab: "jobs", view: Batch },
+  model: { tab: "models", view: Model },
+  evaluation: { tab: "evaluations", view: Evaluation },
+  compare: { tab: "evaluations", view: Comparison },
+  dataset: { tab: "datasets", view: Dataset },
+};
+
+export default function Watch({ params }) {
+  const named = Object.keys(OPEN).find((name) => params[name]);
+  const tab = TABS.find((one) => one.id === (named ? OPEN[named].tab : params.tab)) ?? TABS[0];
+  return html`<div class="watch">
+    <h1>Watch</h1>
+    <p class="lead">What this server is doing, and everything that it has made.</p>
+    <${Tabs} tabs=${TABS} chosen=${tab.id} choose=${(id) => go("watch", { tab: id === "jobs" ? null : id })} label="What to see" />
+    <div role="tabpanel" aria-label=${tab.label}>
+      ${named
+        ? html`<${OPEN[named].view} key=${named + params[named]} id=${params[named]} params=${params} />`
+        : html`<${tab.list} key=${tab.id} params=${params} />`}
+    </div>
+  </div>`;
 }
