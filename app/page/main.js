@@ -1,8 +1,11 @@
 /** The frame: which view is shown, what the service is doing, and the question for a key. */
 import { get } from "./lib/api.js";
+import { follow } from "./lib/events.js";
 import { html, render, useEffect, useErrorBoundary, useState } from "./lib/html.js";
 import { giveKey, onAsked } from "./lib/key.js";
+import { useLoaded } from "./lib/load.js";
 import { go, usePlace } from "./lib/router.js";
+import { bytes, count } from "./lib/words.js";
 import { Dialog } from "./parts/dialog.js";
 import { ProblemBox } from "./parts/problem.js";
 
@@ -58,6 +61,21 @@ function Guarded({ view: Shown, params }) {
   return html`<${Shown} params=${params} />`;
 }
 
+/** What the service is doing, and what it has, in the foot of the rail. */
+function Doing() {
+  const system = useLoaded((signal) => get("v1/system", {}, { signal }), []);
+  useEffect(() => {
+    let timer = null;
+    // many short jobs end at the same time: one look is enough for them
+    const stop = follow(null, ({ event }) => ["progress", "epoch"].includes(event) || (timer ??= setTimeout(() => ((timer = null), system.again()), 700)));
+    return () => (stop(), clearTimeout(timer));
+  }, []);
+  if (!system.value || system.problem) return system.problem && "The server cannot be reached.";
+  const { jobs, cores, memory_bytes: memory } = system.value;
+  const [running, queued] = ["running", "queued"].map((name) => jobs.reduce((sum, one) => sum + one[name], 0));
+  return `${running ? count(running, "job") : "No job"} running${queued ? `, ${queued.toLocaleString("en")} waiting` : ""}, ${count(cores, "core")}, ${bytes(memory)}`;
+}
+
 function KeyQuestion() {
   const [asked, setAsked] = useState(null);
   useEffect(() => onAsked((wrong) => setAsked({ wrong })), []);
@@ -79,4 +97,5 @@ function KeyQuestion() {
 }
 
 render(html`<${View} />`, document.getElementById("view"));
+render(html`<${Doing} />`, document.getElementById("status"));
 render(html`<${KeyQuestion} />`, document.getElementById("over"));

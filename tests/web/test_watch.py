@@ -98,8 +98,8 @@ def test_a_run_is_followed_to_its_end_and_continued(
     row.get_by_text(re.compile("^Done in")).wait_for(timeout=DONE_MS)
     row.get_by_role("link", name="followed").click()
     region(page, "Curves").get_by_role("img", name=re.compile("after 3 epochs")).first.wait_for()
-    assert "INFO done" in page.get_by_role("log").inner_text()
-    assert region(page, "Is it enough?").locator(".say p").count() > 0
+    page.get_by_role("log").filter(has_text="INFO done").wait_for()
+    region(page, "Is it enough?").locator(".say p").first.wait_for()
     button(page, "Continue").click()
     page.get_by_role("spinbutton", name="Epochs more").fill("2")
     button(page, "Go on").click()
@@ -146,7 +146,9 @@ def test_a_cell_of_the_matrix_opens_its_pictures_and_they_are_corrected(
     page.keyboard.press("ArrowRight" if at == (0, 1) else "ArrowDown")
     page.keyboard.press("Enter")
     pictures = page.get_by_role("list", name="Pictures")
-    page.get_by_role("heading", name=f"{counts['classes'][at[0]]}, taken for {counts['classes'][at[1]]}").wait_for()
+    page.get_by_role(
+        "heading", name=f"{counts['classes'][at[0]]}, taken for {counts['classes'][at[1]]}"
+    ).wait_for()
     pictures.locator("li").nth(number - 1).wait_for()
     assert pictures.locator("li").count() == min(number, 24)
     pictures.get_by_role("button").first.click()
@@ -187,6 +189,5 @@ def test_axe_finds_nothing(
     for place, shows in places.items():
         page.evaluate("place => location.hash = place", f"#/watch{place}")
         region(page, shows).wait_for()
-        page.wait_for_load_state("networkidle")
         assert axe(page) == [], place
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), place

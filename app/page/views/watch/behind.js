@@ -13,7 +13,7 @@ export function Behind({ one, path, target, chosen, change }) {
   const query = { ...Object.fromEntries(narrow), order: "worst", ...(target !== "values" && !narrow.length && { wrong: true }) };
   const list = usePages((after, signal) => get(`${path}/predictions`, { ...query, limit: PAGE, after }, { signal }), [path, JSON.stringify(query)]);
   return html`<section class="card behind" aria-label="Pictures">
-    <header><h2><span role="status">${heading(chosen, target)}</span></h2>
+    <header><div role="status"><h2>${heading(chosen, target)}</h2></div>
       ${narrow.length > 0 && html`<button type="button" class="plain" onClick=${() => change({})}>All mistakes</button>`}</header>
     <p class="soft">Open a picture to say what it is, should not the model be wrong but the data set.</p>
     <${Pictures} pictures=${list.rows} label="Pictures" open=${(picture) => html`<${Judged} one=${picture} dataset=${one.dataset} model=${one.model_id} changed=${() => change(chosen)} />`} />

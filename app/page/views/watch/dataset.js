@@ -16,7 +16,7 @@ import { Statistics } from "./statistics.js";
 
 export function Dataset({ id, params }) {
   const path = `v1/datasets/${encodeURIComponent(id)}`;
-  const live = useLive((signal) => get(path, {}, { signal }), [path], (one) => one.status === "ingesting" || one.adding > 0);
+  const live = useLive((signal) => get(path, {}, { signal }), [path], ({ event, data }) => (event === "changed" ? data.lists.includes("datasets") : data.dataset_id === id && ["ingestion", "addition", "download"].includes(data.kind)));
   const [problem, setProblem] = useState(null);
   const one = live.value;
   useTitle(one?.name);

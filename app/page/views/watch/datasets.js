@@ -3,7 +3,7 @@ import { html } from "../../lib/html.js";
 import { link } from "../../lib/router.js";
 import { bytes, count, percent, when } from "../../lib/words.js";
 import { Progress } from "../../parts/progress.js";
-import { useLists, useNews } from "./live.js";
+import { useLists } from "./live.js";
 import { NOUNS } from "./models.js";
 import { Filters, Rest } from "./shared.js";
 
@@ -20,7 +20,6 @@ export function state(one) {
 
 export function Datasets({ params }) {
   const list = useLists(LISTS, { status: params.status, name: params.name, tag: params.tag });
-  useNews(true, list.again);
   return html`<${Filters} params=${params} fields=${[
       { name: "name", label: "Name" }, { name: "tag", label: "Tag" },
       { name: "status", label: "Status", options: [["", "Any"], ...["ingesting", "ready", "failed"].map((one) => [one, one])] },

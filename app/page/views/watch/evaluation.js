@@ -1,34 +1,31 @@
 /** One evaluation: what was found, the confusion matrix with the pictures behind its cells, and the mistakes. */
-import { get } from "../../lib/api.js";
 import { html } from "../../lib/html.js";
+import { useJob } from "../../lib/jobs.js";
 import { useLoaded } from "../../lib/load.js";
 import { go, link } from "../../lib/router.js";
 import { count, percent, precise, when } from "../../lib/words.js";
-import { ProblemBox } from "../../parts/problem.js";
 import { Said } from "../../parts/said.js";
 import { Behind } from "./behind.js";
 import { Calibration, Classes, Values } from "./figures.js";
 import { Running } from "./jobs.js";
 import { active, namesOf, status } from "./kinds.js";
-import { useLive } from "./live.js";
 import { Log } from "./log.js";
 import { Matrix } from "./matrix.js";
-import { Delete, Facts, Opened, useTitle } from "./shared.js";
+import { Away, Delete, Facts, Opened, useTitle } from "./shared.js";
 
 export function Evaluation({ id, params }) {
   const path = `v1/evaluations/${encodeURIComponent(id)}`;
-  const live = useLive((signal) => get(path, {}, { signal }), [path], active);
-  const one = live.value;
+  const { job: one, problem, lost } = useJob("evaluations", id);
   const names = useLoaded((signal) => (one ? namesOf([one], signal) : Promise.resolve({})), [one?.id]).value ?? {};
   const title = one ? `${names[one.model_id] ?? one.model_id} on ${names[one.dataset] ?? one.dataset}, ${one.split}` : id;
   useTitle(one && title);
   return html`<${Opened} tab="evaluations" list="Evaluations" title=${title}>
       ${one && !active(one) && html`<${Delete} what="this evaluation" path=${path} to="evaluations">The model and the pictures stay.<//>`}
     <//>
-    <${ProblemBox} problem=${live.problem} again=${live.again} />
+    <${Away} problem=${problem} lost=${lost} />
     ${one && html`<div class="stack">
       ${active(one)
-        ? html`<section class="card" aria-label="How far it is"><${Running} kind="evaluation" job=${one} name=${title} again=${live.again} /></section>`
+        ? html`<section class="card" aria-label="How far it is"><${Running} kind="evaluation" job=${one} name=${title}/></section>`
         : one.status !== "succeeded" && html`<p role="status" class="bad">${status("evaluation", one)}.</p>`}
       <p class="links"><a href=${link("watch", { model: one.model_id })}>The model</a><a href=${link("watch", { dataset: one.dataset })}>The data set</a><a href=${link("look", { model: one.model_id, dataset: one.dataset })}>See inside</a></p>
       ${one.warnings.map((each, at) => html`<p key=${at} class="say"><${Said} text=${each} /></p>`)}

@@ -7,14 +7,13 @@ import { when } from "../../lib/words.js";
 import { ProblemBox } from "../../parts/problem.js";
 import { Running } from "./jobs.js";
 import { active, namesOf, outcome, status, STATUSES } from "./kinds.js";
-import { useLists, useNews } from "./live.js";
+import { useLists } from "./live.js";
 import { Filters, Rest } from "./shared.js";
 
 const LISTS = ["v1/evaluations"];
 
 export function Evaluations({ params }) {
   const list = useLists(LISTS, { status: params.status });
-  useNews(true, list.again);
   const known = useRef({});
   const rows = list.rows ?? [];
   const names = useLoaded((signal) => namesOf(rows, signal, known.current), [rows.map((row) => row.id).join()]).value ?? {};
@@ -37,7 +36,7 @@ export function Evaluations({ params }) {
           <td><input type="checkbox" checked=${on} disabled=${!on && (!fits(one) || chosen.length === 2)} aria-label=${`Compare ${model} on ${dataset}, ${one.split}`} onChange=${(event) => choose(one.id, event.target.checked)} /></td>
           <td class="name"><a href=${link("watch", { evaluation: one.id })}>${model}</a></td>
           <td>${dataset}, ${one.split}</td>
-          <td class="far">${active(one) ? html`<${Running} kind="evaluation" job=${one} name=${model} again=${list.again} />` : html`<span class=${one.status === "failed" ? "bad" : ""}>${status("evaluation", one)}</span>`}</td>
+          <td class="far">${active(one) ? html`<${Running} kind="evaluation" job=${one} name=${model} />` : html`<span class=${one.status === "failed" ? "bad" : ""}>${status("evaluation", one)}</span>`}</td>
           <td>${outcome("evaluation", one)}</td>
           <td class="when">${when(one.created_at)}</td>
         </tr>`;

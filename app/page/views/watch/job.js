@@ -1,6 +1,7 @@
 /** One training run: how far it is, its curves, what came of it and what was chosen. */
 import { get, post } from "../../lib/api.js";
 import { html, useState } from "../../lib/html.js";
+import { useJob } from "../../lib/jobs.js";
 import { useLoaded } from "../../lib/load.js";
 import { go, link } from "../../lib/router.js";
 import { bytes, count, percent, when } from "../../lib/words.js";
@@ -9,30 +10,25 @@ import { ProblemBox } from "../../parts/problem.js";
 import { Said } from "../../parts/said.js";
 import { Running } from "./jobs.js";
 import { active, status, worded } from "./kinds.js";
-import { useLive } from "./live.js";
 import { Log } from "./log.js";
 import { Judged, Pictures } from "./pictures.js";
 import { Curves } from "./runs.js";
-import { Delete, Facts, Opened, Raw, useTitle } from "./shared.js";
+import { Away, Delete, Facts, Opened, Raw, useTitle } from "./shared.js";
 
 export function Job({ id }) {
   const path = `v1/training-jobs/${encodeURIComponent(id)}`;
-  const live = useLive(async (signal) => {
-    const [job, metrics] = await Promise.all([get(path, {}, { signal }), get(`${path}/metrics`, {}, { signal })]);
-    return { job, metrics: metrics.data };
-  }, [path], ({ job }) => active(job));
-  const { job, metrics } = live.value ?? {};
+  const { job, metrics, problem, lost } = useJob("training-jobs", id);
   useTitle(job?.name);
   const going = job && active(job);
   return html`<${Opened} tab="jobs" list="Jobs" title=${job?.name ?? id}>
       ${job && !going && html`<${Continue} job=${job} />`}
       ${job && !going && !job.builtin && html`<${Delete} what=${job.name} path=${path} to="jobs">Its log and its figures go with it; a model that it made stays.<//>`}
     <//>
-    <${ProblemBox} problem=${live.problem} again=${live.again} />
+    <${Away} problem=${problem} lost=${lost} />
     ${job && html`<div class="stack">
       ${job.description && html`<p>${job.description}</p>`}
       ${going
-        ? html`<section class="card" aria-label="How far it is"><${Running} kind="training" job=${job} name=${job.name} again=${live.again} /></section>`
+        ? html`<section class="card" aria-label="How far it is"><${Running} kind="training" job=${job} name=${job.name}/></section>`
         : html`<p role="status" class=${job.status === "failed" ? "bad" : ""}>${status("training", job)}.</p>`}
       ${job.status === "succeeded" && html`<${Report} path=${path} job=${job} />`}
       ${job.warnings.length > 0 && html`<section class="card" aria-label="What should be known"><h2>What should be known</h2>

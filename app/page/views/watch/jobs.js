@@ -7,7 +7,7 @@ import { when } from "../../lib/words.js";
 import { ProblemBox } from "../../parts/problem.js";
 import { Progress } from "../../parts/progress.js";
 import { active, KINDS, namesOf, outcome, status, STATUSES, title, whereabouts } from "./kinds.js";
-import { useLists, useNews } from "./live.js";
+import { useLists } from "./live.js";
 import { Runs } from "./runs.js";
 import { Filters, Rest } from "./shared.js";
 
@@ -19,7 +19,6 @@ export function Jobs({ params }) {
   const kinds = narrow ? ["training"] : params.kind in KINDS ? [params.kind] : Object.keys(KINDS);
   const query = { status: params.status, ...(narrow && { name: params.name, tag: params.tag }) };
   const list = useLists(kinds.map((kind) => KINDS[kind].path), query);
-  useNews(true, list.again);
   const known = useRef({});
   const rows = list.rows ?? [];
   const others = rows.filter((row) => row.path !== KINDS.training.path);
@@ -36,12 +35,12 @@ export function Jobs({ params }) {
     ${rows.length > 0 && html`<div class="card scroll" tabIndex="0" role="region" aria-label="Jobs"><table class="list">
       <thead><tr><th><span class="visually-hidden">Curves</span></th><th>Job</th><th>How far it is</th><th>What came of it</th><th>Asked for</th></tr></thead>
       <tbody>${rows.map((job) => html`<${Row} key=${job.id} job=${job} names=${names.value ?? {}} chosen=${runs.includes(job.id)}
-        full=${runs.length >= MOST_RUNS} choose=${choose} again=${list.again} />`)}</tbody>
+        full=${runs.length >= MOST_RUNS} choose=${choose} />`)}</tbody>
     </table></div>`}
     <${Rest} list=${list} empty=${params.status || narrow ? "No job is like that." : "Nothing has been asked for yet."} />`;
 }
 
-function Row({ job, names, chosen, full, choose, again }) {
+function Row({ job, names, chosen, full, choose }) {
   const kind = Object.keys(KINDS).find((one) => KINDS[one].path === job.path);
   const name = title(kind, job, names);
   return html`<tr class=${job.status}>
@@ -49,7 +48,7 @@ function Row({ job, names, chosen, full, choose, again }) {
       onChange=${(event) => choose(job.id, event.target.checked)} />`}</td>
     <td class="name"><a href=${whereabouts(kind, job)}>${name}</a><small>${KINDS[kind].noun}${(job.tags ?? []).map((tag) => html`<span class="tag">${tag}</span>`)}</small></td>
     <td class="far">${active(job)
-      ? html`<${Running} kind=${kind} job=${job} name=${name} again=${again} />`
+      ? html`<${Running} kind=${kind} job=${job} name=${name} />`
       : html`<span class=${job.status === "failed" ? "bad" : ""}>${status(kind, job)}</span>`}</td>
     <td>${outcome(kind, job)}</td>
     <td class="when">${when(job.created_at)}</td>
@@ -57,9 +56,9 @@ function Row({ job, names, chosen, full, choose, again }) {
 }
 
 /** How far a job is, and what stops it. */
-export function Running({ kind, job, name, again }) {
+export function Running({ kind, job, name }) {
   const [problem, setProblem] = useState(null);
-  const cancel = () => post(`${KINDS[kind].path}/${job.id}/cancel`, {}).then(again, setProblem);
+  const cancel = () => post(`${KINDS[kind].path}/${job.id}/cancel`, {}).catch(setProblem);
   const share = job.status === "running" ? job.progress.fraction : 0;
   return html`<${Progress} share=${share} label=${`How far ${name} is`} note=${status(kind, job)} stop=${job.status === "cancelling" ? null : cancel} />
     <${ProblemBox} problem=${problem} />`;

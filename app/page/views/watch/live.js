@@ -1,28 +1,43 @@
-/** Lists and things that are kept up to date. */
+/** Lists and things that are kept up to date by the events of the service. */
 import { all } from "../../lib/api.js";
+import { follow, LOOK } from "../../lib/events.js";
 import { useEffect, useRef, useState } from "../../lib/html.js";
 import { useLoaded } from "../../lib/load.js";
 
-const LOOK_MS = 1500;
 const PAGE = 50;
 const MOST_A_CALL = 200;
+/** However much happens, things are loaded anew once in this time. */
+const BREATH_MS = 700;
+/** Which events say that a list is other than before: kinds of jobs, and its name in `changed`. */
+const LISTS = {
+  "v1/training-jobs": { kinds: ["training"], name: "jobs" },
+  "v1/evaluations": { kinds: ["evaluation"], name: "jobs" },
+  "v1/batch-predictions": { kinds: ["batch_prediction"], name: "jobs" },
+  "v1/models": { kinds: [], name: "models" },
+  "v1/datasets": { kinds: ["ingestion", "addition", "download"], name: "datasets" },
+};
 
-/** Call `look()` from time to time while `wanted`, and never in a tab that nobody sees. */
-export function useNews(wanted, look) {
-  const now = useRef(look);
-  now.current = look;
+/** Call `look()` soon after something has happened that `concerns(message)`, as lib/events.js tells it. */
+export function useNews(concerns, look) {
+  const now = useRef();
+  now.current = { concerns, look };
   useEffect(() => {
-    if (!wanted) return undefined;
-    const timer = setInterval(() => document.hidden || now.current(), LOOK_MS);
-    return () => clearInterval(timer);
-  }, [wanted]);
+    let timer = null;
+    const stop = follow(null, (message) => {
+      if (timer || !(message.event === LOOK || now.current.concerns(message))) return;
+      timer = setTimeout(() => {
+        timer = null;
+        now.current.look();
+      }, BREATH_MS);
+    });
+    return () => (stop(), clearTimeout(timer));
+  }, []);
 }
 
-/** Like useLoaded, and loaded again while `active(value)`. A server that is away for a while is waited for. */
-export function useLive(work, inputs, active) {
+/** Like useLoaded, and loaded again when something happens that `concerns(message, value)`. */
+export function useLive(work, inputs, concerns) {
   const loaded = useLoaded(work, inputs);
-  const away = loaded.problem?.status === 0;
-  useNews(away || (!loaded.problem && loaded.value !== null && active(loaded.value)), loaded.again);
+  useNews((message) => concerns(message, loaded.value), loaded.again);
   return loaded;
 }
 
@@ -34,7 +49,7 @@ export function useLists(paths, query = {}) {
   const [pages, setPages] = useState(1);
   const named = `${paths.join()} ${JSON.stringify(query)}`;
   useEffect(() => setPages(1), [named]);
-  const loaded = useLoaded(async (signal) => {
+  const loaded = useLive(async (signal) => {
     const most = pages * PAGE;
     const lists = await Promise.all(paths.map(async (path) => {
       const rows = await all(path, { ...query, limit: Math.min(MOST_A_CALL, most + 1) }, most + 1, { signal });
@@ -45,8 +60,22 @@ export function useLists(paths, query = {}) {
     const rows = lists.flatMap((list) => list.slice(0, most)).filter((row) => row.created_at >= until);
     rows.sort((a, b) => (a.created_at < b.created_at ? 1 : a.created_at > b.created_at ? -1 : 0));
     return { rows, more: going.length > 0 };
-  }, [named, pages]);
-  return { ...loaded, rows: loaded.value?.rows, more: loaded.value?.more ? () => setPages(pages + 1) : null };
+  }, [named, pages], ({ event, data }) => event !== "progress" && paths.some((path) => (event === "changed" ? data.lists.includes(LISTS[path].name) : LISTS[path].kinds.includes(data.kind))));
+  const rows = useProgress(loaded.value?.rows);
+  return { ...loaded, rows, more: loaded.value?.more ? () => setPages(pages + 1) : null };
+}
+
+/** The rows with the progress that was told since they were loaded. */
+function useProgress(rows) {
+  const [told, setTold] = useState({});
+  useEffect(() => follow(null, ({ event, data }) => {
+    if (event !== "progress") return;
+    const { job_id: job, kind, dataset_id: dataset, ...progress } = data;
+    const id = LISTS["v1/datasets"].kinds.includes(kind) ? dataset : job;
+    setTold((before) => ({ ...before, [id]: progress }));
+  }), []);
+  useEffect(() => setTold({}), [rows]);
+  return rows?.map((row) => (told[row.id] && row.progress ? { ...row, progress: { ...row.progress, ...told[row.id] } } : row));
 }
 
 /**

@@ -6,7 +6,7 @@ import { useLive } from "./live.js";
 
 /** `path` of the job, and whether it still goes on. */
 export function Log({ path, going }) {
-  const log = useLive(async (signal) => (await request(`${path}/log`, { accept: "text/plain", signal })).text(), [path, going], () => going);
+  const log = useLive(async (signal) => (await request(`${path}/log`, { accept: "text/plain", signal })).text(), [path, going], ({ data }) => path.endsWith(`/${data.job_id}`));
   const place = useRef(null);
   const follows = useRef(true);
   useEffect(() => {
@@ -15,6 +15,6 @@ export function Log({ path, going }) {
   const scrolled = ({ target }) => (follows.current = target.scrollTop + target.clientHeight >= target.scrollHeight - 8);
   return html`<section class="card" aria-label="Log"><h2>Log</h2>
     <${ProblemBox} problem=${log.problem} again=${log.again} />
-    <pre class="log" ref=${place} tabIndex="0" role="log" aria-live="off" aria-label="What the processes of the job have printed" onScroll=${scrolled}>${log.value || "Nothing was printed."}</pre>
+    <pre class="log" ref=${place} tabIndex="0" role="log" aria-live="off" aria-label="What the processes of the job have printed" onScroll=${scrolled}>${log.value === "" ? "Nothing was printed." : log.value}</pre>
   </section>`;
 }

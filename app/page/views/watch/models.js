@@ -7,7 +7,7 @@ import { bytes, count, percent, when } from "../../lib/words.js";
 import { Drop } from "../../parts/drop.js";
 import { ProblemBox } from "../../parts/problem.js";
 import { Progress } from "../../parts/progress.js";
-import { useLists, useNews } from "./live.js";
+import { useLists } from "./live.js";
 import { Filters, Rest } from "./shared.js";
 
 const LISTS = ["v1/models"];
@@ -32,7 +32,6 @@ export async function aliasesOf(names, signal) {
 
 export function Models({ params }) {
   const list = useLists(LISTS, { name: params.name, tag: params.tag });
-  useNews(true, list.again);
   const rows = list.rows ?? [];
   const names = [...new Set(rows.map((one) => one.name))];
   const aliases = useLoaded((signal) => aliasesOf(names, signal), [names.join("\n")]);

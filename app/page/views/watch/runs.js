@@ -4,7 +4,6 @@ import { html, useMemo } from "../../lib/html.js";
 import { count, percent } from "../../lib/words.js";
 import { Curve } from "../../parts/curve.js";
 import { ProblemBox } from "../../parts/problem.js";
-import { active } from "./kinds.js";
 import { useLive } from "./live.js";
 
 const FIGURES = {
@@ -34,7 +33,7 @@ export function Runs({ ids, shown, show, clear }) {
       }
     }));
     return runs.filter(Boolean);
-  }, [ids.join()], (runs) => runs.some(({ job }) => active(job)));
+  }, [ids.join()], ({ event, data }) => event !== "progress" && ids.includes(data.job_id));
   const runs = loaded.value ?? [];
   const most = Math.max(0, ...runs.flatMap(({ metrics }) => metrics.map((one) => one.epoch)));
   const x = useMemo(() => Array.from({ length: most }, (_, at) => at + 1), [most]);

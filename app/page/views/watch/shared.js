@@ -5,6 +5,12 @@ import { go, link } from "../../lib/router.js";
 import { Dialog } from "../../parts/dialog.js";
 import { ProblemBox } from "../../parts/problem.js";
 
+/** What keeps a job from being shown as it is now: a problem, or that the server is away. */
+export function Away({ problem, lost }) {
+  return html`<${ProblemBox} problem=${problem} />
+    ${lost && html`<p role="status" class="bad">The server cannot be reached. This goes on by itself as soon as it is there again.</p>`}`;
+}
+
 /** The way back to a list, and the title of what is open. */
 export function Opened({ tab, list, title, children }) {
   return html`<nav aria-label="Back"><a href=${link("watch", { tab })}>← ${list}</a></nav>
