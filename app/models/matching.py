@@ -18,6 +18,16 @@ def check_match(model: ModelRecord, dataset: DatasetRecord) -> None:
     Raises:
         Invalid: the shapes differ, the data set has a class that the model has not, or one of the two has no classes.
     """
+    check_pictures(model, dataset)
+    class_places(model, dataset)
+
+
+def check_pictures(model: ModelRecord, dataset: DatasetRecord) -> None:
+    """Check what is known of a data set before its pictures are there: their shape, and what is told of them.
+
+    Raises:
+        Invalid: the model takes pictures of another shape, or tells something else of them.
+    """
     target = options(dataset).target
     if model.target != target:
         raise Invalid(
@@ -31,7 +41,6 @@ def check_match(model: ModelRecord, dataset: DatasetRecord) -> None:
             f"{dataset.image_shape}",
             code="other-shape",
         )
-    class_places(model, dataset)
 
 
 def class_places(model: ModelRecord, dataset: DatasetRecord) -> list[int]:

@@ -169,6 +169,14 @@ def test_what_is_left_out_is_in_no_split_and_can_be_put_back(http: httpx.Client,
     assert older["next"] is None
 
 
+def test_a_job_is_told_that_all_pictures_are_left_out(http: httpx.Client, own: str) -> None:
+    correct(http, own, *({"number": number, "excluded": True} for number in range(2 * PER_CLASS)))
+    refused = http.post("/v1/training-jobs", json=SMALL | {"dataset": own})
+    (fault,) = refused.json()["errors"]
+    assert (refused.status_code, fault["pointer"]) == (422, "/dataset")
+    assert "back" in fault["hint"]
+
+
 def test_pictures_that_are_added_later_come_after_the_corrections(
     http: httpx.Client, own: str, wait_for: Callable[..., Any]
 ) -> None:
@@ -274,6 +282,9 @@ def test_a_mistake_names_the_calls_that_correct_it(
         ([{"number": 1, "excluded": True}, {"number": 1, "label": "dark"}], "/corrections/1/number"),
         ([{"number": -1, "excluded": True}], "/corrections/0/number"),
         ([{"number": 0, "excluded": "yes"}], "/corrections/0/excluded"),
+        ([{"number": 0, "values": {"age": True}}], "/corrections/0/values/age"),
+        ([{"number": 0, "values": {"age": "0.5"}}], "/corrections/0/values/age"),
+        ([{"number": 0, "values": []}], "/corrections/0/values"),
         ([], "/corrections"),
     ],
 )
@@ -282,7 +293,10 @@ def test_what_cannot_be_corrected_is_refused_as_a_whole(
 ) -> None:
     answer = http.post(f"/v1/datasets/{shared}/corrections", json={"corrections": corrections})
     assert answer.status_code == 422, answer.text
-    assert answer.json()["errors"][0]["pointer"] == pointer
+    fault = answer.json()["errors"][0]
+    assert fault["pointer"] == pointer
+    assert "dictionary" not in fault["detail"], "that is no word of JSON"
+    assert fault.get("hint") or "give `label`" in fault["detail"]
     assert http.get(f"/v1/datasets/{shared}").json()["revision"] == 0
 
 
@@ -292,6 +306,8 @@ def test_one_picture_that_cannot_be_corrected(http: httpx.Client, shared: str) -
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/label")
     assert http.patch(f"{url}/99", json={"excluded": True}).status_code == 404
     assert http.patch(f"{url}/0", json={}).status_code == 422
+    unclear = http.patch(f"{url}/0", json={"excluded": True, "dry_run": "no"})
+    assert (unclear.status_code, unclear.json()["errors"][0]["hint"]) == (422, "write true or false")
     tried = http.patch(f"{url}/0", json={"excluded": True, "dry_run": True}).json()
     assert (tried["revision"], tried["pictures"][0]["excluded"], tried["created_at"]) == (0, True, None)
     assert told(http, shared, 0)["excluded"] is False

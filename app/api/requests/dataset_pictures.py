@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from engine.augmentations import AnyAugmentation
-from engine.spec import Seed, Spec
+from engine.spec import Flag, Seed, Spec
 
 MOST_VARIANTS = 16
 MOST_PICTURES = 32
@@ -21,7 +21,7 @@ EXAMPLE_PICTURE = (
 
 
 _Label = Annotated[str, Field(min_length=1, max_length=255)]
-_Float32 = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+_Float32 = Annotated[float, Field(strict=True, ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 
 
 class AdditionDocument(Spec):
@@ -33,7 +33,7 @@ class AdditionDocument(Spec):
     """Pictures in base64."""
     file: Annotated[str, Field(min_length=1)] | None = None
     """A zip archive in base64: a folder for each class, or a manifest."""
-    dry_run: bool = False
+    dry_run: Flag = False
     """Report what would be added, and add nothing."""
 
 
@@ -42,7 +42,7 @@ class AdditionForm(Spec):
 
     label: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     """The class of the pictures in `files`; one that the data set has."""
-    dry_run: bool = False
+    dry_run: Flag = False
     """Report what would be added, and add nothing."""
 
     @field_validator("dry_run", mode="before")
@@ -60,7 +60,7 @@ class PictureFault(Spec):
     """In a data set of labels: the names of all labels that it has, perhaps none; of those of the data set."""
     values: Annotated[dict[str, _Float32], Field(min_length=1, max_length=10_000)] | None = None
     """In a data set of values: by their names, those that are others; the rest stays."""
-    excluded: Annotated[bool, Field(strict=True)] | None = None
+    excluded: Flag | None = None
     """Whether it is left out from now on: true to leave it out, false to put it back."""
 
     @model_validator(mode="after")
@@ -73,7 +73,7 @@ class PictureFault(Spec):
 class PictureChange(PictureFault):
     """What is wrong about one picture."""
 
-    dry_run: bool = False
+    dry_run: Flag = False
     """Report what would change, and change nothing."""
 
 
@@ -89,7 +89,7 @@ class CorrectionsCreate(Spec):
 
     corrections: Annotated[tuple[Correction, ...], Field(min_length=1, max_length=1000)]
     """One for each picture."""
-    dry_run: bool = False
+    dry_run: Flag = False
     """Report what would change, and change nothing."""
 
 

@@ -11,7 +11,7 @@ from app.api.datasets import Duplicates, SplitShares
 from app.api.pictures import MAX_SIDE, Colour, Fit, Resize
 from app.api.requests.models import Tag
 from engine.recipe.targets import Target
-from engine.spec import Seed, Spec
+from engine.spec import Flag, Seed, Spec
 
 EXAMPLE_ARCHIVE = (
     "UEsDBBQAAAAAAAAAIQDbVaNGEQAAABEAAAAKAAAAZGFyay8xLnBnbVAyIDIgMiA5IDAgMSAwIDEKUEsDBBQAAAAAAAAAIQDE0PLg"
@@ -72,7 +72,7 @@ class DatasetCreate(Spec):
     published networks were trained (256 for pictures of 224). By default as little as possible is cut off."""
     background: Annotated[Colour, Field(examples=["#ffffff"])] = "#ffffff"
     """Colour behind transparent pixels and of the padding: #rrggbb, white or black."""
-    invert: bool = False
+    invert: Flag = False
     """Turn dark to light and light to dark, after everything else: ink on paper becomes light strokes on black."""
     duplicates: Duplicates = "skip"
     """What to do with a file whose bytes or whose pixels, as they would be stored, are there already: `skip` leaves

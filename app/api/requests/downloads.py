@@ -12,7 +12,7 @@ from app.api.downloads import PublishedName
 from app.api.pictures import Colour, Fit, Resize
 from app.api.requests.datasets import ImageSize, Split
 from app.api.requests.models import Tag
-from engine.spec import Seed, Spec
+from engine.spec import Flag, Seed, Spec
 
 
 class DownloadCreate(Spec):
@@ -34,7 +34,7 @@ class DownloadCreate(Spec):
     """With `cover`: the shorter side is scaled to so many pixels before the middle of `image_size` is cut out."""
     background: Colour | None = None
     """Colour of the padding; by default that of the ground that the pictures are on."""
-    invert: bool = False
+    invert: Flag = False
     """Turn dark to light and light to dark."""
     duplicates: Duplicates = "keep"
     """Whether equal pictures are left out; figures can be compared with published ones when they are kept."""

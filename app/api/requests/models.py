@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.api.common import Name
-from engine.spec import Spec
+from engine.spec import Flag, Spec
 
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -29,7 +29,7 @@ class AliasTarget(Spec):
     model_id: str
     """The id of a model of that name, the name (its newest version), name and version (`digits@2`), or name and another
     alias."""
-    force: bool = False
+    force: Flag = False
     """Move it also to a model with other classes, another input or another target than that of the one before."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from app.api.requests.evaluations import EvaluationCreate
 from app.errors import Invalid
 from app.files.artifacts import Artifacts
@@ -9,7 +11,7 @@ from app.jobs.accept.growth import growth_warnings
 from app.jobs.accept.references import being_filled, find_dataset, find_model
 from app.jobs.kinds import EVALUATION
 from app.jobs.requests import EvaluationRequest, read_request
-from app.models.matching import check_match, differences
+from app.models.matching import check_match, check_pictures, differences
 from app.settings import Settings
 from app.store import Store
 from app.store.records import DatasetRecord, JobRecord, ModelRecord
@@ -27,6 +29,7 @@ def new_evaluation(request: EvaluationCreate, store: Store) -> JobRecord:
     job_id = EVALUATION.new_id()
     if not being_filled(dataset):
         return _complete(request, job_id, model, dataset, store)
+    _check(check_pictures, model, dataset)
     asked = request.model_copy(update={"model": model.id, "dataset": dataset.id})
     return JobRecord(
         job_id,
@@ -52,11 +55,7 @@ def decide(job: JobRecord, store: Store, artifacts: Artifacts, settings: Setting
 def _complete(
     request: EvaluationCreate, job_id: str, model: ModelRecord, dataset: DatasetRecord, store: Store
 ) -> JobRecord:
-    try:
-        check_match(model, dataset)
-    except Invalid as error:
-        hint = "take a data set like the one that it was trained on"
-        raise Invalid.at("dataset", error.detail, hint) from None
+    _check(check_match, model, dataset)
     accepted = EvaluationRequest(
         model=model.id,
         dataset=dataset.id,
@@ -69,3 +68,14 @@ def _complete(
         ),
     )
     return EVALUATION.job(accepted, job_id, dataset_id=dataset.id, model_id=model.id)
+
+
+def _check(
+    check: Callable[[ModelRecord, DatasetRecord], None], model: ModelRecord, dataset: DatasetRecord
+) -> None:
+    """Run a check of a model against a data set, and say of a fault that it is in the data set."""
+    try:
+        check(model, dataset)
+    except Invalid as error:
+        hint = "take a data set like the one that it was trained on"
+        raise Invalid.at("dataset", error.detail, hint) from None

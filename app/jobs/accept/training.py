@@ -76,7 +76,12 @@ def _complete(
     """Return the job for a request and a data set that is ready: everything chosen and checked."""
     if not dataset.splits["train"]:
         detail = "the data set has no pictures to train on"
-        raise Invalid.at("dataset", detail, "give its train split a larger share")
+        hint = (
+            "put some of the pictures back that are left out of it (`excluded`)"
+            if dataset.images > sum(dataset.splits.values())
+            else "give its train split a larger share"
+        )
+        raise Invalid.at("dataset", detail, hint)
     request, chosen = with_choices(request, dataset, store)
     reference = request.initial_weights
     model = None if reference is None else find_model(reference, store, "initial_weights")

@@ -129,7 +129,7 @@ def _accuracy(report: TrainingReport) -> str:
     if report.out_of_fold and report.held_out_accuracy is not None and report.held_out_interval is not None:
         right = round(report.held_out_accuracy * report.held_out_images)
         interval = report.held_out_interval
-        said += f", and {right} of all {report.held_out_images} by heads that had not learned from them"
+        said += f", and {right} of all {report.held_out_images} by models that had not learned from them"
     return f"{said}; of many more it would be between {interval.low:.0%} and {interval.high:.0%}."
 
 
@@ -152,7 +152,10 @@ def _curve(report: TrainingReport) -> str | None:
     half = report.learning_curve[-2].accuracy
     if rise > _RISE:
         return f"With half as many pictures it was {half:.0%}: still more would probably help."
-    return f"With half as many pictures it was already {half:.0%}: more of the same kind would help little."
+    return (
+        f"With half as many pictures it was already {half:.0%}: more of the same kind would help little, pictures "
+        "unlike those that are there would help more."
+    )
 
 
 def _rise(report: TrainingReport) -> float | None:
