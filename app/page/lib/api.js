@@ -107,6 +107,13 @@ export async function all(path, query = {}, most = 1000, options = {}) {
   return found.slice(0, most);
 }
 
+/** The body of a call that takes a picture: a File, or a Blob, which has no name. */
+export function pictureForm(file) {
+  const form = new FormData();
+  form.append("files", file, file.name ?? "picture.jpg");
+  return form;
+}
+
 /** GET or POST something that is a picture, or another file, as a Blob. */
 export async function blob(path, options) {
   return (await request(path, { accept: "*/*", ...options })).blob();

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "./html.js";
 
 /** The view and the parameters that the address names. */
-export function place() {
+function place() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   return { view: path, params: Object.fromEntries(new URLSearchParams(query)) };
 }

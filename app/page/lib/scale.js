@@ -46,7 +46,7 @@ export function magnitude(numbers) {
  * A map within an array: {height, width, data, offset, rowStep, columnStep}; number (y, x) is
  * data[offset + y * rowStep + x * columnStep]. Of rows of numbers, the same made of them.
  */
-export function asGrid(map) {
+function asGrid(map) {
   if (map.data) return map;
   const width = map[0]?.length ?? 0;
   return { height: map.length, width, data: Float64Array.from(map.flat()), offset: 0, rowStep: width, columnStep: 1 };

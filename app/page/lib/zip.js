@@ -78,18 +78,20 @@ export function isZip(file) {
  * unpacked before that.
  */
 export async function entries(file) {
+  // a Blob is an answer, and has no name
+  const called = file.name ?? "The answer";
   const tail = await view(file, Math.max(0, file.size - LONGEST_COMMENT - 22), file.size);
   let end = tail.byteLength - 22;
   while (end >= 0 && tail.getUint32(end, true) !== END) end -= 1;
-  if (end < 0) throw new Error(`${file.name} is no zip archive that can be read.`);
+  if (end < 0) throw new Error(`${called} is no zip archive that can be read.`);
   const count = tail.getUint16(end + 10, true);
   const start = tail.getUint32(end + 16, true);
-  if (start === MOST || count === 0xffff) throw new Error(`${file.name} is too large an archive to be read in a browser.`);
+  if (start === MOST || count === 0xffff) throw new Error(`${called} is too large an archive to be read in a browser.`);
   const directory = await view(file, start, start + tail.getUint32(end + 12, true));
   const found = [];
   let at = 0;
   for (let number = 0; number < count && at + 46 <= directory.byteLength; number += 1) {
-    if (directory.getUint32(at, true) !== CENTRAL) throw new Error(`${file.name} is damaged.`);
+    if (directory.getUint32(at, true) !== CENTRAL) throw new Error(`${called} is damaged.`);
     const field = (offset, size) => (size === 2 ? directory.getUint16(at + offset, true) : directory.getUint32(at + offset, true));
     const entry = { flags: field(8, 2), method: field(10, 2), packed: field(20, 4), size: field(24, 4), offset: field(42, 4) };
     const name = new Uint8Array(directory.buffer, directory.byteOffset + at + 46, field(28, 2));

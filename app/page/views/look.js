@@ -1,6 +1,6 @@
 /** Look: a model and a picture, and the way through the network. */
-import { all, get, post } from "../lib/api.js";
-import { html, useCallback, useMemo } from "../lib/html.js";
+import { all, get, pictureForm, post } from "../lib/api.js";
+import { html, useCallback } from "../lib/html.js";
 import { useLoaded } from "../lib/load.js";
 import { go } from "../lib/router.js";
 import { percent, precise } from "../lib/words.js";
@@ -88,9 +88,7 @@ async function first(dataset, signal) {
 }
 
 async function predict(model, file, signal) {
-  const form = new FormData();
-  form.append("files", file, file.name);
-  return (await post(`v1/models/${encodeURIComponent(model.id)}/predict`, form, { query: { top_k: Math.min(5, model.classes.length) }, signal })).data[0];
+  return (await post(`v1/models/${encodeURIComponent(model.id)}/predict`, pictureForm(file), { query: { top_k: Math.min(5, model.classes.length) }, signal })).data[0];
 }
 
 /** What a model sees, in a sentence. */

@@ -34,7 +34,7 @@ function isOnly(schema, type) {
 }
 
 /** Text as the JSON that it stands for: "3", "[3, 5]", "3, 5" or a word; empty is the default. */
-export function read(text) {
+function read(text) {
   const trimmed = text.trim();
   if (!trimmed) return undefined;
   for (const attempt of [trimmed, `[${trimmed}]`]) {

@@ -1,5 +1,5 @@
 /** Which parts of the picture a score comes from, by one method or two beside each other. */
-import { blob, get, post } from "../../lib/api.js";
+import { blob, get, pictureForm, post } from "../../lib/api.js";
 import { html, useState } from "../../lib/html.js";
 import { useLoaded } from "../../lib/load.js";
 import { count, precise } from "../../lib/words.js";
@@ -13,18 +13,12 @@ const NAMES = {
   smooth_grad: "SmoothGrad", grad_cam: "Grad-CAM", occlusion: "Occlusion",
 };
 
-const form = (file) => {
-  const made = new FormData();
-  made.append("files", file, file.name);
-  return made;
-};
-
 /** `params` of the address: `method`, `other` to compare with, `class`. */
 export function Explanations({ model, file, prediction, params, change }) {
   const [opacity, setOpacity] = useState(0.8);
   const catalog = useLoaded((signal) => get("v1/catalog/explanations", {}, { signal }).then((found) => found.data), []);
   const seen = useLoaded(
-    (signal) => blob(`v1/models/${encodeURIComponent(model.id)}/preprocess`, { method: "POST", body: form(file), accept: "image/png", signal }),
+    (signal) => blob(`v1/models/${encodeURIComponent(model.id)}/preprocess`, { method: "POST", body: pictureForm(file), accept: "image/png", signal }),
     [model.id, file],
   );
   const methods = catalog.value ?? [];
@@ -58,7 +52,7 @@ export function Explanations({ model, file, prediction, params, change }) {
 function Explained({ model, file, method, wanted, seen, opacity }) {
   const [stopped, setStopped] = useState(false);
   const found = useLoaded(
-    (signal) => (stopped ? Promise.resolve(null) : post(`v1/models/${encodeURIComponent(model.id)}/explain`, form(file), {
+    (signal) => (stopped ? Promise.resolve(null) : post(`v1/models/${encodeURIComponent(model.id)}/explain`, pictureForm(file), {
       query: { method: method.name, class: wanted, relative: model.target === "class" || null }, signal,
     })),
     [model.id, file, method.name, wanted, stopped],

@@ -1,5 +1,5 @@
 /** The filters of a node as pictures: what each channel of its output looks for in each channel of its input. */
-import { get, request } from "../../lib/api.js";
+import { blob, get } from "../../lib/api.js";
 import { html, useEffect, useMemo, useState } from "../../lib/html.js";
 import { useLoaded } from "../../lib/load.js";
 import { readNpz } from "../../lib/npz.js";
@@ -19,7 +19,7 @@ export function Filters({ model, params, change }) {
   const arrays = useLoaded(
     async (signal) => entry && {
       node: entry.node,
-      arrays: readNpz(await (await request(path, { query: { node: entry.node }, accept: "application/x-npz", signal })).arrayBuffer()),
+      arrays: await readNpz(await blob(path, { query: { node: entry.node }, accept: "application/x-npz", signal })),
     },
     [model.id, entry?.node],
   );

@@ -1,5 +1,5 @@
 /** What the service says of the inside of a model for one picture. */
-import { post, request } from "../../lib/api.js";
+import { pictureForm, post, request } from "../../lib/api.js";
 import { readNpz } from "../../lib/npz.js";
 
 const MAPS = 8;
@@ -8,21 +8,17 @@ const MAPS = 8;
 export function insideOf(model, file, slope) {
   const path = `v1/models/${encodeURIComponent(model.id)}`;
   const kept = new Map();
-  const form = () => {
-    const made = new FormData();
-    made.append("files", file, file.name);
-    return made;
-  };
+  const form = pictureForm(file);
   const array = async (node) => {
     const answer = await request(`${path}/activations`, {
-      method: "POST", body: form(), query: { node, ...slope }, accept: "application/x-npz",
+      method: "POST", body: form, query: { node, ...slope }, accept: "application/x-npz",
     });
-    return Object.values(readNpz(await answer.arrayBuffer()))[0];
+    return Object.values(await readNpz(await answer.blob()))[0];
   };
   return {
     /** Every node in short, with its first maps. */
     account: async (signal) =>
-      (await post(`${path}/activations`, form(), { query: { maps: MAPS, ...slope }, signal })).data[0],
+      (await post(`${path}/activations`, form, { query: { maps: MAPS, ...slope }, signal })).data[0],
     /** All numbers of a node: (1, H, W, C) or (1, C). */
     node: (name) => {
       if (!kept.has(name)) {
@@ -34,7 +30,7 @@ export function insideOf(model, file, slope) {
     },
     /** How one number of a node came about. */
     trace: async (node, position, signal) =>
-      (await post(`${path}/trace`, form(), { query: { node, position: position.join(","), on_the_way: true }, signal })).data[0],
+      (await post(`${path}/trace`, form, { query: { node, position: position.join(","), on_the_way: true }, signal })).data[0],
   };
 }
 

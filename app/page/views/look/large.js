@@ -5,7 +5,7 @@ import { FeatureMap } from "../../parts/map.js";
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 /** The edge of a map on the screen: whole pixels for each number where there is room. */
-export function edge(grid, room = 280) {
+function edge(grid, room = 280) {
   const longer = Math.max(grid.height, grid.width);
   return longer > room ? room : Math.floor(room / longer) * longer;
 }

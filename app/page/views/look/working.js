@@ -8,7 +8,7 @@ const TERMS = 10;
 const WRITTEN = 16;
 
 /** What each input channel of a convolution's window gives to the sum; one part of a vector. */
-export function parts(trace) {
+function parts(trace) {
   if (!trace.products) return [];
   if (!Array.isArray(trace.products[0])) return [trace.products.reduce((sum, one) => sum + one, 0)];
   return Array.from({ length: channelsOf(trace.products) }, (_, channel) => total(trace.products, channel));

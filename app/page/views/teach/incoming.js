@@ -41,7 +41,7 @@ const byName = ([one], [other]) => one.localeCompare(other, undefined, { numeric
 const shortened = (name) => name.slice(0, 100);
 
 /** Where loose pictures go: the class that was used last. */
-export function place() {
+function place() {
   return lesson.classes.find((one) => one.id === lesson.focused) ?? lesson.classes[0] ?? addClass();
 }
 

@@ -124,7 +124,7 @@ export async function fileOf(picture) {
 }
 
 /** A class by its id. */
-export const classOf = (id) => lesson.classes.find((one) => one.id === id);
+const classOf = (id) => lesson.classes.find((one) => one.id === id);
 
 /** All pictures of all classes, as [{picture, of}]. */
 export const allPictures = () => lesson.classes.flatMap((of) => of.pictures.map((picture) => ({ picture, of })));

@@ -1,5 +1,5 @@
 /** The map of what a model looked at, laid over a picture: Grad-CAM, asked for only when it is shown. */
-import { post } from "../../lib/api.js";
+import { pictureForm, post } from "../../lib/api.js";
 import { html, useEffect, useRef, useState } from "../../lib/html.js";
 import { colour, magnitude } from "../../lib/scale.js";
 import { ProblemBox } from "../../parts/problem.js";
@@ -29,10 +29,8 @@ export function Seen({ file, model, name }) {
       while (newest.current && !gone.current) {
         const wanted = newest.current;
         newest.current = null;
-        const form = new FormData();
-        form.append("files", wanted.file, "picture.jpg");
         try {
-          const found = await post(`v1/models/${model}/explain`, form, { query: { method: "grad_cam", relative: true, class: wanted.name } });
+          const found = await post(`v1/models/${model}/explain`, pictureForm(wanted.file), { query: { method: "grad_cam", relative: true, class: wanted.name } });
           if (gone.current) return;
           lay(canvas.current, found.map);
           setDrawn(true);

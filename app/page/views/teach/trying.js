@@ -1,5 +1,5 @@
 /** Try it at once: the camera or pictures, bars of probability, what it looked at, and "wrong? put it into ...". */
-import { post } from "../../lib/api.js";
+import { pictureForm, post } from "../../lib/api.js";
 import { html, useEffect, useRef, useState } from "../../lib/html.js";
 import { go, link } from "../../lib/router.js";
 import { percent } from "../../lib/words.js";
@@ -56,9 +56,7 @@ export function Trying({ model }) {
 
 /** What the model says of one file: {value, problem}; `top_k` as many as are shown. */
 function predict(model, file, signal) {
-  const form = new FormData();
-  form.append("files", file, file.name ?? "picture.jpg");
-  return post(`v1/models/${model}/predict`, form, { query: { top_k: MOST_SHOWN }, signal });
+  return post(`v1/models/${model}/predict`, pictureForm(file), { query: { top_k: MOST_SHOWN }, signal });
 }
 
 /** The answer for a file, asked for when it changes. */
