@@ -17,7 +17,7 @@ from app.files.artifacts import Artifacts
 from app.jobs.kinds import EVALUATION
 from app.states import JobStatus
 from app.store.records import JobRecord, Json
-from engine.recipe.targets import Target
+from engine.recipe.targets import THRESHOLD, Target
 
 ROW = np.dtype(
     [
@@ -28,8 +28,6 @@ ROW = np.dtype(
         ("label_probability", "<f4"),
     ]
 )
-THRESHOLD = 0.5
-"""The probability from which on a model is taken to tell a label."""
 
 
 def row_type(target: Target, names: int) -> np.dtype[np.void]:

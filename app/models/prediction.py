@@ -16,9 +16,6 @@ from app.pictures.decode import decode
 from app.store.records import ModelRecord
 from engine.model.inference import Predictor
 
-THRESHOLD = 0.5
-"""How probable a label must be to be named, unless something else is asked for."""
-
 _CHUNK_PIXELS = 1 << 23
 _CHUNK = 64
 _FEW = 100

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.arrays import Array
+from engine.recipe.targets import THRESHOLD
 from engine.training.figures import ClassFigures, LabelReport, ValueFigures, ValueReport
 from engine.training.metrics import given, macro, shares
 
@@ -29,7 +30,7 @@ class LabelAssessment:
             probabilities: of each label (N, K).
             targets: 1 for the labels that a picture has, else 0 (N, K).
         """
-        predicted, true = probabilities >= 0.5, targets > 0.5
+        predicted, true = probabilities >= THRESHOLD, targets > 0.5
         self._both += np.count_nonzero(predicted & true, axis=0)
         self._true += np.count_nonzero(true, axis=0)
         self._predicted += np.count_nonzero(predicted, axis=0)

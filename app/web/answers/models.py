@@ -12,10 +12,11 @@ from pydantic_core import to_json
 from app.api.common import JsonObject
 from app.api.models import Alias, Model, ModelEntry, Prediction
 from app.errors import DomainError, FieldError
-from app.models.prediction import THRESHOLD, Picture, best, picture_spec
+from app.models.prediction import Picture, best, picture_spec
 from app.serving.asked import Outcome
 from app.store.records import AliasRecord, ModelRecord
 from engine.arrays import Array
+from engine.recipe.targets import THRESHOLD
 
 
 def model_entry(record: ModelRecord) -> ModelEntry:

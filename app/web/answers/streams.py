@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Annotated
 
+from fastapi import Header
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -26,6 +28,15 @@ _QUIET_SECONDS = 15.0
 _RETRY_MILLISECONDS = 1000
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _OF_ONE, _OF_ALL = "one", "all"
+
+LastEventId = Annotated[
+    str | None,
+    Header(
+        alias="Last-Event-ID",
+        description="The id of the last event that was received; what follows it is sent.",
+    ),
+]
+"""Where a reader goes on; see `event_number`."""
 
 
 class EventStream(StreamingResponse):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from app.errors import NotFound
 from app.jobs.kinds import KINDS
 from app.jobs.watcher import Wanted
 from app.services import Services, ServicesDep
 from app.store.records import JobState
-from app.web.answers.streams import EventStream, event_number, of_jobs
+from app.web.answers.streams import EventStream, LastEventId, event_number, of_jobs
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 
@@ -48,13 +48,7 @@ def get_all_events(
         list[KindName] | None,
         Query(description="A kind of jobs that is followed; several are given one by one."),
     ] = None,
-    last_event_id: Annotated[
-        str | None,
-        Header(
-            alias="Last-Event-ID",
-            description="The id of the last event that was received; what follows it is sent.",
-        ),
-    ] = None,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """Stream what happens to jobs of all kinds as server-sent events: one connection for all of them.
 

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from app.api.models import Predictions, PreprocessedPicture
 from app.errors import Invalid
-from app.models.prediction import THRESHOLD, Picture, preprocess
+from app.models.prediction import Picture, preprocess
 from app.pictures.decode import encode_png
 from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
@@ -25,6 +25,7 @@ from app.web.bodies.pictures import only_picture, pictures_body, receive_picture
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 from app.web.routes.model_reference import ModelReference
+from engine.recipe.targets import THRESHOLD
 
 router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
 

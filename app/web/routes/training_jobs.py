@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Header, Request, Response
+from fastapi import APIRouter, Body, Depends, Request, Response
 
 from app.api.common import ListOf
 from app.api.norms import TrainingNorms
@@ -27,7 +27,7 @@ from app.web.answers.jobs import epoch_figures, training_job, training_job_entry
 from app.web.answers.negotiation import preferred
 from app.web.answers.norms import norms_chart, training_norms
 from app.web.answers.rows import answer_row
-from app.web.answers.streams import EventStream, event_number, of_job
+from app.web.answers.streams import EventStream, LastEventId, event_number, of_job
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
@@ -254,13 +254,7 @@ def get_report(record: JobDep, services: ServicesDep) -> TrainingReport:
 def get_events(
     record: JobDep,
     services: ServicesDep,
-    last_event_id: Annotated[
-        str | None,
-        Header(
-            alias="Last-Event-ID",
-            description="The id of the last event that was received; what follows it is sent.",
-        ),
-    ] = None,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """Stream what happens to a job as server-sent events, from its beginning, until it has ended.
 
