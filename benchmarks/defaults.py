@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from app.jobs.accept import rules
 from benchmarks.accuracy_intervals import interval
 from benchmarks.accuracy_sections import put
 from benchmarks.accuracy_transfer import draw
@@ -105,7 +106,7 @@ def _epochs(way: str, count: int) -> dict[str, int]:
     if not way.startswith("steps-"):
         return {}
     pictures = CLASSES * count * 4 // 5
-    size = min(128, max(8, 1 << ((pictures // 8).bit_length() - 1)))
+    size, _ = rules.batch_size(pictures, rules.HEAD_BATCHES_PER_EPOCH, rules.HEAD_BATCHES)
     return {"epochs": -(-int(way.removeprefix("steps-")) // -(-pictures // size)), "batch_size": size}
 
 

@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import load
 
 from app.client import Client
+from tests.data.dark_and_light import correct, told
 from tests.http.drawn_pictures import COLOURS, SIDE, ingested, pack, png, shade, squares
 
 COUNT = 24
@@ -36,29 +37,16 @@ def make(http: httpx.Client, wait_for: Callable[..., Any]) -> Callable[[str], st
     return dataset
 
 
-def shown(http: httpx.Client, dataset: str, number: int) -> dict[str, Any]:
-    answer = http.get(f"/v1/datasets/{dataset}/images/{number}", headers={"Accept": "application/json"})
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-def corrected(http: httpx.Client, dataset: str, *corrections: dict[str, Any]) -> dict[str, Any]:
-    answer = http.post(f"/v1/datasets/{dataset}/corrections", json={"corrections": list(corrections)})
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
-
-
 def test_labels_are_corrected(http: httpx.Client, make: Callable[[str], str]) -> None:
     own = make("labels")
     before = http.get(f"/v1/datasets/{own}").json()
-    number = next(n for n in range(COUNT) if shown(http, own, n)["labels"] == ["green"])
+    number = next(n for n in range(COUNT) if told(http, own, n)["labels"] == ["green"])
     url = f"/v1/datasets/{own}/images/{number}"
     made = http.patch(url, json={"labels": ["red", "blue"]}).json()
     (picture,) = made["pictures"]
     assert (made["revision"], picture["labels"], picture["labels_before"]) == (1, ["blue", "red"], ["green"])
     assert (picture["label"], picture["values"]) == (None, None)
-    now = shown(http, own, number)
+    now = told(http, own, number)
     assert (now["labels"], now["uploaded_labels"]) == (["blue", "red"], ["green"])
     assert http.get(url).headers["Image-Label"] == "blue|red"
     after = http.get(f"/v1/datasets/{own}").json()
@@ -77,10 +65,10 @@ def test_labels_are_corrected(http: httpx.Client, make: Callable[[str], str]) ->
     listed = http.get(f"/v1/datasets/{own}/images", params={"label": "red", "limit": 200}).json()["data"]
     assert number in {entry["number"] for entry in listed}
     # another revision on top of it, and back to what was uploaded
-    assert corrected(http, own, {"number": number, "labels": []})["revision"] == 2
-    assert shown(http, own, number)["labels"] == []
-    assert corrected(http, own, {"number": number, "labels": []})["pictures"] == []
-    assert corrected(http, own, {"number": number, "labels": ["green"]})["revision"] == 3
+    assert correct(http, own, {"number": number, "labels": []})["revision"] == 2
+    assert told(http, own, number)["labels"] == []
+    assert correct(http, own, {"number": number, "labels": []})["pictures"] == []
+    assert correct(http, own, {"number": number, "labels": ["green"]})["revision"] == 3
     back = http.get(f"/v1/datasets/{own}").json()
     assert (back["fingerprint"], back["classes"]) == (before["fingerprint"], before["classes"])
     revisions = http.get(f"/v1/datasets/{own}/corrections").json()["data"]
@@ -90,8 +78,8 @@ def test_labels_are_corrected(http: httpx.Client, make: Callable[[str], str]) ->
 def test_a_picture_without_labels_can_be_left_out(http: httpx.Client, make: Callable[[str], str]) -> None:
     own = make("labels")
     before = http.get(f"/v1/datasets/{own}").json()
-    number = next(n for n in range(COUNT) if not shown(http, own, n)["labels"])
-    corrected(http, own, {"number": number, "excluded": True})
+    number = next(n for n in range(COUNT) if not told(http, own, n)["labels"])
+    correct(http, own, {"number": number, "excluded": True})
     after = http.get(f"/v1/datasets/{own}").json()
     assert (after["excluded"], sum(after["splits"].values())) == (1, COUNT - 1)
     assert after["classes"] == before["classes"]
@@ -100,11 +88,11 @@ def test_a_picture_without_labels_can_be_left_out(http: httpx.Client, make: Call
 def test_values_are_corrected(http: httpx.Client, make: Callable[[str], str]) -> None:
     own = make("values")
     before = http.get(f"/v1/datasets/{own}").json()
-    light, warmth = shown(http, own, 5)["values"]
-    made = corrected(http, own, {"number": 5, "values": {"warmth": 7.5, "light": light}})
+    light, warmth = told(http, own, 5)["values"]
+    made = correct(http, own, {"number": 5, "values": {"warmth": 7.5, "light": light}})
     (picture,) = made["pictures"]
     assert (picture["values"], picture["values_before"]) == ({"warmth": 7.5}, {"warmth": warmth})
-    now = shown(http, own, 5)
+    now = told(http, own, 5)
     assert (now["values"], now["uploaded_values"]) == ([light, 7.5], [light, warmth])
     assert http.get(f"/v1/datasets/{own}").json()["classes"] == before["classes"]
     statistics = http.get(f"/v1/datasets/{own}/statistics").json()
@@ -115,11 +103,11 @@ def test_values_are_corrected(http: httpx.Client, make: Callable[[str], str]) ->
     rows = http.get(f"/v1/datasets/{own}/samples", headers={"Accept": "application/json"}).json()["data"]
     assert [(row["name"], row["images"]) for row in rows] == [("light", COUNT), ("warmth", COUNT)]
     assert rows[1]["pictures"][-1]["number"] == 5
-    corrected(http, own, {"number": 5, "values": {"light": -1, "warmth": 0.1}})
-    assert shown(http, own, 5)["values"] == pytest.approx([-1, 0.1])
-    corrected(http, own, {"number": 5, "values": {"light": light, "warmth": warmth}})
+    correct(http, own, {"number": 5, "values": {"light": -1, "warmth": 0.1}})
+    assert told(http, own, 5)["values"] == pytest.approx([-1, 0.1])
+    correct(http, own, {"number": 5, "values": {"light": light, "warmth": warmth}})
     assert http.get(f"/v1/datasets/{own}").json()["fingerprint"] == before["fingerprint"]
-    assert shown(http, own, 5)["uploaded_values"] is None
+    assert told(http, own, 5)["uploaded_values"] is None
 
 
 @pytest.mark.parametrize("target", ["labels", "values"])
@@ -150,7 +138,7 @@ def test_jobs_learn_what_is_corrected(
         for entry in http.get(f"/v1/datasets/{own}/images", params={"split": "train"}).json()["data"]
     ]
     change = {"labels": ["red"]} if target == "labels" else {"values": {"light": 1}}
-    corrected(http, own, *({"number": number, **change} for number in numbers))
+    correct(http, own, *({"number": number, **change} for number in numbers))
     after = trained()
     assert (before[0], after[0]) == (0, 1)
     assert np.abs(after[1] - before[1]).max() > 1e-4
