@@ -287,7 +287,7 @@ def test_the_camera_gives_a_picture(server: str, open_page: OpenPage) -> None:
     shoot = page.get_by_role("button", name="Take the picture")
     page.wait_for_function("() => document.querySelector('video')?.videoWidth > 0")
     shoot.click()
-    page.get_by_text("camera.jpg").wait_for()
+    page.get_by_text(re.compile(r"^camera .*\.jpg$")).wait_for()
     page.get_by_role("status").get_by_text("lenet-5-digits sees").wait_for()
     assert parameters(page) == {"picture": "own"}
 

@@ -45,7 +45,7 @@ function words({ name, message }) {
 
 /**
  * Follow a camera: {video, on, problem, start, stop, grab}. `video` is the ref of a <video>; `grab()` gives the
- * middle of what it shows as a JPEG Blob.
+ * middle of what it shows as a JPEG file, named after the moment, or null as long as there is nothing to see.
  */
 export function useCamera() {
   const video = useRef(null);
@@ -86,5 +86,6 @@ async function grab(video) {
   canvas.width = canvas.height = Math.min(side, SIDE);
   const from = [(video.videoWidth - side) / 2, (video.videoHeight - side) / 2];
   canvas.getContext("2d").drawImage(video, ...from, side, side, 0, 0, canvas.width, canvas.height);
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
+  const taken = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
+  return taken && new File([taken], `camera ${new Date().toISOString().replace(/[:T]/g, "-").slice(0, 23)}.jpg`, { type: taken.type });
 }

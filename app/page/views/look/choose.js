@@ -87,7 +87,7 @@ function Live({ take }) {
   }, []);
   const shoot = async () => {
     const picture = await camera.grab();
-    if (picture) take(new File([picture], "camera.jpg", { type: picture.type }));
+    if (picture) take(picture);
   };
   return html`<div class="live">
     <video ref=${camera.video} muted playsinline aria-label="What the camera sees"></video>

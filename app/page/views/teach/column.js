@@ -52,10 +52,8 @@ function Recorder({ of }) {
     lesson.focused = of.id;
     camera.start();
     const shoot = async () => {
-      const taken = await camera.grab();
-      if (!taken) return;
-      const name = `camera ${new Date().toISOString().replace(/[:T]/g, "-").slice(0, 23)}.jpg`;
-      await addPictures(of, [{ file: new File([taken], name, { type: "image/jpeg" }), path: name }]);
+      const file = await camera.grab();
+      if (file) await addPictures(of, [{ file, path: file.name }]);
     };
     held.current = setInterval(shoot, EVERY_MS);
   };

@@ -138,7 +138,7 @@ function Live({ model, map, keep }) {
         try {
           const taken = await camera.grab();
           if (taken) {
-            last.current = new File([taken], `camera ${new Date().toISOString().replace(/[:T]/g, "-").slice(0, 23)}.jpg`, { type: "image/jpeg" });
+            last.current = taken;
             const { data } = await predict(model, last.current, stopping.signal);
             setAnswer(data[0]);
             setFrame(last.current);
