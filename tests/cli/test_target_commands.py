@@ -39,7 +39,7 @@ def test_from_a_file_to_a_prediction(run: Run, tmp_path: Path, target: str) -> N
     assert ("no label and not" if labels else "warmth 0.5 and not") in said
     if labels:
         said = good(run("data", "relabel", dataset, "0", "--label", "red", "--label", "blue"))
-        assert "0 (0.png): blue|red and not no label" in said
+        assert re.search(r"  0 \(\d+\.png\): blue\|red and not no label", said)
     wrong = run("data", "relabel", dataset, "0", "--value", "warmth")
     assert (wrong.returncode, "'warmth' is no name and number" in wrong.stderr) == (1, True)
     loss = "binary_cross_entropy" if labels else "mean_squared_error"

@@ -14,7 +14,12 @@ from PIL import Image
 WaitFor = Callable[..., Any]
 NETWORK: dict[str, Any] = {
     "input_shape": [28, 28, 1],
-    "layers": [{"type": "max_pool2d", "pool_size": 4}, {"type": "flatten"}, {"type": "dense", "units": 10}],
+    "layers": [
+        {"type": "max_pool2d", "pool_size": 4},
+        {"type": "flatten"},
+        {"type": "dense", "units": 8, "activation": "relu"},
+        {"type": "dense", "units": 10},
+    ],
 }
 TRAINING = {"architecture": NETWORK, "dataset": "digits", "epochs": 1, "batch_size": 500, "name": "another"}
 JOBS = "/v1/training-jobs"
