@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
+from tests.digits import load_digits
 from tests.http.drawn_pictures import png
 
 if TYPE_CHECKING:
@@ -168,6 +169,126 @@ def test_a_cell_of_the_matrix_opens_its_pictures_and_they_are_corrected(
 def test_what_is_not_there_is_said_in_the_words_of_the_service(server: str, open_page: Open) -> None:
     page = watch(open_page, server, "?job=job_nothing", expected=("404",))
     assert "job_nothing" in page.get_by_role("alert").inner_text()
+
+
+def test_a_model_is_described_named_tried_and_taken_along(
+    server: str, open_page: Open, made: Made, http: httpx.Client
+) -> None:
+    # refused at first, for programs that ask for the alias would get other answers
+    page = watch(open_page, server, f"?model={made.models[0]}", expected=("409",))
+    page.get_by_text("Rename or describe it").click()
+    page.get_by_role("textbox", name="Description").fill("says <b>nothing</b> of noise")
+    page.get_by_role("textbox", name="Tags, with commas between").fill("noise, watched")
+    button(page, "Save").click()
+    region(page, "What it is").get_by_text("says <b>nothing</b> of noise").wait_for()
+    assert http.get(f"/v1/models/{made.models[0]}").json()["tags"] == ["noise", "watched"]
+    page.get_by_role("textbox", name="A new alias").fill("production")
+    button(page, "Let it stand for this version").click()
+    page.get_by_text("watched-a@production is this version now.").wait_for()
+    with page.expect_download() as taken:
+        page.get_by_role("button", name=re.compile("^Save the file")).click()
+    assert taken.value.suggested_filename == "watched-a-1.safetensors"
+    # the file of another model becomes the next version
+    page.get_by_role("tab", name="Models").click()
+    page.get_by_text("Import a model").click()
+    page.get_by_role("textbox", name="Name, if not the file's own").fill("watched-a")
+    content = http.get("/v1/models/model_example/weights").content
+    page.locator(".import input[type=file]").set_input_files(
+        {"name": "digits.safetensors", "mimeType": "application/octet-stream", "buffer": content}
+    )
+    page.get_by_role("heading", name="watched-a, version 2").wait_for()
+    button(page, "Move to this version").click()
+    button(page.get_by_role("dialog", name="Move production all the same?"), "Move it").click()
+    page.get_by_text("watched-a@production is this version now.").wait_for()
+    digit = png(load_digits().images[0, :, :, 0])
+    region(page, "Try it").locator("input[type=file]").set_input_files(
+        {"name": "digit.png", "mimeType": "image/png", "buffer": digit}
+    )
+    bars = region(page, "Try it").get_by_role("list", name="probabilities").get_by_role("listitem")
+    bars.first.wait_for()
+    predicted = http.post("/v1/models/model_example/predict", files={"files": digit}).json()["data"][0]
+    assert bars.first.inner_text().startswith(predicted["label"])
+    # an alias stands for it, and the service says so
+    button(page, "Delete").click()
+    button(page, "Delete it").click()
+    page.get_by_role("dialog").get_by_role("alert").filter(has_text="watched-a@production").wait_for()
+    button(page, "Keep it").click()
+    button(page, "Remove the alias production").click()
+    page.get_by_text("production is gone.").wait_for()
+    button(page, "Delete").click()
+    button(page, "Delete it").click()
+    region(page, "Models").wait_for()
+    versions = http.get("/v1/models?name=watched-a").json()["data"]
+    assert [one["id"] for one in versions] == [made.models[0]]
+
+
+def test_two_models_are_evaluated_and_compared(server: str, open_page: Open, made: Made) -> None:
+    page = watch(open_page, server, f"?tab=evaluations&of={made.models[1]}")
+    form = page.get_by_role("form", name="Evaluate a model")
+    form.get_by_role("combobox", name="Data set of its size").select_option(made.dataset)
+    form.get_by_role("combobox", name="Split").select_option("dev")
+    button(form, "Evaluate").click()
+    region(page, "What was found").get_by_text(re.compile("It is right about .* dev pictures")).wait_for(
+        timeout=DONE_MS
+    )
+    page.get_by_role("link", name="← Evaluations").click()
+    for name in ("watched-a", "watched-b"):
+        page.get_by_role("checkbox", name=re.compile(f"Compare {name} . on noise, train")).check()
+    page.get_by_role("link", name="Compare the two").click()
+    region(page, "Which is better?").locator(".say p").first.wait_for()
+    region(page, "Only watched-a 1 is right").wait_for()
+
+
+def test_pictures_of_a_data_set_are_seen_and_corrected(
+    server: str, open_page: Open, http: httpx.Client, ready: Callable[[httpx.Client, str], dict[str, Any]]
+) -> None:
+    form = {"name": "more noise", "image_size": "8x8", "channels": "1"}
+    posted = http.post("/v1/datasets", data=form, files={"file": ("noise.zip", noise())})
+    dataset = ready(http, posted.json()["id"])["id"]
+    page = watch(open_page, server, "?tab=datasets")
+    page.get_by_role("link", name="more noise").click()
+    samples = region(page, "Samples")
+    samples.get_by_role("img").first.wait_for()
+    assert samples.get_by_role("img").count() == 16
+    page.get_by_text("What the pictures are like").click()
+    page.get_by_text("All have about as many pictures").wait_for()
+    # the class whose name is a trap
+    samples.get_by_role("link", name=HOSTILE).click()
+    pictures = page.get_by_role("list", name="All pictures").get_by_role("button")
+    page.wait_for_function("document.querySelectorAll('[aria-label=\"All pictures\"] li').length === 30")
+    pictures.first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("combobox", name="Class").select_option("plain")
+    dialog.get_by_text(f"it came as {HOSTILE}").wait_for()
+    button(dialog, "Leave it out").click()
+    button(dialog, "Put it back").wait_for()
+    button(dialog, "Close").click()
+    region(page, "Corrections").get_by_text(
+        re.compile("is plain and not <img.*left out|left out.*is plain")
+    ).wait_for()
+    found = http.get(f"/v1/datasets/{dataset}").json()
+    assert (found["excluded"], [one["images"] for one in found["classes"]]) == (1, [29, 30])
+    button(page, "Delete").click()
+    button(page, "Delete it").click()
+    page.get_by_role("searchbox", name="Tag").wait_for()
+    assert http.get(f"/v1/datasets/{dataset}").status_code == 404
+
+
+def test_the_rail_says_what_the_server_is_doing(server: str, open_page: Open, http: httpx.Client) -> None:
+    page = watch(open_page, server)
+    rail = page.locator("#status")
+    rail.get_by_text(re.compile(r"(No|\d+) jobs? running.*, \d+ cores?, \d+ .B$")).wait_for()
+    body = {"architecture": {"preset": "lenet-5"}, "dataset": "digits", "name": "long", "epochs": 10_000}
+    job = http.post("/v1/training-jobs", json=body).json()["id"]
+    rail.get_by_text(re.compile(r"^\d+ jobs? running")).wait_for()
+    row = page.locator("tr", has_text="long")
+    row.get_by_role("progressbar", name="How far long is").wait_for()
+    row.get_by_text(re.compile("^Epoch [0-9]+ of 10,?000, ")).wait_for()
+    button(row, "Cancel").click()
+    row.get_by_text(re.compile("^Stopped after")).wait_for()
+    assert http.get(f"/v1/training-jobs/{job}").json()["status"] == "cancelled"
 
 
 @pytest.mark.parametrize(("width", "dark"), [(360, True), (1280, False)])

@@ -45,7 +45,8 @@ function About({ one }) {
   const left = counts && Object.entries({ unreadable: "unreadable", duplicate: "there already", misplaced: "of no class", contradiction: "there already as another class" })
     .filter(([name]) => counts[name]).map(([name, text]) => `${counts[name].toLocaleString("en")} ${text}`).join(", ");
   return html`<section class="card" aria-label="What is in it"><h2>What is in it</h2>
-    ${(warnings.length > 0 || notes.length > 0) && html`<div class="say">${[...warnings, ...notes].map((text, at) => html`<p key=${at}><${Said} text=${text} /></p>`)}</div>`}
+    ${warnings.length > 0 && html`<div class="say">${warnings.map((text, at) => html`<p key=${at}><${Said} text=${text} /></p>`)}</div>`}
+    ${notes.map((text, at) => html`<p class="soft" key=${at}><${Said} text=${text} /></p>`)}
     <${Facts} entries=${[
       ["Pictures", `${one.images.toLocaleString("en")} of ${shape(one.image_shape)}`],
       ["To learn from, to choose by, to measure on", `${train.toLocaleString("en")}, ${dev.toLocaleString("en")}, ${test.toLocaleString("en")}`],

@@ -44,7 +44,7 @@ function Found({ one, path, params }) {
       <div class="say">${words(report, one.split).map((each) => html`<p key=${each}>${each}</p>`)}</div>
       <${Facts} entries=${[
         ...Object.entries(report.top_k).map(([k, share]) => [k === "1" ? "Right" : `Among the first ${k}`, percent(share, 1)]),
-        ["Mean F1 of the classes", report.macro?.f1 !== null && report.macro?.f1 !== undefined ? percent(report.macro.f1, 1) : null],
+        [`Mean F1 of the ${target === "labels" ? "labels" : "classes"}`, report.macro?.f1 !== null && report.macro?.f1 !== undefined ? percent(report.macro.f1, 1) : null],
         ["Asked for", when(one.created_at)], ["Id", html`<code>${one.id}</code>`],
       ]} />
     </section>

@@ -1,6 +1,6 @@
 /** Figures of an evaluation: each class, how sure it may be, how far values are off. */
 import { html } from "../../lib/html.js";
-import { count, percent, precise } from "../../lib/words.js";
+import { percent, precise } from "../../lib/words.js";
 
 /** Each class or label; buttons choose the pictures of one. */
 export function Classes({ classes, target, change }) {
@@ -45,7 +45,7 @@ export function Values({ values, errors, change }) {
     <div class="scroll" tabIndex="0" role="region" aria-label="Figures of each"><table class="list">
       <thead><tr><th>Value</th><th class="num">Off in the mean</th><th class="num">Root of the mean square</th><th class="num">Too high by</th><th class="num">Variance explained</th><th>See</th></tr></thead>
       <tbody>${values.map((one) => html`<tr key=${one.name}><td class="name">${one.name}</td>
-        <td class="num">${precise(one.mean_absolute_error)}</td><td class="num">${precise(one.root_mean_squared_error)}</td><td class="num">${precise(one.bias)}</td><td class="num">${percent(one.r2, 1)}</td>
+        <td class="num">${precise(one.mean_absolute_error)}</td><td class="num">${precise(one.root_mean_squared_error)}</td><td class="num">${precise(one.bias)}</td><td class="num">${explained(one.r2)}</td>
         <td><button type="button" class="plain" aria-label=${`${one.name}: furthest off`} onClick=${() => seen(change, { value: one.name })}>furthest off</button></td></tr>`)}</tbody>
     </table></div>
     ${Object.keys(errors).length > 0 && html`<p class="soft">Mean squared error: ${Object.entries(errors).map(([split, one]) => `${precise(one)} on ${split}`).join(", ")}.</p>`}
@@ -57,7 +57,7 @@ export function between(interval) {
   return interval ? `between ${percent(interval.low, 1)} and ${percent(interval.high, 1)}` : "";
 }
 
-/** "12 pictures that only it is right about". */
-export function onlyRight(number) {
-  return `${count(number, "picture")} that only it is right about`;
+/** How much of the variance of a value is explained; a model may be worse than always saying the mean. */
+export function explained(share) {
+  return share !== null && share < 0 ? "none: worse than the mean" : percent(share, 1);
 }

@@ -18,9 +18,13 @@ export function Jobs({ params }) {
   const narrow = params.name || params.tag;
   const kinds = narrow ? ["training"] : params.kind in KINDS ? [params.kind] : Object.keys(KINDS);
   const query = { status: params.status, ...(narrow && { name: params.name, tag: params.tag }) };
-  const list = useLists(kinds.map((kind) => KINDS[kind].path), query);
+  const paths = kinds.map((kind) => KINDS[kind].path);
+  const list = useLists(paths, query);
+  // what runs may have been asked for long before what waits, and is what somebody wants to see
+  const running = useLists(params.status ? [] : paths, { ...query, status: "running" });
   const known = useRef({});
-  const rows = list.rows ?? [];
+  const first = list.rows ? (running.rows ?? []) : [];
+  const rows = [...first, ...(list.rows ?? []).filter((row) => !first.some((one) => one.id === row.id))];
   const others = rows.filter((row) => row.path !== KINDS.training.path);
   const names = useLoaded((signal) => namesOf(others, signal, known.current), [others.map((row) => row.id).join()]);
   const runs = (params.runs ?? "").split(",").filter(Boolean).slice(0, MOST_RUNS);

@@ -65,7 +65,7 @@ export function outcome(kind, job) {
   if (!metrics) return "";
   const right = kind === "training" ? metrics.dev_accuracy : metrics.accuracy;
   if (right !== null && right !== undefined) return `${percent(right, 1)} right`;
-  if (kind === "evaluation" && metrics.r2 !== null) return `${percent(metrics.r2, 1)} of the variance`;
+  if (kind === "evaluation" && metrics.r2 !== null) return metrics.r2 < 0 ? "worse than the mean" : `${percent(metrics.r2, 1)} of the variance`;
   return kind === "training" && metrics.dev_loss !== null ? `loss ${metrics.dev_loss.toFixed(3)}` : "";
 }
 

@@ -79,32 +79,31 @@ function useProgress(rows) {
 }
 
 /**
- * A list whose pages are kept as they come, in its own order: {rows, more, problem, busy, again}. For what does not
- * change by itself.
+ * A list whose pages are kept as they come, in its own order: {rows, more, problem, busy, again}. `load(after, signal)`
+ * gives a page; `again()` loads as many as there are.
  */
 export function usePages(load, inputs) {
   const [pages, setPages] = useState([]);
   const [state, setState] = useState({ busy: true, problem: null });
-  const [turn, setTurn] = useState(0);
   const stopping = useRef(null);
-  const next = async (before) => {
+  const fill = async (before, many) => {
     stopping.current?.abort();
-    const mine = (stopping.current = new AbortController());
+    const { signal } = (stopping.current = new AbortController());
     setState({ busy: true, problem: null });
     try {
-      const page = await load(before.at(-1)?.next ?? null, mine.signal);
-      if (mine.signal.aborted) return;
-      setPages([...before, page]);
+      const found = [...before];
+      for (let turn = 0; turn < many && (turn === 0 || found.at(-1).next); turn += 1) found.push(await load(found.at(-1)?.next ?? null, signal));
+      if (signal.aborted) return;
+      setPages(found);
       setState({ busy: false, problem: null });
     } catch (problem) {
-      if (!mine.signal.aborted) setState({ busy: false, problem });
+      if (!signal.aborted) setState({ busy: false, problem });
     }
   };
   useEffect(() => {
-    setPages([]);
-    next([]);
+    fill([], 1);
     return () => stopping.current?.abort();
-  }, [...inputs, turn]);
-  const more = !state.busy && pages.at(-1)?.next ? () => next(pages) : null;
-  return { ...state, rows: pages.flatMap((page) => page.data), more, again: () => setTurn(turn + 1) };
+  }, inputs);
+  const more = !state.busy && pages.at(-1)?.next ? () => fill(pages, 1) : null;
+  return { ...state, rows: pages.flatMap((page) => page.data), more, again: () => fill([], Math.max(1, pages.length)) };
 }

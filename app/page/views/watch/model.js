@@ -23,7 +23,7 @@ export function Model({ id }) {
   useTitle(name);
   return html`<${Opened} tab="models" list="Models" title=${name || id}>
       ${model && html`<${Download} path=${`${path}/weights`} name=${`${model.name}-${model.version}.safetensors`}>Save the file, ${bytes(model.bytes)}<//>
-        ${!model.builtin && html`<${Delete} what=${name} path=${path} to="models">Its aliases go with it; the run that made it stays.<//>`}`}
+        ${!model.builtin && html`<${Delete} what=${name} path=${path} to="models">The run that made it stays.<//>`}`}
     <//>
     <${ProblemBox} problem=${loaded.problem} again=${loaded.again} />
     ${model && html`<div class="stack">

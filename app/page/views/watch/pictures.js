@@ -16,7 +16,12 @@ export function verdict(one) {
     return parts.join("; ") || `right: ${one.labels.map((each) => each.name).join(", ")}`;
   }
   if (one.predicted === null || one.predicted === undefined) return one.label ?? "none of the labels";
-  return one.predicted === one.label ? `${one.label}, rightly (${percent(one.probability)})` : `${one.label}, taken for ${one.predicted} (${percent(one.probability)})`;
+  return one.predicted === one.label ? `${one.label}, rightly (${sure(one)})` : `${one.label}, taken for ${one.predicted} (${sure(one)})`;
+}
+
+/** How probable it found that, in one piece where lines break. */
+function sure(one) {
+  return percent(one.probability).replace(" ", "\u00a0");
 }
 
 /** The path below the page of an address that the service gives. */
@@ -32,6 +37,7 @@ export function Pictures({ pictures, words = verdict, open: shown, label, size =
   const [open, setOpen] = useState(null);
   const [at, setAt] = useState(0);
   const list = useRef(null);
+  const now = open && (pictures.find((one) => one.number === open.number) ?? open);
   const current = Math.min(at, pictures.length - 1);
   const key = (event) => {
     const cells = [...list.current.children];
@@ -50,9 +56,9 @@ export function Pictures({ pictures, words = verdict, open: shown, label, size =
         </button>
       </li>`)}
     </ul>
-    ${open && html`<${Dialog} title=${open.name || `Picture ${open.number}`} close=${() => setOpen(null)}>
-      <${Large} one=${open} words=${words} />
-      ${shown?.(open)}
+    ${open && html`<${Dialog} title=${now.name || `Picture ${now.number}`} close=${() => setOpen(null)}>
+      <${Large} one=${now} words=${words} />
+      ${shown?.(now)}
     <//>`}`;
 }
 

@@ -23,7 +23,7 @@ export function Samples({ one, path }) {
   return html`<section class="card" aria-label="Samples"><h2>${one.target === "class" ? "Its classes" : one.target === "labels" ? "Its labels" : "Its values, from the least to the greatest"}</h2>
     <${ProblemBox} problem=${loaded.problem} again=${loaded.again} />
     <ul class="samples-of">${rows.map((each) => html`<li key=${each.name}>
-      <span class="of"><a href=${link("watch", { dataset: one.id, ...(one.target !== "values" && { label: each.name }) })}>${each.name}</a>
+      <span class="of">${one.target === "values" ? each.name : html`<a href=${link("watch", { dataset: one.id, label: each.name })}>${each.name}</a>`}
         <span class="track" aria-hidden="true"><i style=${{ width: `${(100 * each.images) / most}%` }}></i></span><small>${count(each.images, "picture")}</small></span>
       <span class="thumbs">${each.pictures.map((picture) => html`<${Picture} key=${picture.number} path=${pathOf(picture)} query=${{ size: 64 }} class="pixels" width="44" height="44" loading="lazy" alt=${`${each.name}, number ${picture.number}`} />`)}</span>
     </li>`)}</ul>
@@ -42,8 +42,7 @@ function shown(picture, classes) {
 /** All pictures, page by page, narrowed by class, split or name; each can be corrected. */
 export function All({ one, path, params, changed }) {
   const query = { label: params.label, split: params.split, excluded: params.excluded, name: params.file };
-  const [turn, setTurn] = useState(0);
-  const list = usePages((after, signal) => get(`${path}/images`, { ...query, limit: PAGE, after }, { signal }), [path, JSON.stringify(query), turn]);
+  const list = usePages((after, signal) => get(`${path}/images`, { ...query, limit: PAGE, after }, { signal }), [path, JSON.stringify(query)]);
   const set = (changes) => go("watch", { ...params, ...changes }, { replace: true });
   return html`<section class="card" aria-label="All pictures"><h2>All pictures</h2>
     <div class="row filters">
@@ -56,7 +55,7 @@ export function All({ one, path, params, changed }) {
       <label class="field"><span>Name of the file</span><input type="search" value=${params.file ?? ""} onChange=${(event) => set({ file: event.target.value })} /></label>
     </div>
     <${Pictures} pictures=${list.rows} label="All pictures" size=${56} words=${(picture) => shown(picture, one.classes)}
-      open=${(picture) => html`<${Correct} key=${picture.number} picture=${picture} one=${one} changed=${() => { setTurn(turn + 1); changed(); }} />`} />
+      open=${(picture) => html`<${Correct} key=${picture.number} picture=${picture} one=${one} changed=${() => { list.again(); changed(); }} />`} />
     ${!list.rows.length && !list.busy && !list.problem && html`<p class="soft">No picture is like that.</p>`}
     <${ProblemBox} problem=${list.problem} again=${list.again} />
     ${list.more && html`<button type="button" class="plain" onClick=${list.more}>Show more</button>`}
@@ -68,19 +67,22 @@ function Correct({ picture, one, changed }) {
   const [now, setNow] = useState(picture);
   const [problem, setProblem] = useState(null);
   const make = (change) => send("PATCH", pathOf(picture), change).then(() => {
-    setNow({ ...now, ...change });
+    const values = now.values.map((value, at) => change.values?.[one.classes[at].name] ?? value);
+    setNow({ ...now, ...change, values, uploaded_label: now.uploaded_label ?? (change.label === undefined ? null : now.label) });
     setProblem(null);
     changed();
   }, setProblem);
   const toggle = (name) => make({ labels: now.labels.includes(name) ? now.labels.filter((each) => each !== name) : [...now.labels, name] });
   return html`<div class="stack">
-    <p class="soft">${picture.split}${now.uploaded_label ? `; it came as ${now.uploaded_label}` : ""}${now.excluded ? "; left out of what is taught from now on" : ""}</p>
+    <p class="soft">${picture.split}${now.uploaded_label && now.uploaded_label !== now.label ? `; it came as ${now.uploaded_label}` : ""}${now.excluded ? "; left out of what is taught from now on" : ""}</p>
     <div class="row">
       ${one.target === "class" && html`<label class="field"><span>Class</span><select value=${now.label} onChange=${(event) => make({ label: event.target.value })}>
         ${one.classes.map((each) => html`<option key=${each.name} value=${each.name}>${each.name}</option>`)}</select></label>`}
       <button type="button" class="low" onClick=${() => make({ excluded: !now.excluded })}>${now.excluded ? "Put it back" : "Leave it out"}</button>
     </div>
     ${one.target === "labels" && html`<fieldset><legend>Labels</legend>${one.classes.map((each) => html`<label key=${each.name} class="tick"><input type="checkbox" checked=${now.labels.includes(each.name)} onChange=${() => toggle(each.name)} /> ${each.name}</label>`)}</fieldset>`}
+    ${one.target === "values" && html`<div class="row">${one.classes.map((each, at) => html`<label key=${each.name} class="field"><span>${each.name}</span>
+      <input type="number" step="any" value=${now.values[at]} onChange=${(event) => event.target.value && make({ values: { [each.name]: Number(event.target.value) } })} /></label>`)}</div>`}
     <${ProblemBox} problem=${problem} />
   </div>`;
 }
