@@ -73,7 +73,7 @@ def teach(
         again = f"convserve serve --data-dir {shlex.quote(str(settings.data_dir))}"
         try:
             with connect(running, key) as client:
-                _teach(client, folders, name, running, key)
+                _teach(client, folders, name, running, key, stays=serve or not started)
         except typer.Exit:
             if started:
                 say(f"The service stops, and the job waits for the next start: {again}")
@@ -98,7 +98,10 @@ def _introduce(folder: Path, folders: ClassFolders) -> None:
         say(f"  {folders.others} other files are left out")
 
 
-def _teach(client: Client, folders: ClassFolders, name: str, url: str, api_key: str | None) -> None:
+def _teach(
+    client: Client, folders: ClassFolders, name: str, url: str, api_key: str | None, *, stays: bool = True
+) -> None:
+    """Take the pictures to a model, and say how to use it; `stays`: the service goes on when this has ended."""
     from app.cli.data import finish
     from app.cli.jobs import print_report
     from app.cli.train import watch_to_the_end
@@ -120,7 +123,7 @@ def _teach(client: Client, folders: ClassFolders, name: str, url: str, api_key: 
     model = watch_to_the_end(client, job.id)
     say()
     print_report(client.training_jobs.report(job.id))
-    say("\nIt is served. Send it a picture:")
+    say("\nIt is served. Send it a picture:" if stays else "\nWhen it is served, send it a picture:")
     key = ' -H "Authorization: Bearer $CONVSERVE_API_KEY"' if api_key else ""
     say(f"  curl{key} -F files=@picture.jpg {url.rstrip('/')}/v1/models/{model}/predict")
 

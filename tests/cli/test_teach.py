@@ -34,6 +34,7 @@ def test_a_folder_becomes_a_model_that_is_served(run: Run, server: str, things: 
     done = run("teach", str(things), "--name", "three things")
     assert done.returncode == 0, done.stdout + done.stderr
     shown = done.stdout
+    assert "It is served" in shown
     assert re.match(r"18 pictures of 3 classes in .*: chelsea 6, coffee 6, rocket 6\n", shown)
     assert "1 other files are left out" in shown
     assert f"image_size: 96, 96 (the pictures are about {SIDE} pixels" in shown
@@ -113,7 +114,7 @@ def test_it_starts_a_service_and_ends_it(
         shown += line
         if "until Ctrl-C" in line:
             break
-    assert "is served" in shown, shown
+    assert "It is served" in shown, shown
     # who teaches more meanwhile uses the same service
     second = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=300, check=False)
     assert second.returncode == 0, second.stdout + second.stderr
@@ -124,3 +125,9 @@ def test_it_starts_a_service_and_ends_it(
     assert first.returncode == 0, rest
     assert "The service stops." in rest
     assert not is_locked(data / "server.lock")
+    third = subprocess.run(
+        [*command, "--no-serve"], env=variables, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert third.returncode == 0, third.stdout + third.stderr
+    assert "It is served" not in third.stdout
+    assert "To serve it: convserve serve" in third.stdout

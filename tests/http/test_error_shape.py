@@ -179,6 +179,8 @@ def of_jobs() -> Iterator[Bad]:
     yield job("an unknown preset", "/architecture/preset", "vgg-small", architecture={"preset": "x"})
     preset = {"preset": "lenet-5", "clases": 10}
     yield job("an unknown key of a preset", "/architecture/clases", '"classes"', architecture=preset)
+    wider = {"from": "residual_9", "depth": 2}
+    yield job("an unknown key beside one with a name of Python", "/train/depth", "from", train=wider)
     yield job("an unknown architecture", "/architecture", "GET", architecture="arch_nowhere")
     yield job("a preset named like an id", "/architecture", '{"preset": "lenet-5"}', architecture="lenet-5")
     yield job("an unknown data set", "/dataset", "GET /v1/datasets", dataset="ds_nowhere")

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from app.errors import MOST_FIELDS, FieldError, Invalid, shorten
 from app.web.bodies.pointers import find, locate
@@ -287,7 +288,12 @@ def _similar(name: str, names: Sequence[str]) -> str | None:
 def known_keys(kind: Any, location: Sequence[str | int]) -> list[str]:
     """List the keys of the object at a location of pydantic's inside a type, none if that is no object."""
     return sorted(
-        {name for model, _ in _at(kind, location) if _is_model(model) for name in model.model_fields}
+        {
+            field.alias or name
+            for model, _ in _at(kind, location)
+            if _is_model(model)
+            for name, field in model.model_fields.items()
+        }
     )
 
 
@@ -327,14 +333,18 @@ def _members(kind: Any, tag: str | None = None) -> Iterator[tuple[Any, str | Non
         yield kind, tag or (str(own.default) if own else None)
 
 
+def _field(kind: type[BaseModel], key: str) -> FieldInfo | None:
+    """Return the field that a caller knows as `key`."""
+    return next((field for name, field in kind.model_fields.items() if (field.alias or name) == key), None)
+
+
 def _step(candidate: tuple[Any, str | None], key: str | int) -> Iterator[tuple[Any, str | None]]:
     """Yield what can stand at a key of a type; a name that is no key is a union's word for a member."""
     kind, tag = candidate
     if isinstance(key, int):
         for part in get_args(kind):
             yield from _members(part)
-    elif _is_model(kind) and key in kind.model_fields:
-        field = kind.model_fields[key]
+    elif _is_model(kind) and (field := _field(kind, key)) is not None:
         yield from _members(Annotated[field.annotation, None, *field.metadata])
     elif tag is None or key == tag:
         yield candidate
