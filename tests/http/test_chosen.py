@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.http.drawn_pictures import ingested, png
+from tests.http.drawn_pictures import archive_of_shades, archive_of_squares, ingested, png
 
 JOBS = "/v1/training-jobs"
 
@@ -57,6 +57,22 @@ def test_the_size_of_pictures_is_chosen_for_a_transfer(
         "split": {"train": 0.6, "dev": 0.2, "test": 0.2},
     }
     assert all(choice["reason"] for choice in dataset["chosen"])
+
+
+@pytest.mark.parametrize(
+    ("target", "drawn", "reason"),
+    [
+        ("labels", archive_of_squares, "the rarest combination of labels has"),
+        ("values", archive_of_shades, "there are 240 pictures, and a tenth"),
+    ],
+)
+def test_reasons_are_about_what_is_known_of_the_pictures(
+    http: httpx.Client, wait_for: Callable[..., Any], target: str, drawn: Callable[[], bytes], reason: str
+) -> None:
+    dataset = ingested(http, drawn(), wait_for, target=target, defaults="auto")
+    reasons = {choice["field"]: choice["reason"] for choice in dataset["chosen"]}
+    assert reasons["split"].startswith(reason)
+    assert not any("class" in text for text in reasons.values())
 
 
 def test_what_is_given_with_pictures_is_not_chosen(http: httpx.Client, wait_for: Callable[..., Any]) -> None:

@@ -63,6 +63,10 @@ def test_labels_are_corrected(http: httpx.Client, make: Callable[[str], str]) ->
         entry["name"]: entry["images"] for entry in after["classes"]
     }
     listed = http.get(f"/v1/datasets/{own}/images", params={"label": "red", "limit": 200}).json()["data"]
+    assert (
+        "has no label 'rde'"
+        in http.get(f"/v1/datasets/{own}/images", params={"label": "rde"}).json()["detail"]
+    )
     assert number in {entry["number"] for entry in listed}
     # another revision on top of it, and back to what was uploaded
     assert correct(http, own, {"number": number, "labels": []})["revision"] == 2
@@ -89,6 +93,9 @@ def test_values_are_corrected(http: httpx.Client, make: Callable[[str], str]) ->
     own = make("values")
     before = http.get(f"/v1/datasets/{own}").json()
     light, warmth = told(http, own, 5)["values"]
+    refused = http.get(f"/v1/datasets/{own}/images", params={"label": "light"})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["parameter"] == "label"
     made = correct(http, own, {"number": 5, "values": {"warmth": 7.5, "light": light}})
     (picture,) = made["pictures"]
     assert (picture["values"], picture["values_before"]) == ({"warmth": 7.5}, {"warmth": warmth})

@@ -102,10 +102,10 @@ def _with_choices(request: DatasetCreate, reader: Reader) -> tuple[DatasetCreate
         side, reason = picture_side(len(reader), side)
         changes["image_size"] = left.choose("image_size", (side, side), reason)
         changes["fit"] = left.choose(
-            "fit", "cover", "borders would be the same in all classes, and take room"
+            "fit", "cover", "borders would be the same in all pictures, and take room"
         )
     if not reader.splits:
-        shares, reason = split_shares(int(reader.counts[reader.counts > 0].min()))
+        shares, reason = split_shares(int(reader.counts[reader.counts > 0].min()), request.target)
         changes["split"] = left.choose("split", shares, reason)
     return request.model_copy(update=changes), left.chosen
 

@@ -6,7 +6,7 @@ says why come out. All of them are in this file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from app.api.datasets import SplitShares
 from engine.augmentations import AnyAugmentation
@@ -24,6 +24,12 @@ _FEW = 500
 32x32 from 200 they are by 7 points, from 400 no more (docs/accuracy.md)."""
 _FEW_OF_A_CLASS = 50
 """Pictures of a class below which a fifth of them, not a tenth, goes to dev and to test."""
+_HAS: Mapping[Target, str] = {
+    "class": "the smallest class has",
+    "labels": "the rarest combination of labels has",
+    "values": "there are",
+}
+"""How many pictures there are of what each split gets a share of."""
 _LENET_SIDES = range(12, 41)
 _SMALL_NETWORK_SIDE = 64
 HEAD_STEPS, HEAD_EPOCHS = 500, (10, 100)
@@ -62,12 +68,18 @@ def picture_side(pictures: int, side: int) -> tuple[int, str]:
     return quick, "the pretrained model has learned on pictures of this size"
 
 
-def split_shares(fewest: int) -> tuple[SplitShares, str]:
-    """Return the shares of train, dev and test of pictures to transfer to, and why; `fewest` has the smallest class."""
+def split_shares(fewest: int, target: Target) -> tuple[SplitShares, str]:
+    """Return the shares of train, dev and test of pictures to transfer to, and why.
+
+    Args:
+        fewest: how many the smallest class has, or the rarest set of labels; of values, how many there are.
+        target: what is known of each picture.
+    """
+    has = f"{_HAS[target]} {fewest} {'picture' if fewest == 1 else 'pictures'}"
     if fewest < _FEW_OF_A_CLASS:
         shares = SplitShares(train=0.6, dev=0.2, test=0.2)
-        return shares, f"a class has {fewest} pictures only, and of a tenth of them little could be told"
-    return SplitShares(), f"of at least {fewest} pictures of each class a tenth is enough to judge by"
+        return shares, f"{has} only, and of a tenth of them little could be told"
+    return SplitShares(), f"{has}, and a tenth of them is enough to judge by"
 
 
 def transfer_reason(shape: Sequence[int], pictures: int) -> str | None:

@@ -32,6 +32,7 @@ from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 from app.web.routes.dataset_pictures import JSON, PNG, DatasetId, SplitQuery
 from app.web.routes.paging import AfterNumber, Limit
+from engine.recipe.targets import NOUN, NOUNS
 
 router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datasets"])
 
@@ -117,10 +118,13 @@ def list_images(
 
 def _showing(record: DatasetRecord, dataset: StoredDataset, label: str) -> np.ndarray[Any, Any]:
     """Return which pictures show a class or have a label, (N,)."""
-    names = class_names(record)
+    names, target = class_names(record), options(record).target
+    if target == "values":
+        detail = f"the pictures of data set {record.id!r} have values, and neither classes nor labels"
+        raise Invalid.at("label", detail, "leave it out", parameter=True)
     if label not in names:
-        hint = one_of(label, names, "classes")
-        detail = f"data set {record.id!r} has no class {label[:100]!r}"
+        hint = one_of(label, names, NOUNS[target])
+        detail = f"data set {record.id!r} has no {NOUN[target]} {label[:100]!r}"
         raise Invalid.at("label", detail, hint, parameter=True, code="unknown-class")
     index = names.index(label)
     return dataset.labels == index if dataset.targets is None else dataset.targets[:, index] > 0
