@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.digits import load_digits
-from tests.http.drawn_pictures import png
+from tests.http.drawn_pictures import archive_of_shades, archive_of_squares, ingested, png
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -237,6 +237,50 @@ def test_two_models_are_evaluated_and_compared(server: str, open_page: Open, mad
     page.get_by_role("link", name="Compare the two").click()
     region(page, "Which is better?").locator(".say p").first.wait_for()
     region(page, "Only watched-a 1 is right").wait_for()
+
+
+@pytest.mark.parametrize("target", ["labels", "values"])
+def test_models_of_labels_and_values_show_what_fits_them(
+    server: str,
+    open_page: Open,
+    http: httpx.Client,
+    wait_for: Callable[..., Any],
+    finished: Callable[[httpx.Client, str], dict[str, Any]],
+    target: str,
+) -> None:
+    pictures, loss = {
+        "labels": (archive_of_squares(), "binary_cross_entropy"),
+        "values": (archive_of_shades(), "mean_squared_error"),
+    }[target]
+    dataset = ingested(http, pictures, wait_for, name=f"watched {target}", image_size="8", target=target)
+    first = dataset["classes"][0]["name"]
+    layers = [{"type": "flatten"}, {"type": "dense", "units": len(dataset["classes"])}]
+    body = {
+        "architecture": {"input_shape": dataset["image_shape"], "layers": layers},
+        "dataset": dataset["id"],
+    }
+    job = http.post("/v1/training-jobs", json=body | {"epochs": 1, "loss": {"type": loss}}).json()["id"]
+    model = finished(http, job)["model_id"]
+    asked = {"model": model, "dataset": dataset["id"], "split": "train"}
+    page = watch(open_page, server, f"?evaluation={http.post('/v1/evaluations', json=asked).json()['id']}")
+    if target == "labels":
+        page.get_by_role("button", name=f"{first}: invented").click(timeout=DONE_MS)
+        page.get_by_role("heading", name=f"Where {first} was invented").wait_for()
+        said = re.compile(f"invented: .*{first}")
+    else:
+        page.get_by_role("button", name=f"{first}: furthest off").click(timeout=DONE_MS)
+        page.get_by_role("heading", name=f"Where {first} is furthest off").wait_for()
+        said = re.compile(f"{first} is .*, predicted ")
+    picture = page.get_by_role("list", name="Pictures").get_by_role("button").filter(has_text=said).first
+    picture.click()
+    dialog = page.get_by_role("dialog")
+    dialog.locator(".corrections button").first.click()
+    button(dialog, "Put it back").click()
+    button(dialog, "Leave it out").wait_for()
+    corrections = http.get(f"/v1/datasets/{dataset['id']}/corrections").json()["data"]
+    change, back = (corrections[at]["pictures"][0] for at in (1, 0))
+    assert change[f"{target}_before"] == back[target]
+    assert change[target] == back[f"{target}_before"]
 
 
 def test_pictures_of_a_data_set_are_seen_and_corrected(

@@ -6,6 +6,12 @@ import { useEffect, useState } from "./html.js";
 /** The states that a job does not leave. */
 export const FINISHED = new Set(["succeeded", "failed", "cancelled"]);
 
+/** What a training job does at the moment, in words, where it is not an epoch. */
+export const STAGES = {
+  features: "Looking at every picture once", evaluation: "Measuring", test: "Measuring",
+  report: "Asking whether it is enough",
+};
+
 const AWAY = new Set([0, 502, 503, 504]);
 const BREATH_MS = 500;
 

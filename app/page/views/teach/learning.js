@@ -2,6 +2,7 @@
 import { address, get } from "../../lib/api.js";
 import { html, useEffect, useMemo, useRef, useState } from "../../lib/html.js";
 import { key } from "../../lib/key.js";
+import { STAGES } from "../../lib/jobs.js";
 import { useLoaded } from "../../lib/load.js";
 import { link } from "../../lib/router.js";
 import { count, duration, percent } from "../../lib/words.js";
@@ -9,11 +10,11 @@ import { Curve } from "../../parts/curve.js";
 import { Picture } from "../../parts/picture.js";
 import { ProblemBox } from "../../parts/problem.js";
 import { Progress } from "../../parts/progress.js";
+import { Said } from "../../parts/said.js";
 import { lesson } from "./lesson.js";
 import { label } from "./plan.js";
 import { busy, cancel, correct, run, teach } from "./run.js";
 
-const STAGES = { features: "Looking at every picture once", evaluation: "Measuring", test: "Measuring", report: "Asking whether it is enough" };
 const MOST_SUSPICIOUS = 12;
 
 /** The card; shown as soon as something was begun. */
@@ -84,11 +85,6 @@ function Outcome({ job }) {
       <a href=${link("watch", { job: job.id })}>All its figures</a></p>
     <${Call} model=${job.model_id} />
   </div>`;
-}
-
-/** A sentence of the service, in which names stand between backticks. */
-function Said({ text }) {
-  return text.split("`").map((part, at) => (at % 2 ? html`<b>${part}</b>` : part));
 }
 
 /** The line that sends a picture to the model from anywhere else. */

@@ -1,5 +1,6 @@
 /** The kinds of jobs: where each is, what it is called, and how far it is in words. */
 import { get } from "../../lib/api.js";
+import { FINISHED, STAGES } from "../../lib/jobs.js";
 import { link } from "../../lib/router.js";
 import { count, duration, percent, sentence } from "../../lib/words.js";
 
@@ -12,15 +13,11 @@ export const KINDS = {
 /** The statuses that a job can have, in the order of its life. */
 export const STATUSES = ["queued", "running", "cancelling", "succeeded", "failed", "cancelled"];
 
-const STAGES = {
-  features: "Looking at every picture once", evaluation: "Measuring", test: "Measuring",
-  report: "Asking whether it is enough",
-};
 const ENDS = { succeeded: "Done", failed: "Failed", cancelled: "Stopped", cancelling: "Stopping" };
 
 /** Whether a job still goes on, or waits to. */
 export function active(job) {
-  return ["queued", "running", "cancelling"].includes(job.status);
+  return !FINISHED.has(job.status);
 }
 
 /** What a job is called in lists. */
