@@ -101,6 +101,8 @@ export function usePages(load, inputs) {
     }
   };
   useEffect(() => {
+    // under the next heading those of the one before would be wrong
+    setPages([]);
     fill([], 1);
     return () => stopping.current?.abort();
   }, inputs);
