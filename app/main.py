@@ -47,6 +47,7 @@ RESOURCES = {
     "/v1/evaluations": ("evaluations", "evaluation_predictions"),
     "/v1/events": ("events",),
     "/v1/system": ("about",),
+    "/v2": ("inference_protocol", "inference_protocol_models"),
 }
 """Paths, and the modules of `app.web.routes` that answer there."""
 

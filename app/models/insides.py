@@ -78,6 +78,29 @@ def outputs(opened: OpenedModel, name: str, pictures: Sequence[Picture], max_pix
     return np.concatenate(list(_batches(opened, name, pictures, max_pixels)))
 
 
+def outputs_of_several(
+    opened: OpenedModel, names: Sequence[str], pictures: Sequence[Picture], max_pixels: int
+) -> dict[str, Array]:
+    """Return what nodes, or the input, put out for pictures, each (N, H, W, C) or (N, C); the network runs once.
+
+    Raises:
+        Invalid: one is no picture, or is damaged.
+        TooLarge: one has more than `max_pixels` pixels.
+    """
+    size = pictures_at_once(opened.network)
+    found: dict[str, list[Array]] = {name: [] for name in names}
+    for first in range(0, len(pictures), size):
+        x = opened.images(pictures[first : first + size], max_pixels)
+        left = set(names)
+        for name, _, output in activations(opened.network, opened.model.weights, x):
+            if name in left:
+                found[name].append(output)
+                left.discard(name)
+                if not left:
+                    break
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
 def _batches(opened: OpenedModel, name: str, pictures: Sequence[Picture], max_pixels: int) -> Iterator[Array]:
     """Yield what a node puts out for a few pictures at a time, so that memory does not grow with their number."""
     size = pictures_at_once(opened.network)

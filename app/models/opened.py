@@ -64,7 +64,7 @@ class OpenedModel:
             TooLarge: one has more than `max_pixels` pixels.
         """
         pixels = np.stack([preprocess(self.record, picture, max_pixels) for picture in pictures])
-        return self.model.preprocessing.apply(pixels)
+        return pixels if pixels.dtype == np.float32 else self.model.preprocessing.apply(pixels)
 
 
 def open_model(predictors: Predictors, record: ModelRecord) -> OpenedModel:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ class Picture:
         pointer: its place in a JSON body; or else
         parameter: the name of its file part.
         fault: why there are no bytes, where something is wrong with them already.
+        numbers: a picture that needs no decoding and no fitting, instead of a file: pixels, uint8 (H, W, C), or what
+            the first layer receives, float32 (H, W, C); of the shape that the model takes.
     """
 
     data: bytes
@@ -41,6 +44,7 @@ class Picture:
     pointer: str | None = None
     parameter: str | None = None
     fault: FieldError | None = None
+    numbers: NDArray[Any] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +95,8 @@ def look(
     return [list(_candidates(row, record.classes, top_k)) for row in probabilities]
 
 
-def preprocess(record: ModelRecord, picture: Picture, max_pixels: int) -> NDArray[np.uint8]:
-    """Return a picture as `predict` gives it to a model: uint8 (H, W, C).
+def preprocess(record: ModelRecord, picture: Picture, max_pixels: int) -> NDArray[Any]:
+    """Return a picture as `predict` gives it to a model: uint8 (H, W, C), or its `numbers`.
 
     Raises:
         Invalid: it is no picture, or is damaged.
@@ -116,13 +120,17 @@ def picture_spec(record: ModelRecord) -> PictureSpec:
     return spec
 
 
-def decode_picture(picture: Picture, spec: PictureSpec, max_pixels: int) -> NDArray[np.uint8]:
+def decode_picture(picture: Picture, spec: PictureSpec, max_pixels: int) -> NDArray[Any]:
     """Return a picture that was sent as a spec says, uint8 (H, W, C); an error says which of the pictures it is about.
+
+    One that was sent as numbers is returned as it is.
 
     Raises:
         Invalid: it is no picture, or is damaged.
         TooLarge: it has more than `max_pixels` pixels.
     """
+    if picture.numbers is not None:
+        return picture.numbers
     if picture.fault is not None:
         raise Invalid.listing([picture.fault])
     try:

@@ -17,6 +17,7 @@ from app.serving.asked import Asked, Piece, Write
 from app.serving.batch import compute, decode_seconds, look
 from app.serving.queue import Queue
 from app.serving.room import Bodies, Room
+from app.serving.statistics import Statistics
 from app.settings import Settings
 from app.store.records import ModelRecord
 from engine.model.inference import Predictor
@@ -54,6 +55,7 @@ class Serving:
             bodies: bounds what requests of all kinds hold.
         """
         self._settings, self._predictors, self._turn, self._bodies = settings, predictors, turn, bodies
+        self.statistics = Statistics()
         self._threads = ThreadPoolExecutor(settings.cores, thread_name_prefix="serving")
         self._queues: dict[str, Queue] = {}
         self._specs: dict[str, tuple[ModelRecord, PictureSpec]] = {}

@@ -78,11 +78,12 @@ class Predictor:
         """End the second process, if there is one."""
         self._pool.join()
 
-    def predict(self, images: Bytes) -> Array:
+    def predict(self, images: Bytes | Array) -> Array:
         """Return the probability of each class or label, or the values.
 
         Args:
-            images: pictures (N, H, W, C) as bytes, of the model's input shape.
+            images: pictures (N, H, W, C) of the model's input shape: pixels as bytes, or what the first layer
+                receives as float32.
 
         Returns:
             Predictions (N, K), float32.
@@ -132,7 +133,7 @@ class Predictor:
             self._batch(picture)
             self._timed(picture)
 
-    def _timed(self, images: Bytes) -> Array:
+    def _timed(self, images: Bytes | Array) -> Array:
         # the time of this thread's core: that of the clock grows with whatever else the machine does
         start = time.thread_time()
         predictions = self._batch(images)
@@ -141,6 +142,7 @@ class Predictor:
         self._seconds[len(images)] = before + _NEWEST_SHARE * (taken - before)
         return predictions
 
-    def _batch(self, images: Bytes) -> Array:
-        predictions: Array = self.model.loss.predict(self._pool.scores(self._scaling.apply(images)))
+    def _batch(self, images: Bytes | Array) -> Array:
+        x = images if images.dtype == np.float32 else self._scaling.apply(images)
+        predictions: Array = self.model.loss.predict(self._pool.scores(x))
         return predictions

@@ -274,7 +274,7 @@ def of_addresses() -> Iterator[Bad]:
         yield get(f"a page of nothing of {kind}", 422, "invalid", "limit", "1 or more", f"/v1/{kind}?limit=0")
     yield get("metrics of a missing job", 404, missing, None, None, f"{JOBS}/nowhere/metrics")
     yield get("log of a missing job", 404, missing, None, None, f"{JOBS}/nowhere/log")
-    yield get("an unknown route", 404, missing, None, None, "/v2/nothing")
+    yield get("an unknown route", 404, missing, None, None, "/v3/nothing")
     yield get("a slash too many", 404, missing, None, None, "/v1/models/")
     yield get("an unknown status", 422, "invalid", "status", '"failed"', f"{JOBS}?status=faild")
     yield get("a query that is unknown", 422, "invalid", "top", "limit", "/v1/models?top=3")

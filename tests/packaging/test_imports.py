@@ -35,6 +35,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "app.serving",
         "app.training",
         "app.web.answers",
+        "app.web.inference_protocol",
         "app.web.routes",
         "engine",
     ),

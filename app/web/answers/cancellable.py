@@ -50,3 +50,13 @@ async def left(request: Request) -> None:
     """Wait until the caller of a request whose body has been read closes the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+async def gone(request: Request) -> None:
+    """Wait as `left` does, and then raise.
+
+    Raises:
+        ClientDisconnect: the caller closed the connection.
+    """
+    await left(request)
+    raise ClientDisconnect

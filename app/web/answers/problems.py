@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from app.errors import (
     Conflict,
@@ -53,13 +54,31 @@ ENGINE_CODES: Mapping[type[EngineError], str] = {
 
 RETRY_SECONDS = 5
 
+INFERENCE_PROTOCOL = "/v2"
+"""Where the Open Inference Protocol is spoken."""
+_OF_BODIES = (b"content-type", b"content-length")
+
 V = TypeVar("V")
 
 
 class ProblemResponse(JSONResponse):
-    """An answer in the form of RFC 9457."""
+    """An answer in the form of RFC 9457; below `/v2` in that of the Open Inference Protocol, which its clients read."""
 
     media_type = "application/problem+json"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it in the form that belongs to the path of the request."""
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if path == INFERENCE_PROTOCOL or path.startswith(f"{INFERENCE_PROTOCOL}/"):
+            body = json.loads(bytes(self.body))
+            hints = [fault["hint"] for fault in body.get("errors", ()) if "hint" in fault]
+            message = "; ".join([body["detail"], *hints[:1]])
+            answer = JSONResponse({"error": message}, self.status_code)
+            kept = [header for header in self.raw_headers if header[0] not in _OF_BODIES]
+            answer.raw_headers += kept
+            await answer(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
 
 
 def problem(

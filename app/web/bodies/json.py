@@ -22,21 +22,24 @@ MAX_VALUES = 100_000
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes, *, values: int = MAX_VALUES, containers: int = MAX_CONTAINERS) -> Any:
     """Parse a request body.
+
+    Args:
+        body: the bytes.
+        values: how many values are taken.
+        containers: how many objects and lists.
 
     Raises:
         Malformed: it is not JSON: broken, not UTF-8, the constants NaN or Infinity, a key given twice.
         Invalid: a number beyond the range of 64-bit floats, or nesting deeper than `MAX_DEPTH`.
-        TooLarge: more than `MAX_CONTAINERS` or `MAX_VALUES`; both are counted before anything is parsed.
+        TooLarge: more values, objects or lists than that; they are counted before anything is parsed.
     """
     # Signs in strings are counted as well; texts with so many of them are nobody's.
-    if body.count(b"{") + body.count(b"[") > MAX_CONTAINERS:
-        raise TooLarge(
-            f"the body has more than {MAX_CONTAINERS:,} objects and lists, the most that are taken"
-        )
-    if body.count(b",") >= MAX_VALUES:
-        raise TooLarge(f"the body has more than {MAX_VALUES:,} values, the most that are taken")
+    if body.count(b"{") + body.count(b"[") > containers:
+        raise TooLarge(f"the body has more than {containers:,} objects and lists, the most that are taken")
+    if body.count(b",") >= values:
+        raise TooLarge(f"the body has more than {values:,} values, the most that are taken")
     try:
         text = body.decode()
     except UnicodeDecodeError as error:

@@ -43,9 +43,7 @@ async def read_body(request: Request, limit: int, arrived: Callable[[int], None]
     Raises:
         TooLarge: it is longer, by its Content-Length or by what arrives.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
-        raise _too_large(limit)
+    check_declared(request, limit)
     body = await next_piece(request)
     arrived(len(body))
     if request._stream_consumed and len(body) <= limit:
@@ -56,7 +54,7 @@ async def read_body(request: Request, limit: int, arrived: Callable[[int], None]
         arrived(len(piece))
         whole += piece
     if len(whole) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     return bytes(whole)
 
 
@@ -67,10 +65,20 @@ async def next_piece(request: Request) -> bytes:
         Unsupported: it is compressed, or encoded in another way.
         ClientDisconnect: the caller has gone.
     """
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding.strip().lower() != "identity":
+    if content_encoding(request) != "identity":
         hint = "send the body as it is, without this header"
-        raise Unsupported.at("Content-Encoding", f"{encoding} is not taken", hint, parameter=True)
+        detail = f"{request.headers['content-encoding']} is not taken"
+        raise Unsupported.at("Content-Encoding", detail, hint, parameter=True)
+    return await next_raw_piece(request)
+
+
+def content_encoding(request: Request) -> str:
+    """Return how a body is encoded, in lower case; `identity` where it is as it is."""
+    return request.headers.get("content-encoding", "identity").strip().lower()
+
+
+async def next_raw_piece(request: Request) -> bytes:
+    """Do what `next_piece` does for a body that may be compressed: it is returned as it comes."""
     if request._stream_consumed:
         if not hasattr(request, "_body"):
             raise RuntimeError("the body was read before, piece by piece")
@@ -84,11 +92,23 @@ async def next_piece(request: Request) -> bytes:
     return piece
 
 
+def check_declared(request: Request, limit: int) -> None:
+    """Refuse a body that is too large by its Content-Length.
+
+    Raises:
+        TooLarge: it is.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise too_large(limit)
+
+
 def declared_bytes(request: Request, limit: int) -> int | None:
     """Return how many bytes of a body will be read, by its Content-Length; None where nobody knows."""
     declared = request.headers.get("content-length", "")
     return min(int(declared), limit) if declared.isdecimal() else None
 
 
-def _too_large(limit: int) -> TooLarge:
+def too_large(limit: int) -> TooLarge:
+    """Make the error for a body of more than `limit` bytes."""
     return TooLarge(f"the request body is larger than {limit} bytes, the most that this call takes")

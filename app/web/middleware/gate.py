@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.web.answers.problems import problem_response
 from app.web.middleware.headers import path_of, received
 
-OPEN_PATHS = frozenset({"/livez", "/readyz"})
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"})
 """For probes: under any name and without a key."""
 PAGE_FILES = "/page/"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -11,13 +11,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.log import Log, begin_request
 from app.web.answers.problems import explain, problem_response
+from app.web.middleware.gate import OPEN_PATHS
 from app.web.middleware.headers import REQUEST_ID, complete, received
 
 log = Log(__name__)
 
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CLIENT_LEFT = 499
-_QUIET_PATHS = frozenset({"/livez", "/readyz"})
 
 
 class RequestLog:
@@ -66,7 +66,7 @@ class RequestLog:
                 )
             await answer(scope, receive, send_with_id)
         finally:
-            write = log.debug if path in _QUIET_PATHS else log.info
+            write = log.debug if path in OPEN_PATHS else log.info
             write(
                 "request",
                 method=scope["method"],

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from app.api.models import Predictions, PreprocessedPicture
 from app.errors import Invalid
@@ -16,7 +15,7 @@ from app.pictures.decode import encode_png
 from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
 from app.web.answers.arrays import numbers
-from app.web.answers.cancellable import left
+from app.web.answers.cancellable import gone
 from app.web.answers.models import predictions
 from app.web.answers.negotiation import preferred
 from app.web.answers.stored import stored_model
@@ -83,7 +82,7 @@ async def predict_pictures(
             record,
             pictures,
             lambda outcomes: predictions(record, pictures, outcomes, top_k, threshold, report=report),
-            gone=lambda: _gone(request),
+            gone=lambda: gone(request),
             stops=not report,
         )
     return Response(body, media_type="application/json")
@@ -117,11 +116,6 @@ async def preprocess_picture(model_id: ModelReference, request: Request, service
         as_json = preferred(request, ("image/png", "application/json")) == "application/json"
         async with services.inference:
             return await run_in_threadpool(_show, services, record, picture, as_json)
-
-
-async def _gone(request: Request) -> None:
-    await left(request)
-    raise ClientDisconnect
 
 
 def _show(services: Services, record: ModelRecord, picture: Picture, as_json: bool) -> Response:

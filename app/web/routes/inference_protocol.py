@@ -1,0 +1,91 @@
+"""Inferences by the Open Inference Protocol (V2), and whether the server is ready for them."""
+
+from __future__ import annotations
+
+import time
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from app.api.requests.inference_protocol import InferenceRequest
+from app.models.prediction import Picture
+from app.services import Services, ServicesDep
+from app.web.bodies.limits import content_encoding, declared_bytes, off_the_loop
+from app.web.bodies.packed import read_packed_body
+from app.web.bodies.route import StrictRoute
+from app.web.inference_protocol import descriptions
+from app.web.inference_protocol.answer import infer
+from app.web.inference_protocol.references import referred
+from app.web.inference_protocol.requests import header_length, read_request
+from app.web.inference_protocol.tensors_in import read_pictures
+from app.web.inference_protocol.tensors_out import HEADER_LENGTH, Written
+from app.web.routes import system
+
+# The protocol has a description of its own, that of its authors; the OpenAPI document is about `/v1`.
+router = APIRouter(prefix="/v2", route_class=StrictRoute, include_in_schema=False)
+
+
+@router.post("/models/{name}/infer")
+async def infer_newest(name: str, request: Request, services: ServicesDep) -> Response:
+    """Answer an inference by a model of a name (the newest version), an id or an alias."""
+    return await _infer(request, services, name, None)
+
+
+@router.post("/models/{name}/versions/{version}/infer")
+async def infer_version(name: str, version: str, request: Request, services: ServicesDep) -> Response:
+    """Answer an inference by one version of a model, or by what an alias stands for."""
+    return await _infer(request, services, name, version)
+
+
+@router.get("")
+@router.get("/")
+async def describe_server() -> Response:
+    """Describe the server."""
+    return JSONResponse(descriptions.server())
+
+
+@router.get("/health/live")
+async def live() -> Response:
+    """Answer as long as the process answers at all. Needs no key."""
+    return JSONResponse({"live": True})
+
+
+@router.get("/health/ready")
+async def ready(services: ServicesDep) -> Response:
+    """Answer 200 when the server can work, see `/readyz`; else 503. Needs no key."""
+    await run_in_threadpool(system.readyz, services)
+    return JSONResponse({"ready": True})
+
+
+async def _infer(request: Request, services: Services, name: str, version: str | None) -> Response:
+    record = await referred(services.store, name, version)
+    serving, settings = services.serving, services.settings
+    begun = time.perf_counter()
+    try:
+        # of a compressed body nobody knows how much it is before it is unpacked
+        is_plain = content_encoding(request) == "identity"
+        size = declared_bytes(request, settings.max_predict_bytes) if is_plain else None
+        with serving.room(size) as arrived:
+            json_bytes = header_length(request)
+            body = await read_packed_body(request, settings.max_predict_bytes, arrived)
+
+            def read() -> tuple[InferenceRequest, list[Picture]]:
+                asked, behind = read_request(body, json_bytes)
+                most = settings.max_predict_images
+                return asked, read_pictures(asked.inputs, behind, record.input_shape, most)
+
+            asked, pictures = await off_the_loop(len(body), read)
+            written = await infer(request, services, record, name, asked, pictures)
+    except Exception:
+        serving.statistics.failed(record.id, time.perf_counter() - begun)
+        raise
+    serving.statistics.answered(record.id, len(pictures), time.perf_counter() - begun)
+    return _response(written)
+
+
+def _response(written: Written) -> Response:
+    if written.json_bytes is None:
+        return Response(written.body, media_type="application/json")
+    headers = {HEADER_LENGTH: str(written.json_bytes)}
+    return Response(written.body, headers=headers, media_type="application/octet-stream")

@@ -1,0 +1,156 @@
+"""Models by the Open Inference Protocol (V2): what there are, what they take, and which are in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from app.api.requests.inference_protocol import IndexRequest, LoadRequest
+from app.errors import Invalid
+from app.services import Services, ServicesDep
+from app.store import Store
+from app.store.records import ModelRecord
+from app.web.bodies.json import parse
+from app.web.bodies.route import StrictRoute
+from app.web.bodies.validation import validate
+from app.web.inference_protocol import descriptions
+from app.web.inference_protocol.references import referred
+
+router = APIRouter(prefix="/v2", route_class=StrictRoute, include_in_schema=False)
+
+_PAGE = 200
+
+
+@router.get("/models")
+def list_names(services: ServicesDep) -> Response:
+    """List the names of all models."""
+    names = dict.fromkeys(record.name for record in _all(services.store))
+    return JSONResponse({"models": list(names)})
+
+
+@router.get("/models/stats")
+async def show_all_statistics(services: ServicesDep) -> Response:
+    """Show what all models have done for callers of this protocol since this process started."""
+    records = await run_in_threadpool(lambda: list(_all(services.store)))
+    return _statistics(services, records)
+
+
+@router.get("/models/{name}")
+async def describe_newest(name: str, services: ServicesDep) -> Response:
+    """Describe a model of a name (the newest version), an id or an alias."""
+    return await _describe(services, name, None)
+
+
+@router.get("/models/{name}/versions/{version}")
+async def describe_version(name: str, version: str, services: ServicesDep) -> Response:
+    """Describe one version of a model."""
+    return await _describe(services, name, version)
+
+
+@router.get("/models/{name}/ready")
+async def ready_newest(name: str, services: ServicesDep) -> Response:
+    """Answer 200 for a model that can be asked, 404 for one that there is not."""
+    return await _ready(services, name, None)
+
+
+@router.get("/models/{name}/versions/{version}/ready")
+async def ready_version(name: str, version: str, services: ServicesDep) -> Response:
+    """Answer 200 for a version that can be asked, 404 for one that there is not."""
+    return await _ready(services, name, version)
+
+
+@router.get("/models/{name}/config")
+async def configuration_newest(name: str, services: ServicesDep) -> Response:
+    """Show the configuration of a model, in Triton's words."""
+    return await _configuration(services, name, None)
+
+
+@router.get("/models/{name}/versions/{version}/config")
+async def configuration_version(name: str, version: str, services: ServicesDep) -> Response:
+    """Show the configuration of one version, in Triton's words."""
+    return await _configuration(services, name, version)
+
+
+@router.get("/models/{name}/stats")
+async def statistics_newest(name: str, services: ServicesDep) -> Response:
+    """Show what a model has done for callers of this protocol since this process started."""
+    return _statistics(services, [await referred(services.store, name, None)])
+
+
+@router.get("/models/{name}/versions/{version}/stats")
+async def statistics_version(name: str, version: str, services: ServicesDep) -> Response:
+    """Show what one version has done for callers of this protocol since this process started."""
+    return _statistics(services, [await referred(services.store, name, version)])
+
+
+@router.post("/repository/index")
+async def index(request: Request, services: ServicesDep) -> Response:
+    """List all models and their versions."""
+    await _read(request, IndexRequest)  # whether only those are wanted that can be asked: all can
+    records = await run_in_threadpool(lambda: list(_all(services.store)))
+    return JSONResponse([descriptions.index_entry(record) for record in records])
+
+
+@router.post("/repository/models/{name}/load")
+async def load(name: str, request: Request, services: ServicesDep) -> Response:
+    """Load a model into memory now, rather than with its first request."""
+    asked = await _read(request, LoadRequest)
+    refused = [key for key in asked.parameters if key == "config" or key.startswith("file:")]
+    if refused:
+        detail, hint = f"{refused[0][:100]} is not taken", "post the file to /v1/models/import"
+        raise Invalid.at(("parameters", refused[0]), detail, hint)
+    record = await referred(services.store, name, None)
+    await run_in_threadpool(services.predictors.get, record)
+    return JSONResponse({})
+
+
+@router.post("/repository/models/{name}/unload")
+async def unload(name: str, request: Request, services: ServicesDep) -> Response:
+    """Let go of a model's memory in this process; its next request loads it again."""
+    await _read(request, LoadRequest)
+    record = await referred(services.store, name, None)
+    await run_in_threadpool(services.predictors.forget, record.id)
+    return JSONResponse({})
+
+
+async def _describe(services: Services, name: str, version: str | None) -> Response:
+    record = await referred(services.store, name, version)
+    same = await run_in_threadpool(lambda: list(_all(services.store, record.name)))
+    return JSONResponse(descriptions.model(record, name, {other.version for other in same}))
+
+
+async def _ready(services: Services, name: str, version: str | None) -> Response:
+    await referred(services.store, name, version)
+    return JSONResponse({"name": name, "ready": True})
+
+
+async def _configuration(services: Services, name: str, version: str | None) -> Response:
+    record = await referred(services.store, name, version)
+    return JSONResponse(descriptions.config(record, name, services.settings.max_predict_images))
+
+
+def _statistics(services: Services, records: list[ModelRecord]) -> Response:
+    counts = services.serving.statistics
+    entries = [descriptions.statistics(record, counts.of(record.id)) for record in records]
+    return JSONResponse({"model_stats": entries})
+
+
+async def _read(request: Request, kind: Any) -> Any:
+    """Read a body that may be missing, whatever it calls its type: clients send it without one."""
+    body = await request.body()
+    return validate(kind, parse(body) if body else {})
+
+
+def _all(store: Store, name: str | None = None) -> Iterator[ModelRecord]:
+    """Yield all models, or those of a name, the newest first."""
+    after = None
+    while True:
+        page = store.models.page(_PAGE, after, name=name)
+        yield from page.data
+        after = page.next
+        if after is None:
+            return
