@@ -87,7 +87,7 @@ def test_other_versions_are_not_found(http: httpx.Client, version: str) -> None:
 
 @pytest.mark.parametrize("first", [False, True], ids=["channels last", "channels first"])
 @pytest.mark.parametrize("kind", ["pixels", "numbers"])
-@pytest.mark.parametrize("form", ["binary", "flat", "nested"])
+@pytest.mark.parametrize("form", ["binary", "flat", "nested", "with fractions"])
 def test_numbers_get_the_predictions_of_the_pictures(
     http: httpx.Client, request: pytest.FixtureRequest, kind: str, form: str, first: bool, expected: Any
 ) -> None:
@@ -96,7 +96,8 @@ def test_numbers_get_the_predictions_of_the_pictures(
     entry = tensor(sent, "input_nchw" if first else "input")
     behind = sent.tobytes()
     if form != "binary":
-        entry = entry | {"parameters": None, "data": (sent.ravel() if form == "flat" else sent).tolist()}
+        listed = sent.ravel() if form == "flat" else sent.astype(float) if form == "with fractions" else sent
+        entry = entry | {"parameters": None, "data": listed.tolist()}
         behind = b""
     answer = ask(http, {"id": "seven", "inputs": [entry]}, behind)
     np.testing.assert_allclose(read(answer)["output"], expected, atol=1e-5)

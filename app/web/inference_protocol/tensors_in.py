@@ -22,7 +22,6 @@ INPUT_NCHW = "input_nchw"
 
 _NUMBERS: dict[str, Any] = {"FP32": np.dtype("<f4"), "UINT8": np.dtype("u1")}
 _NATIVE: dict[str, Any] = {"FP32": np.float32, "UINT8": np.uint8}
-_TYPES: dict[str, set[type]] = {"FP32": {int, float}, "UINT8": {int}}
 
 
 def read_pictures(
@@ -102,14 +101,20 @@ def _listed(tensor: InferenceInput, data: list[Any], count: int) -> NDArray[Any]
     if len(flat) != count:
         detail = f"a tensor {_written(tensor.shape)} has {count} numbers, not {len(flat)}"
         raise _wrong("data", detail)
-    if not set(map(type, flat)) <= _TYPES[tensor.datatype]:
-        kind = "numbers" if tensor.datatype == "FP32" else "whole numbers"
-        raise _wrong("data", f"a tensor of {tensor.datatype} holds {kind} and nothing else")
+    if not set(map(type, flat)) <= {int, float}:
+        raise _wrong("data", f"a tensor of {tensor.datatype} holds numbers and nothing else")
     try:
-        with np.errstate(over="ignore"):  # what is too large for 32 bits is refused as not finite
-            return np.array(flat, _NATIVE[tensor.datatype])
+        exact = np.array(flat, np.float64)
     except OverflowError:
-        raise _wrong("data", f"a number is outside of what {tensor.datatype} holds") from None
+        exact = np.array([np.inf])  # an integer beyond all floats
+    with np.errstate(over="ignore", invalid="ignore"):  # what does not fit is refused below
+        array = exact.astype(_NATIVE[tensor.datatype])
+    # some clients write all numbers with a fraction: 12.0 is a pixel
+    fits = (array == exact) if tensor.datatype == "UINT8" else np.isfinite(array)
+    if not fits.all():
+        kind = "whole numbers from 0 to 255" if tensor.datatype == "UINT8" else "finite numbers of 32 bits"
+        raise _wrong("data", f"a tensor of {tensor.datatype} holds {kind}")
+    return array
 
 
 def _flat(tensor: InferenceInput, data: list[Any]) -> list[Any]:
