@@ -6,6 +6,7 @@ VENV ?= .venv
 BENCH ?= .venv-bench
 BENCH_HTTP ?= .venv-bench-http
 BENCH_MLSERVER ?= .venv-bench-mlserver
+INTEROP ?= .venv-interop
 DATA ?= data
 # As many processes as tests/conftest.py says; a file stays in one of them, where its fixtures are made once.
 # PARALLEL= runs one test at a time.
@@ -19,7 +20,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run teach install test test-web test-slow nightly lint format types openapi docs parity bench bench-http accuracy accuracy-transfer lock clean
+.PHONY: help demo run teach install test test-web test-slow nightly lint format types openapi docs parity bench bench-http accuracy accuracy-transfer interop lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +83,9 @@ accuracy: $(BENCH)/.bench ## train to the end beside PyTorch (DATA=directory wit
 accuracy-transfer: $(VENV)/.runtime ## learn from few pictures, from scratch and by transfer (DATA as above); writes its part of docs/accuracy.md
 	@$(PY) -m benchmarks.accuracy_transfer --data $(DATA)
 
+interop: $(VENV)/.dev $(INTEROP)/tritonclient/.client $(INTEROP)/kserve/.client $(INTEROP)/open-inference-openapi/.client ## ask the service by stock clients of the Open Inference Protocol; writes docs/interop.md
+	@$(PY) -m tests.interop.run $(INTEROP)
+
 lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes newer releases)
 	$(LOCK) requirements/build.in --output-file requirements/build.txt
 	$(LOCK) pyproject.toml --output-file requirements/runtime.txt
@@ -91,7 +95,7 @@ lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes 
 		--output-file requirements/web.txt
 
 clean: ## remove what make made: .venv, caches, build products (never your data)
-	rm -rf $(VENV) $(BENCH) $(BENCH_HTTP) $(BENCH_MLSERVER) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) $(BENCH_HTTP) $(BENCH_MLSERVER) $(INTEROP) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find app engine tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp in .venv says that an installation step is done; it is repeated when what it read has changed.
@@ -153,4 +157,11 @@ $(BENCH_MLSERVER)/.bench: $(VENV)/.build requirements/bench-mlserver.in
 	@$(PY) -m venv --without-pip $(BENCH_MLSERVER)
 	@$(PY) -m pip --disable-pip-version-check --python $(BENCH_MLSERVER)/bin/python install --quiet \
 		--requirement requirements/bench-mlserver.in
+	@touch $@
+
+# And each client that asks this one.
+$(INTEROP)/%/.client: requirements/interop-%.in $(VENV)/.build
+	@echo "Installing $* ..."
+	@$(PY) -m venv --without-pip $(INTEROP)/$*
+	@$(PY) -m pip --disable-pip-version-check --python $(INTEROP)/$*/bin/python install --quiet --requirement $<
 	@touch $@

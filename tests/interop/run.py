@@ -51,7 +51,9 @@ def main(environments: str) -> int:
                 found[script] = run(python, script, given)
                 names[script] = f"{title} {installed(python, package)}"
                 failed = {check: fault for check, fault in found[script].items() if fault}
-                sys.stdout.write(f"{names[script]}: {len(found[script]) - len(failed)} of {len(found[script])}\n")
+                sys.stdout.write(
+                    f"{names[script]}: {len(found[script]) - len(failed)} of {len(found[script])}\n"
+                )
                 for check, fault in failed.items():
                     sys.stdout.write(f"  {check}: {fault}\n")
     PAGE.write_text(page(found, names), encoding="utf-8")
@@ -64,7 +66,9 @@ def what_is_given(url: str) -> dict[str, Any]:
     with httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=False) as http:
         files = [http.get(f"/v1/datasets/digits/images/{number}").content for number in range(PICTURES)]
         kinds = {"Content-Type": "image/png", "Accept": "application/json"}
-        seen = [http.post(f"/v1/models/{MODEL}/preprocess", content=file, headers=kinds).json() for file in files]
+        seen = [
+            http.post(f"/v1/models/{MODEL}/preprocess", content=file, headers=kinds).json() for file in files
+        ]
         texts = [base64.b64encode(file).decode() for file in files]
         answer = http.post(f"/v1/models/{MODEL}/predict?top_k=10", json={"images": texts}).json()
     expected = [[0.0] * 10 for _ in files]
@@ -109,10 +113,10 @@ def page(found: dict[str, dict[str, str | None]], names: dict[str, str]) -> str:
     lines = [
         "# Stock clients",
         "",
-        "Clients of [the Open Inference Protocol](inference-protocol.md) as they are published, each in an environment of its",
-        f"own, ask convserve {version('convserve')} for the digits that the service has built in, with its key as a bearer token. Their",
-        "answers are those of `/v1/models/{name}/predict` to 1e-5. `make interop` writes this page anew; an empty cell is what a",
-        "client has no call for.",
+        "Clients of [the Open Inference Protocol](inference-protocol.md) as they are published, each in an environment",
+        f"of its own, ask convserve {version('convserve')} for digits, with its key as a bearer token. Their answers are",
+        "those of `/v1/models/{name}/predict` to 1e-5. `make interop` writes this page anew. An empty cell is what a",
+        "client has no call for, or is not asked for.",
         "",
         f"| | {' | '.join(names.values())} |",
         f"|---|{'---|' * len(names)}",

@@ -41,7 +41,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     ),
     "onnx": ("engine.model.onnx_format",),
     "pydantic": ("app", "engine"),
-    "pydantic_core": ("app.api", "app.web.answers", "engine.choices"),
+    "pydantic_core": ("app.api", "app.web.answers", "app.web.inference_protocol", "engine.choices"),
     "python_multipart": ("app.web.bodies.multipart",),
     "rich": ("app.cli",),
     "safetensors": ("engine.model.model_file",),

@@ -1,4 +1,4 @@
-"""What the scripts of all clients share: what they are given, and how they say what has worked. Standard library only."""
+"""What the scripts of all clients share: what they are given, and how they say what has worked."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def same(found: Any, expected: Any, tolerance: float = TOLERANCE) -> None:
     Raises:
         AssertionError: there are others.
     """
-    ones, others = (flat(values.tolist() if hasattr(values, "tolist") else values) for values in (found, expected))
+    ones, others = (
+        flat(values.tolist() if hasattr(values, "tolist") else values) for values in (found, expected)
+    )
     assert len(ones) == len(others), f"{len(ones)} numbers, not {len(others)}"
     furthest = max(abs(one - other) for one, other in zip(ones, others, strict=True))
     assert furthest <= tolerance, f"{furthest} apart"

@@ -27,7 +27,9 @@ def tensor(array, name="input", binary=True):
 
 
 def infer(array, outputs=None, name="input", binary=True, **options):
-    return client.infer(MODEL, [tensor(array, name, binary)], outputs=outputs, headers=dict(HEADERS), **options)
+    return client.infer(
+        MODEL, [tensor(array, name, binary)], outputs=outputs, headers=dict(HEADERS), **options
+    )
 
 
 def metadata():
@@ -45,7 +47,9 @@ def repository():
 
 
 def statistics():
-    before = client.get_inference_statistics(MODEL, headers=dict(HEADERS))["model_stats"][0]["inference_count"]
+    before = client.get_inference_statistics(MODEL, headers=dict(HEADERS))["model_stats"][0][
+        "inference_count"
+    ]
     infer(PIXELS)
     after = client.get_inference_statistics(MODEL, headers=dict(HEADERS))["model_stats"][0]["inference_count"]
     assert after - before == len(PIXELS)
