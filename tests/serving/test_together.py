@@ -13,6 +13,7 @@ import app.builtin
 from app.errors import Invalid
 from app.models.prediction import Picture
 from app.pictures.decode import encode_png
+from app.serving.room import Bodies
 from app.serving.serving import Serving
 from app.settings import Settings
 from engine.model.inference import Predictor
@@ -58,7 +59,7 @@ def answers(predictor: Counted, bodies: list[bytes], **settings: Any) -> list[An
     predictors: Any = SimpleNamespace(held=lambda _: predictor, get=lambda _: predictor, executor=None)
 
     async def run() -> list[Any]:
-        serving = Serving(Settings(cores=1, **settings), predictors, asyncio.Semaphore(1))
+        serving = Serving(Settings(cores=1, **settings), predictors, asyncio.Semaphore(1), Bodies(1 << 20))
         try:
             return await asyncio.gather(*(ask(serving, body) for body in bodies), return_exceptions=True)
         finally:
@@ -102,7 +103,7 @@ def test_company_is_found_again_after_requests_that_came_alone(together: int) ->
     bodies = [encode_png(pixels) for pixels in PIXELS[:together]]
 
     async def run() -> None:
-        serving = Serving(Settings(cores=1), predictors, asyncio.Semaphore(1))
+        serving = Serving(Settings(cores=1), predictors, asyncio.Semaphore(1), Bodies(1 << 20))
         for _ in range(50):
             await ask(serving, bodies[0])
         for _ in range(50):
