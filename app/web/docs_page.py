@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
 from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
@@ -16,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.web.answers.kept import PAGE_HEADERS, Kept, read_file
+from app.web.answers.kept import PAGE_HEADERS, Kept, KeptFiles, read_file
 
 _PAGE = "index.html"
 _OURS = (_PAGE, "start.js")
@@ -26,7 +25,7 @@ _THEIRS = ("favicon.png", "swagger-ui-bundle.js", "swagger-ui.css")
 def install(app: FastAPI) -> None:
     """Give an application its OpenAPI document and the page that shows it."""
     document = _Document(app)
-    files = _Files()
+    files = KeptFiles(_read_files)
     app.openapi = document.get  # type: ignore[method-assign]
 
     def openapi(request: Request) -> Response:
@@ -54,22 +53,12 @@ def install(app: FastAPI) -> None:
         app.add_route(path, page, include_in_schema=False)
 
 
-class _Files:
-    """The files of the page, read once, by a thread of the first who asks."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._read: Mapping[str, Kept] | None = None
-
-    def get(self) -> Mapping[str, Kept]:
-        """Return them by their names."""
-        with self._lock:
-            if self._read is None:
-                ours = Path(str(resources.files("app.web"))) / "docs"
-                theirs = Path(str(resources.files(fastapi_offline))) / "static"
-                files = [*(ours / name for name in _OURS), *(theirs / name for name in _THEIRS)]
-                self._read = {file.name: read_file(file) for file in files}
-            return self._read
+def _read_files() -> dict[str, Kept]:
+    """Read the files of the page, by their names."""
+    ours = Path(str(resources.files("app.web"))) / "docs"
+    theirs = Path(str(resources.files(fastapi_offline))) / "static"
+    files = [*(ours / name for name in _OURS), *(theirs / name for name in _THEIRS)]
+    return {file.name: read_file(file) for file in files}
 
 
 class _Document:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
 from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
@@ -15,7 +13,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-from app.web.answers.kept import PAGE_HEADERS, Kept, read_folder
+from app.web.answers.kept import PAGE_HEADERS, KeptFiles, read_folder
 from app.web.answers.negotiation import preferred
 from app.web.middleware.gate import PAGE_FILES, is_of_page
 from app.web.middleware.headers import path_of
@@ -45,8 +43,7 @@ class Page(BaseRoute):
     """
 
     def __init__(self) -> None:
-        self._reading = threading.Lock()
-        self._files: Mapping[str, Kept] | None = None
+        self._files = KeptFiles(lambda: read_folder(Path(str(resources.files("app.page")))))
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Take what is the page's, whether there is anything or not."""
@@ -68,9 +65,9 @@ class Page(BaseRoute):
         if not path:
             # the page's addresses are relative to the one with the slash
             return RedirectResponse(f"{request.scope['root_path']}/", HTTPStatus.PERMANENT_REDIRECT)
-        files = self._files
+        files = self._files.known
         if files is None:
-            files = await run_in_threadpool(self._read)
+            files = await run_in_threadpool(self._files.get)
         if path != "/":
             file = files.get(path.removeprefix(PAGE_FILES))
             if file is None:
@@ -81,9 +78,3 @@ class Page(BaseRoute):
         if preferred(request, (HTML, PLAIN) if names_html else (PLAIN, HTML)) == PLAIN:
             return PlainTextResponse(_WELCOME, headers={"Vary": "Accept"})
         return files[INDEX].answer(request, PAGE_HEADERS, vary="Accept")
-
-    def _read(self) -> Mapping[str, Kept]:
-        with self._reading:
-            if self._files is None:
-                self._files = read_folder(Path(str(resources.files("app.page"))))
-            return self._files

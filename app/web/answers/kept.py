@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -101,6 +102,27 @@ class Kept:
         if encoding is not None:
             sent["Content-Encoding"] = encoding
         return Response(content, media_type=self.kind, headers=sent)
+
+
+class KeptFiles:
+    """Files by their names, read once, by a thread of the first who asks.
+
+    Args:
+        read: reads them.
+    """
+
+    def __init__(self, read: Callable[[], Mapping[str, Kept]]) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self.known: Mapping[str, Kept] | None = None
+        """The files, where they have been read."""
+
+    def get(self) -> Mapping[str, Kept]:
+        """Return them, read if they are not yet. Not for the event loop."""
+        with self._lock:
+            if self.known is None:
+                self.known = self._read()
+            return self.known
 
 
 def read_file(file: Path) -> Kept:
