@@ -14,6 +14,12 @@ const links = [...document.querySelectorAll(".rail > a")];
 const views = links.map((one) => one.getAttribute("href").slice(2));
 const loaded = new Map();
 
+// what follows the # is the place, so the link to the content is none to follow
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  document.getElementById("view").focus();
+});
+
 function load(name) {
   if (!loaded.has(name)) {
     const sheet = new Promise((resolve) => {
