@@ -20,7 +20,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run teach install test test-web test-slow nightly lint format types openapi docs parity bench bench-http accuracy accuracy-transfer interop lock clean
+.PHONY: help demo run teach install test test-web test-slow nightly lint format types openapi docs page-pictures parity bench bench-http accuracy accuracy-transfer interop lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ openapi: $(VENV)/.runtime ## write docs/openapi.json anew, after calls have chan
 
 docs: $(VENV)/.runtime ## write docs/learn anew: a page per section of the article, by calls to a service of its own
 	@$(PY) -m examples.learn.pages
+
+page-pictures: $(VENV)/.web ## take the pictures of the page anew, in docs/figures/page (Debian: apt-get install chromium)
+	@$(PY) -m examples.page_pictures
 
 accuracy: $(BENCH)/.bench ## train to the end beside PyTorch (DATA=directory with the pictures); writes docs/accuracy.md
 	@OPENBLAS_NUM_THREADS=1 $(BENCH)/bin/python -m benchmarks.accuracy --data $(DATA)

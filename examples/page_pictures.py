@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT / "tests" / "data" / "photos"
 FIGURES = ROOT / "docs" / "figures" / "page"
 SIZES: Mapping[str, tuple[int, int]] = {"wide": (1280, 800), "narrow": (390, 800)}
-COLOURS = 128
+COLOURS = 256
 CLASSES: Mapping[str, str] = {"cat": "chelsea.jpg", "coffee": "coffee.jpg"}
 EACH = 12
 MINUTE = 60_000
@@ -57,7 +57,7 @@ def main() -> None:
                 page.emulate_media(color_scheme="light")
                 show(page, url, folder)
                 for scheme, size in product(("light", "dark"), SIZES):
-                    take(page, scheme, size, FIGURES / f"{view}-{scheme}-{size}.png")
+                    take(page, scheme, size, TOPS.get(view, "body"), FIGURES / f"{view}-{scheme}-{size}.png")
         browser.close()
     print(f"{sum(file.stat().st_size for file in FIGURES.iterdir()) / 1e6:.2f} MB in {FIGURES}")
 
@@ -87,16 +87,16 @@ def train(url: str) -> None:
         client.post("/v1/evaluations", json=body).raise_for_status()
 
 
-def take(page: Page, scheme: str, size: str, file: Path) -> None:
+def take(page: Page, scheme: str, size: str, top: str, file: Path) -> None:
     """Write what the window shows, in few colours."""
     width, height = SIZES[size]
     page.set_viewport_size({"width": width, "height": height})
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.wait_for_timeout(1500)
-    page.evaluate("scrollTo(0, 0)")
+    page.evaluate("top => (document.querySelector(top) ?? document.body).scrollIntoView()", top)
     page.wait_for_timeout(200)
     with Image.open(io.BytesIO(page.screenshot())) as image:
-        image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+        image.convert("RGB").quantize(COLOURS, kmeans=1, dither=Image.Dither.NONE).save(file, optimize=True)
 
 
 def teach(page: Page, url: str, folder: Path) -> None:
@@ -138,6 +138,9 @@ VIEWS: Mapping[str, Callable[[Page, str, Path], None]] = {
     "learn": learn,
     "watch": watch,
 }
+
+TOPS: Mapping[str, str] = {"look": "[role=tablist]"}
+"""What is at the top of a picture, where it is not the top of the page: the maps are further down."""
 
 if __name__ == "__main__":
     main()
