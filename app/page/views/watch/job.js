@@ -33,8 +33,8 @@ export function Job({ id }) {
       ${job.status === "succeeded" && html`<${Report} path=${path} job=${job} />`}
       ${job.warnings.length > 0 && html`<section class="card" aria-label="What should be known"><h2>What should be known</h2>
         ${job.warnings.map((one, at) => html`<p key=${at}><${Said} text=${one} /></p>`)}</section>`}
-      ${metrics.length > 0 && html`<section class="card" aria-label="Curves"><header><h2>Curves</h2>
-        <a href=${link("watch", { runs: job.id })}>Lay others over them</a></header><${Curves} metrics=${metrics} /></section>`}
+      ${(going || metrics.length > 0) && html`<section class="card run" aria-label="Curves"><header><h2>Curves</h2>
+        <a href=${link("watch", { runs: job.id })}>Lay others over them</a></header>${metrics.length > 0 ? html`<${Curves} metrics=${metrics} />` : html`<p class="soft">They begin with the first epoch that is done.</p>`}</section>`}
       <${Links} job=${job} />
       ${job.chosen.length > 0 && html`<${Chosen} chosen=${job.chosen} />`}
       <${Settings} job=${job} />
@@ -89,7 +89,10 @@ function Chosen({ chosen }) {
 
 function brief(value) {
   if (Array.isArray(value)) return value.map(brief).join(", ") || "none";
-  if (value !== null && typeof value === "object") return value.type ? [value.type, ...Object.entries(value).filter(([name, one]) => name !== "type" && typeof one !== "object").map(([name, one]) => `${name} ${one}`)].join(", ") : JSON.stringify(value);
+  if (value !== null && typeof value === "object") {
+    const plain = Object.entries(value).filter(([name, one]) => name !== "type" && typeof one !== "object").map(([name, one]) => `${name} ${one}`);
+    return [value.type, ...plain].filter(Boolean).join(", ") || JSON.stringify(value);
+  }
   return value === null ? "none" : String(value);
 }
 
