@@ -169,11 +169,18 @@ def test_what_is_left_out_is_in_no_split_and_can_be_put_back(http: httpx.Client,
     assert older["next"] is None
 
 
-def test_a_job_is_told_that_all_pictures_are_left_out(http: httpx.Client, own: str) -> None:
+def test_jobs_are_refused_when_all_pictures_are_left_out(http: httpx.Client, own: str, finished: Any) -> None:
+    job = http.post("/v1/training-jobs", json=SMALL | {"dataset": own}).json()["id"]
+    model = finished(http, job)["model_id"]
     correct(http, own, *({"number": number, "excluded": True} for number in range(2 * PER_CLASS)))
     refused = http.post("/v1/training-jobs", json=SMALL | {"dataset": own})
     (fault,) = refused.json()["errors"]
     assert (refused.status_code, fault["pointer"]) == (422, "/dataset")
+    assert "back" in fault["hint"]
+    # an accuracy of 0 of 0 pictures would be none
+    refused = http.post("/v1/evaluations", json={"model": model, "dataset": own})
+    (fault,) = refused.json()["errors"]
+    assert (refused.status_code, fault["pointer"]) == (422, "/split")
     assert "back" in fault["hint"]
 
 

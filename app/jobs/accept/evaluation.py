@@ -8,7 +8,7 @@ from app.api.requests.evaluations import EvaluationCreate
 from app.errors import Invalid
 from app.files.artifacts import Artifacts
 from app.jobs.accept.growth import growth_warnings
-from app.jobs.accept.references import being_filled, find_dataset, find_model
+from app.jobs.accept.references import PUT_BACK, being_filled, find_dataset, find_model
 from app.jobs.kinds import EVALUATION
 from app.jobs.requests import EvaluationRequest, read_request
 from app.models.matching import check_match, check_pictures, differences
@@ -56,6 +56,11 @@ def _complete(
     request: EvaluationCreate, job_id: str, model: ModelRecord, dataset: DatasetRecord, store: Store
 ) -> JobRecord:
     _check(check_match, model, dataset)
+    if not dataset.splits[request.split]:
+        detail = f"the {request.split} split of data set {dataset.id!r} has no pictures to judge by"
+        others = [name for name, count in dataset.splits.items() if count]
+        hint = f"take another one: {', '.join(others)}" if others else PUT_BACK
+        raise Invalid.at("split", detail, hint)
     accepted = EvaluationRequest(
         model=model.id,
         dataset=dataset.id,

@@ -7,6 +7,9 @@ from app.jobs.kinds import TRAINING
 from app.store import Store
 from app.store.records import DatasetRecord, JobRecord, ModelRecord
 
+PUT_BACK = "put some of the pictures back that are left out of it (`excluded`)"
+"""What to do with a data set that has no pictures any more."""
+
 
 def find_model(reference: str, store: Store, *place: str) -> ModelRecord:
     """Return the model that a field of a request names by id, name, `name@version` or `name@alias`.

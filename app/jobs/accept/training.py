@@ -14,7 +14,7 @@ from app.jobs.accept.choices import TRANSFER_FIELDS, with_choices
 from app.jobs.accept.early import waiting_job
 from app.jobs.accept.growth import growth_warnings
 from app.jobs.accept.memory_limit import check_stages
-from app.jobs.accept.references import being_filled, find_dataset, find_model, shape_of
+from app.jobs.accept.references import PUT_BACK, being_filled, find_dataset, find_model, shape_of
 from app.jobs.accept.transfer import Wish, transferred
 from app.jobs.accept.warm_start import continued_job, copy_model
 from app.jobs.kinds import TRAINING
@@ -76,11 +76,8 @@ def _complete(
     """Return the job for a request and a data set that is ready: everything chosen and checked."""
     if not dataset.splits["train"]:
         detail = "the data set has no pictures to train on"
-        hint = (
-            "put some of the pictures back that are left out of it (`excluded`)"
-            if dataset.images > sum(dataset.splits.values())
-            else "give its train split a larger share"
-        )
+        excluded = dataset.images > sum(dataset.splits.values())
+        hint = PUT_BACK if excluded else "give its train split a larger share"
         raise Invalid.at("dataset", detail, hint)
     request, chosen = with_choices(request, dataset, store)
     reference = request.initial_weights
