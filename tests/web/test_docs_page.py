@@ -52,12 +52,11 @@ def test_a_call_can_be_executed_on_the_page(server: str, open_page: Callable[...
     page.click(f'{SECTIONS}[data-tag="models"]')
     open_call(page, "get", "/v1/models/{model_id}")
     # the page fills it in after it has drawn the button, and sends nothing before
-    example = "document.querySelector('.opblock.is-open .parameters input')?.value === 'model_example'"
+    # a function, and no expression: that would be evaluated on the page again and again, which its policy forbids
+    example = "() => document.querySelector('.opblock.is-open .parameters input')?.value === 'model_example'"
     page.wait_for_function(example)
     page.click(".opblock.is-open .execute")
-    shown = (
-        "document.querySelector('.live-responses-table .microlight, .live-responses-table pre')?.innerText"
-    )
+    shown = "() => document.querySelector('.live-responses-table .microlight, .live-responses-table pre')?.innerText"
     assert '"model_example"' in page.wait_for_function(shown).json_value()
 
 
