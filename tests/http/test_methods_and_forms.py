@@ -62,7 +62,10 @@ def test_every_file_is_offered_under_its_name(http: httpx.Client) -> None:
 
 @pytest.mark.parametrize("path", gets())
 def test_head_is_get_without_a_body(http: httpx.Client, path: str) -> None:
-    got = http.get(path)
+    with http.stream("GET", path) as got:
+        # what happens to all jobs has no end
+        if path != "/v1/events":
+            got.read()
     head = http.head(path)
     assert head.status_code == got.status_code
     assert head.content == b""
