@@ -231,6 +231,12 @@ class Unsupported(DomainError):
     default_code = "unsupported-media-type"
 
 
+class NotInstalled(DomainError):
+    """It needs a library that this installation was made without."""
+
+    default_code = "not-installed"
+
+
 class Unavailable(DomainError):
     """Not now: the service is starting, stopping or cannot reach its files."""
 

@@ -42,6 +42,7 @@ RESOURCES = {
         "model_filters",
         "explanations",
         "model_files",
+        "model_onnx",
     ),
     "/v1/batch-predictions": ("batch_predictions",),
     "/v1/evaluations": ("evaluations", "evaluation_predictions"),

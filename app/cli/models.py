@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from app.api.models import Candidate, Prediction
 
 models = typer.Typer(
-    name="models", help="Models: list, show, export, import, alias, delete.", no_args_is_help=True
+    name="models", help="Models: list, show, export, onnx, import, alias, delete.", no_args_is_help=True
 )
 
 Reference = Annotated[
@@ -24,6 +25,16 @@ Reference = Annotated[
         metavar="MODEL", help="The id of a model, or name@version, or name@alias.", show_default=False
     ),
 ]
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    """Say how large a file is that is written meanwhile, or why it cannot be."""
+    try:
+        yield
+    except OSError as error:
+        raise CommandError(f"cannot write {file}: {error.strerror}") from error
+    say(f"{file}: {file.stat().st_size} bytes")
 
 
 @models.command("list")
@@ -85,12 +96,24 @@ def export_model(
     api_key: ApiKey = None,
 ) -> None:
     """Write a model into one safetensors file."""
-    with connect(url, api_key) as client:
-        try:
-            client.models.export(model, file)
-        except OSError as error:
-            raise CommandError(f"cannot write {file}: {error.strerror}") from error
-    say(f"{file}: {file.stat().st_size} bytes")
+    with connect(url, api_key) as client, _writing(file):
+        client.models.export(model, file)
+
+
+@models.command("onnx")
+def export_onnx(
+    model: Reference,
+    file: Annotated[Path, typer.Argument(help="Where to write it.", show_default=False)],
+    inside: Annotated[
+        bool,
+        typer.Option("--preprocessing-inside", help="Let the graph take pictures as bytes and prepare them."),
+    ] = False,
+    url: Url = LOCAL,
+    api_key: ApiKey = None,
+) -> None:
+    """Write a model into one ONNX file, for other runtimes."""
+    with connect(url, api_key) as client, _writing(file):
+        client.models.export_onnx(model, file, preprocessing="inside" if inside else "outside")
 
 
 @models.command("import")

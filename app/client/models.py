@@ -35,6 +35,15 @@ def _aliases(name: str, alias: str | None = None) -> str:
     return path if alias is None else f"{path}/{quote(alias, safe='')}"
 
 
+def _into(file: File, path: str, **params: str) -> Call[None]:
+    """Write what is answered into a file."""
+
+    def write(answer: httpx.Response) -> None:
+        Path(file).write_bytes(answer.content)
+
+    return Call("GET", path, write, params)
+
+
 class Models(Insides[M]):
     """Trained models; `model_id` can be written as name@version or name@alias where a model is only used."""
 
@@ -66,11 +75,21 @@ class Models(Insides[M]):
     @call
     def export(self, model_id: str, file: File) -> Call[None]:
         """Write a model into one safetensors file."""
+        return _into(file, f"{_MODELS}/{model_id}/weights")
 
-        def write(answer: httpx.Response) -> None:
-            Path(file).write_bytes(answer.content)
+    @call
+    def export_onnx(
+        self, model_id: str, file: File, *, preprocessing: Literal["outside", "inside"] = "outside"
+    ) -> Call[None]:
+        """Write a model into one ONNX file, for other runtimes.
 
-        return Call("GET", f"{_MODELS}/{model_id}/weights", write)
+        Args:
+            model_id: the model.
+            file: where to write it.
+            preprocessing: `outside`, the input is preprocessed already, float32 with the channels first; or `inside`,
+                the input are pictures as bytes, with the channels last.
+        """
+        return _into(file, f"{_MODELS}/{model_id}/onnx", preprocessing=preprocessing)
 
     @call
     def import_file(

@@ -47,6 +47,7 @@ DESCRIPTIONS: Mapping[int, str] = {
     415: "A media type that this call does not take.",
     422: "Well-formed, but wrong; `errors` names the fields.",
     500: "Something went wrong in the server.",
+    501: "It needs a library that this installation was made without.",
     503: "Not now.",
     507: "The data directory holds as much as it may.",
 }

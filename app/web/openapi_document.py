@@ -85,6 +85,16 @@ _REFUSALS: dict[int, tuple[str, dict[str, Any]]] = {
             ],
         },
     ),
+    501: (
+        "NotInstalled",
+        {
+            "type": "/problems/not-installed",
+            "title": "Not installed",
+            "status": 501,
+            "detail": "models are written as ONNX files by a library that this server was installed without, onnx; ask "
+            "the operator to install it where the server runs, with pip install onnx, and to start the server again",
+        },
+    ),
     503: (
         "Unavailable",
         {

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import onnx
 import pytest
 from PIL import Image
 
@@ -312,6 +313,8 @@ async def _models(client: Any, model: str, folder: Path) -> None:
     assert (await client.models.change(model, description="tells digits apart")).description is not None
     file = folder / "trained.safetensors"
     await client.models.export(model, file)
+    await client.models.export_onnx(model, folder / "trained.onnx", preprocessing="inside")
+    assert onnx.load(folder / "trained.onnx").graph.input[0].name == "pixels"
     again = await client.models.import_file(file, name="imported")
     assert (await client.models.set_alias("imported", "production", again.id)).model_id == again.id
     assert [entry.alias for entry in await client.models.aliases("imported")] == ["production"]

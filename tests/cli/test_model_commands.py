@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 from safetensors.numpy import save_file
 
@@ -32,6 +33,17 @@ def test_a_model_goes_out_comes_back_and_gets_an_alias(run: Run, server: str, tm
         client.models.export(shown["id"], again)
         assert client.models.get("from the shell@production").id == shown["id"]
     assert again.read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize(("words", "name"), [((), "input"), (("--preprocessing-inside",), "pixels")])
+def test_a_model_goes_out_as_onnx(run: Run, tmp_path: Path, words: tuple[str, ...], name: str) -> None:
+    file = tmp_path / "digits.onnx"
+    done = run("models", "onnx", "model_example", str(file), *words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{file}: {file.stat().st_size} bytes\n"
+    assert [each.name for each in onnx.load(file).graph.input] == [name]
+    nowhere = tmp_path / "no such folder" / "digits.onnx"
+    assert "cannot write" in run("models", "onnx", "model_example", str(nowhere)).stderr
 
 
 def test_weights_of_another_library_are_imported(run: Run, server: str, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from app.errors import (
     Invalid,
     Malformed,
     NotFound,
+    NotInstalled,
     StorageFull,
     TooLarge,
     Unavailable,
@@ -39,6 +40,7 @@ STATUS: Mapping[type[Exception], int] = {
     # Files that the engine reads here are our own: a damaged one is no fault of the caller.
     ModelFileError: 500,
     DomainError: 500,
+    NotInstalled: 501,
     Unavailable: 503,
     StorageFull: 507,
 }
