@@ -14,6 +14,10 @@ function library() {
   return loading;
 }
 
+function last(plot) {
+  if (plot.data[0].length) plot.setLegend({ idx: plot.data[0].length - 1 }, false);
+}
+
 function tokens() {
   const style = getComputedStyle(document.documentElement);
   return (name) => style.getPropertyValue(name).trim();
@@ -54,6 +58,8 @@ export function Curve({ x, lines, label, xLabel = "epoch", format = (one) => Str
             })),
           ],
           cursor: { drag: { x: false, y: false } },
+          // where nothing is pointed at, the legend says how it is in the last epoch
+          hooks: { setCursor: [(plot) => plot.cursor.idx ?? last(plot)] },
         },
         [x, ...lines.map((line) => line.values)],
         place.current,
@@ -71,6 +77,9 @@ export function Curve({ x, lines, label, xLabel = "epoch", format = (one) => Str
       made?.destroy();
     };
   }, [named, height]);
-  useEffect(() => plot?.setData([x, ...lines.map((line) => line.values)]), [plot, x, lines]);
+  useEffect(() => {
+    plot?.setData([x, ...lines.map((line) => line.values)]);
+    if (plot) last(plot);
+  }, [plot, x, lines]);
   return html`<div class="curve" role="img" aria-label=${label} ref=${place} style=${{ minHeight: `${height + 30}px` }}></div>`;
 }

@@ -49,7 +49,7 @@ function About({ one }) {
     ${notes.map((text, at) => html`<p class="soft" key=${at}><${Said} text=${text} /></p>`)}
     <${Facts} entries=${[
       ["Pictures", `${one.images.toLocaleString("en")} of ${shape(one.image_shape)}`],
-      ["To learn from, to choose by, to measure on", `${train.toLocaleString("en")}, ${dev.toLocaleString("en")}, ${test.toLocaleString("en")}`],
+      ["Train, dev, test", `${train.toLocaleString("en")}, ${dev.toLocaleString("en")}, ${test.toLocaleString("en")}`],
       ["Left out", one.excluded ? count(one.excluded, "picture") : null], ["Files left out", skipped ? `${count(skipped, "file")}${left ? `: ${left}` : ""}` : null],
       [one.target === "class" ? "Classes" : one.target === "labels" ? "Labels" : "Values", count(one.classes.length, ...NOUNS[one.target])],
       ["Uploaded as", one.report.source && `${one.report.source.filename}, ${bytes(one.report.source.bytes)}`], ["Size here", bytes(one.bytes)],
