@@ -20,7 +20,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run teach install test test-web test-slow nightly lint format types openapi docs page-pictures parity bench bench-http accuracy accuracy-transfer interop lock clean
+.PHONY: help demo run teach install test test-web test-slow nightly lint format types openapi docs page-pictures parity bench bench-http accuracy accuracy-transfer clients interop lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,7 +86,9 @@ accuracy: $(BENCH)/.bench ## train to the end beside PyTorch (DATA=directory wit
 accuracy-transfer: $(VENV)/.runtime ## learn from few pictures, from scratch and by transfer (DATA as above); writes its part of docs/accuracy.md
 	@$(PY) -m benchmarks.accuracy_transfer --data $(DATA)
 
-interop: $(VENV)/.dev $(INTEROP)/tritonclient/.client $(INTEROP)/kserve/.client $(INTEROP)/open-inference-openapi/.client ## ask the service by stock clients of the Open Inference Protocol; writes docs/interop.md
+clients: $(INTEROP)/tritonclient/.client $(INTEROP)/kserve/.client $(INTEROP)/open-inference-openapi/.client ## install the stock clients that make interop uses
+
+interop: $(VENV)/.dev clients ## ask the service by stock clients of the Open Inference Protocol; writes docs/interop.md
 	@$(PY) -m tests.interop.run $(INTEROP)
 
 lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes newer releases)
