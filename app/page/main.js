@@ -1,7 +1,7 @@
 /** The frame: which view is shown, what the service is doing, and the question for a key. */
 import { get } from "./lib/api.js";
 import { follow } from "./lib/events.js";
-import { html, render, useEffect, useErrorBoundary, useState } from "./lib/html.js";
+import { html, render, useEffect, useErrorBoundary, useLayoutEffect, useState } from "./lib/html.js";
 import { giveKey, onAsked } from "./lib/key.js";
 import { useLoaded } from "./lib/load.js";
 import { go, usePlace } from "./lib/router.js";
@@ -13,6 +13,7 @@ import { ProblemBox } from "./parts/problem.js";
 const links = [...document.querySelectorAll(".rail > a")];
 const views = links.map((one) => one.getAttribute("href").slice(2));
 const loaded = new Map();
+const sheets = new Map();
 
 // what follows the # is the place, so the link to the content is none to follow
 document.querySelector(".skip").addEventListener("click", (event) => {
@@ -26,8 +27,13 @@ function load(name) {
       const element = document.createElement("link");
       element.rel = "stylesheet";
       element.href = new URL(`./views/${name}.css`, import.meta.url).href;
+      element.onload = () => {
+        sheets.set(name, element.sheet);
+        element.sheet.disabled = true;
+        resolve();
+      };
       // a view without its styles is better than none
-      element.onload = element.onerror = resolve;
+      element.onerror = resolve;
       document.head.append(element);
     });
     const both = Promise.all([import(`./views/${name}.js`), sheet]).then(([module]) => module.default);
@@ -52,6 +58,8 @@ function View() {
     );
     return () => (left = true);
   }, [view]);
+  // names of classes are each view's own: the styles of the others must not reach it
+  useLayoutEffect(() => sheets.forEach((sheet, name) => (sheet.disabled = name !== shown?.view)), [shown]);
   useEffect(() => {
     if (shown) document.title = `${shown.view[0].toUpperCase()}${shown.view.slice(1)} - convserve`;
   }, [shown]);

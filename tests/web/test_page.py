@@ -34,6 +34,9 @@ MOVING = """() => [...document.querySelectorAll("*")].filter((one) => {
   return style.transitionDuration !== "0s" || style.animationName !== "none";
 }).length"""
 
+STYLES = """() => [...document.styleSheets].filter((one) => !one.disabled && one.href.includes("/views/"))
+  .map((one) => one.href.split("/").pop())"""
+
 BOTTOM = """() => {
   scrollTo(0, document.documentElement.scrollHeight);
   return document.querySelector("main").getBoundingClientRect().bottom;
@@ -154,6 +157,7 @@ def test_the_first_view_is_small_and_others_come_when_they_are_opened(server: st
         page.locator(".rail > a").get_by_text(view.capitalize(), exact=True).click()
         shown(page, view)
         assert view in modules([one.url for one in finished])
+        assert page.evaluate(STYLES) == [f"{view}.css"], "the styles of one view do not reach another"
     assert modules([one.url for one in finished]) == set(views(page))
     # what was opened stays when the page is loaded again, and who goes back comes to the view before
     page.reload()
