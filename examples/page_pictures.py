@@ -79,7 +79,7 @@ def crops(folder: Path, photo: Path) -> None:
 def train(url: str) -> None:
     """Let two small networks learn the digits, so that there is something to watch."""
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
-        for name, preset, epochs in (("lenet", "lenet-5", 8), ("lenet, more epochs", "lenet-5", 14)):
+        for name, preset, epochs in (("lenet", "lenet-5", 4), ("lenet, more epochs", "lenet-5", 8)):
             body = {"architecture": {"preset": preset}, "dataset": "digits", "name": name, "epochs": epochs}
             job = client.post("/v1/training-jobs", json=body).raise_for_status().json()["id"]
             client.get(f"/v1/training-jobs/{job}/events", timeout=600).raise_for_status()
