@@ -165,8 +165,11 @@ class _Run:
         if self.under_way:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.drained.wait(), LONGEST_WAIT)
+        # a connection that is on its way when the loop is closed can keep uvloop from closing
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for caller in callers:
             caller.end()
+        await asyncio.sleep(0)
         gc.enable()
         ordered = sorted(self.latencies)
         return Load(

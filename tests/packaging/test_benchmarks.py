@@ -43,10 +43,12 @@ def tiny_server(answer: bytes, parts: int, most: int | None = None) -> Iterator[
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
     port: list[int] = []
+    writers: list[asyncio.StreamWriter] = []
     listening = threading.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answered = 0
+        writers.append(writer)
         size = -(-len(answer) // parts)
         try:
             while answered != most and await reader.readuntil(b"picture"):
@@ -63,6 +65,9 @@ def tiny_server(answer: bytes, parts: int, most: int | None = None) -> Iterator[
             port.append(server.sockets[0].getsockname()[1])
             listening.set()
             await stop.wait()
+        for writer in writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
 
     thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
     thread.start()
