@@ -171,7 +171,8 @@ def test_every_get_has_its_call() -> None:
         for given, written in names.items():
             path = path.replace(given, written)
         covered.add(path)
-    assert covered == answered - {"/livez", "/readyz"}
+    # what the system is doing differs from call to call: tests/http/test_system.py has it
+    assert covered == answered - {"/livez", "/readyz", "/v1/system"}
 
 
 @pytest.mark.parametrize("path", [*CALLS, *LISTS])

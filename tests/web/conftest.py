@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SECONDS = 60.0
@@ -65,7 +65,12 @@ class Opened:
                 self.complaints.append(text)
 
         page.on("request", lambda request: asked(request.url))
-        page.on("console", lambda message: said(message.text) if message.type == "error" else None)
+
+        def heard(message: ConsoleMessage) -> None:
+            if message.type == "error":
+                said(f"{message.text} {message.location.get('url', '')}".rstrip())
+
+        page.on("console", heard)
         page.on("pageerror", lambda error: said(str(error)))
 
 

@@ -34,7 +34,8 @@ export function missing() {
 /** A name for what is taught, of those of the classes. */
 export function title() {
   const names = filled().map(label);
-  const shown = names.slice(0, MOST_NAMED).join(", ") + (names.length > MOST_NAMED ? " and others" : "");
+  // models are named after their data set, and their aliases are asked for by a path: a slash would end the name in it
+  const shown = (names.slice(0, MOST_NAMED).join(", ") + (names.length > MOST_NAMED ? " and others" : "")).replace(/[/\\]/g, "-");
   const letters = [...shown];
   return letters.length > MOST_LETTERS ? `${letters.slice(0, MOST_LETTERS - 3).join("").trim()}...` : shown;
 }
