@@ -32,11 +32,22 @@ def pins(threads: int) -> dict[str, str]:
 
 def is_x86_without_avx512() -> bool:
     """Tell whether this is an x86 processor of which NumPy, which asks it, knows no AVX-512."""
-    features = _cpu_features()
+    return _is_x86() and not _has_avx512()
+
+
+def is_openblas_with_avx512() -> bool:
+    """Tell whether NumPy's products are those of OpenBLAS for an x86 processor with AVX-512."""
+    blas = _numpy_build().get("Build Dependencies", {}).get("blas", {})
+    return _is_x86() and _has_avx512() and "openblas" in str(blas.get("name", ""))
+
+
+def _is_x86() -> bool:
+    return platform.machine().lower() in ("x86_64", "amd64")
+
+
+def _has_avx512() -> bool:
     # X86_V4 since NumPy 2.4, one name for each extension before
-    return platform.machine().lower() in ("x86_64", "amd64") and not any(
-        name == "X86_V4" or name.startswith("AVX512") for name in features
-    )
+    return any(name == "X86_V4" or name.startswith("AVX512") for name in _cpu_features())
 
 
 def _cpu_features() -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from engine.arrays import Array
-from engine.environment import is_x86_without_avx512
+from engine.environment import is_openblas_with_avx512, is_x86_without_avx512
 
 OPENBLAS_EDGE = 1_000_000
 _MOST_SUMMED = 1 << 22  # numbers in the partial results of one product; more do not fit any cache
@@ -42,11 +42,13 @@ class Tuning(BaseModel):
     def measure(cls) -> Tuning:
         """Time one tall product whole and cut, a few times each, and keep the quicker way.
 
-        An x86 processor without AVX-512 has no edge to find: a measurement could only mistake noise for one, and two
-        runs that should be equal would differ.
+        Where it is known which way is the quicker one, nothing is measured: noise could only be mistaken for the
+        other, and two runs that should be equal would differ.
         """
         if is_x86_without_avx512():
             return cls()
+        if is_openblas_with_avx512():
+            return cls(gemm_edge=OPENBLAS_EDGE)
         a = np.ones((_ROWS, _INNER), np.float32)
         b = np.ones((_INNER, _COLUMNS), np.float32)
         out = np.empty((_ROWS, _COLUMNS), np.float32)

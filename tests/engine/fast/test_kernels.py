@@ -370,9 +370,16 @@ def test_tuning_is_measured_and_survives_json() -> None:
     assert Tuning.model_validate_json(measured.model_dump_json()) == measured
 
 
-@pytest.mark.parametrize("without", [True, False], ids=["without-avx512", "others"])
-def test_noise_is_no_edge_where_there_can_be_none(monkeypatch: pytest.MonkeyPatch, without: bool) -> None:
-    """A busy moment while a whole product was timed gave two equal runs different model files."""
+@pytest.mark.parametrize("whole", [1.0, 2.0])
+@pytest.mark.parametrize(
+    ("without", "openblas", "known"), [(True, False, 0), (False, True, OPENBLAS_EDGE), (False, False, None)]
+)
+def test_noise_decides_nothing_that_is_known(
+    monkeypatch: pytest.MonkeyPatch, without: bool, openblas: bool, known: int | None, whole: float
+) -> None:
+    """A busy moment while one of two ways was timed gave two equal runs different model files."""
     monkeypatch.setattr(gemm, "is_x86_without_avx512", lambda: without)
-    monkeypatch.setattr(gemm, "_seconds", lambda a, b, out: 2.0 if a.ndim == 2 else 1.0)
-    assert Tuning.measure() == Tuning(gemm_edge=0 if without else OPENBLAS_EDGE)
+    monkeypatch.setattr(gemm, "is_openblas_with_avx512", lambda: openblas)
+    monkeypatch.setattr(gemm, "_seconds", lambda a, b, out: whole if a.ndim == 2 else 1.0)
+    measured = OPENBLAS_EDGE if whole == 2.0 else 0
+    assert Tuning.measure().gemm_edge == (measured if known is None else known)
