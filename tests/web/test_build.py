@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Locator, Page, Route
 
 
 def cards(page: Page) -> Locator:
@@ -48,6 +48,44 @@ def test_a_layer_is_added_changed_moved_and_undone(server: str, open_page: Calla
     cards(page).nth(0).get_by_text("28 × 28 × 6").wait_for()
     page.reload()
     cards(page).nth(7).get_by_role("button", name="dropout").wait_for()
+
+
+def test_answers_that_come_while_somebody_types_change_nothing_in_the_field(
+    server: str, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(f"{server}/#/build?preset=lenet-5", expected=("422",))
+    totals(page).get_by_text("61,706 numbers").wait_for()
+    cards(page).nth(0).get_by_role("button", name="conv2d").click()
+    held: list[Route] = []
+    page.route("**/v1/architectures/summary", lambda route: held.append(route))
+
+    def answer(number: int) -> None:
+        waited = 0
+        while len(held) < number:
+            waited += 1
+            assert waited < 1000, f"no call number {number} came"
+            page.wait_for_timeout(10)
+        held[number - 1].continue_()
+
+    page.get_by_label("filters").fill("8")
+    page.get_by_label("filters").press("Enter")
+    page.get_by_label("kernel size").fill("31, 5")
+    answer(1)
+    cards(page).nth(0).get_by_text("28 × 28 × 8").wait_for()
+    assert page.get_by_label("kernel size").input_value() == "31, 5"
+    page.get_by_label("kernel size").press("Enter")
+    # the next edit is made before that answer comes, and only the newest answer counts
+    page.get_by_label("padding").fill("valid")
+    page.get_by_label("height").fill("64")
+    page.get_by_label("height").press("Enter")
+    cards(page).nth(0).get_by_role("button", name="kernel size 31×5, padding valid").wait_for()
+    # those for the kernel, for the padding, and for the height
+    answer(4)
+    cards(page).nth(0).get_by_text("34 × 24 × 8").wait_for()
+    page.unroute("**/v1/architectures/summary")
+    for _ in range(2):
+        page.get_by_role("button", name="Undo").click()
+    cards(page).nth(0).get_by_role("button", name="kernel size 31×5").wait_for()
 
 
 def test_keys_alone_build_and_train_a_network(

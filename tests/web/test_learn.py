@@ -41,7 +41,10 @@ def test_the_numbers_of_the_article_come_out(server: str, open_page: Callable[..
     part.get_by_text("Same: p = (f - 1) / 2").wait_for()
     slide(part, "Stride", 3)
     part.get_by_text("floor((6 + 2*1 - 3)/3) + 1 = 2").first.wait_for()
-    part.get_by_role("table", name="the image").get_by_label("row 1, column 2", exact=True).fill("-7")
+    # letter by letter: a minus alone is no number yet
+    cell = part.get_by_role("table", name="the image").get_by_label("row 1, column 2", exact=True)
+    cell.press("Control+A")
+    cell.press_sequentially("-7")
     part.get_by_role("button", name="row 0, column 0: -3").wait_for()
 
 

@@ -2,6 +2,7 @@
 import { html } from "../lib/html.js";
 import { cell, magnitude } from "../lib/scale.js";
 import { value } from "../lib/words.js";
+import { Typed } from "./typed.js";
 
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
@@ -33,8 +34,8 @@ export function Numbers({ rows, most = magnitude(rows), caption, padded, marked,
           ${row.map((number, x) => html`<td class=${[padded?.(y, x) && "pad", marked?.(y, x) && "on"].filter(Boolean).join(" ")}
             style=${cell(number, most)} title=${number}>
             ${edit
-              ? html`<input type="number" step="any" class="cell" value=${number} aria-label=${`row ${y}, column ${x}`}
-                  onInput=${(event) => edit(y, x, Number(event.target.value))} />`
+              ? html`<${Typed} type="number" step="any" class="cell" value=${number} aria-label=${`row ${y}, column ${x}`}
+                  live set=${(text) => text && edit(y, x, Number(text))} />`
               : choose
                 ? html`<button type="button" class="cell" tabIndex=${tabbed(marked, y, x) ? 0 : -1} aria-pressed=${Boolean(marked?.(y, x))}
                     aria-label=${`row ${y}, column ${x}: ${value(number)}`} onClick=${() => choose(y, x)}

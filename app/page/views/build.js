@@ -1,9 +1,10 @@
 /** Build: a network as blocks, with what each does to the shape, what it costs, and what is wrong with it. */
 import { all, get, post } from "../lib/api.js";
-import { html, useEffect, useState } from "../lib/html.js";
+import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { useLoaded } from "../lib/load.js";
 import { go } from "../lib/router.js";
 import { ProblemBox } from "../parts/problem.js";
+import { Typed } from "../parts/typed.js";
 import { Diagram, Totals } from "./build/account.js";
 import { Compare } from "./build/compare.js";
 import { plain, replaced, useDraft } from "./build/draft.js";
@@ -28,21 +29,25 @@ export default function Build({ params }) {
   const catalog = useLoaded((signal) => get("v1/catalog/layers", {}, { signal }), []);
   const presets = useLoaded((signal) => get("v1/catalog/presets", {}, { signal }), []);
   const own = useLoaded((signal) => all("v1/architectures", {}, 200, { signal }), []);
-  const { draft, set, undo, redo } = useDraft();
+  const { draft, edit: change, undo, redo } = useDraft();
+  const asked = useRef(0);
   const [chosen, choose] = useState(null);
   const [problem, setProblem] = useState(null);
   const layers = catalog.value?.data;
   const known = presets.value?.data;
 
   const begin = async ({ preset, architecture }) => {
+    const mine = (asked.current += 1);
     try {
       const found = preset ? known.find((one) => one.name === preset)?.architecture : await get(`v1/architectures/${encodeURIComponent(architecture)}`);
+      // something else may have been chosen before the answer came
+      if (mine !== asked.current) return;
       if (!found) throw new Error(`There is no preset called ${preset}.`);
-      set({ input_shape: found.input_shape, layers: plain(found.layers, layers) });
+      change(() => ({ input_shape: found.input_shape, layers: plain(found.layers, layers) }));
       setProblem(null);
       choose(null);
     } catch (fault) {
-      setProblem(fault);
+      if (mine === asked.current) setProblem(fault);
     }
   };
   useEffect(() => {
@@ -53,7 +58,7 @@ export default function Build({ params }) {
 
   const done = useLoaded((signal) => draft && account(draft, signal), [JSON.stringify(draft)]);
   const { summary, problem: fault } = done.value ?? {};
-  const edit = (path, change) => set(replaced(draft, path, change));
+  const edit = (path, how) => change((now) => replaced(now, path, how));
   const world = { catalog: layers, problem: fault, summary, chosen, choose, edit };
   const elsewhere = fault && !fault.errors.some((one) => one.pointer?.startsWith("/layers/"));
   const side = (at, value) => edit(["input_shape"], (sizes) => sizes.map((one, axis) => (axis === at ? Number(value) : one)));
@@ -76,8 +81,8 @@ export default function Build({ params }) {
           <button type="button" disabled=${!redo} onClick=${redo}>Redo</button>
         </div>
         <fieldset class="input"><legend class="soft">Picture</legend>
-          ${["height", "width", "channels"].map((name, at) => html`<label key=${name}>${name}${" "}<input type="number" min="1" max="4096" value=${draft.input_shape[at]}
-            onChange=${(event) => side(at, event.target.value)} /></label>`)}
+          ${["height", "width", "channels"].map((name, at) => html`<label key=${name}>${name}${" "}<${Typed} type="number" min="1" max="4096" value=${draft.input_shape[at]}
+            set=${(text) => side(at, text)} /></label>`)}
         </fieldset>
         <${LayerList} layers=${draft.layers} path=${["layers"]} world=${world} label="the network" />
       </section>

@@ -1,5 +1,5 @@
 /** The network that is being built: a document as the service takes it, kept for this tab, with what can be undone. */
-import { useEffect, useMemo, useReducer } from "../../lib/html.js";
+import { useLayoutEffect, useMemo, useReducer } from "../../lib/html.js";
 
 const NAME = "convserve-draft";
 const MOST = 100;
@@ -20,17 +20,19 @@ function reduce(state, action) {
   if (action.redo) {
     return state.future.length ? { now: state.future[0], past: [...state.past, state.now], future: state.future.slice(1) } : state;
   }
-  if (JSON.stringify(action.next) === JSON.stringify(state.now)) return state;
-  return { now: action.next, past: state.now ? [...state.past, state.now].slice(-MOST) : [], future: [] };
+  const next = action.change(state.now);
+  if (JSON.stringify(next) === JSON.stringify(state.now)) return state;
+  return { now: next, past: state.now ? [...state.past, state.now].slice(-MOST) : [], future: [] };
 }
 
-/** {draft, set(next), undo, redo}; `undo` and `redo` are null when there is nothing to go to. */
+/** {draft, edit(change), undo, redo}: `change` gets the newest draft; `undo` and `redo` are null when there is nothing to go to. */
 export function useDraft() {
   const [state, act] = useReducer(reduce, null, () => ({ now: stored(), past: [], future: [] }));
-  useEffect(() => sessionStorage.setItem(NAME, JSON.stringify(state.now)), [state.now]);
+  // before anything else can happen: who reloads right after an edit finds it
+  useLayoutEffect(() => sessionStorage.setItem(NAME, JSON.stringify(state.now)), [state.now]);
   return useMemo(() => ({
     draft: state.now,
-    set: (next) => act({ next }),
+    edit: (change) => act({ change }),
     undo: state.past.length ? () => act({ undo: true }) : null,
     redo: state.future.length ? () => act({ redo: true }) : null,
   }), [state]);

@@ -1,19 +1,17 @@
 /** The fields of one layer, made from the schema that the catalog has of it. */
 import { html } from "../../lib/html.js";
+import { Typed } from "../../parts/typed.js";
 import { childrenOf, schemaOf } from "./draft.js";
 
 // what few people set; behind a fold
 const RARE = new Set(["name", "inputs", "trainable"]);
 
-/** `layer`, `catalog`, `problem` (its card has the words, the field a red border), `at` its pointer, and `change(layer)`. */
+/** `layer`, `catalog`, `problem` (its card has the words, the field a red border), `at` its pointer, and `change(how)`, which gets the layer as it is then. */
 export function Fields({ layer, catalog, problem, at, change }) {
   const schema = schemaOf(layer.type, catalog);
   const inside = new Set(childrenOf(layer, catalog).map((one) => one.key));
   const names = Object.keys(schema.properties).filter((name) => name !== "type" && !inside.has(name));
-  const set = (name, value) => {
-    const { [name]: old, ...rest } = layer;
-    change(value === undefined ? rest : { ...layer, [name]: value });
-  };
+  const set = (name, value) => change(({ [name]: old, ...rest }) => (value === undefined ? rest : { ...rest, [name]: value }));
   const field = (name) => html`<${Field} key=${name} name=${name} schema=${schema.properties[name]} value=${layer[name]}
     fault=${problem?.at?.(`${at}/${name}`)} set=${(value) => set(name, value)} />`;
   const often = names.filter((name) => !RARE.has(name));
@@ -59,7 +57,6 @@ function Field({ name, schema, value, set, fault }) {
   const words = wordsOf(schema);
   const help = schema.description ?? "";
   const label = html`<span title=${help}>${name.replaceAll("_", " ")}</span>`;
-  const onChange = (event) => set(read(event.target.value));
   if (isOnly(schema, "boolean")) {
     return html`<label class="check"><input type="checkbox" checked=${value ?? schema.default} onChange=${(event) => set(event.target.checked)} /> ${label}</label>`;
   }
@@ -71,7 +68,7 @@ function Field({ name, schema, value, set, fault }) {
     </select></label>`;
   }
   const list = words.length ? `words-${name}` : undefined;
-  return html`<label class="field">${label}<input value=${written(value)} placeholder=${written(schema.default)} list=${list}
-      aria-invalid=${Boolean(fault)} inputmode=${isOnly(schema, "integer") ? "numeric" : undefined} onChange=${onChange} />
+  return html`<label class="field">${label}<${Typed} value=${written(value)} set=${(text) => set(read(text))} placeholder=${written(schema.default)} list=${list}
+      aria-invalid=${Boolean(fault)} inputmode=${isOnly(schema, "integer") ? "numeric" : undefined} />
     ${list && html`<datalist id=${list}>${words.map((word) => html`<option key=${word} value=${word}></option>`)}</datalist>`}</label>`;
 }

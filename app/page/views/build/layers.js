@@ -49,7 +49,7 @@ function Card({ layer, path, at, of, world }) {
   const move = (by) => {
     world.edit(list, (layers) => {
       const rest = layers.toSpliced(at, 1);
-      return rest.toSpliced(at + by, 0, layer);
+      return rest.toSpliced(at + by, 0, layers[at]);
     });
     world.choose(pointer([...list, at + by]));
   };
@@ -70,11 +70,11 @@ function Card({ layer, path, at, of, world }) {
     ${faults.map((fault) => html`<p class="fault" role="alert">${fault.detail}${fault.hint && html`. <span class="soft">${sentence(fault.hint)}</span>`}</p>`)}
     ${hints.map((hint) => html`<p class="hint"><b>Hint:</b> ${hint.detail}. <span class="soft">${sentence(hint.fix)}</span></p>`)}
     ${open && html`<div class="editor">
-      <${Fields} layer=${layer} catalog=${world.catalog} problem=${world.problem} at=${here} change=${(next) => world.edit(path, () => next)} />
+      <${Fields} layer=${layer} catalog=${world.catalog} problem=${world.problem} at=${here} change=${(how) => world.edit(path, how)} />
       <div class="row tools">
         <button type="button" disabled=${at === 0} onClick=${() => move(-1)}>Move up</button>
         <button type="button" disabled=${at === of - 1} onClick=${() => move(1)}>Move down</button>
-        <button type="button" onClick=${() => world.edit(list, (layers) => layers.toSpliced(at + 1, 0, { ...layer, name: undefined }))}>Duplicate</button>
+        <button type="button" onClick=${() => world.edit(list, (layers) => layers.toSpliced(at + 1, 0, { ...layers[at], name: undefined }))}>Duplicate</button>
         <button type="button" onClick=${() => { world.edit(list, (layers) => layers.toSpliced(at, 1)); world.choose(null); }}>Remove</button>
       </div>
       <p class="soft title">${world.catalog.find((one) => one.name === layer.type)?.title}</p>

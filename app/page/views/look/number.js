@@ -4,6 +4,7 @@ import { useLoaded } from "../../lib/load.js";
 import { magnitude, numberAt } from "../../lib/scale.js";
 import { precise, shape as shapeWords } from "../../lib/words.js";
 import { ProblemBox } from "../../parts/problem.js";
+import { Typed } from "../../parts/typed.js";
 import { strongestPart, Working } from "./working.js";
 import { mapOf, placeOf, positionAt, sizes } from "./inside.js";
 import { LargeMap } from "./large.js";
@@ -55,8 +56,8 @@ export function NumberOf({ inside, plain, node, nodes, position, goTo, gradient,
 function Fields({ shape, at, position, move }) {
   const { vector, height, width, channels, numbers } = sizes(shape);
   const field = (label, number, count, set) => html`<label class="field"><span>${label}</span>
-    <input type="number" min="0" max=${count - 1} value=${number}
-      onInput=${(event) => Number.isInteger(event.target.valueAsNumber) && set(Math.max(0, Math.min(count - 1, event.target.valueAsNumber)))} /></label>`;
+    <${Typed} type="number" min="0" max=${count - 1} value=${number}
+      live set=${(text) => text && Number.isInteger(Number(text)) && set(Math.max(0, Math.min(count - 1, Number(text))))} /></label>`;
   if (vector) {
     return html`<div class="fields">${field("number", position.at(-1), numbers, (index) => move(Math.floor(index / width), index % width))}</div>`;
   }

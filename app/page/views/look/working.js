@@ -2,6 +2,7 @@
 import { html } from "../../lib/html.js";
 import { precise, value } from "../../lib/words.js";
 import { channelsOf, Equation, Sum, total } from "../../parts/arithmetic.js";
+import { Typed } from "../../parts/typed.js";
 
 const TERMS = 10;
 /** Numbers along a side of a window that are written; larger windows are not. */
@@ -56,7 +57,7 @@ function Window({ trace, channel, setChannel, from }) {
   const at = Math.min(channel, Math.max(0, given.length - 1));
   const [rows, columns] = [trace.window.length, trace.window[0].length];
   const first = trace.begins?.[2] ?? 0;
-  const set = ({ target: { valueAsNumber: number } }) => Number.isInteger(number) && setChannel(Math.max(0, Math.min(given.length - 1, number - first)));
+  const set = (text) => text && Number.isInteger(Number(text)) && setChannel(Math.max(0, Math.min(given.length - 1, Number(text) - first)));
   const won = trace.winner && `; the largest is in row ${trace.winner[0]}, column ${trace.winner[1]}`;
   const names = {
     window: `window of ${from}${given.length > 1 ? `, channel ${first + at}` : ""}, ${rows} × ${columns}${won ?? ""}`,
@@ -65,7 +66,7 @@ function Window({ trace, channel, setChannel, from }) {
   return html`
     ${given.length > 1 && html`<div class="row channels">
       <label class="field"><span>Input channel, of ${given.length}</span>
-        <input type="number" min=${first} max=${first + given.length - 1} value=${first + at} onInput=${set} /></label>
+        <${Typed} type="number" min=${first} max=${first + given.length - 1} value=${first + at} live set=${set} /></label>
       <p class="soft">It gives <span class="num">${precise(given[at])}</span> of the sum <span class="num">${precise(trace.sum)}</span>.</p>
     </div>`}
     ${Math.max(rows, columns) <= WRITTEN && html`<${Equation} trace=${trace} channel=${at} names=${names} />`}`;

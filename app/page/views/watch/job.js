@@ -132,7 +132,7 @@ function Continue({ job }) {
     ${asked && html`<${Dialog} title=${`Continue ${job.name}`} close=${() => setAsked(false)}>
       <form class="stack" onSubmit=${start}>
         <p>A new run goes on where this one has ended.</p>
-        <label class="field"><span>Epochs more</span><input name="epochs" type="number" min="1" max="10000" required value=${job.epochs ?? 5} /></label>
+        <label class="field"><span>Epochs more</span><input name="epochs" type="number" min="1" max="10000" required defaultValue=${job.epochs ?? 5} /></label>
         <${ProblemBox} problem=${state.problem} />
         <div><button class="primary" disabled=${state.busy}>Go on</button></div>
       </form><//>`}`;

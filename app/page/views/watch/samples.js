@@ -1,11 +1,12 @@
 /** Pictures of a data set: some of each class, all in pages, and what was corrected. */
 import { get, send } from "../../lib/api.js";
-import { html, useState } from "../../lib/html.js";
+import { html, useRef, useState } from "../../lib/html.js";
 import { useLoaded } from "../../lib/load.js";
 import { go, link } from "../../lib/router.js";
 import { count, precise, when } from "../../lib/words.js";
 import { Picture } from "../../parts/picture.js";
 import { ProblemBox } from "../../parts/problem.js";
+import { Typed } from "../../parts/typed.js";
 import { usePages } from "./live.js";
 import { Pictures, pathOf } from "./pictures.js";
 
@@ -52,7 +53,7 @@ export function All({ one, path, params, changed }) {
         <option value="">All</option>${["train", "dev", "test"].map((each) => html`<option key=${each} value=${each}>${each}</option>`)}</select></label>
       <label class="field"><span>Left out</span><select value=${params.excluded ?? ""} onChange=${(event) => set({ excluded: event.target.value })}>
         <option value="">All</option><option value="true">only left out</option><option value="false">not left out</option></select></label>
-      <label class="field"><span>Name of the file</span><input type="search" value=${params.file ?? ""} onChange=${(event) => set({ file: event.target.value })} /></label>
+      <label class="field"><span>Name of the file</span><${Typed} type="search" value=${params.file ?? ""} set=${(file) => set({ file })} /></label>
     </div>
     <${Pictures} pictures=${list.rows} label="All pictures" size=${56} words=${(picture) => shown(picture, one.classes)}
       open=${(picture) => html`<${Correct} key=${picture.number} picture=${picture} one=${one} changed=${() => { list.again(); changed(); }} />`} />
@@ -66,23 +67,34 @@ export function All({ one, path, params, changed }) {
 function Correct({ picture, one, changed }) {
   const [now, setNow] = useState(picture);
   const [problem, setProblem] = useState(null);
-  const make = (change) => send("PATCH", pathOf(picture), change).then(() => {
-    const values = now.values.map((value, at) => change.values?.[one.classes[at].name] ?? value);
-    setNow({ ...now, ...change, values, uploaded_label: now.uploaded_label ?? (change.label === undefined ? null : now.label) });
+  const newest = useRef(picture);
+  const line = useRef(Promise.resolve());
+  // one call after the other, each made of what the one before has left: quick clicks undo none of each other
+  const make = (how) => (line.current = line.current.then(async () => {
+    const before = newest.current;
+    const change = how(before);
+    try {
+      await send("PATCH", pathOf(picture), change);
+    } catch (fault) {
+      return setProblem(fault);
+    }
+    const values = before.values.map((value, at) => change.values?.[one.classes[at].name] ?? value);
+    newest.current = { ...before, ...change, values, uploaded_label: before.uploaded_label ?? (change.label === undefined ? null : before.label) };
+    setNow(newest.current);
     setProblem(null);
-    changed();
-  }, setProblem);
-  const toggle = (name) => make({ labels: now.labels.includes(name) ? now.labels.filter((each) => each !== name) : [...now.labels, name] });
+    return changed();
+  }));
+  const toggle = (name) => make(({ labels }) => ({ labels: labels.includes(name) ? labels.filter((each) => each !== name) : [...labels, name] }));
   return html`<div class="stack">
     <p class="soft">${picture.split}${now.uploaded_label && now.uploaded_label !== now.label ? `; it came as ${now.uploaded_label}` : ""}${now.excluded ? "; left out of what is taught from now on" : ""}</p>
     <div class="row">
-      ${one.target === "class" && html`<label class="field"><span>Class</span><select value=${now.label} onChange=${(event) => make({ label: event.target.value })}>
+      ${one.target === "class" && html`<label class="field"><span>Class</span><select value=${now.label} onChange=${({ target: { value } }) => make(() => ({ label: value }))}>
         ${one.classes.map((each) => html`<option key=${each.name} value=${each.name}>${each.name}</option>`)}</select></label>`}
-      <button type="button" class="low" onClick=${() => make({ excluded: !now.excluded })}>${now.excluded ? "Put it back" : "Leave it out"}</button>
+      <button type="button" class="low" onClick=${() => make(({ excluded }) => ({ excluded: !excluded }))}>${now.excluded ? "Put it back" : "Leave it out"}</button>
     </div>
     ${one.target === "labels" && html`<fieldset><legend>Labels</legend>${one.classes.map((each) => html`<label key=${each.name} class="tick"><input type="checkbox" checked=${now.labels.includes(each.name)} onChange=${() => toggle(each.name)} /> ${each.name}</label>`)}</fieldset>`}
     ${one.target === "values" && html`<div class="row">${one.classes.map((each, at) => html`<label key=${each.name} class="field"><span>${each.name}</span>
-      <input type="number" step="any" value=${now.values[at]} onChange=${(event) => event.target.value && make({ values: { [each.name]: Number(event.target.value) } })} /></label>`)}</div>`}
+      <${Typed} type="number" step="any" value=${now.values[at]} set=${(text) => text && make(() => ({ values: { [each.name]: Number(text) } }))} /></label>`)}</div>`}
     <${ProblemBox} problem=${problem} />
   </div>`;
 }

@@ -4,6 +4,7 @@ import { html, useEffect, useState } from "../../lib/html.js";
 import { go, link } from "../../lib/router.js";
 import { Dialog } from "../../parts/dialog.js";
 import { ProblemBox } from "../../parts/problem.js";
+import { Typed } from "../../parts/typed.js";
 
 /** What keeps a job from being shown as it is now: a problem, or that the server is away. */
 export function Away({ problem, lost }) {
@@ -71,7 +72,7 @@ export function Filters({ params, fields }) {
         ? html`<select value=${params[name] ?? ""} onChange=${(event) => set(name, event.target.value)}>
             ${options.map(([value, text]) => html`<option key=${value} value=${value}>${text}</option>`)}
           </select>`
-        : html`<input type="search" maxlength="100" value=${params[name] ?? ""} onChange=${(event) => set(name, event.target.value.trim())} />`}
+        : html`<${Typed} type="search" maxlength="100" value=${params[name] ?? ""} set=${(text) => set(name, text.trim())} />`}
     </label>`)}
   </form>`;
 }
