@@ -57,7 +57,9 @@ def test_answers_that_come_while_somebody_types_change_nothing_in_the_field(
     totals(page).get_by_text("61,706 numbers").wait_for()
     cards(page).nth(0).get_by_role("button", name="conv2d").click()
     held: list[Route] = []
-    page.route("**/v1/architectures/summary", lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
 
     def answer(number: int) -> None:
         waited = 0
@@ -67,6 +69,7 @@ def test_answers_that_come_while_somebody_types_change_nothing_in_the_field(
             page.wait_for_timeout(10)
         held[number - 1].continue_()
 
+    page.route("**/v1/architectures/summary", hold)
     page.get_by_label("filters").fill("8")
     page.get_by_label("filters").press("Enter")
     page.get_by_label("kernel size").fill("31, 5")
