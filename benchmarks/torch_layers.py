@@ -185,6 +185,12 @@ def multiply(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Contex
     return one * other
 
 
+def prelu(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Context) -> Tensor:
+    if layer.per_pixel:  # PyTorch has no such slopes
+        return torch.where(xs[0] > 0, xs[0], weights["slope"] * xs[0])
+    return last(functional.prelu(first(xs[0]), weights["slope"]))
+
+
 def pointwise(function: Callable[[Any, Tensor], Tensor]) -> Callable[..., Tensor]:
     return lambda layer, weights, xs, context: function(layer, xs[0])
 
@@ -208,7 +214,8 @@ FUNCTIONS: dict[str, Callable[[Any, Weights, Sequence[Tensor], Context], Tensor]
     "relu": pointwise(lambda layer, x: functional.relu(x)),
     "relu6": pointwise(lambda layer, x: functional.relu6(x)),
     "leaky_relu": pointwise(lambda layer, x: functional.leaky_relu(x, layer.slope)),
-    "prelu": lambda layer, weights, xs, context: last(functional.prelu(first(xs[0]), weights["slope"])),
+    "prelu": prelu,
+    "clip": pointwise(lambda layer, x: torch.clamp(x, layer.minimum, layer.maximum)),
     "elu": pointwise(lambda layer, x: functional.elu(x, layer.alpha)),
     "selu": pointwise(lambda layer, x: functional.selu(x)),
     "gelu": pointwise(
@@ -218,13 +225,19 @@ FUNCTIONS: dict[str, Callable[[Any, Weights, Sequence[Tensor], Context], Tensor]
     "hard_swish": pointwise(lambda layer, x: functional.hardswish(x)),
     "softplus": pointwise(lambda layer, x: functional.softplus(x)),
     "sigmoid": pointwise(lambda layer, x: torch.sigmoid(x)),
+    "hard_sigmoid": pointwise(lambda layer, x: torch.clamp(layer.alpha * x + layer.beta, 0, 1)),
     "tanh": pointwise(lambda layer, x: torch.tanh(x)),
+    "erf": pointwise(lambda layer, x: torch.erf(x)),
     "softmax": pointwise(lambda layer, x: functional.softmax(x, dim=-1)),
+    "log_softmax": pointwise(lambda layer, x: functional.log_softmax(x, dim=-1)),
     "batch_norm": batch_norm,
     "layer_norm": layer_norm,
     "group_norm": group_norm,
     "instance_norm": instance_norm,
     "local_response_norm": local_response_norm,
+    "affine": lambda layer, weights, xs, context: (
+        xs[0] * weights.get("scale", torch.tensor(1)) + weights.get("shift", torch.tensor(0))
+    ),
     "dropout": dropped,
     "spatial_dropout2d": dropped,
     "stochastic_depth": dropped,

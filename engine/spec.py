@@ -72,6 +72,7 @@ class Spec(BaseModel):
 
 PositiveInt = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 NonNegativeInt = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
+Number = Annotated[float, Field(strict=True)]
 PositiveFloat = Annotated[float, Field(strict=True, gt=0)]
 NonNegativeFloat = Annotated[float, Field(strict=True, ge=0)]
 Fraction = Annotated[float, Field(strict=True, ge=0, lt=1)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.hints.graph import Finding, Graph
-from engine.layers.activation import ReLU, ReLU6
+from engine.layers.activation import ReLU
+from engine.layers.bounded import ReLU6
 from engine.recipe.losses import LOSSES
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.layers.activation import ACTIVATIONS
+from engine.layers.affine import Affine
 from engine.layers.base import (
     ANY_LAYER,
     AnyLayer,
@@ -23,6 +23,7 @@ from engine.layers.dropout import Dropout, SpatialDropout2D, StochasticDepth
 from engine.layers.light import DepthwiseSeparable, InvertedResidual, SqueezeAndExcitation
 from engine.layers.merge import Add, Concatenate, Multiply
 from engine.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
+from engine.layers.parameters import ACTIVATIONS
 from engine.layers.pooling import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D
 from engine.layers.resampling import AdaptiveAveragePool2D, Upsample2D
 from engine.layers.reshape import Flatten, Pad2D, Reshape
@@ -47,6 +48,7 @@ LAYERS: tuple[type[LayerRecord], ...] = (
     GroupNorm,
     InstanceNorm,
     LocalResponseNorm,
+    Affine,
     Dropout,
     SpatialDropout2D,
     StochasticDepth,

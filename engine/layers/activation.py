@@ -1,6 +1,7 @@
-"""The article's psi: layers that apply one function to every number, and softmax.
+"""The article's psi: layers that apply one function to every number.
 
-Each can stand alone or be named in another layer's `activation`.
+Each can stand alone or be named in another layer's `activation`. Those that stop at bounds are in `bounded.py`, those
+whose numbers depend on one another in `softmax.py`.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ import numpy as np
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.layers.base import Context, Cost, Example, Gradients, Layer, WeightSpec
-from engine.layers.export import Given, Operator, operator, per_channel, reals
+from engine.layers.export import Given, Operator, operator, reals
+from engine.layers.stretched import StretchedLayer, exported, number_at
 from engine.layers.trace import Position, Trace
-from engine.layers.trace_kinds import Line, applied, gather, source
-from engine.layers.trace_text import number, series
-from engine.ops import activation, smooth
-from engine.spec import Flag, NonNegativeFloat, PositiveFloat
+from engine.layers.trace_kinds import applied, source
+from engine.ops import activation, erf, smooth
+from engine.spec import NonNegativeFloat, PositiveFloat
 from engine.workspace import FRESH, Buffers
 
 
-def _examples(layer: dict[str, Any]) -> tuple[Example, ...]:
+def examples_of(layer: dict[str, Any]) -> tuple[Example, ...]:
+    """Return an activation for a map, and for a vector."""
     return Example(layer, ((3, 4, 2),)), Example(layer, ((5,),))
 
 
@@ -61,7 +63,7 @@ class ReLU(ActivationLayer):
 
     type: Literal["relu"] = "relu"
 
-    examples = _examples({"type": "relu"})
+    examples = examples_of({"type": "relu"})
     formula = "psi(z) = max(z, 0)"
     source = "Nair & Hinton 2010, Rectified linear units improve restricted Boltzmann machines"
 
@@ -76,26 +78,6 @@ class ReLU(ActivationLayer):
         return operator("Relu", xs[0])
 
 
-class ReLU6(ActivationLayer):
-    """Rectified linear unit that also stops growing at 6."""
-
-    type: Literal["relu6"] = "relu6"
-
-    examples = _examples({"type": "relu6"})
-    formula = "psi(z) = min(max(z, 0), 6)"
-    source = "Krizhevsky 2010, Convolutional deep belief networks on CIFAR-10, section 2"
-
-    def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
-        y = activation.relu6(x, buffers)
-        return y, y
-
-    def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
-        return activation.relu6_backward(saved, dy, buffers)
-
-    def export(self, weights: Weights, *xs: Given) -> Operator:
-        return operator("Clip", xs[0], reals(0), reals(6))
-
-
 class LeakyReLU(ActivationLayer):
     """Rectified linear unit that lets a little of the negative numbers through."""
 
@@ -103,7 +85,7 @@ class LeakyReLU(ActivationLayer):
     slope: NonNegativeFloat = 0.01
     """What negative numbers are multiplied by."""
 
-    examples = _examples({"type": "leaky_relu", "slope": 0.2})
+    examples = examples_of({"type": "leaky_relu", "slope": 0.2})
     formula = "psi(z) = z if z > 0, else slope * z"
     source = (
         "Maas, Hannun & Ng 2013, Rectifier nonlinearities improve neural network acoustic models, section 2"
@@ -119,24 +101,23 @@ class LeakyReLU(ActivationLayer):
         return operator("LeakyRelu", xs[0], alpha=self.slope)
 
 
-class PReLU(ActivationLayer):
-    """Leaky rectified linear unit whose slope is learned, one for each channel or one for all."""
+class PReLU(StretchedLayer, ActivationLayer):
+    """Leaky rectified linear unit whose slope is learned: one for each channel or for all, or for each pixel."""
 
     type: Literal["prelu"] = "prelu"
-    shared: Flag = False
-    """Whether all channels have one slope together."""
 
     examples = (
-        *_examples({"type": "prelu"}),
+        *examples_of({"type": "prelu"}),
         Example({"type": "prelu", "shared": True}, ((3, 2, 4),)),
+        Example({"type": "prelu", "per_pixel": True}, ((2, 3, 2),)),
+        Example({"type": "prelu", "per_pixel": True, "shared": True}, ((2, 2, 3),)),
     )
     formula = "psi(z) = z if z > 0, else slope[c] * z"
     source = "He et al. 2015, Delving deep into rectifiers, section 2.1"
 
     def weights(self, *inputs: Shape) -> dict[str, WeightSpec]:
         # the paper's section 2.1: all slopes start at 0.25, and none is pulled towards 0
-        slopes = (1 if self.shared else inputs[0][-1],)
-        return {"slope": WeightSpec(slopes, ("channels",), 0.25, self.trainable, decays=False)}
+        return {"slope": self.weight(inputs[0], 0.25)}
 
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
         return activation.leaky_relu(xs[0], weights["slope"], context), xs[0]
@@ -144,19 +125,18 @@ class PReLU(ActivationLayer):
     def backward(
         self, weights: Weights, saved: Any, dy: Array, *, context: Context
     ) -> tuple[tuple[Array | None, ...], Gradients]:
-        dslope = activation.slope_gradient(saved, dy, context) if context.wants("slope") else None
-        if self.shared and dslope is not None:
-            dslope = dslope.sum(keepdims=True)
-        dx = activation.leaky_relu_backward(saved, weights["slope"], dy, context)
+        slope = weights["slope"]
+        dslope = activation.slope_gradient(saved, slope, dy, context) if context.wants("slope") else None
+        dx = activation.leaky_relu_backward(saved, slope, dy, context)
         return (dx,), context.gradients(slope=dslope)
 
     def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
-        z, slope = source(xs, position), float(weights["slope"][0 if self.shared else position[-1]])
+        z, slope = source(xs, position), number_at(weights["slope"], position)
         output = z.value if z.value > 0 else slope * z.value
         return applied(position, z, output, self.written(), {"z": z.value, "slope[c]": slope})
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
-        return operator("PRelu", xs[0], per_channel(weights["slope"], xs[0].shape, "slope"))
+        return operator("PRelu", xs[0], exported(weights, "slope", xs[0].shape))
 
 
 class ELU(ActivationLayer):
@@ -166,7 +146,7 @@ class ELU(ActivationLayer):
     alpha: PositiveFloat = 1.0
     """Minus the value that very negative numbers approach."""
 
-    examples = _examples({"type": "elu", "alpha": 0.5})
+    examples = examples_of({"type": "elu", "alpha": 0.5})
     formula = "psi(z) = z if z > 0, else alpha * (exp(z) - 1)"
     source = (
         "Clevert, Unterthiner & Hochreiter 2015, Fast and accurate deep network learning by exponential "
@@ -188,7 +168,7 @@ class SELU(ActivationLayer):
 
     type: Literal["selu"] = "selu"
 
-    examples = _examples({"type": "selu"})
+    examples = examples_of({"type": "selu"})
     formula = "psi(z) = 1.0507 * (z if z > 0, else 1.6733 * (exp(z) - 1))"
     source = "Klambauer et al. 2017, Self-normalizing neural networks, equations 2 and 14"
 
@@ -210,7 +190,7 @@ class GELU(ActivationLayer):
     """`exact` by the error function, or `tanh`, the approximation of the original BERT and GPT."""
 
     examples = (
-        *_examples({"type": "gelu"}),
+        *examples_of({"type": "gelu"}),
         Example({"type": "gelu", "form": "tanh"}, ((3, 4, 2),)),
     )
     formula = (
@@ -250,7 +230,7 @@ class SiLU(ActivationLayer):
 
     type: Literal["silu"] = "silu"
 
-    examples = _examples({"type": "silu"})
+    examples = examples_of({"type": "silu"})
     formula = "psi(z) = z / (1 + exp(-z))"
     source = (
         "Elfwing, Uchibe & Doya 2017, Sigmoid-weighted linear units for neural network function "
@@ -272,31 +252,12 @@ class SiLU(ActivationLayer):
         return operator("Mul", xs[0], operator("Sigmoid", xs[0]))
 
 
-class HardSwish(ActivationLayer):
-    """Swish made of straight pieces, which is cheaper to compute."""
-
-    type: Literal["hard_swish"] = "hard_swish"
-
-    examples = _examples({"type": "hard_swish"})
-    formula = "psi(z) = z * min(max(z + 3, 0), 6) / 6"
-    source = "Howard et al. 2019, Searching for MobileNetV3, section 5.2"
-
-    def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
-        return activation.hard_swish(x, buffers), x
-
-    def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
-        return activation.hard_swish_backward(saved, dy, buffers)
-
-    def export(self, weights: Weights, *xs: Given) -> Operator:
-        return operator("HardSwish", xs[0])
-
-
 class Softplus(ActivationLayer):
     """The rectified linear unit with its corner rounded off."""
 
     type: Literal["softplus"] = "softplus"
 
-    examples = _examples({"type": "softplus"})
+    examples = examples_of({"type": "softplus"})
     formula = "psi(z) = log(1 + exp(z))"
     source = "Dugas et al. 2001, Incorporating second-order functional knowledge, equation 7"
 
@@ -318,7 +279,7 @@ class Sigmoid(ActivationLayer):
 
     type: Literal["sigmoid"] = "sigmoid"
 
-    examples = _examples({"type": "sigmoid"})
+    examples = examples_of({"type": "sigmoid"})
     formula = "psi(z) = 1 / (1 + exp(-z))"
     source = "Rumelhart, Hinton & Williams 1986, Learning representations by back-propagating errors"
 
@@ -338,7 +299,7 @@ class Tanh(ActivationLayer):
 
     type: Literal["tanh"] = "tanh"
 
-    examples = _examples({"type": "tanh"})
+    examples = examples_of({"type": "tanh"})
     formula = "psi(z) = (exp(z) - exp(-z)) / (exp(z) + exp(-z))"
     source = "LeCun et al. 1998, Efficient BackProp, section 4.4"
 
@@ -353,36 +314,23 @@ class Tanh(ActivationLayer):
         return operator("Tanh", xs[0])
 
 
-class Softmax(ActivationLayer):
-    """Turns the scores of the classes into probabilities that sum to 1.
+class Erf(ActivationLayer):
+    """Error function: squeezes every number between -1 and 1, and is what the exact GELU is made of."""
 
-    At the end of a network it is taken over by the loss, which brings its own, and is never applied twice.
-    """
+    type: Literal["erf"] = "erf"
 
-    type: Literal["softmax"] = "softmax"
-
-    examples = (Example({"type": "softmax"}, ((5,),)), Example({"type": "softmax"}, ((2, 3, 4),)))
-    formula = "psi(z)_k = exp(z_k) / sum_j exp(z_j)"
-    source = "Bridle 1990, Probabilistic interpretation of feedforward classification network outputs"
+    examples = examples_of({"type": "erf"})
+    formula = "psi(z) = erf(z) = 2/sqrt(pi) * integral from 0 to z of exp(-t^2) dt"
+    source = "Abramowitz & Stegun 1964, Handbook of mathematical functions, equation 7.1.1"
 
     def apply(self, x: Array, buffers: Buffers) -> tuple[Array, Any]:
-        y = activation.softmax(x, buffers)
-        return y, y
+        return erf.erf(x, buffers), x
 
     def pull(self, saved: Any, dy: Array, buffers: Buffers) -> Array:
-        return activation.softmax_backward(saved, dy, buffers)
+        return erf.erf_backward(saved, dy, buffers)
 
-    def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
-        z = source(xs, position)
-        scores = gather(xs[0], *(Line(at, 1) for at in position[:-1]), Line(0, xs[0].shape[-1]))
-        output = float(self.apply(scores.values, FRESH)[0][..., position[-1]].item())
-        total = series(lambda score: f"exp({number(score)})", scores.values)
-        text = f"exp({number(z.value)}) / ({total}) = {number(output)}"
-        return Trace(position, output, text, (z,), **scores.fields())
+    def written(self) -> str:
+        return "erf(z)"
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
-        return operator("Softmax", xs[0], axis=1)
-
-
-ACTIVATIONS: tuple[type[ActivationLayer], ...] = tuple(ActivationLayer.__subclasses__())
-"""In the order of this file; what may be named in another layer's `activation`."""
+        return operator("Erf", xs[0])

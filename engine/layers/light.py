@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from engine.layers.activation import ReLU, ReLU6, Sigmoid
+from engine.layers.activation import ReLU, Sigmoid
 from engine.layers.base import Block, Example, LayerRecord, Scope, require_map
+from engine.layers.bounded import ReLU6
 from engine.layers.convolution import Conv2D, DepthwiseConv2D
 from engine.layers.dense import Dense
 from engine.layers.merge import Add, Multiply

@@ -7,9 +7,45 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, SerializerFunctionWrapHandler, WrapSerializer
 
 from engine.choices import OneOf
-from engine.layers.activation import ACTIVATIONS, ActivationLayer
+from engine.layers.activation import (
+    ELU,
+    GELU,
+    SELU,
+    ActivationLayer,
+    Erf,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
 from engine.layers.base import Layer
+from engine.layers.bounded import Clip, HardSigmoid, HardSwish, ReLU6
+from engine.layers.softmax import LogSoftmax, Softmax
 from engine.spec import NonNegativeInt
+
+ACTIVATIONS: tuple[type[ActivationLayer], ...] = (
+    ReLU,
+    ReLU6,
+    LeakyReLU,
+    PReLU,
+    Clip,
+    ELU,
+    SELU,
+    GELU,
+    SiLU,
+    HardSwish,
+    Softplus,
+    Sigmoid,
+    HardSigmoid,
+    Tanh,
+    Erf,
+    Softmax,
+    LogSoftmax,
+)
+"""What may be named in another layer's `activation`."""
 
 _Sides = tuple[NonNegativeInt, NonNegativeInt]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Array
-from engine.ops.reduction import channel_sum
+from engine.ops.reduction import sum_to
 from engine.workspace import FRESH, Buffers
 
 SELU_ALPHA = 1.6732632423543772
@@ -30,25 +30,27 @@ def relu_backward(y: Array, dy: Array, buffers: Buffers = FRESH) -> Array:
     return np.multiply(dy, positive, out=dx)
 
 
-def relu6(x: Array, buffers: Buffers = FRESH) -> Array:
-    """Return min(max(x, 0), 6). Krizhevsky 2010, "Convolutional deep belief networks on CIFAR-10"."""
+def clip(x: Array, minimum: float | None, maximum: float | None, buffers: Buffers = FRESH) -> Array:
+    """Return min(max(x, minimum), maximum); a bound that is None is left out."""
     y = buffers.buffer("y", x.shape, x.dtype)
-    return np.clip(x, 0, 6, out=y)
+    return np.clip(x, minimum, maximum, out=y)
 
 
-def relu6_backward(y: Array, dy: Array, buffers: Buffers = FRESH) -> Array:
-    """Return dy where the output `y` lay between 0 and 6, else 0."""
+def clip_backward(
+    y: Array, minimum: float | None, maximum: float | None, dy: Array, buffers: Buffers = FRESH
+) -> Array:
+    """Return dy where the output `y` lay between the bounds, else 0; at a bound the slope is taken as 0."""
     inside = buffers.scratch("inside", y.shape, np.bool_)
     below = buffers.scratch("below", y.shape, np.bool_)
-    np.greater(y, 0, out=inside)
-    np.less(y, 6, out=below)
+    np.greater(y, -np.inf if minimum is None else minimum, out=inside)
+    np.less(y, np.inf if maximum is None else maximum, out=below)
     inside &= below
     dx = buffers.buffer("dx", dy.shape, dy.dtype)
     return np.multiply(dy, inside, out=dx)
 
 
 def leaky_relu(x: Array, slope: Array | float, buffers: Buffers = FRESH) -> Array:
-    """Return x where it is positive, else slope * x; the slope is a number or one per channel (C,).
+    """Return x where it is positive, else slope * x; the slope is a number, or numbers that are stretched over x.
 
     Maas, Hannun & Ng 2013, section 2; with a learned slope He et al. 2015, "Delving deep into rectifiers".
     """
@@ -66,12 +68,12 @@ def leaky_relu_backward(x: Array, slope: Array | float, dy: Array, buffers: Buff
     return dx
 
 
-def slope_gradient(x: Array, dy: Array, buffers: Buffers = FRESH) -> Array:
-    """Return the gradient of the slopes of `leaky_relu`, one per channel (C,): the sum of dy * min(x, 0)."""
+def slope_gradient(x: Array, slope: Array, dy: Array, buffers: Buffers = FRESH) -> Array:
+    """Return the gradient of the slopes of `leaky_relu`, of their shape: the sum of dy * min(x, 0)."""
     share = buffers.scratch("share", x.shape, x.dtype)
     np.minimum(x, 0, out=share)
     share *= dy
-    return channel_sum(share)
+    return sum_to(share, slope.shape)
 
 
 def elu(x: Array, alpha: float, scale: float = 1.0, buffers: Buffers = FRESH) -> Array:
@@ -99,6 +101,21 @@ def elu_backward(x: Array, alpha: float, dy: Array, scale: float = 1.0, buffers:
     dx *= dy
     if scale != 1:
         dx *= scale
+    return dx
+
+
+def hard_sigmoid(x: Array, alpha: float, beta: float, buffers: Buffers = FRESH) -> Array:
+    """Return min(max(alpha * x + beta, 0), 1). Courbariaux, Bengio & David 2015, "BinaryConnect", section 2.3."""
+    y = buffers.buffer("y", x.shape, x.dtype)
+    np.multiply(x, alpha, out=y)
+    y += beta
+    return np.clip(y, 0, 1, out=y)
+
+
+def hard_sigmoid_backward(y: Array, alpha: float, dy: Array, buffers: Buffers = FRESH) -> Array:
+    """Return alpha * dy where the output `y` lay between 0 and 1, else 0."""
+    dx = clip_backward(y, 0, 1, dy, buffers)
+    dx *= alpha
     return dx
 
 
@@ -148,11 +165,21 @@ def softmax_backward(y: Array, dy: Array, buffers: Buffers = FRESH) -> Array:
     return dx
 
 
-def log_softmax(x: Array) -> Array:
+def log_softmax(x: Array, buffers: Buffers = FRESH) -> Array:
     """Return log(softmax(x)) along the last axis without ever taking the log of 0."""
-    shifted: Array = x - x.max(axis=-1, keepdims=True)
-    shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return shifted
+    y = buffers.buffer("y", x.shape, x.dtype)
+    np.subtract(x, x.max(axis=-1, keepdims=True), out=y)
+    shares = buffers.scratch("shares", x.shape, x.dtype)
+    y -= np.log(np.exp(y, out=shares).sum(axis=-1, keepdims=True))
+    return y
+
+
+def log_softmax_backward(y: Array, dy: Array, buffers: Buffers = FRESH) -> Array:
+    """Return dy - exp(y) * sum_j dy_j, from the output `y` of log_softmax."""
+    dx = buffers.buffer("dx", dy.shape, dy.dtype)
+    np.exp(y, out=dx)
+    dx *= dy.sum(axis=-1, keepdims=True)
+    return np.subtract(dy, dx, out=dx)
 
 
 def _positive(x: Array, buffers: Buffers) -> Array:

@@ -84,6 +84,17 @@ def erf(x: Array, buffers: Buffers = FRESH) -> Array:
     return y
 
 
+def erf_backward(x: Array, dy: Array, buffers: Buffers = FRESH) -> Array:
+    """Return dy * 2 / sqrt(pi) * exp(-x^2), from the input `x` of erf."""
+    dx = buffers.buffer("dx", dy.shape, dy.dtype)
+    np.square(x, out=dx)
+    np.negative(dx, out=dx)
+    np.exp(dx, out=dx)
+    dx *= 2 / math.sqrt(math.pi)
+    dx *= dy
+    return dx
+
+
 def _erf(x: Array) -> Array:
     size = np.abs(x)
     y = np.sign(x)  # what is left beyond the ranges: NaN stays NaN

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from engine.arrays import Array
+from engine.arrays import Array, Shape
 from engine.workspace import FRESH, Buffers
 
 _CHUNK = 1 << 15
@@ -20,6 +20,17 @@ def channel_sum(x: Array) -> Array:
     """
     each: Array = x.reshape(x.shape[0], -1, x.shape[-1]).sum(axis=1)  # (N, C)
     total: Array = each.sum(axis=0)
+    return total
+
+
+def sum_to(x: Array, shape: Shape) -> Array:
+    """Return the sum over all for which numbers of `shape` were stretched over x (N, ..., C).
+
+    The shape is (C,) or (1,), or that of one picture, (H, W, C) or (H, W, 1).
+    """
+    total: Array = channel_sum(x) if len(shape) == 1 else x.sum(axis=0)
+    if shape[-1] != x.shape[-1]:
+        total = total.sum(axis=-1, keepdims=True)
     return total
 
 

@@ -14,8 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.layers import AnyLayer, Context
-from engine.layers.activation import ACTIVATIONS
-from engine.layers.parameters import Activation
+from engine.layers.parameters import ACTIVATIONS, Activation
 from engine.ops.erf import erf
 
 PARSE = TypeAdapter(Activation)
@@ -41,6 +40,14 @@ FUNCTIONS: list[tuple[Any, Any]] = [
     ("softplus", lambda z: max(z, 0) + math.log1p(math.exp(-abs(z)))),
     ("sigmoid", lambda z: 1 / (1 + math.exp(-z))),
     ("tanh", math.tanh),
+    ("erf", math.erf),
+    ("clip", lambda z: min(max(z, -1), 1)),
+    ({"type": "clip", "minimum": 0.25, "maximum": None}, lambda z: max(z, 0.25)),
+    ({"type": "clip", "minimum": None, "maximum": -2}, lambda z: min(z, -2)),
+    ({"type": "clip", "minimum": None, "maximum": None}, lambda z: z),
+    ({"type": "clip", "minimum": 3, "maximum": 3}, lambda z: 3),
+    ("hard_sigmoid", lambda z: min(max(z / 6 + 0.5, 0), 1)),
+    ({"type": "hard_sigmoid", "alpha": 0.2, "beta": -0.3}, lambda z: min(max(0.2 * z - 0.3, 0), 1)),
 ]
 
 
@@ -104,7 +111,10 @@ def conv(activation: Any, **more: Any) -> Any:
         (None, None),
         ("leaky_relu", {"type": "leaky_relu", "trainable": True, "slope": 0.01}),
         ({"type": "elu", "alpha": 2}, {"type": "elu", "trainable": True, "alpha": 2.0}),
-        ({"type": "prelu", "trainable": False}, {"type": "prelu", "trainable": False, "shared": False}),
+        (
+            {"type": "prelu", "trainable": False},
+            {"type": "prelu", "trainable": False, "shared": False, "per_pixel": False},
+        ),
     ],
 )
 def test_an_activation_is_stored_with_its_defaults(asked: Any, stored: Any) -> None:
@@ -121,6 +131,7 @@ def test_an_activation_is_stored_with_its_defaults(asked: Any, stored: Any) -> N
         ({"type": "leaky_relu", "slop": 0.1}, "extra_forbidden"),
         ({"type": "relu", "name": "a"}, "leave out its name"),
         ({"type": "dense", "units": 3}, "union_tag_invalid"),
+        ({"type": "clip", "minimum": 2, "maximum": 1}, "the minimum is above the maximum"),
         (3, "model_attributes_type"),
     ],
 )

@@ -113,6 +113,7 @@ def layer(kind: str, **hyperparameters: Any) -> LayerRecord:
             (4, 3, 2),
         ),
         (layer("upsample2d", factor=[3, 2], mode="nearest"), (3, 2, 4)),
+        (layer("clip", minimum=None, maximum=None), (2, 3, 2)),
         (layer("upsample2d", factor=[4, 3], mode="bilinear"), (3, 5, 2)),
     ],
     ids=lambda value: value.type if isinstance(value, LayerRecord) else "x".join(map(str, value)),
