@@ -7,6 +7,7 @@ BENCH ?= .venv-bench
 BENCH_HTTP ?= .venv-bench-http
 BENCH_MLSERVER ?= .venv-bench-mlserver
 INTEROP ?= .venv-interop
+EXPORTS ?= .venv-exports
 DATA ?= data
 # As many processes as tests/conftest.py says; a file stays in one of them, where its fixtures are made once.
 # PARALLEL= runs one test at a time.
@@ -20,7 +21,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run teach install test test-web test-slow nightly lint format types openapi docs page-pictures parity bench bench-http accuracy accuracy-transfer clients interop lock clean
+.PHONY: help demo run teach install test test-web test-slow nightly lint format types openapi docs page-pictures parity bench bench-http accuracy accuracy-transfer clients interop onnx-exports lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +92,9 @@ clients: $(INTEROP)/tritonclient/.client $(INTEROP)/kserve/.client $(INTEROP)/op
 interop: $(VENV)/.dev clients ## ask the service by stock clients of the Open Inference Protocol; writes docs/interop.md
 	@$(PY) -m tests.interop.run $(INTEROP)
 
+onnx-exports: $(VENV)/.dev $(EXPORTS)/.exports ## have PyTorch export networks as ONNX files, 2 GB in build/onnx-exports; writes their golden files
+	@$(EXPORTS)/bin/python -m benchmarks.exported.write
+
 lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes newer releases)
 	$(LOCK) requirements/build.in --output-file requirements/build.txt
 	$(LOCK) pyproject.toml --output-file requirements/runtime.txt
@@ -100,7 +104,7 @@ lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes 
 		--output-file requirements/web.txt
 
 clean: ## remove what make made: .venv, caches, build products (never your data)
-	rm -rf $(VENV) $(BENCH) $(BENCH_HTTP) $(BENCH_MLSERVER) $(INTEROP) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) $(BENCH_HTTP) $(BENCH_MLSERVER) $(INTEROP) $(EXPORTS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find app engine tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp in .venv says that an installation step is done; it is repeated when what it read has changed.
@@ -162,6 +166,15 @@ $(BENCH_MLSERVER)/.bench: $(VENV)/.build requirements/bench-mlserver.in
 	@$(PY) -m venv --without-pip $(BENCH_MLSERVER)
 	@$(PY) -m pip --disable-pip-version-check --python $(BENCH_MLSERVER)/bin/python install --quiet \
 		--requirement requirements/bench-mlserver.in
+	@touch $@
+
+# So does what exports networks of other frameworks.
+$(EXPORTS)/.exports: $(VENV)/.build requirements/exports.in requirements/exports-files.in
+	@echo "Installing PyTorch's exporters into $(EXPORTS) ..."
+	@$(PY) -m venv --without-pip $(EXPORTS)
+	@$(PY) -m pip --disable-pip-version-check --python $(EXPORTS)/bin/python install --quiet --requirement requirements/exports.in
+	@$(PY) -m pip --disable-pip-version-check --python $(EXPORTS)/bin/python install --quiet --no-deps \
+		--requirement requirements/exports-files.in
 	@touch $@
 
 # And each client that asks this one.

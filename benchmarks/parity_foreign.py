@@ -14,17 +14,12 @@ from torch import nn
 
 from benchmarks.foreign_arrays import draw, picture
 from benchmarks.parity_rows import Arrays
+from benchmarks.torchvision_networks import get_model
 from engine import presets
 from engine.graph.network import Network
 from engine.layers import Context
 from engine.model.foreign.mapping import read_foreign
 from engine.model.foreign.names import TABLES
-
-# Its wheels may be made for another build of PyTorch than is here; classifiers need none of its own operators.
-_OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
-for _name in ("nms", "qnms"):
-    if not hasattr(torch.ops.torchvision, _name):
-        _OPERATORS.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 CLASSES = 10
 TOLERANCE = 1e-4
@@ -33,16 +28,13 @@ _TIMM = {"mobilenet-v2": "mobilenetv2_100", "vgg-11": "vgg11", "vgg-16": "vgg16"
 
 def torchvision_module(preset: str, classes: int = CLASSES) -> nn.Module:
     """Return torchvision's network of a preset, with weights as they are drawn there."""
-    import torchvision  # noqa: PLC0415 - after its operators
-
     names = {
         "squeezenet-1.0": "squeezenet1_0",
         "squeezenet-1.1": "squeezenet1_1",
         "mobilenet-v2": "mobilenet_v2",
     }
     name = names.get(preset, preset.replace("-", ""))
-    module: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=classes)
-    return module
+    return get_model(name, num_classes=classes)
 
 
 def _timm(preset: str) -> nn.Module:
