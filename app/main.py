@@ -39,6 +39,7 @@ RESOURCES = {
         "models",
         "model_aliases",
         "model_insides",
+        "model_traces",
         "model_filters",
         "explanations",
         "model_files",

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from app.api.common import Body, Number, Numbers
-from app.api.traces import NodeTrace
+from app.api.traces import GradientTrace, NodeTrace
 
 
 class Spread(Body):
@@ -136,4 +136,18 @@ class ModelTraces(Body):
     shape: list[int]
     """Of the node's output: [height, width, channels], or [numbers] of a vector."""
     data: list[NodeTrace]
+    """In the order of the positions that were asked for."""
+
+
+class ModelGradientTraces(Body):
+    """How the gradients at numbers of one node come about for a picture."""
+
+    model_id: str
+    node: str
+    """`input` for the picture as the first layer receives it."""
+    shape: list[int]
+    """Of the node's output: [height, width, channels], or [numbers] of a vector."""
+    gradient: GradientOf
+    """What the gradients are taken of."""
+    data: list[GradientTrace]
     """In the order of the positions that were asked for."""

@@ -81,3 +81,45 @@ class NodeTrace(Body):
     """The same number after the activation that belongs to the layer: a = psi(z)."""
     on_the_way: list[NodeTrace]
     """The single numbers before it that it was made of, as far back as they are in the same block."""
+
+
+class GradientReader(Body):
+    """What flows back to a number from one node that reads it.
+
+    The arrays are [row][column][channel] or [number] of the node's output: those numbers that the one in question leads
+    to.
+    """
+
+    node: str = Field(examples=["conv2d_2"])
+    type: str = Field(examples=["conv2d"])
+    """Type of the node's layer."""
+    input: int
+    """Which of the layer's inputs the number is in, from 0."""
+    begins: list[int]
+    """Where the first of the numbers that it leads to is in the node's output."""
+    step: list[int]
+    """How far apart these are, along each axis."""
+    gradients: Numbers
+    """The gradients at them."""
+    derivatives: Numbers
+    """By how much each of them grows with the number: of a convolution the weights that it is multiplied by."""
+    products: Numbers
+    """The gradients times the derivatives, number by number."""
+    sum: Number
+    """The sum of the products."""
+
+
+class GradientTrace(Body):
+    """How the gradient at one number of a node comes about; computed in double precision, as in inference."""
+
+    node: str = Field(examples=["max_pool2d_1"])
+    type: str = Field(examples=["max_pool2d"])
+    """Type of the node's layer; `input` for the picture."""
+    position: list[int] = Field(examples=[[3, 4, 0]])
+    """Where the number is in the node's output: [row, column, channel], or [index] of a vector; each from 0."""
+    gradient: Number
+    """The sum over the readers; at the end, where none reads, the derivative of the score or the loss."""
+    expression: str = Field(examples=["0.25*2 + 0.5*(-1) = 0"])
+    """The sum with its numbers, to four significant digits; of long ones the middle is left out."""
+    readers: list[GradientReader]
+    """The nodes that read the number, in the order in which they are computed; of a block, its inside."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.api.explanations import Explanation
 from app.api.filters import FilterEntry, NodeFilters
-from app.api.insides import Accounts, Activations, Embeddings, ModelTraces
+from app.api.insides import Accounts, Activations, Embeddings, ModelGradientTraces, ModelTraces
 from app.client.calls import Attachment, Call, Picture, content, entries, record
 from app.client.resource import M, Resource, call
 
@@ -26,6 +26,10 @@ def attached(pictures: Pictures) -> list[Attachment]:
 def _explained(picture: Picture, method: str, options: dict[str, Any]) -> dict[str, Any]:
     named = {"class" if name == "class_" else name: value for name, value in options.items()}
     return {"params": {"method": method, **named}, "files": attached(picture)}
+
+
+def _written(positions: Sequence[Sequence[int]]) -> list[str]:
+    return [",".join(map(str, position)) for position in positions]
 
 
 class Insides(Resource[M]):
@@ -208,10 +212,31 @@ class Insides(Resource[M]):
             positions: of the numbers: (row, column, channel), or (index,) of a vector.
             on_the_way: whether they are followed back through the nodes of the same block.
         """
-        options = {
-            "node": node,
-            "position": [",".join(map(str, position)) for position in positions],
-            "on_the_way": on_the_way,
-        }
+        options = {"node": node, "position": _written(positions), "on_the_way": on_the_way}
         path = f"{MODELS}/{model_id}/trace"
         return record(ModelTraces, "POST", path, params=options, files=attached(picture))
+
+    @call
+    def trace_gradients(
+        self,
+        model_id: str,
+        picture: Picture,
+        node: str,
+        positions: Sequence[Sequence[int]],
+        gradient: str = "score",
+        *,
+        class_: str | None = None,
+    ) -> Call[ModelGradientTraces]:
+        """Return how the gradients at single numbers of a node come about: what flows back from its readers.
+
+        Args:
+            model_id: the model.
+            picture: as of `trace`.
+            node: the name of a node of the network, or `input`.
+            positions: as of `trace`.
+            gradient: of the `score` of a class, or of the `loss` were the picture of this class.
+            class_: of what, by default the predicted class.
+        """
+        options = {"node": node, "position": _written(positions), "gradient": gradient, "class": class_}
+        path = f"{MODELS}/{model_id}/trace"
+        return record(ModelGradientTraces, "POST", path, params=options, files=attached(picture))

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.errors import Invalid
+from app.models.explanations import check_way_back, index_of
 from app.models.opened import OpenedModel
 from app.models.prediction import Picture
 from app.pictures.accounts import SmallMaps, small_maps, thumbnail
 from app.pictures.colours import Pixels
+from app.store.records import ModelRecord
 from engine.arrays import Array, Shape
 from engine.errors import ShapeError
 from engine.graph.node import INPUT
@@ -25,6 +27,7 @@ from engine.model.activations import (
     pictures_at_once,
     spread,
 )
+from engine.model.gradient_trace import GradientTrace, trace_gradients
 from engine.model.gradients import Gradients, Of, gradients
 
 
@@ -54,6 +57,36 @@ class Slope:
     of: Of
     index: int | None
     """Which output; None is the one with the largest score."""
+
+
+def slope_of(record: ModelRecord, of: Of | None, name: str | None) -> Slope | None:
+    """Return of what gradients are asked for; None if outputs are.
+
+    Raises:
+        Invalid: the model has no output of this name, or no loss of one name.
+    """
+    if of is None:
+        if name is not None:
+            hint = "leave it out, or add gradient=score"
+            raise Invalid.at("class", "outputs are of no class", hint, parameter=True)
+        return None
+    if of == "loss" and record.target != "class":
+        detail = f"one name does not say what is right of a picture with {record.target}"
+        raise Invalid.at("gradient", detail, "ask for gradient=score", parameter=True)
+    return Slope(of, index_of(record, name))
+
+
+def sloped(opened: OpenedModel, slope: Slope | None, most_bytes: int) -> OpenedModel:
+    """Return the model with the network that gradients are taken in, where they are asked for.
+
+    Raises:
+        Invalid: a pass back needs more memory than `most_bytes`.
+    """
+    if slope is None:
+        return opened
+    scored = opened.without_final()
+    check_way_back(scored.network, "gradient", "leave it out", most_bytes)
+    return scored
 
 
 def place(opened: OpenedModel, name: str) -> Place:
@@ -193,6 +226,29 @@ def traces(
     (x,) = opened.images([picture], max_pixels)
     try:
         return trace_node(opened.network, opened.model.weights, x, node, positions, on_the_way=on_the_way)
+    except ShapeError as error:
+        raise Invalid.at("position", error.detail, error.hint, parameter=True) from error
+
+
+def traces_of_gradients(
+    opened: OpenedModel,
+    at: Place,
+    positions: Sequence[tuple[int, ...]],
+    picture: Picture,
+    slope: Slope,
+    max_pixels: int,
+) -> tuple[Gradients, list[GradientTrace]]:
+    """Return how the gradients at numbers of a node come about for a picture; `opened` is without its final link.
+
+    Raises:
+        Invalid: a position is not in the output, or the picture is none.
+        TooLarge: the picture has more than `max_pixels` pixels.
+    """
+    model, x = opened.model, opened.images([picture], max_pixels)
+    try:
+        return trace_gradients(
+            opened.network, model.weights, x, model.loss, slope.of, slope.index, at.name, positions
+        )
     except ShapeError as error:
         raise Invalid.at("position", error.detail, error.hint, parameter=True) from error
 

@@ -87,7 +87,7 @@ def trace_node(
     psi = next((each for each in network.nodes if _is_psi(each, target)), None)
     block = _block(network, node, target) if on_the_way else {}
     needed = {target.name: target, **block} | ({psi.name: psi} if psi else {})
-    inputs = _inputs(network, weights, image, set(needed))
+    inputs = inputs_of(network, weights, image, set(needed))
     tracer = _Tracer(needed, weights, inputs)
     return [tracer.answer(target, position, psi, block) for position in positions]
 
@@ -106,7 +106,7 @@ def _block(network: Network, name: str, target: Node) -> dict[str, Node]:
     return {node.name: node for node in inside}
 
 
-def _inputs(
+def inputs_of(
     network: Network, weights: Weights, image: Array, names: set[str]
 ) -> dict[str, tuple[Array, ...]]:
     """Return what the nodes of these names read, for one picture, without a batch axis."""

@@ -10,6 +10,7 @@ A layer is an immutable record of hyperparameters with pure methods. Arrays trav
     forward(weights, *xs, context=...)        -> (y, saved); saved is whatever backward needs
     backward(weights, saved, dy, context=...) -> (one dx per input, name -> gradient)
     trace(weights, xs, position)              -> the arithmetic of one number of one picture's output
+    column(weights, xs, number, position)     -> the derivatives of the output by one number of an input
     export(weights, *xs)                      -> what computes it elsewhere, in operators of ONNX (`export.py`)
 
 How a node runs is three questions apart, and the context answers them: `statistics`, those of the batch,
@@ -18,7 +19,9 @@ keeps `saved`; `wants` and `wants_input`, for what gradients are wanted: backwar
 Every combination is right: gradients in inference are those of what inference computes.
 
 Every layer says how one number of its output comes about: it gives `arithmetic`, with which `trace` answers; what kinds
-of layers share of it is in `trace_kinds.py`, the record in `trace.py`.
+of layers share of it is in `trace_kinds.py`, the record in `trace.py`. The way back is shown by a `column` of the
+Jacobian (`jacobian.py`): `backward` gives it for a layer that says which numbers of its output are the `readers` of one
+of its input; a layer with many of them knows it.
 
 A layer that is not `trainable` is frozen: training changes none of its weights, parameters or statistics, and
 no gradient of them is computed unless it is wanted by name.
@@ -33,6 +36,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import product
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -45,7 +49,9 @@ from engine.choices import OneOf
 from engine.errors import ShapeError
 from engine.layers.export import Constant, Given, Operator
 from engine.layers.initializers import Initializer
+from engine.layers.jacobian import Column
 from engine.layers.trace import Position, Trace, require_position
+from engine.layers.trace_kinds import Line
 from engine.spec import Flag, NodeName, Spec, describe
 from engine.workspace import Workspace
 
@@ -78,6 +84,9 @@ class WeightSpec:
         """Return where each of `axes` is found here: what `transpose` takes to bring the array into their order."""
         return tuple(self.axes.index(axis) for axis in axes)
 
+
+_ROWS = 1 << 21
+"""Numbers of the largest array while rows of a Jacobian are computed at a time."""
 
 PASS = 4096
 """Operations on numbers that take about as long as one call of NumPy does for an array of nothing."""
@@ -301,6 +310,49 @@ class Layer(LayerRecord):
     def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
         """Do what `trace` says, for a position that the output has."""
         raise NotImplementedError
+
+    def readers(self, number: int, position: Position, *inputs: Shape) -> tuple[Line, ...]:
+        """Return where those of the output lie that read one number of an input: by default at the same place.
+
+        Args:
+            number: which of the inputs, from 0.
+            position: in it.
+            inputs: the shapes of all of them.
+
+        Returns:
+            A line for each axis of the output; the readers are where they cross.
+        """
+        return tuple(Line(at, 1) for at in position)
+
+    def column(self, weights: Weights, xs: Sequence[Array], number: int, position: Position) -> Column:
+        """Return the derivatives of one picture's output by one number of an input, in float64 as in inference.
+
+        By default each reader's is what `backward` gives for a gradient of 1 there.
+
+        Args:
+            weights: as in `forward`.
+            xs: each input of one picture, (H, W, C) or (C,), without a batch axis.
+            number: which of the inputs, from 0.
+            position: (row, column, channel) or (index,) in it.
+        """
+        shapes = [x.shape for x in xs]
+        lines = self.readers(number, position, *shapes)
+        cells = np.array(list(product(*(line.indices for line in lines))), np.intp)
+        exact = {name: array.astype(np.float64) for name, array in weights.items()}
+        context = Context(records=True, wanted=frozenset())
+        size = max(1, _ROWS // max(map(elements, (*shapes, self.output_shape(*shapes)))))
+        values = np.zeros(len(cells))
+        for first in range(0, len(cells), size):
+            some = cells[first : first + size]
+            batch = [np.repeat(x[None].astype(np.float64), len(some), axis=0) for x in xs]
+            y, saved = self.forward(exact, *batch, context=context)
+            dy = np.zeros_like(y)
+            dy[np.arange(len(some)), *some.T] = 1
+            dx = self.backward(exact, saved, dy, context=context)[0][number]
+            if dx is not None:
+                here: tuple[Any, ...] = (slice(None), *position)
+                values[first : first + size] = dx[here]
+        return Column.along(lines, values)
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
         """Return what computes the output in inference, in operators of ONNX; see `export.py`."""

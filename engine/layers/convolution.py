@@ -24,6 +24,7 @@ from engine.layers.base import (
 )
 from engine.layers.export import Constant, Given, Operator, operator
 from engine.layers.initializers import Initializer
+from engine.layers.jacobian import Column
 from engine.layers.parameters import Activation, Padding
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import Line, gather, under, weighted
@@ -123,6 +124,20 @@ class _Convolution(Layer):
         cells = under(xs[0], self.window(xs[0].shape), position, group)
         bias = weights["bias"][k] if self.bias else None
         return weighted(position, cells, weights["weight"][..., k], bias)
+
+    def column(self, weights: Weights, xs: Sequence[Array], number: int, position: Position) -> Column:
+        channels, c = xs[0].shape[2], position[2]
+        filters, groups = self.arrangement(channels)
+        group, within = divmod(c, channels // groups)
+        seeing = Line(group * (filters // groups), filters // groups)
+        factors = weights["weight"][:, :, within, seeing.indices]  # (KH, KW, filters of the group)
+        lines = []
+        for at, axis in enumerate(self.window(xs[0].shape)):
+            # the windows that see a pixel lie as the stamps of a transposed convolution do
+            line, taps = Line.stamping(axis, position[at], axis.output)
+            factors = factors.take(np.array(taps, np.intp), at)
+            lines.append(line)
+        return Column.along((*lines, seeing), factors)
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
         _, groups = self.arrangement(xs[0].shape[2])
@@ -364,6 +379,17 @@ class TransposedConv2D(Layer):
         cells = gather(xs[0], *lines, Line(0, xs[0].shape[2]))
         bias = weights["bias"][position[2]] if self.bias else None
         return weighted(position, cells, filters, bias)
+
+    def column(self, weights: Weights, xs: Sequence[Array], number: int, position: Position) -> Column:
+        factors = weights["weight"][:, :, position[2]]  # (KH, KW, filters)
+        lines = []
+        for at, axis in enumerate(self.window(xs[0].shape)):
+            stamp = Line.under(axis, position[at])
+            taps = np.flatnonzero((stamp.indices >= 0) & (stamp.indices < axis.size))
+            factors = factors.take(taps, at)
+            first = int(stamp.indices[taps[0]]) if taps.size else 0
+            lines.append(stamp._replace(first=first, length=taps.size))
+        return Column.along((*lines, Line(0, self.filters)), factors)
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
         before, behind, extra = [], [], []

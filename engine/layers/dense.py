@@ -18,6 +18,7 @@ from engine.layers.base import (
 )
 from engine.layers.export import Constant, Given, Operator, operator
 from engine.layers.initializers import Initializer
+from engine.layers.jacobian import Column
 from engine.layers.parameters import Activation
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import Line, gather, weighted
@@ -88,6 +89,9 @@ class Dense(Layer):
         unit = position[0]
         bias = weights["bias"][unit] if self.bias else None
         return weighted(position, gather(xs[0], Line(0, len(xs[0]))), weights["weight"][:, unit], bias)
+
+    def column(self, weights: Weights, xs: Sequence[Array], number: int, position: Position) -> Column:
+        return Column.along([Line(0, self.units)], weights["weight"][position[0]])
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
         bias = [Constant(weights["bias"], "bias")] if self.bias else []

@@ -12,9 +12,10 @@ from engine.arrays import Array, Shape, Weights
 from engine.errors import ShapeError
 from engine.layers.base import Context, Example, Gradients, Layer
 from engine.layers.export import Given, Operator, integers, operator
+from engine.layers.jacobian import Column
 from engine.layers.parameters import Activation
 from engine.layers.trace import Position, Trace
-from engine.layers.trace_kinds import combined, copied, source
+from engine.layers.trace_kinds import Line, combined, copied, source
 
 
 def _written(shapes: tuple[Shape, ...]) -> str:
@@ -112,6 +113,15 @@ class Multiply(Layer):
         first, second = (source(xs, position[-x.ndim :], number) for number, x in enumerate(xs))
         return combined(position, (first, second), first.value * second.value, " * ")
 
+    def column(self, weights: Weights, xs: Sequence[Array], number: int, position: Position) -> Column:
+        other = xs[1 - number]
+        if other.ndim == len(position):
+            return Column.along([Line(at, 1) for at in position], other[position])
+        if len(position) == 3:  # of a map that a vector scales
+            return Column.along([Line(at, 1) for at in position], other[position[-1:]])
+        lines = [*(Line(0, n) for n in other.shape[:2]), Line(position[0], 1)]
+        return Column.along(lines, other[..., position[0]])
+
     def export(self, weights: Weights, *xs: Given) -> Operator:
         axes = max(len(x.shape) for x in xs)
         return operator(
@@ -167,6 +177,10 @@ class Concatenate(Layer):
             channel -= xs[number].shape[-1]
             number += 1
         return copied(xs, position, (*position[:-1], channel), number)
+
+    def readers(self, number: int, position: Position, *inputs: Shape) -> tuple[Line, ...]:
+        before = sum(shape[-1] for shape in inputs[:number])
+        return (*(Line(at, 1) for at in position[:-1]), Line(before + position[-1], 1))
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
         return operator("Concat", *xs, axis=1)

@@ -34,6 +34,7 @@ from engine.layers.export import (
     reals,
     turned,
 )
+from engine.layers.jacobian import Column
 from engine.layers.parameters import Activation
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import Line, gather, normalised, source
@@ -222,6 +223,16 @@ class _PerPicture(Layer):
         mean, variance = float(numbers.mean()), float(numbers.var())
         return normalised(position, source(xs, position), mean, variance, self.epsilon, affine, numbers.size)
 
+    def column(self, weights: Weights, xs: Sequence[Array], number: int, position: Position) -> Column:
+        x = xs[0].astype(np.float64)
+        shape, axes = self.arrangement(x.shape)
+        normalized, inverse = standardization.standardize(x.reshape(1, *shape), axes, self.epsilon)
+        one = np.zeros(x.shape)
+        one[position] = 1
+        # what one number does to another is what the other does to it, before they are scaled
+        changed = standardization.standardize_backward(normalized, inverse, one.reshape(1, *shape), axes)
+        return Column.trimmed(changed.reshape(x.shape) * (weights["scale"] if self.affine else 1))
+
     def exported_affine(self, weights: Weights, shape: Shape) -> tuple[Constant, Constant]:
         """Return scale and shift with the channels first; ONNX has no such layer without."""
         wanted = self.scale_shape(shape)
@@ -361,6 +372,11 @@ class LocalResponseNorm(Layer):
             x, y, damping, dy, self.size, self.alpha, self.beta, context
         )
         return (dx,), {}
+
+    def readers(self, number: int, position: Position, *inputs: Shape) -> tuple[Line, ...]:
+        c, channels = position[-1], inputs[0][-1]
+        first, last = max(c - (self.size - 1) // 2, 0), min(c + self.size // 2, channels - 1)
+        return (*(Line(at, 1) for at in position[:-1]), Line(first, last - first + 1))
 
     def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
         found, c = source(xs, position), position[-1]

@@ -74,6 +74,13 @@ class _Pool2D(Layer):
     def size_formula(self, *inputs: Shape) -> dict[str, str]:
         return self.window(inputs[0]).formula
 
+    def readers(self, number: int, position: Position, *inputs: Shape) -> tuple[Line, ...]:
+        window = self.window(inputs[0])
+        stamps = (
+            Line.stamping(axis, at, axis.output)[0] for axis, at in zip(window, position[:2], strict=True)
+        )
+        return (*stamps, channel(position))
+
 
 class MaxPool2D(_Pool2D):
     """Keeps the largest number of each window; padding never wins, a tie goes to the first cell."""
@@ -201,6 +208,9 @@ class _GlobalPool2D(Layer):
 
     def size_formula(self, *inputs: Shape) -> dict[str, str]:
         return {"size": f"channels = {inputs[0][2]}"}
+
+    def readers(self, number: int, position: Position, *inputs: Shape) -> tuple[Line, ...]:
+        return (channel(position),)
 
     def cells(self, x: Array, position: Position) -> Cells:
         """Return all of one channel's map."""

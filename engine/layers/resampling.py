@@ -11,6 +11,7 @@ import numpy as np
 from engine.arrays import Array, Shape, Weights
 from engine.layers.base import PASS, Context, Cost, Example, Gradients, Layer, Reach, require_map
 from engine.layers.export import Given, Operator, operator, reals
+from engine.layers.jacobian import Column
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import Line, average, channel, copied, gather, weighted
 from engine.ops import resampling
@@ -90,6 +91,13 @@ class AdaptiveAveragePool2D(Layer):
         cells = gather(xs[0], rows, columns, channel(position))
         return average(position, cells, cells.inside)
 
+    def column(self, weights: Weights, xs: Sequence[Array], number: int, position: Position) -> Column:
+        rows, columns = (
+            resampling.averaging(size, bins)[:, at]
+            for size, bins, at in zip(xs[0].shape[:2], self.output_size, position[:2], strict=True)
+        )
+        return Column.crossed(rows, columns, position[2])
+
     def export(self, weights: Weights, *xs: Given) -> Operator:
         # ONNX has no such pool: a product with a matrix from the left and one from the right
         rows, columns = (
@@ -167,6 +175,15 @@ class Upsample2D(Layer):
         rows, columns = (Line(int(cells[0]), len(cells)) for cells in used)
         factors = np.multiply.outer(shares[0][used[0]], shares[1][used[1]])[..., None]
         return weighted(position, gather(xs[0], rows, columns, channel(position)), factors, None)
+
+    def column(self, weights: Weights, xs: Sequence[Array], number: int, position: Position) -> Column:
+        rows, columns = (
+            np.arange(size * factor) // factor == at
+            if self.mode == "nearest"
+            else resampling.interpolating(size, size * factor)[:, at]
+            for size, factor, at in zip(xs[0].shape[:2], self.factor, position[:2], strict=True)
+        )
+        return Column.crossed(rows, columns, position[2])
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
         # the second input, a region of interest, is of no use here

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
 from engine.layers.base import PASS, Context, Cost, Example, Gradients, Layer, require_map
 from engine.layers.export import Given, Operator, integers, operator, rearranged
+from engine.layers.jacobian import Column
 from engine.layers.parameters import Sides
 from engine.layers.trace import Position, Trace
-from engine.layers.trace_kinds import copied, moved
+from engine.layers.trace_kinds import Line, copied, moved
 from engine.ops import padding
 from engine.spec import PositiveInt
 
@@ -42,6 +45,9 @@ class Flatten(Layer):
 
     def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
         return moved(xs, position, self.output_shape(xs[0].shape))
+
+    def readers(self, number: int, position: Position, *inputs: Shape) -> tuple[Line, ...]:
+        return _moved_to(position, inputs[0], self.output_shape(*inputs))
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
         return rearranged(xs[0], xs[0].shape, self.output_shape(xs[0].shape))
@@ -89,8 +95,17 @@ class Reshape(Layer):
     def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
         return moved(xs, position, self.shape)
 
+    def readers(self, number: int, position: Position, *inputs: Shape) -> tuple[Line, ...]:
+        return _moved_to(position, inputs[0], self.shape)
+
     def export(self, weights: Weights, *xs: Given) -> Operator:
         return rearranged(xs[0], xs[0].shape, self.shape)
+
+
+def _moved_to(position: Position, source: Shape, target: Shape) -> tuple[Line, ...]:
+    """Return where a number goes that keeps its place in the order (height, width, channels)."""
+    place = np.unravel_index(np.ravel_multi_index(position, source), target)
+    return tuple(Line(int(at), 1) for at in place)
 
 
 class Pad2D(Layer):
@@ -153,6 +168,20 @@ class Pad2D(Layer):
             place = [n - 1 - abs(n - 1 - abs(at)) for at, n in zip(place, sizes, strict=True)]
         row, column = (min(max(at, 0), n - 1) for at, n in zip(place, sizes, strict=True))
         return copied(xs, position, (row, column, position[2]))
+
+    def column(self, weights: Weights, xs: Sequence[Array], number: int, position: Position) -> Column:
+        rows, columns = (
+            self._sources(n, sides) == at
+            for n, sides, at in zip(xs[0].shape[:2], self.padding, position[:2], strict=True)
+        )
+        return Column.crossed(rows, columns, position[2])
+
+    def _sources(self, size: int, sides: tuple[int, int]) -> Array:
+        """Return which pixel of a line each of the padded line holds; -1 for none."""
+        pixels = np.arange(size)
+        if self.mode == "zero":
+            return np.pad(pixels, sides, constant_values=-1)
+        return np.pad(pixels, sides, "reflect" if self.mode == "reflect" else "edge")
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
         (top, bottom), (left, right) = self.padding

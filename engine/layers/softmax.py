@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from engine.arrays import Array, Weights
+from engine.arrays import Array, Shape, Weights
 from engine.layers.activation import ActivationLayer
 from engine.layers.base import Example
 from engine.layers.export import Given, Operator, operator
@@ -38,6 +38,9 @@ class Softmax(ActivationLayer):
     def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
         return _traced(self, xs, position, lambda score, total: f"exp({score}) / ({total})")
 
+    def readers(self, number: int, position: Position, *inputs: Shape) -> tuple[Line, ...]:
+        return _pixel(position, inputs[0])
+
     def export(self, weights: Weights, *xs: Given) -> Operator:
         return operator("Softmax", xs[0], axis=1)
 
@@ -64,8 +67,16 @@ class LogSoftmax(ActivationLayer):
     def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
         return _traced(self, xs, position, lambda score, total: f"{score} - log({total})")
 
+    def readers(self, number: int, position: Position, *inputs: Shape) -> tuple[Line, ...]:
+        return _pixel(position, inputs[0])
+
     def export(self, weights: Weights, *xs: Given) -> Operator:
         return operator("LogSoftmax", xs[0], axis=1)
+
+
+def _pixel(position: Position, shape: Shape) -> tuple[Line, ...]:
+    """Return all scores at the place of one."""
+    return (*(Line(at, 1) for at in position[:-1]), Line(0, shape[-1]))
 
 
 def _traced(
@@ -73,7 +84,7 @@ def _traced(
 ) -> Trace:
     """Trace one number; `write` puts its score, and the sum of the exponentials of all scores, into the formula."""
     z = source(xs, position)
-    scores = gather(xs[0], *(Line(at, 1) for at in position[:-1]), Line(0, xs[0].shape[-1]))
+    scores = gather(xs[0], *_pixel(position, xs[0].shape))
     output = float(layer.apply(scores.values, FRESH)[0][..., position[-1]].item())
     total = series(lambda score: f"exp({number(score)})", scores.values)
     text = f"{write(number(z.value), total)} = {number(output)}"

@@ -28,11 +28,17 @@ class Gradients:
     value: float
     """The score or the loss itself."""
     nodes: tuple[Activation, ...]
-    """The gradient in place of each node's output, the input first."""
+    """The gradient in place of the output of each node that was wanted, the input first."""
 
 
 def gradients(
-    network: Network, weights: Weights, x: Array, loss: Loss, of: Of, index: int | None = None
+    network: Network,
+    weights: Weights,
+    x: Array,
+    loss: Loss,
+    of: Of,
+    index: int | None = None,
+    names: frozenset[str] | None = None,
 ) -> Gradients:
     """Return the gradients of a score, or of the loss, with respect to what each node puts out for a picture.
 
@@ -46,8 +52,10 @@ def gradients(
         loss: of the model; it is asked only for its own gradient.
         of: the score of an output, or the loss of the picture were this its class.
         index: which output; by default the one with the largest score.
+        names: the nodes, or `input`, that gradients are wanted of; by default all.
     """
-    names = frozenset({INPUT, *(node.name for node in network.nodes)})
+    if names is None:
+        names = frozenset({INPUT, *(node.name for node in network.nodes)})
     tape = network.forward(weights, x, Context(records=True, wanted=names))
     scores = tape.output
     chosen = int(np.argmax(scores[0])) if index is None else index
@@ -61,8 +69,11 @@ def gradients(
     found = network.backward(tape, dy)
 
     def shown() -> Iterator[Activation]:
-        yield Activation(INPUT, INPUT, found.get(INPUT, np.zeros_like(x)))
+        if INPUT in names:
+            yield Activation(INPUT, INPUT, found.get(INPUT, np.zeros_like(x)))
         for node in network.nodes:
+            if node.name not in names:
+                continue
             nothing = (len(x), *node.output_shape)
             gradient = found[node.name] if node.name in found else np.zeros(nothing, x.dtype)
             yield Activation(node.name, node.layer.type, gradient)

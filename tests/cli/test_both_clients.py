@@ -361,6 +361,9 @@ async def _inside(client: Any, model: str, picture: tuple[str, bytes]) -> None:
     assert traced.trace.output == pytest.approx(scores.data[0].embedding[3], rel=1e-4)
     (pool,) = (await client.models.trace(model, picture, "max_pool2d_1", [(3, 4, 0)], on_the_way=True)).data
     assert pool.trace.output == pytest.approx(pooled.data[0].numbers[3][4][0], rel=1e-4)
+    back = await client.models.trace_gradients(model, picture, "flatten_1", [(7,)], "score", class_="1")
+    assert back.gradient.class_index == 1
+    assert back.data[0].readers[0].derivatives == pytest.approx(filters.numbers[7])
 
 
 def test_the_story_told_to_the_client_that_blocks(

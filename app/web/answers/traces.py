@@ -9,6 +9,7 @@ from app.web.answers.arrays import check_numbers
 from engine.arrays import Array
 from engine.graph.trace import NodeTrace
 from engine.layers.trace import Position, Trace
+from engine.model.gradient_trace import GradientTrace, Reader
 
 
 def node_traces(found: Sequence[NodeTrace], *, flat: bool = False) -> list[wire.NodeTrace]:
@@ -36,8 +37,45 @@ def traces(found: Sequence[Trace], *, flat: bool = False) -> list[wire.Trace]:
     return [_trace(each, flat) for each in found]
 
 
+def gradient_traces(found: Sequence[GradientTrace]) -> list[wire.GradientTrace]:
+    """Show how gradients at numbers of a node come about.
+
+    Raises:
+        TooLarge: the numbers lead to more than are written as JSON.
+    """
+    _check_sizes([reader.products.size for each in found for reader in each.readers])
+    return [
+        wire.GradientTrace(
+            node=each.node,
+            type=each.type,
+            position=list(each.position),
+            gradient=each.gradient,
+            expression=each.expression,
+            readers=[_reader(reader) for reader in each.readers],
+        )
+        for each in found
+    ]
+
+
+def _reader(found: Reader) -> wire.GradientReader:
+    return wire.GradientReader(
+        node=found.node,
+        type=found.type,
+        input=found.input,
+        begins=list(found.begins),
+        step=list(found.step),
+        gradients=found.gradients.tolist(),
+        derivatives=found.derivatives.tolist(),
+        products=found.products.tolist(),
+        sum=found.sum,
+    )
+
+
 def _check(found: Sequence[Trace]) -> None:
-    windows = [each.window.size for each in found if each.window is not None]
+    _check_sizes([each.window.size for each in found if each.window is not None])
+
+
+def _check_sizes(windows: Sequence[int]) -> None:
     hint = "ask for fewer positions" if len(windows) > 1 else "look at a smaller input"
     check_numbers((sum(windows),), hint)
 

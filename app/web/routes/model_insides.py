@@ -1,8 +1,7 @@
-"""What models make of pictures on the way: activations, embeddings, and the arithmetic of single numbers."""
+"""What models make of pictures on the way: activations and embeddings."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
 
@@ -11,10 +10,9 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from app.api.insides import Accounts, Activations, Embedding, Embeddings, GradientOf, ModelTraces
+from app.api.insides import Accounts, Activations, Embedding, Embeddings, GradientOf
 from app.errors import Invalid, TooLarge
 from app.models import insides
-from app.models.explanations import check_way_back, index_of
 from app.models.insides import Slope
 from app.models.opened import OpenedModel, open_model
 from app.models.prediction import Picture
@@ -25,7 +23,6 @@ from app.web.answers.arrays import NPZ, check_file_numbers, check_numbers, npz, 
 from app.web.answers.insides import account, activations, drawn_account, drawn_output, gradient_of
 from app.web.answers.negotiation import preferred
 from app.web.answers.stored import stored_model
-from app.web.answers.traces import node_traces
 from app.web.bodies.limits import room
 from app.web.bodies.pictures import only_picture, pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
@@ -42,9 +39,6 @@ _MOST_ROWS = 2000
 """Nodes of all pictures of one account together: each has a thumbnail."""
 
 _MOST_MAPS = 64
-_MOST_POSITIONS = 64
-_MOST_AXES = 3
-_INDEX = re.compile("[0-9]{1,9}")
 
 Scale = Literal["map", "shared"]
 
@@ -121,7 +115,7 @@ async def show_activations(
         if maps is not None and (node is not None or form != _JSON):
             detail = "small maps are given of all nodes at once, as JSON"
             raise Invalid.at("maps", detail, "leave it out", parameter=True)
-        slope = _slope(record, gradient, name)
+        slope = insides.slope_of(record, gradient, name)
         async with services.inference:
             if node is None:
                 return await run_in_threadpool(_accounts, services, record, pictures, form, maps, slope)
@@ -159,87 +153,6 @@ async def embed_pictures(
             return await run_in_threadpool(_embeddings, services, record, pictures, node, form)
 
 
-@router.post(
-    "/{model_id}/trace",
-    summary="See how a number came about",
-    response_class=Response,
-    responses=problems(400, 404, 413, 415, 422, 503) | success("The arithmetic of each number.", ModelTraces),
-    openapi_extra={"requestBody": pictures_body},
-)
-async def trace_numbers(
-    model_id: ModelReference,
-    request: Request,
-    services: ServicesDep,
-    node: Annotated[
-        str,
-        Query(
-            description="The name of a node of the network, or of a block, which stands for its last node.",
-            openapi_examples={"the first layer": {"value": "conv2d_1"}},
-        ),
-    ],
-    position: Annotated[
-        list[str],
-        Query(
-            min_length=1,
-            max_length=_MOST_POSITIONS,
-            description="Where in the node's output the number is: row, column and channel, or the index in a vector, "
-            "each from 0, with commas between. Repeat it for several numbers.",
-            openapi_examples={"row 3, column 4, channel 0": {"value": ["3,4,0"]}},
-        ),
-    ],
-    on_the_way: Annotated[
-        bool,
-        Query(
-            description="Whether single numbers are followed back through the nodes of the same block: of a residual "
-            "block, the sum and its two terms."
-        ),
-    ] = False,
-) -> Response:
-    """Return the arithmetic of single numbers that a node puts out for a picture.
-
-    Of a convolution: the window of the input, the filter's factors, their products, the sum, the bias, and what the
-    activation makes of it; of a pool the cell that won; of a normalisation mean and variance; and for every layer its
-    formula with these numbers put in. One picture is sent, in one of the forms that `predict` takes.
-    """
-    places = [_position(text) for text in position]
-    record = await stored_model(services.store, model_id)
-    with room(request, services) as arrived:
-        picture = only_picture(await receive_pictures(request, services.settings, arrived=arrived))
-        async with services.inference:
-            return await run_in_threadpool(_traces, services, record, picture, node, places, on_the_way)
-
-
-def _position(text: str) -> tuple[int, ...]:
-    numbers = text.split(",")
-    if not all(_INDEX.fullmatch(number.strip()) for number in numbers) or len(numbers) > _MOST_AXES:
-        detail = f"{text[:60]!r} is no position"
-        hint = "write row, column and channel, such as 3,4,0, or the index in a vector, such as 7"
-        raise Invalid.at("position", detail, hint, parameter=True)
-    return tuple(map(int, numbers))
-
-
-def _slope(record: ModelRecord, of: Of | None, name: str | None) -> Slope | None:
-    """Return of what gradients are asked for; None if outputs are."""
-    if of is None:
-        if name is not None:
-            hint = "leave it out, or add gradient=score"
-            raise Invalid.at("class", "outputs are of no class", hint, parameter=True)
-        return None
-    if of == "loss" and record.target != "class":
-        detail = f"one name does not say what is right of a picture with {record.target}"
-        raise Invalid.at("gradient", detail, "ask for gradient=score", parameter=True)
-    return Slope(of, index_of(record, name))
-
-
-def _opened(services: Services, record: ModelRecord, slope: Slope | None) -> OpenedModel:
-    opened = open_model(services.predictors, record)
-    if slope is None:
-        return opened
-    scored = opened.without_final()
-    check_way_back(scored.network, "gradient", "leave it out", services.settings.max_training_bytes)
-    return scored
-
-
 def _accounts(
     services: Services,
     record: ModelRecord,
@@ -248,7 +161,9 @@ def _accounts(
     maps: int | None,
     slope: Slope | None,
 ) -> Response:
-    opened = _opened(services, record, slope)
+    opened = insides.sloped(
+        open_model(services.predictors, record), slope, services.settings.max_training_bytes
+    )
     if form == _PNG:
         picture = only_picture(pictures)
         title = f"{record.name}@{record.version}: {picture.filename or 'the picture'} on its way through the network"
@@ -290,7 +205,9 @@ def _activations(
     scale: Scale,
     slope: Slope | None,
 ) -> Response:
-    opened = _opened(services, record, slope)
+    opened = insides.sloped(
+        open_model(services.predictors, record), slope, services.settings.max_training_bytes
+    )
     place = insides.place(opened, node)
     shape = (len(pictures), *place.shape)
     if form == _PNG:
@@ -345,24 +262,6 @@ def _embeddings(
         for picture, vector in zip(pictures, vectors, strict=True)
     ]
     body = Embeddings(model_id=record.id, node=place.name, dimensions=dimensions, data=data)
-    return JSONResponse(body.model_dump(mode="json"))
-
-
-def _traces(
-    services: Services,
-    record: ModelRecord,
-    picture: Picture,
-    node: str,
-    positions: Sequence[tuple[int, ...]],
-    on_the_way: bool,
-) -> Response:
-    opened = open_model(services.predictors, record)
-    target = opened.node(node)
-    most = services.settings.max_image_pixels
-    found = insides.traces(opened, node, positions, picture, most, on_the_way=on_the_way)
-    body = ModelTraces(
-        model_id=record.id, node=target.name, shape=list(target.output_shape), data=node_traces(found)
-    )
     return JSONResponse(body.model_dump(mode="json"))
 
 
