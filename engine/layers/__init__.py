@@ -17,16 +17,18 @@ from engine.layers.base import (
 )
 from engine.layers.blocks import Parallel, Residual
 from engine.layers.branches import DenseBlock, Inception
-from engine.layers.convolution import Conv2D, DepthwiseConv2D, TransposedConv2D
+from engine.layers.convolution import Conv2D, DepthwiseConv2D
 from engine.layers.dense import Dense
 from engine.layers.dropout import Dropout, SpatialDropout2D, StochasticDepth
 from engine.layers.light import DepthwiseSeparable, InvertedResidual, SqueezeAndExcitation
+from engine.layers.local_response import LocalResponseNorm
 from engine.layers.merge import Add, Concatenate, Multiply
-from engine.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
+from engine.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from engine.layers.parameters import ACTIVATIONS
 from engine.layers.pooling import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D
 from engine.layers.resampling import AdaptiveAveragePool2D, Upsample2D
 from engine.layers.reshape import Flatten, Pad2D, Reshape
+from engine.layers.transposed import TransposedConv2D
 
 LAYERS: tuple[type[LayerRecord], ...] = (
     Conv2D,

@@ -36,7 +36,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import product
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -49,7 +48,7 @@ from engine.choices import OneOf
 from engine.errors import ShapeError
 from engine.layers.export import Constant, Given, Operator
 from engine.layers.initializers import Initializer
-from engine.layers.jacobian import Column
+from engine.layers.jacobian import Column, by_backward
 from engine.layers.trace import Position, Trace, require_position
 from engine.layers.trace_kinds import Line
 from engine.spec import Flag, NodeName, Spec, describe
@@ -84,9 +83,6 @@ class WeightSpec:
         """Return where each of `axes` is found here: what `transpose` takes to bring the array into their order."""
         return tuple(self.axes.index(axis) for axis in axes)
 
-
-_ROWS = 1 << 21
-"""Numbers of the largest array while rows of a Jacobian are computed at a time."""
 
 PASS = 4096
 """Operations on numbers that take about as long as one call of NumPy does for an array of nothing."""
@@ -335,24 +331,9 @@ class Layer(LayerRecord):
             number: which of the inputs, from 0.
             position: (row, column, channel) or (index,) in it.
         """
-        shapes = [x.shape for x in xs]
-        lines = self.readers(number, position, *shapes)
-        cells = np.array(list(product(*(line.indices for line in lines))), np.intp)
-        exact = {name: array.astype(np.float64) for name, array in weights.items()}
+        lines = self.readers(number, position, *(x.shape for x in xs))
         context = Context(records=True, wanted=frozenset())
-        size = max(1, _ROWS // max(map(elements, (*shapes, self.output_shape(*shapes)))))
-        values = np.zeros(len(cells))
-        for first in range(0, len(cells), size):
-            some = cells[first : first + size]
-            batch = [np.repeat(x[None].astype(np.float64), len(some), axis=0) for x in xs]
-            y, saved = self.forward(exact, *batch, context=context)
-            dy = np.zeros_like(y)
-            dy[np.arange(len(some)), *some.T] = 1
-            dx = self.backward(exact, saved, dy, context=context)[0][number]
-            if dx is not None:
-                here: tuple[Any, ...] = (slice(None), *position)
-                values[first : first + size] = dx[here]
-        return Column.along(lines, values)
+        return by_backward(self, context, lines, weights, xs, number, position)
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
         """Return what computes the output in inference, in operators of ONNX; see `export.py`."""

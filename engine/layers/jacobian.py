@@ -8,13 +8,17 @@ derivative of q: dL/dx[p] = sum_q dL/dy[q] * dy[q]/dx[p] (Goodfellow, Bengio & C
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import product
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from engine.arrays import Array
+from engine.arrays import Array, Weights
 from engine.layers.trace import Position
 from engine.layers.trace_kinds import Line
+
+_ROWS = 1 << 21
+"""Numbers of the largest array while rows of a Jacobian are computed at a time."""
 
 
 class Column(NamedTuple):
@@ -57,3 +61,55 @@ class Column(NamedTuple):
         ]
         found: Array = output[np.ix_(*places)].astype(np.float64)
         return found
+
+
+class Differentiable(Protocol):
+    """What is needed of a layer; see its contract."""
+
+    def forward(self, weights: Weights, *xs: Array, context: Any) -> tuple[Array, Any]:
+        """Compute the output of a batch."""
+        ...
+
+    def backward(
+        self, weights: Weights, saved: Any, dy: Array, *, context: Any
+    ) -> tuple[tuple[Array | None, ...], dict[str, Array]]:
+        """Turn the gradient of the output into those of the inputs."""
+        ...
+
+
+def by_backward(
+    layer: Differentiable,
+    context: Any,
+    lines: Sequence[Line],
+    weights: Weights,
+    xs: Sequence[Array],
+    number: int,
+    position: Position,
+) -> Column:
+    """Return the derivatives where lines cross: what `backward` gives for a gradient of 1 there, 0 elsewhere.
+
+    Args:
+        layer: whose they are.
+        context: that records and wants no gradients of weights.
+        lines: one for each axis of the output.
+        weights: of the layer.
+        xs: each input of one picture, without a batch axis.
+        number: by which input the derivatives are.
+        position: by which number of it.
+    """
+    cells = np.array(list(product(*(line.indices for line in lines))), np.intp)
+    exact = {name: array.astype(np.float64) for name, array in weights.items()}
+    inputs = [x.astype(np.float64) for x in xs]
+    values = np.zeros(len(cells))
+    size = max(1, _ROWS // max(x.size for x in inputs))
+    for first in range(0, len(cells), size):
+        some = cells[first : first + size]
+        batch = [np.repeat(x[None], len(some), axis=0) for x in inputs]
+        y, saved = layer.forward(exact, *batch, context=context)
+        dy = np.zeros_like(y)
+        dy[np.arange(len(some)), *some.T] = 1
+        dx = layer.backward(exact, saved, dy, context=context)[0][number]
+        if dx is not None:
+            here: tuple[Any, ...] = (slice(None), *position)
+            values[first : first + size] = dx[here]
+    return Column.along(lines, values)

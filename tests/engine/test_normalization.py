@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from engine.errors import ShapeError
 from engine.layers import Context
 from engine.layers.dropout import SpatialDropout2D, StochasticDepth
-from engine.layers.normalization import GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
+from engine.layers.local_response import LocalResponseNorm
+from engine.layers.normalization import GroupNorm, InstanceNorm, LayerNorm
 from engine.ops import local_response
 
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from engine.errors import ShapeError
 from engine.layers import Context
-from engine.layers.convolution import Conv2D, DepthwiseConv2D, TransposedConv2D
+from engine.layers.convolution import Conv2D, DepthwiseConv2D
 from engine.layers.pooling import AveragePool2D, MaxPool2D
+from engine.layers.transposed import TransposedConv2D
 from engine.ops import convolution, windows
 from tests.engine import reference
 
