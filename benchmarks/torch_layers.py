@@ -179,10 +179,13 @@ def upsample(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Contex
     return last(functional.interpolate(x, size, mode=layer.mode, align_corners=align))
 
 
-def multiply(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Context) -> Tensor:
-    axes = max(x.ndim for x in xs)
-    one, other = (x if x.ndim == axes else x[:, None, None] for x in xs)
-    return one * other
+def pairwise(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+    def compute(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Context) -> Tensor:
+        axes = max(x.ndim for x in xs)
+        one, other = (x if x.ndim == axes else x[:, None, None] for x in xs)
+        return function(one, other)
+
+    return compute
 
 
 def prelu(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Context) -> Tensor:
@@ -210,6 +213,14 @@ FUNCTIONS: dict[str, Callable[[Any, Weights, Sequence[Tensor], Context], Tensor]
     "upsample2d": upsample,
     "flatten": pointwise(lambda layer, x: x.flatten(1)),
     "reshape": pointwise(lambda layer, x: x.reshape(len(x), *layer.shape)),
+    "slice": pointwise(lambda layer, x: x[np.ix_(range(len(x)), *layer.kept(tuple(x.shape[1:])))]),
+    "channel_shuffle": pointwise(
+        lambda layer, x: (
+            last(functional.channel_shuffle(first(x), layer.groups))
+            if x.ndim == 4
+            else functional.channel_shuffle(x[:, :, None, None], layer.groups)[:, :, 0, 0]
+        )
+    ),
     "dense": dense,
     "relu": pointwise(lambda layer, x: functional.relu(x)),
     "relu6": pointwise(lambda layer, x: functional.relu6(x)),
@@ -242,7 +253,9 @@ FUNCTIONS: dict[str, Callable[[Any, Weights, Sequence[Tensor], Context], Tensor]
     "spatial_dropout2d": dropped,
     "stochastic_depth": dropped,
     "add": lambda layer, weights, xs, context: torch.stack(list(xs)).sum(0),
-    "multiply": multiply,
+    "subtract": pairwise(torch.sub),
+    "multiply": pairwise(torch.mul),
+    "divide": pairwise(torch.div),
     "concatenate": lambda layer, weights, xs, context: torch.cat(list(xs), -1),
 }
 """By the layer's type. A layer that is missing here makes `make parity` fail."""

@@ -22,12 +22,13 @@ from engine.layers.dense import Dense
 from engine.layers.dropout import Dropout, SpatialDropout2D, StochasticDepth
 from engine.layers.light import DepthwiseSeparable, InvertedResidual, SqueezeAndExcitation
 from engine.layers.local_response import LocalResponseNorm
-from engine.layers.merge import Add, Concatenate, Multiply
+from engine.layers.merge import Add, Concatenate, Divide, Multiply, Subtract
 from engine.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from engine.layers.parameters import ACTIVATIONS
 from engine.layers.pooling import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D
 from engine.layers.resampling import AdaptiveAveragePool2D, Upsample2D
 from engine.layers.reshape import Flatten, Pad2D, Reshape
+from engine.layers.slicing import ChannelShuffle, Slice
 from engine.layers.transposed import TransposedConv2D
 
 LAYERS: tuple[type[LayerRecord], ...] = (
@@ -43,6 +44,8 @@ LAYERS: tuple[type[LayerRecord], ...] = (
     Upsample2D,
     Flatten,
     Reshape,
+    Slice,
+    ChannelShuffle,
     Dense,
     *ACTIVATIONS,
     BatchNorm,
@@ -55,7 +58,9 @@ LAYERS: tuple[type[LayerRecord], ...] = (
     SpatialDropout2D,
     StochasticDepth,
     Add,
+    Subtract,
     Multiply,
+    Divide,
     Concatenate,
     Residual,
     Parallel,

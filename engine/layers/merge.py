@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -66,52 +66,61 @@ class Add(Layer):
         return operator("Add" if len(xs) == 2 else "Sum", *xs)
 
 
-class Multiply(Layer):
-    """Multiplies its inputs, number by number; a vector is stretched over a map and scales its channels."""
-
-    type: Literal["multiply"] = "multiply"
-    activation: Activation | None = None
-    """The article's psi, applied as a node of its own, after the product."""
+class _Pairwise(Layer):
+    """What layers of two inputs share that compute number by number, one input perhaps stretched over the other."""
 
     input_count = (2, 2)
-    examples = (
-        Example({"type": "multiply"}, ((3, 4, 2), (2,))),
-        Example({"type": "multiply"}, ((2,), (2, 3, 2))),
-        Example({"type": "multiply"}, ((3, 2, 2), (3, 2, 2))),
-    )
-    formula = "a'[x, y, c] = a_1[x, y, c] * a_2[x, y, c], or * a_2[c]"
-    source = "Hu, Shen & Sun 2017, Squeeze-and-excitation networks, section 3.2, equation 4"
+    joint: ClassVar[str]
+    """What stands between two numbers."""
+    exported_as: ClassVar[str]
+    """What ONNX calls it."""
+
+    def combine(self, first: Array, second: Array, out: Array | None = None) -> Array:
+        """Return the output of two inputs that can be broadcast."""
+        raise NotImplementedError
+
+    def pull(self, first: Array, second: Array, dy: Array, number: int, out: Array) -> Array:
+        """Return the gradient of one input, not yet summed over what it was stretched over."""
+        raise NotImplementedError
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        small, large = sorted(inputs, key=len)
-        if small not in {large, large[-1:]}:
+        longest = max(map(len, inputs))
+        first, second = ((1,) * (longest - len(shape)) + shape for shape in inputs)
+        if any(one != other and 1 not in (one, other) for one, other in zip(first, second, strict=True)):
+            small, large = sorted(inputs, key=len)
+            vector = f"give the vector {large[-1]} numbers, one for each channel"
             raise ShapeError(
-                f"multiply takes two inputs of one shape, or a map and a vector of its channels, "
+                f"{self.type} takes two inputs of one shape, or a map and a vector of its channels, "
                 f"but receives {_written(inputs)}",
-                hint=f"give the vector {large[-1]} numbers, one for each channel",
+                hint=vector if len(small) < len(large) else "sizes are equal, or 1 where a map is stretched",
             )
-        return large
+        return tuple(map(max, first, second))
 
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
-        first, second = (_stretched(x, max(each.ndim for each in xs)) for x in xs)
-        shape = np.broadcast_shapes(first.shape, second.shape)
-        y = context.buffer("y", shape, xs[0].dtype)
-        return np.multiply(first, second, out=y), xs
+        first, second = _stretched(xs)
+        y = context.buffer("y", np.broadcast_shapes(first.shape, second.shape), xs[0].dtype)
+        return self.combine(first, second, y), xs
 
     def backward(
         self, weights: Weights, saved: Any, dy: Array, *, context: Context
     ) -> tuple[tuple[Array | None, ...], Gradients]:
         dxs = []
-        for number, (x, other) in enumerate((saved, saved[::-1])):
+        for number, (x, stretched) in enumerate(zip(saved, _stretched(saved), strict=True)):
             dx = context.buffer(f"dx {number}", dy.shape, dy.dtype)
-            np.multiply(dy, _stretched(other, dy.ndim), out=dx)
-            dxs.append(dx if x.ndim == dy.ndim else dx.sum(axis=(1, 2)))
+            dx = self.pull(*_stretched(saved), dy, number, dx)
+            over = tuple(axis for axis, size in enumerate(stretched.shape) if size != dy.shape[axis])
+            dxs.append((dx.sum(axis=over) if over else dx).reshape(x.shape))
         return tuple(dxs), {}
 
     def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
-        # a vector's number is that of the map's channel
-        first, second = (source(xs, position[-x.ndim :], number) for number, x in enumerate(xs))
-        return combined(position, (first, second), first.value * second.value, " * ")
+        # of an input that was stretched it is the only number there is
+        places = (
+            tuple(min(at, size - 1) for at, size in zip(position[-x.ndim :], x.shape, strict=True))
+            for x in xs
+        )
+        first, second = (source(xs, place, number) for number, place in enumerate(places))
+        output = float(self.combine(np.array(first.value), np.array(second.value)))
+        return combined(position, (first, second), output, self.joint)
 
     def column(self, weights: Weights, xs: Sequence[Array], number: int, position: Position) -> Column:
         other = xs[1 - number]
@@ -124,14 +133,107 @@ class Multiply(Layer):
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
         axes = max(len(x.shape) for x in xs)
-        return operator(
-            "Mul", *(x if len(x.shape) == axes else operator("Unsqueeze", x, integers(2, 3)) for x in xs)
-        )
+        stretched = (x if len(x.shape) == axes else operator("Unsqueeze", x, integers(2, 3)) for x in xs)
+        return operator(self.exported_as, *stretched)
 
 
-def _stretched(x: Array, axes: int) -> Array:
+class Multiply(_Pairwise):
+    """Multiplies its inputs, number by number; a vector is stretched over a map and scales its channels.
+
+    So is a map of one pixel, or of one channel.
+    """
+
+    type: Literal["multiply"] = "multiply"
+    activation: Activation | None = None
+    """The article's psi, applied as a node of its own, after the product."""
+
+    joint = " * "
+    exported_as = "Mul"
+    examples = (
+        Example({"type": "multiply"}, ((3, 4, 2), (2,))),
+        Example({"type": "multiply"}, ((2,), (2, 3, 2))),
+        Example({"type": "multiply"}, ((3, 2, 2), (3, 2, 2))),
+        Example({"type": "multiply"}, ((3, 2, 1), (1, 2, 4))),
+    )
+    formula = "a'[x, y, c] = a_1[x, y, c] * a_2[x, y, c], or * a_2[c]"
+    source = "Hu, Shen & Sun 2017, Squeeze-and-excitation networks, section 3.2, equation 4"
+
+    def combine(self, first: Array, second: Array, out: Array | None = None) -> Array:
+        return np.multiply(first, second, out=out)
+
+    def pull(self, first: Array, second: Array, dy: Array, number: int, out: Array) -> Array:
+        return np.multiply(dy, (second, first)[number], out=out)
+
+
+class Subtract(_Pairwise):
+    """Subtracts its second input from the first, number by number; a vector is stretched over a map."""
+
+    type: Literal["subtract"] = "subtract"
+    activation: Activation | None = None
+    """The article's psi, applied as a node of its own, after the difference."""
+
+    joint = " - "
+    exported_as = "Sub"
+    examples = (
+        Example({"type": "subtract"}, ((3, 4, 2), (3, 4, 2))),
+        Example({"type": "subtract"}, ((2, 3, 2), (2,))),
+        Example({"type": "subtract"}, ((1, 1, 3), (2, 2, 3))),
+    )
+    formula = "a'[x, y, c] = a_1[x, y, c] - a_2[x, y, c], or - a_2[c]"
+    source = (
+        "Jarrett et al. 2009, What is the best multi-stage architecture for object recognition?, section 2.1, "
+        "subtractive normalisation"
+    )
+
+    def combine(self, first: Array, second: Array, out: Array | None = None) -> Array:
+        return np.subtract(first, second, out=out)
+
+    def pull(self, first: Array, second: Array, dy: Array, number: int, out: Array) -> Array:
+        return np.negative(dy, out=out) if number else dy
+
+
+class Divide(_Pairwise):
+    """Divides its first input by the second, number by number; a vector is stretched over a map.
+
+    What is divided by 0 is not a finite number: keep the divisor away from it, by a `clip` for instance.
+    """
+
+    type: Literal["divide"] = "divide"
+    activation: Activation | None = None
+    """The article's psi, applied as a node of its own, after the quotient."""
+
+    joint = " / "
+    exported_as = "Div"
+    examples = (
+        Example({"type": "divide"}, ((3, 4, 2), (3, 4, 2))),
+        Example({"type": "divide"}, ((2, 3, 2), (2,))),
+        Example({"type": "divide"}, ((2, 1, 3), (2, 2, 1))),
+    )
+    formula = "a'[x, y, c] = a_1[x, y, c] / a_2[x, y, c], or / a_2[c]"
+    source = (
+        "Jarrett et al. 2009, What is the best multi-stage architecture for object recognition?, section 2.1, "
+        "divisive normalisation"
+    )
+
+    def combine(self, first: Array, second: Array, out: Array | None = None) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):  # looked for where outputs are used
+            return np.divide(first, second, out=out)
+
+    def pull(self, first: Array, second: Array, dy: Array, number: int, out: Array) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            np.divide(dy, second, out=out)
+            if number:
+                out *= first
+                out /= second
+                np.negative(out, out=out)
+        return out
+
+
+def _stretched(xs: Sequence[Array]) -> tuple[Array, Array]:
     """See vectors (N, C) as maps of one pixel where there are maps to go with them."""
-    return x if x.ndim == axes else x[:, None, None, :]
+    axes = max(x.ndim for x in xs)
+    first, second = (x if x.ndim == axes else x[:, None, None, :] for x in xs)
+    return first, second
 
 
 class Concatenate(Layer):

@@ -135,6 +135,12 @@ def test_stochastic_depth_skips_the_body_of_a_residual() -> None:
             "a map and a vector of its channels, but receives 8x8x4 and 4x4x4",
         ),
         (
+            {"type": "divide", "inputs": ["input", "pool"]},
+            ShapeError,
+            ("layers", 1),
+            "divide takes two inputs of one shape",
+        ),
+        (
             {"type": "depthwise_separable", "filters": 1, "kernel_size": 9, "padding": "valid"},
             ShapeError,
             ("layers", 1),

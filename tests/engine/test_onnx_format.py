@@ -142,7 +142,9 @@ def test_a_preset_computes_the_same_in_onnx_runtime(preset: Preset) -> None:
 
 small = st.integers(1, 3)
 sides = st.tuples(st.tuples(small, small), st.tuples(small, small))
-activations = st.sampled_from([None, "relu", "gelu", "silu", "hard_swish", "elu", "tanh"])
+activations = st.sampled_from(
+    [None, "relu", "gelu", "silu", "hard_swish", "elu", "tanh", "clip", "hard_sigmoid", "erf"]
+)
 pairs = st.tuples(small, small)
 
 
@@ -153,6 +155,10 @@ def record(kind: str, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dic
 def chosen(kind: str, *, always: dict[str, st.SearchStrategy[Any]], **fields: st.SearchStrategy[Any]) -> Any:
     return st.fixed_dictionaries({"type": st.just(kind), **always}, optional=fields)
 
+
+kept = st.tuples(
+    st.none() | st.integers(-2, 2), st.none() | st.integers(-2, 2), st.sampled_from([-2, -1, 1, 2])
+)
 
 padding = st.one_of(st.sampled_from(["valid", "same"]), sides)
 convolution = {
@@ -182,7 +188,10 @@ simple = st.one_of(
     record("layer_norm", over=st.sampled_from(["channels", "picture"]), affine=st.booleans()),
     record("group_norm", groups=st.sampled_from([1, 2]), affine=st.booleans()),
     record("local_response_norm", size=st.integers(1, 6)),
-    record("prelu", shared=st.booleans()),
+    record("prelu", shared=st.booleans(), per_pixel=st.booleans()),
+    record("affine", shared=st.booleans(), per_pixel=st.booleans(), activation=activations),
+    chosen("channel_shuffle", always={"groups": small}),
+    record("slice", rows=kept, columns=kept, channels=kept),
     record("dropout"),
     record("flatten"),
     record("global_average_pool2d"),

@@ -189,7 +189,7 @@ def test_sums_of_batch_norms(activation: str | None, behind: str | None) -> None
     compare(network([*layers, {"type": "flatten"}, {"type": "dense", "units": 3}], (8, 8, 3)), tolerance=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["add", "concatenate", "multiply"])
+@pytest.mark.parametrize("kind", ["add", "concatenate", "multiply", "divide"])
 @pytest.mark.parametrize("norm", [False, True])
 def test_a_map_that_is_read_twice_by_one_layer(kind: str, norm: bool) -> None:
     layers = [FIRST, *([NORM] if norm else [])]
