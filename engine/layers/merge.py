@@ -122,14 +122,23 @@ class _Pairwise(Layer):
         output = float(self.combine(np.array(first.value), np.array(second.value)))
         return combined(position, (first, second), output, self.joint)
 
+    def readers(self, number: int, position: Position, *inputs: Shape) -> tuple[Line, ...]:
+        output, own = self.output_shape(*inputs), inputs[number]
+        sizes = (1,) * (len(output) - len(own)) + own
+        places = (0,) * (len(output) - len(own)) + position
+        return tuple(
+            Line(at, 1) if size == whole else Line(0, whole)
+            for at, size, whole in zip(places, sizes, output, strict=True)
+        )
+
     def column(self, weights: Weights, xs: Sequence[Array], number: int, position: Position) -> Column:
-        other = xs[1 - number]
-        if other.ndim == len(position):
-            return Column.along([Line(at, 1) for at in position], other[position])
-        if len(position) == 3:  # of a map that a vector scales
-            return Column.along([Line(at, 1) for at in position], other[position[-1:]])
-        lines = [*(Line(0, n) for n in other.shape[:2]), Line(position[0], 1)]
-        return Column.along(lines, other[..., position[0]])
+        shapes = [x.shape for x in xs]
+        lines, output = self.readers(number, position, *shapes), self.output_shape(*shapes)
+        here = np.ix_(*(line.indices for line in lines))
+        first, second = (np.broadcast_to(x, output)[here].astype(np.float64) for x in xs)
+        return Column.along(
+            lines, self.pull(first, second, np.ones_like(first), number, np.empty_like(first))
+        )
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
         axes = max(len(x.shape) for x in xs)

@@ -13,7 +13,7 @@ from engine.errors import ShapeError
 from engine.layers.base import Context, Example, Gradients, Layer, Reach, require_map
 from engine.layers.export import Given, Operator, integers, operator, turned
 from engine.layers.trace import Position, Trace
-from engine.layers.trace_kinds import copied
+from engine.layers.trace_kinds import Line, copied
 from engine.spec import PositiveInt
 
 _Index = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)]
@@ -121,6 +121,12 @@ class Slice(Layer):
         kept = self.kept(xs[0].shape)
         return copied(xs, position, tuple(one[at] for one, at in zip(kept, position, strict=True)))
 
+    def readers(self, number: int, position: Position, *inputs: Shape) -> tuple[Line, ...]:
+        return tuple(
+            Line(one.index(at), 1) if at in one else Line(0, 0)
+            for one, at in zip(self.kept(inputs[0]), position, strict=True)
+        )
+
     def export(self, weights: Weights, *xs: Given) -> Operator:
         shape = xs[0].shape
         cut = [
@@ -203,6 +209,10 @@ class ChannelShuffle(Layer):
         turn, group = divmod(position[-1], self.groups)
         channel = group * (xs[0].shape[-1] // self.groups) + turn
         return copied(xs, position, (*position[:-1], channel))
+
+    def readers(self, number: int, position: Position, *inputs: Shape) -> tuple[Line, ...]:
+        group, turn = divmod(position[-1], inputs[0][-1] // self.groups)
+        return (*(Line(at, 1) for at in position[:-1]), Line(turn * self.groups + group, 1))
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
         channels, *sides = turned(xs[0].shape)
