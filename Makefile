@@ -92,8 +92,8 @@ clients: $(INTEROP)/tritonclient/.client $(INTEROP)/kserve/.client $(INTEROP)/op
 interop: $(VENV)/.dev clients ## ask the service by stock clients of the Open Inference Protocol; writes docs/interop.md
 	@$(PY) -m tests.interop.run $(INTEROP)
 
-onnx-exports: $(VENV)/.dev $(EXPORTS)/.exports ## have PyTorch export networks as ONNX files, 2 GB in build/onnx-exports; writes their golden files
-	@$(EXPORTS)/bin/python -m benchmarks.exported.write
+onnx-exports: $(VENV)/.dev $(EXPORTS)/.exports ## have PyTorch and Keras export networks as ONNX files, 2 GB in build/onnx-exports; writes their golden files
+	@KERAS_BACKEND=torch $(EXPORTS)/bin/python -m benchmarks.exported.write
 
 lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes newer releases)
 	$(LOCK) requirements/build.in --output-file requirements/build.txt
@@ -170,7 +170,7 @@ $(BENCH_MLSERVER)/.bench: $(VENV)/.build requirements/bench-mlserver.in
 
 # So does what exports networks of other frameworks.
 $(EXPORTS)/.exports: $(VENV)/.build requirements/exports.in requirements/exports-files.in
-	@echo "Installing PyTorch's exporters into $(EXPORTS) ..."
+	@echo "Installing exporters of ONNX files into $(EXPORTS) ..."
 	@$(PY) -m venv --without-pip $(EXPORTS)
 	@$(PY) -m pip --disable-pip-version-check --python $(EXPORTS)/bin/python install --quiet --requirement requirements/exports.in
 	@$(PY) -m pip --disable-pip-version-check --python $(EXPORTS)/bin/python install --quiet --no-deps \

@@ -1,4 +1,4 @@
-"""Have PyTorch's two exporters write networks as ONNX files; `make onnx-exports` runs it, in an environment with torch.
+"""Have PyTorch's two exporters, and Keras, write networks as ONNX files; `make onnx-exports` runs it.
 
 Large files are the networks that are published, and those that come in packages. Small ones, whose networks have the
 same parts, are kept beside the tests. ONNX Runtime's outputs are kept for both.
@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from benchmarks.exported import files
+from benchmarks.exported.keras_networks import KERAS, drawn
 from benchmarks.exported.networks import LARGE, SIDE, SMALL, SMALL_SIDE, large, small
 from benchmarks.exported.pictures import pictures
 from engine.arrays import Array
@@ -55,12 +56,27 @@ def export(module: nn.Module, x: Array, path: Path, settings: dict[str, Any]) ->
     y = answer(path, x)
     with torch.no_grad():
         theirs = module(torch.from_numpy(x)).numpy()
+    _report(path, y, theirs)
+    return y
+
+
+def _report(path: Path, y: Array, theirs: Array) -> None:
     largest = np.abs(theirs).max()
     print(
-        f"{path.name:44} {np.abs(y - theirs).max() / largest:.0e} from PyTorch, "
+        f"{path.name:44} {np.abs(y - theirs).max() / largest:.0e} from where it comes from, "
         f"{np.abs(y[0] - y[1]).max() / largest:.2f} from picture to picture",
         flush=True,
     )
+
+
+def export_keras(name: str, x: Array, path: Path) -> Array:
+    """Write a network of Keras; return what ONNX Runtime computes."""
+    model = drawn(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.export(path, format="onnx", verbose=False)
+    y = answer(path, x)
+    _report(path, y, model.predict(x, verbose=0))
     return y
 
 
@@ -108,6 +124,10 @@ def write_small() -> None:
                 small(name), pictures(files.BATCH, SMALL_SIDE, SMALL_SIDE), path, settings
             )
             _forget_places(path)
+    for name in KERAS:
+        path = files.SMALL / f"{name}.onnx"
+        x = pictures(files.BATCH, SMALL_SIDE, SMALL_SIDE).transpose(0, 2, 3, 1).copy()
+        answers[path.stem] = export_keras(name, x, path)
     np.savez_compressed(files.SMALL_ANSWERS, **answers)
 
 
