@@ -168,8 +168,10 @@ def dense(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Context) 
 
 def pad(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Context) -> Tensor:
     (top, bottom), (left, right) = layer.padding
-    mode = {"zero": "constant"}.get(layer.mode, layer.mode)
-    return last(functional.pad(first(xs[0]), (left, right, top, bottom), mode=mode))
+    sides = (left, right, top, bottom)
+    if layer.mode == "constant":
+        return last(functional.pad(first(xs[0]), sides, value=layer.value))
+    return last(functional.pad(first(xs[0]), sides, mode={"wrap": "circular"}.get(layer.mode, layer.mode)))
 
 
 def upsample(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Context) -> Tensor:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import BeforeValidator
 
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
 from engine.layers.base import PASS, Context, Cost, Example, Gradients, Layer, require_map
-from engine.layers.export import Given, Operator, integers, operator, rearranged
+from engine.layers.export import Given, Operator, integers, operator, reals, rearranged
 from engine.layers.jacobian import Column
 from engine.layers.parameters import Sides
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import Line, copied, moved
+from engine.layers.trace_text import number
 from engine.ops import padding
-from engine.spec import PositiveInt
+from engine.ops.padding import Mode
+from engine.spec import Number, PositiveInt
 
 
 class Flatten(Layer):
@@ -108,20 +111,30 @@ def _moved_to(position: Position, source: Shape, target: Shape) -> tuple[Line, .
     return tuple(Line(int(at), 1) for at in place)
 
 
+def _mode(value: Any) -> Any:
+    """Read documents that are older than padding with any number."""
+    return "constant" if value == "zero" else value
+
+
 class Pad2D(Layer):
-    """Surrounds a map with zeros, with its mirror image, or with its outermost pixels repeated."""
+    """Surrounds a map with a number, its mirror image, its outermost pixels repeated, or what is at its other end."""
 
     type: Literal["pad2d"] = "pad2d"
     padding: Sides
     """Pixels to add on each side, p."""
-    mode: Literal["zero", "reflect", "replicate"] = "zero"
-    """What they hold; the mirror of `reflect` stands on the outermost pixel, which is not repeated."""
+    mode: Annotated[Mode, BeforeValidator(_mode, json_schema_input_type=Mode)] = "constant"
+    """What they hold: `constant` the value; the mirror of `reflect` stands on the outermost pixel, which is not
+    repeated; `replicate` the outermost pixel; `wrap` goes on at the other end."""
+    value: Number = 0.0
+    """What they hold with `constant`."""
 
     examples = (
         Example({"type": "pad2d", "padding": 1, "mode": "reflect"}, ((3, 4, 2),)),
         Example({"type": "pad2d", "padding": [[2, 0], [1, 3]], "mode": "replicate"}, ((2, 1, 3),)),
         Example({"type": "pad2d", "padding": [[2, 1], [0, 3]], "mode": "reflect"}, ((3, 4, 1),)),
         Example({"type": "pad2d", "padding": [1, 2]}, ((2, 3, 2),)),
+        Example({"type": "pad2d", "padding": [[1, 0], [0, 2]], "value": -0.5}, ((2, 2, 2),)),
+        Example({"type": "pad2d", "padding": [[1, 2], [3, 0]], "mode": "wrap"}, ((2, 3, 2),)),
     )
     formula = "n' = n + 2p"
     source = "The article, section 2.1, Padding; mirrored: Ronneberger et al. 2015, U-Net, section 2"
@@ -129,18 +142,20 @@ class Pad2D(Layer):
     def output_shape(self, *inputs: Shape) -> Shape:
         require_map(inputs[0], self.type)
         for size, sides in zip(inputs[0][:2], self.padding, strict=True):
-            if self.mode == "reflect" and max(sides) >= size:
+            most = {"reflect": size - 1, "wrap": size}.get(self.mode)
+            if most is not None and max(sides) > most:
+                what = "beside its outermost one to mirror" if self.mode == "reflect" else "to repeat"
                 raise ShapeError(
-                    f"a map of {size} pixels has no {max(sides)} beside its outermost one to mirror",
+                    f"a map of {size} pixels has no {max(sides)} {what}",
                     path=("padding",),
-                    hint=f"use a padding of at most {size - 1}, or mode 'replicate'",
+                    hint=f"use a padding of at most {most}, or mode 'replicate'",
                 )
         height, width = (size + sum(sides) for size, sides in zip(inputs[0][:2], self.padding, strict=True))
         return (height, width, inputs[0][2])
 
     def cost(self, *inputs: Shape) -> Cost:
         # a row or column at a time where it is a copy of another
-        lines = 0 if self.mode == "zero" else sum(map(sum, self.padding))
+        lines = 0 if self.mode == "constant" else sum(map(sum, self.padding))
         return Cost(element_operations=lines * PASS)
 
     def size_formula(self, *inputs: Shape) -> dict[str, str]:
@@ -152,7 +167,7 @@ class Pad2D(Layer):
         }
 
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
-        return padding.pad(xs[0], self.padding, self.mode, context), None
+        return padding.pad(xs[0], self.padding, self.mode, self.value, context), None
 
     def backward(
         self, weights: Weights, saved: Any, dy: Array, *, context: Context
@@ -160,30 +175,25 @@ class Pad2D(Layer):
         return (padding.pad_backward(dy, self.padding, self.mode, context),), {}
 
     def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
-        place = [at - before for at, (before, _) in zip(position[:2], self.padding, strict=True)]
-        sizes = xs[0].shape[:2]
-        if self.mode == "zero" and any(not 0 <= at < n for at, n in zip(place, sizes, strict=True)):
-            return Trace(position, 0.0, "padding = 0")
-        if self.mode == "reflect":  # at -1 stands 1, at n stands n - 2
-            place = [n - 1 - abs(n - 1 - abs(at)) for at, n in zip(place, sizes, strict=True)]
-        row, column = (min(max(at, 0), n - 1) for at, n in zip(place, sizes, strict=True))
+        row, column = (int(held[at]) for held, at in zip(self._held(xs[0].shape), position[:2], strict=True))
+        if min(row, column) < 0:
+            return Trace(position, self.value, f"padding = {number(self.value)}")
         return copied(xs, position, (row, column, position[2]))
 
     def column(self, weights: Weights, xs: Sequence[Array], number: int, position: Position) -> Column:
-        rows, columns = (
-            self._sources(n, sides) == at
-            for n, sides, at in zip(xs[0].shape[:2], self.padding, position[:2], strict=True)
-        )
+        rows, columns = (held == at for held, at in zip(self._held(xs[0].shape), position[:2], strict=True))
         return Column.crossed(rows, columns, position[2])
 
-    def _sources(self, size: int, sides: tuple[int, int]) -> Array:
-        """Return which pixel of a line each of the padded line holds; -1 for none."""
-        pixels = np.arange(size)
-        if self.mode == "zero":
-            return np.pad(pixels, sides, constant_values=-1)
-        return np.pad(pixels, sides, "reflect" if self.mode == "reflect" else "edge")
+    def _held(self, shape: Shape) -> list[Array]:
+        """Return which row of the input each row of the output holds, and which column; -1 for none."""
+        pairs = zip(shape[:2], self.padding, strict=True)
+        return [padding.sources(size, sides, self.mode) for size, sides in pairs]
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
+        if self.mode == "wrap":  # Pad has it from version 19 on
+            rows, columns = (integers(*map(int, held)) for held in self._held(xs[0].shape))
+            return operator("Gather", operator("Gather", xs[0], rows, axis=2), columns, axis=3)
         (top, bottom), (left, right) = self.padding
-        mode = {"zero": "constant", "reflect": "reflect", "replicate": "edge"}[self.mode]
-        return operator("Pad", xs[0], integers(0, 0, top, left, 0, 0, bottom, right), mode=mode)
+        mode = {"replicate": "edge"}.get(self.mode, self.mode)
+        sides = integers(0, 0, top, left, 0, 0, bottom, right)
+        return operator("Pad", xs[0], sides, reals(self.value), mode=mode)

@@ -183,7 +183,12 @@ simple = st.one_of(
     record("average_pool2d", count_padding=st.booleans(), **pool),
     record("adaptive_average_pool2d", output_size=pairs),
     record("upsample2d", factor=pairs, mode=st.sampled_from(["nearest", "bilinear"])),
-    chosen("pad2d", always={"padding": sides}, mode=st.sampled_from(["zero", "reflect", "replicate"])),
+    chosen(
+        "pad2d",
+        always={"padding": sides},
+        mode=st.sampled_from(["constant", "reflect", "replicate", "wrap"]),
+        value=st.sampled_from([0.0, 0.75]),
+    ),
     record("batch_norm", activation=activations),
     record("layer_norm", over=st.sampled_from(["channels", "picture"]), affine=st.booleans()),
     record("group_norm", groups=st.sampled_from([1, 2]), affine=st.booleans()),

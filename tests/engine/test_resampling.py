@@ -43,16 +43,30 @@ def maps(size: tuple[int, int], channels: int = 2) -> np.ndarray:
 
 @given(SIZES, st.tuples(st.tuples(SIDE, SIDE), st.tuples(SIDE, SIDE)))
 @pytest.mark.parametrize(
-    ("mode", "known"), [("zero", "constant"), ("reflect", "reflect"), ("replicate", "edge")]
+    ("mode", "known"),
+    [("constant", "constant"), ("reflect", "reflect"), ("replicate", "edge"), ("wrap", "wrap")],
 )
 def test_padding_equals_that_of_numpy(mode, known, size, sides) -> None:
     layer, x = Pad2D(padding=sides, mode=mode), maps(size)
-    if mode == "reflect" and any(max(side) >= n for side, n in zip(sides, size, strict=True)):
-        with pytest.raises(ShapeError, match="to mirror") as caught:
+    most = {"reflect": -1, "wrap": 0}.get(mode, 9)
+    if any(max(side) > n + most for side, n in zip(sides, size, strict=True)):
+        with pytest.raises(ShapeError, match="to mirror" if mode == "reflect" else "to repeat") as caught:
             layer.output_shape(x.shape[1:])
         assert caught.value.path == ("padding",)
         assume(False)
     check(layer, x, np.pad(x, ((0, 0), *sides, (0, 0)), mode=known))
+
+
+def test_padding_of_older_documents_is_read() -> None:
+    old = Pad2D.model_validate({"padding": 1, "mode": "zero"})
+    assert old == Pad2D.model_validate({"padding": 1})
+    assert old.mode == "constant"
+
+
+def test_padding_holds_any_number() -> None:
+    x = maps((2, 3))
+    y, _ = Pad2D(padding=((1, 0), (0, 2)), value=-7.5).forward({}, x, context=Context())
+    np.testing.assert_array_equal(y, np.pad(x, ((0, 0), (1, 0), (0, 2), (0, 0)), constant_values=-7.5))
 
 
 @given(SIZES, SIZES)
