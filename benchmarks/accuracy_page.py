@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks.accuracy_intervals import half_width, interval
-from benchmarks.accuracy_sections import kept
+from benchmarks.page_sections import kept
 from examples.figures import lines
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,7 +59,7 @@ def write_page(
     }.items():
         text = text.replace(mark, value)
     # made by another command, which leaves the rest of the page as it is
-    PAGE.write_text(kept(text), encoding="utf-8")
+    PAGE.write_text(kept(PAGE.name, text), encoding="utf-8")
     return reached
 
 

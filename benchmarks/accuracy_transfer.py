@@ -19,7 +19,7 @@ import numpy as np
 
 from app.client import Client
 from benchmarks.accuracy_intervals import interval
-from benchmarks.accuracy_sections import put
+from benchmarks.page_sections import put
 from benchmarks.recorded_runs import FOLDER, RecordedRuns
 from benchmarks.service import finish, service, upload
 
@@ -67,7 +67,7 @@ def main() -> None:
                 run["processor"] = round(processor() - worked, 1)
                 print(way, count, seed, run, flush=True)
                 runs.add(way, count, seed, run)
-    put("transfer", _table(runs))
+    put("accuracy.md", "transfer", _table(runs))
 
 
 def draw(source: Path, target: Path, count: int, seed: int) -> None:

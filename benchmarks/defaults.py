@@ -16,8 +16,8 @@ from typing import Any
 
 from app.jobs.accept import rules
 from benchmarks.accuracy_intervals import interval
-from benchmarks.accuracy_sections import put
 from benchmarks.accuracy_transfer import draw
+from benchmarks.page_sections import put
 from benchmarks.recorded_runs import FOLDER, RecordedRuns
 from benchmarks.service import finish, service, upload
 
@@ -92,7 +92,7 @@ def main() -> None:
             }
             print(way, count, seed, run, flush=True)
             runs.add(way, count, seed, run)
-    put("defaults", _tables(runs))
+    put("accuracy.md", "defaults", _tables(runs))
 
 
 def _asked() -> list[tuple[int, str]]:
