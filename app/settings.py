@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import difflib
 import os
 from collections.abc import Mapping
 from datetime import timedelta
@@ -24,9 +23,6 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 _STANDARD_PREFIX = "whsec_"
-
-_OTHERS = frozenset({"CONVSERVE_URL"})
-"""Variables that the client reads."""
 
 _SECRETS = ("api_key", "webhook_secret")
 
@@ -99,6 +95,12 @@ class Settings(BaseModel):
         description="Memory that loaded models may take, with what they need to compute; those used longest ago are "
         "let go first, and one larger model is held alone. After the start the models with an alias are loaded into "
         "it, the one used last first. By default a quarter of what the machine or the container has.",
+    )
+    inference: Literal["auto", "numpy", "onnxruntime"] = Field(
+        "numpy",
+        description="What computes predictions: numpy; onnxruntime, which needs the extra of that name and is quicker "
+        "for large networks; or auto, which tries both when a model is loaded, and takes the quicker one if their "
+        "outputs agree. Evaluations and batch predictions are computed by numpy.",
     )
     split_models: int = Field(
         0,
@@ -239,7 +241,7 @@ class Settings(BaseModel):
         # A worker may be started in another working directory.
         return value.expanduser().absolute()
 
-    @field_validator("log_level", "log_format", mode="before")
+    @field_validator("inference", "log_level", "log_format", mode="before")
     @classmethod
     def _lower_case(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
@@ -371,18 +373,6 @@ def load_settings(given_as: Mapping[str, str] | None = None, **overrides: Any) -
             called = (given_as or {}).get(name) if overrides.get(name) is not None else None
             lines.append(f"{called or PREFIX + name.upper()}: {_in_words(name, fault)}")
         raise SettingsError("\n".join(lines)) from None
-
-
-def misspelt_variables() -> dict[str, str | None]:
-    """Return the variables of the environment that look like settings and are none, each with the nearest setting."""
-    settings = [name.upper() for name in Settings.model_fields]
-    found = {}
-    for variable in sorted(os.environ):
-        name = variable.removeprefix(PREFIX)
-        if variable.startswith(PREFIX) and name not in settings and variable not in _OTHERS:
-            near = difflib.get_close_matches(name, settings, 1)
-            found[variable] = PREFIX + near[0] if near else None
-    return found
 
 
 def _in_words(name: str, fault: Mapping[str, Any]) -> str:

@@ -43,3 +43,7 @@ class ModelFileError(EngineError):
 
 class NonFiniteError(EngineError):
     """The loss or a gradient became NaN or infinite; the weights are still those of the step before."""
+
+
+class ExportError(EngineError):
+    """A network that cannot be written for another runtime, or not be read by it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import ConfigDict, Field
 
 from app.api.common import Body, FieldProblem, JsonObject, Number, Time
@@ -44,6 +46,8 @@ class Model(ModelEntry):
     """A trained network with its architecture, and how it was made."""
 
     architecture: JsonObject
+    computed_by: Literal["numpy", "onnxruntime"] | None = None
+    """What computes its predictions in the process that answers; null while it is not in memory there."""
     provenance: JsonObject | None
     """How it was made: `dataset` (its `fingerprint` is that of the pictures), `initial_weights` (name and version of
     the model that it began with, and what of it was trained), `training` (the configuration), `loss`, `environment`

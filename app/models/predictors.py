@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from app.errors import Damaged
 from app.files.artifacts import Artifacts
+from app.models.libraries import settled
 from app.settings import Settings
 from app.store.records import ModelRecord
 
 if TYPE_CHECKING:
     from engine.fast.layout.gemm import Tuning
     from engine.fast.serving.plans import PlanMemory
+    from engine.model.computation import Library
     from engine.model.inference import Predictor
 
 log = logging.getLogger(__name__)
@@ -117,11 +119,19 @@ class Predictors:
                 self._used.add(identifier)
         return loaded
 
+    def library(self, identifier: str) -> Library | None:
+        """Return what computes the predictions of a model if it is in memory; asking is no use of it."""
+        with self._lock:
+            entry = self._loaded.get(identifier)
+            loaded = None if entry is None else entry.loaded
+        return None if loaded is None else loaded.library
+
     def get(self, record: ModelRecord) -> Predictor:
         """Return the predictor of a model; a call for one that is being loaded waits for it.
 
         Raises:
             ModelFileError: the file is damaged.
+            Conflict: it cannot be computed by what has to compute it, see `settled`.
         """
         with self._lock:
             entry = self._loaded.get(record.id)
@@ -198,6 +208,7 @@ class Predictors:
         self.shrink()
         try:
             made = load(record, self._artifacts, self._settings, self._tuning(), self._executor, self._memory)
+            made = settled(made, record.id, self._settings, self._executor)
             entry.loaded = made
             entry.future.set_result(made)
         except BaseException as error:

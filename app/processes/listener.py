@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import json
 import os
@@ -15,11 +16,14 @@ from app.files.artifacts import LocalArtifacts
 from app.log import Log
 from app.log import format as log_format
 from app.processes.member import left_behind
-from app.settings import Settings, SettingsError, misspelt_variables
+from app.settings import PREFIX, Settings, SettingsError
 
 log = Log(__name__)
 
 ADDRESS_FILE = "server.json"
+
+_OTHERS = frozenset({"CONVSERVE_URL"})
+"""Variables that the client reads."""
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -71,6 +75,18 @@ def begin_log(settings: Settings) -> None:
     log_format.configure(settings)
     for variable, nearest in misspelt_variables().items():
         log.warning("unknown_variable", variable=variable, nearest=nearest)
+
+
+def misspelt_variables() -> dict[str, str | None]:
+    """Return the variables of the environment that look like settings and are none, each with the nearest setting."""
+    settings = [name.upper() for name in Settings.model_fields]
+    found = {}
+    for variable in sorted(os.environ):
+        name = variable.removeprefix(PREFIX)
+        if variable.startswith(PREFIX) and name not in settings and variable not in _OTHERS:
+            near = difflib.get_close_matches(name, settings, 1)
+            found[variable] = PREFIX + near[0] if near else None
+    return found
 
 
 @contextmanager

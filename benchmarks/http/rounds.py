@@ -19,7 +19,7 @@ import httpx
 from benchmarks.http.cases import CASES, Case, write_files
 from benchmarks.http.load import Load
 from benchmarks.http.processes import ROOT, Process, ask, free_port, moment, running
-from benchmarks.http.sides import PLAIN, Interpreters, Side, ours, plain, sides, twin
+from benchmarks.http.sides import PLAIN, Interpreters, Side, ours, plain, sides, twins
 from benchmarks.start import first_answers, idle
 
 Found = dict[str, Any]
@@ -114,7 +114,8 @@ def place(names: Sequence[str], interpreters: Interpreters) -> Iterator[Place]:
             for case, file in files.items():
                 models[case] = served.call("POST", "/v1/models/import", file.read_bytes())["id"]
         # two servers never share a data directory
-        shutil.copytree(data, twin(data))
+        for copy in twins(data):
+            shutil.copytree(data, copy)
         yield Place(data, networks, models)
 
 

@@ -14,9 +14,10 @@ from benchmarks.http.cases import Case
 from benchmarks.http.load import request_bytes
 from benchmarks.http.processes import ROOT, free_port
 
-OURS, TWO, PLAIN, LITSERVE, MLSERVER = (
+OURS, TWO, AUTO, PLAIN, LITSERVE, MLSERVER = (
     "convserve",
     "convserve, 2 processes",
+    "convserve, inference auto",
     "FastAPI and ONNX Runtime",
     "LitServe",
     "MLServer",
@@ -59,12 +60,18 @@ class Interpreters:
     mlserver: str | None = None
 
 
-def ours(case: Case, interpreter: str, data: Path, model_id: str, workers: int = 1) -> Side:
+def ours(
+    case: Case, interpreter: str, data: Path, model_id: str, workers: int = 1, inference: str = "numpy"
+) -> Side:
     """Return our side, on a data directory that has the model."""
     path = f"/v1/models/{model_id}/predict"
-    settings = {"CONVSERVE_LOG_LEVEL": "warning", "CONVSERVE_WORKERS": str(workers)}
+    settings = {
+        "CONVSERVE_LOG_LEVEL": "warning",
+        "CONVSERVE_WORKERS": str(workers),
+        "CONVSERVE_INFERENCE": inference,
+    }
     return Side(
-        OURS if workers == 1 else TWO,
+        AUTO if inference == "auto" else OURS if workers == 1 else TWO,
         lambda port: [
             interpreter,
             "-P",
@@ -85,9 +92,9 @@ def ours(case: Case, interpreter: str, data: Path, model_id: str, workers: int =
     )
 
 
-def twin(data: Path) -> Path:
-    """Return where the copy of a data directory is that a second server of ours has."""
-    return data.with_name("twin")
+def twins(data: Path) -> tuple[Path, Path]:
+    """Return where the copies of a data directory are that a second and a third server of ours have."""
+    return data.with_name("twin-1"), data.with_name("twin-2")
 
 
 def plain(case: Case, interpreter: str, network: Path) -> Side:
@@ -169,7 +176,10 @@ def mlserver(case: Case, interpreter: str, network: Path) -> Side:
 def sides(case: Case, network: Path, data: Path, model_id: str, interpreters: Interpreters) -> Iterator[Side]:
     """Yield all sides that can be had here; of the others say so."""
     yield ours(case, interpreters.service, data, model_id)
-    yield ours(case, interpreters.service, twin(data), model_id, workers=2)
+    second, third = twins(data)
+    yield ours(case, interpreters.service, second, model_id, workers=2)
+    if _has(interpreters.service, "onnx") and _has(interpreters.service, "onnxruntime"):
+        yield ours(case, interpreters.service, third, model_id, inference="auto")
     yield plain(case, interpreters.peers, network)
     if interpreters.litserve is not None and _has(interpreters.litserve, "litserve"):
         yield litserve(case, interpreters.litserve, network)

@@ -14,6 +14,7 @@ from engine.fast.layout.gemm import Tuning
 from engine.fast.serving.plans import PlanMemory
 from engine.fast.serving.pool import PlanPool
 from engine.graph.network import Network
+from engine.model.computation import Computation, Library
 from engine.model.model_file import Model
 
 _BATCH = 64
@@ -35,6 +36,7 @@ class Predictor:
         executor: Executor | None = None,
         ways: int = 1,
         memory: PlanMemory | None = None,
+        computation: Computation | None = None,
     ) -> None:
         """Take a model.
 
@@ -44,27 +46,34 @@ class Predictor:
             executor: has threads for parts of large batches, if there is one.
             ways: into how many parts those are split.
             memory: bounds what the plans of this and of other models hold.
+            computation: what computes the scores, of `scoring_network`; by default plans, which the above is for.
         """
         self.model = model
-        network = Network.build(model.architecture).without_final(model.loss.link)
-        self._input_shape = network.input_shape
+        network = scoring_network(model)
+        self.input_shape = network.input_shape
         self._scaling = model.preprocessing.scaling(network.input_shape[1])
         self._calls = 0
         self._seconds: dict[int, float] = {}
         """What batches took of a core, by their pictures."""
-        self._pool = PlanPool(network, model.weights, tuning or Tuning(), executor, ways, memory)
-        held = {id(array): array for array in (*model.weights.values(), *self._pool.weights.values())}
-        self._weight_bytes = sum(array.nbytes for array in held.values())
+        self.computation: Computation = computation or PlanPool(
+            network, model.weights, tuning or Tuning(), executor, ways, memory
+        )
+        self._weight_bytes = sum(array.nbytes for array in model.weights.values())
 
     @property
     def bytes(self) -> int:
         """About what it holds in memory: the weights as they were read and as they are computed with, and the plans."""
-        return self._weight_bytes + self._pool.plan_bytes
+        return self._weight_bytes + self.computation.bytes_beside(self.model.weights)
+
+    @property
+    def library(self) -> Library:
+        """What computes the scores."""
+        return self.computation.library
 
     @property
     def is_split(self) -> bool:
         """Whether a second process computes half of single pictures."""
-        return self._pool.is_split
+        return self.computation.is_split
 
     def split(self) -> None:
         """Start a second process that computes half of single pictures, if the network is worth it.
@@ -72,11 +81,11 @@ class Predictor:
         Raises:
             OSError: it cannot be started.
         """
-        self._pool.split()
+        self.computation.split()
 
     def join(self) -> None:
         """End the second process, if there is one."""
-        self._pool.join()
+        self.computation.join()
 
     def predict(self, images: Bytes | Array) -> Array:
         """Return the probability of each class or label, or the values.
@@ -91,14 +100,14 @@ class Predictor:
         Raises:
             ShapeError: the pictures are of another shape.
         """
-        expected = self._input_shape
+        expected = self.input_shape
         if images.shape[1:] != expected:
             wanted, given = ("x".join(map(str, shape)) for shape in (expected, images.shape[1:]))
             raise ShapeError(f"the model takes {wanted} pictures but receives {given}")
         count = len(images)
         self._calls += 1
         due = count not in self._seconds or self._calls % _MEASURED == 0
-        if due and self._pool.is_ready(count):
+        if due and self.computation.is_ready(count):
             return self._timed(images)
         if count <= _BATCH:
             return self._batch(images)
@@ -119,7 +128,7 @@ class Predictor:
             whole, rest = divmod(count, _SMALL)
             measured = self._seconds.get(1, math.inf) * rest if rest else 0.0
             measured += self._seconds.get(_SMALL, math.inf) * whole if whole else 0.0
-        return measured if self._pool.is_ready(count) else math.inf
+        return measured if self.computation.is_ready(count) else math.inf
 
     @property
     def picture_seconds(self) -> float:
@@ -129,20 +138,30 @@ class Predictor:
     def measure(self) -> None:
         """Compile the plan for single pictures and find out how long one takes, unless that is known."""
         if 1 not in self._seconds:
-            picture = np.zeros((1, *self._input_shape), np.uint8)
+            picture = np.zeros((1, *self.input_shape), np.uint8)
             self._batch(picture)
             self._timed(picture)
 
+    def prepared(self, images: Bytes | Array) -> Array:
+        """Return pictures as the first layer receives them, float32 (N, H, W, C); see `predict`."""
+        return images if images.dtype == np.float32 else self._scaling.apply(images)
+
     def _timed(self, images: Bytes | Array) -> Array:
-        # the time of this thread's core: that of the clock grows with whatever else the machine does
-        start = time.thread_time()
+        # the time of this thread's core, unless others take part: that of the clock grows with all that a machine does
+        alone = self.computation.is_ready(len(images))
+        clock = time.thread_time if alone else time.perf_counter
+        start = clock()
         predictions = self._batch(images)
-        taken = time.thread_time() - start
+        taken = clock() - start
         before = self._seconds.get(len(images), taken)
         self._seconds[len(images)] = before + _NEWEST_SHARE * (taken - before)
         return predictions
 
     def _batch(self, images: Bytes | Array) -> Array:
-        x = images if images.dtype == np.float32 else self._scaling.apply(images)
-        predictions: Array = self.model.loss.predict(self._pool.scores(x))
+        predictions: Array = self.model.loss.predict(self.computation.scores(self.prepared(images)))
         return predictions
+
+
+def scoring_network(model: Model) -> Network:
+    """Return the network of a model up to the scores that its loss turns into predictions."""
+    return Network.build(model.architecture).without_final(model.loss.link)

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from app.hosts import is_loopback
 from app.main import create_app
-from app.settings import Settings, SettingsError, load_settings, misspelt_variables
+from app.processes.listener import misspelt_variables
+from app.settings import Settings, SettingsError, load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -40,6 +40,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "engine",
     ),
     "onnx": ("engine.model.onnx_format",),
+    "onnxruntime": ("engine.model.onnx_runtime",),
     "pydantic": ("app", "engine"),
     "pydantic_core": ("app.api", "app.web.answers", "app.web.inference_protocol", "engine.choices"),
     "python_multipart": ("app.web.bodies.multipart",),

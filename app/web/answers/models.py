@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic_core import to_json
@@ -18,15 +18,20 @@ from app.store.records import AliasRecord, ModelRecord
 from engine.arrays import Array
 from engine.recipe.targets import THRESHOLD
 
+if TYPE_CHECKING:
+    from engine.model.computation import Library
+
 
 def model_entry(record: ModelRecord) -> ModelEntry:
     """Show a record in a list."""
     return ModelEntry(**_entry(record))
 
 
-def model(record: ModelRecord, provenance: JsonObject | None) -> Model:
-    """Show a record, and what its file says about its making."""
-    return Model(**_entry(record), architecture=record.architecture, provenance=provenance)
+def model(record: ModelRecord, provenance: JsonObject | None, library: Library | None = None) -> Model:
+    """Show a record, what its file says about its making, and what computes it if it is in memory."""
+    return Model(
+        **_entry(record), architecture=record.architecture, computed_by=library, provenance=provenance
+    )
 
 
 def _entry(record: ModelRecord) -> dict[str, Any]:

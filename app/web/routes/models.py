@@ -93,4 +93,4 @@ def shown(services: Services, record: ModelRecord) -> Model:
 
 
 def _model(services: Services, record: ModelRecord) -> Model:
-    return model(record, services.provenances.of(record))
+    return model(record, services.provenances.of(record), services.predictors.library(record.id))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -35,11 +36,14 @@ _FEWEST_BUSY = 2
 """Plans of a model that may be busy at once, also where batches are not split."""
 _WORTH_HALVING = 10_000_000
 """Multiply-adds of a picture that two processes compute sooner than one, if it is most of the network."""
-_WORTH_SPLITTING = 16  # pictures; a hand-off costs as much as one or two of a small network
+WORTH_SPLITTING = 16
+"""Pictures of a batch that several threads compute: a hand-off costs as much as one or two of a small network."""
 
 
 class PlanPool:
     """A network and its weights, ready to serve."""
+
+    library: ClassVar[Literal["numpy"]] = "numpy"
 
     def __init__(
         self,
@@ -80,15 +84,11 @@ class PlanPool:
         """How often they were ended, so that those which start meanwhile are, too."""
         self._splitting = threading.Lock()
 
-    @property
-    def weights(self) -> Weights:
-        """The weights that plans are made of: the given ones where nothing was folded into them."""
-        return self._weights
-
-    @property
-    def plan_bytes(self) -> int:
-        """What the plans hold, without these weights."""
-        return self._plans.held
+    def bytes_beside(self, weights: Weights) -> int:
+        """Return what the plans hold, and the weights that they are made of, but for those among the given ones."""
+        shared = {id(array) for array in weights.values()}
+        own = {id(array): array.nbytes for array in self._weights.values() if id(array) not in shared}
+        return sum(own.values()) + self._plans.held
 
     @property
     def is_split(self) -> bool:
@@ -128,23 +128,14 @@ class PlanPool:
 
     def is_ready(self, count: int) -> bool:
         """Whether `scores` of so many pictures would neither wait for anything nor compile a plan first."""
-        if self.is_split or count >= _WORTH_SPLITTING:
+        if self.is_split or count >= WORTH_SPLITTING:
             return False
         return all(map(self._plans.is_idle, _pieces(count)))
 
     def scores(self, x: Array) -> Array:
         """Return the scores (N, K) of preprocessed pictures (N, H, W, C)."""
         scores = np.empty((len(x), *self._output_shape), np.float32)
-        if self._executor is None or self._ways == 1 or len(x) < _WORTH_SPLITTING:
-            self._run(x, scores)
-            return scores
-        own, *others = bounds(len(x), self._ways)
-        waited = [
-            self._executor.submit(self._run, x[first:last], scores[first:last]) for first, last in others
-        ]
-        self._run(x[: own[1]], scores[: own[1]])
-        for future in waited:
-            future.result()
+        in_parts(self._run, x, scores, self._executor, self._ways)
         return scores
 
     def _run(self, x: Array, scores: Array) -> None:
@@ -187,6 +178,20 @@ class PlanPool:
                 self._halves, self._is_idle = (halves, True) if works else (None, False)
         if not (belongs and works):
             halves.close()
+
+
+def in_parts(
+    run: Callable[[Array, Array], None], x: Array, scores: Array, executor: Executor | None, ways: int
+) -> None:
+    """Have `run` write the scores of a batch, of a large one in so many parts by the threads of an executor."""
+    if executor is None or ways == 1 or len(x) < WORTH_SPLITTING:
+        run(x, scores)
+        return
+    own, *others = bounds(len(x), ways)
+    waited = [executor.submit(run, x[first:last], scores[first:last]) for first, last in others]
+    run(x[: own[1]], scores[: own[1]])
+    for future in waited:
+        future.result()
 
 
 def _plan(network: Network, weights: Weights, tuning: Tuning, size: int) -> Plan:

@@ -1,0 +1,89 @@
+"""Which library computes the predictions of a model: NumPy, or ONNX Runtime where the operator wants it."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import Executor
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from app.errors import Conflict
+from app.log import Log
+from app.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from engine.model.inference import Predictor
+
+log = Log(__name__)
+
+
+_EXTRA = ("onnx", "onnxruntime")
+
+
+def check_libraries(settings: Settings) -> None:
+    """Refuse to do without ONNX Runtime where that is to compute all predictions.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
+    missing = [name for name in _EXTRA if find_spec(name) is None]
+    if settings.inference == "onnxruntime" and missing:
+        raise SettingsError(
+            f"CONVSERVE_INFERENCE=onnxruntime needs what this installation was made without: {' and '.join(missing)}. "
+            f"Install that where the server runs, with {sys.executable} -m pip install {' '.join(missing)}, or let "
+            "NumPy compute predictions: leave the variable out"
+        )
+
+
+def settled(
+    predictor: Predictor, identifier: str, settings: Settings, executor: Executor | None
+) -> Predictor:
+    """Return a predictor as `CONVSERVE_INFERENCE` wants it: the given one, or one by ONNX Runtime in its place.
+
+    Args:
+        predictor: of a model that was just loaded, by NumPy.
+        identifier: of the model.
+        settings: of this process.
+        executor: has threads for parts of large batches.
+
+    Raises:
+        Conflict: it has to be ONNX Runtime, and that cannot compute this model.
+    """
+    if settings.inference == "numpy":
+        return predictor
+    try:
+        by_runtime = _by_runtime(predictor, settings, executor)
+    except Exception as error:  # the libraries that are asked have kinds of errors of their own
+        if settings.inference == "auto":
+            log.warning("model_without_onnxruntime", id=identifier, error=str(error))
+            return predictor
+        raise Conflict(
+            f"ONNX Runtime, which is to compute all predictions here, cannot compute those of this model: {error}. "
+            "With CONVSERVE_INFERENCE=auto the server computes such models by NumPy",
+            code="not-exportable",
+        ) from error
+    if settings.inference == "onnxruntime":
+        return by_runtime
+    from engine.model.computation import compare, fixed_pictures  # noqa: PLC0415 - where it is used
+
+    pictures = predictor.prepared(fixed_pictures(predictor.input_shape))
+    found = compare(by_runtime.computation, predictor.computation, pictures)
+    chosen = by_runtime if found.is_better else predictor
+    log.info(
+        "model_computed_by",
+        id=identifier,
+        library=chosen.library,
+        onnxruntime_times_as_quick=round(found.times, 2),
+        largest_difference=found.difference,
+    )
+    return chosen
+
+
+def _by_runtime(predictor: Predictor, settings: Settings, executor: Executor | None) -> Predictor:
+    # with the first model that it may compute, not with the server; it is not installed everywhere
+    from engine.model.inference import Predictor, scoring_network  # noqa: PLC0415
+    from engine.model.onnx_runtime import Session  # noqa: PLC0415
+
+    model = predictor.model
+    session = Session(scoring_network(model), model.weights, executor, settings.cores)
+    return Predictor(model, computation=session)
