@@ -53,6 +53,9 @@ def settled(
         return predictor
     try:
         by_runtime = _by_runtime(predictor, settings, executor)
+        if settings.inference == "onnxruntime":
+            return by_runtime
+        return _better(by_runtime, predictor, identifier)
     except Exception as error:  # the libraries that are asked have kinds of errors of their own
         if settings.inference == "auto":
             log.warning("model_without_onnxruntime", id=identifier, error=str(error))
@@ -62,8 +65,9 @@ def settled(
             "With CONVSERVE_INFERENCE=auto the server computes such models by NumPy",
             code="not-exportable",
         ) from error
-    if settings.inference == "onnxruntime":
-        return by_runtime
+
+
+def _better(by_runtime: Predictor, predictor: Predictor, identifier: str) -> Predictor:
     from engine.model.computation import compare, fixed_pictures  # noqa: PLC0415 - where it is used
 
     pictures = predictor.prepared(fixed_pictures(predictor.input_shape))

@@ -91,6 +91,22 @@ def test_auto_keeps_numpy_where_the_other_is_wrong_or_slow(
     assert said["largest_difference"] == pytest.approx(difference, abs=1e-4)
 
 
+class Failing(onnx_runtime.Session):
+    """ONNX Runtime that reads a model and then cannot run it."""
+
+    def scores(self, x: Array) -> Array:
+        raise RuntimeError("no kernel for this operator")
+
+
+def test_auto_keeps_numpy_where_the_other_fails(
+    predictor: Predictor, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_runtime, "Session", Failing)
+    assert chosen(predictor, "auto") is predictor
+    ((event, said),) = lines.events
+    assert (event, said["error"]) == ("model_without_onnxruntime", "no kernel for this operator")
+
+
 def not_exportable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_runtime, "MAX_BYTES", 1000)
 
