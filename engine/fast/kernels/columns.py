@@ -76,6 +76,7 @@ class _Gathered:
         self._memory = arena.kept if ones or keeps else arena.scratch
         rows = tile * window.output[0] * window.output[1]
         each = self._depth * filters
+        self._edge = tuning.gemm_edge
         self._parts = pieces(rows, each, tuning.gemm_edge)
         self._summed_parts = pieces(rows, each, tuning.gemm_edge, copies=1)
         self._wants_dw = wants_dw
@@ -255,22 +256,32 @@ class Pointwise(_Gathered):
     name = "pointwise"
 
     def bind(self, tile: slice, x: Array, y: Place) -> list[Call]:
-        """Return what computes a tile: one product, or one for each row where those are long and lie apart."""
-        target, before, after = y.maps, list[Call](), self._bias.bind(y)
-        if x.shape[2] < _LONG_ROW:
-            if not x.flags.c_contiguous:
-                held = empty(x.shape)
-                before, x = [partial(np.copyto, held, x)], held
-            if not target.flags.c_contiguous:
-                target = empty(target.shape)
-                after = [partial(np.copyto, y.maps, target), *after]
-        if x.flags.c_contiguous and target.flags.c_contiguous:
-            x, target = (array.reshape(self._parts, -1, array.shape[3]) for array in (x, target))
-        return [*before, partial(np.matmul, x, self._matrix, out=target), *after]
+        """Return what computes a tile."""
+        return [*multiplied(x, self._matrix, y.maps, self._edge), *self._bias.bind(y)]
 
     def gather(self, x: Array) -> None:
         """See a tile as its own transposed matrix."""
         self._rows_t = x.reshape(self._summed_parts, -1, self.channels).transpose(0, 2, 1)
+
+
+def multiplied(x: Array, matrix: Array, y: Array, edge: int) -> list[Call]:
+    """Return what multiplies pixels x (T, H, W, C) by a matrix (C, O) into y (T, H, W, O), cut at `edge`.
+
+    That is one product, or one for each row where those are long and lie apart.
+    """
+    before, after = list[Call](), list[Call]()
+    target = y
+    if x.shape[2] < _LONG_ROW:
+        if not x.flags.c_contiguous:
+            held = empty(x.shape)
+            before, x = [partial(np.copyto, held, x)], held
+        if not target.flags.c_contiguous:
+            target = empty(target.shape)
+            after = [partial(np.copyto, y, target)]
+    if x.flags.c_contiguous and target.flags.c_contiguous:
+        parts = pieces(math.prod(x.shape[:3]), matrix.size, edge)
+        x, target = (array.reshape(parts, -1, array.shape[3]) for array in (x, target))
+    return [*before, partial(np.matmul, x, matrix, out=target), *after]
 
 
 class Flipped:

@@ -12,6 +12,7 @@ from engine.fast.layout.places import Call, Place
 from engine.graph.network import Node
 
 _ZERO = np.float32(0)
+_ENDLESS = np.float32(np.inf)
 RECTIFIERS = {"relu": None, "relu6": np.float32(6)}
 """By type of layer, what stops them from growing."""
 
@@ -41,6 +42,10 @@ class Rectifier:
         if self._most is None:
             return partial(np.maximum, rows, zeros, out=rows)
         return partial(np.clip, rows, _ZERO, self._most, out=rows)
+
+    def moves(self, source: Array, target: Array) -> Call:
+        """Return what writes it of one array to another, which may be the same."""
+        return partial(np.clip, source, _ZERO, _ENDLESS if self._most is None else self._most, out=target)
 
     def passes(self, y: Array, out: Array) -> Array:
         """Write to `out` where the gradient of the output y passes, and return it."""

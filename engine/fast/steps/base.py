@@ -34,7 +34,7 @@ _COLUMNS_BYTES = 1 << 21
 """Columns that a layer's own convolution gathers at once."""
 
 Claim = int | str
-"""How many nodes a step computes, or why it computes none."""
+"""How many nodes a step computes, 0 where another step of the list may as well, or why it computes none."""
 
 
 class Task(NamedTuple):

@@ -13,9 +13,11 @@ from engine.fast.steps.links import link
 from engine.fast.steps.normalization import BatchNormStep
 from engine.fast.steps.pooling import PoolStep, WindowPoolStep
 from engine.fast.steps.running_norm import RunningNormStep
+from engine.fast.steps.separable import SeparableStep
 from engine.graph.network import Network, Node
 
 STEPS: tuple[type[Step], ...] = (
+    SeparableStep,
     ConvolutionStep,
     BatchNormStep,
     RunningNormStep,
@@ -27,7 +29,7 @@ STEPS: tuple[type[Step], ...] = (
     FlattenStep,
     GlobalAverageStep,
 )
-_LONGEST = 4
+_LONGEST = 6
 """Nodes that a step may look at."""
 
 
@@ -71,9 +73,10 @@ def _claim(chain: tuple[Node, ...], *, training: bool) -> tuple[type[Step], int,
     for kind in STEPS:
         if chain[0].layer.type in kind.types:
             claim = kind.claim(chain, training=training)
-            if isinstance(claim, int):
+            if isinstance(claim, str):
+                refusals.append(claim)
+            elif claim:
                 return kind, claim, ()
-            refusals.append(claim)
     return LayerStep, 1, tuple(refusals)
 
 

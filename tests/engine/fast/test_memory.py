@@ -42,6 +42,18 @@ WRITTEN: dict[str, dict[str, Any]] = {
             CONVOLUTION | {"filters": 4, "bias": False},
         ],
     },
+    "separable, in bands": {
+        "input_shape": [96, 96, 8],
+        "layers": [
+            CONVOLUTION | {"kernel_size": 1, "filters": 96, "activation": "relu6"},
+            {"type": "depthwise_conv2d", "kernel_size": 3, "stride": 2, "padding": 1, "activation": "relu6"},
+            CONVOLUTION | {"kernel_size": 1, "filters": 16},
+            CONVOLUTION | {"kernel_size": 1, "filters": 48, "activation": "relu6"},
+            {"type": "depthwise_conv2d", "kernel_size": 3, "padding": 1, "activation": "relu6"},
+            CONVOLUTION | {"kernel_size": 1, "filters": 32},
+            CONVOLUTION | {"filters": 32},  # which wants its rows apart
+        ],
+    },
     "many vectors": {
         "input_shape": [4, 4, 8],
         "layers": [
