@@ -7,7 +7,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
@@ -16,40 +16,23 @@ import pytest
 from app.cli.launch import ServerProcess
 from tests.crops import crops
 from tests.http.drawn_pictures import png
+from tests.web.teaching import (
+    DROP,
+    PASTED,
+    TAUGHT_MS,
+    Open,
+    button,
+    choose_folder,
+    column,
+    teach_page,
+    wait_until_taught,
+)
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Locator, Page, Route
 
-Open = Callable[..., "Page"]
 HOSTILE = "<img src=x onerror=alert(1)>, \"../\u202e; 'pets'"
 """A name of a class; what is not printable in it is left out when it is sent."""
-TAUGHT_MS = 240_000
-"""How long a run may take, on a machine that has better things to do."""
-
-DROP = """async ([count, every]) => {
-  const transfer = new DataTransfer();
-  const canvas = new OffscreenCanvas(16, 16);
-  const context = canvas.getContext("2d");
-  for (let number = 0; number < count; number += 1) {
-    // every so manieth is one that was there before
-    const shade = every && number % every === every - 1 ? 0 : number;
-    context.fillStyle = `rgb(${shade % 256} ${shade >> 8} 90)`;
-    context.fillRect(0, 0, 16, 16);
-    transfer.items.add(new File([await canvas.convertToBlob()], `${number}.png`, { type: "image/png" }));
-  }
-  transfer.items.add(new File(["no picture"], "broken.png", { type: "image/png" }));
-  return transfer;
-}"""
-
-PASTED = """async (shade) => {
-  const transfer = new DataTransfer();
-  const canvas = new OffscreenCanvas(16, 16);
-  const context = canvas.getContext("2d");
-  context.fillStyle = `rgb(0 0 ${shade})`;
-  context.fillRect(0, 0, 16, 16);
-  transfer.items.add(new File([await canvas.convertToBlob()], "image.png", { type: "image/png" }));
-  return transfer;
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -81,28 +64,6 @@ PHOTO = """async () => {
   const sent = await createImageBitmap(await lean(photo, ""));
   return [photo.size, sent.width, sent.height, (await lean(photo, 512)).size - photo.size];
 }"""
-
-
-def teach_page(open_page: Open, server: str, **options: Any) -> Page:
-    page = open_page(f"{server}/#/teach", **options)
-    page.locator(".column").first.wait_for()
-    return page
-
-
-def column(page: Page, name: str) -> Locator:
-    return page.get_by_role("region", name=f"Class {name}", exact=True)
-
-
-def choose_folder(page: Page, folder: Path) -> None:
-    page.locator("input[webkitdirectory]").first.set_input_files(folder)
-
-
-def wait_until_taught(page: Page) -> None:
-    page.locator(".say").wait_for(timeout=TAUGHT_MS)
-
-
-def button(page: Page, name: str) -> Locator:
-    return page.get_by_role("button", name=name, exact=True)
 
 
 def test_a_folder_becomes_a_classifier_that_shows_why(
@@ -345,6 +306,30 @@ def test_a_server_that_starts_again_is_waited_for(
     port = int(url.rpartition(":")[2])
     with ServerProcess(process.data_dir, process.log, port=port):
         wait_until_taught(page)
+
+
+def test_an_answer_that_was_lost_makes_no_second_job(
+    server: str, open_page: Open, things: Path, http: httpx.Client
+) -> None:
+    page = teach_page(open_page, server, expected=("Failed to load", "ERR_"))
+    choose_folder(page, things)
+    button(page, "Teach").and_(page.locator(":enabled")).wait_for()
+    page.get_by_label("Name of the class").first.fill("a cat that is asked for twice")
+    jobs: list[str] = []
+
+    def lose_the_first(route: Route) -> None:
+        answer = route.fetch()
+        jobs.append(answer.json()["id"])
+        if len(jobs) == 1:
+            route.abort("connectionreset")
+        else:
+            route.fulfill(response=answer)
+
+    page.route("**/v1/training-jobs", lose_the_first)
+    button(page, "Teach").click()
+    wait_until_taught(page)
+    assert len(jobs) == 2
+    assert jobs[0] == jobs[1]
 
 
 def test_without_a_secure_context_all_but_the_camera_works(

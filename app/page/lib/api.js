@@ -74,25 +74,33 @@ export async function request(path, options = {}) {
 }
 
 async function problem(answer) {
-  const body = await answer.json().catch(() => ({}));
-  return new Problem(answer.status, body);
+  return new Problem(answer.status, await answer.json().catch(() => ({})));
+}
+
+/** The body of an answer; a server that goes away in the middle of it cannot be reached either. */
+async function body(answer, kind = "json") {
+  try {
+    return await answer[kind]();
+  } catch (error) {
+    throw error instanceof TypeError ? new Problem(0, UNREACHABLE) : error;
+  }
 }
 
 /** GET a path as JSON. */
 export async function get(path, query, options) {
-  return (await request(path, { query, ...options })).json();
+  return body(await request(path, { query, ...options }));
 }
 
 /** POST JSON, or a FormData, and return the answer's JSON. */
-export async function post(path, body, options) {
-  const content = body instanceof FormData ? { body, method: "POST" } : { json: body };
-  return (await request(path, { ...content, ...options })).json();
+export async function post(path, what, options) {
+  const content = what instanceof FormData ? { body: what, method: "POST" } : { json: what };
+  return body(await request(path, { ...content, ...options }));
 }
 
 /** Send PUT, PATCH or DELETE and return the answer's JSON, null if it has none. */
 export async function send(method, path, json, options) {
   const answer = await request(path, { method, json, ...options });
-  return answer.status === 204 ? null : answer.json();
+  return answer.status === 204 ? null : body(answer);
 }
 
 /** All things of a list, page after page, at most `most`. */
@@ -116,7 +124,7 @@ export function pictureForm(file) {
 
 /** GET or POST something that is a picture, or another file, as a Blob. */
 export async function blob(path, options) {
-  return (await request(path, { accept: "*/*", ...options })).blob();
+  return body(await request(path, { accept: "*/*", ...options }), "blob");
 }
 
 /**
@@ -131,9 +139,9 @@ export async function upload(path, form, { onprogress, signal, query } = {}) {
       await askForKey(used);
       continue;
     }
-    const body = parsed(answer.responseText);
-    if (answer.status < 200 || answer.status > 299) throw new Problem(answer.status, body);
-    return { json: body, headers: { get: (name) => answer.getResponseHeader(name) } };
+    const said = parsed(answer.responseText);
+    if (answer.status < 200 || answer.status > 299) throw new Problem(answer.status, said);
+    return { json: said, headers: { get: (name) => answer.getResponseHeader(name) } };
   }
 }
 

@@ -8,10 +8,11 @@ import { dropped } from "../parts/drop.js";
 import { Column } from "./teach/column.js";
 import { take } from "./teach/incoming.js";
 import { Learning } from "./teach/learning.js";
-import { addClass, allPictures, lesson, restore, startAnew, useLesson } from "./teach/lesson.js";
+import { addClass, allPictures, lesson, startAnew, useLesson } from "./teach/lesson.js";
 import { Options } from "./teach/options.js";
 import { filled, isNew, missing } from "./teach/plan.js";
-import { abandon, busy, resume, run, teach } from "./teach/run.js";
+import { abandon, busy, run, teach } from "./teach/run.js";
+import { elsewhere, enter, takeOver } from "./teach/tabs.js";
 import { forgetTried, Trying } from "./teach/trying.js";
 
 export default function Teach() {
@@ -19,7 +20,7 @@ export default function Teach() {
   const [problem, setProblem] = useState("");
   const took = (files, into) => take(files, into).then(() => setProblem(""), (error) => setProblem(error.message));
   useEffect(() => {
-    restore().then(resume);
+    enter();
     const paste = (event) => {
       const files = [...event.clipboardData.files].filter((one) => one.type.startsWith("image/"));
       if (!files.length) return;
@@ -42,7 +43,14 @@ export default function Teach() {
       document.removeEventListener("drop", drop);
     };
   }, []);
-  if (!lesson.ready) return html`<h1>Teach</h1>`;
+  if (!lesson.ready) {
+    return html`<h1>Teach</h1>
+      ${elsewhere.now && html`<div class="card stack elsewhere-tab" role="status">
+        <p>Teach is open in another tab, with your pictures. Only one tab at a time goes on with them, so that none undoes what another does.</p>
+        ${elsewhere.now.words && html`<p>${elsewhere.now.words}</p>`}
+        <div><button type="button" class="primary" onClick=${takeOver}>Go on here</button></div>
+      </div>`}`;
+  }
   const add = () => {
     const { id } = addClass();
     requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector(`[data-class=${id}] .name`)?.focus()));

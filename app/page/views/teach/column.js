@@ -3,8 +3,9 @@ import { html, useEffect, useRef, useState } from "../../lib/html.js";
 import { count } from "../../lib/words.js";
 import { Drop, dropped } from "../../parts/drop.js";
 import { ELSEWHERE, possible, useCamera } from "../../parts/camera.js";
+import { addPictures } from "./adding.js";
 import { take } from "./incoming.js";
-import { addPictures, lesson, nameClass, removeClass } from "./lesson.js";
+import { lesson, nameClass, removeClass } from "./lesson.js";
 import { Counts, Thumbs } from "./thumbs.js";
 
 const EVERY_MS = 250;

@@ -1,6 +1,7 @@
 /** What is dropped, chosen or pasted: sorted into classes by its folders, archives opened. */
 import { entries, isZip } from "../../lib/zip.js";
-import { addClass, addPictures, changed, lesson, nameClass, refuse, removeClass } from "./lesson.js";
+import { addPictures } from "./adding.js";
+import { addClass, changed, lesson, nameClass, refuse, removeClass } from "./lesson.js";
 import { looksLikePicture } from "./pictures.js";
 
 /** Files of a picture in an archive are not made larger than this by unpacking. */

@@ -1,26 +1,25 @@
 /**
- * The lesson: classes with their pictures, and what was taught of them. It lives longer than the view, and is kept
- * in the browser over a reload.
+ * The lesson: classes with their pictures, and what was taught of them. It lives longer than the view, and all of it is
+ * kept in the browser as it comes.
  */
 import { useEffect, useState } from "../../lib/html.js";
-import { bytes as inBytes } from "../../lib/words.js";
-import * as kept from "./kept.js";
-import { fault, fingerprint, idle } from "./pictures.js";
+import { bytes as inBytes, count } from "../../lib/words.js";
+import { kept, keptFile, MOST_BYTES, Overtaken, write } from "./kept.js";
 
-const AT_ONCE = 4;
-const SLICE = 16;
-const SAVE_AFTER_MS = 200;
 const REFUSED_NAMED = 50;
 
-/** What is on the page. `sent`: what the data set has, by picture id the name of its class. */
+/** What is on the page. */
 function fresh() {
   return {
     classes: [newClass(1), newClass(2)],
     made: 2,
     /** What the next run is asked for beyond the pictures; see options.js. */
     options: {},
-    /** {dataset, job, model, sent, classes, phase}: what has become of the pictures at the service. */
+    /** {dataset, job, model, sent, classes, phase}: what has become of the pictures at the service; see run.js. */
     taught: null,
+    focused: "c1",
+    /** How many pictures there were: their ids and their order come from it. */
+    number: 0,
   };
 }
 
@@ -33,43 +32,42 @@ export const lesson = {
   ready: false,
   /** How many pictures are still being looked at. */
   waiting: 0,
-  /** Words about the browser's memory, when it has no more room. */
+  /** Words about what the browser cannot keep. */
   full: "",
-  focused: "c1",
+  /** Increased when all is begun anew, so that what was still being looked at is dropped. */
+  round: 0,
 };
 
 const listeners = new Set();
 let frame = 0;
-let saving = 0;
-let number = 0;
-let keptBytes = 0;
-let line = Promise.resolve();
-/** Increased when all is begun anew, so that what was still being looked at is dropped. */
-let round = 0;
+let restoring = null;
+/** Is what changes written? Not where what was kept could not be read, or is another tab's. */
+let keeping = false;
+let writing = null;
+let unsaved = false;
+let anew = false;
+/** The ids of pictures that came, went, or are in another class than what is kept says. */
+const touched = new Set();
 
-/** Show and keep what has changed; many changes become one. */
-export function changed() {
+/** Show what has changed; many changes become one. */
+export function shown() {
   frame ||= requestAnimationFrame(() => {
     frame = 0;
     listeners.forEach((listen) => listen());
   });
-  if (!lesson.ready) return;
-  clearTimeout(saving);
-  saving = setTimeout(save, SAVE_AFTER_MS);
 }
 
-function save() {
-  const { classes, made, options, taught, focused } = lesson;
-  const written = classes.map(({ pictures, refused, refusedMore, ...rest }) => ({
-    ...rest,
-    pictures: pictures.filter((one) => one.kept).map(({ file, ...picture }) => picture),
-  }));
-  return kept.keepState({ classes: written, made, options, taught, focused, number }).catch(noRoom);
+/** Show and keep what has changed. */
+export function changed() {
+  // what was dropped and not looked at yet would be lost: the browser asks whoever leaves
+  if (lesson.waiting) addEventListener("beforeunload", ask);
+  else removeEventListener("beforeunload", ask);
+  shown();
+  save();
 }
 
-function noRoom() {
-  lesson.full = "This browser has no more room. Pictures that were added last are gone after a reload; to teach them works all the same.";
-  changed();
+function ask(event) {
+  event.preventDefault();
 }
 
 /** Use the lesson in a component: it is drawn again when something changes. */
@@ -78,47 +76,120 @@ export function useLesson() {
   useEffect(() => {
     const listen = () => draw((one) => one + 1);
     listeners.add(listen);
-    restore();
     return () => listeners.delete(listen);
   }, []);
   return lesson;
 }
 
-/** Keep what there is now, without waiting for more changes. */
-export function keepNow() {
-  clearTimeout(saving);
-  return save();
+/** Keep what there is now: resolves when it would be there after a reload. One write at a time, what comes meanwhile is in the next. */
+export function save() {
+  unsaved = true;
+  writing ??= (async () => {
+    // the changes of one turn are one write
+    await null;
+    while (unsaved && keeping) {
+      unsaved = false;
+      await writeChanges();
+    }
+    writing = null;
+  })();
+  return writing;
 }
 
-let restoring = null;
+async function writeChanges() {
+  const ids = [...touched];
+  const forget = anew;
+  touched.clear();
+  anew = false;
+  const here = new Map(ids.length ? allPictures().map((one) => [one.picture.id, one]) : []);
+  const files = fitting(ids.map((id) => here.get(id)?.picture).filter((one) => one && !one.kept), here);
+  const there = ids.filter((id) => here.get(id)?.picture.kept || files.some((one) => one.id === id));
+  try {
+    await write({
+      state: plainState(), files, anew: forget, gone: ids.filter((id) => !here.has(id)),
+      pictures: there.map((id) => row(here.get(id))),
+    });
+    for (const picture of files) {
+      picture.kept = true;
+      // from now on it is what the browser has: the file may be changed or deleted where it came from
+      delete picture.file;
+    }
+  } catch (error) {
+    if (error instanceof Overtaken) {
+      keeping = false;
+      lesson.full = "Another tab has changed these pictures since. What is done here now is not kept: reload this page to go on with what the other tab has.";
+      return shown();
+    }
+    lesson.full = "This browser has no more room. Pictures that were added last are gone after a reload; to teach them works all the same.";
+    for (const picture of files) picture.unkept = true;
+    // without those the rest may fit
+    if (files.length) ids.forEach((id) => touched.add(id));
+    unsaved = files.length > 0;
+    anew = forget;
+  }
+  return shown();
+}
+
+/** Those of the files that the browser has room for, as far as the page knows. */
+function fitting(pictures, here) {
+  const found = [];
+  let size = pictures.length ? [...here.values()].reduce((sum, one) => sum + (one.picture.kept ? one.picture.size : 0), 0) : 0;
+  for (const picture of pictures.filter((one) => !one.unkept)) {
+    size += picture.size;
+    if (size > MOST_BYTES) {
+      lesson.full = `This browser keeps ${inBytes(MOST_BYTES)} of pictures. Those beyond are gone after a reload; to teach them works all the same.`;
+      break;
+    }
+    found.push(picture);
+  }
+  return found;
+}
+
+function plainState() {
+  const { classes, made, options, taught, focused, number } = lesson;
+  return { classes: classes.map(({ id, name, untouched }) => ({ id, name, untouched })), made, options, taught, focused, number };
+}
+
+function row({ picture: { file, kept: _, ...rest }, of }) {
+  return { ...rest, of: of.id };
+}
 
 /** Bring back what was kept, once. */
 export function restore() {
   restoring ??= (async () => {
     try {
-      const [state, ids] = await Promise.all([kept.keptState(), kept.keptIds()]);
-      if (state) {
-        number = state.number;
-        const classes = state.classes.map((one) => ({
-          ...one, refused: [], refusedMore: 0, pictures: one.pictures.filter((picture) => ids.has(picture.id)),
-        }));
-        Object.assign(lesson, state, { classes });
-        const used = new Set(classes.flatMap((one) => one.pictures.map((picture) => picture.id)));
-        keptBytes = classes.flatMap((one) => one.pictures).reduce((sum, one) => sum + one.size, 0);
-        await kept.forgetFiles([...ids].filter((id) => !used.has(id)));
+      const { state, pictures, ids } = await kept();
+      if (state) Object.assign(lesson, state, { classes: state.classes.map((one) => ({ ...newClass(0), ...one })) });
+      for (const { of, ...picture } of pictures.sort((one, other) => one.order - other.order)) {
+        if (ids.has(picture.id)) classOf(of)?.pictures.push({ ...picture, kept: true });
       }
-    } catch {
-      lesson.full = "This browser keeps nothing of this page (a private window?): after a reload the pictures are gone.";
+      const lost = pictures.filter((one) => !ids.has(one.id));
+      lost.forEach((one) => touched.add(one.id));
+      if (lost.length) lesson.full = `This browser has lost ${count(lost.length, "picture")} that it kept: ${lost.slice(0, 5).map((one) => one.name).join(", ")}${lost.length > 5 ? " and others" : ""}.`;
+      keeping = true;
+    } catch (error) {
+      const why = error?.message ? ` (${error.message})` : "";
+      lesson.full = `What this browser keeps of this page cannot be read${why}. Reload to try it again: what is added now is not kept.`;
     }
     lesson.ready = true;
-    changed();
+    shown();
   })();
   return restoring;
 }
 
+/** Keep the lesson and forget it here: another tab goes on with it. */
+export async function close() {
+  await save();
+  keeping = false;
+  restoring = null;
+  touched.clear();
+  Object.assign(lesson, fresh(), { ready: false, full: "" });
+  shown();
+}
+
 /** The file of a picture, from memory or from what the browser has kept. */
 export async function fileOf(picture) {
-  const file = picture.file ?? (await kept.keptFile(picture.id));
+  const file = picture.file ?? (await keptFile(picture.id));
   if (!file) throw new Error(`${picture.name} is not there any more. Remove it, and add it again.`);
   return file;
 }
@@ -142,10 +213,9 @@ export function addClass(name) {
 
 /** Remove a class with its pictures. */
 export function removeClass(id) {
-  const pictures = classOf(id).pictures;
+  classOf(id).pictures.forEach((one) => touched.add(one.id));
   lesson.classes = lesson.classes.filter((one) => one.id !== id);
   lesson.focused = lesson.classes[0]?.id ?? null;
-  forget(pictures);
   changed();
 }
 
@@ -155,35 +225,40 @@ export function nameClass(id, name) {
   changed();
 }
 
+/** The number of the next picture: by it pictures are told apart and in order. */
+export function nextNumber() {
+  lesson.number += 1;
+  return lesson.number;
+}
+
+/** Put pictures that were looked at into a class, behind the others. */
+export function putPictures(of, pictures) {
+  of.pictures = [...of.pictures, ...pictures];
+  of.untouched = false;
+  pictures.forEach((one) => touched.add(one.id));
+  changed();
+}
+
 /** Take pictures out of their class. */
 export function removePictures(of, ids) {
-  const gone = of.pictures.filter((one) => ids.has(one.id));
   of.pictures = of.pictures.filter((one) => !ids.has(one.id));
-  forget(gone);
+  ids.forEach((id) => touched.add(id));
   changed();
 }
 
 /** Put a picture of one class into another. */
 export function movePicture(of, picture, to) {
   of.pictures = of.pictures.filter((one) => one.id !== picture.id);
-  to.pictures = [...to.pictures, picture];
-  to.untouched = false;
-  changed();
-}
-
-function forget(pictures) {
-  const ids = pictures.filter((one) => one.kept).map((one) => one.id);
-  keptBytes -= pictures.reduce((sum, one) => sum + (one.kept ? one.size : 0), 0);
-  if (ids.length) kept.forgetFiles(ids).catch(() => {});
+  picture.order = nextNumber();
+  putPictures(to, [picture]);
 }
 
 /** Begin anew: everything on the page is forgotten, what the service has stays. */
 export async function startAnew() {
-  round += 1;
-  clearTimeout(saving);
-  Object.assign(lesson, fresh(), { waiting: 0, full: "", focused: "c1" });
-  keptBytes = 0;
-  await kept.forgetAll().catch(() => {});
+  Object.assign(lesson, fresh(), { waiting: 0, full: "", round: lesson.round + 1 });
+  touched.clear();
+  anew = true;
+  await save();
   changed();
 }
 
@@ -193,90 +268,12 @@ export function refuse(of, name, why) {
   else of.refusedMore += 1;
 }
 
-/**
- * Add files to a class: [{file, path}], with `open()` in place of `file` for those of an archive. Each is looked at first; what is no picture or there already is left out
- * with words. Resolves when all were looked at.
- */
-export async function addPictures(of, files) {
-  if (!files.length) return;
-  const mine = round;
-  of.untouched = false;
-  lesson.waiting += files.length;
+/** Say that the service has left out a picture: it stays where it is, and is not sent again. */
+export function leaveOut(id, reason) {
+  const found = allPictures().find((one) => one.picture.id === id);
+  if (!found || found.picture.left) return;
+  found.picture.left = reason;
+  touched.add(id);
+  refuse(found.of, found.picture.name, `was left out by the service: ${reason}`);
   changed();
-  // one after the other, so that a bounded number is decoded at once
-  const before = line;
-  let done;
-  line = new Promise((resolve) => (done = resolve));
-  await before;
-  try {
-    await addSlices(of, files, mine);
-  } finally {
-    done();
-  }
-}
-
-async function addSlices(of, files, mine) {
-  for (let at = 0; at < files.length && mine === round; at += SLICE) {
-    const slice = files.slice(at, at + SLICE);
-    const looked = [];
-    const queue = [...slice];
-    const worker = async () => {
-      while (queue.length) looked.push(await look(queue.shift()));
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, worker));
-    if (mine !== round) return;
-    const taken = [];
-    for (const { picture, why } of looked.sort((one, other) => one.order - other.order)) {
-      const reason = why ?? twin(of, picture);
-      if (reason) {
-        refuse(of, picture.name, reason);
-      } else {
-        of.pictures = [...of.pictures, picture];
-        taken.push(picture);
-      }
-    }
-    lesson.waiting -= slice.length;
-    await keep(taken);
-    changed();
-    await idle();
-  }
-}
-
-async function look({ file: given, open, path }) {
-  number += 1;
-  const order = number;
-  const name = path.split("/").pop();
-  const picture = { id: `p${order}`, name, kept: false };
-  try {
-    const file = given ?? (await open());
-    Object.assign(picture, { file, size: file.size });
-    picture.hash = await fingerprint(file);
-    return { order, picture, why: await fault(picture.id, file, name) };
-  } catch {
-    return { order, picture, why: given ? "cannot be read: it may have been moved or deleted" : "cannot be unpacked" };
-  }
-}
-
-function twin(of, { hash }) {
-  const found = allPictures().find((one) => one.picture.hash === hash);
-  if (!found) return null;
-  return found.of === of ? "is there already" : `is in ${found.of.name} already`;
-}
-
-async function keep(taken) {
-  const fitting = [];
-  for (const picture of taken) {
-    if (keptBytes + picture.size > kept.MOST_BYTES) {
-      lesson.full = `This browser keeps ${inBytes(kept.MOST_BYTES)} of pictures. Those beyond are gone after a reload; to teach them works all the same.`;
-      break;
-    }
-    keptBytes += picture.size;
-    fitting.push(picture);
-  }
-  try {
-    await kept.keepFiles(fitting);
-    for (const picture of fitting) picture.kept = true;
-  } catch {
-    noRoom();
-  }
 }

@@ -2,13 +2,13 @@
 import { Problem, get, post, request, send, upload } from "../../lib/api.js";
 import { FINISHED, followJob, until } from "../../lib/jobs.js";
 import { pack } from "../../lib/zip.js";
-import { changed, fileOf, keepNow, lesson, refuse } from "./lesson.js";
+import { changed, fileOf, leaveOut, lesson, movePicture, removePictures, save, shown } from "./lesson.js";
 import { wanted } from "./options.js";
 import { lean } from "./pictures.js";
 import { archive, asked, idOf, label, numbers, plan, title } from "./plan.js";
 
 /**
- * What is under way. `phase`: idle, packing, uploading, reading (what was added), training, or failed; `share` of it
+ * What is under way. `phase`: idle, starting, packing, uploading, reading (what was added), training, or failed; `share` of it
  * that is done; `lost` while the server is away; `job` and its `metrics` as the service shows them.
  */
 export const run = { phase: "idle", share: null, lost: false, problem: null, job: null, metrics: [] };
@@ -17,7 +17,7 @@ let stopping = null;
 
 function now(values) {
   Object.assign(run, values);
-  changed();
+  shown();
 }
 
 /** Is something under way? */
@@ -26,7 +26,7 @@ export const busy = () => !["idle", "failed"].includes(run.phase);
 /** Send what is new, and teach. */
 export async function teach() {
   if (busy()) return;
-  Object.assign(run, { asked: true, job: null, metrics: [] });
+  Object.assign(run, { phase: "starting", asked: true, job: null, metrics: [] });
   await guarded(async (signal) => {
     if (!plan().fresh) await check(signal);
     const steps = plan();
@@ -42,8 +42,12 @@ async function learn(signal) {
   // kept before it is sent: who reloads the page right then gets this job, and not a second one
   const asking = lesson.taught.asking?.body === body ? lesson.taught.asking : { body, key: `teach-${Date.now()}-${Math.random()}` };
   mark({ phase: "asking", asking });
-  await keepNow();
-  const job = await post("v1/training-jobs", JSON.parse(body), { signal, headers: { "Idempotency-Key": asking.key } });
+  await save();
+  // with its key it may be asked for as often as it takes
+  const job = await until(
+    () => false, () => post("v1/training-jobs", JSON.parse(body), { signal, headers: { "Idempotency-Key": asking.key } }),
+    signal, (lost) => now({ lost }),
+  );
   mark({ job: job.id, phase: "training", learned: false, corrected: false, asking: null });
   await follow(signal);
 }
@@ -208,17 +212,6 @@ function readDataset(dataset, signal) {
   );
 }
 
-function leaveOut(id, reason) {
-  for (const one of lesson.classes) {
-    const picture = one.pictures.find((each) => each.id === id);
-    // it stays where it is, and is not sent again
-    if (picture && !picture.left) {
-      picture.left = reason;
-      refuse(one, picture.name, `was left out by the service: ${reason}`);
-    }
-  }
-}
-
 /** Follow the job to its end. */
 async function follow(signal) {
   now({ phase: "training", share: 0, job: null, metrics: [] });
@@ -272,12 +265,11 @@ export async function correct({ number, name }, change) {
   const picture = of?.pictures.find((each) => each.id === id);
   if (!picture) return;
   const is = { ...lesson.taught.sent };
-  of.pictures = of.pictures.filter((one) => one !== picture);
   if (change.label !== undefined) {
-    const to = lesson.classes.find((one) => label(one) === change.label);
-    to.pictures = [...to.pictures, picture];
+    movePicture(of, picture, lesson.classes.find((one) => label(one) === change.label));
     is[id] = change.label;
   } else {
+    removePictures(of, new Set([id]));
     delete is[id];
   }
   mark({ sent: is, corrected: true });
