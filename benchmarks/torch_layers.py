@@ -175,10 +175,15 @@ def pad(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Context) ->
 
 
 def upsample(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Context) -> Tensor:
-    x = first(xs[0])
-    size = (x.shape[2] * layer.factor[0], x.shape[3] * layer.factor[1])
-    align = None if layer.mode == "nearest" else False
-    return last(functional.interpolate(x, size, mode=layer.mode, align_corners=align))
+    y = functional.interpolate(
+        first(xs[0]),
+        layer.size,
+        None if layer.size else tuple(map(float, layer.factor)),
+        layer.mode,
+        align_corners=None if layer.mode == "nearest" else layer.coordinates == "align_corners",
+        antialias=layer.antialias,
+    )
+    return last(y)
 
 
 def pairwise(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:

@@ -26,10 +26,11 @@ from engine.layers.merge import Add, Concatenate, Divide, Multiply, Subtract
 from engine.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from engine.layers.parameters import ACTIVATIONS
 from engine.layers.pooling import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D
-from engine.layers.resampling import AdaptiveAveragePool2D, Upsample2D
+from engine.layers.resampling import AdaptiveAveragePool2D
 from engine.layers.reshape import Flatten, Pad2D, Reshape
 from engine.layers.slicing import ChannelShuffle, Slice
 from engine.layers.transposed import TransposedConv2D
+from engine.layers.upsampling import Upsample2D
 
 LAYERS: tuple[type[LayerRecord], ...] = (
     Conv2D,

@@ -1,4 +1,4 @@
-"""Maps brought to another size: adaptive averaging, nearest and bilinear enlargement.
+"""Maps brought to another size: adaptive averaging, and interpolation as `interpolation.py` has it.
 
 Each is linear and treats rows and columns alike, so it is one small matrix for either direction.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Array
+from engine.ops.interpolation import Method, taps
 from engine.workspace import FRESH, Buffers
 
 
@@ -35,14 +36,7 @@ def interpolating(size: int, count: int) -> Array:
     The centre of new pixel i lies at (i + 1/2) * size / count - 1/2 of the old ones; outside them the outermost
     pixel is repeated.
     """
-    matrix = np.zeros((count, size))
-    centres = np.clip((np.arange(count) + 0.5) * size / count - 0.5, 0, size - 1)
-    before = np.floor(centres).astype(int)
-    after = np.minimum(before + 1, size - 1)
-    rows = np.arange(count)
-    np.add.at(matrix, (rows, before), 1 - (centres - before))
-    np.add.at(matrix, (rows, after), centres - before)
-    return matrix
+    return taps(size, count, count / size, Method()).matrix(size)
 
 
 def resample(x: Array, rows: Array, columns: Array, buffers: Buffers = FRESH) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnx
@@ -24,6 +24,7 @@ from engine.model import onnx_format
 from engine.model.inference import Predictor
 from engine.model.model_file import Model
 from engine.model.onnx_format import OnnxFile, export_model, export_network
+from engine.ops.interpolation import Coordinates, Rounding
 from engine.presets import PRESETS, Preset
 from engine.recipe.losses import LOSSES, AnyLoss, Loss
 
@@ -113,6 +114,10 @@ def layer(kind: str, **hyperparameters: Any) -> LayerRecord:
             (4, 3, 2),
         ),
         (layer("upsample2d", factor=[3, 2], mode="nearest"), (3, 2, 4)),
+        (layer("upsample2d", factor=[0.7, 1.3], mode="bilinear"), (10, 7, 2)),
+        (layer("upsample2d", size=[7, 3], mode="bicubic", exclude_outside=True), (5, 8, 2)),
+        (layer("upsample2d", size=[3, 7], coordinates="align_corners", rounding="ceil"), (7, 4, 2)),
+        (layer("upsample2d", factor=0.6, mode="bicubic", coordinates="half_pixel_symmetric"), (7, 5, 2)),
         (layer("clip", minimum=None, maximum=None), (2, 3, 2)),
         (layer("upsample2d", factor=[4, 3], mode="bilinear"), (3, 5, 2)),
     ],
@@ -182,7 +187,16 @@ simple = st.one_of(
     record("max_pool2d", **pool),
     record("average_pool2d", count_padding=st.booleans(), **pool),
     record("adaptive_average_pool2d", output_size=pairs),
-    record("upsample2d", factor=pairs, mode=st.sampled_from(["nearest", "bilinear"])),
+    record(
+        "upsample2d",
+        factor=st.tuples(*[st.sampled_from([1, 2, 3, 0.5, 0.7, 1.3])] * 2),
+        size=st.none() | pairs,
+        mode=st.sampled_from(["nearest", "bilinear", "bicubic"]),
+        coordinates=st.sampled_from(get_args(Coordinates)),
+        rounding=st.sampled_from(get_args(Rounding)),
+        exclude_outside=st.booleans(),
+        antialias=st.booleans(),
+    ),
     chosen(
         "pad2d",
         always={"padding": sides},

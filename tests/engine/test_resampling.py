@@ -16,8 +16,9 @@ from engine.graph.network import Network
 from engine.graph.summary import summarize
 from engine.layers import Context
 from engine.layers.pooling import GlobalMaxPool2D
-from engine.layers.resampling import AdaptiveAveragePool2D, Upsample2D
+from engine.layers.resampling import AdaptiveAveragePool2D
 from engine.layers.reshape import Flatten, Pad2D, Reshape
+from engine.layers.upsampling import Upsample2D
 from tests.engine import reference
 
 SIZES = st.tuples(st.integers(1, 7), st.integers(1, 7))
