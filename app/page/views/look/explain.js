@@ -7,13 +7,15 @@ import { FeatureMap } from "../../parts/map.js";
 import { LocalPicture } from "../../parts/picture.js";
 import { ProblemBox } from "../../parts/problem.js";
 import { Progress } from "../../parts/progress.js";
+import { Options } from "./options.js";
 
 const NAMES = {
   gradient: "Gradient", input_x_gradient: "Input × gradient", integrated_gradients: "Integrated gradients",
   smooth_grad: "SmoothGrad", grad_cam: "Grad-CAM", occlusion: "Occlusion",
 };
+const NONE = {};
 
-/** `params` of the address: `method`, `other` to compare with, `class`. */
+/** `params` of the address: `method`, `other` to compare with, `class`, and `options` of methods as JSON. */
 export function Explanations({ model, file, prediction, params, change }) {
   const [opacity, setOpacity] = useState(0.8);
   const catalog = useLoaded((signal) => get("v1/catalog/explanations", {}, { signal }).then((found) => found.data), []);
@@ -24,7 +26,15 @@ export function Explanations({ model, file, prediction, params, change }) {
   const methods = catalog.value ?? [];
   const method = methods.find((one) => one.name === params.method) ?? methods.find((one) => one.name === "integrated_gradients") ?? methods[0];
   const other = methods.find((one) => one.name === params.other);
-  const wanted = model.classes.includes(params.class) ? params.class : (prediction?.label ?? prediction?.top[0]?.label ?? model.classes[0]);
+  // what is predicted comes a moment later, and nothing else is explained meanwhile
+  const predicted = model.target === "values" ? model.classes[0] : (prediction?.label ?? prediction?.top[0]?.label);
+  const wanted = model.classes.includes(params.class) ? params.class : predicted;
+  const options = optionsOf(params.options);
+  const setOptions = (name, values) => {
+    const rest = { ...options, [name]: values };
+    if (!Object.keys(values).length) delete rest[name];
+    change({ options: Object.keys(rest).length ? JSON.stringify(rest) : null });
+  };
   const choice = (label, chosen, set, none) => html`<label class="field"><span>${label}</span>
     <select value=${chosen?.name ?? ""} onChange=${(event) => set(event.target.value)}>
       ${none && html`<option value="">${none}</option>`}
@@ -43,24 +53,33 @@ export function Explanations({ model, file, prediction, params, change }) {
         <input type="range" min="0" max="1" step="0.05" value=${opacity} onInput=${(event) => setOpacity(event.target.valueAsNumber)} /></label>
     </div>
     <div class="row explained">
-      ${[method, other].filter(Boolean).map((one, number) => html`<${Explained} key=${`${number}${one.name}${wanted}`} model=${model} file=${file} method=${one}
-        wanted=${wanted} seen=${seen.value} opacity=${opacity} />`)}
+      ${wanted && [method, other].filter(Boolean).map((one, number) => html`<${Explained} key=${`${number}${one.name}`} model=${model} file=${file} method=${one}
+        wanted=${wanted} seen=${seen.value} opacity=${opacity} options=${options[one.name] ?? NONE} setOptions=${(values) => setOptions(one.name, values)} />`)}
     </div>
   </section>`;
 }
 
-function Explained({ model, file, method, wanted, seen, opacity }) {
+/** The options of methods in the address, by method; nothing of what cannot be read. */
+function optionsOf(text) {
+  try {
+    return { ...JSON.parse(text ?? "{}") };
+  } catch {
+    return {};
+  }
+}
+
+function Explained({ model, file, method, wanted, seen, opacity, options, setOptions }) {
   const [stopped, setStopped] = useState(false);
   const found = useLoaded(
     (signal) => (stopped ? Promise.resolve(null) : post(`v1/models/${encodeURIComponent(model.id)}/explain`, pictureForm(file), {
-      query: { method: method.name, class: wanted, relative: model.target === "class" || null }, signal,
+      query: { ...options, method: method.name, class: wanted, relative: model.target === "class" || null }, signal,
     })),
-    [model.id, file, method.name, wanted, stopped],
+    [model.id, file, method.name, wanted, stopped, JSON.stringify(options)],
   );
   const [height, width] = model.input_shape;
   const scale = 280 / Math.max(height, width);
   const box = { width: `${width * scale}px`, height: `${height * scale}px` };
-  const answer = found.value;
+  const answer = found.problem ? null : found.value;
   return html`<article class="one">
     <h2>${NAMES[method.name] ?? method.name}</h2>
     <div class="overlay" style=${box}>
@@ -78,6 +97,7 @@ function Explained({ model, file, method, wanted, seen, opacity }) {
         ${checks(answer).map((line) => html`<p key=${line}>${line}</p>`)}
       </div>
       <code class="formula">${method.formula}</code>`}
+      <${Options} model=${model} file=${file} method=${method} options=${options} set=${setOptions} problem=${found.problem} />
     </div>
   </article>`;
 }

@@ -31,7 +31,16 @@ export function insideOf(model, file, slope) {
     /** How one number of a node came about. */
     trace: async (node, position, signal) =>
       (await post(`${path}/trace`, form, { query: { node, position: position.join(","), on_the_way: true }, signal })).data[0],
+    /** How the gradient at one number of a node came about. */
+    back: async (node, position, signal) =>
+      (await post(`${path}/trace`, form, { query: { node, position: position.join(","), ...slope }, signal })).data[0],
   };
+}
+
+/** `ask()`, but not for every place that somebody drags over: only for where they stop. */
+export async function settled(ask, signal) {
+  await new Promise((done) => setTimeout(done, 40));
+  return signal.aborted ? null : ask();
 }
 
 /** The sizes of a node's output as it is shown: maps, or a vector of so many numbers. */

@@ -2,12 +2,14 @@
 import { html, useEffect, useState } from "../../lib/html.js";
 import { useLoaded } from "../../lib/load.js";
 import { magnitude, numberAt } from "../../lib/scale.js";
-import { precise, shape as shapeWords } from "../../lib/words.js";
+import { shape as shapeWords } from "../../lib/words.js";
 import { ProblemBox } from "../../parts/problem.js";
 import { Typed } from "../../parts/typed.js";
-import { strongestPart, Working } from "./working.js";
-import { mapOf, placeOf, positionAt, sizes } from "./inside.js";
+import { mapOf, placeOf, positionAt, settled, sizes } from "./inside.js";
 import { LargeMap } from "./large.js";
+import { Place } from "./place.js";
+import { Slope } from "./slope.js";
+import { strongestPart, Working } from "./working.js";
 
 /** The node whose arithmetic is shown for a number of `node`: of a layer's own activation, the layer. */
 function traced(node, nodes) {
@@ -46,7 +48,8 @@ export function NumberOf({ inside, plain, node, nodes, position, goTo, gradient,
       </figure>
       <div class="grow" aria-live="polite">
         ${gradient
-          ? html`<${Slope} gradient=${gradient} slope=${grid && numberAt(grid, at.row, at.column)} plain=${plain} node=${node} at=${at}>${cameAbout}<//>`
+          ? html`<${Slope} gradient=${gradient} slope=${grid && numberAt(grid, at.row, at.column)} inside=${inside} plain=${plain} node=${node} nodes=${nodes} at=${at}
+              position=${position} goTo=${goTo}>${cameAbout}<//>`
           : cameAbout}
       </div>
     </div>
@@ -68,27 +71,8 @@ function Fields({ shape, at, position, move }) {
   </div>`;
 }
 
-/** What a gradient says, beside the number itself; `children`: how that came about. */
-function Slope({ gradient, slope, plain, node, at, children }) {
-  const [open, setOpen] = useState(false);
-  const array = useLoaded(() => plain.node(node.name), [plain, node.name]);
-  const known = array.value?.shape.slice(1).join() === node.shape.join();
-  const number = known ? numberAt(mapOf(array.value, at.channel), at.row, at.column) : null;
-  const [letter, what] = gradient.of === "loss" ? ["L", `the loss, were it ${gradient.class},`] : ["S", `the score of ${gradient.class}`];
-  return html`<p class="sum">a = ${precise(number)}; d${letter}/da = <b>${precise(slope)}</b></p>
-    <p>${slope === 0
-      ? `A little more or less here changes nothing of ${what} for now.`
-      : `Were this number greater by a little, ${what} would ${slope > 0 ? "grow" : "fall"} by ${precise(Math.abs(slope ?? NaN))} times as much.`}</p>
-    <${ProblemBox} problem=${array.problem} again=${array.again} />
-    <details open=${open} onToggle=${(event) => setOpen(event.currentTarget.open)}><summary>How the number itself came about</summary>${open && children}</details>`;
-}
-
 function HowItCame({ inside, node, nodes, position, goTo }) {
-  const trace = useLoaded(
-    // while somebody drags over a map, only where they stop is asked for
-    (signal) => new Promise((done) => setTimeout(done, 40)).then(() => (signal.aborted ? null : inside.trace(node, position, signal))),
-    [inside, node, position.join()],
-  );
+  const trace = useLoaded((signal) => settled(() => inside.trace(node, position, signal), signal), [inside, node, position.join()]);
   const found = trace.value;
   const [channel, setChannel] = useState(0);
   useEffect(() => {
@@ -98,28 +82,5 @@ function HowItCame({ inside, node, nodes, position, goTo }) {
   return html`
     <${ProblemBox} problem=${trace.problem} again=${trace.again} />
     ${found && html`<${Working} found=${found} channel=${channel} setChannel=${setChannel} goTo=${goTo} />
-      <${ReadsFrom} inside=${inside} found=${found} channel=${channel} nodes=${nodes} goTo=${goTo} />`}`;
-}
-
-/** The map that a window lies in, with the window marked. */
-function ReadsFrom({ inside, found, channel, nodes, goTo }) {
-  const { trace } = found;
-  const from = found.inputs_from[0];
-  const source = nodes.find((one) => one.name === from);
-  const known = source && trace.window && trace.begins?.length === 3 && !sizes(source.shape).vector;
-  const array = useLoaded(() => (known ? inside.node(from) : Promise.resolve(null)), [inside, from, Boolean(known)]);
-  if (!known || array.value?.shape.slice(1).join() !== source.shape.join()) return null;
-  const [rows, columns] = [trace.window.length, trace.window[0].length];
-  const first = trace.begins[2];
-  const index = Math.max(0, Math.min(source.shape[2] - 1, first + (trace.factors ? channel * (trace.step?.[2] ?? 1) : 0)));
-  const grid = mapOf(array.value, index);
-  const [down, across] = [trace.step?.[0] ?? 1, trace.step?.[1] ?? 1];
-  const marked = {
-    row: trace.begins[0], column: trace.begins[1],
-    height: (rows - 1) * down + 1, width: (columns - 1) * across + 1,
-  };
-  return html`<figure class="place">
-    <${LargeMap} grid=${grid} most=${magnitude(grid)} marked=${marked} room=${140} label=${`The window in map ${index} of ${from}`} />
-    <figcaption>reads map ${index} of <button type="button" class="plain" onClick=${() => goTo(from, positionAt(source.shape, marked.row + Math.floor(marked.height / 2), marked.column + Math.floor(marked.width / 2), index))}>${from}</button></figcaption>
-  </figure>`;
+      <${Place} inside=${inside} trace=${found.trace} name=${found.inputs_from[0]} verb="reads" channel=${channel} nodes=${nodes} goTo=${goTo} />`}`;
 }

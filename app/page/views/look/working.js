@@ -30,8 +30,7 @@ const spatial = (window) => Array.isArray(window?.[0]) && window.length * window
 export function Working({ found, channel, setChannel, goTo }) {
   const { trace } = found;
   return html`<div class="parts">
-    ${spatial(trace.window) && html`<${Window} trace=${trace} channel=${channel} setChannel=${setChannel} from=${found.inputs_from[0]} />`}
-    ${trace.factors && !spatial(trace.window) && html`<${Terms} trace=${trace} goTo=${goTo} from=${found.inputs_from[0]} />`}
+    <${Products} trace=${trace} channel=${channel} setChannel=${setChannel} from=${found.inputs_from[0]} goTo=${goTo} words=${FORWARD} />
     ${trace.mean !== null && html`<${Normal} trace=${trace} />`}
     ${trace.sources.length > 0 && html`<ul class="sources">
       ${trace.sources.map((source) => html`<li key=${`${source.input}/${source.position}`}>
@@ -51,8 +50,19 @@ export function Working({ found, channel, setChannel, goTo }) {
   </div>`;
 }
 
-/** The window of an input channel; of numbers that are read together without a filter the first. */
-function Window({ trace, channel, setChannel, from }) {
+/** What the parts of a sum are called on the way through; `filter(trace, channel)` and `window(from)`. */
+const FORWARD = {
+  channel: "Input channel", window: (from) => `window of ${from}`, filter: (trace) => `filter K(${trace.position.at(-1)})`, number: "Input", factor: "Weight",
+};
+
+/** What was read together, the factors and the products: the equation of a window, or the strongest terms. */
+export function Products({ trace, ...rest }) {
+  if (spatial(trace.window)) return html`<${Window} trace=${trace} ...${rest} />`;
+  return trace.factors && html`<${Terms} trace=${trace} ...${rest} />`;
+}
+
+/** The window of a channel; of numbers that are read together without a filter the first. */
+function Window({ trace, channel, setChannel, from, words }) {
   const given = parts(trace);
   const at = Math.min(channel, Math.max(0, given.length - 1));
   const [rows, columns] = [trace.window.length, trace.window[0].length];
@@ -60,12 +70,12 @@ function Window({ trace, channel, setChannel, from }) {
   const set = (text) => text && Number.isInteger(Number(text)) && setChannel(Math.max(0, Math.min(given.length - 1, Number(text) - first)));
   const won = trace.winner && `; the largest is in row ${trace.winner[0]}, column ${trace.winner[1]}`;
   const names = {
-    window: `window of ${from}${given.length > 1 ? `, channel ${first + at}` : ""}, ${rows} × ${columns}${won ?? ""}`,
-    filter: `filter K(${trace.position.at(-1)})`,
+    window: `${words.window(from)}${given.length > 1 ? `, channel ${first + at}` : ""}, ${rows} × ${columns}${won ?? ""}`,
+    filter: words.filter(trace, first + at),
   };
   return html`
     ${given.length > 1 && html`<div class="row channels">
-      <label class="field"><span>Input channel, of ${given.length}</span>
+      <label class="field"><span>${words.channel}, of ${given.length}</span>
         <${Typed} type="number" min=${first} max=${first + given.length - 1} value=${first + at} live set=${set} /></label>
       <p class="soft">It gives <span class="num">${precise(given[at])}</span> of the sum <span class="num">${precise(trace.sum)}</span>.</p>
     </div>`}
@@ -73,7 +83,7 @@ function Window({ trace, channel, setChannel, from }) {
 }
 
 /** Of a dense layer, or a convolution of one cell: the strongest terms of the sum. */
-function Terms({ trace, from, goTo }) {
+function Terms({ trace, from, goTo, words }) {
   const [window, factors, products] = [trace.window, trace.factors, trace.products].map((one) => one.flat(2));
   const order = [...products.keys()].sort((one, other) => Math.abs(products[other]) - Math.abs(products[one]));
   const shown = order.slice(0, TERMS);
@@ -81,7 +91,7 @@ function Terms({ trace, from, goTo }) {
   const begins = trace.begins;
   const position = (index) => (begins.length === 3 ? [begins[0], begins[1], begins[2] + index * trace.step[2]] : [begins[0] + index]);
   return html`<div class="scroll" tabIndex="0" role="group" aria-label="terms of the sum"><table>
-    <thead><tr><th>Number of ${from}</th><th class="num">Input</th><th class="num">Weight</th><th class="num">Product</th></tr></thead>
+    <thead><tr><th>Number of ${from}</th><th class="num">${words.number}</th><th class="num">${words.factor}</th><th class="num">Product</th></tr></thead>
     <tbody>
       ${shown.map((index) => html`<tr key=${index}>
         <td><button type="button" class="plain" onClick=${() => goTo(from, position(index))}>[${position(index).join(", ")}]</button></td>
