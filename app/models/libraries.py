@@ -86,7 +86,7 @@ def _better(by_runtime: Predictor, predictor: Predictor, identifier: str) -> Pre
 def _by_runtime(predictor: Predictor, settings: Settings, executor: Executor | None) -> Predictor:
     # with the first model that it may compute, not with the server; it is not installed everywhere
     from engine.model.inference import Predictor, scoring_network  # noqa: PLC0415
-    from engine.model.onnx_runtime import Session  # noqa: PLC0415
+    from engine.model.runtime.onnx_runtime import Session  # noqa: PLC0415
 
     model = predictor.model
     session = Session(scoring_network(model), model.weights, executor, settings.cores)

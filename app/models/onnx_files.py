@@ -10,11 +10,11 @@ from app.models.predictors import Predictors
 from app.store.records import ModelRecord
 
 if TYPE_CHECKING:
-    from engine.model.onnx_format import OnnxFile
+    from engine.model.onnx_format.write import OnnxFile
 
 
 def onnx_file(predictors: Predictors, record: ModelRecord, *, preprocessing_inside: bool) -> OnnxFile:
-    """Return a model as an ONNX file; see `engine.model.onnx_format.export_model`.
+    """Return a model as an ONNX file; see `engine.model.onnx_format.write.export_model`.
 
     Raises:
         NotInstalled: this server has no library for the format.
@@ -22,7 +22,7 @@ def onnx_file(predictors: Predictors, record: ModelRecord, *, preprocessing_insi
         LimitError: it is larger than an ONNX file can be.
     """
     try:
-        from engine.model.onnx_format import export_model  # noqa: PLC0415 - it is not installed everywhere
+        from engine.model.onnx_format.write import export_model  # noqa: PLC0415 - it is not installed everywhere
     except ImportError as error:
         raise NotInstalled(
             "models are written as ONNX files by a library that this server was installed without, onnx; ask the "

@@ -1,4 +1,4 @@
-"""What a layer is in ONNX: operators as plain records, which `engine/model/onnx_format.py` alone writes into a file.
+"""What a layer is in ONNX: operators as plain records, which `engine/model/onnx_format` alone writes into a file.
 
 There a batch of maps is (N, C, H, W) and one of vectors (N, C). The records leave the batch out and have our shapes,
 (H, W, C) and (C,). Operators are those of version 17 of ONNX's own set: https://onnx.ai/onnx/operators

@@ -17,11 +17,11 @@ from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.inputs.preprocessing import Preprocessing
 from engine.layers import Context, Conv2D
-from engine.model import onnx_runtime
 from engine.model.computation import compare, fixed_pictures
 from engine.model.inference import Predictor, scoring_network
 from engine.model.model_file import Model
-from engine.model.onnx_runtime import Session
+from engine.model.runtime import onnx_runtime
+from engine.model.runtime.onnx_runtime import Session
 from engine.recipe.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 
 TOLERANCE = 1e-4

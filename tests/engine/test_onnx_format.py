@@ -20,10 +20,10 @@ from engine.graph.network import Network
 from engine.graph.operation import Operation
 from engine.inputs.preprocessing import Preprocessing
 from engine.layers import LAYERS, AnyLayer, Context, Example, LayerRecord
-from engine.model import onnx_format
 from engine.model.inference import Predictor
 from engine.model.model_file import Model
-from engine.model.onnx_format import OnnxFile, export_model, export_network
+from engine.model.onnx_format import write
+from engine.model.onnx_format.write import OnnxFile, export_model, export_network
 from engine.ops.interpolation import Coordinates, Rounding
 from engine.presets import PRESETS, Preset
 from engine.recipe.losses import LOSSES, AnyLoss, Loss
@@ -336,7 +336,7 @@ def test_equal_models_give_equal_files() -> None:
 
 
 def test_what_no_such_file_can_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_format, "MAX_BYTES", 500)
+    monkeypatch.setattr(write, "MAX_BYTES", 500)
     with pytest.raises(LimitError, match="an ONNX file holds at most 500") as refused:
         export_model(model(TypeAdapter(AnyLoss).validate_python({"type": "softmax_cross_entropy"})))
     assert "safetensors" in str(refused.value.hint)

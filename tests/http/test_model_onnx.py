@@ -88,7 +88,7 @@ def test_what_is_asked_for_wrongly_is_refused(http: httpx.Client) -> None:
 
 def test_without_the_library_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    monkeypatch.delitem(sys.modules, "engine.model.onnx_format", raising=False)
+    monkeypatch.delitem(sys.modules, "engine.model.onnx_format.write", raising=False)
     with pytest.raises(NotInstalled, match="pip install onnx"):
         onnx_file(None, None, preprocessing_inside=False)  # type: ignore[arg-type]
 

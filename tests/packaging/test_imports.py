@@ -23,6 +23,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "alembic": ("app.store",),
     "fastapi": ("app.main", "app.services", "app.web"),
     "fastapi_offline": ("app.web.docs_page",),
+    "google": ("engine.model.onnx_format.read",),
     "httpcore": ("app.jobs.outgoing",),
     "httpx": ("app.client", "app.datasets.fetching", "app.jobs.outgoing"),
     "numpy": (
@@ -40,7 +41,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "engine",
     ),
     "onnx": ("engine.model.onnx_format",),
-    "onnxruntime": ("engine.model.onnx_runtime",),
+    "onnxruntime": ("engine.model.runtime.onnx_runtime",),
     "pydantic": ("app", "engine"),
     "pydantic_core": ("app.api", "app.web.answers", "app.web.inference_protocol", "engine.choices"),
     "python_multipart": ("app.web.bodies.multipart",),

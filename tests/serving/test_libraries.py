@@ -14,9 +14,9 @@ from app.models import libraries
 from app.models.libraries import settled
 from app.settings import Settings
 from engine.arrays import Array
-from engine.model import onnx_runtime
 from engine.model.inference import Predictor
 from engine.model.model_file import read_model
+from engine.model.runtime import onnx_runtime
 
 FILE = Path(app.builtin.__file__).with_name("model_example.safetensors")
 
@@ -123,7 +123,7 @@ def not_readable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.delitem(sys.modules, "engine.model.onnx_runtime")
+    monkeypatch.delitem(sys.modules, "engine.model.runtime.onnx_runtime")
 
 
 @pytest.mark.parametrize(

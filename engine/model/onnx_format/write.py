@@ -1,4 +1,4 @@
-"""Models as ONNX files, for other runtimes; the only module that knows the library of that name.
+"""Models as ONNX files, for other runtimes.
 
 Layers say in records what they are (`engine/layers/export.py`). Here the records become nodes of one graph, in which
 batches of maps are (N, C, H, W) and N is left open. The last node applies the link of the loss, so that predictions

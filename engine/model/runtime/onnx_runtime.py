@@ -19,7 +19,7 @@ from engine.fast.parallel.mapped import create
 from engine.fast.serving.pool import WORTH_SPLITTING, in_parts
 from engine.graph.network import Network
 from engine.model.computation import Library
-from engine.model.onnx_format import MAX_BYTES, OnnxFile, export_network
+from engine.model.onnx_format.write import MAX_BYTES, OnnxFile, export_network
 
 _WORTH_THREADS = 100_000_000
 """Multiply-adds of a picture that several threads compute sooner than one."""

@@ -1,0 +1,1 @@
+"""ONNX files, written and read; the only package that knows the library of that name."""

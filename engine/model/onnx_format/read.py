@@ -1,0 +1,382 @@
+"""The guarded reader of ONNX files: from bytes that anyone may have sent to records.
+
+The file is mapped. What describes the graph is small, is copied out and parsed by the library of the format; numbers of
+tensors stay where they are until somebody reads them, as views of the file where that is possible. Whether they fit the
+file is known before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import (
+    AttributeProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    defs,
+)
+
+from engine.arrays import Array, Shape, elements
+from engine.errors import ModelFileError
+from engine.model.model_file import few
+from engine.model.onnx_format.records import AttributeValue, Graph, GraphNode, Size, Tensor, TensorType
+from engine.model.onnx_format.wire import BYTES, Field, Mapped, Span, count_varints, varints
+
+OLDEST = 7
+"""Version of operators that is read; those before had other rules for stretching."""
+MAX_DESCRIPTION = 16 * 2**20
+"""Bytes of a file that are no numbers of tensors."""
+MAX_GRAPH_NODES = 50_000
+MAX_AXES = 8
+"""Of a tensor."""
+
+_DTYPES: dict[int, np.dtype[Any]] = {
+    TensorProto.FLOAT: np.dtype("<f4"),
+    TensorProto.UINT8: np.dtype("u1"),
+    TensorProto.INT8: np.dtype("i1"),
+    TensorProto.UINT16: np.dtype("<u2"),
+    TensorProto.INT16: np.dtype("<i2"),
+    TensorProto.INT32: np.dtype("<i4"),
+    TensorProto.INT64: np.dtype("<i8"),
+    TensorProto.BOOL: np.dtype("?"),
+    TensorProto.FLOAT16: np.dtype("<f2"),
+    TensorProto.DOUBLE: np.dtype("<f8"),
+    TensorProto.UINT32: np.dtype("<u4"),
+    TensorProto.UINT64: np.dtype("<u8"),
+    TensorProto.BFLOAT16: np.dtype("<f4"),
+}
+"""Types of numbers that are read, and as what."""
+_FIXED: dict[int, np.dtype[Any]] = {
+    TensorProto.FLOAT_DATA_FIELD_NUMBER: np.dtype("<f4"),
+    TensorProto.DOUBLE_DATA_FIELD_NUMBER: np.dtype("<f8"),
+}
+_VARINTS = (
+    TensorProto.INT32_DATA_FIELD_NUMBER,
+    TensorProto.INT64_DATA_FIELD_NUMBER,
+    TensorProto.UINT64_DATA_FIELD_NUMBER,
+)
+_DATA = (*_FIXED, *_VARINTS, TensorProto.RAW_DATA_FIELD_NUMBER, TensorProto.STRING_DATA_FIELD_NUMBER)
+"""Fields of a tensor that hold its numbers."""
+_PLACE_OF: dict[int, int] = {
+    TensorProto.FLOAT: TensorProto.FLOAT_DATA_FIELD_NUMBER,
+    TensorProto.DOUBLE: TensorProto.DOUBLE_DATA_FIELD_NUMBER,
+    TensorProto.INT64: TensorProto.INT64_DATA_FIELD_NUMBER,
+    TensorProto.UINT32: TensorProto.UINT64_DATA_FIELD_NUMBER,
+    TensorProto.UINT64: TensorProto.UINT64_DATA_FIELD_NUMBER,
+}
+"""Where numbers of a type are that are not raw; those of all others are among the `int32_data`."""
+_HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+"""Types that stand in `int32_data` by their bits."""
+
+
+def read_graph(path: Path, external: Path | None = None) -> Graph:
+    """Read an ONNX file.
+
+    Args:
+        path: the file.
+        external: a second file, for tensors that are stored outside of the first.
+
+    Raises:
+        ModelFileError: damaged, too old or too new, of unknown types, or with tensors that do not fit the file.
+    """
+    try:
+        return _Reader(Mapped(path), Mapped(external) if external else None).graph()
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise ModelFileError(f"the file is no readable ONNX file: {error}") from None
+
+
+class _Stored(NamedTuple):
+    """Where the numbers of a tensor are."""
+
+    file: Mapped
+    span: Span
+    field: int
+
+
+class _Reader:
+    def __init__(self, file: Mapped, external: Mapped | None) -> None:
+        self._file = file
+        self._external = external
+        self._locations: set[str] = set()
+        self._described = 0
+
+    def graph(self) -> Graph:
+        """Read all of the file."""
+        said = ModelProto()
+        graphs: list[Span] = []
+        wanted = {
+            ModelProto.IR_VERSION_FIELD_NUMBER,
+            ModelProto.PRODUCER_NAME_FIELD_NUMBER,
+            ModelProto.OPSET_IMPORT_FIELD_NUMBER,
+            ModelProto.METADATA_PROPS_FIELD_NUMBER,
+        }
+        described = []
+        for field in self._file.fields(self._file.span):
+            if field.number == ModelProto.GRAPH_FIELD_NUMBER and field.kind == BYTES:
+                graphs.append(field.content)
+            elif field.number in wanted:
+                described.append(field)
+        said.ParseFromString(self._copy(described))
+        if len(graphs) != 1:
+            raise ModelFileError(f"the file is no ONNX model: it has {len(graphs)} graphs and not one")
+        opset = self._opset(said)
+        found = self._parts(graphs[0])
+        initializers: dict[str, Tensor] = {}
+        for span in found[GraphProto.INITIALIZER_FIELD_NUMBER]:
+            tensor = self._tensor(span, "an initializer")
+            if not tensor.name or tensor.name in initializers:
+                raise ModelFileError(f"the name {tensor.name!r} of an initializer is empty or taken")
+            initializers[tensor.name] = tensor
+        inputs = self._types(found[GraphProto.INPUT_FIELD_NUMBER])
+        return Graph(
+            opset,
+            tuple(self._node(span) for span in found[GraphProto.NODE_FIELD_NUMBER]),
+            tuple(each for each in inputs if each.name not in initializers),
+            self._types(found[GraphProto.OUTPUT_FIELD_NUMBER]),
+            initializers,
+            {entry.key: entry.value for entry in said.metadata_props},
+            said.producer_name,
+        )
+
+    def _opset(self, said: ModelProto) -> int:
+        versions = [entry.version for entry in said.opset_import if entry.domain in ("", "ai.onnx")]
+        newest = defs.onnx_opset_version()
+        if len(versions) != 1:
+            raise ModelFileError(
+                "the file is no ONNX model: it does not say of which version its operators are"
+            )
+        if not OLDEST <= versions[0] <= newest:
+            raise ModelFileError(
+                f"the file's operators are of version {versions[0]}; versions {OLDEST} to {newest} are read",
+                hint="export the model again with such a version of operators (opset)",
+            )
+        return int(versions[0])
+
+    def _parts(self, graph: Span) -> Mapping[int, list[Span]]:
+        """Return where the parts of a graph are, by the numbers of their fields."""
+        found: dict[int, list[Span]] = {
+            GraphProto.NODE_FIELD_NUMBER: [],
+            GraphProto.INITIALIZER_FIELD_NUMBER: [],
+            GraphProto.INPUT_FIELD_NUMBER: [],
+            GraphProto.OUTPUT_FIELD_NUMBER: [],
+        }
+        for field in self._file.fields(graph):
+            if field.number == GraphProto.SPARSE_INITIALIZER_FIELD_NUMBER:
+                raise ModelFileError("the file has sparse initializers, which are not read")
+            if field.number in found and field.kind == BYTES:
+                found[field.number].append(field.content)
+        if max(map(len, found.values())) > MAX_GRAPH_NODES:
+            raise ModelFileError(f"the graph has more than {MAX_GRAPH_NODES:,} nodes or initializers")
+        return found
+
+    def _types(self, spans: Iterable[Span]) -> tuple[TensorType, ...]:
+        return tuple(_tensor_type(ValueInfoProto.FromString(self._copy_of(span))) for span in spans)
+
+    def _node(self, span: Span) -> GraphNode:
+        described, attributes = [], []
+        wanted = {
+            NodeProto.INPUT_FIELD_NUMBER,
+            NodeProto.OUTPUT_FIELD_NUMBER,
+            NodeProto.NAME_FIELD_NUMBER,
+            NodeProto.OP_TYPE_FIELD_NUMBER,
+            NodeProto.DOMAIN_FIELD_NUMBER,
+        }
+        for field in self._file.fields(span):
+            if field.number == NodeProto.ATTRIBUTE_FIELD_NUMBER and field.kind == BYTES:
+                attributes.append(field.content)
+            elif field.number in wanted:
+                described.append(field)
+        node = NodeProto.FromString(self._copy(described))
+        place = f"{node.op_type} {node.name or next(iter(node.output), '')!r}"
+        found: dict[str, AttributeValue] = {}
+        for attribute in attributes:
+            name, value = self._attribute(attribute, place)
+            if name in found:
+                raise ModelFileError(f"{place} has two attributes {name!r}")
+            if value is not None:
+                found[name] = value
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        return GraphNode(node.op_type, tuple(node.input), tuple(node.output), found, node.name, domain)
+
+    def _attribute(self, span: Span, place: str) -> tuple[str, AttributeValue | None]:
+        """Return name and value; the value of a kind that no operator here has is None."""
+        tensors, described = [], []
+        inner = {
+            AttributeProto.T_FIELD_NUMBER,
+            AttributeProto.G_FIELD_NUMBER,
+            AttributeProto.TENSORS_FIELD_NUMBER,
+            AttributeProto.GRAPHS_FIELD_NUMBER,
+            AttributeProto.SPARSE_TENSOR_FIELD_NUMBER,
+            AttributeProto.SPARSE_TENSORS_FIELD_NUMBER,
+        }
+        for field in self._file.fields(span):
+            if field.number == AttributeProto.T_FIELD_NUMBER and field.kind == BYTES:
+                tensors.append(field.content)
+            elif field.number not in inner:
+                described.append(field)
+        said = AttributeProto.FromString(self._copy(described))
+        if said.type == AttributeProto.TENSOR and len(tensors) == 1:
+            return said.name, self._tensor(tensors[0], place)
+        return said.name, _value(said)
+
+    def _tensor(self, span: Span, place: str) -> Tensor:
+        """Return a tensor whose numbers were not looked at."""
+        described: list[Field] = []
+        data: list[Field] = []
+        for field in self._file.fields(span):
+            (data if field.number in _DATA else described).append(field)
+        said = TensorProto.FromString(self._copy(described))
+        what = f"the tensor {said.name!r}" if said.name else f"a tensor of {place}"
+        shape = tuple(said.dims)
+        if len(shape) > MAX_AXES or any(not 0 <= size < 2**31 for size in shape):
+            raise ModelFileError(f"{what} says that its shape is {list(shape)}")
+        if said.data_type not in _DTYPES:
+            raise ModelFileError(
+                f"{what} is of type {_type_name(said.data_type)}; {', '.join(map(_type_name, _DTYPES))} are read"
+            )
+        if said.HasField("segment"):
+            raise ModelFileError(f"{what} is stored in segments, which are not read")
+        stored = self._where(said, data, what)
+        return Tensor(said.name, _DTYPES[said.data_type], shape, _reader(said.data_type, stored, shape, what))
+
+    def _where(self, said: TensorProto, data: list[Field], what: str) -> _Stored:
+        raw = TensorProto.RAW_DATA_FIELD_NUMBER
+        if said.data_location == TensorProto.EXTERNAL:
+            if data:
+                raise ModelFileError(f"{what} is stored both in the file and outside of it")
+            return self._outside(said, what)
+        data = [field for field in data if field.content.size]
+        if len(data) > 1 or any(field.kind != BYTES for field in data):
+            raise ModelFileError(f"{what} is not stored in one piece")
+        if not data:
+            return _Stored(self._file, Span(0, 0), raw)
+        expected = _PLACE_OF.get(said.data_type, TensorProto.INT32_DATA_FIELD_NUMBER)
+        if data[0].number not in (raw, expected):
+            raise ModelFileError(f"{what} is not stored as numbers of its type are")
+        return _Stored(self._file, data[0].content, data[0].number)
+
+    def _outside(self, said: TensorProto, what: str) -> _Stored:
+        entries = {entry.key: entry.value for entry in said.external_data}
+        location = entries.get("location", "")
+        if not location or Path(location).name != location or "\\" in location:
+            raise ModelFileError(
+                f"{what} is stored in {location!r}, which is no name of a file beside this one",
+                hint="store all tensors in the file itself, or in one file in the same folder",
+            )
+        self._locations.add(location)
+        if len(self._locations) > 1:
+            raise ModelFileError(
+                f"tensors are stored in several files: {few(self._locations)}",
+                hint="store all tensors in the file itself, or in one file beside it",
+            )
+        if self._external is None:
+            raise ModelFileError(
+                f"{what} is stored in a second file, {location!r}, which was not given",
+                hint="give that file too, or store all tensors in the file itself",
+            )
+        try:
+            start = int(entries.get("offset", "0"))
+            end = start + int(entries["length"]) if "length" in entries else self._external.span.end
+        except ValueError:
+            raise ModelFileError(f"{what} does not say in numbers where it is stored") from None
+        if not 0 <= start <= end <= self._external.span.end:
+            raise ModelFileError(
+                f"{what} is said to be stored at bytes {start:,} to {end:,} of a file that has "
+                f"{self._external.span.end:,}"
+            )
+        return _Stored(self._external, Span(start, end), TensorProto.RAW_DATA_FIELD_NUMBER)
+
+    def _copy_of(self, span: Span) -> bytes:
+        self._described += span.size
+        if self._described > MAX_DESCRIPTION:
+            raise ModelFileError(
+                f"what the file says beside the numbers of tensors takes more than {MAX_DESCRIPTION:,} bytes"
+            )
+        return self._file.bytes(span)
+
+    def _copy(self, fields: Iterable[Field]) -> bytes:
+        return b"".join(self._copy_of(field.whole) for field in fields)
+
+
+def _reader(kind: int, stored: _Stored, shape: Shape, what: str) -> Callable[[], Array]:
+    """Return what reads numbers whose count fits; raises ModelFileError if it does not."""
+    file, span, field = stored
+    dtype, count = _DTYPES[kind], elements(shape)
+    half = np.dtype("<u2")
+    if field in _VARINTS:
+        packed = file.array(span, np.dtype("u1"))
+        _check_count(count_varints(packed), count, shape, what)
+
+        def read() -> Array:
+            numbers = varints(packed)
+            if kind in _HALVES:
+                return _widened(numbers.astype(half), kind).reshape(shape)
+            return numbers.astype(dtype).reshape(shape)
+
+        return read
+    width = half.itemsize if kind in _HALVES else dtype.itemsize
+    _check_count(span.size / width, count, shape, what)
+    if kind in _HALVES:
+        return lambda: _widened(file.array(span, half), kind).reshape(shape)
+    return lambda: file.array(span, dtype).reshape(shape)
+
+
+def _check_count(found: float, count: int, shape: Shape, what: str) -> None:
+    if found != count:
+        raise ModelFileError(
+            f"{what} says that its shape is {list(shape)}, which is {count:,} numbers, but the file holds {found:,.6g}"
+        )
+
+
+def _widened(bits: Array, kind: int) -> Array:
+    """Return numbers of 16 bits: float16 as they are, bfloat16 as the float32 whose upper half they are."""
+    if kind == TensorProto.FLOAT16:
+        return bits.view(np.dtype("<f2"))
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def _value(said: AttributeProto) -> AttributeValue | None:
+    kinds: dict[int, Callable[[], AttributeValue]] = {
+        AttributeProto.INT: lambda: said.i,
+        AttributeProto.FLOAT: lambda: _shortest(said.f),
+        AttributeProto.STRING: said.s.decode,
+        AttributeProto.INTS: lambda: tuple(said.ints),
+        AttributeProto.FLOATS: lambda: tuple(map(_shortest, said.floats)),
+        AttributeProto.STRINGS: lambda: tuple(text.decode() for text in said.strings),
+    }
+    return kinds[said.type]() if said.type in kinds else None
+
+
+def _shortest(value: float) -> float:
+    """Return the shortest number that is the same float32: 0.001 where 0.0010000000474974513 is stored."""
+    return float(str(np.float32(value)))
+
+
+def _tensor_type(said: ValueInfoProto) -> TensorType:
+    if not said.type.HasField("tensor_type"):
+        return TensorType(said.name, None, None)
+    tensor = said.type.tensor_type
+    dtype = _DTYPES.get(tensor.elem_type)
+    if not tensor.HasField("shape"):
+        return TensorType(said.name, dtype, None)
+    return TensorType(said.name, dtype, tuple(map(_size, tensor.shape.dim)))
+
+
+def _size(dimension: Any) -> Size:
+    if dimension.HasField("dim_value"):
+        return int(dimension.dim_value)
+    return str(dimension.dim_param) or None
+
+
+def _type_name(kind: int) -> str:
+    try:
+        return str(TensorProto.DataType.Name(kind))
+    except ValueError:
+        return str(kind)

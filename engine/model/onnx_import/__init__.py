@@ -1,0 +1,1 @@
+"""Networks that come as ONNX files, made of our layers."""

@@ -1,0 +1,211 @@
+"""Operators that bring two tensors or more together, or a tensor and a constant."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.layers import Layer
+from engine.layers.affine import Affine
+from engine.layers.merge import Add, Concatenate, Divide, Multiply, Subtract
+from engine.model.onnx_import.values.call import Call, Rule
+from engine.model.onnx_import.values.layout import Atoms, Layout, aligned, atom, written
+from engine.model.onnx_import.values.value import Computed, Constant, Unsupported, Value, known
+
+
+def add(call: Call) -> list[Value]:
+    """Add and Sum: `add`, and `affine` for constants."""
+    first, *others = sorted(_given(call), key=lambda each: isinstance(each, Constant))
+    if not isinstance(first, Computed):
+        raise Unsupported("an input that depends on the picture")
+    values = [first, *(each for each in others if isinstance(each, Computed))]
+    if len(values) > 1:
+        first = _sum(call, values)
+    for each in others:
+        if isinstance(each, Constant):
+            first = affine(call, first, shift=each)
+    return [first]
+
+
+def subtract(call: Call) -> list[Value]:
+    """Sub: `subtract`, and `affine` for constants."""
+    one, other = _given(call)
+    if isinstance(one, Computed) and isinstance(other, Computed):
+        return [_paired(call, Subtract(), one, other)]
+    if isinstance(one, Computed) and isinstance(other, Constant):
+        return [affine(call, one, shift=other.changed(other.shape, np.negative))]
+    if isinstance(one, Constant) and isinstance(other, Computed):
+        return [affine(call, negative(call, other), shift=one)]
+    raise Unsupported("an input that depends on the picture")
+
+
+def multiply(call: Call) -> list[Value]:
+    """Mul: `multiply`, and `affine` for constants."""
+    one, other = sorted(_given(call), key=lambda each: isinstance(each, Constant))
+    if isinstance(one, Computed) and isinstance(other, Computed):
+        return [_paired(call, Multiply(), one, other)]
+    if isinstance(one, Computed) and isinstance(other, Constant):
+        return [affine(call, one, scale=other)]
+    raise Unsupported("an input that depends on the picture")
+
+
+def divide(call: Call) -> list[Value]:
+    """Div: `divide`, and `affine` for constants."""
+    one, other = _given(call)
+    if isinstance(one, Computed) and isinstance(other, Computed):
+        return [_paired(call, Divide(), one, other)]
+    if isinstance(one, Computed) and isinstance(other, Constant):
+        return [affine(call, one, scale=other.changed(other.shape, np.reciprocal))]
+    raise Unsupported("a dividend that depends on the picture")
+
+
+def negate(call: Call) -> list[Value]:
+    """Neg: `affine`."""
+    return [negative(call, call.computed())]
+
+
+def power(call: Call) -> list[Value]:
+    """Pow of 1, or of 2: `multiply`."""
+    value, (exponent,) = call.computed(), call.constant(1).reals()
+    if exponent == 1:
+        return [value]
+    if exponent != 2:
+        raise Unsupported(f"a layer that raises numbers to the power of {exponent}")
+    return [Computed(call.add(Multiply(), value.node, value.node), value.layout)]
+
+
+def affine(call: Call, value: Computed, **constant: Constant) -> Computed:
+    """Multiply a tensor by a constant `scale`, or add a constant `shift` to it."""
+    ((name, numbers),) = constant.items()
+    stretched = call.stretch(value, numbers)
+    layer = Affine(scale=name == "scale", shift=name == "shift", **stretched.form)
+    weights = {name: stretched.weight}
+    return Computed(call.add(layer, stretched.value.node, weights=weights), stretched.value.layout)
+
+
+def negative(call: Call, value: Computed) -> Computed:
+    """Return a tensor with the other sign."""
+    return affine(call, value, scale=known(np.array(-1, np.float32)))
+
+
+def _given(call: Call) -> list[Computed | Constant]:
+    return [each for each in call.inputs if isinstance(each, Computed | Constant)]
+
+
+def _sum(call: Call, values: list[Computed]) -> Computed:
+    if len({value.shape for value in values}) == 1:
+        nodes, layout = _together(call, values)
+        return Computed(call.add(Add(), *nodes), layout)
+    first = values[0]
+    for other in values[1:]:
+        # `add` does not stretch its inputs, but `subtract` does
+        first = _paired(call, Subtract(), first, negative(call, other))
+    return first
+
+
+def concatenate(call: Call) -> list[Value]:
+    """Concat: `concatenate`, along what is then the axis of channels."""
+    values = [call.computed(place) for place in range(len(call.inputs))]
+    if len(values) == 1:
+        return [values[0]]
+    (axis,) = call.axes(len(values[0].shape), [call.attribute("axis", 1)])
+    first = _without(values[0].layout, axis)
+    nodes = []
+    for value in values:
+        both = aligned(first, _without(value.layout, axis))
+        if both is None or both[0].sizes != both[1].sizes:
+            raise Unsupported("tensors whose other axes are the same")
+        first, channels = both[0], value.layout.dims[axis]
+        place = _joined(first, values[0].layout.dims[axis])
+        layout = Layout(_with(both[1].dims, axis, channels), both[1].place)
+        nodes.append(call.builder.arranged(Computed(value.node, layout), (*place, channels)))
+    node = call.add(Concatenate(), *nodes)
+    channels = atom(call.builder.shape(node)[-1])
+    place = _joined(first, values[0].layout.dims[axis])
+    return [Computed(node, Layout(_with(first.dims, axis, channels), (*place, channels)))]
+
+
+def _with(dims: tuple[Atoms, ...], axis: int, atoms: Atoms) -> tuple[Atoms, ...]:
+    return (*dims[:axis], atoms, *dims[axis + 1 :])
+
+
+def _without(layout: Layout, axis: int) -> Layout:
+    return Layout(_with(layout.dims, axis, ()), layout.place)
+
+
+def _joined(layout: Layout, joined: Atoms) -> tuple[Atoms, ...]:
+    """Return where all axes lie but those that are joined: where they are, if those are all channels."""
+    if set(joined) == set(layout.place[-1]):
+        return layout.place[:-1]
+    rest = tuple(each for each in layout.flat if each not in joined)
+    return (rest, ()) if rest else ()
+
+
+def _together(call: Call, values: list[Computed]) -> tuple[list[str], Layout]:
+    """Return nodes of one layout, for tensors of one shape."""
+    layout = values[0].layout
+    nodes = [values[0].node]
+    for value in values[1:]:
+        both = aligned(layout, value.layout)
+        if both is None:
+            raise Unsupported(f"tensors of one shape and not {_shapes(values)}")
+        layout = both[0]
+        nodes.append(call.builder.arranged(Computed(value.node, both[1]), layout.place))
+    return nodes, layout
+
+
+def _paired(call: Call, layer: Layer, one: Computed, other: Computed) -> Computed:
+    """Apply a layer of two inputs, one of which may be stretched over the other."""
+    both = aligned(one.layout, other.layout)
+    if both is None:
+        raise Unsupported(f"tensors whose shapes meet and not {_shapes([one, other])}")
+    place = _covering(both[0], both[1])
+    nodes = [
+        call.builder.arranged(Computed(value.node, layout), _within(layout, place))
+        for value, layout in zip((one, other), both, strict=True)
+    ]
+    rank = max(len(layout.dims) for layout in both)
+    dims = zip(*(((),) * (rank - len(layout.dims)) + layout.dims for layout in both), strict=True)
+    return Computed(call.add(layer, *nodes), Layout(tuple(first or second for first, second in dims), place))
+
+
+def _covering(one: Layout, other: Layout) -> tuple[Atoms, ...]:
+    """Return the axes of what comes of two tensors: those of one that has them all, or of both where none crosses."""
+    if set(other.flat) <= set(one.flat):
+        return one.place
+    if set(one.flat) <= set(other.flat):
+        return other.place
+    place = []
+    for first, second in zip(
+        *(((),) * (3 - len(each.place)) + each.place for each in (one, other)), strict=True
+    ):
+        if first and second and first != second:
+            raise Unsupported("tensors whose axes are in the same order")
+        place.append(first or second)
+    return tuple(place)
+
+
+def _within(layout: Layout, place: tuple[Atoms, ...]) -> tuple[Atoms, ...]:
+    """Return how a tensor has to lie to be stretched over axes: it has all of each axis, or nothing."""
+    mine = set(layout.flat)
+    rows = tuple(row if set(row) <= mine else () for row in place)
+    if set(sum(rows, ())) != mine:
+        raise Unsupported("tensors of which one is stretched over whole axes of the other")
+    if rows == layout.place or len(rows) == 1 or any(rows[:-1]):
+        return rows
+    return rows[-1:]
+
+
+def _shapes(values: list[Computed]) -> str:
+    return " and ".join(written(value.shape) for value in values)
+
+
+RULES = (
+    Rule("Add", 7, add),
+    Rule("Sum", 6, add),
+    Rule("Sub", 7, subtract),
+    Rule("Mul", 7, multiply),
+    Rule("Div", 7, divide),
+    Rule("Neg", 6, negate),
+    Rule("Pow", 7, power),
+    Rule("Concat", 1, concatenate),
+)

@@ -1,0 +1,174 @@
+"""Normalisations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.layers.local_response import LocalResponseNorm
+from engine.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
+from engine.model.onnx_import.values.builder import Weight
+from engine.model.onnx_import.values.call import Call, Rule
+from engine.model.onnx_import.values.layout import arranger, size
+from engine.model.onnx_import.values.value import Computed, Constant, Unsupported, Value, derived
+
+
+def batch_norm(call: Call) -> list[Value]:
+    """BatchNormalization: `batch_norm`."""
+    if call.attribute("training_mode", 0) or not call.attribute("spatial", 1):
+        raise Unsupported("statistics of each channel that were gathered in training")
+    channelled = call.by_channel(call.computed(), [1])
+    names = ("scale", "shift", "running_mean", "running_variance")
+    weights = {
+        name: Weight(channelled.along(call.constant(place)), ("channels",))
+        for place, name in enumerate(names, 1)
+    }
+    # ONNX says which share of the old statistics stays
+    momentum = round(1 - call.attribute("momentum", 0.9), 6)
+    layer = BatchNorm(
+        epsilon=call.attribute("epsilon", 1e-5), momentum=momentum if 0 < momentum <= 1 else 0.1
+    )
+    return [Computed(call.add(layer, channelled.node, weights=weights), channelled.layout)]
+
+
+def instance_norm(call: Call) -> list[Value]:
+    """InstanceNormalization: `instance_norm`; of channels that were brought together in groups, `group_norm`."""
+    value, scale, shift = call.computed(), call.constant(1), call.constant(2)
+    epsilon = call.attribute("epsilon", 1e-5)
+    layout = value.layout
+    groups, channels = layout.dims[1], layout.place[-1]
+    whole = set(layout.order) == {*layout.dims[0], *layout.flat}
+    if len(groups) < len(channels) and groups == channels[: len(groups)] and whole:
+        width = size(channels) // size(groups)
+        weights = {
+            name: Weight(_repeated(constant, width), ("channels",))
+            for name, constant in (("scale", scale), ("shift", shift))
+        }
+        if _is(scale, 1) and _is(shift, 0):
+            return call.same(GroupNorm(groups=size(groups), epsilon=epsilon, affine=False))
+        layer = GroupNorm(groups=size(groups), epsilon=epsilon)
+        return [Computed(call.add(layer, value.node, weights=weights), layout)]
+    channelled = call.by_channel(value, [1])
+    if len(channelled.layout.place) != 3:
+        raise Unsupported("a map, whose channels have more than one pixel")
+    weights = {
+        name: Weight(channelled.along(constant), ("channels",))
+        for name, constant in (("scale", scale), ("shift", shift))
+    }
+    node = call.add(InstanceNorm(epsilon=epsilon), channelled.node, weights=weights)
+    return [Computed(node, channelled.layout)]
+
+
+def layer_norm(call: Call) -> list[Value]:
+    """LayerNormalization: `layer_norm`."""
+    value = call.computed()
+    (first,) = call.axes(len(value.shape), [call.attribute("axis", -1)])
+    axes = range(first, len(value.shape))
+    if not first:
+        raise Unsupported("axes without that of the batch")
+    layout = value.layout
+    atoms = sum((layout.dims[axis] for axis in axes), ())
+    scale = _stretched(call, call.constant(1), value.shape[first:])
+    shift = (
+        _stretched(call, call.constant(2), value.shape[first:])
+        if call.given(2)
+        else scale.changed(scale.shape, np.zeros_like)
+    )
+    epsilon = call.attribute("epsilon", 1e-5)
+    if set(atoms) == set(layout.flat) != set(layout.place[-1]):
+        arranged = arranger(atoms, layout.flat, 0)
+        weights = {
+            name: Weight(
+                constant.changed(constant.shape, arranged).reshaped(layout.shape),
+                ("height", "width", "channels"),
+            )
+            for name, constant in (("scale", scale), ("shift", shift))
+        }
+        node = call.add(LayerNorm(over="picture", epsilon=epsilon), value.node, weights=weights)
+        return [Computed(node, layout)]
+    channelled = call.by_channel(value, axes)
+    weights = {
+        name: Weight(channelled.along(constant), ("channels",))
+        for name, constant in (("scale", scale), ("shift", shift))
+    }
+    node = call.add(LayerNorm(epsilon=epsilon), channelled.node, weights=weights)
+    return [Computed(node, channelled.layout)]
+
+
+def group_norm_of_groups(call: Call) -> list[Value]:
+    """GroupNormalization 18, whose scale has a number for each group: `group_norm`."""
+    groups = call.attribute("num_groups", 0)
+    channels = call.computed().shape[1]
+    width = channels // groups if groups else 0
+    return _group_norm(call, _repeated(call.constant(1), width), _repeated(call.constant(2), width))
+
+
+def group_norm(call: Call) -> list[Value]:
+    """GroupNormalization 21: `group_norm`."""
+    return _group_norm(call, call.constant(1), call.constant(2))
+
+
+def _group_norm(call: Call, scale: Constant, shift: Constant) -> list[Value]:
+    value = call.computed()
+    groups = call.attribute("num_groups", 0)
+    if groups < 1:
+        raise Unsupported("groups of channels")
+    layout = value.layout
+    place = (*layout.place[:-1], layout.dims[1])
+    if set(place[-1]) != set(layout.place[-1]):
+        raise Unsupported("channels on axis 1")
+    node = call.builder.arranged(value, place)
+    weights = {name: Weight(each, ("channels",)) for name, each in (("scale", scale), ("shift", shift))}
+    layer = GroupNorm(groups=groups, epsilon=call.attribute("epsilon", 1e-5))
+    return [Computed(call.add(layer, node, weights=weights), layout.moved(place))]
+
+
+def local_response_norm(call: Call) -> list[Value]:
+    """LRN: `local_response_norm`."""
+    value = call.computed()
+    width = call.attribute("size", 0)
+    if width < 1 or width % 2 == 0:
+        raise Unsupported(
+            "an odd number of channels: local_response_norm looks at another channel of an even one"
+        )
+    layout = value.layout
+    place = (*layout.place[:-1], layout.dims[1])
+    if set(place[-1]) != set(layout.place[-1]):
+        raise Unsupported("channels on axis 1")
+    layer = LocalResponseNorm(
+        size=width,
+        k=call.attribute("bias", 1.0),
+        alpha=call.attribute("alpha", 1e-4) / width,
+        beta=call.attribute("beta", 0.75),
+    )
+    return call.same(layer, Computed(call.builder.arranged(value, place), layout.moved(place)))
+
+
+def _stretched(call: Call, constant: Constant, shape: tuple[int, ...]) -> Constant:
+    """Return a number for each of the numbers that are normalised, in one row."""
+    try:
+        fits = np.broadcast_shapes(constant.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise Unsupported(f"a scale and a shift of shape {list(shape)} and not {list(constant.shape)}")
+    count = int(np.prod(shape, dtype=np.int64))
+    return call.derive(lambda: np.broadcast_to(constant.make(), shape).reshape(-1), (count,), constant)
+
+
+def _repeated(constant: Constant, times: int) -> Constant:
+    shape = (constant.elements * times,)
+    return derived(lambda: np.repeat(constant.make().reshape(-1), times), shape, constant.dtype, constant)
+
+
+def _is(constant: Constant, number: float) -> bool:
+    return constant.is_small and bool((constant.numbers() == number).all())
+
+
+RULES = (
+    Rule("BatchNormalization", 1, batch_norm),
+    Rule("InstanceNormalization", 1, instance_norm),
+    Rule("LayerNormalization", 17, layer_norm),
+    Rule("GroupNormalization", 18, group_norm_of_groups),
+    Rule("GroupNormalization", 21, group_norm),
+    Rule("LRN", 1, local_response_norm),
+)

@@ -1,0 +1,142 @@
+"""Operators that only see a tensor in another way, which take no layer, and those that say its shape."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from engine.model.onnx_import.values.call import Call, Rule
+from engine.model.onnx_import.values.layout import BATCH, SAMPLES, Layout, atom, size, written
+from engine.model.onnx_import.values.value import Computed, Unsupported, Value, known
+
+
+def alias(call: Call) -> list[Value]:
+    """Identity, and Dropout, which does nothing in inference."""
+    return [call.computed()]
+
+
+def dropout(call: Call) -> list[Value]:
+    """Dropout, unless it drops."""
+    if call.given(2) and bool(call.constant(2).numbers()):
+        raise Unsupported("dropout in inference, where it drops nothing")
+    return [call.computed()]
+
+
+def cast(call: Call) -> list[Value]:
+    """Cast between real numbers: all of them are computed in one precision here."""
+    if call.attribute("to", 0) not in (1, 10, 11, 16):
+        raise Unsupported("real numbers: what depends on the picture is nothing else")
+    return [call.computed()]
+
+
+def flatten(call: Call) -> list[Value]:
+    """Flatten: two axes."""
+    value = call.computed()
+    rank = len(value.shape)
+    axis = call.attribute("axis", 1)
+    (axis,) = call.axes(rank, [axis]) if axis != rank else (rank,)
+    before, behind = value.layout.dims[:axis], value.layout.dims[axis:]
+    return [Computed(value.node, Layout((sum(before, ()), sum(behind, ())), value.layout.place))]
+
+
+def reshape(call: Call) -> list[Value]:
+    """Reshape."""
+    value = call.computed()
+    wanted = list(call.constant(1).integers())
+    if not call.attribute("allowzero", 0):
+        for axis, each in enumerate(wanted):
+            if each == 0:
+                if axis >= len(value.shape):
+                    raise Unsupported(f"a shape of at most {len(value.shape)} axes where sizes are kept")
+                wanted[axis] = value.shape[axis]
+    return [reshaped(call, value, wanted)]
+
+
+def reshaped(call: Call, value: Computed, wanted: list[int]) -> Computed:
+    """Return a tensor with another shape, in which one size may be -1 and the first that of the file's batches."""
+    if wanted and wanted[0] == call.batch and value.layout.dims[:1] == ((SAMPLES,),):
+        wanted[0] = BATCH
+    total = math.prod(value.shape)
+    rest = math.prod(each for each in wanted if each != -1)
+    if wanted.count(-1) > 1 or min(wanted, default=1) < -1 or rest == 0 or total % rest:
+        raise Unsupported(f"a shape that {written(value.shape)} fits, and not {written(wanted)}")
+    sizes = [total // rest if each == -1 else each for each in wanted]
+    if math.prod(sizes) != total:
+        raise Unsupported(f"a shape that {written(value.shape)} fits, and not {written(wanted)}")
+    layout = value.layout.reshape(sizes)
+    if layout is not None:
+        return Computed(value.node, layout)
+    # an axis would be cut unevenly: the numbers are brought into one row first
+    order = value.layout.order
+    if order[0] is not SAMPLES:
+        raise Unsupported("the batch on axis 0")
+    node = call.builder.arranged(value, (order[1:],))
+    row = atom(size(order[1:]))
+    layout = Layout(((SAMPLES,), row), (row,)).reshape(sizes)
+    if layout is None:
+        raise Unsupported(f"a shape that keeps pictures apart and not {written(sizes)}")
+    return Computed(node, layout)
+
+
+def transpose(call: Call) -> list[Value]:
+    """Transpose."""
+    value = call.computed()
+    rank = len(value.shape)
+    order = call.axes(rank, call.attribute("perm", tuple(reversed(range(rank)))))
+    if sorted(order) != list(range(rank)):
+        raise Unsupported(f"an order of all {rank} axes and not {list(order)}")
+    return [Computed(value.node, value.layout.transpose(order))]
+
+
+def squeeze(call: Call) -> list[Value]:
+    """Squeeze."""
+    value = call.computed()
+    axes = call.integers("axes", 1 if call.version >= 13 else None)
+    if axes is None:
+        axes = tuple(axis for axis, each in enumerate(value.shape) if each == 1)
+    gone = call.axes(len(value.shape), axes)
+    if any(value.shape[axis] != 1 for axis in gone):
+        raise Unsupported(f"axes of size 1 in {written(value.shape)} and not {list(axes)}")
+    return [Computed(value.node, value.layout.squeeze(gone))]
+
+
+def unsqueeze(call: Call) -> list[Value]:
+    """Unsqueeze."""
+    value = call.computed()
+    axes = call.integers("axes", 1 if call.version >= 13 else None) or ()
+    rank = len(value.shape) + len(axes)
+    new = call.axes(rank, axes)
+    dims = list(value.layout.dims)
+    for axis in sorted(new):
+        dims.insert(axis, ())
+    return [Computed(value.node, Layout(tuple(dims), value.layout.place))]
+
+
+def shape_of(call: Call) -> list[Value]:
+    """Shape: a constant, in which `BATCH` is the size of the batch."""
+    sizes = call.computed().shape
+    end = call.attribute("end", len(sizes))
+    return [known(np.array(sizes[call.attribute("start", 0) : end], np.int64))]
+
+
+def size_of(call: Call) -> list[Value]:
+    """Size."""
+    return [known(np.array(math.prod(call.computed().shape), np.int64))]
+
+
+RULES = (
+    Rule("Identity", 1, alias),
+    Rule("Dropout", 7, alias),
+    Rule("Dropout", 12, dropout),
+    Rule("Cast", 1, cast),
+    Rule("Flatten", 1, flatten),
+    Rule("Reshape", 5, reshape),
+    Rule("Transpose", 1, transpose),
+    Rule("Squeeze", 1, squeeze),
+    Rule("Squeeze", 13, squeeze),
+    Rule("Unsqueeze", 1, unsqueeze),
+    Rule("Unsqueeze", 13, unsqueeze),
+    Rule("Shape", 1, shape_of),
+    Rule("Size", 1, size_of),
+)

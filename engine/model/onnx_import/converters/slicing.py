@@ -1,0 +1,191 @@
+"""Parts of tensors, and more around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.layers.reshape import Pad2D
+from engine.layers.slicing import Slice
+from engine.model.onnx_import.values.call import Call, Rule
+from engine.model.onnx_import.values.layout import SAMPLES, Atoms, Layout, atom
+from engine.model.onnx_import.values.value import Computed, Unsupported, Value
+
+
+def slice_by_attributes(call: Call) -> list[Value]:
+    """Slice up to version 9: `slice`."""
+    starts, ends = call.attribute("starts", ()), call.attribute("ends", ())
+    return [_slice(call, starts, ends, call.integers("axes"), None)]
+
+
+def slice_by_inputs(call: Call) -> list[Value]:
+    """Slice from version 10 on: `slice`."""
+    axes = call.constant(3).integers() if call.given(3) else None
+    steps = call.constant(4).integers() if call.given(4) else None
+    return [_slice(call, call.constant(1).integers(), call.constant(2).integers(), axes, steps)]
+
+
+def _slice(
+    call: Call,
+    starts: Sequence[int],
+    ends: Sequence[int],
+    axes: Sequence[int] | None,
+    steps: Sequence[int] | None,
+) -> Computed:
+    value = call.computed()
+    steps = (1,) * len(starts) if steps is None else steps
+    along = call.axes(len(value.shape), range(len(starts)) if axes is None else axes)
+    if not len(along) == len(starts) == len(ends) == len(steps) or not all(steps):
+        raise Unsupported("a start, an end and a step for each axis")
+    for axis, start, end, step in zip(along, starts, ends, steps, strict=True):
+        size = value.shape[axis]
+        # an end before all numbers, with steps backwards, takes in the first; as an index it would be another
+        until = None if step < 0 and end < -size else end
+        value = cut(call, value, axis, range(*slice(start, until, step).indices(size)))
+    return value
+
+
+def split_by_attribute(call: Call) -> list[Value]:
+    """Split up to version 12: several `slice`."""
+    return _split(call, call.integers("split"))
+
+
+def split_by_input(call: Call) -> list[Value]:
+    """Split from version 13 on: several `slice`."""
+    return _split(call, call.constant(1).integers() if call.given(1) else None)
+
+
+def _split(call: Call, sizes: Sequence[int] | None) -> list[Value]:
+    value = call.computed()
+    (axis,) = call.axes(len(value.shape), [call.attribute("axis", 0)])
+    count = call.attribute("num_outputs", len(call.node.outputs))
+    if sizes is None:
+        each = -(-value.shape[axis] // count)
+        sizes = [min(each, max(value.shape[axis] - number * each, 0)) for number in range(count)]
+    if sum(sizes) != value.shape[axis] or len(sizes) != len(call.node.outputs):
+        raise Unsupported(f"sizes of {len(call.node.outputs)} parts that sum to {value.shape[axis]}")
+    found: list[Value] = []
+    first = 0
+    for size in sizes:
+        found.append(cut(call, value, axis, range(first, first + size)))
+        first += size
+    return found
+
+
+def gather(call: Call) -> list[Value]:
+    """Gather of one index or of equally spaced ones: `slice`."""
+    value, places = call.computed(), call.constant(1)
+    (axis,) = call.axes(len(value.shape), [call.attribute("axis", 0)])
+    size = value.shape[axis]
+    indices = [each + size if each < 0 else each for each in places.integers()]
+    if not indices or not all(0 <= each < size for each in indices):
+        raise Unsupported(f"indices of an axis of {size}")
+    step = indices[1] - indices[0] if len(indices) > 1 else 1
+    kept = range(indices[0], indices[0] + step * len(indices), step) if step else range(0)
+    if list(kept) != indices:
+        raise Unsupported("indices that are equally far apart")
+    found = cut(call, value, axis, kept)
+    return [found if places.shape else Computed(found.node, found.layout.squeeze([axis]))]
+
+
+def cut(call: Call, value: Computed, axis: int, kept: range) -> Computed:
+    """Keep a part of one axis of a tensor."""
+    size = value.shape[axis]
+    if kept == range(size):
+        return value
+    if not kept:
+        raise Unsupported("parts of at least one number")
+    wanted = value.layout.dims[axis]
+    if SAMPLES in wanted:
+        raise Unsupported("all pictures of a batch")
+    # a row or a column of a map is cut where it is, all else as channels
+    place = value.layout.place
+    names = ("rows", "columns", "channels")[-len(place) :]
+    if wanted in place:
+        name, node = names[place.index(wanted)], value.node
+    else:
+        rest = tuple(each for each in value.layout.flat if each not in wanted)
+        place = (
+            (*place[:-1], wanted)
+            if set(wanted) == set(place[-1])
+            else (rest, (), wanted)
+            if rest
+            else (wanted,)
+        )
+        name, node = "channels", call.builder.arranged(value, place)
+    asked = (kept.start, kept.stop if kept.stop >= 0 else None, kept.step)
+    node = call.add(Slice.model_validate({name: asked}), node)
+    left = atom(len(kept))
+    return Computed(node, Layout(_with(value.layout.dims, wanted, left), _with(place, wanted, left)))
+
+
+def _with(rows: tuple[Atoms, ...], old: Atoms, new: Atoms) -> tuple[Atoms, ...]:
+    return tuple(new if row == old else row for row in rows)
+
+
+def pad_by_attributes(call: Call) -> list[Value]:
+    """Pad up to version 10: `pad2d`."""
+    return _pad(call, call.attribute("pads", ()), call.attribute("value", 0.0), None)
+
+
+def pad_by_inputs(call: Call) -> list[Value]:
+    """Pad from version 11 on: `pad2d`."""
+    filler = call.constant(2).reals()[0] if call.given(2) else 0.0
+    axes = call.constant(3).integers() if call.given(3) else None
+    return _pad(call, call.constant(1).integers(), filler, axes)
+
+
+def _pad(call: Call, pads: Sequence[int], filler: float, axes: Sequence[int] | None) -> list[Value]:
+    value = call.computed()
+    rank = len(value.shape)
+    along = call.axes(rank, range(rank) if axes is None else axes)
+    if len(pads) != 2 * len(along):
+        raise Unsupported("two pads for each axis")
+    sides = dict.fromkeys(range(rank), (0, 0))
+    sides |= dict(zip(along, zip(pads[: len(along)], pads[len(along) :], strict=True), strict=True))
+    for axis, (before, after) in sides.items():  # less than nothing is cut off
+        value = cut(call, value, axis, range(max(-before, 0), value.shape[axis] - max(-after, 0)))
+    sides = {axis: (max(before, 0), max(after, 0)) for axis, (before, after) in sides.items()}
+    if not any(map(any, sides.values())):
+        return [value]
+    mode = call.attribute("mode", "constant")
+    how: dict[str, str | float] = {"mode": "replicate" if mode == "edge" else mode}
+    if mode == "constant":
+        how["value"] = filler
+    padded = [axis for axis, both in sides.items() if any(both)]
+    return [_padded(call, value, padded, sides, how)]
+
+
+def _padded(
+    call: Call,
+    value: Computed,
+    padded: Sequence[int],
+    sides: dict[int, tuple[int, int]],
+    how: dict[str, str | float],
+) -> Computed:
+    """Surround a tensor along one axis or two, which are brought to where height and width are."""
+    layout = value.layout
+    space: list[int] = [axis for axis, dim in enumerate(layout.dims) if dim and dim in layout.place[:-1]]
+    if len(layout.dims) == 4 and layout.dims[0] == (SAMPLES,) and set(padded) <= {2, 3}:
+        space = [2, 3]
+    if len(space) != 2 or not set(padded) <= set(space):
+        raise Unsupported("padding of height and width")
+    channels = tuple(each for each in layout.flat if not any(each in layout.dims[axis] for axis in space))
+    place = (*(layout.dims[axis] for axis in space), channels)
+    node = call.builder.arranged(value, place)
+    layer = Pad2D.model_validate({"padding": tuple(sides[axis] for axis in space), **how})
+    node = call.add(layer, node)
+    dims, rows = list(layout.dims), list(place)
+    for number, axis in enumerate(space):
+        rows[number] = dims[axis] = atom(call.builder.shape(node)[number]) if axis in padded else dims[axis]
+    return Computed(node, Layout(tuple(dims), tuple(rows)))
+
+
+RULES = (
+    Rule("Slice", 1, slice_by_attributes),
+    Rule("Slice", 10, slice_by_inputs),
+    Rule("Split", 2, split_by_attribute),
+    Rule("Split", 13, split_by_input),
+    Rule("Gather", 1, gather),
+    Rule("Pad", 2, pad_by_attributes),
+    Rule("Pad", 11, pad_by_inputs),
+)

@@ -1,0 +1,190 @@
+"""Collects the layers of a network in the making, and what their weights are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from engine.arrays import Array, Shape
+from engine.errors import EngineError, ModelFileError
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+from engine.graph.node import INPUT
+from engine.layers import Layer
+from engine.layers.base import Axis
+from engine.layers.reshape import Flatten, Reshape
+from engine.layers.slicing import ChannelShuffle
+from engine.model.onnx_import.values.layout import Atoms, size
+from engine.model.onnx_import.values.value import Computed, Constant, Unsupported
+
+MAX_NAME = 64
+
+
+@dataclass(frozen=True)
+class Weight:
+    """The numbers of a weight, and what each of their axes runs over."""
+
+    constant: Constant
+    axes: tuple[Axis, ...]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A layer in its place."""
+
+    name: str
+    layer: Layer
+    inputs: tuple[str, ...]
+    weights: Mapping[str, Constant] = field(repr=False)
+    """With the axes that the layer's own specs say."""
+
+
+class Builder:
+    """Layers so far, in an order in which each comes after its inputs."""
+
+    def __init__(self, input_shape: Shape) -> None:
+        self.input_shape = input_shape
+        self._shapes: dict[str, Shape] = {INPUT: input_shape}
+        self._placed: dict[str, Placed] = {}
+        self._arranged: dict[tuple[str, tuple[Atoms, ...], tuple[Atoms, ...]], str] = {}
+
+    def shape(self, node: str) -> Shape:
+        """Return the shape of a node's output."""
+        return self._shapes[node]
+
+    def layer(self, node: str) -> Layer | None:
+        """Return the layer of a node; None for the input."""
+        return self._placed[node].layer if node in self._placed else None
+
+    def inputs(self, node: str) -> tuple[str, ...]:
+        """Return the nodes that a node reads."""
+        return self._placed[node].inputs
+
+    def add(
+        self, layer: Layer, *inputs: str, name: str = "", weights: Mapping[str, Weight] | None = None
+    ) -> str:
+        """Add a layer, called after `name` as far as that is possible, and return its node.
+
+        Raises:
+            Unsupported: the inputs do not fit it.
+            ModelFileError: a weight has another shape than it needs.
+        """
+        shapes = [self._shapes[node] for node in inputs]
+        try:
+            shape = layer.output_shape(*shapes)
+            specs = layer.weights(*shapes)
+        except EngineError as error:
+            raise Unsupported(f"inputs that fit {layer.type}: {error.detail}") from None
+        named = self._name(name, layer)
+        ours = {}
+        for key, spec in specs.items():
+            weight = (weights or {})[key]
+            constant = weight.constant
+            if len(spec.axes) > 1 and weight.axes != spec.axes:
+                constant = constant.transposed(tuple(weight.axes.index(axis) for axis in spec.axes))
+            if constant.shape != spec.shape or not constant.is_real:
+                raise ModelFileError(
+                    f"the {key} of {named!r} is {constant.dtype} {list(constant.shape)}; "
+                    f"{layer.type} on {' and '.join(map(str, map(list, shapes)))} needs real numbers {list(spec.shape)}"
+                )
+            ours[key] = constant
+        self._placed[named] = Placed(named, layer, inputs, ours)
+        self._shapes[named] = shape
+        return named
+
+    def arranged(self, value: Computed, place: tuple[Atoms, ...]) -> str:
+        """Return the node whose axes are these atoms, all of the value's; one is added if there is none.
+
+        Raises:
+            Unsupported: no layer brings numbers into that order.
+        """
+        layout, node = value.layout, value.node
+        if layout.place == place:
+            return node
+        key = (node, layout.place, place)
+        if key not in self._arranged:
+            self._arranged[key] = self._shaped(self._shuffled(value, place), tuple(map(size, place)))
+        return self._arranged[key]
+
+    def _shaped(self, node: str, shape: Shape) -> str:
+        """Return the node whose output has the same numbers in the same order and this shape."""
+        if self._shapes[node] == shape:
+            return node
+        return self.add(Flatten() if len(shape) == 1 else Reshape(shape=shape), node)
+
+    def _shuffled(self, value: Computed, place: tuple[Atoms, ...]) -> str:
+        """Return a node whose numbers come in the order of these atoms.
+
+        Channels are dealt out as often as it takes: each time what comes next is brought to the front of what is left.
+        """
+        node, order, wanted = value.node, list(value.layout.flat), list(sum(place, ()))
+        if set(order) != set(wanted):
+            raise Unsupported("all axes of a tensor, and no more than those")
+        before = len(sum(value.layout.place[:-1], ()))  # atoms that are not among the node's channels
+        for done, following in enumerate(wanted):
+            at = order.index(following)
+            if at == done:
+                continue
+            if before != done:
+                node = self._shaped(node, (size(tuple(order[:done])), 1, size(tuple(order[done:]))))
+                before = done
+            node = self.add(ChannelShuffle(groups=size(tuple(order[done:at]))), node)
+            order[done:] = order[at:] + order[done:at]
+        return node
+
+    def network(self, output: str, max_parameters: int | None) -> tuple[Architecture, Network]:
+        """Return what leads to a node's output; nothing is allocated.
+
+        Raises:
+            EngineError: the network cannot be built here.
+        """
+        leading = self._leading_to(output)
+        layers: list[Any] = []
+        before = INPUT
+        for placed in leading:
+            inputs = None if placed.inputs == (before,) else placed.inputs
+            layers.append(placed.layer.model_copy(update={"name": placed.name, "inputs": inputs}))
+            before = placed.name
+        if not layers:  # a network has one layer or more
+            layers.append(Reshape(shape=self.input_shape))
+        architecture = Architecture.model_validate({"input_shape": self.input_shape, "layers": layers})
+        return architecture, Network.build(architecture, max_parameters)
+
+    def weights(self, output: str) -> Iterator[tuple[str, Array]]:
+        """Yield the weights of what leads to a node, by their full names.
+
+        Raises:
+            ModelFileError: numbers that are not finite.
+        """
+        for placed in self._leading_to(output):
+            for key, constant in placed.weights.items():
+                with np.errstate(all="ignore"):
+                    array = np.ascontiguousarray(constant.make(), np.float32)
+                if not np.isfinite(array).all():
+                    raise ModelFileError(f"the {key} of {placed.name!r} holds numbers that are not finite")
+                # a view of the file would keep the file open
+                yield f"{placed.name}/{key}", array if array.flags.owndata else array.copy()
+
+    def _leading_to(self, output: str) -> list[Placed]:
+        wanted = {output}
+        found = []
+        for placed in reversed(self._placed.values()):
+            if placed.name in wanted:
+                wanted.update(placed.inputs)
+                found.append(placed)
+        return found[::-1]
+
+    def _name(self, wanted: str, layer: Layer) -> str:
+        legal = re.sub(r"[^a-z0-9-]+", "_", wanted.lower()).strip("_-")
+        if not legal or not legal[0].isalpha():
+            legal = f"{layer.type}_{legal}" if legal else f"{layer.type}_1"
+        legal = legal[: MAX_NAME - 6].rstrip("_-")
+        name, number = legal, 1
+        while name in self._shapes:
+            number += 1
+            name = f"{re.sub(r'_[0-9]+$', '', legal) if legal == f'{layer.type}_1' else legal}_{number}"
+        return name

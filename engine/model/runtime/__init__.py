@@ -1,0 +1,1 @@
+"""Libraries that compute predictions in our stead."""
