@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,11 @@ import numpy as np
 REVISION = 2
 """Raised by every change that gives other bits on the same libraries and processor: to layers, random streams, sums.
 Plans have one of their own (`engine.fast.plan`)."""
+
+_CORE_NAMES = tuple(
+    f"{library}openblas_get_corename{bits}" for library in ("scipy_", "") for bits in ("64_", "")
+)
+_AVX512_KERNELS = ("SkylakeX", "Cooperlake", "SapphireRapids")
 
 
 def pins(threads: int) -> dict[str, str]:
@@ -24,21 +31,42 @@ def pins(threads: int) -> dict[str, str]:
         "blas": " ".join(
             str(blas[key]) for key in ("name", "version", "openblas configuration") if blas.get(key)
         ),
+        "blas_kernels": blas_kernels(),
         "cpu": platform.machine(),
         "cpu_features": " ".join(_cpu_features()),
         "blas_threads": str(threads),
     }
 
 
-def is_x86_without_avx512() -> bool:
-    """Tell whether this is an x86 processor of which NumPy, which asks it, knows no AVX-512."""
-    return _is_x86() and not _has_avx512()
+def products_use_avx512() -> bool | None:
+    """Tell whether OpenBLAS computes products by its kernels for AVX-512; None where another library computes them.
+
+    It is asked, for it may take other kernels than the processor has instructions for.
+    """
+    if not _is_x86():
+        return None
+    if kernels := blas_kernels():
+        return kernels in _AVX512_KERNELS
+    return None if _has_avx512() else False
 
 
-def is_openblas_with_avx512() -> bool:
-    """Tell whether NumPy's products are those of OpenBLAS for an x86 processor with AVX-512."""
-    blas = _numpy_build().get("Build Dependencies", {}).get("blas", {})
-    return _is_x86() and _has_avx512() and "openblas" in str(blas.get("name", ""))
+def blas_kernels() -> str:
+    """Return for which processor OpenBLAS's kernels are, such as Haswell; nothing for other libraries."""
+    module = sys.modules.get("numpy._core._multiarray_umath")
+    if module is None or module.__file__ is None:
+        return ""
+    try:
+        library = ctypes.CDLL(module.__file__)  # is loaded already: what it is linked with is searched
+    except OSError:
+        return ""
+    for name in _CORE_NAMES:
+        try:
+            function = getattr(library, name)
+        except AttributeError:
+            continue
+        function.restype = ctypes.c_char_p
+        return str(function().decode())
+    return ""
 
 
 def _is_x86() -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from engine.arrays import Array
-from engine.environment import is_openblas_with_avx512, is_x86_without_avx512
+from engine.environment import products_use_avx512
 
 OPENBLAS_EDGE = 1_000_000
 _MOST_SUMMED = 1 << 22  # numbers in the partial results of one product; more do not fit any cache
@@ -45,10 +45,9 @@ class Tuning(BaseModel):
         Where it is known which way is the quicker one, nothing is measured: noise could only be mistaken for the
         other, and two runs that should be equal would differ.
         """
-        if is_x86_without_avx512():
-            return cls()
-        if is_openblas_with_avx512():
-            return cls(gemm_edge=OPENBLAS_EDGE)
+        known = products_use_avx512()
+        if known is not None:
+            return cls(gemm_edge=OPENBLAS_EDGE if known else 0)
         a = np.ones((_ROWS, _INNER), np.float32)
         b = np.ones((_INNER, _COLUMNS), np.float32)
         out = np.empty((_ROWS, _COLUMNS), np.float32)

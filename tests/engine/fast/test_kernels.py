@@ -371,15 +371,12 @@ def test_tuning_is_measured_and_survives_json() -> None:
 
 
 @pytest.mark.parametrize("whole", [1.0, 2.0])
-@pytest.mark.parametrize(
-    ("without", "openblas", "known"), [(True, False, 0), (False, True, OPENBLAS_EDGE), (False, False, None)]
-)
+@pytest.mark.parametrize(("avx512", "known"), [(False, 0), (True, OPENBLAS_EDGE), (None, None)])
 def test_noise_decides_nothing_that_is_known(
-    monkeypatch: pytest.MonkeyPatch, without: bool, openblas: bool, known: int | None, whole: float
+    monkeypatch: pytest.MonkeyPatch, avx512: bool | None, known: int | None, whole: float
 ) -> None:
     """A busy moment while one of two ways was timed gave two equal runs different model files."""
-    monkeypatch.setattr(gemm, "is_x86_without_avx512", lambda: without)
-    monkeypatch.setattr(gemm, "is_openblas_with_avx512", lambda: openblas)
+    monkeypatch.setattr(gemm, "products_use_avx512", lambda: avx512)
     monkeypatch.setattr(gemm, "_seconds", lambda a, b, out: whole if a.ndim == 2 else 1.0)
     measured = OPENBLAS_EDGE if whole == 2.0 else 0
     assert Tuning.measure().gemm_edge == (measured if known is None else known)
