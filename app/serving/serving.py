@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from app.serving.room import Bodies, Room
 from app.serving.statistics import Statistics
 from app.settings import Settings
 from app.store.records import ModelRecord
+from engine.fast.serving.pool import SMALL
 from engine.model.inference import Predictor
 
 INLINE_SECONDS = 1e-3
@@ -62,6 +64,8 @@ class Serving:
         """How pictures are made to fit a model, by its id, with the record that says so."""
         self._groups: dict[str, deque[tuple[Asked, float]]] = {}
         """What is computed on the event loop in its next turn, by model; and the seconds that decoding each takes."""
+        self._preparing: set[str] = set()
+        """Models that are made ready to compute several pictures at once."""
         self._since_company = 0
         """Requests since two were computed together there."""
         self._pictures = 0
@@ -167,7 +171,9 @@ class Serving:
                 pieces: list[Piece] = []
                 while group:
                     left -= group[0][1]
-                    if pieces and predictor.seconds(len(pieces) + 1) > left:
+                    if pieces and (seconds := predictor.seconds(len(pieces) + 1)) > left:
+                        if math.isinf(seconds):
+                            self._prepare(asked.record.id, predictor)
                         break
                     one, _ = group.popleft()
                     one.start()
@@ -181,6 +187,14 @@ class Serving:
                 group.remove(waiting)
             if not group:
                 self._groups.pop(asked.record.id, None)
+
+    def _prepare(self, identifier: str, predictor: Predictor) -> None:
+        """Let a thread make ready to compute several pictures at once, for the next who come together."""
+        if identifier in self._preparing:
+            return
+        self._preparing.add(identifier)
+        done = asyncio.get_running_loop().run_in_executor(self._threads, predictor.measure, SMALL)
+        done.add_done_callback(lambda _: self._preparing.discard(identifier))
 
     async def _queued(self, asked: Asked, gone: Callable[[], Awaitable[None]]) -> Any:
         """Let a request wait for its turn, and for the end of it."""

@@ -55,6 +55,9 @@ class Statistics:
         counts.failed_seconds += seconds
 
     def _counts_for(self, identifier: str) -> Counts:
-        if identifier not in self._counts and len(self._counts) >= _MOST_MODELS:
-            del self._counts[next(iter(self._counts))]
-        return self._counts.setdefault(identifier, Counts())
+        counts = self._counts.get(identifier)
+        if counts is None:
+            if len(self._counts) >= _MOST_MODELS:
+                del self._counts[next(iter(self._counts))]
+            counts = self._counts[identifier] = Counts()
+        return counts

@@ -1,4 +1,4 @@
-"""What is asked of every server: a picture for a network, and the network's files for each of them."""
+"""What is asked of every server: a picture or a tensor for a network, and the network's files for each of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from benchmarks.http.onnx_graph import onnx_model
 from engine.graph.network import Network
 from engine.inputs.preprocessing import Preprocessing
 from engine.model.model_file import Model, model_bytes
+from engine.model.onnx_format import export_model
 from engine.presets import find
 from engine.recipe.config import TrainingConfig
 
@@ -25,6 +25,7 @@ class Case:
 
     preset: str
     format: str
+    """Of the file; `FP32` for a tensor of what the first layer receives, for which there is no file."""
     side: int
     """Height and width of the picture that is sent."""
     channels: int
@@ -32,12 +33,23 @@ class Case:
     @property
     def title(self) -> str:
         """What it is called in tables."""
-        return f"{self.side}x{self.side} {self.format} to {self.preset}"
+        sent = "tensor" if self.is_tensor else self.format
+        return f"{self.side}x{self.side} {sent} to {self.preset}"
+
+    @property
+    def is_tensor(self) -> bool:
+        """Whether numbers are sent, and asked for, in place of a picture."""
+        return self.format == "FP32"
 
     @property
     def media_type(self) -> str:
-        """Of the picture."""
-        return f"image/{self.format.lower()}"
+        """Of what is sent."""
+        return "application/octet-stream" if self.is_tensor else f"image/{self.format.lower()}"
+
+    def tensor(self) -> NDArray[np.float32]:
+        """Return numbers by chance, (1, H, W, C)."""
+        shape = (1, self.side, self.side, self.channels)
+        return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
     def picture(self) -> bytes:
         """Return the picture: patches of colour with soft edges and some noise, as a camera makes them."""
@@ -54,6 +66,7 @@ class Case:
 
 CASES: Mapping[str, Case] = {
     "lenet": Case("lenet-5", "PNG", 28, 1),
+    "lenet-tensor": Case("lenet-5", "FP32", 28, 1),
     "resnet": Case("resnet-20", "JPEG", 224, 3),
     "mobilenet": Case("mobilenet-v2", "JPEG", 224, 3),
 }
@@ -73,5 +86,5 @@ def write_files(case: Case, folder: Path) -> tuple[Path, Path]:
     model = Model(architecture, classes, identity, TrainingConfig().loss, weights, metadata)
     ours, theirs = folder / f"{case.preset}.safetensors", folder / f"{case.preset}.onnx"
     ours.write_bytes(model_bytes(model))
-    onnx.save(onnx_model(network, weights), theirs)
+    theirs.write_bytes(b"".join(export_model(model).pieces()))
     return ours, theirs

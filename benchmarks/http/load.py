@@ -21,7 +21,7 @@ import re
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.http.load", description=__doc__)
     parser.add_argument("url", help="where to send the requests, such as http://127.0.0.1:8000/livez")
     parser.add_argument("--body", type=Path, help="file to send by POST; without it the requests are GET")
-    parser.add_argument("--type", default="application/octet-stream", help="media type of the body")
+    parser.add_argument("--header", action="append", default=[], metavar="NAME: VALUE", help="header to send")
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rate", type=float, help="requests a second that are due (open loop)")
@@ -68,18 +68,20 @@ def main() -> None:
     address = urlsplit(options.url)
     body = options.body.read_bytes() if options.body else None
     path = address.path + (f"?{address.query}" if address.query else "")
-    request = request_bytes(path or "/", body, options.type)
+    headers = dict(header.split(": ", 1) for header in options.header)
+    request = request_bytes(path or "/", body, headers)
     host, port = address.hostname or "127.0.0.1", address.port or 80
     print(json.dumps(asdict(run(host, port, request, options.connections, options.seconds, options.rate))))
 
 
 def request_bytes(
-    path: str, body: bytes | None = None, media_type: str = "", *, close: bool = False
+    path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, *, close: bool = False
 ) -> bytes:
     """Return a request: POST with a body, GET without."""
     lines = [f"{'GET' if body is None else 'POST'} {path} HTTP/1.1", "Host: localhost"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     if body is not None:
-        lines += [f"Content-Type: {media_type}", f"Content-Length: {len(body)}"]
+        lines.append(f"Content-Length: {len(body)}")
     if close:
         lines.append("Connection: close")
     return "\r\n".join([*lines, "", ""]).encode() + (body or b"")

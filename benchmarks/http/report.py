@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from benchmarks.http.processes import ROOT
-from benchmarks.http.sides import LITSERVE, OURS, PLAIN
+from benchmarks.http.sides import LITSERVE, OURS, PLAIN, PLAIN_PROTOCOL
 from benchmarks.machine import processor
 
 RESULTS = ROOT / "docs" / "performance-http.json"
@@ -18,7 +18,9 @@ _BEGIN, _END = "<!-- measured -->", "<!-- /measured -->"
 _PACKAGES = ("fastapi", "uvicorn", "uvloop", "httptools", "numpy", "pillow", "onnxruntime", "litserve")
 
 TO_PLAIN = {1: 1.0, 8: 1.3, 64: 1.5}
-"""How many times the plain peer's LeNet-5 predictions a second are wanted, by connections."""
+"""How many times the plain peer's LeNet-5 predictions a second are wanted, by connections, for a picture."""
+TENSOR_TO_PLAIN = 1.0
+"""For a tensor, at any number of connections, of the peer that speaks the same protocol."""
 TO_LITSERVE = 3.0
 START = 1.2
 """How many times the plain peer's time to the first answer may be taken."""
@@ -100,13 +102,17 @@ def wanted(entry: Found, entries: list[Found]) -> Iterator[str]:
     if entry["side"] != OURS:
         return
     preset, connections = entry["case"].rpartition(" ")[2], entry["connections"]
-    if preset == "lenet-5" and connections in TO_PLAIN and entry["to_plain"] is not None:
+    others = {
+        other["side"]: entry["per_second"]["median"] / other["per_second"]["median"]
+        for other in entries
+        if (other["case"], other["connections"]) == (entry["case"], connections)
+    }
+    if PLAIN_PROTOCOL in others:
+        yield _judged("at least", TENSOR_TO_PLAIN, others[PLAIN_PROTOCOL]) + " by the protocol"
+    elif preset == "lenet-5" and connections in TO_PLAIN and entry["to_plain"] is not None:
         yield _judged("at least", TO_PLAIN[connections], entry["to_plain"]["median"])
-        for other in entries:
-            same = (other["case"], other["connections"]) == (entry["case"], connections)
-            if same and other["side"] == LITSERVE:
-                times = entry["per_second"]["median"] / other["per_second"]["median"]
-                yield _judged("at least", TO_LITSERVE, times) + " of LitServe's"
+        if LITSERVE in others:
+            yield _judged("at least", TO_LITSERVE, others[LITSERVE]) + " of LitServe's"
     if preset in MEGABYTES:
         yield _judged("at most", MEGABYTES[preset], entry["megabytes"]) + " MB"
 

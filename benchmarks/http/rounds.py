@@ -56,7 +56,7 @@ class Served:
     began: float
 
     def weighed(self, connections: int, seconds: float) -> tuple[Load, float]:
-        """Load it by the picture; return also the milliseconds of processors that its processes took for a request."""
+        """Load it by its question; return also the milliseconds of processors that its processes took for a request."""
         before = moment(self.process, self.began).processor
         load = self.load(connections, seconds)
         taken = moment(self.process, self.began).processor - before
@@ -65,7 +65,7 @@ class Served:
     def load(
         self, connections: int, seconds: float, rate: float | None = None, path: str | None = None
     ) -> Load:
-        """Load it from a process of its own: by the picture, or by GET of a path."""
+        """Load it from a process of its own: by its question, or by GET of a path."""
         with tempfile.NamedTemporaryFile() as body:
             body.write(self.side.body)
             body.flush()
@@ -73,7 +73,9 @@ class Served:
             command += [f"http://127.0.0.1:{self.port}{path or self.side.path}"]
             command += ["--connections", str(connections), "--seconds", str(seconds)]
             if path is None:
-                command += ["--body", body.name, "--type", self.side.media_type]
+                command += ["--body", body.name]
+                for name, value in self.side.headers.items():
+                    command += ["--header", f"{name}: {value}"]
             if rate is not None:
                 command += ["--rate", str(rate)]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
@@ -129,7 +131,7 @@ def serving(side: Side) -> Iterator[Served]:
 
 
 def predictions(name: str, where: Place, interpreters: Interpreters, effort: Effort) -> Iterator[Found]:
-    """Load all sides in turn with the picture of a case; a side that does not start is reported and left out."""
+    """Load all sides in turn with what a case sends; a side that does not start is reported and left out."""
     case = CASES[name]
     with ExitStack() as stack:
         served: list[Served] = []

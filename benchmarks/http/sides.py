@@ -1,4 +1,4 @@
-"""The servers that are measured: how each is started, and how it is asked for what it sees in a picture."""
+"""The servers that are measured: how each is started, and how it is asked for a prediction."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.http.cases import Case
 from benchmarks.http.load import request_bytes
 from benchmarks.http.processes import ROOT, free_port
 
-OURS, TWO, AUTO, PLAIN, LITSERVE, MLSERVER = (
+OURS, TWO, AUTO, PLAIN, PLAIN_PROTOCOL, LITSERVE, MLSERVER = (
     "convserve",
     "convserve, 2 processes",
     "convserve, inference auto",
     "FastAPI and ONNX Runtime",
+    "the same by the protocol",
     "LitServe",
     "MLServer",
 )
@@ -36,7 +40,8 @@ class Side:
     """A path that is answered by 200 once the server takes requests."""
     path: str
     body: bytes
-    media_type: str
+    headers: Mapping[str, str]
+    """Of a question, such as the media type of its body."""
     environment: Mapping[str, str] = field(default_factory=dict)
     processes: int = 1
     """Among how many processes that serve its memory is divided in tables."""
@@ -46,8 +51,8 @@ class Side:
         return request_bytes(self.alive, close=True)
 
     def question(self, *, close: bool = False) -> bytes:
-        """Return a request for what it sees in the picture."""
-        return request_bytes(self.path, self.body, self.media_type, close=close)
+        """Return a request for a prediction."""
+        return request_bytes(self.path, self.body, self.headers, close=close)
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ def ours(
     case: Case, interpreter: str, data: Path, model_id: str, workers: int = 1, inference: str = "numpy"
 ) -> Side:
     """Return our side, on a data directory that has the model."""
-    path = f"/v1/models/{model_id}/predict"
+    path, body, headers = _our_question(case, model_id)
     settings = {
         "CONVSERVE_LOG_LEVEL": "warning",
         "CONVSERVE_WORKERS": str(workers),
@@ -85,11 +90,28 @@ def ours(
         ],
         "/livez",
         path,
-        case.picture(),
-        case.media_type,
+        body,
+        headers,
         settings,
         workers,
     )
+
+
+def _our_question(case: Case, model_id: str) -> tuple[str, bytes, dict[str, str]]:
+    """Return the path, the body and the headers."""
+    if case.is_tensor:
+        return f"/v2/models/{model_id}/infer", *_described(case.tensor())
+    return f"/v1/models/{model_id}/predict", case.picture(), {"Content-Type": case.media_type}
+
+
+def _described(tensor: NDArray[np.float32]) -> tuple[bytes, dict[str, str]]:
+    """Return a body of the Open Inference Protocol with the numbers behind the JSON, and its headers."""
+    given = {"name": "input", "shape": tensor.shape, "datatype": "FP32"}
+    given |= {"parameters": {"binary_data_size": tensor.nbytes}}
+    wanted = {"name": "output", "parameters": {"binary_data": True}}
+    head = json.dumps({"inputs": [given], "outputs": [wanted]}).encode()
+    headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(head))}
+    return head + tensor.tobytes(), headers
 
 
 def twins(data: Path) -> tuple[Path, Path]:
@@ -98,15 +120,30 @@ def twins(data: Path) -> tuple[Path, Path]:
 
 
 def plain(case: Case, interpreter: str, network: Path) -> Side:
-    """Return FastAPI with ONNX Runtime in its plainest form."""
+    """Return FastAPI with ONNX Runtime in its plainest form: of a tensor it takes and gives nothing but the numbers."""
+    path, body = "/predict", b""
+    if case.is_tensor:
+        path, body = "/infer", _channels_first(case).tobytes()
     return Side(
         PLAIN,
         lambda port: [interpreter, "-P", str(PEERS / "plain.py"), str(port), str(network)],
         "/livez",
-        "/predict",
-        case.picture(),
-        case.media_type,
+        path,
+        body or case.picture(),
+        {"Content-Type": case.media_type},
     )
+
+
+def plain_protocol(case: Case, interpreter: str, network: Path) -> Side:
+    """Return the same server, asked for a tensor by the same protocol as ours."""
+    body, headers = _described(_channels_first(case))
+    path = "/v2/models/network/infer"
+    side = plain(case, interpreter, network)
+    return replace(side, name=PLAIN_PROTOCOL, path=path, body=body, headers=headers)
+
+
+def _channels_first(case: Case) -> NDArray[np.float32]:
+    return np.ascontiguousarray(case.tensor().transpose(0, 3, 1, 2))
 
 
 def litserve(case: Case, interpreter: str, network: Path) -> Side:
@@ -117,7 +154,7 @@ def litserve(case: Case, interpreter: str, network: Path) -> Side:
         "/health",
         "/predict",
         json.dumps({"image": _base64(case)}).encode(),
-        "application/json",
+        {"Content-Type": "application/json"},
     )
 
 
@@ -168,19 +205,22 @@ def mlserver(case: Case, interpreter: str, network: Path) -> Side:
         "/v2/health/ready",
         "/v2/models/network/infer",
         json.dumps(question).encode(),
-        "application/json",
+        {"Content-Type": "application/json"},
         {"PYTHONPATH": str(PEERS)},
     )
 
 
 def sides(case: Case, network: Path, data: Path, model_id: str, interpreters: Interpreters) -> Iterator[Side]:
-    """Yield all sides that can be had here; of the others say so."""
+    """Yield all sides that can be had here; of the others say so. Tensors are sent to the plain peer alone."""
     yield ours(case, interpreters.service, data, model_id)
     second, third = twins(data)
     yield ours(case, interpreters.service, second, model_id, workers=2)
     if _has(interpreters.service, "onnx") and _has(interpreters.service, "onnxruntime"):
         yield ours(case, interpreters.service, third, model_id, inference="auto")
     yield plain(case, interpreters.peers, network)
+    if case.is_tensor:
+        yield plain_protocol(case, interpreters.peers, network)
+        return
     if interpreters.litserve is not None and _has(interpreters.litserve, "litserve"):
         yield litserve(case, interpreters.litserve, network)
     if interpreters.mlserver is not None and _has(interpreters.mlserver, "mlserver"):

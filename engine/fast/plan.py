@@ -120,11 +120,14 @@ class Plan:
         self.bytes += self._current.zeros.nbytes
 
     def scores(self, x: Array) -> Array:
-        """Run a batch (N, H, W, C), N as compiled; valid until the next call."""
-        self._input[...] = x
+        """Run a batch (N, H, W, C), N as compiled or fewer; valid until the next call.
+
+        In place of those that are missing, the pictures before them are computed again.
+        """
+        self._input[: len(x)] = x
         for call in self._calls:
             call()
-        return self._output
+        return self._output[: len(x)]
 
     def forward(self, x: Array, context: Context) -> PlanTape:
         """Run a batch (N, H, W, C), N as compiled, by a plan for training; valid until the next call."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -35,12 +36,21 @@ class Computation(Protocol):
         """Return about how many bytes it holds, but for these arrays, which it may share."""
         ...
 
-    def is_ready(self, count: int) -> bool:
-        """Whether `scores` of so many pictures takes this thread alone, and neither waits nor has to be made ready."""
+    def batches(self, count: int, seconds: Mapping[int, float]) -> tuple[int, ...]:
+        """Return the sizes of the batches that so many pictures are best computed in.
+
+        Args:
+            count: how many; all batches may have more.
+            seconds: what a batch of a size takes, as far as that is known.
+        """
         ...
 
-    def scores(self, x: Array) -> Array:
-        """Return the scores (N, K) of preprocessed pictures (N, H, W, C), float32."""
+    def is_ready(self, batches: Sequence[int]) -> bool:
+        """Whether `scores` of such batches takes this thread alone, and neither waits nor has to be made ready."""
+        ...
+
+    def scores(self, x: Array, batches: Sequence[int] | None = None) -> Array:
+        """Return the scores (N, K) of preprocessed pictures (N, H, W, C), float32, by way of such batches."""
         ...
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from concurrent.futures import Executor
 
 import numpy as np
@@ -18,12 +19,13 @@ from engine.model.computation import Computation, Library
 from engine.model.model_file import Model
 
 _BATCH = 64
-_SMALL = 8
-"""Batches of fewer pictures have no plan of their own."""
 _MEASURED = 31
 """One of so many batches is measured: to ask for the time of a core takes microseconds."""
 _NEWEST_SHARE = 0.3
 """How much a new measurement counts against those before it."""
+_MOST_TIMES = 2
+"""As how many times those before it it counts at most."""
+_TRIES = 3
 
 
 class Predictor:
@@ -54,7 +56,7 @@ class Predictor:
         self._scaling = model.preprocessing.scaling(network.input_shape[1])
         self._calls = 0
         self._seconds: dict[int, float] = {}
-        """What batches took of a core, by their pictures."""
+        """What batches took of a core, by their size: those that `Computation.batches` names."""
         self.computation: Computation = computation or PlanPool(
             network, model.weights, tuning or Tuning(), executor, ways, memory
         )
@@ -105,12 +107,13 @@ class Predictor:
             wanted, given = ("x".join(map(str, shape)) for shape in (expected, images.shape[1:]))
             raise ShapeError(f"the model takes {wanted} pictures but receives {given}")
         count = len(images)
+        batches = self.computation.batches(count, self._seconds)
         self._calls += 1
-        due = count not in self._seconds or self._calls % _MEASURED == 0
-        if due and self.computation.is_ready(count):
-            return self._timed(images)
+        due = len(set(batches)) == 1 and (self._calls % _MEASURED == 0 or batches[0] not in self._seconds)
+        if due and self.computation.is_ready(batches):
+            return self._timed(images, batches)
         if count <= _BATCH:
-            return self._batch(images)
+            return self._batch(images, batches)
         predictions = np.empty((count, len(self.model.classes)), np.float32)
         for first in range(0, count, _BATCH):
             predictions[first : first + _BATCH] = self._batch(images[first : first + _BATCH])
@@ -122,43 +125,49 @@ class Predictor:
         Infinite where nobody knows: nothing was measured, a plan would have to be compiled or waited for, or other
         threads and processes take part.
         """
-        measured = self._seconds.get(count)
-        if measured is None:
-            # what is no multiple of a plan's size is computed in parts
-            whole, rest = divmod(count, _SMALL)
-            measured = self._seconds.get(1, math.inf) * rest if rest else 0.0
-            measured += self._seconds.get(_SMALL, math.inf) * whole if whole else 0.0
-        return measured if self.computation.is_ready(count) else math.inf
+        batches = self.computation.batches(count, self._seconds)
+        if not self.computation.is_ready(batches):
+            return math.inf
+        one = self.picture_seconds
+        return sum(self._seconds.get(size, size * one) for size in batches)
 
     @property
     def picture_seconds(self) -> float:
         """How long a core takes for one picture; infinite before anything was measured."""
         return self._seconds.get(1, math.inf)
 
-    def measure(self) -> None:
-        """Compile the plan for single pictures and find out how long one takes, unless that is known."""
-        if 1 not in self._seconds:
-            picture = np.zeros((1, *self.input_shape), np.uint8)
-            self._batch(picture)
-            self._timed(picture)
+    def measure(self, size: int = 1) -> None:
+        """Make ready for batches of a size and find out how long one takes, unless that is known."""
+        if size not in self._seconds:
+            pictures = np.zeros((size, *self.input_shape), np.uint8)
+            self._batch(pictures)
+            # the least: while another thread has the plan a second one is compiled
+            self._seconds[size] = min(self._taken(pictures)[1] for _ in range(_TRIES))
 
     def prepared(self, images: Bytes | Array) -> Array:
         """Return pictures as the first layer receives them, float32 (N, H, W, C); see `predict`."""
         return images if images.dtype == np.float32 else self._scaling.apply(images)
 
-    def _timed(self, images: Bytes | Array) -> Array:
-        # the time of this thread's core, unless others take part: that of the clock grows with all that a machine does
-        alone = self.computation.is_ready(len(images))
-        clock = time.thread_time if alone else time.perf_counter
-        start = clock()
-        predictions = self._batch(images)
-        taken = clock() - start
-        before = self._seconds.get(len(images), taken)
-        self._seconds[len(images)] = before + _NEWEST_SHARE * (taken - before)
+    def _timed(self, images: Bytes | Array, batches: Sequence[int]) -> Array:
+        predictions, taken = self._taken(images, batches)
+        taken, size = taken / len(batches), batches[0]
+        before = self._seconds.get(size, taken)
+        # what is far more than before was something else, or it will be so again
+        self._seconds[size] = before + _NEWEST_SHARE * (min(taken, _MOST_TIMES * before) - before)
         return predictions
 
-    def _batch(self, images: Bytes | Array) -> Array:
-        predictions: Array = self.model.loss.predict(self.computation.scores(self.prepared(images)))
+    def _taken(self, images: Bytes | Array, batches: Sequence[int] | None = None) -> tuple[Array, float]:
+        """Return predictions, and the seconds that they took."""
+        # the time of this thread's core, unless others take part: that of the clock grows with all that a machine does
+        alone = self.computation.is_ready(batches or (len(images),))
+        clock = time.thread_time if alone else time.perf_counter
+        start = clock()
+        predictions = self._batch(images, batches)
+        return predictions, clock() - start
+
+    def _batch(self, images: Bytes | Array, batches: Sequence[int] | None = None) -> Array:
+        scores = self.computation.scores(self.prepared(images), batches)
+        predictions: Array = self.model.loss.predict(scores)
         return predictions
 
 

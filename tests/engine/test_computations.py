@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -212,9 +212,9 @@ def test_a_second_process_is_none_of_its_business() -> None:
 class Slow(Session):
     """ONNX Runtime on a slow day."""
 
-    def scores(self, x: Array) -> Array:
+    def scores(self, x: Array, batches: Sequence[int] | None = None) -> Array:
         for _ in range(50):
-            found = super().scores(x)
+            found = super().scores(x, batches)
         return found
 
 

@@ -78,7 +78,7 @@ def tiny_server(answer: bytes, parts: int, most: int | None = None) -> Iterator[
     loop.close()
 
 
-REQUEST = load.request_bytes("/predict", b"picture", "image/png")
+REQUEST = load.request_bytes("/predict", b"picture", {"Content-Type": "image/png"})
 
 
 @pytest.mark.parametrize("parts", [1, 3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,16 +64,16 @@ def test_what_is_wanted_is_not_measured(predictor: Predictor, lines: Lines) -> N
 class Wrong(onnx_runtime.Session):
     """ONNX Runtime with a fault: quick, and wrong by a thousandth."""
 
-    def scores(self, x: Array) -> Array:
-        return super().scores(x) * np.float32(1.001)
+    def scores(self, x: Array, batches: Sequence[int] | None = None) -> Array:
+        return super().scores(x, batches) * np.float32(1.001)
 
 
 class Slow(onnx_runtime.Session):
     """ONNX Runtime on a slow day."""
 
-    def scores(self, x: Array) -> Array:
+    def scores(self, x: Array, batches: Sequence[int] | None = None) -> Array:
         for _ in range(100):
-            found = super().scores(x)
+            found = super().scores(x, batches)
         return found
 
 
@@ -94,7 +95,7 @@ def test_auto_keeps_numpy_where_the_other_is_wrong_or_slow(
 class Failing(onnx_runtime.Session):
     """ONNX Runtime that reads a model and then cannot run it."""
 
-    def scores(self, x: Array) -> Array:
+    def scores(self, x: Array, batches: Sequence[int] | None = None) -> Array:
         raise RuntimeError("no kernel for this operator")
 
 

@@ -1,6 +1,8 @@
 """What is asked in one turn of the event loop, and is quick, is computed there together."""
 
 import asyncio
+import math
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -113,3 +115,34 @@ def test_company_is_found_again_after_requests_that_came_alone(together: int) ->
     asyncio.run(run())
     assert predictor.counts[:50] == [1] * 50
     assert predictor.counts[-1] == together
+
+
+class Unprepared(Counted):
+    """Has no plan for several pictures until it is told to make one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made_ready = threading.Event()
+
+    def seconds(self, count: int) -> float:
+        return super().seconds(count) if count < 8 or self.made_ready.is_set() else math.inf
+
+    def measure(self, size: int = 1) -> None:
+        super().measure(size)
+        self.made_ready.set()
+
+
+def test_who_comes_together_is_computed_together_once_there_is_a_plan_for_it() -> None:
+    predictor = Unprepared()
+    predictors: Any = SimpleNamespace(held=lambda _: predictor, get=lambda _: predictor, executor=None)
+    bodies = [encode_png(pixels) for pixels in PIXELS[:8]]
+
+    async def run() -> None:
+        serving = Serving(Settings(cores=1), predictors, asyncio.Semaphore(1), Bodies(1 << 20))
+        await asyncio.gather(*(ask(serving, body) for body in bodies))
+        assert await asyncio.to_thread(predictor.made_ready.wait, 60)
+        await asyncio.gather(*(ask(serving, body) for body in bodies))
+        serving.close()
+
+    asyncio.run(run())
+    assert predictor.counts == [7, 1, 8]

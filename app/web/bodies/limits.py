@@ -17,6 +17,9 @@ T = TypeVar("T")
 SMALL_BYTES = 16 * 1024
 """Bodies up to here are made sense of at once: that takes no longer than handing them to a thread."""
 
+PLAIN = "identity"
+"""The encoding of a body that is none."""
+
 
 async def off_the_loop(size: int, work: Callable[[], T]) -> T:
     """Parse, validate or decode a body of so many bytes, a large one in a thread: all other requests wait meanwhile."""
@@ -42,15 +45,22 @@ async def read_body(request: Request, limit: int, arrived: Callable[[int], None]
 
     Raises:
         TooLarge: it is longer, by its Content-Length or by what arrives.
+        Unsupported: it is compressed, or encoded in another way.
     """
+    check_plain(request)
+    return await read_raw_body(request, limit, arrived)
+
+
+async def read_raw_body(request: Request, limit: int, arrived: Callable[[int], None]) -> bytes:
+    """Do what `read_body` does for a body of which it is known how it is encoded."""
     check_declared(request, limit)
-    body = await next_piece(request)
+    body = await next_raw_piece(request)
     arrived(len(body))
     if request._stream_consumed and len(body) <= limit:
         return body  # most bodies come in one piece
     whole = bytearray(body)
     while len(whole) <= limit and not request._stream_consumed:
-        piece = await next_piece(request)
+        piece = await next_raw_piece(request)
         arrived(len(piece))
         whole += piece
     if len(whole) > limit:
@@ -65,16 +75,26 @@ async def next_piece(request: Request) -> bytes:
         Unsupported: it is compressed, or encoded in another way.
         ClientDisconnect: the caller has gone.
     """
-    if content_encoding(request) != "identity":
-        hint = "send the body as it is, without this header"
-        detail = f"{request.headers['content-encoding']} is not taken"
-        raise Unsupported.at("Content-Encoding", detail, hint, parameter=True)
+    check_plain(request)
     return await next_raw_piece(request)
 
 
+def check_plain(request: Request) -> None:
+    """Refuse a body that is compressed.
+
+    Raises:
+        Unsupported: it is, or is encoded in another way.
+    """
+    if content_encoding(request) != PLAIN:
+        hint = "send the body as it is, without this header"
+        detail = f"{request.headers['content-encoding']} is not taken"
+        raise Unsupported.at("Content-Encoding", detail, hint, parameter=True)
+
+
 def content_encoding(request: Request) -> str:
-    """Return how a body is encoded, in lower case; `identity` where it is as it is."""
-    return request.headers.get("content-encoding", "identity").strip().lower()
+    """Return how a body is encoded, in lower case; `PLAIN` where it is as it is."""
+    said: str | None = request.headers.get("content-encoding")
+    return PLAIN if said is None else said.strip().lower()
 
 
 async def next_raw_piece(request: Request) -> bytes:

@@ -10,12 +10,11 @@ from starlette.requests import Request
 
 from app.errors import Malformed, Unsupported
 from app.web.bodies.limits import (
+    PLAIN,
     SMALL_BYTES,
     check_declared,
-    content_encoding,
-    ignore,
     next_raw_piece,
-    read_body,
+    read_raw_body,
     too_large,
 )
 
@@ -28,11 +27,14 @@ _GZIP, _ZLIB, _RAW = 31, 15, -15
 _HEADS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
-async def read_packed_body(request: Request, limit: int, arrived: Callable[[int], None] = ignore) -> bytes:
+async def read_packed_body(
+    request: Request, encoding: str, limit: int, arrived: Callable[[int], None]
+) -> bytes:
     """Read a whole body into memory, unpacked if it is compressed by gzip or deflate.
 
     Args:
         request: has it.
+        encoding: how it is encoded, see `content_encoding`.
         limit: the most bytes that are read, and that come out.
         arrived: called with the number of bytes of each piece that came out, and may refuse it.
 
@@ -41,9 +43,8 @@ async def read_packed_body(request: Request, limit: int, arrived: Callable[[int]
         Unsupported: it is encoded in another way.
         Malformed: it is not compressed as its header says, or not whole.
     """
-    encoding = content_encoding(request)
-    if encoding == "identity":
-        return await read_body(request, limit, arrived)
+    if encoding == PLAIN:
+        return await read_raw_body(request, limit, arrived)
     if encoding not in _HEADS:
         detail, hint = f"{encoding[:100]} is not taken", "compress by gzip or deflate, or not at all"
         raise Unsupported.at("Content-Encoding", detail, hint, parameter=True)

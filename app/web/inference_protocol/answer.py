@@ -10,7 +10,6 @@ import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from app.api.requests.inference_protocol import InferenceRequest
 from app.errors import DomainError, Invalid, TooLarge
 from app.models import insides
 from app.models.opened import OpenedModel, open_model
@@ -20,6 +19,7 @@ from app.serving.asked import Outcome
 from app.store.records import ModelRecord
 from app.web.answers.arrays import MOST_FILE_NUMBERS
 from app.web.answers.cancellable import gone
+from app.web.inference_protocol.requests import Asked
 from app.web.inference_protocol.tensors_out import OUTPUT, Wanted, Written, write
 from engine.arrays import Array
 
@@ -34,7 +34,7 @@ async def infer(
     services: Services,
     record: ModelRecord,
     model_name: str,
-    asked: InferenceRequest,
+    asked: Asked,
     pictures: Sequence[Picture],
 ) -> Written:
     """Return the answer of an inference.
@@ -47,7 +47,7 @@ async def infer(
         services: the server.
         record: of the model.
         model_name: what the caller called it.
-        asked: the JSON of the request.
+        asked: what it asks.
         pictures: its input.
 
     Raises:
@@ -55,7 +55,7 @@ async def infer(
         TooLarge: a picture has too many pixels, or the answer would have too many numbers.
         Unavailable: too much waits already, or this one's turn did not come in time.
     """
-    wanted = Wanted.of(asked)
+    wanted = asked.wanted
     nodes = [output.name for output in wanted if output.name != OUTPUT]
     classes: dict[str, list[str] | None] = {OUTPUT: record.classes}
     if not nodes:
@@ -100,7 +100,7 @@ async def _predicted(
             if isinstance(outcome, DomainError):
                 raise outcome
             rows.append(outcome)
-        return make(np.stack(rows))
+        return make(np.array(rows))
 
     made: T = await services.serving.predict(record, pictures, answer, gone=lambda: gone(request), stops=True)
     return made

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
 from starlette.requests import Request
 
-from app.api.requests.inference_protocol import InferenceRequest
+from app.api.requests.inference_protocol import InferenceInput, InferenceRequest
 from app.errors import Malformed
 from app.web.bodies.json import parse
 from app.web.bodies.validation import validate
-from app.web.inference_protocol.tensors_out import HEADER_LENGTH
+from app.web.inference_protocol.tensors_out import HEADER_LENGTH, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request for an inference asks. Several requests may share it: nobody may change the lists.
+
+    Attributes:
+        id: comes back in the answer.
+        inputs: the tensors, or what lies behind the JSON.
+        wanted: the outputs, in order.
+    """
+
+    id: str | None
+    inputs: Sequence[InferenceInput]
+    wanted: Sequence[Wanted]
+
 
 _MOST_VALUES = 1_000_000
 """In the JSON of one request: six pictures of 224x224 in colour. Python takes some 40 bytes for each."""
 _MOST_CONTAINERS = 300_000
 """Pixels of nested lists are lists, too."""
+_SHORT_BYTES = 1024
+"""A description of tensors that lie behind it; a client sends the same one with each tensor of a shape."""
+_REMEMBERED = 100
+"""How many such descriptions are not read again. Each takes some 10 KB at most."""
 
 
 def header_length(request: Request) -> int | None:
@@ -30,8 +54,8 @@ def header_length(request: Request) -> int | None:
     return int(said)
 
 
-def read_request(body: bytes, json_bytes: int | None) -> tuple[InferenceRequest, memoryview]:
-    """Return the JSON of a body, and what lies behind it.
+def read_request(body: bytes, json_bytes: int | None) -> tuple[Asked, memoryview]:
+    """Return what the JSON of a body asks, and what lies behind it.
 
     Args:
         body: the whole.
@@ -42,12 +66,20 @@ def read_request(body: bytes, json_bytes: int | None) -> tuple[InferenceRequest,
         Invalid: it is no request for an inference.
         TooLarge: it has more numbers as text than are taken; behind the JSON there may be more.
     """
-    whole = memoryview(body)
     if json_bytes is None:
-        json_bytes = len(whole)
-    if json_bytes > len(whole):
-        detail = f"{json_bytes} bytes are to be JSON, and the body has {len(whole)}"
+        json_bytes = len(body)
+    if json_bytes > len(body):
+        detail = f"{json_bytes} bytes are to be JSON, and the body has {len(body)}"
         raise Malformed.at(HEADER_LENGTH, detail, parameter=True)
-    head = body if json_bytes == len(whole) else bytes(whole[:json_bytes])
+    head, behind = body[:json_bytes], memoryview(body)[json_bytes:]
+    is_short = behind and json_bytes <= _SHORT_BYTES
+    return (_remembered(head) if is_short else _asked(head)), behind
+
+
+def _asked(head: bytes) -> Asked:
     document = parse(head, values=_MOST_VALUES, containers=_MOST_CONTAINERS)
-    return validate(InferenceRequest, document), whole[json_bytes:]
+    request = validate(InferenceRequest, document)
+    return Asked(request.id, request.inputs, Wanted.of(request))
+
+
+_remembered = lru_cache(_REMEMBERED)(_asked)

@@ -8,16 +8,15 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from app.api.requests.inference_protocol import InferenceRequest
 from app.models.prediction import Picture
 from app.services import Services, ServicesDep
-from app.web.bodies.limits import content_encoding, declared_bytes, off_the_loop
+from app.web.bodies.limits import PLAIN, content_encoding, declared_bytes, off_the_loop
 from app.web.bodies.packed import read_packed_body
 from app.web.bodies.route import StrictRoute
 from app.web.inference_protocol import descriptions
 from app.web.inference_protocol.answer import infer
 from app.web.inference_protocol.references import referred
-from app.web.inference_protocol.requests import header_length, read_request
+from app.web.inference_protocol.requests import Asked, header_length, read_request
 from app.web.inference_protocol.tensors_in import read_pictures
 from app.web.inference_protocol.tensors_out import HEADER_LENGTH, Written
 from app.web.routes import system
@@ -63,14 +62,14 @@ async def _infer(request: Request, services: Services, name: str, version: str |
     serving, settings = services.serving, services.settings
     begun = time.perf_counter()
     try:
+        encoding, most_bytes = content_encoding(request), settings.max_predict_bytes
         # of a compressed body nobody knows how much it is before it is unpacked
-        is_plain = content_encoding(request) == "identity"
-        size = declared_bytes(request, settings.max_predict_bytes) if is_plain else None
+        size = declared_bytes(request, most_bytes) if encoding == PLAIN else None
         with serving.room(size) as arrived:
             json_bytes = header_length(request)
-            body = await read_packed_body(request, settings.max_predict_bytes, arrived)
+            body = await read_packed_body(request, encoding, most_bytes, arrived)
 
-            def read() -> tuple[InferenceRequest, list[Picture]]:
+            def read() -> tuple[Asked, list[Picture]]:
                 asked, behind = read_request(body, json_bytes)
                 most = settings.max_predict_images
                 return asked, read_pictures(asked.inputs, behind, record.input_shape, most)

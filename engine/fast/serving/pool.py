@@ -8,8 +8,9 @@ computed by two processes (`halves`), by whichever request finds them idle.
 from __future__ import annotations
 
 import logging
+import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SIZES = (32, 16, 8, 1)
+SMALL = 8
+"""Pictures of the smallest batch that has a plan; fewer are computed one by one, or as if there were so many."""
+_SIZES = (32, 16, SMALL, 1)
 _FEWEST_BUSY = 2
 """Plans of a model that may be busy at once, also where batches are not split."""
 _WORTH_HALVING = 10_000_000
@@ -126,21 +129,39 @@ class PlanPool:
         if idle is not None:
             idle.close()
 
-    def is_ready(self, count: int) -> bool:
-        """Whether `scores` of so many pictures would neither wait for anything nor compile a plan first."""
-        if self.is_split or count >= WORTH_SPLITTING:
-            return False
-        return all(map(self._plans.is_idle, _pieces(count)))
+    def batches(self, count: int, seconds: Mapping[int, float]) -> tuple[int, ...]:
+        """Return the sizes of the plans for so many pictures: see `Computation.batches`.
 
-    def scores(self, x: Array) -> Array:
-        """Return the scores (N, K) of preprocessed pictures (N, H, W, C)."""
+        A few pictures are left to a plan for `SMALL` where that takes less than one after the other.
+        """
+        rest = count % SMALL
+        if count < WORTH_SPLITTING and rest > 1 and seconds.get(SMALL, math.inf) < rest * seconds.get(1, 0.0):
+            return *_pieces(count - rest), SMALL
+        return _pieces(count)
+
+    def is_ready(self, batches: Sequence[int]) -> bool:
+        """Whether `scores` of these would neither wait for anything nor compile a plan first."""
+        if self.is_split or max(batches) >= WORTH_SPLITTING:
+            return False
+        return all(map(self._plans.is_idle, batches))
+
+    def scores(self, x: Array, batches: Sequence[int] | None = None) -> Array:
+        """Return the scores (N, K) of preprocessed pictures (N, H, W, C).
+
+        Args:
+            x: the pictures.
+            batches: as `batches` returned them, for a batch that is not split over threads.
+        """
         scores = np.empty((len(x), *self._output_shape), np.float32)
-        in_parts(self._run, x, scores, self._executor, self._ways)
+        if batches is None or len(x) >= WORTH_SPLITTING:
+            in_parts(self._run, x, scores, self._executor, self._ways)
+        else:
+            self._run(x, scores, batches)
         return scores
 
-    def _run(self, x: Array, scores: Array) -> None:
+    def _run(self, x: Array, scores: Array, batches: Sequence[int] | None = None) -> None:
         first = 0
-        for size in _pieces(len(x)):
+        for size in _pieces(len(x)) if batches is None else batches:
             part = slice(first, first + size)
             first += size
             if size == 1 and self._is_idle and self._by_halves(x[part], scores[part]):

@@ -7,6 +7,7 @@ Everything else about a prediction (preprocessing, the link of the loss, what wa
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from typing import ClassVar
 
@@ -78,9 +79,13 @@ class Session:
         """Return about how many bytes it holds: weights, turned as it wants them, and maps."""
         return self._weight_bytes + self._most_busy * self._picture_bytes
 
-    def is_ready(self, count: int) -> bool:
-        """Whether `scores` of so many pictures takes this thread alone."""
-        return self._threads == 1 and count < WORTH_SPLITTING
+    def batches(self, count: int, seconds: Mapping[int, float]) -> tuple[int, ...]:
+        """Return the size of one batch: it takes any."""
+        return (count,)
+
+    def is_ready(self, batches: Sequence[int]) -> bool:
+        """Whether `scores` of such batches takes this thread alone."""
+        return self._threads == 1 and max(batches) < WORTH_SPLITTING
 
     @property
     def is_split(self) -> bool:
@@ -93,7 +98,7 @@ class Session:
     def join(self) -> None:
         """Do nothing."""
 
-    def scores(self, x: Array) -> Array:
+    def scores(self, x: Array, batches: Sequence[int] | None = None) -> Array:
         """Return the scores (N, K) of preprocessed pictures (N, H, W, C)."""
         scores = np.empty((len(x), *self._output_shape), np.float32)
         in_parts(self._run, x, scores, self._executor, self._ways)

@@ -167,7 +167,7 @@ def test_models_share_the_memory_of_their_plans_and_the_one_used_longest_ago_los
         np.testing.assert_array_equal(pools[number].scores(pictures(8)), wanted)
     # the first pool kept the plan that it was always the last or the last but one to use
     assert len(built_plans) == 3
-    assert [pool.is_ready(8) for pool in pools] == [True, False, True]
+    assert [pool.is_ready((8,)) for pool in pools] == [True, False, True]
     assert sum(plan.bytes for seen in built_plans if (plan := seen()) is not None) <= memory.most_bytes
 
 
@@ -191,6 +191,26 @@ def test_a_plan_that_finds_no_memory_leaves_its_turn_to_others(monkeypatch: pyte
             with pytest.raises(TypeError):
                 pool.scores(pictures(1))
     assert np.isfinite(pool.scores(pictures(1))).all()
+
+
+def test_what_is_left_over_is_computed_by_a_plan_for_several(built_plans: list[weakref.ref[Plan]]) -> None:
+    plain, weights = network()
+    one_by_one = PlanPool(plain, weights, Tuning())
+    pool = PlanPool(plain, weights, Tuning())
+    built_plans.clear()
+    for count in (8, 5, 2, 13):
+        found = pool.scores(pictures(count), pool.batches(count, {1: 1.0, 8: 1.5}))
+        expected = np.concatenate([one_by_one.scores(picture[None]) for picture in pictures(count)])
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert [plan.batch for seen in built_plans if (plan := seen()) is not None] == [8, 1]
+    assert [pool.batches(count, {1: 1.0, 8: 4.5}) for count in (1, 4, 5, 11, 13)] == [
+        (1,),
+        (1,) * 4,
+        (8,),
+        (8, 1, 1, 1),
+        (8, 8),
+    ]
+    assert [pool.is_ready(batches) for batches in [(8,), (1,), (8, 8), (16,)]] == [True, False, True, False]
 
 
 def test_layers_without_a_step_keep_nothing_of_a_request() -> None:
