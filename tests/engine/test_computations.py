@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -275,3 +278,35 @@ def test_what_is_too_large_for_the_format_is_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(onnx_runtime, "MAX_BYTES", 1000)
     with pytest.raises(LimitError, match="holds at most 1,000"):
         session(model())
+
+
+PROGRAM = """
+import ctypes
+from pathlib import Path
+from engine.graph.architecture import Architecture
+from engine.graph.network import Network
+from engine.model.onnx_runtime import Session
+
+def resident():
+    ctypes.CDLL(None).malloc_trim(0)
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+def network(units):
+    layers = [{"type": "flatten"}, {"type": "dense", "units": units}, {"type": "dense", "units": units}]
+    found = Network.build(Architecture.model_validate({"input_shape": [8, 8, 1], "layers": layers}))
+    return found, found.initial_weights(0)
+
+warm = Session(*network(8))  # what the library itself takes
+large, weights = network(3000)
+before = resident()
+session = Session(large, weights)
+print(resident() - before, session.bytes_beside({}), sum(array.nbytes for array in weights.values()))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only there memory can be had back at once")
+def test_a_session_holds_its_weights_once_as_it_says() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    resident, counted, weights = map(int, done.stdout.split())
+    assert resident < 1.5 * weights
+    assert counted == pytest.approx(resident, rel=0.3)

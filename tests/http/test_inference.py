@@ -140,6 +140,31 @@ def test_auto_takes_what_it_has_found_to_be_quicker(
         compared(3)
 
 
+def test_models_are_loaded_ahead_and_let_go_of_as_with_numpy(
+    start: Start, connect: Connect, wait_for: WaitFor, digits: list[bytes]
+) -> None:
+    with start(INFERENCE=LIBRARY) as url, connect(url) as client:
+        made = {"name": "digits"}
+        file = client.get(f"{EXAMPLE}/weights").content
+        raw = {"Content-Type": "application/octet-stream"}
+        second = client.post("/v1/models/import", content=file, headers=raw, params=made).json()
+        assert second["computed_by"] is None
+        alias = {"model_id": second["id"]}
+        assert client.put("/v1/models/digits/aliases/live", json=alias).status_code == 200
+    # there is room for one
+    with start(INFERENCE=LIBRARY, MODELS_BYTES="1000000") as url, connect(url) as client:
+        other = "/v1/models/digits@live"
+        wait_for(lambda: computed_by(client, other) == LIBRARY, "the model loaded ahead")
+        photo = [PHOTO.read_bytes()]
+        ask(client, photo, LARGE)
+        assert (computed_by(client, other), computed_by(client, LARGE)) == (None, LIBRARY)
+        wanted = ask(client, digits[:3], other)
+        assert (computed_by(client, other), computed_by(client, LARGE)) == (LIBRARY, None)
+        assert client.delete("/v1/models/digits/aliases/live").status_code == 204
+        assert client.delete(f"/v1/models/{second['id']}").status_code == 204
+        assert close(ask(client, digits[:3]), wanted)
+
+
 def test_each_of_several_processes_decides(start: Start, connect: Connect, digits: list[bytes]) -> None:
     server = start(INFERENCE=LIBRARY, WORKERS="2", CORES="2", LOG_FORMAT="json")
     with server as url, connect(url) as client:
