@@ -79,14 +79,18 @@ def _window(tag: str, generator: np.random.Generator) -> tuple[Layer, Shape]:
     record: dict[str, Any] = {"type": tag, "stride": pair(1, 4), "padding": padding}
     groups = 1
     if tag.endswith("pool2d"):
-        record |= {"pool_size": pair(1, 5), "ceil_mode": bool(generator.integers(2))}
+        record |= {
+            "pool_size": pair(1, 5),
+            "ceil_mode": bool(generator.integers(2)),
+            "dilation": pair(1, 3),
+        }
     else:
         record |= {"kernel_size": pair(1, 5), "dilation": pair(1, 3), "bias": bool(generator.integers(2))}
-    if tag == "conv2d":
+    if tag in {"conv2d", "transposed_conv2d"}:
         groups = int(generator.integers(1, 4))
         record |= {"filters": groups * int(generator.integers(1, 4)), "groups": groups}
     if tag == "transposed_conv2d":
-        record |= {"filters": int(generator.integers(1, 4)), "output_padding": pair(0, 3)}
+        record["output_padding"] = pair(0, 3)
     if tag == "average_pool2d":
         record["count_padding"] = bool(generator.integers(2))
     return PARSE.validate_python(record), (height, width, groups * int(generator.integers(1, 4)))

@@ -47,7 +47,7 @@ def surrounded(x: Tensor, window: Window, value: float = 0.0) -> Tensor:
 
 def symmetric(window: Window) -> tuple[int, int] | None:
     """Return the padding if PyTorch's pools can do it by themselves."""
-    if all(axis.before == axis.after <= axis.kernel // 2 for axis in window):
+    if all(axis.before == axis.after <= axis.kernel // 2 for axis in window):  # whatever the dilation
         return window.height.before, window.width.before
     return None
 
@@ -65,7 +65,9 @@ def convolution(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Con
 
 def transposed(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Context) -> Tensor:
     rows, columns = layer.window(tuple(xs[0].shape[1:]))
-    filters = ordered(layer, weights, xs, "in", "out", "height", "width")
+    filters = ordered(layer, weights, xs, "out", "in", "height", "width")
+    grouped = filters.unflatten(0, (layer.groups, -1)).transpose(1, 2)
+    filters = grouped.flatten(0, 1)  # (C, F / g, KH, KW)
     padding = layer.padding
     if isinstance(padding, tuple) and all(before == after for before, after in padding):
         sides = (padding[0][0], padding[1][0])
@@ -76,11 +78,13 @@ def transposed(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Cont
             layer.stride,
             sides,
             layer.output_padding,
-            1,
+            layer.groups,
             layer.dilation,
         )
         return last(y)
-    y = functional.conv_transpose2d(first(xs[0]), filters, None, layer.stride, 0, 0, 1, layer.dilation)
+    y = functional.conv_transpose2d(
+        first(xs[0]), filters, None, layer.stride, 0, 0, layer.groups, layer.dilation
+    )
     missing = [
         max(axis.before + axis.size - size, 0)
         for axis, size in zip((rows, columns), y.shape[2:], strict=True)
@@ -95,15 +99,20 @@ def max_pool(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Contex
     stride = layer.stride or layer.pool_size
     sides = symmetric(window)
     if sides is not None:
-        return last(functional.max_pool2d(x, layer.pool_size, stride, sides, ceil_mode=layer.ceil_mode))
-    return last(functional.max_pool2d(surrounded(x, window, -torch.inf), layer.pool_size, stride))
+        return last(
+            functional.max_pool2d(
+                x, layer.pool_size, stride, sides, layer.dilation, ceil_mode=layer.ceil_mode
+            )
+        )
+    padded = surrounded(x, window, -torch.inf)
+    return last(functional.max_pool2d(padded, layer.pool_size, stride, 0, layer.dilation))
 
 
 def average_pool(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Context) -> Tensor:
     x, window = first(xs[0]), layer.window(tuple(xs[0].shape[1:]))
     stride = layer.stride or layer.pool_size
     sides = symmetric(window)
-    if sides is not None:
+    if sides is not None and max(layer.dilation) == 1:
         return last(
             functional.avg_pool2d(x, layer.pool_size, stride, sides, layer.ceil_mode, layer.count_padding)
         )
@@ -115,8 +124,11 @@ def average_pool(layer: Any, weights: Weights, xs: Sequence[Tensor], context: Co
         counted = functional.pad(functional.pad(counted, sides_counted, value=1), beyond)
     else:
         counted = surrounded(counted, window)
+    # PyTorch's average has no dilation, but a convolution has
+    ones = torch.ones((x.shape[1], 1, *layer.pool_size), dtype=x.dtype)
     total, cells = (
-        functional.avg_pool2d(each, layer.pool_size, stride) for each in (surrounded(x, window), counted)
+        functional.conv2d(each, ones, None, stride, 0, layer.dilation, x.shape[1])
+        for each in (surrounded(x, window), counted)
     )
     return last(total / cells)
 

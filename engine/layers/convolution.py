@@ -140,7 +140,7 @@ class _Convolution(Layer):
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
         _, groups = self.arrangement(xs[0].shape[2])
-        constants = filter_constants(self, weights, xs[0].shape, "out", "in")
+        constants = filter_constants(self, weights, xs[0].shape)
         return operator(
             "Conv",
             xs[0],
@@ -151,12 +151,21 @@ class _Convolution(Layer):
         )
 
 
-def filter_constants(
-    layer: Layer, weights: Weights, shape: Shape, inner: Axis, outer: Axis
-) -> list[Constant]:
-    """Return the filters, with these channels first, and the bias, if there is one, as ONNX has them."""
-    kernel = layer.exported(weights, "weight", (inner, outer, "height", "width"), shape)
+def filter_constants(layer: Layer, weights: Weights, shape: Shape) -> list[Constant]:
+    """Return the filters, those of the output first, and the bias, if there is one, as ONNX has them."""
+    kernel = layer.exported(weights, "weight", ("out", "in", "height", "width"), shape)
     return [kernel, Constant(weights["bias"], "bias")] if "bias" in weights else [kernel]
+
+
+def require_groups(groups: int, channels: int, filters: int) -> None:
+    """Raise ShapeError unless channels of an input, and filters, can be divided into groups."""
+    for number, what in ((channels, "channels of the input"), (filters, "filters")):
+        if number % groups:
+            raise ShapeError(
+                f"the {number} {what} cannot be divided into {groups} equal groups",
+                path=("groups",),
+                hint="use a number of groups that divides both the channels of the input and the filters",
+            )
 
 
 def filter_weights(layer: Layer, shape: Shape, initializer: Initializer, bias: bool) -> dict[str, WeightSpec]:
@@ -201,13 +210,7 @@ class Conv2D(_Convolution):
     )
 
     def arrangement(self, channels: int) -> tuple[int, int]:
-        for number, what in ((channels, "channels of the input"), (self.filters, "filters")):
-            if number % self.groups:
-                raise ShapeError(
-                    f"the {number} {what} cannot be divided into {self.groups} equal groups",
-                    path=("groups",),
-                    hint="use a number of groups that divides both the channels of the input and the filters",
-                )
+        require_groups(self.groups, channels, self.filters)
         return self.filters, self.groups
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from engine.arrays import Array, Shape, Weights, elements
 from engine.errors import ShapeError
 from engine.layers.base import PASS, Context, Cost, Example, Gradients, Layer, Reach, require_map
-from engine.layers.export import Given, Operator, integers, operator
+from engine.layers.export import Given, Operator, integers, operator, reals
 from engine.layers.parameters import Padding
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import Cells, Line, average, channel, gather, largest, under
@@ -26,6 +28,8 @@ class _Pool2D(Layer):
     """Pixels from one position of the window to the next, s; by default the window's own size."""
     padding: Padding = "valid"
     """Pixels around the map, p; less than the window on every side."""
+    dilation: Size2D = (1, 1)
+    """Pixels from one cell of the window to the next."""
     ceil_mode: Flag = False
     """Whether a last window that only partly fits counts too: ceil instead of floor in the size formula."""
 
@@ -38,17 +42,25 @@ class _Pool2D(Layer):
                 self.pool_size,
                 self.stride or self.pool_size,
                 self.padding,
+                self.dilation,
                 round_up=self.ceil_mode,
             )
         except ShapeError as error:
             raise ShapeError(error.detail, path=("pool_size",), hint=error.hint) from None
         for axis in window:
-            if max(axis.before, axis.after) >= axis.kernel:
+            if max(axis.before, axis.after) >= axis.extent:
                 raise ShapeError(
-                    f"padding of {max(axis.before, axis.after)} with a window of {axis.kernel}: "
+                    f"padding of {max(axis.before, axis.after)} with a window of {axis.extent}: "
                     "a window would see nothing but padding",
                     path=("padding",),
-                    hint=f"use a padding of at most {axis.kernel - 1}",
+                    hint=f"use a padding of at most {axis.extent - 1}",
+                )
+            if axis.padded > axis.size and axis.kernel > 1 and axis.dilation > axis.size:
+                raise ShapeError(
+                    f"a dilation of {axis.dilation} with {axis.size} pixels between padding: "
+                    "a window would see nothing but padding",
+                    path=("dilation",),
+                    hint=f"use a dilation of at most {axis.size}, or no padding",
                 )
         return window
 
@@ -66,7 +78,8 @@ class _Pool2D(Layer):
         return 4 * rows.padded * columns.padded * shape[2] if window.is_padded else 0
 
     def reach(self, *inputs: Shape) -> Reach:
-        return Reach(self.pool_size, self.stride or self.pool_size)
+        rows, columns = self.window(inputs[0])
+        return Reach((rows.extent, columns.extent), self.stride or self.pool_size)
 
     def connections(self, *inputs: Shape) -> int | None:
         return self.window(inputs[0]).connections * inputs[0][2]
@@ -94,6 +107,7 @@ class MaxPool2D(_Pool2D):
             {"type": "max_pool2d", "pool_size": [3, 2], "stride": [1, 2], "padding": "same"}, ((5, 5, 2),)
         ),
         Example({"type": "max_pool2d", "pool_size": 3, "stride": 2, "ceil_mode": True}, ((6, 4, 2),)),
+        Example({"type": "max_pool2d", "stride": 1, "padding": [0, 1], "dilation": [2, 3]}, ((5, 4, 2),)),
     )
     formula = "a'[x, y, c] = max_{i,j} a[s*x + i - p, s*y + j - p, c]"
     source = "Zhou & Chellappa 1988, Computation of optical flow using a neural network; Boureau et al. 2010"
@@ -117,7 +131,8 @@ class MaxPool2D(_Pool2D):
         return largest(position, under(xs[0], self.window(xs[0].shape), position, channel(position)))
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
-        return operator("MaxPool", xs[0], **self.window(xs[0].shape).exported)
+        window = self.window(xs[0].shape).exported
+        return operator("MaxPool", xs[0], **window, dilations=self.dilation)
 
 
 class AveragePool2D(_Pool2D):
@@ -151,6 +166,10 @@ class AveragePool2D(_Pool2D):
             },
             ((6, 4, 2),),
         ),
+        Example(
+            {"type": "average_pool2d", "pool_size": [2, 3], "stride": 1, "padding": 1, "dilation": [3, 2]},
+            ((5, 6, 2),),
+        ),
     )
     formula = "a'[x, y, c] = mean_{i,j} a[s*x + i - p, s*y + j - p, c]"
     source = "LeCun et al. 1998, Gradient-based learning applied to document recognition, section II.A"
@@ -180,6 +199,14 @@ class AveragePool2D(_Pool2D):
     def export(self, weights: Weights, *xs: Given) -> Operator:
         window = self.window(xs[0].shape)
         pool = window.exported
+        if max(self.dilation) > 1:
+            # which AveragePool has from version 19 on: the sums of windows, each times its share
+            channels = xs[0].shape[2]
+            ones = reals(np.ones((channels, 1, *self.pool_size)))
+            sums = operator("Conv", xs[0], ones, **pool, dilations=self.dilation, group=channels)
+            return operator(
+                "Mul", sums, reals(pooling.shares(window, count_padding=self.count_padding)[..., 0])
+            )
         if not (self.count_padding and window.is_padded):
             return operator("AveragePool", xs[0], **pool)
         # the padding that was asked for becomes pixels; what a rounded-up last window sees beyond it is never counted

@@ -21,8 +21,8 @@ from engine.layers.base import (
     WeightSpec,
     require_map,
 )
-from engine.layers.convolution import filter_constants, filter_weights
-from engine.layers.export import Given, Operator, operator
+from engine.layers.convolution import filter_constants, filter_weights, require_groups
+from engine.layers.export import Constant, Given, Operator, operator
 from engine.layers.initializers import Initializer
 from engine.layers.jacobian import Column
 from engine.layers.parameters import Activation, Padding
@@ -39,6 +39,8 @@ class TransposedConv2D(Layer):
     type: Literal["transposed_conv2d"] = "transposed_conv2d"
     filters: PositiveInt
     """Channels of the output."""
+    groups: PositiveInt = 1
+    """Into how many groups the channels fall; each makes its own share of the output's."""
     kernel_size: Size2D = (3, 3)
     """Height and width of a filter, f."""
     stride: Stride2D = (1, 1)
@@ -83,6 +85,10 @@ class TransposedConv2D(Layer):
             {"type": "transposed_conv2d", "filters": 2, "dilation": 2, "padding": [[1, 0], [0, 2]]},
             ((2, 3, 1),),
         ),
+        Example(
+            {"type": "transposed_conv2d", "filters": 6, "groups": 2, "kernel_size": [2, 3], "stride": 2},
+            ((2, 3, 4),),
+        ),
     )
     formula = "z[s*x + i - p, s*y + j - p, k] = sum_{x,y,i,j,c} K[i, j, c, k] * a[x, y, c] + b[k]"
     source = (
@@ -115,19 +121,28 @@ class TransposedConv2D(Layer):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         rows, columns = self.window(inputs[0])
+        require_groups(self.groups, inputs[0][2], self.filters)
         return (rows.size, columns.size, self.filters)
 
     def weights(self, *inputs: Shape) -> dict[str, WeightSpec]:
         return filter_weights(
-            self, (*self.kernel_size, inputs[0][2], self.filters), self.weight_initializer, self.bias
+            self,
+            (*self.kernel_size, inputs[0][2] // self.groups, self.filters),
+            self.weight_initializer,
+            self.bias,
         )
 
     def cost(self, *inputs: Shape) -> Cost:
         window = self.window(inputs[0])
-        taps = self.kernel_size[0] * self.kernel_size[1] * self.filters
+        taps = elements(self.kernel_size) * self.filters
         padded = window.height.padded * window.width.padded * self.filters
         stamps = elements(inputs[0][:2]) * taps
-        return Cost(elements(inputs[0]) * taps, 4 * padded, 4 * stamps, elements(self.kernel_size) * PASS)
+        return Cost(
+            elements(inputs[0]) * taps // self.groups,
+            4 * padded,
+            4 * stamps,
+            elements(self.kernel_size) * PASS,
+        )
 
     def reach(self, *inputs: Shape) -> Reach:
         rows, columns = self.window(inputs[0])
@@ -136,7 +151,7 @@ class TransposedConv2D(Layer):
         return Reach(size, (Fraction(1, rows.stride), Fraction(1, columns.stride)))
 
     def connections(self, *inputs: Shape) -> int | None:
-        return self.window(inputs[0]).connections * inputs[0][2] * self.filters
+        return self.window(inputs[0]).connections * inputs[0][2] * self.filters // self.groups
 
     def size_formula(self, *inputs: Shape) -> dict[str, str]:
         formulas = {}
@@ -153,7 +168,8 @@ class TransposedConv2D(Layer):
 
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
         window = self.window(xs[0].shape[1:])
-        y = transposed.convolve_transposed(xs[0], weights["weight"], weights.get("bias"), window, context)
+        bias = weights.get("bias")
+        y = transposed.convolve_transposed(xs[0], weights["weight"], bias, window, self.groups, context)
         return y, (xs[0], window)
 
     def backward(
@@ -165,6 +181,7 @@ class TransposedConv2D(Layer):
             weights["weight"],
             dy,
             window,
+            self.groups,
             with_weight=context.wants("weight"),
             with_bias=self.bias and context.wants("bias"),
             with_input=context.wants_input,
@@ -173,18 +190,22 @@ class TransposedConv2D(Layer):
         return (dx,), context.gradients(weight=dweight, bias=dbias)
 
     def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
-        filters = weights["weight"][..., position[2]]  # (KH, KW, C)
+        filters = weights["weight"][..., position[2]]  # (KH, KW, C / g)
         lines = []
         for number, axis in enumerate(self.window(xs[0].shape)):
             line, taps = Line.stamping(axis, position[number], xs[0].shape[number])
             filters = filters.take(np.array(taps, np.intp), number)
             lines.append(line)
-        cells = gather(xs[0], *lines, Line(0, xs[0].shape[2]))
+        thin = xs[0].shape[2] // self.groups
+        group = position[2] // (self.filters // self.groups)
+        cells = gather(xs[0], *lines, Line(group * thin, thin))
         bias = weights["bias"][position[2]] if self.bias else None
         return weighted(position, cells, filters, bias)
 
     def column(self, weights: Weights, xs: Sequence[Array], number: int, position: Position) -> Column:
-        factors = weights["weight"][:, :, position[2]]  # (KH, KW, filters)
+        group, own = divmod(position[2], xs[0].shape[2] // self.groups)
+        filters = Line(group * (self.filters // self.groups), self.filters // self.groups)
+        factors = weights["weight"][:, :, own, filters.indices]  # (KH, KW, F / g)
         lines = []
         for at, axis in enumerate(self.window(xs[0].shape)):
             stamp = Line.under(axis, position[at])
@@ -192,7 +213,7 @@ class TransposedConv2D(Layer):
             factors = factors.take(taps, at)
             first = int(stamp.indices[taps[0]]) if taps.size else 0
             lines.append(stamp._replace(first=first, length=taps.size))
-        return Column.along((*lines, Line(0, self.filters)), factors)
+        return Column.along((*lines, filters), factors)
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
         before, behind, extra = [], [], []
@@ -204,10 +225,17 @@ class TransposedConv2D(Layer):
         return operator(
             "ConvTranspose",
             xs[0],
-            *filter_constants(self, weights, xs[0].shape, "in", "out"),
+            *self._constants(weights, xs[0].shape),
             kernel_shape=self.kernel_size,
             strides=self.stride,
             dilations=self.dilation,
+            group=self.groups,
             pads=(*before, *behind),
             output_padding=tuple(extra),
         )
+
+    def _constants(self, weights: Weights, shape: Shape) -> list[Constant]:
+        """Return the filters and the bias, if there is one, as ONNX has them: all channels of the input first."""
+        kernel, *bias = filter_constants(self, weights, shape)  # (F, C / g, KH, KW)
+        grouped = kernel.array.reshape(self.groups, -1, *kernel.array.shape[1:]).swapaxes(1, 2)
+        return [Constant(grouped.reshape(-1, *grouped.shape[2:]), kernel.name), *bias]

@@ -47,9 +47,9 @@ def convolve(
         depthwise.convolve(padded, weight, window, y, buffers)
     else:
         groups = x.shape[3] // weight.shape[2]
-        matrices = _by_group(weight, groups)  # (g, KH*KW*C/g, F/g)
+        matrices = by_group(weight, groups)  # (g, KH*KW*C/g, F/g)
         for images, columns in tiles(padded, window, groups, buffers):
-            np.matmul(columns, matrices, out=_by_group(y[images], groups))
+            np.matmul(columns, matrices, out=by_group(y[images], groups))
     if bias is not None:
         np.add(y, bias, out=y)
     return y, padded
@@ -108,17 +108,17 @@ def _backward(
 ) -> None:
     """Add the gradients to `dweight` and to `dpadded`, where they are given."""
     groups = padded.shape[3] // weight.shape[2]
-    matrices = _by_group(weight, groups)  # (g, KH*KW*C/g, F/g)
+    matrices = by_group(weight, groups)  # (g, KH*KW*C/g, F/g)
     if dweight is not None:
-        dmatrices = _by_group(dweight, groups)
+        dmatrices = by_group(dweight, groups)
         part = buffers.scratch("dweight part", dmatrices.shape, dy.dtype)
         for images, columns in tiles(padded, window, groups, buffers):
-            np.matmul(columns.transpose(0, 2, 1), _by_group(dy[images], groups), out=part)
+            np.matmul(columns.transpose(0, 2, 1), by_group(dy[images], groups), out=part)
             dmatrices += part
     if dpadded is not None:
         step = images_per_tile(window, matrices.shape[0] * matrices.shape[1], dy.itemsize)
         for start in range(0, len(dy), step):
-            dy_rows = _by_group(dy[start : start + step], groups)  # (g, n*OH*OW, F/g)
+            dy_rows = by_group(dy[start : start + step], groups)  # (g, n*OH*OW, F/g)
             shape = (groups, dy_rows.shape[1], matrices.shape[1])
             dcolumns = buffers.scratch("dcolumns", shape, dy.dtype)
             np.matmul(dy_rows, matrices.transpose(0, 2, 1), out=dcolumns)
@@ -160,6 +160,6 @@ def scatter(columns: Array, padded: Array, window: Window, groups: int) -> None:
             grouped += taps[:, :, :, :, row, column]
 
 
-def _by_group(array: Array, groups: int) -> Array:
+def by_group(array: Array, groups: int) -> Array:
     """See (..., C) as one matrix for each group of channels, (g, rows, C / g); a view, nothing is copied."""
     return array.reshape(-1, groups, array.shape[-1] // groups).transpose(1, 0, 2)

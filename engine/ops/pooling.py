@@ -82,7 +82,7 @@ def average_pool(x: Array, window: Window, *, count_padding: bool, buffers: Buff
     np.copyto(y, windows.tap(padded, window, 0, 0))
     for cell in range(1, kernel_height * kernel_width):
         y += windows.tap(padded, window, *divmod(cell, kernel_width))
-    y *= _weights(window, count_padding=count_padding).astype(x.dtype)
+    y *= shares(window, count_padding=count_padding).astype(x.dtype)
     return y
 
 
@@ -92,7 +92,7 @@ def average_pool_backward(
     """Share each gradient among the cells of its window: dy (N, OH, OW, C) to dx (N, H, W, C)."""
     dpadded = _zeros(dy, window, buffers)
     share = buffers.scratch("share", dy.shape, dy.dtype)
-    np.multiply(dy, _weights(window, count_padding=count_padding).astype(dy.dtype), out=share)
+    np.multiply(dy, shares(window, count_padding=count_padding).astype(dy.dtype), out=share)
     kernel_height, kernel_width = window.kernel
     for cell in range(kernel_height * kernel_width):
         target = windows.tap(dpadded, window, *divmod(cell, kernel_width))
@@ -139,7 +139,7 @@ def _zeros(dy: Array, window: Window, buffers: Buffers) -> Array:
     return dpadded
 
 
-def _weights(window: Window, *, count_padding: bool) -> Array:
+def shares(window: Window, *, count_padding: bool) -> Array:
     """Return 1 / (cells averaged) for each window, (OH, OW, 1), float64.
 
     What a rounded-up last window sees beyond the padding is never counted.
@@ -147,7 +147,7 @@ def _weights(window: Window, *, count_padding: bool) -> Array:
     cells = []
     for axis in window:
         first, end = (0, axis.surrounded) if count_padding else (axis.before, axis.before + axis.size)
-        starts = np.arange(axis.output) * axis.stride
-        cells.append(np.minimum(starts + axis.kernel, end) - np.maximum(starts, first))
+        taps = np.arange(axis.output)[:, None] * axis.stride + np.arange(axis.kernel) * axis.dilation
+        cells.append(((taps >= first) & (taps < end)).sum(axis=1))
     weights: Array = 1.0 / np.multiply.outer(*cells)[:, :, None]
     return weights

@@ -2,6 +2,8 @@
 
 y[s*x + i - p, s*y + j - p, k] += K[i, j, c, k] * a[x, y, c], for all x, y, i, j, c
 
+The channels of input and output may fall into g groups, each of which stamps its own: filters (KH, KW, C / g, F).
+
 It is what `convolve` does to gradients: forward and backward change places. So its window is that of the
 convolution that would lead back, from the large map to the small one.
 Zeiler et al. 2010, "Deconvolutional networks"; Dumoulin & Visin 2016, "A guide to convolution arithmetic", chapter 4.
@@ -13,7 +15,7 @@ import numpy as np
 
 from engine.arrays import Array
 from engine.ops import windows
-from engine.ops.convolution import images_per_tile, scatter, tiles
+from engine.ops.convolution import by_group, images_per_tile, scatter, tiles
 from engine.ops.reduction import channel_sum
 from engine.ops.windows import Axis, PaddingSpec, Pair, Window
 from engine.workspace import FRESH, Buffers
@@ -40,32 +42,32 @@ def spread(
 
 
 def convolve_transposed(
-    x: Array, weight: Array, bias: Array | None, window: Window, buffers: Buffers = FRESH
+    x: Array, weight: Array, bias: Array | None, window: Window, groups: int, buffers: Buffers = FRESH
 ) -> Array:
     """Stamp the filters on larger maps.
 
     Args:
         x: maps (N, H, W, C).
-        weight: filters (KH, KW, C, F).
+        weight: filters (KH, KW, C / g, F).
         bias: (F,) or None.
         window: from `spread`; its size is that of the result.
+        groups: g.
         buffers: where results live.
 
     Returns:
         The maps (N, OH, OW, F).
     """
-    n, _, _, channels = x.shape
-    matrix = _matrix(weight, buffers)  # (KH*KW*F, C)
+    matrices = _matrices(weight, groups, buffers)  # (g, KH*KW*F/g, C/g)
     rows, columns = window
-    padded = buffers.buffer("y", (n, rows.padded, columns.padded, weight.shape[3]), x.dtype)
+    padded = buffers.buffer("y", (len(x), rows.padded, columns.padded, weight.shape[3]), x.dtype)
     padded[...] = 0
-    step = images_per_tile(window, len(matrix), x.itemsize)
-    for first in range(0, n, step):
+    step = images_per_tile(window, groups * matrices.shape[1], x.itemsize)
+    for first in range(0, len(x), step):
         images = slice(first, first + step)
-        pixels = x[images].reshape(-1, channels)
-        stamps = buffers.scratch("stamps", (1, len(pixels), len(matrix)), x.dtype)
-        np.matmul(pixels, matrix.T, out=stamps[0])
-        scatter(stamps, padded[images], window, groups=1)
+        pixels = by_group(x[images], groups)  # (g, n*H*W, C/g)
+        stamps = buffers.scratch("stamps", (groups, pixels.shape[1], matrices.shape[1]), x.dtype)
+        np.matmul(pixels, matrices.transpose(0, 2, 1), out=stamps)
+        scatter(stamps, padded[images], window, groups)
     y = windows.unpad(padded, window)
     if bias is not None:
         y += bias
@@ -77,6 +79,7 @@ def convolve_transposed_backward(
     weight: Array,
     dy: Array,
     window: Window,
+    groups: int,
     *,
     with_weight: bool,
     with_bias: bool,
@@ -87,42 +90,46 @@ def convolve_transposed_backward(
 
     Args:
         x: maps (N, H, W, C).
-        weight: filters (KH, KW, C, F).
+        weight: filters (KH, KW, C / g, F).
         dy: gradient of the result (N, OH, OW, F).
         window: as in `convolve_transposed`.
+        groups: g.
         with_weight: whether the gradient of the filters is wanted.
         with_bias: whether the gradient of a bias is wanted.
         with_input: whether the gradient of the maps is wanted.
         buffers: where results live.
 
     Returns:
-        dx (N, H, W, C), dweight (KH, KW, C, F) and dbias (F,); None for what is not wanted.
+        dx (N, H, W, C), dweight (KH, KW, C / g, F) and dbias (F,); None for what is not wanted.
     """
-    channels = x.shape[3]
-    matrix = _matrix(weight, buffers)  # (KH*KW*F, C)
+    matrices = _matrices(weight, groups, buffers)  # (g, KH*KW*F/g, C/g)
     padded = windows.pad(dy, window, buffers=buffers)
-    dmatrix = buffers.scratch("dmatrix", matrix.shape, dy.dtype)
-    part = buffers.scratch("dmatrix part", matrix.shape, dy.dtype)
-    dmatrix[...] = 0
+    dmatrices = buffers.scratch("dmatrices", matrices.shape, dy.dtype)
+    part = buffers.scratch("dmatrices part", matrices.shape, dy.dtype)
+    dmatrices[...] = 0
     dx = buffers.buffer("dx", x.shape, dy.dtype) if with_input else None
-    for images, stamps in tiles(padded, window, 1, buffers):
+    for images, stamps in tiles(padded, window, groups, buffers):
         if with_weight:
-            np.matmul(stamps[0].T, x[images].reshape(-1, channels), out=part)
-            dmatrix += part
+            np.matmul(stamps.transpose(0, 2, 1), by_group(x[images], groups), out=part)
+            dmatrices += part
         if dx is not None:
-            np.matmul(stamps[0], matrix, out=dx[images].reshape(-1, channels))
+            np.matmul(stamps, matrices, out=by_group(dx[images], groups))
     dweight = None
     if with_weight:
         dweight = buffers.buffer("dweight", weight.shape, dy.dtype)
-        kernel_height, kernel_width, _, filters = weight.shape
-        by_cell = dmatrix.reshape(kernel_height, kernel_width, filters, channels)
-        np.copyto(dweight, by_cell.transpose(0, 1, 3, 2))
+        np.copyto(_by_cell(dweight, groups), dmatrices.reshape(_by_cell(dweight, groups).shape))
     return dx, dweight, channel_sum(dy) if with_bias else None
 
 
-def _matrix(weight: Array, buffers: Buffers) -> Array:
-    """Return the filters (KH, KW, C, F) as a matrix (KH*KW*F, C): as those of the convolution back."""
-    kernel_height, kernel_width, channels, filters = weight.shape
-    turned = buffers.scratch("turned", (kernel_height, kernel_width, filters, channels), weight.dtype)
-    np.copyto(turned, weight.transpose(0, 1, 3, 2))
-    return turned.reshape(-1, channels)
+def _matrices(weight: Array, groups: int, buffers: Buffers) -> Array:
+    """Return the filters (KH, KW, C/g, F) as matrices (g, KH*KW*F/g, C/g): as those of the convolution back."""
+    cells = _by_cell(weight, groups)
+    turned = buffers.scratch("turned", cells.shape, weight.dtype)
+    np.copyto(turned, cells)
+    return turned.reshape(groups, -1, cells.shape[-1])
+
+
+def _by_cell(weight: Array, groups: int) -> Array:
+    """View filters (KH, KW, C/g, F) as (g, KH, KW, F/g, C/g)."""
+    grouped = weight.reshape(*weight.shape[:3], groups, weight.shape[3] // groups)
+    return grouped.transpose(3, 0, 1, 4, 2)

@@ -48,34 +48,42 @@ def convolve_transposed(
     padding: Sides,
     size: tuple[int, int],
     dilation: tuple[int, int],
+    groups: int,
 ) -> Array:
-    """Stamp (KH, KW, C, F) on maps of `size` for each pixel of (N, H, W, C)."""
+    """Stamp (KH, KW, C / groups, F) on maps of `size` for each pixel of (N, H, W, C)."""
     (top, _), (left, _) = padding
     n, h, w, channels = x.shape
-    kh, kw, _, filters = weight.shape
+    kh, kw, thin, filters = weight.shape
     y = np.zeros((n, *size, filters)) + bias
     pixels = itertools.product(range(n), range(h), range(w), range(channels))
     for (image, row, column, channel), i, j in itertools.product(pixels, range(kh), range(kw)):
         r, c = row * stride[0] + i * dilation[0] - top, column * stride[1] + j * dilation[1] - left
         if 0 <= r < size[0] and 0 <= c < size[1]:
-            for f in range(filters):
-                y[image, r, c, f] += x[image, row, column, channel] * weight[i, j, channel, f]
+            group, own = divmod(channel, thin)
+            for f in range(group * filters // groups, (group + 1) * filters // groups):
+                y[image, r, c, f] += x[image, row, column, channel] * weight[i, j, own, f]
     return y
 
 
-def positions(size: int, kernel: int, stride: int, before: int, after: int, round_up: bool) -> int:
+def positions(size: int, extent: int, stride: int, before: int, after: int, round_up: bool) -> int:
     """Count the places of a window by trying them: each begins in the map or the padding before it."""
     count, start = 0, -before
     while True:
-        fits = start + kernel <= size + after
+        fits = start + extent <= size + after
         sticks_out = round_up and start < size and start < size + after
-        if not fits and not (sticks_out and start - stride + kernel < size + after):
+        if not fits and not (sticks_out and start - stride + extent < size + after):
             return count
         count, start = count + 1, start + stride
 
 
 def windows(
-    x: Array, size: tuple[int, int], stride: tuple[int, int], padding: Sides, *, round_up: bool = False
+    x: Array,
+    size: tuple[int, int],
+    stride: tuple[int, int],
+    padding: Sides,
+    dilation: tuple[int, int] = (1, 1),
+    *,
+    round_up: bool = False,
 ) -> list[tuple[tuple[int, ...], list[float], int]]:
     """List, for each output cell (n, row, column, channel), the real pixels under its window.
 
@@ -83,15 +91,15 @@ def windows(
     """
     (top, bottom), (left, right) = padding
     n, h, w, c = x.shape
-    oh = positions(h, size[0], stride[0], top, bottom, round_up)
-    ow = positions(w, size[1], stride[1], left, right, round_up)
+    oh = positions(h, (size[0] - 1) * dilation[0] + 1, stride[0], top, bottom, round_up)
+    ow = positions(w, (size[1] - 1) * dilation[1] + 1, stride[1], left, right, round_up)
     found = []
     for image, row, column, channel in itertools.product(range(n), range(oh), range(ow), range(c)):
         cells = [
             (r, k)
             for i, j in itertools.product(range(size[0]), range(size[1]))
-            if (r := row * stride[0] + i - top) < h + bottom
-            and (k := column * stride[1] + j - left) < w + right
+            if (r := row * stride[0] + i * dilation[0] - top) < h + bottom
+            and (k := column * stride[1] + j * dilation[1] - left) < w + right
         ]
         pixels = [x[image, r, k, channel] for r, k in cells if 0 <= r < h and 0 <= k < w]
         found.append(((image, row, column, channel), pixels, len(cells)))

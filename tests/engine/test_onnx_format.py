@@ -174,7 +174,13 @@ convolution = {
     "bias": st.booleans(),
     "activation": activations,
 }
-pool = {"pool_size": pairs, "stride": pairs, "padding": padding, "ceil_mode": st.booleans()}
+pool = {
+    "pool_size": pairs,
+    "stride": pairs,
+    "padding": padding,
+    "dilation": pairs,
+    "ceil_mode": st.booleans(),
+}
 simple = st.one_of(
     chosen(
         "conv2d",
@@ -183,7 +189,12 @@ simple = st.one_of(
         **convolution,
     ),
     record("depthwise_conv2d", multiplier=small, **convolution),
-    chosen("transposed_conv2d", always={"filters": small}, **convolution),
+    chosen(
+        "transposed_conv2d",
+        always={"filters": st.sampled_from([2, 4])},
+        groups=st.sampled_from([1, 2]),
+        **convolution,
+    ),
     record("max_pool2d", **pool),
     record("average_pool2d", count_padding=st.booleans(), **pool),
     record("adaptive_average_pool2d", output_size=pairs),

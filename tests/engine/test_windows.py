@@ -105,20 +105,22 @@ def test_depthwise_convolution_is_that_of_as_many_groups_as_channels(
     PADDINGS,
     DILATIONS,
     st.tuples(st.integers(0, 2), st.integers(0, 2)),
-    st.booleans(),
+    st.sampled_from([1, 3]),
+    st.integers(1, 3),
 )
 def test_transposed_convolution_equals_the_loops(
-    size, kernel, stride, padding, dilation, output_padding, wide
+    size, kernel, stride, padding, dilation, output_padding, channels, groups
 ) -> None:
     layer = TransposedConv2D(
-        filters=2,
+        filters=2 * groups,
+        groups=groups,
         kernel_size=kernel,
         stride=stride,
         padding=padding,
         dilation=dilation,
         output_padding=output_padding,
     )
-    shape = (*size, 3 if wide else 1)
+    shape = (*size, channels * groups)
     window = fitting(layer, shape)
     if padding == "same":
         assert layer.output_shape(shape)[:2] == (size[0] * stride[0], size[1] * stride[1])
@@ -131,13 +133,16 @@ def test_transposed_convolution_equals_the_loops(
         sides(window),
         layer.output_shape(shape)[:2],
         dilation,
+        groups,
     )
     check_linear(layer, weights, x, expected)
 
 
-@given(SIZES, KERNELS, STRIDES, PADDINGS, st.booleans())
-def test_max_pool_equals_the_loops(size, kernel, stride, padding, ceil_mode) -> None:
-    layer = MaxPool2D(pool_size=kernel, stride=stride, padding=padding, ceil_mode=ceil_mode)
+@given(SIZES, KERNELS, STRIDES, PADDINGS, DILATIONS, st.booleans())
+def test_max_pool_equals_the_loops(size, kernel, stride, padding, dilation, ceil_mode) -> None:
+    layer = MaxPool2D(
+        pool_size=kernel, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode
+    )
     shape = (*size, 2)
     window = fitting(layer, shape)
     x = np.random.default_rng(0).permutation(2 * 2 * size[0] * size[1]).reshape(2, *shape) - 100.0
@@ -146,7 +151,7 @@ def test_max_pool_equals_the_loops(size, kernel, stride, padding, ceil_mode) -> 
     dy = np.random.default_rng(1).standard_normal(y.shape)
     (dx,), _ = layer.backward({}, saved, dy, context=context)
     expected = np.zeros_like(x)
-    cells = reference.windows(x, kernel, stride, sides(window), round_up=ceil_mode)
+    cells = reference.windows(x, kernel, stride, sides(window), dilation, round_up=ceil_mode)
     assert len(cells) == y.size
     for (image, row, column, channel), pixels, _ in cells:
         assert y[image, row, column, channel] == max(pixels)
@@ -156,16 +161,24 @@ def test_max_pool_equals_the_loops(size, kernel, stride, padding, ceil_mode) -> 
     np.testing.assert_allclose(dx, expected, atol=1e-12)
 
 
-@given(SIZES, KERNELS, STRIDES, PADDINGS, st.booleans(), st.booleans())
-def test_average_pool_equals_the_loops(size, kernel, stride, padding, count_padding, ceil_mode) -> None:
+@given(SIZES, KERNELS, STRIDES, PADDINGS, DILATIONS, st.booleans(), st.booleans())
+def test_average_pool_equals_the_loops(
+    size, kernel, stride, padding, dilation, count_padding, ceil_mode
+) -> None:
     layer = AveragePool2D(
-        pool_size=kernel, stride=stride, padding=padding, count_padding=count_padding, ceil_mode=ceil_mode
+        pool_size=kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        count_padding=count_padding,
+        ceil_mode=ceil_mode,
     )
     shape = (*size, 2)
     window = fitting(layer, shape)
     x = np.random.default_rng(0).standard_normal((2, *shape))
     expected = np.full((2, *layer.output_shape(shape)), np.nan)
-    for cell, pixels, covered in reference.windows(x, kernel, stride, sides(window), round_up=ceil_mode):
+    cells = reference.windows(x, kernel, stride, sides(window), dilation, round_up=ceil_mode)
+    for cell, pixels, covered in cells:
         expected[cell] = sum(pixels) / (covered if count_padding else len(pixels))
     check_linear(layer, {}, x, expected)
 
@@ -196,6 +209,17 @@ def test_taps_count_the_pixels_under_the_window(size, kernel, stride, before, af
         for cell in range(kernel)
     )
     assert axis.taps == counted
+
+
+@pytest.mark.parametrize("kind", [MaxPool2D, AveragePool2D])
+def test_a_window_that_could_see_nothing_but_padding_is_refused(kind: Any) -> None:
+    spread = kind(pool_size=(2, 1), dilation=(4, 1), padding=((2, 2), (0, 0)), stride=1)
+    with pytest.raises(ShapeError, match="a dilation of 4 with 3 pixels between padding") as caught:
+        spread.output_shape((3, 3, 1))
+    assert caught.value.path == ("dilation",)
+    assert spread.output_shape((4, 3, 1)) == (4, 3, 1)
+    with pytest.raises(ShapeError, match="padding of 5 with a window of 5"):
+        kind(pool_size=3, dilation=2, padding=5).output_shape((9, 9, 1))
 
 
 def test_a_tie_sends_its_gradient_to_one_cell() -> None:

@@ -69,9 +69,10 @@ def pools_by_two(node: Node) -> bool:
     if not isinstance(layer, MaxPool2D):
         return False
     shape = node.input_shapes[0]
-    return shape[0] % 2 == shape[1] % 2 == 0 and all(
-        (axis.kernel, axis.stride, axis.before, axis.after) == (2, 2, 0, 0) for axis in layer.window(shape)
+    sides = (
+        (axis.kernel, axis.stride, axis.before, axis.after, axis.dilation) for axis in layer.window(shape)
     )
+    return shape[0] % 2 == shape[1] % 2 == 0 and set(sides) == {(2, 2, 0, 0, 1)}
 
 
 class WindowPoolStep(Step):
@@ -137,7 +138,7 @@ class _Maxima:
 
     def __init__(self, axis: Axis, *, turned: bool = False) -> None:
         self._turned = turned
-        taps = [_seen(axis, tap) for tap in range(axis.kernel)]
+        taps = [_seen(axis, offset) for offset in range(0, axis.extent, axis.dilation)]
         self._first = next((pixels for windows, pixels in taps if windows == slice(0, axis.output)), None)
         self._others = [tap for tap in taps if tap[1] != self._first and tap[0].start < tap[0].stop]
         self._taken: list[Array] = []
@@ -180,9 +181,9 @@ def _turned(maps: Array) -> Array:
     return maps.transpose(0, 2, 1, 3)
 
 
-def _seen(axis: Axis, tap: int) -> tuple[slice, slice]:
-    """Return the windows whose tap is a pixel, and those pixels."""
-    first = max(0, -(-(axis.before - tap) // axis.stride))
-    end = min(axis.output, (axis.size - 1 + axis.before - tap) // axis.stride + 1)
-    start = first * axis.stride + tap - axis.before
+def _seen(axis: Axis, offset: int) -> tuple[slice, slice]:
+    """Return the windows whose cell at an offset is a pixel, and those pixels."""
+    first = max(0, -(-(axis.before - offset) // axis.stride))
+    end = min(axis.output, (axis.size - 1 + axis.before - offset) // axis.stride + 1)
+    start = first * axis.stride + offset - axis.before
     return slice(first, end), slice(start, start + (end - first - 1) * axis.stride + 1, axis.stride)

@@ -167,6 +167,8 @@ def test_a_sum_right_before_a_dense_layer(between: list[dict[str, Any]], batch: 
         {"pool_size": [1, 4], "stride": [2, 3]},
         {"pool_size": 2, "stride": 3, "padding": [[1, 0], [0, 1]]},
         {"pool_size": 2, "stride": 1, "padding": 1},  # wider than its input
+        {"pool_size": [3, 2], "stride": 2, "padding": 1, "dilation": [2, 3], "ceil_mode": True},
+        {"pool_size": 2, "dilation": 2},
     ],
 )
 def test_max_pools_of_any_window(pool: dict[str, Any], size: tuple[int, int]) -> None:
