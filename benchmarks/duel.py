@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
-from app.files import blas
-
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _WARM_UP = 4
 _MOST_CALLS = 400
 _GAP = 0.04
@@ -68,7 +67,7 @@ def run(sides: Mapping[str, Side], rounds: int = 11, chunk: float = 0.25) -> dic
     context = multiprocessing.get_context("spawn")
     open_sides: dict[str, tuple[Any, Connection, int]] = {}
     for name, side in sides.items():
-        _set_blas(side.threads)
+        os.environ.update(dict.fromkeys(_THREADS, str(side.threads)))
         here, there = context.Pipe()
         # not a daemon: those may have no processes of their own, and both sides do
         process = context.Process(target=_serve, args=(there, side))
@@ -97,7 +96,7 @@ def run(sides: Mapping[str, Side], rounds: int = 11, chunk: float = 0.25) -> dic
 def value(side: Side) -> Any:
     """Return what the function of a side, called once in a process of its own, gives."""
     context = multiprocessing.get_context("spawn")
-    _set_blas(side.threads)
+    os.environ.update(dict.fromkeys(_THREADS, str(side.threads)))
     here, there = context.Pipe()
     process = context.Process(target=_tell, args=(there, side))
     process.start()
@@ -106,11 +105,6 @@ def value(side: Side) -> Any:
     if isinstance(found, str):
         raise RuntimeError(found)
     return found
-
-
-def _set_blas(threads: int) -> None:
-    """Say to processes that are started how many threads BLAS has, and, as the service does, which kernels."""
-    os.environ.update(blas.defaults() | os.environ | dict.fromkeys(blas.THREADS_VARIABLES, str(threads)))
 
 
 def _tell(pipe: Connection, side: Side) -> None:

@@ -14,14 +14,13 @@ import hypothesis
 import pytest
 
 from app.cli.launch import LaunchError, ServerProcess
-from app.files import blas
 from app.files.locks import is_locked, read_holder
+from app.jobs.processes import THREADS_VARIABLES
 from app.settings import available_cores
 
-# before NumPy is imported: test processes take all cores by themselves, threads of BLAS would wait for one another, and
-# what the tests compute is compared with what servers do
-for variable, preset in blas.defaults().items():
-    os.environ.setdefault(variable, preset)
+# before NumPy is imported: test processes take all cores by themselves, and threads of BLAS would wait for one another
+for variable in THREADS_VARIABLES:
+    os.environ.setdefault(variable, "1")
 
 # A machine that others share is slow at times; that is no fault of what is tested.
 hypothesis.settings.register_profile("patient", deadline=None)

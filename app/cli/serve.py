@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from app.files import blas
+from app.jobs.processes import THREADS_VARIABLES
 from app.models.libraries import check_libraries
 from app.settings import Settings, SettingsError, load_settings
 from app.web.quick_imports import quick_imports
@@ -45,8 +45,8 @@ def _serve(host: str | None, port: str | None, data_dir: Path | None) -> None:
     settings = load_settings(_OPTIONS, host=host, port=port, data_dir=data_dir)
     check_libraries(settings)
     # predictions are split over the cores; BLAS keeps to the one it is called on
-    for name, value in blas.defaults().items():
-        os.environ.setdefault(name, value)
+    for name in THREADS_VARIABLES:
+        os.environ.setdefault(name, "1")
     if settings.workers > 1:
         from app.processes.supervisor import supervise
 

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from app.files import paths
 from app.files.artifacts import Artifacts
-from app.files.blas import THREADS_VARIABLES
 from app.files.locks import FileLock, is_locked, read_holder
 from app.files.memory import count_kills, kill_counter
 from app.jobs.launcher import Attempt, NotStarted
@@ -30,6 +29,7 @@ LOCK_VARIABLE = "CONVSERVE_WORKER_LOCK"
 CORES_VARIABLE = "CONVSERVE_WORKER_CORES"
 """Tells a worker into how many shares it splits its batches."""
 
+THREADS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _LOCK_SECONDS = 1.0
 
 

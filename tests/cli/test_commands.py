@@ -14,7 +14,7 @@ import pytest
 
 from app.cli.launch import SERVE, ServerProcess
 from app.client import Client
-from app.files.blas import THREADS_VARIABLES
+from app.jobs.processes import THREADS_VARIABLES
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
