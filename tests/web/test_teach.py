@@ -48,9 +48,9 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with a picture that lies in the wrong folder."""
     folder = tmp_path_factory.mktemp("pictures") / "mixed"
-    crops(folder / "chelsea", "chelsea.jpg", 8)
-    crops(folder / "coffee", "coffee.jpg", 9)
-    (folder / "coffee" / "8.jpg").rename(folder / "chelsea" / "wrong.jpg")
+    crops(folder / "chelsea", "chelsea.jpg", 12)
+    crops(folder / "coffee", "coffee.jpg", 13)
+    (folder / "coffee" / "12.jpg").rename(folder / "chelsea" / "wrong.jpg")
     return folder
 
 
@@ -61,6 +61,9 @@ PHOTO = """async () => {
   for (let at = 0; at < pixels.data.length; at += 1) pixels.data[at] = at % 4 === 3 ? 255 : 255 * Math.random();
   canvas.getContext("2d").putImageData(pixels, 0, 0);
   const photo = await canvas.convertToBlob({ type: "image/jpeg", quality: 1 });
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([photo], "large.jpg", { type: "image/jpeg" }));
+  document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
   const sent = await createImageBitmap(await lean(photo, ""));
   return [photo.size, sent.width, sent.height, (await lean(photo, 512)).size - photo.size];
 }"""
@@ -73,7 +76,7 @@ def test_a_folder_becomes_a_classifier_that_shows_why(
     assert "Begin with pictures" in page.locator(".begin").inner_text()
     choose_folder(page, mixed)
     button(page, "Teach").and_(page.locator(":enabled")).wait_for()
-    assert page.locator(".column .count").all_inner_texts() == ["9 pictures", "8 pictures"]
+    assert page.locator(".column .count").all_inner_texts() == ["13 pictures", "12 pictures"]
     assert axe(page) == []
     posted: list[str] = []
     page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
@@ -88,6 +91,7 @@ def test_a_folder_becomes_a_classifier_that_shows_why(
     page.get_by_label("Show what it looked at").check()
     page.locator("canvas.seen").wait_for()
     assert "what speaks for coffee" in page.locator(".legend").inner_text()
+    assert page.get_by_text("It has learned this very picture").count() == 0
     # the view Look takes it along, and on the way back all is as it was
     page.get_by_role("link", name="See its way through the network").click()
     page.get_by_role("heading", level=1, name="Look").wait_for()
@@ -99,7 +103,7 @@ def test_a_folder_becomes_a_classifier_that_shows_why(
     page.locator(".suspicious img").wait_for()
     button(page, "It is coffee").click()
     page.get_by_text("Put into coffee. Teach again to use it.").wait_for()
-    assert page.locator(".column .count").all_inner_texts() == ["8 pictures", "9 pictures"]
+    assert page.locator(".column .count").all_inner_texts() == ["12 pictures", "13 pictures"]
     # "wrong?": the picture goes into the other class, and only that is sent
     page.get_by_label("Wrong? Put it into a class").select_option(label="chelsea")
     page.get_by_text("Now in chelsea.").wait_for()
@@ -112,14 +116,20 @@ def test_a_folder_becomes_a_classifier_that_shows_why(
         "/v1/training-jobs",
     ]
     jobs = http.get("/v1/training-jobs", params={"name": "chelsea, coffee"}).json()["data"]
-    assert [job["dataset_images"] for job in jobs[:2]] == [18, 17]
+    assert [job["dataset_images"] for job in jobs[:2]] == [26, 25]
     assert jobs[0]["dataset"] == jobs[1]["dataset"]
     assert "all of them learned already" in page.locator(".begin").inner_text()
+    page.get_by_text("It has learned this very picture").wait_for()
+    # by the names that they came with, but for what would be there twice
+    found = http.get(f"/v1/datasets/{jobs[0]['dataset']}/images", params={"limit": 100}).json()["data"]
+    names = {one["name"] for one in found}
+    assert {"0.jpg", "0 (2).jpg", "8.jpg", "wrong.jpg", "coffee.jpg"} <= names
+    assert len(names) == 26
     assert [job["dataset_revision"] for job in jobs[:2]] == [1, 0]
     # everything is there after a reload, and at another width in the dark
     page.reload()
     wait_until_taught(page)
-    assert page.locator(".column .count").all_inner_texts() == ["9 pictures", "9 pictures"]
+    assert page.locator(".column .count").all_inner_texts() == ["13 pictures", "13 pictures"]
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 375, "height": 800})
     assert axe(page) == []
@@ -349,6 +359,7 @@ def test_without_a_secure_context_all_but_the_camera_works(
     size, width, height, difference = page.evaluate(PHOTO)
     assert size > 1_000_000
     assert (width, height, difference) == (600, 800, 0)
+    page.get_by_text("1 photo of more than 1 MB is made 800 pixels high before it is sent").wait_for()
     # the same once more: all are there already
     choose_folder(page, things)
     page.get_by_text("6 files left out").nth(1).wait_for()

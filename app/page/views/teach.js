@@ -10,7 +10,8 @@ import { take } from "./teach/incoming.js";
 import { Learning } from "./teach/learning.js";
 import { addClass, allPictures, lesson, startAnew, useLesson } from "./teach/lesson.js";
 import { Options } from "./teach/options.js";
-import { filled, isNew, missing } from "./teach/plan.js";
+import { LEAN_HEIGHT } from "./teach/pictures.js";
+import { filled, isNew, madeSmaller, missing } from "./teach/plan.js";
 import { abandon, busy, run, teach } from "./teach/run.js";
 import { elsewhere, enter, takeOver } from "./teach/tabs.js";
 import { forgetTried, Trying } from "./teach/trying.js";
@@ -79,6 +80,7 @@ function Begin() {
   const [open, setOpen] = useState(false);
   const lacks = missing();
   const pictures = filled().reduce((sum, one) => sum + one.pictures.length, 0);
+  const smaller = madeSmaller();
   const again = lesson.taught?.phase === "done" && lesson.taught.model;
   return html`<div class="begin">
     <div class="row">
@@ -88,6 +90,7 @@ function Begin() {
         : lacks ?? html`${count(pictures, "picture")} of ${filled().length} classes${again && !isNew() ? ", all of them learned already" : html`<${Estimate} pictures=${pictures} />`}`}</p>
       ${(allPictures().length > 0 || lesson.taught) && html`<button type="button" class="plain anew" onClick=${() => setAsking(true)}>Start anew</button>`}
     </div>
+    ${smaller > 0 && html`<p class="soft">${count(smaller, "photo")} of more than 1 MB ${smaller === 1 ? "is" : "are"} made ${LEAN_HEIGHT} pixels high before ${smaller === 1 ? "it is" : "they are"} sent: a network looks at even fewer.</p>`}
     <details onToggle=${(event) => setOpen(event.target.open)}><summary>From scratch, and all options</summary>
       ${open && html`<${Options} problem=${run.problem} />`}
     </details>

@@ -1,6 +1,6 @@
 /** Files become pictures of a class: each is looked at first; what is no picture, or there already, is left out with words. */
 import { allPictures, changed, lesson, nextNumber, putPictures, refuse, save } from "./lesson.js";
-import { fault, fingerprint, idle } from "./pictures.js";
+import { fault, fingerprint, idle, isPhoto } from "./pictures.js";
 
 const AT_ONCE = 4;
 const SLICE = 16;
@@ -59,7 +59,7 @@ async function look({ file: given, open, path }) {
   const picture = { id: `p${order}`, order, name, kept: false };
   try {
     const file = given ?? (await open());
-    Object.assign(picture, { file, size: file.size });
+    Object.assign(picture, { file, size: file.size, photo: isPhoto(file) });
     picture.hash = await fingerprint(file);
     return { picture, why: await fault(picture.id, file, name) };
   } catch {

@@ -15,7 +15,7 @@ function fresh() {
     made: 2,
     /** What the next run is asked for beyond the pictures; see options.js. */
     options: {},
-    /** {dataset, job, model, sent, classes, phase}: what has become of the pictures at the service; see run.js. */
+    /** {dataset, job, model, sent, names, classes, phase}: what has become of the pictures at the service; see run.js. */
     taught: null,
     focused: "c1",
     /** How many pictures there were: their ids and their order come from it. */

@@ -6,7 +6,7 @@ const HEIGHT = 88;
 const MOST_COPIES = 400;
 /** Photos beyond this size are made smaller before they are sent, to this height in pixels. */
 const LARGE_BYTES = 1_000_000;
-const LEAN_HEIGHT = 800;
+export const LEAN_HEIGHT = 800;
 /** Formats that the service reads and browsers do not show. */
 const NOT_SHOWN = /\.(tiff?|p[bgpn]m|jp2|j2k|jpx)$/i;
 const PICTURE = /\.(jpe?g|jfif|png|gif|webp|bmp|avif|tiff?|p[bgpn]m|jp2|j2k|jpx|hei[cf])$/i;
@@ -56,12 +56,18 @@ export async function copy(id, file) {
   return made;
 }
 
+/** Is a photo of this `size` made smaller before it is sent? Not if larger pictures are `asked` for. */
+export const isLarge = ({ size }, asked) => size >= LARGE_BYTES && !(asked > LEAN_HEIGHT / 2);
+
+/** Is it a photo as cameras make them? */
+export const isPhoto = (file) => file.type === "image/jpeg";
+
 /**
  * A photo as it is worth sending. Cameras make some megabytes of each, of which a network sees at most some hundred
- * pixels; so large ones are made smaller, unless larger pictures are `asked` for. Others stay as they are, to the byte.
+ * pixels; so large ones are made smaller. Others stay as they are, to the byte.
  */
 export async function lean(file, asked) {
-  if (file.type !== "image/jpeg" || file.size < LARGE_BYTES || asked > LEAN_HEIGHT / 2) return file;
+  if (!isPhoto(file) || !isLarge(file, asked)) return file;
   const small = await createImageBitmap(file, { resizeHeight: LEAN_HEIGHT, resizeQuality: "high" });
   const canvas = new OffscreenCanvas(small.width, small.height);
   canvas.getContext("2d").drawImage(small, 0, 0);

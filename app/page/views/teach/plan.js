@@ -1,10 +1,12 @@
 /** What has to be sent so that the service has the pictures of the page: all, only what is new, or nothing. */
 import { all } from "../../lib/api.js";
 import { allPictures, lesson } from "./lesson.js";
+import { isLarge } from "./pictures.js";
 
 const FEWEST = 3;
 const MOST_NAMED = 4;
 const MOST_LETTERS = 100;
+const MOST_LETTERS_OF_FILES = 200;
 
 /** The name of a class as it is sent: without spaces around it, and of printable characters. */
 export function label(of) {
@@ -64,6 +66,13 @@ export function plan() {
 /** What was asked for of the pictures themselves: with another size they have to be read anew. */
 export const asked = () => lesson.options.image_size ?? "";
 
+/** How many pictures are made smaller before they are sent. */
+export const madeSmaller = () => allPictures().filter(({ picture }) => picture.photo && isLarge(picture, asked())).length;
+
+/** Was a picture with this content among those that the model of the page was taught with? */
+export const isLearned = (hash) => Boolean(lesson.taught?.learned)
+  && allPictures().some(({ picture }) => picture.hash === hash && lesson.taught.sent?.[picture.id] && !picture.left);
+
 /** Is there anything that the model of the page has not learned yet? */
 export function isNew() {
   const { fresh, added, moved, removed } = plan();
@@ -71,29 +80,52 @@ export function isNew() {
 }
 
 /** The files of an archive that says by a table what each picture shows, so that classes can have any name. */
-export function archive(entries) {
-  const lines = entries.map(({ picture, label: name }) => [path(picture), name].map(quoted).join(","));
+export function archive(entries, names) {
+  const lines = entries.map(({ picture, label: name }) => [names[picture.id], name].map(quoted).join(","));
   const table = { name: "manifest.csv", content: ["file,label", ...lines, ""].join("\r\n") };
-  return { table, paths: entries.map(({ picture }) => ({ name: path(picture), picture })) };
+  return { table, paths: entries.map(({ picture }) => ({ name: names[picture.id], picture })) };
 }
 
 const quoted = (cell) => `"${cell.replaceAll('"', '""')}"`;
 
-/** The name of a picture in an archive: its id, and what is harmless of its own name. */
-function path(picture) {
-  return `${picture.id}-${picture.name.normalize("NFC").replace(/[^\p{L}\p{N}.]+/gu, "_").slice(-60)}`;
+/**
+ * The names of pictures in the data set, by their ids: those that their files came with, numbered only where there is
+ * one of that name already, among them or among those that are `taken`.
+ */
+export function namesFor(pictures, taken = []) {
+  const used = new Set(taken.map((one) => one.toLowerCase()));
+  const names = {};
+  for (const picture of pictures) {
+    const [stem, ending] = parts(picture.name);
+    let name = stem + ending;
+    for (let number = 2; used.has(name.toLowerCase()); number += 1) name = `${stem} (${number})${ending}`;
+    used.add(name.toLowerCase());
+    names[picture.id] = name;
+  }
+  return names;
 }
 
-/** The id of the picture that has a name in the data set. */
-export const idOf = (name) => /(?:^|\/)(p\d+)-/.exec(name ?? "")?.[1] ?? null;
+/** The stem and the ending of a file's name, without what an archive does not take: controls, folders, hidden files. */
+function parts(given) {
+  const name = given.normalize("NFC").replace(/\p{C}|[/\\:]/gu, "_").replace(/^[.~]/, "_");
+  const [, stem, ending] = /^(.*?)(\.[^.]{1,5})?$/su.exec(name);
+  return [[...stem].slice(0, MOST_LETTERS_OF_FILES).join("") || "picture", ending ?? ""];
+}
+
+/** The id of the picture that has a name in the data set, null if it is none of the page's. */
+export function idOf(name) {
+  const names = lesson.taught?.names ?? {};
+  return Object.keys(names).find((id) => names[id] === name) ?? null;
+}
 
 /** The numbers in the data set of pictures of the page, by their ids. */
 export async function numbers(dataset, ids, options) {
   const wanted = new Set(ids);
   const found = new Map();
   if (!wanted.size) return found;
+  const idsOf = new Map(Object.entries(lesson.taught.names).map(([id, name]) => [name, id]));
   for (const one of await all(`v1/datasets/${dataset}/images`, {}, 1_000_000, options)) {
-    const id = idOf(one.name);
+    const id = idsOf.get(one.name);
     if (wanted.has(id)) found.set(id, one);
   }
   return found;

@@ -5,7 +5,7 @@ import { pack } from "../../lib/zip.js";
 import { changed, fileOf, leaveOut, lesson, movePicture, removePictures, save, shown } from "./lesson.js";
 import { wanted } from "./options.js";
 import { lean } from "./pictures.js";
-import { archive, asked, idOf, label, numbers, plan, title } from "./plan.js";
+import { archive, asked, idOf, label, namesFor, numbers, plan, title } from "./plan.js";
 
 /**
  * What is under way. `phase`: idle, starting, packing, uploading, reading (what was added), training, or failed; `share` of it
@@ -116,9 +116,9 @@ function mark(values) {
   changed();
 }
 
-async function zipped(entries, signal) {
+async function zipped(entries, names, signal) {
   now({ phase: "packing", share: 0 });
-  const { table, paths } = archive(entries);
+  const { table, paths } = archive(entries, names);
   const files = paths.map(({ name, picture }) => ({ name, content: async () => lean(await fileOf(picture), asked()) }));
   return pack([table, ...files], { signal, onprogress: (share) => now({ share }) });
 }
@@ -135,12 +135,13 @@ async function sendAll({ added }, signal) {
   if (asked()) form.append("image_size", asked());
   // as the page shows them, so that maps fit over them
   form.append("fit", "cover");
-  form.append("file", await zipped(added, signal), "pictures.zip");
+  const names = namesFor(added.map((one) => one.picture));
+  form.append("file", await zipped(added, names, signal), "pictures.zip");
   const dataset = await sent("v1/datasets", form, signal);
   lesson.taught = {
     dataset: dataset.id, job: null, model: lesson.taught?.model ?? null, phase: "asking", read: false, asked: asked(),
     classes: [...new Set(added.map((one) => one.label))],
-    sent: Object.fromEntries(added.map(({ picture, label: name }) => [picture.id, name])),
+    sent: Object.fromEntries(added.map(({ picture, label: name }) => [picture.id, name])), names,
   };
   changed();
 }
@@ -160,10 +161,12 @@ async function sendNew({ added, moved, removed }, signal) {
   for (const id of removed) delete is[id];
   if (added.length) {
     const form = new FormData();
-    form.append("file", await zipped(added, signal), "pictures.zip");
+    // those that were removed are still there, left out
+    const names = namesFor(added.map((one) => one.picture), Object.values(lesson.taught.names));
+    form.append("file", await zipped(added, names, signal), "pictures.zip");
     const addition = await sent(`v1/datasets/${dataset}/images`, form, signal);
     for (const { picture, label: name } of added) is[picture.id] = name;
-    mark({ sent: is, addition: addition.id, adding: added.map(({ picture }) => picture.id), phase: "reading" });
+    mark({ sent: is, names: { ...lesson.taught.names, ...names }, addition: addition.id, adding: added.map(({ picture }) => picture.id), phase: "reading" });
     await readAddition(signal);
   } else {
     mark({ sent: is });
@@ -186,9 +189,10 @@ async function readAddition(signal) {
   );
   const had = done.status === "succeeded";
   const sent = { ...lesson.taught.sent };
-  if (!had) lesson.taught.adding.forEach((id) => delete sent[id]);
-  mark({ sent, addition: null, adding: null, ...(!had && { phase: "done" }) });
+  const names = { ...lesson.taught.names };
+  if (!had) lesson.taught.adding.forEach((id) => [sent, names].forEach((one) => delete one[id]));
   for (const { name, reason } of done.report?.files ?? []) leaveOut(idOf(name), reason);
+  mark({ sent, names, addition: null, adding: null, ...(!had && { phase: "done" }) });
   if (!had) {
     throw new Problem(0, { title: "The pictures could not be read", detail: done.error?.message ?? "It was cancelled." });
   }

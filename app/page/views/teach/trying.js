@@ -1,6 +1,7 @@
 /** Try it at once: the camera or pictures, bars of probability, what it looked at, and "wrong? put it into ...". */
 import { pictureForm, post } from "../../lib/api.js";
 import { html, useEffect, useRef, useState } from "../../lib/html.js";
+import { useLoaded } from "../../lib/load.js";
 import { go, link } from "../../lib/router.js";
 import { percent } from "../../lib/words.js";
 import { Bars } from "../../parts/bars.js";
@@ -10,7 +11,8 @@ import { ProblemBox } from "../../parts/problem.js";
 import { ELSEWHERE, possible, useCamera } from "../../parts/camera.js";
 import { addPictures } from "./adding.js";
 import { lesson } from "./lesson.js";
-import { label } from "./plan.js";
+import { fingerprint } from "./pictures.js";
+import { isLearned, label } from "./plan.js";
 import { busy, teach } from "./run.js";
 import { Seen } from "./seen.js";
 
@@ -76,13 +78,16 @@ function usePrediction(model, file) {
 
 function Tried({ file, model, map }) {
   const { answer, problem } = usePrediction(model, file);
+  const learned = isLearned(useLoaded(() => fingerprint(file), [file]).value);
   return html`<div class="trial">
     <div class="row">
       <div class="shown"><${LocalPicture} file=${file} alt=${file.name} />
         ${map && answer && html`<${Seen} file=${file} model=${model} name=${answer.label} />`}</div>
       <div class="grow">
         <${ProblemBox} problem=${problem} />
-        ${answer && html`<${Says} answer=${answer} /><${Wrong} file=${() => file} answer=${answer} />
+        ${answer && html`<${Says} answer=${answer} />
+          ${learned && html`<p class="soft learned">It has learned this very picture: how good it is shows with others.</p>`}
+          <${Wrong} file=${() => file} answer=${answer} />
           <p class="inside"><a href=${link("look", { model, picture: "own" })} onClick=${(event) => inside(event, model, file)}>See its way through the network</a></p>`}
       </div>
     </div>
