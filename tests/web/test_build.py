@@ -42,7 +42,10 @@ def test_a_layer_is_added_changed_moved_and_undone(server: str, open_page: Calla
     page.get_by_label("padding").press("Enter")
     fault = cards(page).nth(0).get_by_role("alert")
     fault.filter(has_text="a 31x31 window does not fit a 28x28 input").wait_for()
-    assert page.get_by_role("button", name="Train", exact=True).count() == 0
+    # what it came to before the fault stays, and is not trained
+    page.get_by_text("What stands below is the network before it.").wait_for()
+    page.get_by_role("heading", name="What it came to, before the fault").wait_for()
+    assert page.get_by_role("button", name="Train", exact=True).is_disabled()
     for _ in range(3):
         page.get_by_role("button", name="Undo").click()
     cards(page).nth(0).get_by_text("28 × 28 × 6").wait_for()
@@ -131,8 +134,32 @@ def test_blocks_open_and_what_is_inside_is_edited(server: str, open_page: Callab
     inner.get_by_label("filters").fill("9")
     inner.get_by_label("filters").press("Enter")
     block.get_by_role("alert").first.wait_for()
-    assert totals(page).count() == 0, "what stands there now is up to the fault"
+    page.get_by_role("heading", name="What it came to, before the fault").wait_for()
+    page.get_by_text("272,282 numbers").wait_for()
+    # nothing is known of it before: what there is is up to the fault
+    page.reload()
     page.get_by_role("heading", name="Up to the fault").wait_for()
+
+
+def test_a_data_set_that_does_not_fit_is_said_before_it_is_trained(
+    server: str, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(f"{server}/#/build?preset=vgg-small")
+    train = page.get_by_role("button", name="Train", exact=True)
+    page.get_by_text("digits has pictures of 28 × 28 × 1, the network takes 32 × 32 × 3.").wait_for()
+    assert train.is_disabled()
+    page.get_by_role("button", name="Make it take 28 × 28 × 1").click()
+    train.and_(page.locator(":enabled")).wait_for()
+    assert page.get_by_label("height").input_value() == "28"
+    begin(page, "preset:lenet-5")
+    # a hint is said once, at its layer
+    totals(page).get_by_role("button", name="dense_1").click()
+    assert page.get_by_text("it holds 48,120 of 61,706 parameters").count() == 1
+    cards(page).last.get_by_role("button", name="dense").click()
+    page.get_by_label("units").fill("7")
+    page.get_by_label("units").press("Enter")
+    page.get_by_text("digits has 10 classes, the network ends in 7 numbers").wait_for()
+    assert train.is_disabled()
 
 
 def test_two_networks_side_by_side_and_kept(

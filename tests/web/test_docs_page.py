@@ -70,7 +70,8 @@ def test_what_the_page_draws_for_a_call_is_little(
 ) -> None:
     """Time is not held against a limit, other programs run beside; what there is to draw is."""
     document = httpx.get(f"{server}/docs/openapi.json", timeout=60)
-    assert len(document.content) < 600_000
+    # every layer is a call: what there is of each is bounded, not how many there are
+    assert len(document.content) < 5500 * len(document.json()["paths"])
     page = open_page("about:blank")
     processor_seconds(page)
     page.goto(f"{server}/docs")

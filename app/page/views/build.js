@@ -13,15 +13,15 @@ import { Keep, Train } from "./build/train.js";
 
 const FIRST = "lenet-5";
 
-/** The summary of a document; of one with a fault, the summary of the layers before it, too. */
+/** A document with its summary; of one with a fault, the summary of the layers before it, and the problem. */
 async function account(draft, signal) {
   try {
-    return { summary: await post("v1/architectures/summary", draft, { signal }), problem: null };
+    return { draft, summary: await post("v1/architectures/summary", draft, { signal }), problem: null };
   } catch (problem) {
     if (problem.name === "AbortError" || !problem.errors?.length) throw problem;
     const faulty = Math.min(...problem.errors.map((one) => Number(/^\/layers\/(\d+)/.exec(one.pointer ?? "")?.[1] ?? 0)));
     const before = faulty && await post("v1/architectures/summary", { ...draft, layers: draft.layers.slice(0, faulty) }, { signal }).catch(() => null);
-    return { summary: before || null, problem };
+    return { draft, summary: before || null, problem };
   }
 }
 
@@ -58,6 +58,11 @@ export default function Build({ params }) {
 
   const done = useLoaded((signal) => draft && account(draft, signal), [JSON.stringify(draft)]);
   const { summary, problem: fault } = done.value ?? {};
+  const good = useRef(null);
+  if (summary && !fault) good.current = done.value;
+  // what a fault leaves of the network says little: what it was before stays
+  const shown = fault ? good.current : done.value;
+  const network = fault ? shown?.draft : draft;
   const edit = (path, how) => change((now) => replaced(now, path, how));
   const world = { catalog: layers, problem: fault, summary, chosen, choose, edit };
   const elsewhere = fault && !fault.errors.some((one) => one.pointer?.startsWith("/layers/"));
@@ -88,10 +93,11 @@ export default function Build({ params }) {
       </section>
       <div class="stack side">
         <${ProblemBox} problem=${done.problem ?? (elsewhere ? fault : null)} again=${done.problem && done.again} />
-        ${fault && !elsewhere && html`<p class="say" role="status">There is a fault: ${fault.errors[0].detail}.</p>`}
-        ${summary && html`<${Totals} summary=${summary} partial=${Boolean(fault)} choose=${choose} />`}
-        ${summary && !fault && html`<${Diagram} document=${draft} /><${Compare} network=${draft} presets=${known} /><${Train} network=${draft} />
-          <section class="card"><h2>Keep it</h2><${Keep} network=${draft} /></section>`}
+        ${fault && !elsewhere && html`<p class="say" role="status">There is a fault: ${fault.errors[0].detail}.${shown ? " What stands below is the network before it." : ""}</p>`}
+        ${(shown ?? summary) && html`<${Totals} summary=${shown?.summary ?? summary} partial=${!shown} before=${Boolean(fault)} choose=${choose} />`}
+        ${shown && html`<${Diagram} document=${network} /><${Compare} network=${network} presets=${known} />
+          <${Train} network=${network} output=${shown.summary.output_shape} before=${Boolean(fault)} resize=${(sizes) => edit(["input_shape"], () => sizes)} />
+          <section class="card"><h2>Keep it</h2><${Keep} network=${network} /></section>`}
       </div>
     </div>`}`;
 }

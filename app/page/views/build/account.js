@@ -2,12 +2,15 @@
 import { blob } from "../../lib/api.js";
 import { html, useState } from "../../lib/html.js";
 import { useLoaded } from "../../lib/load.js";
-import { bytes, large, sentence, shape } from "../../lib/words.js";
+import { bytes, count, large, sentence, shape } from "../../lib/words.js";
 import { LocalPicture } from "../../parts/picture.js";
 import { ProblemBox } from "../../parts/problem.js";
 
-/** Totals of a summary; `partial` says that it is of the layers before a fault. */
-export function Totals({ summary, partial, choose }) {
+/** Layers with a hint that are named. */
+const MOST_NAMED = 5;
+
+/** Totals of a summary; `partial`: of the layers before a fault; `before`: of the network as it was before it. */
+export function Totals({ summary, partial, before, choose }) {
   const { totals } = summary;
   const seen = summary.layers.findLast((one) => one.output_shape.length === 3);
   const rows = [
@@ -20,15 +23,20 @@ export function Totals({ summary, partial, choose }) {
     ["One number of the last map sees", seen ? `${seen.receptive_field.join(" × ")} pixels` : "–"],
   ];
   const general = summary.hints.filter((one) => one.node === null);
-  const title = partial ? "Up to the fault" : "What it comes to";
+  const title = partial ? "Up to the fault" : before ? "What it came to, before the fault" : "What it comes to";
+  const there = summary.hints.filter((one) => one.node !== null);
+  // the card of the layer has the words
+  const lead = (hint) => {
+    choose(hint.pointer);
+    requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector(".layer.open")?.scrollIntoView({ block: "nearest" })));
+  };
   return html`<section class="card" aria-label=${title}>
     <h2>${title}</h2>
     <dl class="totals">${rows.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd class="num">${value}</dd></div>`)}</dl>
-    ${summary.hints.length > 0 && html`<h3>Likely mistakes</h3><ul class="hints">
-      ${summary.hints.map((hint) => html`<li key=${`${hint.code}${hint.node}`}>
-        ${hint.node && html`<button type="button" class="plain" onClick=${() => choose(hint.pointer)}>${hint.node}</button> `}${hint.detail}. <span class="soft">${sentence(hint.fix)}</span></li>`)}
-    </ul>`}
-    ${general.length === 0 && summary.hints.length === 0 && !partial && html`<p class="soft">Nothing in it looks like a mistake.</p>`}
+    ${general.map((hint) => html`<p key=${hint.code} class="hint"><b>Hint:</b> ${hint.detail}. <span class="soft">${sentence(hint.fix)}</span></p>`)}
+    ${there.length > 0 && !before && html`<p class="soft hints">${count(there.length, "hint")} at ${there.slice(0, MOST_NAMED).map((hint, at) => html`${at ? ", " : ""}<button
+      type="button" class="plain" key=${`${hint.code}${hint.node}`} onClick=${() => lead(hint)}>${hint.node}</button>`)}${there.length > MOST_NAMED ? " and others" : ""}</p>`}
+    ${summary.hints.length === 0 && !partial && !before && html`<p class="soft">Nothing in it looks like a mistake.</p>`}
   </section>`;
 }
 

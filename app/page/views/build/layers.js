@@ -89,10 +89,10 @@ function Inside({ layer, child, path, world }) {
   const lists = child.nested ? layer[child.key] : [layer[child.key] ?? []];
   const count = lists.reduce((sum, one) => sum + one.length, 0);
   const here = pointer([...path, child.key]);
-  const faulty = world.problem?.errors?.some((fault) => fault.pointer?.startsWith(here));
-  return html`<details class="inside" open=${open || faulty} onToggle=${(event) => setOpen(event.target.open)}>
+  const within = world.chosen?.startsWith(`${here}/`) || world.problem?.errors?.some((fault) => fault.pointer?.startsWith(here));
+  return html`<details class="inside" open=${open || within} onToggle=${(event) => setOpen(event.target.open)}>
     <summary>${child.nested ? `${lists.length} ${child.key}, ` : child.key === "layers" ? "" : `${child.key}: `}${count} ${count === 1 ? "layer" : "layers"} inside</summary>
-    ${(open || faulty) && lists.map((layers, at) => html`<${LayerList} key=${at} layers=${layers} world=${world}
+    ${(open || within) && lists.map((layers, at) => html`<${LayerList} key=${at} layers=${layers} world=${world}
       path=${child.nested ? [...path, child.key, at] : [...path, child.key]}
       label=${child.nested ? `${child.key.replace(/es$|s$/, "")} ${at + 1}` : child.key} />`)}
     ${open && child.nested && html`<button type="button" class="plain" onClick=${() => world.edit([...path, child.key], (all) => [...all, []])}>+ add one more</button>`}
