@@ -92,8 +92,9 @@ clients: $(INTEROP)/tritonclient/.client $(INTEROP)/kserve/.client $(INTEROP)/op
 interop: $(VENV)/.dev clients ## ask the service by stock clients of the Open Inference Protocol; writes docs/interop.md
 	@$(PY) -m tests.interop.run $(INTEROP)
 
-onnx-exports: $(VENV)/.dev $(EXPORTS)/.exports ## have PyTorch and Keras export networks as ONNX files, 2 GB in build/onnx-exports; writes their golden files
+onnx-exports: $(VENV)/.dev $(EXPORTS)/.exports ## have PyTorch and Keras export networks (2 GB in build/), compare what is imported; writes golden files and its part of docs/onnx.md
 	@KERAS_BACKEND=torch $(EXPORTS)/bin/python -m benchmarks.exported.write
+	@$(PY) -m benchmarks.exported.compare
 
 lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes newer releases)
 	$(LOCK) requirements/build.in --output-file requirements/build.txt

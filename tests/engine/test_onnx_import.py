@@ -18,7 +18,7 @@ from engine.model.inference import Predictor
 from engine.model.model_file import Model
 from engine.model.onnx_format.read import read_graph
 from engine.model.onnx_format.write import OnnxFile, export_model, export_network
-from engine.model.onnx_import.converters import FOLDS, RULES, table
+from engine.model.onnx_import.converters import COUNTS, FOLDS, RULES, table
 from engine.model.onnx_import.importing import Imported, ImportedNetwork, import_network, import_onnx
 from engine.presets import Preset
 from engine.recipe.losses import LOSSES, AnyLoss, Loss
@@ -82,6 +82,7 @@ def test_a_preset_comes_back(preset: Preset, tmp_path: Path) -> None:
 def test_two_rules_for_one_operator_and_version_are_refused() -> None:
     assert table(RULES)
     assert table(FOLDS)
+    assert table(COUNTS)
     with pytest.raises(ValueError, match="two rules for"):
         table((*RULES, RULES[0]))
 

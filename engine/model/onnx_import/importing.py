@@ -20,7 +20,7 @@ from engine.model.model_file import few
 from engine.model.onnx_format.read import read_graph
 from engine.model.onnx_format.records import Graph, GraphNode
 from engine.model.onnx_import.border import Border, begin, our_metadata
-from engine.model.onnx_import.converters import FOLDS, RULES, Table, chosen, table
+from engine.model.onnx_import.converters import COUNTS, FOLDS, RULES, Table, chosen, table
 from engine.model.onnx_import.values.builder import Builder
 from engine.model.onnx_import.values.call import Call, Converter
 from engine.model.onnx_import.values.layout import Layout
@@ -28,6 +28,7 @@ from engine.model.onnx_import.values.value import (
     Budget,
     Computed,
     Constant,
+    Counted,
     Missing,
     Unsupported,
     Value,
@@ -256,7 +257,7 @@ def _convert(
     border: Border,
 ) -> tuple[str, ...]:
     """Convert all nodes and return those that were folded; refuse all together that cannot be converted."""
-    rules, folds = table(RULES), table(FOLDS)
+    rules, folds, counts = table(RULES), table(FOLDS), table(COUNTS)
     folded: list[str] = []
     missing: list[str] = []
     for node in nodes:
@@ -264,7 +265,8 @@ def _convert(
         version = graph.opset if node.version is None else node.version
         constant = all(each is None or isinstance(each, Constant) for each in inputs)
         unknown = any(isinstance(each, Missing) for each in inputs)
-        rule = chosen(folds if constant else rules, node.domain, node.type, version)
+        counting = any(isinstance(each, Counted) for each in inputs)
+        rule = chosen(folds if constant else counts if counting else rules, node.domain, node.type, version)
         found: list[Value] = []
         try:
             if rule is None and not (unknown and chosen(folds, node.domain, node.type, version)):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from engine.model.onnx_import.converters import (
     activation,
     convolution,
+    counting,
     folding,
     linear,
     merge,
@@ -35,6 +36,9 @@ RULES: tuple[Rule, ...] = (
 
 FOLDS: tuple[Rule, ...] = folding.FOLDS
 """For operators on constants alone."""
+
+COUNTS: tuple[Rule, ...] = counting.COUNTS
+"""For operators on what counts the pictures of a batch."""
 
 Table = Mapping[tuple[str, str], tuple[Rule, ...]]
 """Rules by (domain, operator), the newest first."""

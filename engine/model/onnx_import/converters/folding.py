@@ -15,7 +15,15 @@ import numpy as np
 from engine.arrays import Array, Shape, elements
 from engine.model.onnx_import.values.call import Call, Rule
 from engine.model.onnx_import.values.layout import BATCH
-from engine.model.onnx_import.values.value import Constant, Unsupported, Value, derived, known, stored
+from engine.model.onnx_import.values.value import (
+    Constant,
+    Counted,
+    Unsupported,
+    Value,
+    derived,
+    known,
+    stored,
+)
 
 _TYPES = {
     1: np.float32,
@@ -239,11 +247,15 @@ def product(call: Call) -> list[Value]:
 
 
 def run(call: Call) -> list[Value]:
-    """Range."""
+    """Range, also one that counts the pictures of a batch."""
     start, end, step = (call.constant(place).numbers().reshape(()) for place in range(3))
     if not step or not np.isfinite([float(start), float(end), float(step)]).all():
         raise Unsupported("a step that is not 0")
     count = max(0, math.ceil((float(end) - float(start)) / float(step)))
+    if end and end % BATCH == 0:
+        if end != BATCH or start or step != 1:
+            raise Unsupported("a count of the pictures of a batch from 0 on")
+        return [Counted(1, np.zeros(1, np.int64))]
     source = call.constant(0)
     return [call.derive(lambda: (start + np.arange(count) * step).astype(source.dtype), (count,), source)]
 

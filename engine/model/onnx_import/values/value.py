@@ -125,12 +125,21 @@ class Computed:
         return self.layout.sizes
 
 
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """Integers that count the pictures of a batch, along their first axis: those of picture n are n * step + rest."""
+
+    step: int
+    rest: Array
+    """What the integers of all pictures have in common, with a first axis of size 1."""
+
+
 @dataclass(frozen=True)
 class Missing:
     """What would come of an operator that is not supported."""
 
 
-Value = Constant | Computed | Missing
+Value = Constant | Computed | Counted | Missing
 
 
 class Budget:

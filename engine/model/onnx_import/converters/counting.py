@@ -1,0 +1,82 @@
+"""Integers that count the pictures of a batch; by them PyTorch writes a tensor's new shape as a Gather of it all."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.model.onnx_import.converters.shape import reshaped
+from engine.model.onnx_import.values.call import Call, Rule
+from engine.model.onnx_import.values.layout import BATCH, SAMPLES, size
+from engine.model.onnx_import.values.value import Constant, Counted, Unsupported, Value
+
+
+def same(call: Call) -> list[Value]:
+    """Identity, and Cast between integers."""
+    if call.attribute("to", 7) not in (6, 7):
+        raise Unsupported("integers, where pictures are counted")
+    return [_counted(call)]
+
+
+def unsqueeze(call: Call) -> list[Value]:
+    """Unsqueeze behind the axis of the batch."""
+    counted = _counted(call)
+    axes = call.integers("axes", 1 if call.version >= 13 else None) or ()
+    new = call.axes(counted.rest.ndim + len(axes), axes)
+    if 0 in new:
+        raise Unsupported("the batch on axis 0")
+    return [Counted(counted.step, np.expand_dims(counted.rest, new))]
+
+
+def add(call: Call) -> list[Value]:
+    """Add of a constant that is the same for all pictures."""
+    counted, constant = _counted(call), _constant(call)
+    return [Counted(counted.step, counted.rest + constant.numbers())]
+
+
+def multiply(call: Call) -> list[Value]:
+    """Mul by one number."""
+    counted, constant = _counted(call), _constant(call)
+    if constant.elements != 1:
+        raise Unsupported("one factor for all, where pictures are counted")
+    (factor,) = constant.reshaped((1,)).integers()
+    return [Counted(counted.step * factor, counted.rest * factor)]
+
+
+def gather(call: Call) -> list[Value]:
+    """Gather of all numbers of a row in the order in which they are: another shape of the same tensor."""
+    value, places = call.computed(0), _counted(call)
+    order = value.layout.order
+    if len(value.layout.dims) != 1 or order[0] is not SAMPLES or call.attribute("axis", 0) not in (0, -1):
+        raise Unsupported("one row of the numbers of all pictures, one picture after the other")
+    count = size(order[1:])
+    if places.step != count or not np.array_equal(places.rest.reshape(-1), np.arange(count)):
+        raise Unsupported("all numbers of each picture in the order in which they are")
+    return [reshaped(call, value, [BATCH, *places.rest.shape[1:]])]
+
+
+def _counted(call: Call) -> Counted:
+    return next(each for each in call.inputs if isinstance(each, Counted))
+
+
+def _constant(call: Call) -> Constant:
+    """Return the constant beside what counts, which does not tell pictures apart."""
+    constant = next((each for each in call.inputs if isinstance(each, Constant)), None)
+    rank = _counted(call).rest.ndim
+    if (
+        constant is None
+        or len(constant.shape) > rank
+        or (len(constant.shape) == rank and constant.shape[0] != 1)
+    ):
+        raise Unsupported("a constant that is the same for all pictures")
+    return constant
+
+
+COUNTS = (
+    Rule("Identity", 1, same),
+    Rule("Cast", 1, same),
+    Rule("Unsqueeze", 1, unsqueeze),
+    Rule("Unsqueeze", 13, unsqueeze),
+    Rule("Add", 7, add),
+    Rule("Mul", 7, multiply),
+    Rule("Gather", 1, gather),
+)
