@@ -15,7 +15,7 @@ LENGTH = "Inference-Header-Content-Length"
 
 def tensor(array: np.ndarray[Any, Any], name: str = "input", **changes: Any) -> dict[str, Any]:
     """Describe a tensor whose bytes lie behind the JSON."""
-    kind = {"float32": "FP32", "uint8": "UINT8"}[array.dtype.name]
+    kind = {"float32": "FP32", "float16": "FP16", "float64": "FP64", "uint8": "UINT8"}[array.dtype.name]
     entry = {"name": name, "datatype": kind, "shape": list(array.shape)}
     return entry | {"parameters": {"binary_data_size": array.nbytes}} | changes
 

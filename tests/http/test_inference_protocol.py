@@ -198,6 +198,69 @@ def test_bodies_may_be_compressed(
     np.testing.assert_allclose(read(answer)["output"], np.concatenate([expected] * times), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("gzip", "gzip"),
+        ("deflate", "deflate"),
+        ("gzip, deflate", "gzip"),
+        ("gzip;q=0.5, deflate", "deflate"),
+        ("*", "gzip"),
+        ("br, identity", None),
+        ("gzip;q=0", None),
+        ("identity, gzip;q=0.5", None),
+    ],
+)
+@pytest.mark.parametrize("binary", [False, True])
+def test_answers_are_compressed_where_that_is_asked_for(
+    http: httpx.Client, numbers: Any, accepted: str, encoding: str | None, binary: bool
+) -> None:
+    outputs = [{"name": "input", "parameters": {"binary_data": binary}}]
+    body, headers = packed({"inputs": [tensor(numbers)], "outputs": outputs}, numbers.tobytes())
+    answer = http.post(INFER, content=body, headers=headers | {"Accept-Encoding": accepted})
+    assert answer.headers.get("content-encoding") == encoding
+    np.testing.assert_array_equal(read(answer)["input"], numbers)
+    if encoding is not None:
+        assert int(answer.headers["content-length"]) < 0.5 * len(answer.content)
+
+
+def test_answers_that_are_short_or_no_shorter_when_compressed_stay_as_they_are(http: httpx.Client) -> None:
+    noise = np.random.default_rng(0).normal(size=(40, 28, 28, 1)).astype(np.float32)
+    for name in ("output", "input"):
+        outputs = [{"name": name, "parameters": {"binary_data": True}}]
+        body, headers = packed({"inputs": [tensor(noise)], "outputs": outputs}, noise.tobytes())
+        answer = http.post(INFER, content=body, headers=headers | {"Accept-Encoding": "gzip"})
+        assert "content-encoding" not in answer.headers
+        assert len(read(answer)[name]) == 40
+
+
+@pytest.mark.parametrize("kind", ["float16", "float64"])
+@pytest.mark.parametrize("form", ["binary", "flat", "nested"])
+def test_numbers_of_other_sizes_are_converted(
+    http: httpx.Client, numbers: Any, expected: Any, kind: str, form: str
+) -> None:
+    sent = numbers.astype(kind)
+    entry, behind = tensor(sent), sent.tobytes()
+    if form != "binary":
+        listed = sent.ravel() if form == "flat" else sent
+        entry, behind = entry | {"parameters": None, "data": listed.tolist()}, b""
+    found = read(ask(http, {"inputs": [entry]}, behind))["output"]
+    np.testing.assert_allclose(found, expected, atol=1e-2 if kind == "float16" else 1e-5)
+
+
+def test_a_description_that_was_read_before_is_that_of_its_own_request(
+    http: httpx.Client, pixels: Any
+) -> None:
+    for number in ("1", "2", "1"):
+        answer = ask(http, {"id": number, "inputs": [tensor(pixels)]}, pixels.tobytes())
+        assert answer.json()["id"] == number
+        assert len(read(answer)["output"]) == len(pixels)
+    one = pixels[:1]
+    # as long as the one before, and of another shape
+    assert len(read(ask(http, {"id": "1", "inputs": [tensor(one)]}, one.tobytes()))["output"]) == 1
+    refused(ask(http, {"id": "1", "inputs": [tensor(pixels)]}, one.tobytes()), 422)
+
+
 def test_the_key_is_a_bearer_token(guarded_server: Guarded, connect: Callable[..., httpx.Client]) -> None:
     with connect(guarded_server.url) as stranger:
         answer = stranger.get("/v2/models")

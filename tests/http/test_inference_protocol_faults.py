@@ -64,6 +64,8 @@ def test_tensors_that_lie_are_refused(http: httpx.Client, lie: str) -> None:
         ("FP32", ["1"] + [0] * 783),
         ("FP32", [None] + [0] * 783),
         ("FP32", [1e300] + [0] * 783),
+        ("FP16", [1e5] + [0] * 783),
+        ("FP64", [10**400] + [0] * 783),
         ("FP32", [10**400] + [0] * 783),
         ("FP32", [[0] * 783, 0]),
         ("FP32", [0] * 783),
@@ -91,9 +93,25 @@ def test_elements_that_are_no_pictures_are_refused(http: httpx.Client, behind: b
     refused(ask(http, {"inputs": [entry]}, behind), 422)
 
 
-def test_numbers_that_are_not_finite_are_refused(http: httpx.Client) -> None:
-    array = np.full((1, 28, 28, 1), np.nan, np.float32)
+@pytest.mark.parametrize(
+    ("number", "dtype"), [(np.nan, "float32"), (np.inf, "float16"), (np.nan, "float64"), (1e300, "float64")]
+)
+def test_numbers_that_are_not_finite_are_refused(http: httpx.Client, number: float, dtype: str) -> None:
+    array = np.full((1, 28, 28, 1), number, dtype)
     assert "finite" in refused(ask(http, {"inputs": [tensor(array)]}, array.tobytes()), 422)
+
+
+@pytest.mark.parametrize("kind", ["BF16", "BOOL", "INT8", "INT64", "UINT16"])
+@pytest.mark.parametrize("binary", [False, True])
+def test_datatypes_that_are_not_taken_are_refused_by_name(
+    http: httpx.Client, kind: str, binary: bool
+) -> None:
+    behind = bytes(1 * 28 * 28 * 8) if binary else b""
+    entry = {"name": "input", "datatype": kind, "shape": [1, 28, 28, 1]}
+    entry |= {"parameters": {"binary_data_size": len(behind)}} if binary else {"data": [0] * 784}
+    said = refused(ask(http, {"inputs": [entry]}, behind), 422)
+    assert kind in said
+    assert "FP16" in said
 
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "99999", "x" * 500, "٣"])

@@ -11,7 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 T = TypeVar("T")
 
-Datatype = Literal["FP32", "UINT8", "BYTES"]
+Taken = Literal["FP32", "FP16", "FP64", "UINT8", "BYTES"]
+Refused = Literal["BOOL", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "BF16"]
+"""The other datatypes of the protocol, that an error may name them."""
 
 
 class _Sent(BaseModel):
@@ -41,7 +43,7 @@ class InferenceInput(_Sent):
     """One input tensor."""
 
     name: str
-    datatype: Datatype
+    datatype: Taken | Refused
     shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=4)]
     data: list[Any] | None = None
     """Row after row, flat or nested."""

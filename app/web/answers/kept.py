@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.web.answers.conditional import has
-from app.web.answers.negotiation import accepts_encoding
+from app.web.answers.negotiation import preferred_encoding
 
 TYPES: Mapping[str, str] = {
     "": "text/plain; charset=utf-8",
@@ -92,7 +92,7 @@ class Kept:
         varies = [vary] if vary else []
         if self.packed is not None:
             varies.append("Accept-Encoding")
-            if accepts_encoding(request, "gzip"):
+            if preferred_encoding(request, ("gzip",)) is not None:
                 content, tag, encoding = self.packed, f'"{self.digest}-gzip"', "gzip"
         sent = {**(headers or {}), "ETag": tag, "Cache-Control": "no-cache"}
         if varies:

@@ -26,10 +26,15 @@ def preferred(request: Request, offered: Sequence[str]) -> str:
     return max(offered, key=quality)
 
 
-def accepts_encoding(request: Request, encoding: str) -> bool:
-    """Tell whether the header Accept-Encoding takes an encoding (RFC 9110, section 12.5.3)."""
+def preferred_encoding(request: Request, offered: Sequence[str]) -> str | None:
+    """Return the encoding that the header Accept-Encoding prefers (RFC 9110, section 12.5.3), None for none of them.
+
+    Of equals the first offered; and rather any of them than `identity`, which is the body as it is.
+    """
     taken = dict(_ranges(request.headers.get("accept-encoding", "")))
-    return taken.get(encoding, taken.get("*", 0.0)) > 0
+    best = max(offered, key=lambda encoding: taken.get(encoding, taken.get("*", 0.0)))
+    quality = taken.get(best, taken.get("*", 0.0))
+    return best if quality > 0 and quality >= taken.get("identity", 0.0) else None
 
 
 def _ranges(header: str) -> list[tuple[str, float]]:

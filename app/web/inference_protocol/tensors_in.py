@@ -6,12 +6,12 @@ import math
 import struct
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.api.requests.inference_protocol import InferenceInput
+from app.api.requests.inference_protocol import InferenceInput, Refused
 from app.errors import Invalid, TooLarge
 from app.files.encoded import decode_base64
 from app.models.prediction import Picture
@@ -20,8 +20,14 @@ INPUT = "input"
 INPUT_NCHW = "input_nchw"
 """The names of the input: what the first layer receives, with channels last, or first."""
 
-_NUMBERS: dict[str, Any] = {"FP32": np.dtype("<f4"), "UINT8": np.dtype("u1")}
-_NATIVE: dict[str, Any] = {"FP32": np.float32, "UINT8": np.uint8}
+PIXELS = "UINT8"
+_STORED: dict[str, Any] = {
+    "FP32": np.dtype("<f4"),
+    "FP16": np.dtype("<f2"),
+    "FP64": np.dtype("<f8"),
+    PIXELS: np.dtype("u1"),
+}
+"""How numbers lie behind the JSON."""
 
 
 def read_pictures(
@@ -62,6 +68,12 @@ def read_pictures(
     elif size != len(behind):
         detail = f"binary_data_size is {size}, but {len(behind)} bytes lie behind the JSON"
         raise _wrong("parameters", detail, "check it and Inference-Header-Content-Length")
+    if tensor.datatype in get_args(Refused):
+        detail = f"numbers of {tensor.datatype} are not taken"
+        hint = (
+            f"send pixels from 0 to 255 as {PIXELS}, or what the first layer receives as FP32, FP16 or FP64"
+        )
+        raise _wrong("datatype", detail, hint)
     if tensor.datatype == "BYTES":
         return list(_files(tensor, behind))
     return _numbers(tensor, behind, input_shape)
@@ -75,19 +87,21 @@ def _numbers(tensor: InferenceInput, behind: memoryview, input_shape: Sequence[i
         order = "x".join(map(str, ("N", *wanted)))
         raise _wrong("shape", f"the shape is {_written(tensor.shape)}", f"this model takes {order}")
     count = math.prod(tensor.shape)
-    dtype = _NUMBERS[tensor.datatype]
+    stored = _STORED[tensor.datatype]
     if tensor.data is None:
-        if len(behind) != count * dtype.itemsize:
+        if len(behind) != count * stored.itemsize:
             detail = (
-                f"a tensor {_written(tensor.shape)} of {tensor.datatype} has {count * dtype.itemsize} bytes, "
+                f"a tensor {_written(tensor.shape)} of {tensor.datatype} has {count * stored.itemsize} bytes, "
                 f"not {len(behind)}"
             )
             raise _wrong("shape", detail)
-        # copied, so that numbers lie where the processor wants them: behind the JSON they begin anywhere
-        array = np.frombuffer(behind, dtype).astype(_NATIVE[tensor.datatype])
+        array = np.frombuffer(behind, stored)
     else:
-        array = _listed(tensor, tensor.data, count)
-    if tensor.datatype == "FP32" and not np.isfinite(array).all():
+        array = _listed(tensor, tensor.data, count, stored)
+    with np.errstate(over="ignore"):  # FP64 that does not fit is refused below
+        # copied, so that numbers lie where the processor wants them: behind the JSON they begin anywhere
+        array = array.astype(np.uint8 if tensor.datatype == PIXELS else np.float32)
+    if tensor.datatype != PIXELS and not np.isfinite(array).all():
         raise _wrong("data", "some of the numbers are not finite", "send finite numbers of 32 bits")
     images = array.reshape(tensor.shape)
     if first:
@@ -95,8 +109,8 @@ def _numbers(tensor: InferenceInput, behind: memoryview, input_shape: Sequence[i
     return [Picture(b"", numbers=image) for image in images]
 
 
-def _listed(tensor: InferenceInput, data: list[Any], count: int) -> NDArray[Any]:
-    """Return the numbers of lists, flat or nested row after row."""
+def _listed(tensor: InferenceInput, data: list[Any], count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the numbers of lists, flat or nested row after row, as they would lie behind the JSON."""
     flat = _flat(tensor, data)
     if len(flat) != count:
         detail = f"a tensor {_written(tensor.shape)} has {count} numbers, not {len(flat)}"
@@ -108,11 +122,12 @@ def _listed(tensor: InferenceInput, data: list[Any], count: int) -> NDArray[Any]
     except OverflowError:
         exact = np.array([np.inf])  # an integer beyond all floats
     with np.errstate(over="ignore", invalid="ignore"):  # what does not fit is refused below
-        array = exact.astype(_NATIVE[tensor.datatype])
+        array = exact.astype(dtype)
     # some clients write all numbers with a fraction: 12.0 is a pixel
-    fits = (array == exact) if tensor.datatype == "UINT8" else np.isfinite(array)
+    is_pixels = tensor.datatype == PIXELS
+    fits = (array == exact) if is_pixels else np.isfinite(array)
     if not fits.all():
-        kind = "whole numbers from 0 to 255" if tensor.datatype == "UINT8" else "finite numbers of 32 bits"
+        kind = "whole numbers from 0 to 255" if is_pixels else f"finite numbers of {8 * dtype.itemsize} bits"
         raise _wrong("data", f"a tensor of {tensor.datatype} holds {kind}")
     return array
 

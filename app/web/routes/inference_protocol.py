@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.models.prediction import Picture
 from app.services import Services, ServicesDep
+from app.web.answers.packed import packed
 from app.web.bodies.limits import PLAIN, content_encoding, declared_bytes, off_the_loop
 from app.web.bodies.packed import read_packed_body
 from app.web.bodies.route import StrictRoute
@@ -18,7 +19,7 @@ from app.web.inference_protocol.answer import infer
 from app.web.inference_protocol.references import referred
 from app.web.inference_protocol.requests import Asked, header_length, read_request
 from app.web.inference_protocol.tensors_in import read_pictures
-from app.web.inference_protocol.tensors_out import HEADER_LENGTH, Written
+from app.web.inference_protocol.tensors_out import HEADER_LENGTH
 from app.web.routes import system
 
 # The protocol has a description of its own, that of its authors; the OpenAPI document is about `/v1`.
@@ -80,11 +81,9 @@ async def _infer(request: Request, services: Services, name: str, version: str |
         serving.statistics.failed(record.id, time.perf_counter() - begun)
         raise
     serving.statistics.answered(record.id, len(pictures), time.perf_counter() - begun)
-    return _response(written)
-
-
-def _response(written: Written) -> Response:
+    body, headers = await packed(request, written.body)
     if written.json_bytes is None:
-        return Response(written.body, media_type="application/json")
-    headers = {HEADER_LENGTH: str(written.json_bytes)}
-    return Response(written.body, headers=headers, media_type="application/octet-stream")
+        return Response(body, headers=headers, media_type="application/json")
+    # of the body before it was compressed
+    headers[HEADER_LENGTH] = str(written.json_bytes)
+    return Response(body, headers=headers, media_type="application/octet-stream")
