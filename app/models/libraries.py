@@ -52,10 +52,9 @@ def settled(
     if settings.inference == "numpy":
         return predictor
     try:
-        by_runtime = _by_runtime(predictor, settings, executor)
-        if settings.inference == "onnxruntime":
-            return by_runtime
-        return _better(by_runtime, predictor, identifier)
+        if settings.inference == "auto" and not _is_better(predictor, identifier):
+            return predictor
+        return _by_runtime(predictor, executor, settings.cores)
     except Exception as error:  # the libraries that are asked have kinds of errors of their own
         if settings.inference == "auto":
             log.warning("model_without_onnxruntime", id=identifier, error=str(error))
@@ -67,27 +66,28 @@ def settled(
         ) from error
 
 
-def _better(by_runtime: Predictor, predictor: Predictor, identifier: str) -> Predictor:
-    from engine.model.computation import compare, fixed_pictures  # noqa: PLC0415 - where it is used
+def _is_better(predictor: Predictor, identifier: str) -> bool:
+    from engine.model.computation import compare, fixed_pictures  # noqa: PLC0415 - see below
 
+    # on one thread each: what several take of the clock depends on what else the machine does
+    trial = _by_runtime(predictor, None, 1)
     pictures = predictor.prepared(fixed_pictures(predictor.input_shape))
-    found = compare(by_runtime.computation, predictor.computation, pictures)
-    chosen = by_runtime if found.is_better else predictor
+    found = compare(trial.computation, predictor.computation, pictures)
     log.info(
         "model_computed_by",
         id=identifier,
-        library=chosen.library,
+        library=(trial if found.is_better else predictor).library,
         onnxruntime_times_as_quick=round(found.times, 2),
         largest_difference=found.difference,
     )
-    return chosen
+    return found.is_better
 
 
-def _by_runtime(predictor: Predictor, settings: Settings, executor: Executor | None) -> Predictor:
+def _by_runtime(predictor: Predictor, executor: Executor | None, ways: int) -> Predictor:
     # with the first model that it may compute, not with the server; it is not installed everywhere
     from engine.model.inference import Predictor, scoring_network  # noqa: PLC0415
     from engine.model.runtime.onnx_runtime import Session  # noqa: PLC0415
 
     model = predictor.model
-    session = Session(scoring_network(model), model.weights, executor, settings.cores)
+    session = Session(scoring_network(model), model.weights, executor, ways)
     return Predictor(model, computation=session)

@@ -95,9 +95,10 @@ class Comparison:
 
 
 def compare(new: Computation, old: Computation, pictures: Array) -> Comparison:
-    """Hold a computation against the one that is trusted.
+    """Hold a computation against the one that is trusted, both on this thread alone.
 
-    Both take turns, and the shortest time of each counts: what else the machine does only makes it longer.
+    They take turns, and the shortest time of each counts: that of this thread's core, which hardly depends on what else
+    the machine does.
 
     Args:
         new: whose scores and time are in question.
@@ -127,14 +128,14 @@ def _difference(found: Array, wanted: Array) -> float:
 
 
 def _times(new: Computation, old: Computation, x: Array) -> tuple[float, float]:
-    """Return how many times as quick the new one is, and how many seconds the old one takes."""
+    """Return how many times as quick the new one is, and how many seconds of a core the old one takes."""
     best = [float("inf")] * 2
     until = time.perf_counter() + _ENOUGH_SECONDS
     for number in range(_MOST):
         if number >= _FEWEST and time.perf_counter() > until:
             break
         for side, computation in enumerate((new, old)):
-            start = time.perf_counter()
+            start = time.thread_time()
             computation.scores(x)
-            best[side] = min(best[side], time.perf_counter() - start)
+            best[side] = min(best[side], time.thread_time() - start)
     return best[1] / max(best[0], 1e-9), best[1]

@@ -285,7 +285,7 @@ import ctypes
 from pathlib import Path
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
-from engine.model.onnx_runtime import Session
+from engine.model.runtime.onnx_runtime import Session
 
 def resident():
     ctypes.CDLL(None).malloc_trim(0)
