@@ -33,6 +33,11 @@ _DIGITS = re.compile(r"([0-9]+)")
 _MAX_INTEGER = 1 << 63
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """Write a share of 1 for people: `97 %`, or `97.5 %` with a digit."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def is_name(text: str) -> bool:
     """Tell whether a text can be the name of a class, a label or a file: some printable characters, not too many."""
     return 0 < len(text) <= MAX_NAME and bool(text.strip()) and not has_controls(text)

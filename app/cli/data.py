@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.files import form, save
-from app.cli.options import LOCAL, ApiKey, ByName, ByTag, CommandError, Json, Url, connect
+from app.cli.options import LOCAL, ApiKey, ByName, ByPart, ByTag, CommandError, Json, Url, connect
 from app.cli.output import everything, listing, percent, say, shape, table
 
 if TYPE_CHECKING:
@@ -141,6 +141,7 @@ def list_datasets(
         str | None, typer.Option(help="Only those that are ingesting, ready or failed.")
     ] = None,
     name: ByName = None,
+    contains: ByPart = None,
     tag: ByTag = None,
     json: Json = False,
     url: Url = LOCAL,
@@ -149,7 +150,7 @@ def list_datasets(
     """List the data sets, newest first."""
     with connect(url, api_key) as client:
         listing(
-            client.datasets.list(status=status, name=name, tag=tag),
+            client.datasets.list(status=status, name=name, contains=contains, tag=tag),
             {
                 "id": lambda dataset: dataset.id,
                 "name": lambda dataset: dataset.name,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.files import Output, form, save
-from app.cli.options import LOCAL, ApiKey, ByName, ByStatus, ByTag, Json, Url, connect
+from app.cli.options import LOCAL, ApiKey, ByName, ByPart, ByStatus, ByTag, Json, Url, connect
 from app.cli.output import everything, listing, number, percent, say, table
 from app.cli.train import watch_to_the_end
 
@@ -25,6 +25,7 @@ Job = Annotated[str, typer.Argument(metavar="JOB", help="The id of a training jo
 def list_jobs(
     status: ByStatus = None,
     name: ByName = None,
+    contains: ByPart = None,
     tag: ByTag = None,
     json: Json = False,
     url: Url = LOCAL,
@@ -33,7 +34,7 @@ def list_jobs(
     """List the training jobs, newest first."""
     with connect(url, api_key) as client:
         listing(
-            client.training_jobs.list(status=status, name=name, tag=tag),
+            client.training_jobs.list(status=status, name=name, contains=contains, tag=tag),
             {
                 "id": lambda job: job.id,
                 "name": lambda job: job.name,

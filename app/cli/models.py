@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.options import LOCAL, ApiKey, ByName, ByTag, CommandError, Json, Url, connect
+from app.cli.options import LOCAL, ApiKey, ByName, ByPart, ByTag, CommandError, Json, Url, connect
 from app.cli.output import everything, listing, percent, say, table
 
 if TYPE_CHECKING:
@@ -39,12 +39,17 @@ def _writing(file: Path) -> Iterator[None]:
 
 @models.command("list")
 def list_models(
-    name: ByName = None, tag: ByTag = None, json: Json = False, url: Url = LOCAL, api_key: ApiKey = None
+    name: ByName = None,
+    contains: ByPart = None,
+    tag: ByTag = None,
+    json: Json = False,
+    url: Url = LOCAL,
+    api_key: ApiKey = None,
 ) -> None:
     """List the models, newest first."""
     with connect(url, api_key) as client:
         listing(
-            client.models.list(name=name, tag=tag),
+            client.models.list(name=name, contains=contains, tag=tag),
             {
                 "id": lambda model: model.id,
                 "name": lambda model: model.name,

@@ -24,6 +24,7 @@ ApiKey = Annotated[
     typer.Option("--api-key", envvar="CONVSERVE_API_KEY", help="Its key, if it wants one.", show_envvar=True),
 ]
 ByName = Annotated[str | None, typer.Option("--name", help="Only those of this name.")]
+ByPart = Annotated[str | None, typer.Option("--contains", help="Only those with this in their name.")]
 ByTag = Annotated[str | None, typer.Option("--tag", help="Only those with this tag.")]
 ByStatus = Annotated[
     str | None, typer.Option("--status", help="Only those that are queued, running, succeeded, failed ...")

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from app.text import percent as in_percent
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -41,7 +43,7 @@ def say(text: str = "", *, error: bool = False) -> None:
 
 def percent(share: float | None) -> str:
     """Write a share of 1 as `97.5 %`."""
-    return "–" if share is None else f"{100 * share:.1f} %"
+    return "–" if share is None else in_percent(share, 1)
 
 
 def shape(sizes: Sequence[int]) -> str:

@@ -275,16 +275,22 @@ class Datasets(Resource[M]):
 
     @stream
     def list(
-        self, *, status: str | None = None, name: str | None = None, tag: str | None = None
+        self,
+        *,
+        status: str | None = None,
+        name: str | None = None,
+        contains: str | None = None,
+        tag: str | None = None,
     ) -> Stream[DatasetEntry]:
         """List the data sets, newest first.
 
         Args:
             status: only those of this status: ingesting, ready or failed.
             name: only those of this name.
+            contains: only those with this in their name.
             tag: only those with this tag.
         """
-        return pages(DatasetEntry, _DATASETS, status=status, name=name, tag=tag)
+        return pages(DatasetEntry, _DATASETS, status=status, name=name, contains=contains, tag=tag)
 
     @call
     def get(self, dataset_id: str) -> Call[Dataset]:

@@ -48,14 +48,17 @@ class Models(Insides[M]):
     """Trained models; `model_id` can be written as name@version or name@alias where a model is only used."""
 
     @stream
-    def list(self, *, name: str | None = None, tag: str | None = None) -> Stream[ModelEntry]:
+    def list(
+        self, *, name: str | None = None, contains: str | None = None, tag: str | None = None
+    ) -> Stream[ModelEntry]:
         """List the models, newest first, without their architectures and provenance.
 
         Args:
             name: only those of this name.
+            contains: only those with this in their name.
             tag: only those with this tag.
         """
-        return pages(ModelEntry, _MODELS, name=name, tag=tag)
+        return pages(ModelEntry, _MODELS, name=name, contains=contains, tag=tag)
 
     @call
     def get(self, model_id: str) -> Call[Model]:

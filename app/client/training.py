@@ -58,16 +58,22 @@ class TrainingJobs(Jobs[M, TrainingJob]):
 
     @stream
     def list(
-        self, *, status: str | None = None, name: str | None = None, tag: str | None = None
+        self,
+        *,
+        status: str | None = None,
+        name: str | None = None,
+        contains: str | None = None,
+        tag: str | None = None,
     ) -> Stream[TrainingJobEntry]:
         """List the jobs, newest first, without their architectures.
 
         Args:
             status: only those of this status.
             name: only those of this name.
+            contains: only those with this in their name.
             tag: only those with this tag.
         """
-        return pages(TrainingJobEntry, _JOBS, status=status, name=name, tag=tag)
+        return pages(TrainingJobEntry, _JOBS, status=status, name=name, contains=contains, tag=tag)
 
     @call
     def get(self, job_id: str) -> Call[TrainingJob]:

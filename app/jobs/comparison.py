@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from app.api.evaluations import Interval
 from app.jobs.evaluated import Evaluated
+from app.text import percent
 from engine.training.chance import mcnemar, wilson
 
 SURE = 0.05
@@ -80,8 +81,8 @@ def words(comparison: Comparison, models: Sequence[str]) -> list[str]:
     only = [len(comparison.only(0)), len(comparison.only(1))]
     better = int(rights[1] > rights[0])
     said = [
-        f"Of {images} pictures model `{models[0]}` is right about {rights[0]} ({rights[0] / images:.1%}), "
-        f"model `{models[1]}` about {rights[1]} ({rights[1] / images:.1%})."
+        f"Of {images} pictures model `{models[0]}` is right about {rights[0]} ({percent(rights[0] / images, 1)}), "
+        f"model `{models[1]}` about {rights[1]} ({percent(rights[1] / images, 1)})."
     ]
     if not sum(only):
         said.append("Both are right about the same pictures.")

@@ -13,6 +13,7 @@ from app.pictures.drawing import Drawing, Raster, Shape, Text
 from app.pictures.font import shortened
 from app.pictures.font import width as width_of
 from app.pictures.maps import FONT, MARGIN, brief, enlarged, heading, reduced
+from app.text import percent
 
 MAPS = 8
 """Channels of a node that its thumbnail shows."""
@@ -135,4 +136,4 @@ def _lines(x: int, y: int, words: tuple[str, str]) -> list[Shape]:
 
 def figures(minimum: float, mean: float, maximum: float, zeros: float) -> tuple[str, str]:
     """Return in words how the numbers of a node are spread."""
-    return f"{brief(minimum)} … {brief(maximum)}, mean {brief(mean)}", f"{zeros:.0%} zeros"
+    return f"{brief(minimum)} … {brief(maximum)}, mean {brief(mean)}", f"{percent(zeros)} zeros"

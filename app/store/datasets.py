@@ -56,9 +56,10 @@ class Datasets(Repository[DatasetRecord]):
         *,
         status: str | None = None,
         name: str | None = None,
+        contains: str | None = None,
         tag: str | None = None,
     ) -> Page[DatasetRecord]:
-        """Return up to `limit` data sets, newest first; only those of a status, name or tag if given.
+        """Return up to `limit` data sets, newest first; only those of a status, name, part of one or tag if given.
 
         Raises:
             Invalid: there is no data set `after`.
@@ -69,6 +70,8 @@ class Datasets(Repository[DatasetRecord]):
             conditions.append(columns.status == status)
         if name is not None:
             conditions.append(columns.name == name)
+        if contains is not None:
+            conditions.append(columns.name.icontains(contains, autoescape=True))
         if tag is not None:
             conditions.append(has_tag(columns.tags, tag))
         return self._page(limit, after, *conditions)

@@ -81,10 +81,11 @@ class Jobs(Repository[JobRecord]):
         kind: str | None = None,
         status: JobStatus | None = None,
         name: str | None = None,
+        contains: str | None = None,
         tag: str | None = None,
         dataset_id: str | None = None,
     ) -> Page[JobRecord]:
-        """Return up to `limit` jobs, newest first; only those of a kind, status, name, tag or data set if given.
+        """Return up to `limit` jobs, newest first; only those of which all holds that is given.
 
         Raises:
             Invalid: there is no job `after`.
@@ -97,6 +98,8 @@ class Jobs(Repository[JobRecord]):
             conditions.append(columns.status == status)
         if name is not None:
             conditions.append(self._name() == name)
+        if contains is not None:
+            conditions.append(self._name().icontains(contains, autoescape=True))
         if tag is not None:
             conditions.append(has_tag(columns.request, tag, "$.tags"))
         if dataset_id is not None:

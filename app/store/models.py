@@ -51,9 +51,15 @@ class Models(Repository[ModelRecord]):
         return record
 
     def page(
-        self, limit: int, after: str | None = None, *, name: str | None = None, tag: str | None = None
+        self,
+        limit: int,
+        after: str | None = None,
+        *,
+        name: str | None = None,
+        contains: str | None = None,
+        tag: str | None = None,
     ) -> Page[ModelRecord]:
-        """Return up to `limit` models, newest first; only those of a name or tag if given.
+        """Return up to `limit` models, newest first; only those of a name, part of one or tag if given.
 
         Raises:
             Invalid: there is no model `after`.
@@ -62,6 +68,8 @@ class Models(Repository[ModelRecord]):
         conditions: list[ColumnElement[bool]] = []
         if name is not None:
             conditions.append(columns.name == name)
+        if contains is not None:
+            conditions.append(columns.name.icontains(contains, autoescape=True))
         if tag is not None:
             conditions.append(has_tag(columns.tags, tag))
         return self._page(limit, after, *conditions)

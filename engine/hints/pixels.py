@@ -29,7 +29,7 @@ def pooling_first(graph: Graph) -> Iterator[Finding]:
         yield Finding(
             node,
             f"{node.layer.type} shrinks the picture from {size(before)} to {size(after)} before any filter has "
-            f"seen it: {1 - left:.0%} of its cells are gone",
+            f"seen it: {100 * (1 - left):.0f} % of its cells are gone",
             f"make the pictures {size(after)} in the data set, or place a convolution before the pool",
         )
 
@@ -86,7 +86,7 @@ def pixels_skipped(graph: Graph) -> Iterator[Finding]:
         yield Finding(
             node,
             f"a window of {size(window.kernel)} moves by {size((window.height.stride, window.width.stride))}: "
-            f"{1 - share:.0%} of its input is never looked at",
+            f"{100 * (1 - share):.0f} % of its input is never looked at",
             "use a window at least as large as the stride, or an average pool of the stride before it",
         )
 

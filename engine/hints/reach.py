@@ -73,7 +73,7 @@ def receptive_field_exceeded(graph: Graph) -> Iterator[Finding]:
         first,
         f"every cell that {first.name} reads sees {_written(seen)} pixels, no less than the {size(picture)} "
         f"picture: its windows have nothing new to look at. It{more} hold {held:,} of {total:,} parameters "
-        f"({held / total:.0%})",
+        f"({100 * held / total:.0f} %)",
         "leave such layers out, remove stride or pooling before them, or use larger pictures",
     )
 

@@ -57,8 +57,8 @@ def dense_majority(graph: Graph) -> Iterator[Finding]:
         units = node.output_shape[0]
         yield Finding(
             node,
-            f"it holds {node.parameters:,} of {total:,} parameters ({node.parameters / total:.0%}): each of the "
-            f"{size(shape)} = {elements(shape):,} numbers is connected to each of {units:,} units",
+            f"it holds {node.parameters:,} of {total:,} parameters ({100 * node.parameters / total:.0f} %): each of "
+            f"the {size(shape)} = {elements(shape):,} numbers is connected to each of {units:,} units",
             f"replace the flatten before it by global_average_pool2d, which leaves {shape[2] * units:,} weights "
             f"here, or shrink the map first",
         )

@@ -222,6 +222,7 @@ def test_lists_are_narrowed_by_name_tag_and_status(run: Run, made: dict[str, str
     assert ids("jobs", "list", "--tag", "narrow", "--status", "failed") == set()
     assert ids("models", "list", "--tag", "narrow") == {model}
     assert ids("models", "list", "--name", "nobody") == set()
+    assert ids("jobs", "list", "--contains", "LONG NAME", "--tag", "narrow") == {job}
     assert "digits" in ids("data", "list", "--status", "ready")
     assert "digits" not in ids("data", "list", "--status", "failed") | ids("data", "list", "--tag", "narrow")
     for group in ("evaluations", "batches"):

@@ -65,7 +65,7 @@ CASES: list[Case] = [
         [conv(), conv(), POOL, conv(), conv(), AVERAGE, dense()],
         [conv(), *[{"type": "residual", "layers": [conv(), conv()]}] * 3, AVERAGE, dense()],
         "/layers/4",
-        ("10x10 pixels", "8x8 picture", "hold 584 of 1,994 parameters (29%)"),
+        ("10x10 pixels", "8x8 picture", "hold 584 of 1,994 parameters (29 %)"),
     ),
     (
         "pooling-first",
@@ -73,7 +73,7 @@ CASES: list[Case] = [
         [{"type": "average_pool2d"}, RELU, conv(), FLAT, dense()],
         [conv(), {"type": "average_pool2d"}, FLAT, dense()],
         "/layers/0",
-        ("from 32x32 to 16x16", "75%"),
+        ("from 32x32 to 16x16", "75 %"),
     ),
     (
         "edge-dropped",
@@ -98,7 +98,7 @@ CASES: list[Case] = [
             dense(),
         ],
         "/layers/1",
-        ("75% of its input",),
+        ("75 % of its input",),
     ),
     (
         "even-kernel-same",
@@ -122,7 +122,7 @@ CASES: list[Case] = [
         [conv(), FLAT, dropout(), dense(10)],
         [conv(), AVERAGE, dense(100)],
         "/layers/3",
-        ("81,930 of 82,154 parameters (100%)", "32x32x8 = 8,192 numbers", "80 weights"),
+        ("81,930 of 82,154 parameters (100 %)", "32x32x8 = 8,192 numbers", "80 weights"),
     ),
     (
         "bias-before-normalization",

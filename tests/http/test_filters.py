@@ -25,6 +25,8 @@ def test_models_are_found(http: httpx.Client) -> None:
     assert found(http, "/v1/models", tag="rare") == [identifier]
     assert found(http, "/v1/models", name="to be found", tag="rare") == [identifier]
     assert found(http, "/v1/models", name="to be found", tag="common") == []
+    assert found(http, "/v1/models", contains="Be Found") == [identifier]
+    assert found(http, "/v1/models", name="be found") == []
     assert "model_example" in found(http, "/v1/models", name="lenet-5-digits")
 
 
@@ -40,6 +42,7 @@ def test_training_jobs_are_found(http: httpx.Client) -> None:
     http.post(f"/v1/training-jobs/{identifier}/cancel")
     assert found(http, "/v1/training-jobs", name="sought", tag="t 1") == [identifier]
     assert found(http, "/v1/training-jobs", name="sought", status="succeeded") == []
+    assert found(http, "/v1/training-jobs", contains="ough", tag="t 1") == [identifier]
     assert found(http, "/v1/training-jobs", name="lenet-5-digits", status="succeeded") == ["job_example"]
 
 
@@ -60,6 +63,7 @@ def test_data_sets_are_found(http: httpx.Client, form: bool) -> None:
     assert found(http, "/v1/datasets", tag=tags[0]) == [identifier]
     assert identifier in found(http, "/v1/datasets", tag="shades", name="s" if form else "json")
     assert found(http, "/v1/datasets", tag=tags[0], name="other") == []
+    assert identifier in found(http, "/v1/datasets", tag="shades", contains="s" if form else "JSO")
     assert "digits" in found(http, "/v1/datasets", status="ready")
     assert "digits" not in found(http, "/v1/datasets", status="failed")
     assert http.get("/v1/datasets", params={"status": "asleep"}).status_code == 422

@@ -69,9 +69,9 @@ def test_the_verdict_follows_from_interval_and_curve() -> None:
 def test_it_is_said_in_words() -> None:
     said = " ".join(report(70, 100, 0.4, 0.5, 0.7).words)
     assert said.startswith(
-        "70 of 100 test pictures are recognised (70%); of many more it would be between 60% and 78%."
+        "70 of 100 test pictures are recognised (70 %); of many more it would be between 60 % and 78 %."
     )
-    assert "More pictures of `fox` would help most: 0% of 30 were recognised" in said
+    assert "More pictures of `fox` would help most: 0 % of 30 were recognised" in said
     assert "most often taken for `dog`" in said
     assert "still more would probably help" in said
     assert "would help little" in " ".join(report(97, 100, 0.9, 0.97, 0.97).words)

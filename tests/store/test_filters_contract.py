@@ -61,6 +61,11 @@ def all_pages(pages: Pages, limit: int, **conditions: Any) -> list[list[str]]:
     [
         ({"name": "cats"}, [1, 3, 5]),
         ({"name": "cat"}, []),
+        ({"contains": "at"}, [1, 3, 5]),
+        ({"contains": "S"}, [0, 1, 2, 3, 4, 5]),
+        ({"contains": "do", "tag": "b"}, [4]),
+        ({"contains": "%"}, []),
+        ({"contains": "c_ts"}, []),
         ({"tag": "a"}, [4, 5]),
         ({"tag": "a'"}, [1]),
         ({"tag": "b"}, [1, 4]),

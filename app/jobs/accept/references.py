@@ -70,9 +70,8 @@ def find_dataset(reference: str, store: Store, *, filling: bool = False) -> Data
         raise Invalid.at("dataset", error.detail, "list the data sets with GET /v1/datasets") from None
     if dataset.status == "failed":
         reason = f": {dataset.error['message']}" if dataset.error else ""
-        hint = f"upload it again; GET /v1/datasets/{dataset.id} says more"
         detail = f"data set {dataset.id!r} has failed{reason}"
-        raise Conflict.at("dataset", detail, hint, code="dataset-not-ready")
+        raise Conflict.at("dataset", detail, "upload it again", code="dataset-not-ready")
     if being_filled(dataset) and not filling:
         detail = f"the data set is {dataset.status}"
         hint = f"wait until GET /v1/datasets/{dataset.id} says ready"

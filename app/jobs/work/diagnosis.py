@@ -11,6 +11,7 @@ from typing import Any
 
 from app.api.evaluations import Diagnosis
 from app.store.records import Json
+from app.text import percent
 
 LOW = 0.02
 """A share of errors below which there is nothing to say."""
@@ -36,23 +37,23 @@ def _above(one: Any, other: Any) -> float | None:
 
 
 def _advice(verdict: str, parts: Mapping[str, Any]) -> str:
-    def percent(name: str) -> str:
-        return f"{100 * parts[name]:.1f} %"
+    def part(name: str) -> str:
+        return percent(parts[name], 1)
 
     match verdict:
         case "bias":
             return (
-                f"The error is {percent('bias')} already on the training pictures (bias): try a larger network, more "
+                f"The error is {part('bias')} already on the training pictures (bias): try a larger network, more "
                 "epochs, another learning rate, or less augmentation and regularisation."
             )
         case "variance":
             return (
-                f"On pictures that it was not trained on, the error is {percent('variance')} higher (variance): try "
+                f"On pictures that it was not trained on, the error is {part('variance')} higher (variance): try "
                 "more pictures, augmentation, dropout or weight decay, or a smaller network."
             )
         case "dev_gap":
             return (
-                f"The error on the test split is {percent('dev_gap')} above that of the dev split: the choice of the "
+                f"The error on the test split is {part('dev_gap')} above that of the dev split: the choice of the "
                 "model has adapted to the dev pictures or these differ from the others; try a larger dev split."
             )
         case "low":

@@ -10,6 +10,7 @@ import numpy as np
 from app.api.evaluations import Mistake
 from app.api.training_reports import ClassOutlook, NearDuplicate, TrainingReport, Verdict
 from app.jobs.comparison import interval
+from app.text import percent
 from engine.arrays import Array, Indices
 
 _GOOD = 0.8
@@ -124,13 +125,13 @@ def _accuracy(report: TrainingReport) -> str:
     if report.accuracy is None or report.interval is None:
         return "No picture judges the model: neither dev nor test split has any."
     right = round(report.accuracy * report.images)
-    said = f"{right} of {report.images} {report.split} pictures are recognised ({report.accuracy:.0%})"
+    said = f"{right} of {report.images} {report.split} pictures are recognised ({percent(report.accuracy)})"
     interval = report.interval
     if report.out_of_fold and report.held_out_accuracy is not None and report.held_out_interval is not None:
         right = round(report.held_out_accuracy * report.held_out_images)
         interval = report.held_out_interval
         said += f", and {right} of all {report.held_out_images} by models that had not learned from them"
-    return f"{said}; of many more it would be between {interval.low:.0%} and {interval.high:.0%}."
+    return f"{said}; of many more it would be between {percent(interval.low)} and {percent(interval.high)}."
 
 
 def _weakest(report: TrainingReport) -> str | None:
@@ -140,8 +141,8 @@ def _weakest(report: TrainingReport) -> str | None:
         return None
     weakest = min(measured, key=lambda entry: (entry.recall or 0.0, entry.train_images))
     return (
-        f"More pictures of `{weakest.name}` would help most: {weakest.recall:.0%} of {weakest.images} were recognised, "
-        f"the others most often taken for `{weakest.taken_for}`."
+        f"More pictures of `{weakest.name}` would help most: {percent(weakest.recall or 0.0)} of {weakest.images} were "
+        f"recognised, the others most often taken for `{weakest.taken_for}`."
     )
 
 
@@ -151,9 +152,9 @@ def _curve(report: TrainingReport) -> str | None:
         return None
     half = report.learning_curve[-2].accuracy
     if rise > _RISE:
-        return f"With half as many pictures it was {half:.0%}: still more would probably help."
+        return f"With half as many pictures it was {percent(half)}: still more would probably help."
     return (
-        f"With half as many pictures it was already {half:.0%}: more of the same kind would help little, pictures "
+        f"With half as many pictures it was already {percent(half)}: more of the same kind would help little, pictures "
         "unlike those that are there would help more."
     )
 

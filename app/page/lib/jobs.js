@@ -16,7 +16,7 @@ const AWAY = new Set([0, 502, 503, 504]);
 const BREATH_MS = 500;
 
 /** Is it the server that is away, be it that it starts again? */
-export const isAway = (problem) => AWAY.has(problem.status);
+const isAway = (problem) => AWAY.has(problem.status);
 
 /**
  * Show a job as it is, and again whenever something happens to it: `show({job, metrics, problem, lost})`. `kind`:

@@ -25,9 +25,10 @@ function tokens() {
 
 /**
  * `x`: numbers; `lines`: [{label, values, token, dash}] with `token` a colour of tokens.css ("--accent");
- * `format(number)` of the y axis; `range`: [least, most] or null; `label` says in words what is shown.
+ * `format(number)` of the y axis; `range`: [least, most] or null; `logarithmic` gives each power of ten the same room;
+ * `legend`: whether the lines are named below; `label` says in words what is shown.
  */
-export function Curve({ x, lines, label, xLabel = "epoch", format = (one) => String(one), range = null, height = 190 }) {
+export function Curve({ x, lines, label, xLabel = "epoch", format = (one) => String(one), range = null, height = 190, logarithmic = false, legend = true }) {
   const place = useRef(null);
   const [plot, setPlot] = useState(null);
   const named = lines.map((line) => `${line.label}${line.token}${line.dash}`).join();
@@ -45,10 +46,11 @@ export function Curve({ x, lines, label, xLabel = "epoch", format = (one) => Str
         {
           width: place.current.clientWidth || 300,
           height,
-          scales: { x: { time: false }, y: range ? { range: () => range } : {} },
+          scales: { x: { time: false }, y: { ...(range && { range: () => range }), ...(logarithmic && { distr: 3 }) } },
+          legend: { show: legend },
           axes: [
             { ...axis, size: 30, values: (_, ticks) => ticks.map((one) => (Number.isInteger(one) ? one : "")) },
-            { ...axis, size: 56, values: (_, ticks) => ticks.map(format) },
+            { ...axis, size: 56, values: (_, ticks) => ticks.map((one) => (one === null ? "" : format(one))) },
           ],
           series: [
             { label: xLabel },

@@ -31,7 +31,7 @@ from app.web.bodies.schemas import inlined_schema
 from app.web.openapi import problems
 from app.web.routes.dataset_forms import Received, receive_dataset_form, receive_dataset_json
 from app.web.routes.dataset_pictures import RETRY_SECONDS, DatasetId
-from app.web.routes.paging import After, Limit, NameFilter, TagFilter
+from app.web.routes.paging import After, Limit, NameFilter, PartFilter, TagFilter
 
 router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datasets"])
 
@@ -167,10 +167,11 @@ def list_datasets(
         Literal["ingesting", "ready", "failed"] | None, Query(description="Only data sets of this status.")
     ] = None,
     name: NameFilter = None,
+    contains: PartFilter = None,
     tag: TagFilter = None,
 ) -> PageOf[DatasetEntry]:
     """List the data sets, newest first."""
-    page = services.store.datasets.page(limit, after, status=status, name=name, tag=tag)
+    page = services.store.datasets.page(limit, after, status=status, name=name, contains=contains, tag=tag)
     writers = _by_dataset(services.store.jobs.unfinished(DATASET_WRITERS))
     data = answer_rows(page.data, lambda record: dataset_entry(record, writers.get(record.id, ())))
     return PageOf(data=data, next=page.next)

@@ -24,7 +24,7 @@ from app.store.records import JobRecord, JobState
 from app.web.answers.rows import answer_row, answer_rows, written_row
 from app.web.answers.stored import is_small, stored
 from app.web.openapi import problems
-from app.web.routes.paging import After, Limit, NameFilter, TagFilter
+from app.web.routes.paging import After, Limit, NameFilter, PartFilter, TagFilter
 
 B = TypeVar("B", bound=BaseModel)
 StatusFilter = Annotated[JobStatus | None, Query(description="Only jobs of this status.")]
@@ -136,9 +136,11 @@ class JobCalls(Generic[B]):
             after: After = None,
             status: StatusFilter = None,
             name: NameFilter = None,
+            contains: PartFilter = None,
             tag: TagFilter = None,
         ) -> PageOf[Any]:
-            return page(services, limit, after, status=status, name=name, tag=tag)
+            conditions = {"status": status, "name": name, "contains": contains, "tag": tag}
+            return page(services, limit, after, **conditions)
 
         self._route(
             "GET",

@@ -20,7 +20,7 @@ from app.web.answers.stored import is_small, stored_model
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 from app.web.routes.model_reference import ModelReference
-from app.web.routes.paging import After, Limit, NameFilter, TagFilter
+from app.web.routes.paging import After, Limit, NameFilter, PartFilter, TagFilter
 
 router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
 
@@ -33,10 +33,11 @@ def list_models(
     limit: Limit = 50,
     after: After = None,
     name: NameFilter = None,
+    contains: PartFilter = None,
     tag: TagFilter = None,
 ) -> PageOf[ModelEntry]:
     """List the models, newest first, without their architectures and provenance."""
-    page = services.store.models.page(limit, after, name=name, tag=tag)
+    page = services.store.models.page(limit, after, name=name, contains=contains, tag=tag)
     return PageOf(data=answer_rows(page.data, model_entry), next=page.next)
 
 

@@ -18,4 +18,12 @@ AfterNumber = Annotated[
 NameFilter = Annotated[
     str | None, Query(alias="name", max_length=100, description="Only those of this name.")
 ]
+PartFilter = Annotated[
+    str | None,
+    Query(
+        alias="contains",
+        max_length=100,
+        description="Only those with this in their name, in small letters or capitals alike.",
+    ),
+]
 TagFilter = Annotated[str | None, Query(alias="tag", max_length=100, description="Only those with this tag.")]

@@ -1,15 +1,14 @@
 /** One data set: what is in it, samples of each class, its pictures, and what was corrected. */
 import { get, post } from "../../lib/api.js";
 import { html, useState } from "../../lib/html.js";
-import { useLoaded } from "../../lib/load.js";
 import { go } from "../../lib/router.js";
 import { bytes, count, shape, when } from "../../lib/words.js";
 import { ProblemBox } from "../../parts/problem.js";
 import { Progress } from "../../parts/progress.js";
 import { Said } from "../../parts/said.js";
 import { state } from "./datasets.js";
+import { NOUNS } from "./kinds.js";
 import { useLive } from "./live.js";
-import { NOUNS } from "./models.js";
 import { Delete, Facts, Opened, useTitle } from "./shared.js";
 import { All, Corrected, Samples } from "./samples.js";
 import { Statistics } from "./statistics.js";

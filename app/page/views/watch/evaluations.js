@@ -27,7 +27,7 @@ export function Evaluations({ params }) {
     <p class="row compare" role="status">${chosen.length === 2
       ? html`<a class="button" href=${link("watch", { compare: chosen.join(",") })}>Compare the two</a>`
       : html`<span class="soft">${chosen.length ? "Choose another one on the same pictures to compare with." : "Choose two on the same pictures to compare their models."}</span>`}</p>
-    ${rows.length > 0 && html`<div class="card scroll" tabIndex="0" role="region" aria-label="Evaluations"><table class="list">
+    ${rows.length > 0 && html`<div class="card scroll" tabIndex="0" role="region" aria-label="Evaluations"><table class="list rows">
       <thead><tr><th><span class="visually-hidden">Compare</span></th><th>Model</th><th>Pictures</th><th>How far it is</th><th>What came of it</th><th>Asked for</th></tr></thead>
       <tbody>${rows.map((one) => {
         const [model, dataset] = [names[one.model_id] ?? one.model_id, names[one.dataset] ?? one.dataset];

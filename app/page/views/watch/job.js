@@ -11,6 +11,7 @@ import { Said } from "../../parts/said.js";
 import { Running } from "./jobs.js";
 import { active, status, worded } from "./kinds.js";
 import { Log } from "./log.js";
+import { Norms } from "./norms.js";
 import { Judged, Pictures } from "./pictures.js";
 import { Curves } from "./runs.js";
 import { Away, Delete, Facts, Opened, Raw, useTitle } from "./shared.js";
@@ -35,6 +36,7 @@ export function Job({ id }) {
         ${job.warnings.map((one, at) => html`<p key=${at}><${Said} text=${one} /></p>`)}</section>`}
       ${(going || metrics.length > 0) && html`<section class="card run" aria-label="Curves"><header><h2>Curves</h2>
         <a href=${link("watch", { runs: job.id })}>Lay others over them</a></header>${metrics.length > 0 ? html`<${Curves} metrics=${metrics} />` : html`<p class="soft">They begin with the first epoch that is done.</p>`}</section>`}
+      ${metrics.length > 0 && html`<${Norms} path=${path} id=${job.id} />`}
       <${Links} job=${job} />
       ${job.chosen.length > 0 && html`<${Chosen} chosen=${job.chosen} />`}
       <${Settings} job=${job} />

@@ -17,7 +17,7 @@ export function Jobs({ params }) {
   // only training runs have names and tags
   const narrow = params.name || params.tag;
   const kinds = narrow ? ["training"] : params.kind in KINDS ? [params.kind] : Object.keys(KINDS);
-  const query = { status: params.status, ...(narrow && { name: params.name, tag: params.tag }) };
+  const query = { status: params.status, ...(narrow && { contains: params.name, tag: params.tag }) };
   const paths = kinds.map((kind) => KINDS[kind].path);
   const list = useLists(paths, query);
   // what runs may have been asked for long before what waits, and is what somebody wants to see
@@ -32,11 +32,11 @@ export function Jobs({ params }) {
   return html`<${Filters} params=${params} fields=${[
       { name: "kind", label: "Kind", options: [["", "All kinds"], ...Object.entries(KINDS).map(([kind, { nouns }]) => [kind, nouns])] },
       { name: "status", label: "Status", options: [["", "Any"], ...STATUSES.map((one) => [one, one])] },
-      { name: "name", label: "Name of a training run" },
+      { name: "name", label: "In the name of a training run" },
       { name: "tag", label: "Tag" },
     ]} />
     ${runs.length > 0 && html`<${Runs} ids=${runs} shown=${params.figure} show=${(figure) => go("watch", { ...params, figure }, { replace: true })} clear=${() => go("watch", { ...params, runs: null, figure: null }, { replace: true })} />`}
-    ${rows.length > 0 && html`<div class="card scroll" tabIndex="0" role="region" aria-label="Jobs"><table class="list">
+    ${rows.length > 0 && html`<div class="card scroll" tabIndex="0" role="region" aria-label="Jobs"><table class="list rows">
       <thead><tr><th><span class="visually-hidden">Curves</span></th><th>Job</th><th>How far it is</th><th>What came of it</th><th>Asked for</th></tr></thead>
       <tbody>${rows.map((job) => html`<${Row} key=${job.id} job=${job} names=${names.value ?? {}} chosen=${runs.includes(job.id)}
         full=${runs.length >= MOST_RUNS} choose=${choose} />`)}</tbody>

@@ -10,6 +10,9 @@ export const KINDS = {
   batch: { path: "v1/batch-predictions", noun: "batch prediction", nouns: "Batch predictions", parameter: "batch" },
 };
 
+/** What the outputs of a model or the answers of a data set are called, one and several. */
+export const NOUNS = { class: ["class", "classes"], labels: ["label", "labels"], values: ["value", "values"] };
+
 /** The statuses that a job can have, in the order of its life. */
 export const STATUSES = ["queued", "running", "cancelling", "succeeded", "failed", "cancelled"];
 

@@ -18,7 +18,7 @@ const LISTS = {
 };
 
 /** Call `look()` soon after something has happened that `concerns(message)`, as lib/events.js tells it. */
-export function useNews(concerns, look) {
+function useNews(concerns, look) {
   const now = useRef();
   now.current = { concerns, look };
   useEffect(() => {

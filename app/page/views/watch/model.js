@@ -10,7 +10,6 @@ import { LocalPicture } from "../../parts/picture.js";
 import { ProblemBox } from "../../parts/problem.js";
 import { Aliases } from "./aliases.js";
 import { worded } from "./kinds.js";
-import { NOUNS } from "./models.js";
 import { Delete, Download, Facts, Opened, Raw, useTitle } from "./shared.js";
 
 const SHOWN = 5;

@@ -7,21 +7,21 @@ import { bytes, count, percent, when } from "../../lib/words.js";
 import { Drop } from "../../parts/drop.js";
 import { ProblemBox } from "../../parts/problem.js";
 import { Progress } from "../../parts/progress.js";
+import { NOUNS } from "./kinds.js";
 import { useLists } from "./live.js";
 import { Filters, Rest } from "./shared.js";
 
 const LISTS = ["v1/models"];
-export const NOUNS = { class: ["class", "classes"], labels: ["label", "labels"], values: ["value", "values"] };
 
 /** The figure of a model that says most, in words. */
-export function best(model) {
+function best(model) {
   const { test_accuracy: tested, test_loss: loss } = model.metrics;
   if (tested !== null && tested !== undefined) return `${percent(tested, 1)} right`;
   return loss === null || loss === undefined ? "not measured" : `loss ${loss.toFixed(3)}`;
 }
 
 /** The aliases of some names: {model id: [alias]}. */
-export async function aliasesOf(names, signal) {
+async function aliasesOf(names, signal) {
   const found = {};
   await Promise.all(names.map(async (name) => {
     const { data } = await get(`v1/models/${encodeURIComponent(name)}/aliases`, {}, { signal });
@@ -31,13 +31,13 @@ export async function aliasesOf(names, signal) {
 }
 
 export function Models({ params }) {
-  const list = useLists(LISTS, { name: params.name, tag: params.tag });
+  const list = useLists(LISTS, { contains: params.name, tag: params.tag });
   const rows = list.rows ?? [];
   const names = [...new Set(rows.map((one) => one.name))];
   const aliases = useLoaded((signal) => aliasesOf(names, signal), [names.join("\n")]);
-  return html`<${Filters} params=${params} fields=${[{ name: "name", label: "Name" }, { name: "tag", label: "Tag" }]} />
+  return html`<${Filters} params=${params} fields=${[{ name: "name", label: "In the name" }, { name: "tag", label: "Tag" }]} />
     <${Import} />
-    ${rows.length > 0 && html`<div class="card scroll" tabIndex="0" role="region" aria-label="Models"><table class="list">
+    ${rows.length > 0 && html`<div class="card scroll" tabIndex="0" role="region" aria-label="Models"><table class="list rows">
       <thead><tr><th>Model</th><th>Stands for it</th><th>Tells</th><th>Test pictures</th><th class="num">Size</th><th>Made</th></tr></thead>
       <tbody>${rows.map((one) => html`<tr key=${one.id}>
         <td class="name"><a href=${link("watch", { model: one.id })}>${one.name}</a> <small>version ${one.version}${one.tags.map((tag) => html`<span class="tag">${tag}</span>`)}</small></td>
