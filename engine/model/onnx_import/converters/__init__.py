@@ -17,6 +17,7 @@ from engine.model.onnx_import.converters import (
     merge,
     normalization,
     pooling,
+    resampling,
     shape,
     slicing,
 )
@@ -29,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     *activation.RULES,
     *merge.RULES,
     *linear.RULES,
+    *resampling.RULES,
     *shape.RULES,
     *slicing.RULES,
 )

@@ -162,22 +162,12 @@ def _padded(
     sides: dict[int, tuple[int, int]],
     how: dict[str, str | float],
 ) -> Computed:
-    """Surround a tensor along one axis or two, which are brought to where height and width are."""
-    layout = value.layout
-    space: list[int] = [axis for axis, dim in enumerate(layout.dims) if dim and dim in layout.place[:-1]]
-    if len(layout.dims) == 4 and layout.dims[0] == (SAMPLES,) and set(padded) <= {2, 3}:
-        space = [2, 3]
-    if len(space) != 2 or not set(padded) <= set(space):
-        raise Unsupported("padding of height and width")
-    channels = tuple(each for each in layout.flat if not any(each in layout.dims[axis] for axis in space))
-    place = (*(layout.dims[axis] for axis in space), channels)
-    node = call.builder.arranged(value, place)
-    layer = Pad2D.model_validate({"padding": tuple(sides[axis] for axis in space), **how})
-    node = call.add(layer, node)
-    dims, rows = list(layout.dims), list(place)
-    for number, axis in enumerate(space):
-        rows[number] = dims[axis] = atom(call.builder.shape(node)[number]) if axis in padded else dims[axis]
-    return Computed(node, Layout(tuple(dims), tuple(rows)))
+    spaced = call.spaced(value, padded)
+    rows = [(0, 0), (0, 0)]
+    for axis, row in spaced.rows.items():
+        rows[row] = sides[axis]
+    node = call.add(Pad2D.model_validate({"padding": rows, **how}), spaced.node)
+    return spaced.changed(node, call.builder.shape(node))
 
 
 RULES = (

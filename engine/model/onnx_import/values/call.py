@@ -15,6 +15,7 @@ from engine.model.onnx_import.values.layout import (
     Atoms,
     Layout,
     arranger,
+    atom,
     channels_first,
     size,
 )
@@ -149,6 +150,25 @@ class Call:
         place = (rest, (), ordered) if rest else (ordered,)
         return ByChannel(Computed(self.builder.arranged(value, place), layout.moved(place)), wanted)
 
+    def spaced(self, value: Computed, axes: Sequence[int]) -> Spaced:
+        """Return a node in which certain axes of a tensor, at most two, are height and width.
+
+        Raises:
+            Unsupported: there are more, or one is the batch.
+        """
+        layout = value.layout
+        rank = len(layout.dims)
+        two = next((pair for pair in ((2, 3), (1, 2)) if rank == 4 and set(axes) <= set(pair)), tuple(axes))
+        if rank == 4 and set(axes) <= {1, 2} and layout.place[:-1] == layout.dims[2:]:
+            two = tuple(axes)  # the channels of (N, C, H, W), and perhaps its height
+        if len(two) > 2 or any(SAMPLES in layout.dims[axis] for axis in two):
+            raise Unsupported("no more than two axes that change, such as height and width")
+        rows = dict(zip(two, range(2 - len(two), 2), strict=True))
+        space = [layout.dims[axis] for axis in two]
+        channels = tuple(each for each in layout.flat if not any(each in dim for dim in space))
+        place = (*((),) * (2 - len(two)), *space, channels)
+        return Spaced(self.builder.arranged(value, place), layout.moved(place), rows)
+
     def stretch(self, value: Computed, constant: Constant) -> Stretched:
         """Bring numbers that are stretched over a tensor into the form of `StretchedLayer`.
 
@@ -202,6 +222,23 @@ class Stretched(NamedTuple):
     weight: Weight
     form: dict[str, bool]
     """Hyperparameters of a `StretchedLayer`."""
+
+
+class Spaced(NamedTuple):
+    """A node of maps, and which axes of the tensor that it is are height and width."""
+
+    node: str
+    layout: Layout
+    rows: dict[int, int]
+    """Of each such axis whether it is the first here, height, or the second."""
+
+    def changed(self, node: str, shape: Shape) -> Computed:
+        """Return a node of another height and width as the tensor whose axes those are."""
+        dims, place = list(self.layout.dims), list(self.layout.place)
+        for axis, row in self.rows.items():
+            if size(place[row]) != shape[row]:
+                dims[axis] = place[row] = atom(shape[row])
+        return Computed(node, Layout(tuple(dims), tuple(place)))
 
 
 class ByChannel(NamedTuple):
