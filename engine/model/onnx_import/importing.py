@@ -21,6 +21,7 @@ from engine.model.onnx_format.read import read_graph
 from engine.model.onnx_format.records import Graph, GraphNode
 from engine.model.onnx_import.border import Border, begin, our_metadata
 from engine.model.onnx_import.converters import COUNTS, FOLDS, RULES, Table, chosen, table
+from engine.model.onnx_import.converters.patterns import put_together
 from engine.model.onnx_import.values.builder import Builder
 from engine.model.onnx_import.values.call import Call, Converter
 from engine.model.onnx_import.values.layout import Layout
@@ -182,8 +183,10 @@ class _TakenApart:
 
     def made(self, node: str, max_parameters: int | None) -> ImportedNetwork:
         """Build the network that leads to a node, and make its weights."""
-        architecture, network = self.builder.network(node, max_parameters)
-        weights = dict(self.builder.weights(node))
+        finished = self.builder.finished(node)
+        architecture = finished.architecture()
+        network = Network.build(architecture, max_parameters)
+        weights = dict(finished.weights())
         report = Report(len(weights), self.unused, self.folded)
         return ImportedNetwork(architecture, network, weights, self.border.layout, self.output.layout, report)
 
@@ -192,6 +195,7 @@ def _taken_apart(
     graph: Graph, input_shape: tuple[int, int, int] | None, max_parameters: int | None
 ) -> _TakenApart:
     border = begin(graph, input_shape)
+    graph = put_together(graph)
     if len(graph.outputs) != 1:
         raise ModelFileError(
             f"the graph has {len(graph.outputs)} outputs: {few({each.name for each in graph.outputs})}; "
@@ -258,6 +262,7 @@ def _convert(
 ) -> tuple[str, ...]:
     """Convert all nodes and return those that were folded; refuse all together that cannot be converted."""
     rules, folds, counts = table(RULES), table(FOLDS), table(COUNTS)
+    read = {name for node in nodes for name in node.inputs}
     folded: list[str] = []
     missing: list[str] = []
     for node in nodes:
@@ -278,6 +283,9 @@ def _convert(
                     folded.append(node.place)
         except Unsupported as refused:
             missing.append(f"{node.type} {node.place!r} needs {refused}")
+        used = [name for name in node.outputs[len(found) :] if name in read]
+        if found and used:
+            missing.append(f"{node.type} {node.place!r} needs its first outputs alone, and not {few(set(used))}")
         for place, name in enumerate(node.outputs):
             values[name] = found[place] if place < len(found) else Missing()
     if missing:

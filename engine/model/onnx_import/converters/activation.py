@@ -16,6 +16,7 @@ from engine.layers.activation import (
     PReLU,
     ReLU,
     Sigmoid,
+    SiLU,
     Softplus,
     Tanh,
 )
@@ -64,6 +65,13 @@ def gelu(call: Call) -> list[Value]:
     if form not in ("none", "tanh"):
         raise Unsupported(f"approximate 'none' or 'tanh' and not {form!r}")
     return call.same(GELU(form="tanh" if form == "tanh" else "exact"))
+
+
+def swish(call: Call) -> list[Value]:
+    """Swish: `silu`."""
+    if call.attribute("alpha", 1.0) != 1:
+        raise Unsupported("an alpha of 1: silu has no other")
+    return call.same(SiLU())
 
 
 def clip_by_attributes(call: Call) -> list[Value]:
@@ -147,6 +155,7 @@ RULES = (
     Rule("Elu", 1, elu),
     Rule("Selu", 1, selu),
     Rule("Gelu", 20, gelu),
+    Rule("Swish", 24, swish),
     Rule("Clip", 1, clip_by_attributes),
     Rule("Clip", 11, clip),
     Rule("PRelu", 1, prelu),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from engine.layers.local_response import LocalResponseNorm
 from engine.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
+from engine.model.onnx_import.converters.merge import affine
+from engine.model.onnx_import.converters.patterns import NORMALISED, OURS
 from engine.model.onnx_import.values.builder import Weight
 from engine.model.onnx_import.values.call import Call, Rule
-from engine.model.onnx_import.values.layout import arranger, size
+from engine.model.onnx_import.values.layout import SAMPLES, size
 from engine.model.onnx_import.values.value import Computed, Constant, Unsupported, Value, derived
 
 
@@ -62,36 +66,39 @@ def layer_norm(call: Call) -> list[Value]:
     """LayerNormalization: `layer_norm`."""
     value = call.computed()
     (first,) = call.axes(len(value.shape), [call.attribute("axis", -1)])
-    axes = range(first, len(value.shape))
-    if not first:
-        raise Unsupported("axes without that of the batch")
+    if len(call.node.outputs) > 1:
+        raise Unsupported("its first output alone")
+    return _normalised(call, value, range(first, len(value.shape)))
+
+
+def normalised(call: Call) -> list[Value]:
+    """A normalisation that was written in single steps: `layer_norm` or `instance_norm`."""
+    value = call.computed()
+    return _normalised(call, value, call.axes(len(value.shape), call.attribute("axes", ())))
+
+
+def _normalised(call: Call, value: Computed, axes: Sequence[int]) -> list[Value]:
+    """Normalise over axes, perhaps with a scale and a shift that are stretched over those or over the channels."""
     layout = value.layout
     atoms = sum((layout.dims[axis] for axis in axes), ())
-    scale = _stretched(call, call.constant(1), value.shape[first:])
-    shift = (
-        _stretched(call, call.constant(2), value.shape[first:])
-        if call.given(2)
-        else scale.changed(scale.shape, np.zeros_like)
-    )
+    rest = tuple(each for each in layout.flat if each not in atoms)
+    if SAMPLES in atoms or not atoms:
+        raise Unsupported("axes without that of the batch")
+    constants = [call.constant(place) for place in (1, 2) if call.given(place)]
     epsilon = call.attribute("epsilon", 1e-5)
-    if set(atoms) == set(layout.flat) != set(layout.place[-1]):
-        arranged = arranger(atoms, layout.flat, 0)
-        weights = {
-            name: Weight(
-                constant.changed(constant.shape, arranged).reshaped(layout.shape),
-                ("height", "width", "channels"),
-            )
-            for name, constant in (("scale", scale), ("shift", shift))
-        }
-        node = call.add(LayerNorm(over="picture", epsilon=epsilon), value.node, weights=weights)
-        return [Computed(node, layout)]
-    channelled = call.by_channel(value, axes)
-    weights = {
-        name: Weight(channelled.along(constant), ("channels",))
-        for name, constant in (("scale", scale), ("shift", shift))
-    }
-    node = call.add(LayerNorm(epsilon=epsilon), channelled.node, weights=weights)
-    return [Computed(node, channelled.layout)]
+    space = sum(layout.place[:-1], ())
+    if space and set(atoms) == set(space):
+        value = Computed(call.add(InstanceNorm(epsilon=epsilon, affine=False), value.node), layout)
+    elif not rest and space:
+        value = Computed(
+            call.add(LayerNorm(over="picture", epsilon=epsilon, affine=False), value.node), layout
+        )
+    else:
+        value = call.by_channel(value, axes).value
+        value = Computed(call.add(LayerNorm(epsilon=epsilon, affine=False), value.node), value.layout)
+    for name, constant in zip(("scale", "shift"), constants, strict=False):
+        value = affine(call, value, **{name: constant})
+    return [value]
 
 
 def group_norm_of_groups(call: Call) -> list[Value]:
@@ -143,18 +150,6 @@ def local_response_norm(call: Call) -> list[Value]:
     return call.same(layer, Computed(call.builder.arranged(value, place), layout.moved(place)))
 
 
-def _stretched(call: Call, constant: Constant, shape: tuple[int, ...]) -> Constant:
-    """Return a number for each of the numbers that are normalised, in one row."""
-    try:
-        fits = np.broadcast_shapes(constant.shape, shape) == shape
-    except ValueError:
-        fits = False
-    if not fits:
-        raise Unsupported(f"a scale and a shift of shape {list(shape)} and not {list(constant.shape)}")
-    count = int(np.prod(shape, dtype=np.int64))
-    return call.derive(lambda: np.broadcast_to(constant.make(), shape).reshape(-1), (count,), constant)
-
-
 def _repeated(constant: Constant, times: int) -> Constant:
     shape = (constant.elements * times,)
     return derived(lambda: np.repeat(constant.make().reshape(-1), times), shape, constant.dtype, constant)
@@ -168,6 +163,7 @@ RULES = (
     Rule("BatchNormalization", 1, batch_norm),
     Rule("InstanceNormalization", 1, instance_norm),
     Rule("LayerNormalization", 17, layer_norm),
+    Rule(NORMALISED, 1, normalised, OURS),
     Rule("GroupNormalization", 18, group_norm_of_groups),
     Rule("GroupNormalization", 21, group_norm),
     Rule("LRN", 1, local_response_norm),

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from engine.arrays import Array, Shape
 from engine.errors import EngineError, ModelFileError
 from engine.graph.architecture import Architecture
-from engine.graph.network import Network
 from engine.graph.node import INPUT
 from engine.layers import Layer
 from engine.layers.base import Axis
 from engine.layers.reshape import Flatten, Reshape
 from engine.layers.slicing import ChannelShuffle
+from engine.model.onnx_import.values.fusing import Placed, fused
 from engine.model.onnx_import.values.layout import Atoms, size
 from engine.model.onnx_import.values.value import Computed, Constant, Unsupported
 
@@ -33,14 +32,38 @@ class Weight:
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A layer in its place."""
+class Finished:
+    """All layers of a network, in order; the last one's output is the network's."""
 
-    name: str
-    layer: Layer
-    inputs: tuple[str, ...]
-    weights: Mapping[str, Constant] = field(repr=False)
-    """With the axes that the layer's own specs say."""
+    input_shape: Shape
+    layers: Sequence[Placed]
+
+    def architecture(self) -> Architecture:
+        """Return the network as its author would write it."""
+        records: list[Layer] = []
+        before = INPUT
+        for placed in self.layers:
+            inputs = None if placed.inputs == (before,) else placed.inputs
+            records.append(placed.layer.model_copy(update={"name": placed.name, "inputs": inputs}))
+            before = placed.name
+        if not records:  # a network has one layer or more
+            records.append(Reshape(shape=self.input_shape))
+        return Architecture.model_validate({"input_shape": self.input_shape, "layers": records})
+
+    def weights(self) -> Iterator[tuple[str, Array]]:
+        """Make the weights and yield them by their full names.
+
+        Raises:
+            ModelFileError: numbers that are not finite.
+        """
+        for placed in self.layers:
+            for key, constant in placed.weights.items():
+                with np.errstate(all="ignore"):
+                    array = np.ascontiguousarray(constant.make(), np.float32)
+                if not np.isfinite(array).all():
+                    raise ModelFileError(f"the {key} of {placed.name!r} holds numbers that are not finite")
+                # a view of the file would keep the file open
+                yield f"{placed.name}/{key}", array if array.flags.owndata else array.copy()
 
 
 class Builder:
@@ -136,38 +159,14 @@ class Builder:
             order[done:] = order[at:] + order[done:at]
         return node
 
-    def network(self, output: str, max_parameters: int | None) -> tuple[Architecture, Network]:
-        """Return what leads to a node's output; nothing is allocated.
-
-        Raises:
-            EngineError: the network cannot be built here.
-        """
+    def finished(self, output: str) -> Finished:
+        """Return what leads to a node's output; nothing is computed yet."""
         leading = self._leading_to(output)
-        layers: list[Any] = []
-        before = INPUT
-        for placed in leading:
-            inputs = None if placed.inputs == (before,) else placed.inputs
-            layers.append(placed.layer.model_copy(update={"name": placed.name, "inputs": inputs}))
-            before = placed.name
-        if not layers:  # a network has one layer or more
-            layers.append(Reshape(shape=self.input_shape))
-        architecture = Architecture.model_validate({"input_shape": self.input_shape, "layers": layers})
-        return architecture, Network.build(architecture, max_parameters)
-
-    def weights(self, output: str) -> Iterator[tuple[str, Array]]:
-        """Yield the weights of what leads to a node, by their full names.
-
-        Raises:
-            ModelFileError: numbers that are not finite.
-        """
-        for placed in self._leading_to(output):
-            for key, constant in placed.weights.items():
-                with np.errstate(all="ignore"):
-                    array = np.ascontiguousarray(constant.make(), np.float32)
-                if not np.isfinite(array).all():
-                    raise ModelFileError(f"the {key} of {placed.name!r} holds numbers that are not finite")
-                # a view of the file would keep the file open
-                yield f"{placed.name}/{key}", array if array.flags.owndata else array.copy()
+        while True:
+            layers, output = fused(leading, output)
+            if len(layers) == len(leading):
+                return Finished(self.input_shape, layers)
+            leading = layers
 
     def _leading_to(self, output: str) -> list[Placed]:
         wanted = {output}
