@@ -34,16 +34,7 @@ def test_a_small_file_is_the_one_whose_outputs_are_kept(name: str) -> None:
     assert np.abs(y[0] - y[1]).max() > 0.1 * largest, "what is the same for all pictures proves little"
 
 
-DECOMPOSED = pytest.mark.xfail(strict=True, reason="layer norm is written in many operators before opset 17")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=DECOMPOSED if name == "convnext-torchscript-opset-11" else ())
-        for name in SMALL
-    ],
-)
+@pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_small_file_gives_what_onnx_runtime_gave(name: str, count: int) -> None:
     y = computed(read(files.SMALL / f"{name}.onnx", SMALL_SIZE), small_pictures(name)[:count])

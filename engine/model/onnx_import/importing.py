@@ -285,7 +285,9 @@ def _convert(
             missing.append(f"{node.type} {node.place!r} needs {refused}")
         used = [name for name in node.outputs[len(found) :] if name in read]
         if found and used:
-            missing.append(f"{node.type} {node.place!r} needs its first outputs alone, and not {few(set(used))}")
+            missing.append(
+                f"{node.type} {node.place!r} needs its first outputs alone, and not {few(set(used))}"
+            )
         for place, name in enumerate(node.outputs):
             values[name] = found[place] if place < len(found) else Missing()
     if missing:

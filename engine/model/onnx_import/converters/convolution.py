@@ -57,16 +57,17 @@ def convolution(call: Call) -> list[Value]:
 def transposed(call: Call) -> list[Value]:
     """ConvTranspose: `transposed_conv2d`."""
     value, weight = call.computed(0), call.constant(1)
-    channels, filters, *kernel = weight.shape
-    axes = len(value.layout.dims)
-    if call.attribute("group", 1) != 1:
-        raise Unsupported("one group: transposed convolutions of several groups are not among the layers")
+    channels, per_group, *kernel = weight.shape
+    axes, groups = len(value.layout.dims), call.attribute("group", 1)
+    if groups < 1 or channels % groups:
+        raise Unsupported(f"groups of equal size of {channels} channels")
     if len(kernel) != axes - 2:
         raise Unsupported(f"filters of {axes} axes, as the map has, and not of {len(kernel) + 2}")
     window = sliding(call, value, tuple(kernel), spreads=True)
     bias = _bias(call, 2)
     layer = TransposedConv2D(
-        filters=filters,
+        filters=per_group * groups,
+        groups=groups,
         kernel_size=window.kernel,
         stride=window.stride,
         padding=window.padding,
@@ -74,7 +75,11 @@ def transposed(call: Call) -> list[Value]:
         dilation=window.dilation,
         bias=bool(bias),
     )
-    kernels = weight.reshaped((channels, filters, *window.kernel))
+    # each group's own channels lead to its own share of the filters
+    grouped = weight.reshaped((groups, channels // groups, per_group, *window.kernel)).transposed(
+        (1, 0, 2, 3, 4)
+    )
+    kernels = grouped.reshaped((channels // groups, per_group * groups, *window.kernel))
     weights = {"weight": Weight(kernels, ("in", "out", "height", "width"))}
     return [call.mapped(call.add(layer, call.map(value), weights=weights | bias), axes)]
 

@@ -241,7 +241,9 @@ def _axes(view: _View, node: GraphNode) -> tuple[int, ...] | None:
     axes = node.attributes.get("axes")
     if len(node.inputs) > 1 and node.inputs[1] in view.tensors:
         tensor = view.tensors[node.inputs[1]]
-        axes = tuple(int(axis) for axis in tensor.read().reshape(-1)) if tensor.elements <= _MOST_AXES else None
+        axes = (
+            tuple(int(axis) for axis in tensor.read().reshape(-1)) if tensor.elements <= _MOST_AXES else None
+        )
     kept = node.attributes.get("keepdims", 1)
     if not isinstance(axes, tuple) or not kept:
         return None

@@ -15,12 +15,11 @@ from engine.model.onnx_import.values.window import Sliding, sliding
 def max_pool(call: Call) -> list[Value]:
     """MaxPool: `max_pool2d`."""
     value, window = call.computed(), _window(call)
-    if window.dilation != (1, 1):
-        raise Unsupported("no dilations: max_pool2d has none")
     layer = MaxPool2D(
         pool_size=window.kernel,
         stride=window.stride,
         padding=window.padding,
+        dilation=window.dilation,
         ceil_mode=bool(call.attribute("ceil_mode", 0)),
     )
     return _pooled(call, value, window, layer)
@@ -29,12 +28,11 @@ def max_pool(call: Call) -> list[Value]:
 def average_pool(call: Call) -> list[Value]:
     """AveragePool: `average_pool2d`."""
     value, window = call.computed(), _window(call)
-    if window.dilation != (1, 1):
-        raise Unsupported("no dilations: average_pool2d has none")
     layer = AveragePool2D(
         pool_size=window.kernel,
         stride=window.stride,
         padding=window.padding,
+        dilation=window.dilation,
         ceil_mode=bool(call.attribute("ceil_mode", 0)),
         count_padding=bool(call.attribute("count_include_pad", 0)),
     )
