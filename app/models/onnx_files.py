@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from engine.model.onnx_format.write import OnnxFile
 
 
-def onnx_file(predictors: Predictors, record: ModelRecord, *, preprocessing_inside: bool) -> OnnxFile:
-    """Return a model as an ONNX file; see `engine.model.onnx_format.write.export_model`.
+def onnx_file(
+    predictors: Predictors, record: ModelRecord, *, preprocessing_inside: bool
+) -> tuple[OnnxFile, str]:
+    """Return a model as an ONNX file, see `engine.model.onnx_format.write.export_model`, and its SHA-256.
 
     Raises:
         NotInstalled: this server has no library for the format.
@@ -28,4 +30,5 @@ def onnx_file(predictors: Predictors, record: ModelRecord, *, preprocessing_insi
             "models are written as ONNX files by a library that this server was installed without, onnx; ask the "
             "operator to install it where the server runs, with pip install onnx, and to start the server again"
         ) from error
-    return export_model(open_model(predictors, record).model, preprocessing_inside=preprocessing_inside)
+    file = export_model(open_model(predictors, record).model, preprocessing_inside=preprocessing_inside)
+    return file, file.sha256()

@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 from engine.graph.network import Network
 from engine.inputs.preprocessing import Preprocessing
 from engine.model.model_file import Model, model_bytes
-from engine.model.onnx_format import export_model
+from engine.model.onnx_format.write import export_model
 from engine.presets import find
 from engine.recipe.config import TrainingConfig
 

@@ -9,11 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 
 from benchmarks import sides
 from benchmarks.http import load
+from benchmarks.http.cases import CASES, write_files
 from benchmarks.recorded_runs import RecordedRuns
+from engine.model.inference import Predictor
+from engine.model.model_file import read_model
 
 CASE = [2, 8, 3, 16, 3, 1, 1]
 """Pictures, size, channels, filters, kernel, stride, padding."""
@@ -115,6 +120,13 @@ def test_load_at_a_rate_sends_what_is_due() -> None:
     # however long a busy machine took for it, no more can have been due
     assert 0 < found.answered <= seconds * 50
     assert found.errors == 0
+
+
+def test_the_networks_that_other_servers_get_predict_the_same(tmp_path: Path) -> None:
+    ours, theirs = write_files(CASES["lenet-tensor"], tmp_path)
+    x = CASES["lenet-tensor"].tensor()
+    (found,) = onnxruntime.InferenceSession(theirs).run(None, {"input": x.transpose(0, 3, 1, 2)})
+    np.testing.assert_allclose(found, Predictor(read_model(ours)).predict(x), atol=1e-6)
 
 
 def test_runs_are_added_to_those_that_are_recorded(tmp_path: Path) -> None:

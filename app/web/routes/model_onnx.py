@@ -8,7 +8,6 @@ from fastapi import APIRouter, Header, Query, Response, status
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from app import version
 from app.models.onnx_files import onnx_file
 from app.services import ServicesDep
 from app.web.answers.attachments import attachment
@@ -53,18 +52,19 @@ async def get_onnx(
     """Return a model as one ONNX file, for ONNX Runtime and whatever else reads the format.
 
     The output is `predictions`, float32 [N, classes]: what `predict` answers with, for batches of any size. The
-    metadata holds `classes`, `target` and `preprocessing` as JSON. Operators are those of version 17.
+    metadata holds `classes`, `target` and `preprocessing` as JSON. Operators are those of version 17. `ETag` is the
+    SHA-256 of the file.
 
     The library for the format is an extra of the installation, `onnx`; without it the answer is 501.
     """
     record = await stored_model(services.store, model_id)
-    tag = f'"{record.sha256}-onnx-{preprocessing}-{version()}"'
+    async with services.inference:
+        file, digest = await run_in_threadpool(
+            onnx_file, services.predictors, record, preprocessing_inside=preprocessing == "inside"
+        )
+    tag = f'"{digest}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if has(if_none_match, tag):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
-    async with services.inference:
-        file = await run_in_threadpool(
-            onnx_file, services.predictors, record, preprocessing_inside=preprocessing == "inside"
-        )
     headers |= {"Content-Length": str(len(file)), **attachment(f"{record.name}-{record.version}.onnx")}
     return StreamingResponse(file.pieces(), media_type=MEDIA_TYPE, headers=headers)

@@ -8,6 +8,7 @@ Format: Open Neural Network Exchange, https://onnx.ai/onnx/repo-docs/IR.html
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -54,6 +55,13 @@ class OnnxFile:
             numbers = np.ascontiguousarray(array).reshape(-1)
             step = PIECE // array.itemsize
             yield from (numbers[first : first + step].tobytes() for first in range(0, numbers.size, step))
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of the file, in hexadecimal digits."""
+        found = hashlib.sha256()
+        for piece in self.pieces():
+            found.update(piece)
+        return found.hexdigest()
 
 
 def export_model(model: Model, *, preprocessing_inside: bool = False) -> OnnxFile:
