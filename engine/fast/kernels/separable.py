@@ -176,15 +176,22 @@ class Separable:
             calls.append(partial(np.copyto, filters.reshape(*filters.shape[:2], -1, wide), side))
         return [*calls, *self._convolved.prepare(depthwise.bias), *self._bias.prepare(project.bias)]
 
-    def bind(self, x: Array, y: Place, zeros: Array) -> list[Call]:
-        """Return what computes x (N, H, W, C) into y (N, OH, OW, O), given zeros (1, M or more)."""
+    def bind(self, x: Array, y: Place, zeros: Array, beyond: tuple[int, int] = (0, 0)) -> list[Call]:
+        """Return what computes x (N, H, W, C) into y (N, OH, OW, O).
+
+        Args:
+            x: stays where it is.
+            y: where the output is wanted.
+            zeros: (1, M) for the longest run of y.
+            beyond: how many rows of x stand for padding above and below.
+        """
         before = self._memory[: self._gap * self._channels.wide]
         gaps = [self._cells[:, :, plane, width:] for plane, width in enumerate(self._widths)]
         calls: list[Call] = [partial(cells.fill, 0) for cells in (before, *gaps) if cells.size]
         for first in range(0, self._batch, self.tile):
             pictures = slice(first, first + self.tile)
             for band in self._bands:
-                calls += self._widened(x[pictures], band)
+                calls += self._widened(x[pictures], band, beyond)
                 deep, convolved = self._depthwise(band)
                 calls += convolved
                 target = y.maps[pictures, band.first : band.last]
@@ -195,21 +202,24 @@ class Separable:
                 calls += self._rectifiers.projected.bind(part, zeros)
         return calls
 
-    def _widened(self, x: Array, band: _Band) -> list[Call]:
+    def _widened(self, x: Array, band: _Band, beyond: tuple[int, int]) -> list[Call]:
         """Return what lays out the rows that a band sees: zeros, those of the band before, and new ones."""
         calls: list[Call] = []
-        cells, height = self._cells, self._window.height.size
+        cells, above, below = self._cells, -beyond[0], self._window.height.size + beyond[1]
         if band.kept:
             kept = cells[:, band.shift : band.shift + band.kept]
             calls.append(partial(np.copyto, cells[:, : band.kept], kept))
-        if band.top < 0:
-            calls.append(partial(cells[:, : -band.top].fill, 0))
-        if band.top + band.seen > height:
-            calls.append(partial(cells[:, max(0, height - band.top) : band.seen].fill, 0))
-        new = slice(max(0, band.top + band.kept), min(height, band.top + band.seen))
+        if band.top < above:
+            calls.append(partial(cells[:, : above - band.top].fill, 0))
+        if band.top + band.seen > below:
+            calls.append(partial(cells[:, max(0, below - band.top) : band.seen].fill, 0))
+        new = slice(max(above, band.top + band.kept), min(below, band.top + band.seen))
         if new.start >= new.stop:
             return calls
-        x, lines = x[:, new], cells[:, new.start - band.top : new.stop - band.top]
+        x, lines = (
+            x[:, new.start - above : new.stop - above],
+            cells[:, new.start - band.top : new.stop - band.top],
+        )
         if not self._expands:
             planes = self._planes(x)
         else:

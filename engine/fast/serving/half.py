@@ -98,9 +98,11 @@ class _Border:
         if self._half == 0:
             given, wanted = (above, x[rows - len(above) :]), below
             missing = margins[len(above) + rows :][: len(below)]
+            step.beyond = 0, len(below)
         else:
             given, wanted = (below, x[: len(below)]), above
             missing = margins[: len(above)]
+            step.beyond = len(above), 0
         give = partial(np.copyto, *given) if len(given[0]) else None
         take = partial(np.copyto, missing, wanted) if len(wanted) else None
         return [partial(self.cross, give, take)]

@@ -122,6 +122,9 @@ class Step:
     None where no rows can be computed alone, or the step does not know how.
     """
 
+    beyond: tuple[int, int] = (0, 0)
+    """How many of the rows above and below are filled in by somebody else (`margins`), and are no padding."""
+
     reads_apart = False
     """Whether in inference it reads maps wherever another step that reads them wants them, between zeros."""
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
-from engine.arrays import elements
+import numpy as np
+
+from engine.arrays import Array, elements
 from engine.fast.kernels.rectifier import rectifier_of
 from engine.fast.kernels.separable import Channels, Part, Rectifiers, Separable
 from engine.fast.layout.arena import Arena
-from engine.fast.layout.places import Call, Place
+from engine.fast.layout.places import Call, Place, moved
 from engine.fast.steps.base import FLOAT, Claim, Current, Given, Memory, Step, Task, placed, rectified
 from engine.graph.network import Node
 from engine.ops.windows import Window
@@ -34,6 +37,9 @@ class SeparableStep(Step):
         *_, self._depthwise, self._project = (part[0] for part in self._parts)
         layer: Any = self._depthwise.layer
         self._window: Window = layer.window(self._depthwise.input_shapes[0])
+        axis = self._window.height
+        if axis.output * axis.stride == axis.size:
+            self.halo = axis.before, max(0, axis.extent - axis.stride - axis.before)
 
     @classmethod
     def claim(cls, chain: Sequence[Node], *, training: bool) -> Claim:
@@ -66,6 +72,11 @@ class SeparableStep(Step):
     def choice(self) -> str:
         return f"{self._kernel.name}/{self._kernel.tile}"
 
+    @cached_property
+    def margins(self) -> Array:
+        height, *row = self.nodes[0].input_shapes[0]
+        return np.zeros((self.task.batch, height + sum(self.halo or ()), *row), np.float32)
+
     def prepare(self, current: Current) -> list[Call]:
         super().prepare(current)
         parts = [self._weights_of(part[0]) for part in self._parts]
@@ -78,7 +89,14 @@ class SeparableStep(Step):
         )
 
     def bind(self, xs: tuple[Given, ...], y: Place, current: Current) -> tuple[list[Call], Given]:
-        return self._kernel.bind(placed(xs[0]).maps, y, current.zeros), y
+        x = placed(xs[0]).maps
+        if not any(self.beyond):
+            return self._kernel.bind(x, y, current.zeros), y
+        above, below = self.beyond
+        first, height = (self.halo or (0, 0))[0], x.shape[1]
+        calls = moved(x, self.margins[:, first : first + height])
+        rows = self.margins[:, first - above : first + height + below]
+        return [*calls, *self._kernel.bind(rows, y, current.zeros, self.beyond)], y
 
 
 def _parts(chain: Sequence[Node]) -> list[tuple[Node, ...]]:

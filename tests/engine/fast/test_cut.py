@@ -65,6 +65,19 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "below only": [{**CONV, "padding": [[0, 2], [1, 1]]}],
     "dilation": [{**CONV, "dilation": 2}, {**CONV, "dilation": 3}],
     "depthwise": [DEPTHWISE, {**DEPTHWISE, "stride": 2, "activation": "relu6"}],
+    "separable": [
+        {"type": "inverted_residual", "filters": 6, "expansion": 4, "stride": 1, "padding": 1},
+        {"type": "inverted_residual", "filters": 6, "expansion": 4, "stride": 2, "padding": 1},
+        {**DEPTHWISE, "kernel_size": 5, "bias": True},
+        {**CONV, "kernel_size": 1},
+        CONV,
+    ],
+    # there the rows beyond the middle are expanded as well, and padding is not
+    "expanded by a bias": [
+        {**CONV, "kernel_size": 1, "activation": "relu6"},
+        {**DEPTHWISE, "kernel_size": 4, "activation": "relu"},
+        {**CONV, "kernel_size": 1, "filters": 5},
+    ],
     "pools": [CONV, {"type": "max_pool2d"}, {**CONV, "kernel_size": 5, "filters": 6}, {"type": "max_pool2d"}],
     "pool of its own": [{**CONV, "name": "c"}, {"type": "max_pool2d"}, CONV],
     "pointwise": [CONV, {**CONV, "kernel_size": 1}, CONV],
