@@ -214,22 +214,25 @@ class Upsample2D(Layer):
         if repeats is not None:
             how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
             return operator("Resize", x, reals([]), reals([1, 1, *repeats]), mode="nearest", **how)
-        if self.mode == "nearest":
-            rows, columns = (integers(*taps.indices[:, 0].tolist()) for taps in self.taps(shape))
-            return operator("Gather", operator("Gather", x, rows, axis=2), columns, axis=3)
         if self.antialias or self.coordinates in {"half_pixel_symmetric", "tf_half_pixel_for_nn"}:
             # which Resize does not have in this version
             down, right = self._matrices(shape)
             return operator("MatMul", operator("MatMul", reals(down), x), reals(right.T))
+        factors = self._factors(shape)
+        if self.mode == "nearest" and any(float(np.float32(each)) != each for each in factors):
+            # what is rounded can lead to another pixel
+            rows, columns = (integers(*taps.indices[:, 0].tolist()) for taps in self.taps(shape))
+            return operator("Gather", operator("Gather", x, rows, axis=2), columns, axis=3)
         # sizes would have to say that of the batch, too
-        scales = map(interpolation.exact_factor, shape, self.output_shape(shape), self._factors(shape))
+        scales = map(interpolation.exact_factor, shape, self.output_shape(shape), factors)
         return operator(
             "Resize",
             x,
             reals([]),
             reals([1, 1, *scales]),
-            mode={"bilinear": "linear", "bicubic": "cubic"}[self.mode],
+            mode={"bilinear": "linear", "bicubic": "cubic"}.get(self.mode, self.mode),
             coordinate_transformation_mode=self.coordinates,
+            nearest_mode=self.rounding,
             cubic_coeff_a=self.cubic_coefficient,
             exclude_outside=int(self.exclude_outside and self.mode == "bicubic"),
         )

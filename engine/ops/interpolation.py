@@ -75,7 +75,8 @@ def taps(size: int, count: int, scale: float, method: Method) -> Taps:
     """
     if method.mode == "nearest":
         # in float32, so that what lies between two pixels goes to the same one as elsewhere
-        return _nearest(centres(size, count, scale, method.coordinates, np.float32), size, method.rounding)
+        places = centres(size, count, scale, method.coordinates, np.float32)
+        return _nearest(places.astype(np.float64), size, method.rounding)
     radius, shrunk = _radius(scale, method)
     reach = math.ceil(radius)
     places = centres(size, count, scale, method.coordinates, np.float64)
