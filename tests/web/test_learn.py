@@ -32,15 +32,15 @@ def rows(part: Locator, name: str) -> list[list[str]]:
 def test_the_numbers_of_the_article_come_out(server: str, open_page: Callable[..., Page]) -> None:
     page = open_page(f"{server}/#/learn")
     part = lesson(page, "convolution")
-    part.get_by_text("floor((6 + 2*0 - 3)/1) + 1 = 4").first.wait_for()
+    part.get_by_text("⌊(6 + 2 · 0 - 3) / 1 + 1⌋ = 4").first.wait_for()
     assert rows(part, "the output") == [["0", "30", "30", "0"]] * 4
     part.get_by_role("button", name="row 1, column 1: 30").click()
     part.get_by_text("sum of 9 products 30 + bias 0 = 30").wait_for()
     slide(part, "Padding", 1)
-    part.get_by_text("floor((6 + 2*1 - 3)/1) + 1 = 6").first.wait_for()
+    part.get_by_text("⌊(6 + 2 · 1 - 3) / 1 + 1⌋ = 6").first.wait_for()
     part.get_by_text("Same: p = (f - 1) / 2").wait_for()
     slide(part, "Stride", 3)
-    part.get_by_text("floor((6 + 2*1 - 3)/3) + 1 = 2").first.wait_for()
+    part.get_by_text("⌊(6 + 2 · 1 - 3) / 3 + 1⌋ = 2").first.wait_for()
     # letter by letter: a minus alone is no number yet
     cell = part.get_by_role("table", name="the image").get_by_label("row 1, column 2", exact=True)
     cell.press("Control+A")
@@ -61,7 +61,7 @@ def test_a_number_is_chosen_by_arrow_keys(server: str, open_page: Callable[..., 
 def test_every_lesson_answers(server: str, open_page: Callable[..., Page]) -> None:
     page = open_page(f"{server}/#/learn")
     filters = lesson(page, "filters")
-    filters.get_by_text("= 28").first.wait_for()
+    filters.get_by_text("⌊(28 + 2 · 1 - 3) / 1 + 1⌋ = 28").first.wait_for()
     filters.get_by_role("combobox", name="Filter").select_option("sobel_x")
     filters.locator("input[type=file]").set_input_files(
         {"name": "three.png", "mimeType": "image/png", "buffer": png(load_digits().images[0, :, :, 0])}

@@ -88,7 +88,7 @@ def test_a_folder_becomes_a_classifier_that_shows_why(
         Path(__file__).parents[1] / "data" / "photos" / "coffee.jpg"
     )
     page.locator(".verdict b").get_by_text("coffee").wait_for()
-    page.get_by_label("Show what it looked at").check()
+    assert page.get_by_label("Show what it looked at").is_checked()
     page.locator("canvas.seen").wait_for()
     assert "what speaks for coffee" in page.locator(".legend").inner_text()
     assert page.get_by_text("It has learned this very picture").count() == 0
@@ -316,6 +316,33 @@ def test_a_server_that_starts_again_is_waited_for(
     port = int(url.rpartition(":")[2])
     with ServerProcess(process.data_dir, process.log, port=port):
         wait_until_taught(page)
+
+
+def test_a_data_set_of_the_service_is_taught_and_tried(
+    server: str, open_page: Open, things: Path, http: httpx.Client, axe: Callable[[Page], list[str]]
+) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for picture in sorted(things.rglob("*.jpg")):
+            archive.write(picture, picture.relative_to(things))
+    sent = {"file": ("things.zip", packed.getvalue())}
+    dataset = http.post("/v1/datasets", data={"name": "cups and cats", "defaults": "auto"}, files=sent).json()
+    page = open_page(f"{server}/#/watch?dataset={dataset['id']}")
+    button(page, "Teach on it").click()
+    page.wait_for_url("**/#/teach?job=job_*")
+    page.get_by_text("On cups and cats: 12 pictures of 2 classes").wait_for()
+    wait_until_taught(page)
+    page.locator("section[aria-label='Try it'] input[type=file]").set_input_files(
+        Path(__file__).parents[1] / "data" / "photos" / "coffee.jpg"
+    )
+    page.locator(".verdict b").get_by_text("coffee").wait_for()
+    page.locator("canvas.seen").wait_for()
+    assert axe(page) == []
+    page.reload()
+    wait_until_taught(page)
+    # the pictures of the page are another matter
+    page.get_by_role("link", name="drop your own").click()
+    page.get_by_text("Begin with pictures").wait_for()
 
 
 def test_an_answer_that_was_lost_makes_no_second_job(

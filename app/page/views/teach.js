@@ -11,12 +11,19 @@ import { Learning } from "./teach/learning.js";
 import { addClass, allPictures, lesson, startAnew, useLesson } from "./teach/lesson.js";
 import { Options } from "./teach/options.js";
 import { LEAN_HEIGHT } from "./teach/pictures.js";
-import { filled, isNew, madeSmaller, missing } from "./teach/plan.js";
-import { abandon, busy, run, teach } from "./teach/run.js";
+import { filled, isNew, label, madeSmaller, missing } from "./teach/plan.js";
+import { abandon, busy, cancel, correct, run, teach } from "./teach/run.js";
+import { Served } from "./teach/served.js";
 import { elsewhere, enter, takeOver } from "./teach/tabs.js";
 import { forgetTried, Trying } from "./teach/trying.js";
 
-export default function Teach() {
+/** `params.job`: a job that learns from what the service has, in place of the pictures of the page. */
+export default function Teach({ params }) {
+  return params.job ? html`<${Served} key=${params.job} id=${params.job} />` : html`<${Own} />`;
+}
+
+/** Teach with the pictures of the page. */
+function Own() {
   useLesson();
   const [problem, setProblem] = useState("");
   const took = (files, into) => take(files, into).then(() => setProblem(""), (error) => setProblem(error.message));
@@ -68,8 +75,8 @@ export default function Teach() {
     </div>
     <${Begin} />
     ${(model || busy() || run.problem || run.job) && html`<div class="row outcome">
-      ${(busy() || run.problem || run.job) && html`<${Learning} />`}
-      ${model && html`<${Trying} model=${model} />`}
+      ${(busy() || run.problem || run.job) && html`<${Learning} run=${run} working=${busy()} stop=${cancel} again=${teach} correct=${correct} names=${lesson.classes.map(label)} />`}
+      ${model && html`<${Trying} model=${model} own />`}
     </div>`}
   </div>`;
 }

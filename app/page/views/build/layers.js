@@ -101,12 +101,16 @@ function Inside({ layer, child, path, world }) {
 
 // the few numbers by which one tells layers apart: first what has no default
 function brief(layer, inner, catalog) {
-  const required = schemaOf(layer.type, catalog).required ?? [];
+  const { properties, required = [] } = schemaOf(layer.type, catalog);
+  const order = Object.keys(properties);
   const hidden = new Set(["type", "name", "inputs", "trainable", ...inner.map((one) => one.key)]);
   return Object.entries(layer)
     .filter(([name, value]) => !hidden.has(name) && value !== null && value !== undefined && (typeof value !== "object" || Array.isArray(value)))
-    .sort(([one], [other]) => required.includes(other) - required.includes(one))
+    .sort(([one], [other]) => required.includes(other) - required.includes(one) || order.indexOf(one) - order.indexOf(other))
     .slice(0, 4)
-    .map(([name, value]) => `${name.replaceAll("_", " ")} ${Array.isArray(value) ? value.flat().join("×") : value}`)
+    .map(([name, value]) => `${name.replaceAll("_", " ")} ${Array.isArray(value) ? sizes(value.flat()) : value}`)
     .join(", ");
 }
+
+// a window as its sides, a padding that is the same on all four of them as one number
+const sizes = (numbers) => (numbers.length > 2 && numbers.every((one) => one === numbers[0]) ? numbers[0] : numbers.join("×"));

@@ -6,6 +6,7 @@ import { Arithmetic } from "../../parts/arithmetic.js";
 import { Numbers } from "../../parts/numbers.js";
 import { ProblemBox } from "../../parts/problem.js";
 import { Slider } from "../../parts/slider.js";
+import { Sizes } from "./formula.js";
 import { changed, IMAGE, Section, useCall } from "./shared.js";
 
 const KERNELS = {
@@ -46,7 +47,7 @@ function Grids({ layer, type, weights, padding, stride, size, names, edit, image
       ${output && html`<${Numbers} rows=${output} label="the output" caption=${`output, ${output.length} × ${output[0].length}; choose a number`}
         marked=${(y, x) => y === at[0] && x === at[1]} choose=${(y, x) => setAt([y, x])} />`}
     </div>
-    ${done.value && html`<p class="sum">n<sub>H</sub> = ${done.value.formula.height}, n<sub>W</sub> = ${done.value.formula.width}</p>`}
+    ${done.value && html`<${Sizes} formula=${done.value.formula} />`}
     <div class="reserve-sum">${trace && html`<${Arithmetic} trace=${trace} names=${names} />`}</div>`;
 }
 

@@ -7,12 +7,13 @@ import { Numbers } from "../../parts/numbers.js";
 import { LocalPicture } from "../../parts/picture.js";
 import { ProblemBox } from "../../parts/problem.js";
 import { Slider } from "../../parts/slider.js";
+import { Sizes } from "./formula.js";
 import { changed, Section, useCall } from "./shared.js";
 
-/** The article's formula with the numbers of a picture in it. */
-function sizes({ from, to }, f, p, s) {
-  const side = (name, n, m) => html`n<sub>${name}</sub> = ⌊(${n} + 2 · ${p} - ${f}) / ${s}⌋ + 1 = <b>${m}</b>`;
-  return html`${side("H", from.height, to.height)}, ${side("W", from.width, to.width)}`;
+/** The formula of a picture's sizes, in the words in which the service has that of a layer. */
+function formula({ from, to }, f, p, s) {
+  const side = (name) => `floor((${from[name]} + 2*${p} - ${f})/${s}) + 1 = ${to[name]}`;
+  return { height: side("height"), width: side("width") };
 }
 
 export function Filters() {
@@ -75,7 +76,7 @@ export function Filters() {
         alt=${`the picture after the filter ${name.replaceAll("_", " ")}`} />`}</div>
         <figcaption>after the filter</figcaption></figure>
     </div>
-    <p class="sum">${filtered.value && sizes(filtered.value, f, padding, stride)}</p>
+    ${filtered.value ? html`<${Sizes} formula=${formula(filtered.value, f, padding, stride)} />` : html`<p class="sum"></p>`}
     <p class="soft">${chosen?.title ?? "A filter of your own. A network learns the numbers of its filters by itself."}</p>
     <${Drop} words="Try it on a picture of your own" multiple=${false} take=${([one]) => one && setFile(one.file)} />
   <//>`;

@@ -11,30 +11,28 @@ import { Picture } from "../../parts/picture.js";
 import { ProblemBox } from "../../parts/problem.js";
 import { Progress } from "../../parts/progress.js";
 import { Said } from "../../parts/said.js";
-import { lesson } from "./lesson.js";
-import { label } from "./plan.js";
-import { busy, cancel, correct, run, teach } from "./run.js";
-
 const MOST_SUSPICIOUS = 12;
 
-/** The card; shown as soon as something was begun. */
-export function Learning() {
+/**
+ * The card; shown as soon as something was begun. `run`: what is under way, see run.js; `working`: is it?; `stop()` and
+ * `again()` are its buttons; `correct(mistake, change)` corrects a picture, `names` are the classes it can be put into.
+ */
+export function Learning({ run, working, stop, again, correct, names }) {
   const { job } = run;
   const card = useRef(null);
-  const working = busy();
   // whoever has pressed the button wants to see what comes of it
   useEffect(() => working && run.asked && card.current.scrollIntoView({ block: "nearest" }), [working]);
   return html`<section class="card grow" ref=${card} aria-label="How well it learns">
     <h2>How well it learns</h2>
     <div class="under-way">
-      ${working && html`<${Progress} share=${run.share} label="How far it is" note=${words()} stop=${cancel} />`}
+      ${working && html`<${Progress} share=${run.share} label="How far it is" note=${words(run)} stop=${stop} />`}
       ${!working && job?.status === "succeeded" && html`<p class="count" role="status">${taught(job)}</p>`}
       ${!working && job?.status === "cancelled" && html`<p role="status">It was stopped. Your pictures are all still there.</p>`}
     </div>
-    <${ProblemBox} problem=${run.problem} again=${working ? null : teach} />
+    <${ProblemBox} problem=${run.problem} again=${working ? null : again} />
     ${(working || run.metrics.length > 1) && html`<div class="figures">${run.metrics.length > 1 && html`<${Figures} metrics=${run.metrics} />`}</div>`}
     ${job?.warnings?.length > 0 && job.status !== "succeeded" && html`<p class="soft">${job.warnings.join(" ")}</p>`}
-    ${job?.status === "succeeded" && html`<${Outcome} job=${job} key=${job.id} />`}
+    ${job?.status === "succeeded" && html`<${Outcome} job=${job} key=${job.id} correct=${correct} names=${names} />`}
   </section>`;
 }
 
@@ -45,7 +43,7 @@ function taught(job) {
 }
 
 /** What is under way. */
-function words() {
+function words(run) {
   if (run.lost) return "The server cannot be reached. It goes on by itself as soon as it is there again.";
   const share = percent(run.share);
   if (run.phase === "packing") return `Packing the pictures, ${share}`;
@@ -75,12 +73,12 @@ function Figures({ metrics }) {
     label=${`Share of pictures that it recognises, after ${count(metrics.length, "epoch")}: ${percent(last.dev_accuracy)} of those to check, ${percent(last.train_accuracy)} of those to learn from`} />`;
 }
 
-function Outcome({ job }) {
+function Outcome({ job, correct, names }) {
   const report = useLoaded((signal) => get(`v1/training-jobs/${job.id}/report`, {}, { signal }), [job.id]);
   return html`<div>
     ${report.value && html`<div class="say" role="status">${report.value.words.map((one, at) => html`<p key=${at}><${Said} text=${one} /></p>`)}</div>`}
     ${report.problem && report.problem.status !== 409 && html`<${ProblemBox} problem=${report.problem} again=${report.again} />`}
-    ${report.value?.suspicious.length > 0 && html`<${Suspicious} found=${report.value.suspicious} />`}
+    ${report.value?.suspicious.length > 0 && html`<${Suspicious} found=${report.value.suspicious} dataset=${job.dataset} correct=${correct} names=${names} />`}
     <p class="onward"><a href=${link("look", { model: job.model_id })}>See inside</a>
       <a href=${link("watch", { job: job.id })}>All its figures</a></p>
     <${Call} model=${job.model_id} />
@@ -98,10 +96,9 @@ function Call({ model }) {
   </details>`;
 }
 
-function Suspicious({ found }) {
+function Suspicious({ found, dataset, correct, names }) {
   const [done, setDone] = useState({});
   const [problem, setProblem] = useState(null);
-  const dataset = lesson.taught?.dataset;
   const mend = async (one, change, said) => {
     setProblem(null);
     try {
@@ -111,7 +108,7 @@ function Suspicious({ found }) {
       setProblem(error);
     }
   };
-  const known = new Set(lesson.classes.map(label));
+  const known = new Set(names);
   return html`<div class="suspicious">
     <h3>Are these in the right class?</h3>
     <${ProblemBox} problem=${problem} />

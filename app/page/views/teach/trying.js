@@ -20,18 +20,20 @@ const MOST_SHOWN = 10;
 const MOST_TRIED = 24;
 const PAUSE_MS = 120;
 
-/** What was tried stays while another view is looked at. */
-const before = { tried: [], at: 0, map: false };
+/** What was tried stays while another view is looked at: with what the page has taught, or with a model. */
+const OWN = "own";
+const before = new Map();
 
 /** Forget what was tried. */
-export const forgetTried = () => Object.assign(before, { tried: [], at: 0, map: false });
+export const forgetTried = () => before.delete(OWN);
 
-/** `model`: the id of the model that was taught last. */
-export function Trying({ model }) {
-  const [tried, setTried] = useState(before.tried);
-  const [at, setAt] = useState(before.at);
-  const [map, setMap] = useState(before.map);
-  Object.assign(before, { tried, at, map });
+/** `model`: the id of the model that is tried; `own`: it has learned the pictures of the page, and can learn more of them. */
+export function Trying({ model, own = false }) {
+  const name = own ? OWN : model;
+  const [tried, setTried] = useState(before.get(name)?.tried ?? []);
+  const [at, setAt] = useState(before.get(name)?.at ?? 0);
+  const [map, setMap] = useState(before.get(name)?.map ?? true);
+  before.set(name, { tried, at, map });
   const [live, setLive] = useState(false);
   const one = tried[at];
   const add = (files) => {
@@ -43,8 +45,8 @@ export function Trying({ model }) {
   };
   return html`<section class="card grow" aria-label="Try it">
     <h2>Try it at once</h2>
-    ${live && html`<${Live} model=${model} map=${map} keep=${(file) => add([{ file, path: file.name }])} />`}
-    ${!live && one && html`<${Tried} key=${one.id + model} file=${one.file} model=${model} map=${map} />`}
+    ${live && html`<${Live} model=${model} map=${map} own=${own} keep=${(file) => add([{ file, path: file.name }])} />`}
+    ${!live && one && html`<${Tried} key=${one.id + model} file=${one.file} model=${model} map=${map} own=${own} />`}
     ${tried.length > 1 && !live && html`<div class="row tried" role="group" aria-label="Pictures that were tried">
       ${tried.map((each, place) => html`<button type="button" key=${each.id} aria-pressed=${place === at} onClick=${() => setAt(place)}
         aria-label=${each.file.name}><${LocalPicture} file=${each.file} alt="" width="40" height="40" /></button>`)}
@@ -76,9 +78,9 @@ function usePrediction(model, file) {
   return { answer, problem };
 }
 
-function Tried({ file, model, map }) {
+function Tried({ file, model, map, own }) {
   const { answer, problem } = usePrediction(model, file);
-  const learned = isLearned(useLoaded(() => fingerprint(file), [file]).value);
+  const learned = isLearned(useLoaded(() => own && fingerprint(file), [file]).value);
   return html`<div class="trial">
     <div class="row">
       <div class="shown"><${LocalPicture} file=${file} alt=${file.name} />
@@ -87,7 +89,7 @@ function Tried({ file, model, map }) {
         <${ProblemBox} problem=${problem} />
         ${answer && html`<${Says} answer=${answer} />
           ${learned && html`<p class="soft learned">It has learned this very picture: how good it is shows with others.</p>`}
-          <${Wrong} file=${() => file} answer=${answer} />
+          ${own && html`<${Wrong} file=${() => file} answer=${answer} />`}
           <p class="inside"><a href=${link("look", { model, picture: "own" })} onClick=${(event) => inside(event, model, file)}>See its way through the network</a></p>`}
       </div>
     </div>
@@ -130,7 +132,7 @@ function Wrong({ file, answer }) {
 }
 
 /** The camera, live: a picture is asked about as soon as the last answer is there. */
-function Live({ model, map, keep }) {
+function Live({ model, map, own, keep }) {
   const camera = useCamera();
   const [answer, setAnswer] = useState(null);
   const [problem, setProblem] = useState(null);
@@ -168,7 +170,7 @@ function Live({ model, map, keep }) {
         <${ProblemBox} problem=${problem} />
         ${answer && html`<p class="verdict">${percent(answer.probability)} <b>${answer.label}</b></p>
           <${Bars} entries=${answer.top.map((each) => ({ label: each.label, share: each.probability }))} />
-          <${Wrong} file=${async () => last.current} answer=${answer} />
+          ${own && html`<${Wrong} file=${async () => last.current} answer=${answer} />`}
           <button type="button" onClick=${() => keep(last.current)}>Hold this picture</button>`}
       </div>
     </div>

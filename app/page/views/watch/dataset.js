@@ -20,7 +20,7 @@ export function Dataset({ id, params }) {
   const one = live.value;
   useTitle(one?.name);
   const ready = one?.status === "ready";
-  const teach = () => post("v1/training-jobs", { dataset: one.id }).then((job) => go("watch", { job: job.id }), setProblem);
+  const teach = () => post("v1/training-jobs", { dataset: one.id }).then((job) => go(one.target === "class" ? "teach" : "watch", { job: job.id }), setProblem);
   const cancel = () => post(`${path}/cancel`, {}).then(live.again, setProblem);
   return html`<${Opened} tab="datasets" list="Data sets" title=${one?.name ?? id}>
       ${ready && html`<button type="button" class="primary" onClick=${teach}>Teach on it</button>`}
