@@ -6,6 +6,7 @@ import asyncio
 import base64
 import inspect
 import json
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -54,6 +55,16 @@ def same(found: Any, expected: Any, tolerance: float = TOLERANCE) -> None:
     assert len(ones) == len(others), f"{len(ones)} numbers, not {len(others)}"
     furthest = max(abs(one - other) for one, other in zip(ones, others, strict=True))
     assert furthest <= tolerance, f"{furthest} apart"
+
+
+def is_answered_in(encoding: str, said: str) -> None:
+    """Look whether an answer was compressed, in what a client of Triton's says of it when it is told to.
+
+    Raises:
+        AssertionError: it was not.
+    """
+    _, answer = re.split(r"status=200|\[200 OK\]", said)
+    assert f"'content-encoding': '{encoding}'" in answer.lower(), said
 
 
 def report(checks: dict[str, Callable[[], Any]]) -> None:

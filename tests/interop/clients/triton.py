@@ -1,15 +1,17 @@
 """tritonclient[http], the synchronous client."""
 
 import base64
+import io
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 import tritonclient.http as triton
-from checks import CLIENTS, MODEL, Given, report, same
-from tritonclient.utils import InferenceServerException
+from checks import CLIENTS, MODEL, Given, is_answered_in, report, same
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 given = Given()
 client = triton.InferenceServerClient(given.address, concurrency=CLIENTS)
@@ -20,8 +22,7 @@ NUMBERS = np.array(given.numbers, np.float32)
 
 
 def tensor(array, name="input", binary=True):
-    kind = {"uint8": "UINT8", "float32": "FP32", "object": "BYTES"}[array.dtype.name]
-    made = triton.InferInput(name, list(array.shape), kind)
+    made = triton.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
     made.set_data_from_numpy(array, binary_data=binary)
     return made
 
@@ -69,10 +70,28 @@ def binary():
     same(infer(first, name="input_nchw").as_numpy("output"), given.expected)
 
 
+def datatypes():
+    same(infer(NUMBERS.astype(np.float64)).as_numpy("output"), given.expected)
+    same(infer(NUMBERS.astype(np.float16)).as_numpy("output"), given.expected, 1e-2)
+    try:
+        infer(PIXELS.astype(np.int64))
+    except InferenceServerException as error:
+        assert "INT64" in error.message(), error
+    else:
+        raise AssertionError("nothing was refused")
+
+
 def compressed():
+    loud = triton.InferenceServerClient(given.address, verbose=True)
     for way in ("gzip", "deflate"):
-        found = infer(PIXELS, request_compression_algorithm=way, response_compression_algorithm=way)
+        options = {"request_compression_algorithm": way, "response_compression_algorithm": way}
+        outputs = [triton.InferRequestedOutput(name) for name in ("input", "output")]
+        with redirect_stdout(io.StringIO()) as said:
+            found = loud.infer(MODEL, [tensor(PIXELS)], outputs=outputs, headers=dict(HEADERS), **options)
+        same(found.as_numpy("input"), given.numbers)
         same(found.as_numpy("output"), given.expected)
+        is_answered_in(way, said.getvalue())
+    loud.close()
 
 
 def inner_node():
@@ -138,6 +157,7 @@ report(
         "statistics": statistics,
         "JSON": as_json,
         "binary": binary,
+        "datatypes": datatypes,
         "compressed": compressed,
         "inner node": inner_node,
         "pictures as bytes": pictures,

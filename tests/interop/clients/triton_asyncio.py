@@ -1,14 +1,16 @@
 """tritonclient[http], the client for asyncio."""
 
 import asyncio
+import io
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 import tritonclient.http.aio as triton
-from checks import CLIENTS, MODEL, Given, report, same
+from checks import CLIENTS, MODEL, Given, is_answered_in, report, same
 from tritonclient.utils import InferenceServerException
 
 given = Given()
@@ -18,8 +20,8 @@ PIXELS = np.array(given.pixels, np.uint8)
 NUMBERS = np.array(given.numbers, np.float32)
 
 
-def connect():
-    return triton.InferenceServerClient(given.address, conn_limit=CLIENTS)
+def connect(**options):
+    return triton.InferenceServerClient(given.address, conn_limit=CLIENTS, **options)
 
 
 def tensor(array, binary=True):
@@ -60,8 +62,16 @@ async def binary():
 
 async def compressed():
     for way in ("gzip", "deflate"):
-        found = await infer(PIXELS, request_compression_algorithm=way, response_compression_algorithm=way)
+        options = {"request_compression_algorithm": way, "response_compression_algorithm": way}
+        outputs = [triton.InferRequestedOutput(name) for name in ("input", "output")]
+        with redirect_stdout(io.StringIO()) as said:
+            async with connect(verbose=True) as loud:
+                found = await loud.infer(
+                    MODEL, [tensor(PIXELS)], outputs=outputs, headers=dict(HEADERS), **options
+                )
+        same(found.as_numpy("input"), given.numbers)
         same(found.as_numpy("output"), given.expected)
+        is_answered_in(way, said.getvalue())
 
 
 async def inner_node():
