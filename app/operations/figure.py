@@ -15,12 +15,13 @@ from engine.arrays import Array, Weights
 from engine.graph.operation import Operation
 from engine.graph.trace import NodeTrace
 from engine.layers import Layer
+from engine.layers.merge import Joining
 from engine.layers.trace import Position, Trace
 
 _MOST_INPUTS = 4
 _MOST_SIDE = 12
-_MERGES: dict[str, Sign] = {"add": "+", "multiply": "x"}
-"""Signs between several inputs."""
+_SIGNS: dict[str, Sign] = {"+": "+", "-": "-", "*": "x", "/": "/"}
+"""How what stands between numbers is drawn between inputs; a star is a convolution."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def _inputs(shown: Shown) -> Iterator[Operand]:
         mark = _input_mark(shown, name)
         padding = (0, 0, 0, 0) if several or x.ndim == 1 else _padding(shown)
         yield Operand(title, x, sign, mark, padding, None if several else shown.looks[0])
-        sign = _MERGES.get(shown.operation.layer.type, ",")
+        layer = shown.operation.layer
+        sign = _SIGNS[layer.joint] if isinstance(layer, Joining) else ","
 
 
 def _input_mark(shown: Shown, name: str) -> Mark | None:
@@ -155,7 +157,7 @@ def _output(shown: Shown) -> Operand:
     psi = layer.psi if isinstance(layer, Layer) else None
     title = "output" if psi is None else f"output, after {psi.type}"
     equals = psi is None and (
-        layer.type in _MERGES or (isinstance(layer, Layer) and "weight" in shown.weights)
+        isinstance(layer, Joining) or (isinstance(layer, Layer) and "weight" in shown.weights)
     )
     mark = _cell(shown.traces[0].trace.position) if shown.traces else None
     return Operand(title, shown.output, "=" if equals else ">", mark, pixels=shown.looks[1])

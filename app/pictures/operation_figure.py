@@ -17,7 +17,7 @@ from app.pictures.grids import Mark, Tile, draw_tile, grid, picture
 from app.pictures.maps import FONT, LINE, MARGIN, heading, wrapped
 
 _Tiles = tuple[tuple[Tile, ...], ...]
-Sign = Literal["", "*", "x", "+", "=", ">", ","]
+Sign = Literal["", "*", "x", "+", "-", "/", "=", ">", ","]
 
 _MOST_SIDE = 12
 """Rows or columns of a grid of numbers; a map with more is drawn as a picture."""
@@ -43,7 +43,7 @@ class Operand:
     Attributes:
         title: what it is; the shape is written beside it.
         numbers: a vector (C,), a matrix (in, out), a map (H, W, C) or filters (H, W, in, out).
-        sign: what stands before it: convolved with, times, plus, is, becomes, and.
+        sign: what stands before it: convolved with, times, plus, minus, divided by, is, becomes, and.
         mark: the cells that the traced number is made of, or is.
         padding: cells of zeros around a map: top, bottom, left, right.
         pixels: how a map looks, (H, W) or (H, W, 3), where it is too large for numbers; by default each channel is
@@ -162,6 +162,8 @@ def _sign(sign: Sign, x: int, y: int) -> list[Shape]:
         "*": (((0, -7), (0, 7)), ((-6, -3.5), (6, 3.5)), ((-6, 3.5), (6, -3.5))),
         "x": (((-5, -5), (5, 5)), ((-5, 5), (5, -5))),
         "+": (((0, -6), (0, 6)), ((-6, 0), (6, 0))),
+        "-": (((-6, 0), (6, 0)),),
+        "/": (((4, -7), (-4, 7)),),
         "=": (((-6, -3), (6, -3)), ((-6, 3), (6, 3))),
         ">": (((-8, 0), (8, 0)), ((3, -5), (8, 0), (3, 5))),
         ",": (((0, 5), (-2, 9)),),

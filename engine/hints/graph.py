@@ -10,6 +10,7 @@ from typing import NamedTuple
 from engine.graph.costs import Hint
 from engine.graph.network import INPUT, Network, Node
 from engine.layers.activation import ActivationLayer
+from engine.layers.affine import Affine
 from engine.layers.base import Reach
 from engine.layers.convolution import Conv2D, DepthwiseConv2D
 from engine.layers.dropout import Dropout, SpatialDropout2D
@@ -94,7 +95,7 @@ class Graph:
 
 Rule = Callable[[Graph], Iterable[Finding]]
 
-KEEPS_LINEAR = (BatchNorm, Dropout, SpatialDropout2D)
+KEEPS_LINEAR = (BatchNorm, Affine, Dropout, SpatialDropout2D)
 """Layers between two others that leave a linear map linear, in inference."""
 KEEPS_PLACE = (*KEEPS_LINEAR, ActivationLayer)
 """Layers that leave every number in its place."""

@@ -22,13 +22,21 @@ def _written(shapes: tuple[Shape, ...]) -> str:
     return " and ".join("x".join(map(str, shape)) for shape in shapes)
 
 
-class Add(Layer):
+class Joining(Layer):
+    """What layers share that make one number of one of each input."""
+
+    joint: ClassVar[Literal["+", "-", "*", "/"]]
+    """What stands between two numbers."""
+
+
+class Add(Joining):
     """Sums its inputs, number by number; they must have the same shape."""
 
     type: Literal["add"] = "add"
     activation: Activation | None = None
     """The article's psi, applied as a node of its own, after the sum."""
 
+    joint = "+"
     input_count = (2, None)
     examples = (
         Example({"type": "add"}, ((3, 4, 2), (3, 4, 2))),
@@ -66,12 +74,10 @@ class Add(Layer):
         return operator("Add" if len(xs) == 2 else "Sum", *xs)
 
 
-class _Pairwise(Layer):
+class _Pairwise(Joining):
     """What layers of two inputs share that compute number by number, one input perhaps stretched over the other."""
 
     input_count = (2, 2)
-    joint: ClassVar[str]
-    """What stands between two numbers."""
     exported_as: ClassVar[str]
     """What ONNX calls it."""
 
@@ -120,7 +126,7 @@ class _Pairwise(Layer):
         )
         first, second = (source(xs, place, number) for number, place in enumerate(places))
         output = float(self.combine(np.array(first.value), np.array(second.value)))
-        return combined(position, (first, second), output, self.joint)
+        return combined(position, (first, second), output, f" {self.joint} ")
 
     def readers(self, number: int, position: Position, *inputs: Shape) -> tuple[Line, ...]:
         output, own = self.output_shape(*inputs), inputs[number]
@@ -156,7 +162,7 @@ class Multiply(_Pairwise):
     activation: Activation | None = None
     """The article's psi, applied as a node of its own, after the product."""
 
-    joint = " * "
+    joint = "*"
     exported_as = "Mul"
     examples = (
         Example({"type": "multiply"}, ((3, 4, 2), (2,))),
@@ -181,7 +187,7 @@ class Subtract(_Pairwise):
     activation: Activation | None = None
     """The article's psi, applied as a node of its own, after the difference."""
 
-    joint = " - "
+    joint = "-"
     exported_as = "Sub"
     examples = (
         Example({"type": "subtract"}, ((3, 4, 2), (3, 4, 2))),
@@ -211,7 +217,7 @@ class Divide(_Pairwise):
     activation: Activation | None = None
     """The article's psi, applied as a node of its own, after the quotient."""
 
-    joint = " / "
+    joint = "/"
     exported_as = "Div"
     examples = (
         Example({"type": "divide"}, ((3, 4, 2), (3, 4, 2))),

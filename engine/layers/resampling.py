@@ -97,7 +97,11 @@ class AdaptiveAveragePool2D(Layer):
         return Column.crossed(rows, columns, position[2])
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
-        # ONNX has no such pool: a product with a matrix from the left and one from the right
+        shape = xs[0].shape
+        if all(size % bins == 0 for size, bins in zip(shape[:2], self.output_size, strict=True)):
+            window = (shape[0] // self.output_size[0], shape[1] // self.output_size[1])
+            return operator("AveragePool", xs[0], kernel_shape=window, strides=window)
+        # ONNX has no other such pool: a product with a matrix from the left and one from the right
         rows, columns = (
             resampling.averaging(size, bins)
             for size, bins in zip(xs[0].shape[:2], self.output_size, strict=True)

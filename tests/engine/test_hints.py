@@ -143,7 +143,7 @@ CASES: list[Case] = [
     (
         "no-nonlinearity-between",
         32,
-        [conv(8, activation=None), NORM, dropout(), conv(8), FLAT, dense()],
+        [conv(8, activation=None), NORM, {"type": "affine"}, dropout(), conv(8), FLAT, dense()],
         [
             conv(32, activation=None),
             NORM | {"activation": "relu"},
@@ -152,7 +152,7 @@ CASES: list[Case] = [
             FLAT,
             dense(),
         ],
-        "/layers/3",
+        "/layers/4",
         ("between conv2d_1 and this layer", "808 weights"),
     ),
     (

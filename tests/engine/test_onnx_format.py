@@ -118,6 +118,7 @@ def layer(kind: str, **hyperparameters: Any) -> LayerRecord:
         (layer("upsample2d", size=[7, 3], mode="bicubic", exclude_outside=True), (5, 8, 2)),
         (layer("upsample2d", size=[3, 7], coordinates="align_corners", rounding="ceil"), (7, 4, 2)),
         (layer("upsample2d", factor=0.6, mode="bicubic", coordinates="half_pixel_symmetric"), (7, 5, 2)),
+        (layer("adaptive_average_pool2d", output_size=[2, 1]), (6, 3, 2)),
         (layer("clip", minimum=None, maximum=None), (2, 3, 2)),
         (layer("upsample2d", factor=[4, 3], mode="bilinear"), (3, 5, 2)),
     ],

@@ -52,7 +52,6 @@ def compare(network: Network, imported: ImportedNetwork, weights: dict[str, Any]
 NOT_YET = {
     "adaptive_average_pool2d": "it is written as products with matrices, which are not recognised",
     "pad2d-5": "what goes on at the other end is written as indices, for which there is no layer",
-    "upsample2d-3": "nearest pixels by uneven factors are written as indices, for which there is no layer",
     "upsample2d-6": "averages of several pixels are written as products with matrices, which are not recognised",
     "local_response_norm-1": "a window of even size is written as a power of sums, for which there is no layer",
 }

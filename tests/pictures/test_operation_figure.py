@@ -99,6 +99,27 @@ def test_nothing_overlaps_or_is_cut_and_the_traced_number_is_marked(kind: str, b
     assert [word.strip() for word in written] == [word.strip() for word in words]
 
 
+@pytest.mark.parametrize(
+    ("kind", "strokes"),
+    [
+        ("add", [(0, 12), (12, 0)]),
+        ("subtract", [(12, 0)]),
+        ("multiply", [(10, 10), (10, -10)]),
+        ("divide", [(-8, 14)]),
+    ],
+)
+def test_inputs_are_joined_by_the_sign_of_their_layer(kind: str, strokes: list[tuple[int, int]]) -> None:
+    drawing = figure(kind, {"inputs": [[[1, 2]], [[3, 4]]]})
+    first = next(shape for shape in drawing.shapes if isinstance(shape, Text) and shape.words == "input 1")
+    lines = [shape for shape in drawing.shapes if isinstance(shape, Line) and shape.width == 2]
+    drawn = [
+        tuple(int(end - begin) for begin, end in zip(line.points[0], line.points[-1], strict=True))
+        for line in lines
+        if max(x for x, _ in line.points) < first.x and line.points[0] != line.points[-1]
+    ]
+    assert drawn == strokes
+
+
 def cells(drawing: Drawing, colour: str) -> list[str]:
     """Return the numbers in the cells of a colour, row by row."""
     texts = [shape for shape in drawing.shapes if isinstance(shape, Text)]
