@@ -1,8 +1,7 @@
 """The guarded reader of ONNX files: from bytes that anyone may have sent to records.
 
 The file is mapped. What describes the graph is small, is copied out and parsed by the library of the format; numbers of
-tensors stay where they are until somebody reads them, as views of the file where that is possible. Whether they fit the
-file is known before.
+tensors stay where they are until somebody reads them. Whether they fit the file is known before.
 """
 
 from __future__ import annotations
@@ -311,7 +310,7 @@ def _reader(kind: int, stored: _Stored, shape: Shape, what: str) -> Callable[[],
     dtype, count = _DTYPES[kind], elements(shape)
     half = np.dtype("<u2")
     if field in _VARINTS:
-        packed = file.array(span, np.dtype("u1"))
+        packed = file.view(span, np.dtype("u1"))
         _check_count(count_varints(packed), count, shape, what)
 
         def read() -> Array:
@@ -324,8 +323,8 @@ def _reader(kind: int, stored: _Stored, shape: Shape, what: str) -> Callable[[],
     width = half.itemsize if kind in _HALVES else dtype.itemsize
     _check_count(span.size / width, count, shape, what)
     if kind in _HALVES:
-        return lambda: _widened(file.array(span, half), kind).reshape(shape)
-    return lambda: file.array(span, dtype).reshape(shape)
+        return lambda: _widened(file.read(span, half), kind).reshape(shape)
+    return lambda: file.read(span, dtype).reshape(shape)
 
 
 def _check_count(found: float, count: int, shape: Shape, what: str) -> None:

@@ -25,7 +25,7 @@ class Tensor:
     dtype: np.dtype[Any]
     shape: Shape
     read: Callable[[], Array] = field(repr=False)
-    """Returns them in that shape, where possible as a view of the file."""
+    """Returns them in that shape, as an array of the caller's own."""
 
     @property
     def elements(self) -> int:

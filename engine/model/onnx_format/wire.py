@@ -6,6 +6,7 @@ Encoding: https://protobuf.dev/programming-guides/encoding
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _FIXED = {FIXED64: 8, FIXED32: 4}
 MAX_FIELDS = 2_000_000
 """Fields that are looked at in one file; ResNet-50 has five thousand."""
+_WORTH_READING = 2**16
 
 
 class Span(NamedTuple):
@@ -53,10 +55,11 @@ class Mapped:
             ModelFileError: it is empty.
         """
         with path.open("rb") as file:
-            size = path.stat().st_size
+            size = os.fstat(file.fileno()).st_size
             if size == 0:
                 raise ModelFileError("the file is empty")
             self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._path = path
         self.span = Span(0, size)
         self._fields = 0
 
@@ -92,9 +95,25 @@ class Mapped:
         """Return a copy of some bytes."""
         return self._bytes[span.start : span.end]
 
-    def array(self, span: Span, dtype: np.dtype[Any]) -> Array:
-        """Return bytes as numbers: a view of the file, (n,)."""
+    def view(self, span: Span, dtype: np.dtype[Any]) -> Array:
+        """Return bytes as numbers that stay in the file, (n,)."""
         return np.frombuffer(self._bytes, dtype, span.size // dtype.itemsize, span.start)
+
+    def read(self, span: Span, dtype: np.dtype[Any]) -> Array:
+        """Return a copy of bytes as numbers, (n,).
+
+        Many are read past the map: the pages that they lie on would take as much memory again.
+
+        Raises:
+            ModelFileError: the file has become shorter.
+        """
+        count = span.size // dtype.itemsize
+        if span.size < _WORTH_READING:
+            return self.view(span, dtype).copy()
+        numbers = np.fromfile(self._path, dtype, count, offset=span.start)
+        if len(numbers) != count:
+            raise _damaged()
+        return numbers
 
     def _varint(self, at: int, end: int) -> tuple[int, int]:
         value = shift = 0

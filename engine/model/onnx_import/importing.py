@@ -316,9 +316,11 @@ def _unknown(node: GraphNode, version: int, rules: Table) -> str:
     if node.domain:
         return f"the operators of {node.domain!r}, which are not known here"
     known = rules.get((node.domain, node.type))
-    if known:
-        return f"an input that depends on the picture, or version {known[-1].since} of its operators and not {version}"
-    return "an operator that is known here"
+    if known is None:
+        return "an operator that is known here"
+    if known[-1].since > version:
+        return f"version {known[-1].since} of the operators, which has it, and not {version}"
+    return "an input that depends on the picture"
 
 
 def _loss(target: Target, link: str | None, *, sure: bool) -> Loss:

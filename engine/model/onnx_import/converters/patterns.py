@@ -21,6 +21,8 @@ NORMALISED = "Normalised"
 _DEEPEST = 3
 """Operators below one another that are looked at as one product; the ways to do so grow by squaring."""
 _MOST_AXES = 8
+_FEWEST = {"Add": 2, "Sub": 2, "Mul": 2, "Div": 2, "Pow": 2, "Constant": 0}
+"""Inputs that an operator has; of all others it is one or more."""
 
 
 def put_together(graph: Graph) -> Graph:
@@ -60,7 +62,9 @@ class _View:
     def maker(self, name: str, *kinds: str) -> GraphNode | None:
         """Return the node that computes a tensor, if it is one of these operators."""
         node = self.makers.get(name)
-        return node if node is not None and not node.domain and node.type in kinds else None
+        if node is None or node.domain or node.type not in kinds:
+            return None
+        return node if len(node.inputs) >= _FEWEST.get(node.type, 1) else None
 
     def number(self, name: str) -> float | None:
         """Return a constant that is a single number."""

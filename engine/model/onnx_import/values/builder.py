@@ -62,8 +62,9 @@ class Finished:
                     array = np.ascontiguousarray(constant.make(), np.float32)
                 if not np.isfinite(array).all():
                     raise ModelFileError(f"the {key} of {placed.name!r} holds numbers that are not finite")
-                # a view of the file would keep the file open
-                yield f"{placed.name}/{key}", array if array.flags.owndata else array.copy()
+                # a small constant is one array for all that read it, and what was stretched has no array of its own
+                shared = constant.is_small or not array.flags.writeable
+                yield f"{placed.name}/{key}", array.copy() if shared else array
 
 
 class Builder:
