@@ -15,6 +15,7 @@ and padding f - 1 - p. Scattering columns back (col2im) is what is left for othe
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -208,46 +209,74 @@ class Columns(_Gathered):
 
 
 class ChannelMajor(_Gathered):
-    """Windows as columns: for up to four channels."""
+    """Windows as columns: for up to four channels.
+
+    Copies are quick where their numbers lie side by side: with long rows and a stride s, the columns j, j + s, ... of a
+    map are kept together, for each j below s.
+    """
 
     name = "channel_major"
 
     def _lay_out(self, arena: Arena) -> None:
         window, channels, tile, ones = self.window, self.channels, self.tile, self._ones
         rows, columns = window
-        padded = self._padded = arena.zeros((channels, tile, rows.padded, columns.padded))
-        self._inside = padded[
-            :, :, rows.before : rows.before + rows.size, columns.before : columns.before + columns.size
-        ]
-        of_c, of_t, of_h, of_w = padded.strides
+        self._planes = columns.stride if columns.output >= _LONG_ROW else 1
+        across = math.ceil(columns.padded / self._planes)
+        self._padded = arena.zeros((self._planes, channels, tile, rows.padded, across))
         shape = (*window.kernel, channels, tile, *window.output)
-        self._view = np.lib.stride_tricks.as_strided(
-            padded,
-            shape,
-            (
-                of_h * rows.dilation,
-                of_w * columns.dilation,
-                of_c,
-                of_t,
-                of_h * rows.stride,
-                of_w * columns.stride,
-            ),
-            writeable=False,
-        )
         self.gathered = self._memory((self._depth + ones, math.prod(shape[3:])))
         self.gathered[self._depth :] = 1
         self._columns = self.gathered[: self._depth].reshape(shape)  # (KH, KW, C, T, OH, OW)
         self._rows = self.gathered.reshape(self._depth + ones, self._parts, -1).transpose(1, 2, 0)
         self._rows_t = self.gathered.reshape(self._depth + ones, self._summed_parts, -1).transpose(1, 0, 2)
+        self._margins: Array | None = None
 
     @property
     def margins(self) -> Array:
         """Where a tile is put, with its padding above and below."""
-        return windows.between_sides(self._padded.transpose(1, 2, 3, 0), self.window)
+        if self._margins is None:
+            _, channels, tile, height, _ = self._padded.shape
+            self._margins = np.zeros((tile, height, self.window.width.size, channels), np.float32)
+        return self._margins
 
     def gathers(self, x: Array) -> list[Call]:
         """Return what gathers a tile."""
-        return [*moved(x, self._inside.transpose(1, 2, 3, 0)), partial(np.copyto, self._columns, self._view)]
+        rows, columns = self.window
+        calls: list[Call] = []
+        inside = slice(rows.before, rows.before + rows.size)
+        if self._margins is not None:  # who asked for them has filled in rows that are no padding
+            calls += moved(x, self._margins[:, inside])
+            x, inside = self._margins, slice(None)
+        for plane in range(self._planes):
+            first = (plane - columns.before) % self._planes
+            side = x[:, :, first :: self._planes]
+            start = (first + columns.before) // self._planes
+            target = self._padded[plane, :, :, inside, start : start + side.shape[2]]
+            calls += moved(side, target.transpose(1, 2, 3, 0))
+        return [*calls, *(partial(np.copyto, target, view) for target, view in self._taps())]
+
+    def _taps(self) -> Iterator[tuple[Array, Array]]:
+        """Yield columns of the filters that see the same plane: where their pixels go, and where they are."""
+        rows, columns = self.window
+        _, of_c, of_t, of_h, of_w = self._padded.strides
+        every = self._planes // math.gcd(self._planes, columns.dilation)
+        for tap in range(min(every, columns.kernel)):
+            start, plane = divmod(tap * columns.dilation, self._planes)
+            target = self._columns[:, tap::every]
+            view = np.lib.stride_tricks.as_strided(
+                self._padded[plane, ..., start:],
+                target.shape,
+                (
+                    of_h * rows.dilation,
+                    of_w * (every * columns.dilation // self._planes),
+                    of_c,
+                    of_t,
+                    of_h * rows.stride,
+                    of_w * (columns.stride // self._planes),
+                ),
+                writeable=False,
+            )
+            yield target, view
 
 
 class Pointwise(_Gathered):

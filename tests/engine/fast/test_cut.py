@@ -100,6 +100,11 @@ def test_halves_make_the_whole(name: str, width: int) -> None:
     assert found.half.nodes[-1].name == network.nodes[-3].name  # all but the head is cut
 
 
+def test_halves_of_wide_maps_at_a_stride() -> None:
+    """Columns of maps of few channels are kept apart there."""
+    assert_halves(build((12, 70, 3), [{**CONV, "kernel_size": 7, "stride": 2, "padding": 3}, CONV, *HEAD]))
+
+
 @pytest.mark.parametrize(
     ("layers", "last"),
     [

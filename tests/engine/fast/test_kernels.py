@@ -179,6 +179,23 @@ def test_any_convolution_is_right(data: st.DataObject, batch: int, channels: int
     assert run(batch, window, channels, filters, tuning)[1] < 5e-6
 
 
+@settings(max_examples=40)
+@given(st.data(), st.integers(1, 3), st.integers(1, 4))
+def test_any_convolution_of_few_channels_is_right_on_wide_maps(
+    data: st.DataObject, batch: int, channels: int
+) -> None:
+    """At a stride the columns of their rows are kept apart."""
+    number = lambda low, high: data.draw(st.integers(low, high))  # noqa: E731
+    stride, dilation, padding = number(1, 4), number(1, 4), (number(0, 4), number(0, 4))
+    size = number(3, 9), number(32 * stride + 3 * dilation, 130 + 3 * dilation)
+    kernel = number(1, 3), number(1, 5 - (dilation > 2))
+    window = windows.slide((*size, channels), kernel, (2, stride), ((1, 0), padding), (1, dilation))
+    tuning = data.draw(st.sampled_from(TUNINGS))
+    chosen, error = run(batch, window, channels, 5, tuning)
+    assert chosen in ("channel_major", "pointwise")
+    assert error < 5e-6
+
+
 @settings(max_examples=150)
 @given(st.data(), st.integers(1, 4), st.sampled_from([2, 5, 16]))
 def test_any_depthwise_convolution_is_right(data: st.DataObject, batch: int, channels: int) -> None:
