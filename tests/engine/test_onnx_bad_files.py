@@ -17,6 +17,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from engine.errors import EngineError, LimitError, ModelFileError
 from engine.model.onnx_format import read
 from engine.model.onnx_import.importing import Imported, import_onnx
+from engine.model.onnx_import.values import builder
 
 FLOAT = TensorProto.FLOAT
 MOST = 1_000_000
@@ -255,6 +256,37 @@ def test_a_small_file_does_not_become_a_large_constant(kind: str, tmp_path: Path
     assert "at most 1,000,000 are allowed" in refused(
         blown_up(kind).SerializeToString(), tmp_path, LimitError
     )
+
+
+def test_constants_that_are_made_of_one_another_take_no_time_without_end(tmp_path: Path) -> None:
+    sums = [node("Add", f"w{step} w{step}", f"w{step + 1}") for step in range(60)]
+    model = graph(
+        *sums,
+        node("Flatten", "x", "f"),
+        node("MatMul", "f w60", "y"),
+        stored=(kernel(50, 100, name="w0"),),
+        y=value("y", "N", 100),
+    )
+    said = refused(model.SerializeToString(), tmp_path, LimitError)
+    assert "at most 64,000,000 are here" in said
+    assert "constant folding" in said
+
+
+def test_nodes_of_one_name_become_layers_of_names_of_their_own(tmp_path: Path) -> None:
+    relus = [helper.make_node("Elu", [f"t{step}"], [f"t{step + 1}"], name="same") for step in range(1_000)]
+    relus[0].input[0], relus[-1].output[0] = "x", "t"
+    imported = read_bytes(graph(*relus, node("Flatten", "t", "y")).SerializeToString(), tmp_path)
+    assert [layer.name for layer in imported.architecture.layers[:3]] == ["same", "same_2", "same_3"]
+
+
+def test_more_nodes_than_a_network_may_have_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builder, "MAX_NODES", 100)
+    relus = [helper.make_node("Elu", [f"t{step}"], [f"t{step + 1}"]) for step in range(101)]
+    relus[0].input[0] = "x"
+    said = refused(graph(*relus, node("Flatten", "t101", "y")).SerializeToString(), tmp_path, LimitError)
+    assert "more than 100 layers" in said
 
 
 def test_stored_weights_count_before_any_is_read(tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ class _TakenApart:
         finished = self.builder.finished(node)
         architecture = finished.architecture()
         network = Network.build(architecture, max_parameters)
-        weights = dict(finished.weights())
+        weights = dict(finished.weights(max_parameters))
         report = Report(len(weights), self.unused, self.folded)
         return ImportedNetwork(architecture, network, weights, self.border.layout, self.output.layout, report)
 

@@ -55,7 +55,10 @@ def divide(call: Call) -> list[Value]:
         return [_paired(call, Divide(), one, other)]
     if isinstance(one, Computed) and isinstance(other, Constant):
         return [affine(call, one, scale=other.changed(other.shape, np.reciprocal))]
-    raise Unsupported("a dividend that depends on the picture")
+    if isinstance(one, Constant) and isinstance(other, Computed):
+        nothing = affine(call, other, scale=known(np.array(0, np.float32)))
+        return [_paired(call, Divide(), affine(call, nothing, shift=one), other)]
+    raise Unsupported("an input that depends on the picture")
 
 
 def negate(call: Call) -> list[Value]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from engine.arrays import Array, Shape
-from engine.errors import EngineError, ModelFileError
+from engine.errors import EngineError, LimitError, ModelFileError
 from engine.graph.architecture import Architecture
+from engine.graph.expand import MAX_NODES
 from engine.graph.node import INPUT
 from engine.layers import Layer
 from engine.layers.base import Axis
@@ -21,6 +23,8 @@ from engine.model.onnx_import.values.layout import Atoms, size
 from engine.model.onnx_import.values.value import Computed, Constant, Unsupported
 
 MAX_NAME = 64
+MOST_WORK = 64
+"""How often as many numbers may be passed over to make the weights as there may be parameters."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,20 @@ class Finished:
             records.append(Reshape(shape=self.input_shape))
         return Architecture.model_validate({"input_shape": self.input_shape, "layers": records})
 
-    def weights(self) -> Iterator[tuple[str, Array]]:
+    def weights(self, max_parameters: int | None) -> Iterator[tuple[str, Array]]:
         """Make the weights and yield them by their full names.
 
         Raises:
+            LimitError: they are made of one another in ways that take out of all proportion.
             ModelFileError: numbers that are not finite.
         """
+        work = sum(each.work for placed in self.layers for each in placed.weights.values())
+        if max_parameters is not None and work > MOST_WORK * max_parameters:
+            raise LimitError(
+                f"to compute the weights of the file {work:,} numbers would have to be passed over; "
+                f"at most {MOST_WORK * max_parameters:,} are here",
+                hint="export the model with its weights stored as they are used (constant folding)",
+            )
         for placed in self.layers:
             for key, constant in placed.weights.items():
                 with np.errstate(all="ignore"):
@@ -74,6 +86,7 @@ class Builder:
         self.input_shape = input_shape
         self._shapes: dict[str, Shape] = {INPUT: input_shape}
         self._placed: dict[str, Placed] = {}
+        self._counts: Counter[str] = Counter()
         self._arranged: dict[tuple[str, tuple[Atoms, ...], tuple[Atoms, ...]], str] = {}
 
     def shape(self, node: str) -> Shape:
@@ -103,6 +116,10 @@ class Builder:
             specs = layer.weights(*shapes)
         except EngineError as error:
             raise Unsupported(f"inputs that fit {layer.type}: {error.detail}") from None
+        if len(self._placed) == MAX_NODES:
+            raise LimitError(
+                f"the graph becomes more than {MAX_NODES:,} layers", hint="export a smaller network"
+            )
         named = self._name(name, layer)
         ours = {}
         for key, spec in specs.items():
@@ -183,8 +200,8 @@ class Builder:
         if not legal or not legal[0].isalpha():
             legal = f"{layer.type}_{legal}" if legal else f"{layer.type}_1"
         legal = legal[: MAX_NAME - 6].rstrip("_-")
-        name, number = legal, 1
+        name, stem = legal, layer.type if legal == f"{layer.type}_1" else legal
         while name in self._shapes:
-            number += 1
-            name = f"{re.sub(r'_[0-9]+$', '', legal) if legal == f'{layer.type}_1' else legal}_{number}"
+            self._counts[stem] += 1
+            name = f"{stem}_{self._counts[stem] + 1}"
         return name

@@ -34,7 +34,9 @@ class Constant:
     name: str = ""
     """Of the initializer that they are, or come from."""
     steps: int = 0
-    """How many constants lead to it."""
+    """How many constants lead to it, one from another."""
+    work: int = 0
+    """How many numbers are passed over to make it, those on the way counted as often as they are made."""
 
     @property
     def elements(self) -> int:
@@ -102,6 +104,7 @@ def known(array: Array, name: str = "") -> Constant:
 def derived(make: Callable[[], Array], shape: Shape, dtype: np.dtype[Any], *sources: Constant) -> Constant:
     """Return what is computed from other constants: at once if all of them are small, else when it is needed."""
     steps = 1 + max((source.steps for source in sources), default=0)
+    work = elements(shape) + sum(source.elements + source.work for source in sources)
     name = next((source.name for source in sources if source.name), "")
     if steps > MAX_STEPS:
         raise Unsupported(f"at most {MAX_STEPS} steps from what is stored to a constant")
@@ -109,7 +112,7 @@ def derived(make: Callable[[], Array], shape: Shape, dtype: np.dtype[Any], *sour
         with np.errstate(all="ignore"):
             array = np.asarray(make())
         return Constant(array.shape, array.dtype, lambda: array, name)
-    return Constant(shape, dtype, make, name, steps)
+    return Constant(shape, dtype, make, name, steps, work)
 
 
 @dataclass(frozen=True)
