@@ -220,7 +220,7 @@ class Divide(_Pairwise):
     joint = "/"
     exported_as = "Div"
     examples = (
-        Example({"type": "divide"}, ((3, 4, 2), (3, 4, 2))),
+        Example({"type": "divide"}, ((2, 2, 2), (2, 2, 2))),
         Example({"type": "divide"}, ((2, 3, 2), (2,))),
         Example({"type": "divide"}, ((2, 1, 3), (2, 2, 1))),
     )
