@@ -101,6 +101,7 @@ lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes 
 	$(LOCK) pyproject.toml --output-file requirements/runtime.txt
 	$(LOCK) pyproject.toml --extra dev --extra onnx --constraint requirements/build.txt --constraint requirements/runtime.txt \
 		--output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --extra onnxruntime --constraint requirements/dev.txt --output-file requirements/onnxruntime.txt
 	$(LOCK) pyproject.toml --extra web --constraint requirements/dev.txt --constraint requirements/runtime.txt \
 		--output-file requirements/web.txt
 

@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from examples import inference_protocol
+from examples import inference_protocol, three_clients
 from tests.conftest import Guarded
 from tests.http.inference_tensors import INFER, LENGTH, MODEL, ask, elements, packed, read, refused, tensor
 
@@ -333,3 +333,14 @@ def test_the_example_asks_for_pixels_and_an_inner_node(
     assert "with probability" in first
     assert "with probability" in second
     assert "2 x 28 x 28 x 6" in third
+
+
+def test_the_example_asks_the_same_by_several_clients(
+    server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    three_clients.main(server)
+    curl, triton, python = capsys.readouterr().out.splitlines()
+    # stock clients are installed by `make interop` alone, which runs it with tritonclient
+    assert triton.startswith("tritonclient ")
+    assert "sees a " in curl
+    assert curl.removeprefix("curl").strip() == python.removeprefix("plain Python").strip()

@@ -56,6 +56,11 @@ def main(environments: str) -> int:
                 )
                 for check, fault in failed.items():
                     sys.stdout.write(f"  {check}: {fault}\n")
+        with ServerProcess(place / "other", place / "other-log", {}) as url:
+            python = Path(environments) / "tritonclient" / "bin" / "python"
+            found["triton"]["examples/three_clients.py"] = fault = example(python, url)
+            if fault:
+                sys.stdout.write(f"examples/three_clients.py: {fault}\n")
     PAGE.write_text(page(found, names), encoding="utf-8")
     return sum(fault is not None for checks in found.values() for fault in checks.values())
 
@@ -99,6 +104,18 @@ def run(python: Path, script: str, given: Path) -> dict[str, str | None]:
         return {"it ends": f"not within {SECONDS} s"}
     checks = {line["check"]: line["fault"] for line in map(json.loads, ended.stdout.splitlines())}
     return checks if ended.returncode == 0 else checks | {"it runs": f"it ended with {ended.returncode}"}
+
+
+def example(python: Path, url: str) -> str | None:
+    """Run the example that asks by several clients where all of them are; return what is wrong, None if nothing is."""
+    command = [python, "-m", "examples.three_clients", url]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
+    # the name of each client, and what it sees
+    seen = {line[:13].strip(): line[13:] for line in ended.stdout.splitlines()}
+    said = set(seen.values())
+    if ended.returncode or len(seen) != 3 or len(said) != 1 or "sees a" not in said.pop():
+        return (ended.stdout + ended.stderr)[-500:]
+    return None
 
 
 def installed(python: Path, package: str) -> str:

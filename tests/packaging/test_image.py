@@ -41,7 +41,8 @@ class Stage:
         return words
 
     def environment(self) -> dict[str, str]:
-        return dict(pair for argument in self.all("ENV") for pair in re.findall(r"(\w+)=(\S+)", argument))
+        said = self.all("ARG") + self.all("ENV")
+        return dict(pair for argument in said for pair in re.findall(r"(\w+)=(\S+)", argument))
 
 
 def stages() -> list[Stage]:
@@ -90,7 +91,8 @@ class Image:
         given.pop("PIP_NO_CACHE_DIR", None)
         return {**passed, **given, "PATH": path}
 
-    def build(self) -> None:
+    def build(self, **arguments: str) -> None:
+        """Carry out the build steps, with `--build-arg` for each argument."""
         ignored = shutil.ignore_patterns("__pycache__")
         for instruction, argument in BUILD.instructions:
             if instruction == "COPY":
@@ -106,7 +108,7 @@ class Image:
                 done = subprocess.run(
                     ["/bin/sh", "-c", self.moved(argument)],
                     cwd=self.source,
-                    env=self.environment(BUILD),
+                    env=self.environment(BUILD) | arguments,
                     capture_output=True,
                     text=True,
                     check=False,
@@ -172,6 +174,16 @@ def test_the_entry_command_serves(image: Image) -> None:
         health, env={**environment, "CONVSERVE_PORT": port}, capture_output=True, check=False
     )
     assert sick.returncode != 0
+
+
+def test_onnx_runtime_comes_along_where_that_is_asked_for(image: Image, tmp_path: Path) -> None:
+    other = Image(tmp_path)
+    other.build(LIBRARIES="onnxruntime")
+    code = "import onnx, onnxruntime, app.main"
+    for built, status in ((image, 1), (other, 0)):
+        program = shutil.which("python", path=built.environment(FINAL)["PATH"])
+        ran = subprocess.run([program or "", "-c", code], cwd=built.data, capture_output=True, check=False)
+        assert ran.returncode == status, ran.stderr
 
 
 def test_without_a_key_it_refuses_to_start(image: Image) -> None:

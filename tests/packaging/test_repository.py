@@ -21,6 +21,7 @@ MAY_BE_LONG = {
     "docs/openapi.json",
     "requirements/runtime.txt",
     "requirements/dev.txt",
+    "requirements/onnxruntime.txt",
     "requirements/web.txt",
 }
 # Files of others, served as they came.
@@ -111,17 +112,16 @@ def locked(name: str) -> dict[str, Version]:
 
 def declared() -> dict[str, list[Requirement]]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    runtime = project["project"]["dependencies"]
+    runtime, extras = project["project"]["dependencies"], project["project"]["optional-dependencies"]
     return {
         "build.txt": [Requirement(text) for text in project["build-system"]["requires"]],
         "runtime.txt": [Requirement(text) for text in runtime],
-        "dev.txt": [
-            Requirement(text) for text in [*runtime, *project["project"]["optional-dependencies"]["dev"]]
-        ],
+        "dev.txt": [Requirement(text) for text in [*runtime, *extras["dev"], *extras["onnx"]]],
+        "onnxruntime.txt": [Requirement(text) for text in [*runtime, *extras["onnxruntime"]]],
     }
 
 
-@pytest.mark.parametrize("name", ["build.txt", "runtime.txt", "dev.txt"])
+@pytest.mark.parametrize("name", ["build.txt", "runtime.txt", "dev.txt", "onnxruntime.txt"])
 def test_the_locks_hold_what_the_project_asks_for(name: str) -> None:
     packages = locked(name)
     for requirement in declared()[name]:
@@ -132,7 +132,7 @@ def test_the_locks_hold_what_the_project_asks_for(name: str) -> None:
 
 def test_the_locks_agree_with_each_other() -> None:
     development = locked("dev.txt")
-    assert locked("runtime.txt").items() <= development.items()
+    assert locked("runtime.txt").items() <= locked("onnxruntime.txt").items() <= development.items()
     for name, version in locked("build.txt").items():
         assert development.get(name, version) == version, name
 
