@@ -146,6 +146,7 @@ def test_a_data_set_that_does_not_fit_is_said_before_it_is_trained(
 ) -> None:
     page = open_page(f"{server}/#/build?preset=vgg-small")
     train = page.get_by_role("button", name="Train", exact=True)
+    page.get_by_label("Data set").select_option("digits")
     page.get_by_text("digits has pictures of 28 × 28 × 1, the network takes 32 × 32 × 3.").wait_for()
     assert train.is_disabled()
     page.get_by_role("button", name="Make it take 28 × 28 × 1").click()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from tests.crops import crops
-from tests.web.teaching import DROP, Open, button, choose_folder, column, teach_page
+from tests.web.teaching import DROP, Open, button, choose_folder, column, teach_page, wait_until_taught
 
 if TYPE_CHECKING:
     from playwright.sync_api import Dialog, Page
@@ -140,6 +141,24 @@ def test_one_tab_at_a_time_goes_on_with_the_pictures(server: str, open_page: Ope
     second.close()
     column(first, "cat").get_by_text("24 pictures").wait_for()
     column(first, "coffee").get_by_text("4 pictures").wait_for()
+
+
+def test_a_run_goes_on_in_the_tab_that_takes_over(
+    server: str, open_page: Open, things: Path, http: httpx.Client
+) -> None:
+    first = teach_page(open_page, server)
+    choose_folder(first, things)
+    button(first, "Teach").and_(first.locator(":enabled")).wait_for()
+    first.get_by_label("Name of the class").first.fill("a cat in two tabs")
+    with first.expect_response(lambda answer: answer.url.endswith("/v1/training-jobs") and answer.ok):
+        button(first, "Teach").click()
+    second = first.context.new_page()
+    second.goto(f"{server}/#/teach")
+    button(second, "Go on here").click()
+    wait_until_taught(second)
+    assert "4 pictures" in column(second, "a cat in two tabs").inner_text()
+    jobs = http.get("/v1/training-jobs", params={"name": "a cat in two tabs, coffee"}).json()["data"]
+    assert len(jobs) == 1
 
 
 def test_without_locks_a_tab_is_told_that_another_has_changed_the_pictures(

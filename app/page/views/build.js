@@ -97,7 +97,7 @@ export default function Build({ params }) {
         ${(shown ?? summary) && html`<${Totals} summary=${shown?.summary ?? summary} partial=${!shown} before=${Boolean(fault)} choose=${choose} />`}
         ${shown && html`<${Diagram} document=${network} /><${Compare} network=${network} presets=${known} />
           <${Train} network=${network} output=${shown.summary.output_shape} before=${Boolean(fault)} resize=${(sizes) => edit(["input_shape"], () => sizes)} />
-          <section class="card"><h2>Keep it</h2><${Keep} network=${network} /></section>`}
+          <section class="card"><h2>Keep it</h2><${Keep} network=${network} before=${Boolean(fault)} /></section>`}
       </div>
     </div>`}`;
 }

@@ -11,6 +11,9 @@ export function Fields({ layer, catalog, problem, at, change }) {
   const schema = schemaOf(layer.type, catalog);
   const inside = new Set(childrenOf(layer, catalog).map((one) => one.key));
   const names = Object.keys(schema.properties).filter((name) => name !== "type" && !inside.has(name));
+  // what has no default first: by it one tells layers apart
+  const needed = (name) => (schema.required ?? []).includes(name);
+  names.sort((one, other) => needed(other) - needed(one));
   const set = (name, value) => change(({ [name]: old, ...rest }) => (value === undefined ? rest : { ...rest, [name]: value }));
   const field = (name) => html`<${SchemaField} key=${name} name=${name} schema=${schema.properties[name]} value=${layer[name]}
     fault=${problem?.at?.(`${at}/${name}`)} set=${(value) => set(name, value)} />`;

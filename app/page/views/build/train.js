@@ -57,7 +57,8 @@ export function Train({ network, output, before, resize }) {
   </section>`;
 }
 
-export function Keep({ network }) {
+/** `before`: the network is the one before a fault, and not what stands on the left. */
+export function Keep({ network, before }) {
   const [name, setName] = useState("");
   const [state, setState] = useState({});
   const keep = async (event) => {
@@ -71,7 +72,7 @@ export function Keep({ network }) {
   };
   return html`<form class="keep row" onSubmit=${keep}>
     <input aria-label="name to keep it under" required value=${name} placeholder="my-network" onInput=${(event) => setName(event.target.value)} />
-    <button disabled=${state.busy}>Keep</button>
+    <button disabled=${state.busy || before}>Keep</button>
     <span role="status">${state.made && html`kept as <a href=${link("build", { architecture: state.made.id })}>${state.made.name}</a>`}</span>
     <${ProblemBox} problem=${state.problem} />
   </form>`;
