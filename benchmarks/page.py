@@ -1,7 +1,8 @@
 """`python -m benchmarks.page`: what the web page takes, in headless Chromium on loopback. Leave the machine alone.
 
 Prints first paint and what was sent for it, the maps of ResNet-20 in Look, the longest task while a thousand pictures
-are dropped in Teach, and what a hundred open streams of events cost a training job. Needs `make .venv/.web`.
+are dropped in Teach, and what a hundred open streams of events cost a training job; and what real pages that watch it
+cost, in time of the processor that the server takes for them. Needs `make .venv/.web`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import asyncio
 import multiprocessing
 import multiprocessing.synchronize
+import os
 import shutil
 import statistics
 import tempfile
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 FOLLOWERS = 100
+PAGES = 25
+"""As many as a machine holds beside; each in a profile of its own, so that none shares the events of another."""
 DROPPED = 1000
 EPOCHS = 10
 
@@ -70,13 +74,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.page", description=__doc__)
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--rounds", type=int, default=5, help="of training jobs, with followers and without")
+    parser.add_argument("--pages", type=int, default=PAGES, help="that watch a job")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args()
     print(f"{processor()}, headless Chromium")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        with ServerProcess(folder / "data", folder / "log", {"CORES": "1"}) as url:
-            if {"paint", "maps", "drop"} & set(options.parts):
+        server = ServerProcess(folder / "data", folder / "log", {"CORES": "1"})
+        with server as url:
+            if {"paint", "maps", "drop", "pages"} & set(options.parts):
                 with chromium() as browser:
                     if "paint" in options.parts:
                         print(first_paint(browser, url, options.repeats))
@@ -84,11 +90,13 @@ def main() -> None:
                         print(maps(browser, url, options.repeats))
                     if "drop" in options.parts:
                         print(drop(browser, url))
+                    if "pages" in options.parts:
+                        print(watched(browser, url, server.pid, options.pages, options.rounds))
             if "followers" in options.parts:
                 print(followers(url, options.rounds))
 
 
-PARTS = ("paint", "maps", "drop", "followers")
+PARTS = ("paint", "maps", "drop", "pages", "followers")
 
 
 @contextmanager
@@ -157,6 +165,51 @@ def drop(browser: Browser, url: str) -> str:
     page.close()
     said = f"longest task {longest:.0f} ms" if longest else "no task of 50 ms or more"
     return f"{DROPPED:,} pictures dropped: {said}, all there after {seconds:.1f} s"
+
+
+def watched(browser: Browser, url: str, pid: int, count: int, rounds: int) -> str:
+    """Train while pages show the list of jobs, and while they do not, in turn.
+
+    What they cost is what the server computes for them: browsers are on other machines. Seconds are the processor's.
+    """
+    pages = [browser.new_context().new_page() for _ in range(count)]
+    train(url)  # what is loaded once is loaded
+    alone: list[float] = []
+    seen: list[float] = []
+    jobs: list[float] = []
+    for _ in range(rounds):
+        for place, taken in (("about:blank", alone), (f"{url}/#/watch", seen)):
+            for page in pages:
+                page.goto(place)
+            if taken is seen:
+                for page in pages:
+                    page.get_by_role("region", name="Jobs").wait_for()
+            own, workers = _processor_seconds(pid)
+            train(url)
+            # what the worker has taken is known when it has ended
+            while (after := _processor_seconds(pid))[1] == workers:
+                time.sleep(0.01)
+            own_after, workers_after = after
+            taken.append(own_after - own)
+            jobs.append(workers_after - workers)
+    for page in pages:
+        page.context.close()
+    job = statistics.median(jobs)
+    more = (statistics.median(seen) - statistics.median(alone)) / job
+    return (
+        f"a job of {EPOCHS} epochs takes {job:.2f} s of the processor; the server beside it {_spread(alone, 's')} "
+        f"alone and {_spread(seen, 's')} with {count} pages that show it: {100 * more:+.1f} % of the job, "
+        f"{100 * more * FOLLOWERS / count:+.1f} % for {FOLLOWERS} (target 5 %)"
+    )
+
+
+def _processor_seconds(pid: int) -> tuple[float, float]:
+    """Return what a process has taken, and what its children have that have ended (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    own, system, children, children_system = (
+        int(field) / os.sysconf("SC_CLK_TCK") for field in fields[11:15]
+    )
+    return own + system, children + children_system
 
 
 def followers(url: str, rounds: int) -> str:

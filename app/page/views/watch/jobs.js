@@ -20,8 +20,8 @@ export function Jobs({ params }) {
   const query = { status: params.status, ...(narrow && { contains: params.name, tag: params.tag }) };
   const paths = kinds.map((kind) => KINDS[kind].path);
   const list = useLists(paths, query);
-  // what runs may have been asked for long before what waits, and is what somebody wants to see
-  const running = useLists(params.status ? [] : paths, { ...query, status: "running" });
+  // where there are many, what runs may have been asked for long before what waits, and is what somebody wants to see
+  const running = useLists(params.status || !list.more ? [] : paths, { ...query, status: "running" });
   const known = useRef({});
   const first = list.rows ? (running.rows ?? []) : [];
   const rows = [...first, ...(list.rows ?? []).filter((row) => !first.some((one) => one.id === row.id))];

@@ -6,7 +6,7 @@ import { useLive } from "./live.js";
 
 /** `path` of the job, and whether it still goes on. */
 export function Log({ path, going }) {
-  const log = useLive(async (signal) => (await request(`${path}/log`, { accept: "text/plain", signal })).text(), [path, going], ({ data }) => path.endsWith(`/${data.job_id}`));
+  const log = useLive(async (signal) => (await request(`${path}/log`, { accept: "text/plain", signal })).text(), [path, going], ({ event, data }) => event !== "progress" && path.endsWith(`/${data.job_id}`));
   const place = useRef(null);
   const follows = useRef(true);
   useEffect(() => {
