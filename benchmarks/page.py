@@ -74,6 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.page", description=__doc__)
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--rounds", type=int, default=5, help="of training jobs, with followers and without")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of these jobs")
     parser.add_argument("--pages", type=int, default=PAGES, help="that watch a job")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args()
@@ -91,9 +92,11 @@ def main() -> None:
                     if "drop" in options.parts:
                         print(drop(browser, url))
                     if "pages" in options.parts:
-                        print(watched(browser, url, server.pid, options.pages, options.rounds))
+                        print(
+                            watched(browser, url, server.pid, options.pages, options.epochs, options.rounds)
+                        )
             if "followers" in options.parts:
-                print(followers(url, options.rounds))
+                print(followers(url, options.epochs, options.rounds))
 
 
 PARTS = ("paint", "maps", "drop", "pages", "followers")
@@ -167,13 +170,13 @@ def drop(browser: Browser, url: str) -> str:
     return f"{DROPPED:,} pictures dropped: {said}, all there after {seconds:.1f} s"
 
 
-def watched(browser: Browser, url: str, pid: int, count: int, rounds: int) -> str:
+def watched(browser: Browser, url: str, pid: int, count: int, epochs: int, rounds: int) -> str:
     """Train while pages show the list of jobs, and while they do not, in turn.
 
     What they cost is what the server computes for them: browsers are on other machines. Seconds are the processor's.
     """
     pages = [browser.new_context().new_page() for _ in range(count)]
-    train(url)  # what is loaded once is loaded
+    train(url, 1)  # what is loaded once is loaded
     alone: list[float] = []
     seen: list[float] = []
     jobs: list[float] = []
@@ -185,7 +188,7 @@ def watched(browser: Browser, url: str, pid: int, count: int, rounds: int) -> st
                 for page in pages:
                     page.get_by_role("region", name="Jobs").wait_for()
             own, workers = _processor_seconds(pid)
-            train(url)
+            train(url, epochs)
             # what the worker has taken is known when it has ended
             while (after := _processor_seconds(pid))[1] == workers:
                 time.sleep(0.01)
@@ -197,7 +200,7 @@ def watched(browser: Browser, url: str, pid: int, count: int, rounds: int) -> st
     job = statistics.median(jobs)
     more = (statistics.median(seen) - statistics.median(alone)) / job
     return (
-        f"a job of {EPOCHS} epochs takes {job:.2f} s of the processor; the server beside it {_spread(alone, 's')} "
+        f"a job of {epochs} epochs takes {job:.2f} s of the processor; the server beside it {_spread(alone, 's')} "
         f"alone and {_spread(seen, 's')} with {count} pages that show it: {100 * more:+.1f} % of the job, "
         f"{100 * more * FOLLOWERS / count:+.1f} % for {FOLLOWERS} (target 5 %)"
     )
@@ -212,31 +215,31 @@ def _processor_seconds(pid: int) -> tuple[float, float]:
     return own + system, children + children_system
 
 
-def followers(url: str, rounds: int) -> str:
+def followers(url: str, epochs: int, rounds: int) -> str:
     """Train with and without those who follow, in turn."""
     alone: list[float] = []
     followed: list[float] = []
-    train(url)  # what is loaded once is loaded
+    train(url, 1)  # what is loaded once is loaded
     for _ in range(rounds):
-        alone.append(train(url))
+        alone.append(train(url, epochs))
         ready = multiprocessing.Event()
         process = multiprocessing.Process(target=_follow, args=(url, ready), daemon=True)
         process.start()
         ready.wait(60)
-        followed.append(train(url))
+        followed.append(train(url, epochs))
         process.terminate()
         process.join()
     cost = statistics.median(followed) / statistics.median(alone) - 1
     return (
-        f"a job of {EPOCHS} epochs: {_spread(alone, 's')} alone, {_spread(followed, 's')} with {FOLLOWERS} streams of "
+        f"a job of {epochs} epochs: {_spread(alone, 's')} alone, {_spread(followed, 's')} with {FOLLOWERS} streams of "
         f"events, {100 * cost:+.1f} % (target 5 %)"
     )
 
 
-def train(url: str) -> float:
+def train(url: str, epochs: int) -> float:
     """Train LeNet-5 on the digits, and return the seconds from start to end."""
     with httpx.Client(base_url=url, timeout=600, trust_env=False) as client:
-        body = {"architecture": {"preset": "lenet-5"}, "dataset": "digits", "epochs": EPOCHS}
+        body = {"architecture": {"preset": "lenet-5"}, "dataset": "digits", "epochs": epochs}
         job = client.post("/v1/training-jobs", json=body).raise_for_status().json()["id"]
         begun = time.perf_counter()
         client.get(f"/v1/training-jobs/{job}/events").raise_for_status()

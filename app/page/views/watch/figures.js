@@ -58,6 +58,6 @@ export function between(interval) {
 }
 
 /** How much of the variance of a value is explained; a model may be worse than always saying the mean. */
-export function explained(share) {
+function explained(share) {
   return share !== null && share < 0 ? "none: worse than the mean" : percent(share, 1);
 }
