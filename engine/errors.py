@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 
 class EngineError(Exception):
@@ -39,6 +40,40 @@ class LimitError(EngineError):
 
 class ModelFileError(EngineError):
     """A model file or checkpoint that is damaged, foreign or does not fit its own description."""
+
+
+class Lacking(NamedTuple):
+    """Nodes of a graph that no layers here compute, all for one reason."""
+
+    operator: str
+    nodes: tuple[str, ...]
+    needs: str
+    """What they would need."""
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        named = ", ".join(map(repr, self.nodes[:3]))
+        more = f" and {len(self.nodes) - 3} more" if len(self.nodes) > 3 else ""
+        return f"{self.operator} ({named}{more}) needs {self.needs}"
+
+
+class UnsupportedGraphError(ModelFileError):
+    """A graph of another library with nodes that no layers here compute.
+
+    Attributes:
+        lacking: all of them.
+    """
+
+    def __init__(self, lacking: Sequence[Lacking]) -> None:
+        super().__init__(
+            "the graph has what no layers here compute: " + "; ".join(map(str, lacking)),
+            hint="export the model with other operators, or without these nodes",
+        )
+        self.lacking = tuple(lacking)
+
+    def within(self, *prefix: str | int) -> UnsupportedGraphError:
+        """Return the same fault: a graph is a file, and no part of a document."""
+        return self
 
 
 class NonFiniteError(EngineError):

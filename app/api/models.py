@@ -59,9 +59,13 @@ class ImportReport(Body):
     """What became of the arrays of a file."""
 
     format: str
-    """`convserve` for files of a server like this one, else whose names its arrays have: `torchvision` or `timm`."""
+    """`convserve` for files of a server like this one, `onnx`, or `torchvision` or `timm` after the names of arrays."""
     mapped: int
     """How many arrays became weights of the model."""
+    folded: list[str]
+    """Nodes of an ONNX graph that were computed while it was read: they depend on no picture."""
+    assumed: list[str]
+    """Fields that neither an ONNX file nor the call says, so that they are as by default: the model shows them."""
     unused: list[str]
     """Names of arrays of the file that the network has no place for."""
     missing: list[str]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.options import LOCAL, ApiKey, ByName, ByPart, ByTag, CommandError, Json, Url, connect
+from app.cli.options import LOCAL, ApiKey, ByName, ByPart, ByTag, CommandError, Json, Url, connect, read_json
 from app.cli.output import everything, listing, percent, say, table
 
 if TYPE_CHECKING:
@@ -133,16 +133,46 @@ def import_model(
     classes: Annotated[
         Path | None,
         typer.Option(
-            help="With --preset: a file with the name of a class in each line.", exists=True, dir_okay=False
+            help="With --preset or ONNX: a file with the name of a class in each line.",
+            exists=True,
+            dir_okay=False,
         ),
+    ] = None,
+    input_shape: Annotated[
+        str | None,
+        typer.Option(
+            help="Where an ONNX file leaves it open, [height,width,channels] of pictures: [224,224,3]."
+        ),
+    ] = None,
+    preprocessing: Annotated[
+        str | None,
+        typer.Option(help='With --preset or ONNX, as JSON: {"mean": [0.5], "deviation": [0.2]}.'),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Of an ONNX file: what its output is, class, labels or values.")
+    ] = None,
+    external_data: Annotated[
+        Path | None,
+        typer.Option(help="The second file of an ONNX file, with its tensors.", exists=True, dir_okay=False),
     ] = None,
     url: Url = LOCAL,
     api_key: ApiKey = None,
 ) -> None:
-    """Import a model file, or weights of torchvision or timm."""
+    """Import a model file, an ONNX file, or weights of torchvision or timm."""
     names = None if classes is None else classes.read_text(encoding="utf-8").splitlines()
+    documents = {"--input-shape": input_shape, "--preprocessing": preprocessing}
+    said = {option: None if text is None else read_json(option, text) for option, text in documents.items()}
     with connect(url, api_key) as client:
-        model = client.models.import_file(file, name=name, preset=preset, classes=names)
+        model = client.models.import_file(
+            file,
+            name=name,
+            preset=preset,
+            classes=names,
+            input_shape=said["--input-shape"],
+            preprocessing=said["--preprocessing"],
+            target=target,
+            external_data=external_data,
+        )
     say(f"model {model.id}: {model.name}, version {model.version}")
 
 

@@ -104,23 +104,29 @@ class Models(Insides[M]):
         classes: Sequence[str] | None = None,
         input_shape: Sequence[int] | None = None,
         preprocessing: Mapping[str, Any] | None = None,
+        target: str | None = None,
+        external_data: File | None = None,
     ) -> Call[ImportedModel]:
-        """Import a model file, or weights of torchvision or timm; it becomes the next version of its name.
+        """Import a model file, ONNX, or weights of torchvision or timm; it becomes the next version of its name.
 
         Args:
-            file: a model file; or, with `preset`, a safetensors file with the names of torchvision or timm.
+            file: a model file or ONNX; or, with `preset`, a safetensors file with the names of torchvision or timm.
             name: what to call the model.
             preset: the preset whose layers the weights are of.
             classes: the names of the classes, in the order of the outputs.
             input_shape: (height, width, channels) of the pictures.
             preprocessing: `mean`, `deviation` and `picture`; see `POST /v1/models/import`.
+            target: what the output of an ONNX file is: `class`, `labels` or `values`.
+            external_data: the second file of an ONNX file whose tensors lie outside of it.
         """
         said = chosen({"classes": classes, "input_shape": input_shape, "preprocessing": preprocessing})
-        fields = chosen({"name": name, "preset": preset}) | {
+        fields = chosen({"name": name, "preset": preset, "target": target}) | {
             key: written(value) for key, value in said.items()
         }
-        attached_file = [Attachment.of("file", file)]
-        return record(ImportedModel, "POST", f"{_MODELS}/import", data=fields, files=attached_file)
+        files = [Attachment.of("file", file)]
+        if external_data is not None:
+            files.append(Attachment.of("external_data", external_data))
+        return record(ImportedModel, "POST", f"{_MODELS}/import", data=fields, files=files)
 
     @call
     def aliases(self, name: str) -> Call[tuple[Alias, ...]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
@@ -20,6 +20,7 @@ from app.files import paths
 from app.files.artifacts import Artifacts, Written
 from app.ids import MODEL, new_id
 from app.models.foreign import read_foreign_model
+from app.models.onnx_files import may_be_onnx, read_onnx_model
 from app.settings import Settings
 from app.store import Store
 from app.store.records import AnswerRecord, Json, ModelRecord
@@ -48,9 +49,19 @@ import torch; from safetensors.torch import save_file
 save_file(torch.load("model.pth", weights_only=True, map_location="cpu"), "model.safetensors")"""
 
 
+class ModelSource(NamedTuple):
+    """What was sent to be imported."""
+
+    path: Path
+    said: ModelImport
+    """What to call the model, by default as the file says; and what the file does not say."""
+    filename: str = ""
+    external: Path | None = None
+    """A second file, with tensors of an ONNX file."""
+
+
 def import_model(
-    path: Path,
-    said: ModelImport,
+    source: ModelSource,
     store: Store,
     artifacts: Artifacts,
     settings: Settings,
@@ -58,11 +69,10 @@ def import_model(
 ) -> tuple[ModelRecord, ImportReport]:
     """Check a model file and store a copy of it, byte for byte, as the next version of its name.
 
-    Weights of another library are stored as a model file of ours.
+    What comes from another library is stored as a model file of ours.
 
     Args:
-        path: the file.
-        said: what to call the model, by default as the file says; and what the weights are of, where it does not say.
+        source: the file.
         store: where its record goes.
         artifacts: where its file goes.
         settings: the limits.
@@ -71,15 +81,17 @@ def import_model(
     Raises:
         Invalid: it is no model file, is damaged, contradicts itself, or is larger than this server takes.
     """
-    model, report = _read(path, said, settings)
+    model, report = _read(source, settings)
     identifier = new_id(MODEL)
 
     def copy(target: IO[bytes]) -> None:
-        with path.open("rb") as source:
-            shutil.copyfileobj(source, target, 1 << 20)
+        with source.path.open("rb") as file:
+            shutil.copyfileobj(file, target, 1 << 20)
 
     content = copy if report.format == OWN_FORMAT else model_bytes(model)
-    record = model_record(identifier, said.name, model, artifacts.write(paths.model(identifier), content))
+    record = model_record(
+        identifier, source.said.name, model, artifacts.write(paths.model(identifier), content)
+    )
     try:
         return store.models.create(record, lambda stored: answer(stored, report)), report
     except BaseException:
@@ -111,16 +123,26 @@ def model_record(identifier: str, name: str | None, model: Model, written: Writt
     )
 
 
-def _read(path: Path, said: ModelImport, settings: Settings) -> tuple[Model, ImportReport]:
-    _check_header(path)
-    unused: tuple[str, ...] = ()
+def _read(source: ModelSource, settings: Settings) -> tuple[Model, ImportReport]:
+    said = source.said
     try:
         if said.preset is not None:
-            model, unused = read_foreign_model(path, said, settings)
+            _check_without(said, ("external_data", "target"))
+            _check_header(source.path)
+            model, unused = read_foreign_model(source.path, said, settings)
+            report = _report(str(model.metadata["origin"]["format"]), model, unused)
+        elif _is_onnx(source.path):
+            model, found, assumed = read_onnx_model(
+                source.path, source.external, said, source.filename, settings
+            )
+            _check_description({"classes": list(model.classes), "metadata": model.metadata})
+            report = _report("onnx", model, found.unused, found.folded, assumed)
         else:
-            _check_alone(said)
-            _check_description(read_description(path, "model", settings.max_upload_bytes))
-            model = read_model(path, settings.max_upload_bytes, settings.max_parameters)
+            _check_without(said, said.json_fields | {"external_data", "target"})
+            _check_header(source.path)
+            _check_description(read_description(source.path, "model", settings.max_upload_bytes))
+            model = read_model(source.path, settings.max_upload_bytes, settings.max_parameters)
+            report = _report(OWN_FORMAT, model)
     except EngineError as error:
         raise _bad(error.detail + (f"; {error.hint}" if error.hint else "")) from error
     except (TypeError, ValueError, RecursionError) as error:
@@ -129,19 +151,45 @@ def _read(path: Path, said: ModelImport, settings: Settings) -> tuple[Model, Imp
         if not np.isfinite(array).all():
             raise _bad(f"the array {name!r} holds numbers that are not finite")
     _picture(model)
-    library = OWN_FORMAT if said.preset is None else model.metadata["origin"]["format"]
-    report = ImportReport(
-        format=library, mapped=len(model.weights), unused=list(unused[:MAX_UNUSED]), missing=[]
-    )
     return model, report
 
 
-def _check_alone(said: ModelImport) -> None:
-    """Refuse what only weights of other libraries are imported with."""
-    given = said.model_fields_set & said.json_fields
-    if given:
-        names = " and ".join(sorted(given))
+def _report(
+    library: str,
+    model: Model,
+    unused: Sequence[str] = (),
+    folded: Sequence[str] = (),
+    assumed: Sequence[str] = (),
+) -> ImportReport:
+    return ImportReport(
+        format=library,
+        mapped=len(model.weights),
+        folded=list(folded[:MAX_UNUSED]),
+        assumed=list(assumed),
+        unused=list(unused[:MAX_UNUSED]),
+        missing=[],
+    )
+
+
+def _is_onnx(path: Path) -> bool:
+    """Tell whether a file is to be read as ONNX: it begins as such files do, and not as ours with a JSON header."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    return may_be_onnx(head) and head[8:] != b"{"
+
+
+def _check_without(said: ModelImport, fields: Iterable[str]) -> None:
+    """Refuse what is said of other kinds of files alone.
+
+    Raises:
+        Invalid: the call has one of these fields.
+    """
+    given = sorted(said.model_fields_set & set(fields))
+    if given and said.preset is None:
+        names = " and ".join(given)
         raise Invalid.at("preset", f"it is needed with {names}", "say which network the weights are of")
+    if given:
+        raise Invalid.at(given[0], "it belongs to an ONNX file, which has no preset", "leave it out")
 
 
 def _check_header(path: Path) -> None:
@@ -155,7 +203,7 @@ def _check_header(path: Path) -> None:
     length = int.from_bytes(first, "little")
     size = path.stat().st_size
     if size < 8 or length > size - 8:
-        raise _bad("it is no safetensors file, or is cut short")
+        raise _bad("it is neither a safetensors nor an ONNX file, or is cut short")
     if length > MAX_HEADER_BYTES:
         raise _bad(f"its header has {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read")
 

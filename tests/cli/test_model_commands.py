@@ -71,6 +71,22 @@ def test_weights_of_another_library_are_imported(run: Run, server: str, tmp_path
         client.models.delete(model.id)
 
 
+def test_a_file_of_pytorch_is_imported(run: Run, server: str) -> None:
+    golden = Path(__file__).parents[1] / "engine" / "golden" / "onnx"
+    file = golden / "mobilenet_v3-dynamo-opset-18.onnx"
+    said = {
+        "--external-data": f"{file}.data",
+        "--input-shape": "[32, 32, 3]",
+        "--preprocessing": '{"mean": [0.5, 0.5, 0.5], "deviation": [0.2, 0.2, 0.2]}',
+        "--target": "labels",
+    }
+    done = run("models", "import", str(file), *(word for pair in said.items() for word in pair))
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(run("models", "show", done.stdout.split()[1].rstrip(":"), "--json").stdout)
+    assert (shown["name"], shown["target"], shown["input_shape"]) == (file.stem, "labels", [32, 32, 3])
+    assert shown["preprocessing"]["mean"] == [0.5, 0.5, 0.5]
+
+
 def test_what_is_no_model_is_refused_in_words(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "no.safetensors"
     file.write_text("no model")

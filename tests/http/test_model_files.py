@@ -80,7 +80,14 @@ def test_an_imported_model_is_the_same_and_predicts_the_same(
         answer = http.post(IMPORT, files={"file": ("m.safetensors", file)}, data={"name": f"from {form}"})
     assert answer.status_code == 201, answer.text
     model = answer.json()
-    assert model.pop("import") == {"format": "convserve", "mapped": 10, "unused": [], "missing": []}
+    assert model.pop("import") == {
+        "format": "convserve",
+        "mapped": 10,
+        "folded": [],
+        "assumed": [],
+        "unused": [],
+        "missing": [],
+    }
     assert http.get(answer.headers["location"]).json() == model
     example = http.get("/v1/models/model_example").json()
     # An older record lacks the defaults of what layers have learned since.

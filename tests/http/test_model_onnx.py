@@ -18,6 +18,7 @@ from app.cli.launch import ServerProcess
 from app.client import Client
 from app.errors import NotInstalled
 from app.models.onnx_files import onnx_file
+from examples.from_pytorch import KEPT, go_through
 from examples.onnx_runtime import PICTURES, compare
 
 ONNX = "/v1/models/model_example/onnx"
@@ -108,6 +109,15 @@ def test_a_network_trained_here_has_the_same_probabilities_in_onnx_runtime(
 
 
 @pytest.mark.slow
+def test_a_network_of_pytorch_is_served_explained_and_fine_tuned(server: str, tmp_path: Path) -> None:
+    with Client(server) as client:
+        outcome = go_through(client, KEPT, tmp_path)
+    assert outcome.difference < 1e-5
+    assert all(0 <= place < 32 for place in outcome.looked_at)
+    assert outcome.accuracy > 0.3, "it learned nothing of digits"
+
+
+@pytest.mark.slow
 def test_a_server_without_the_library_says_so(
     start: Callable[..., ServerProcess],
     connect: Callable[..., httpx.Client],
@@ -124,4 +134,6 @@ def test_a_server_without_the_library_says_so(
         assert answer.headers["content-type"] == "application/problem+json"
         described = client.get("/openapi.json").json()["components"]["responses"]["NotInstalled"]
         assert answer.json() == described["content"]["application/problem+json"]["example"]
+        taken = client.post("/v1/models/import", files={"file": ("m.onnx", KEPT.read_bytes())})
+        assert (taken.status_code, taken.json()["type"]) == (501, answer.json()["type"])
         assert client.get("/v1/models/model_example").status_code == 200

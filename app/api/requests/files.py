@@ -16,3 +16,5 @@ class FileDocument(Spec):
 
     json_fields: ClassVar[frozenset[str]] = frozenset()
     """Fields that are written as JSON in a form."""
+    beside: ClassVar[str | None] = None
+    """The field of a second file that may come with the first."""

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from app.api.common import Name
 from app.api.pictures import Side
 from app.api.requests.files import FileDocument
+from engine.recipe.targets import Target
 from engine.spec import Spec
 
 EXAMPLE_MODEL = (
@@ -48,18 +49,26 @@ class ImportedPreprocessing(Spec):
 
 
 class ModelImport(FileDocument):
-    """A model file and what to call the model; of weights of another library also what their file does not say."""
+    """A model file and what to call the model; of files of other libraries also what they do not say."""
 
     name: Annotated[
-        Name | None, Field(description="What to call the model; by default as its file says.")
+        Name | None,
+        Field(description="What to call the model; by default as its file says, or as the file is called."),
     ] = None
+    external_data: str | None = None
+    """With an ONNX file that refers to a second one for its tensors: that file, in base64."""
     preset: str | None = None
     """Of weights with the names of torchvision or timm: the preset whose layers they are of, such as `resnet-18`."""
     classes: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_distinct)] | None = None
-    """With `preset`: the names of the classes, in the order of the outputs; by default numbers from 0."""
+    """With `preset` or ONNX: the names of the outputs, in their order; by default as the file says, or numbers."""
     input_shape: tuple[Side, Side, Literal[1, 3]] | None = None
-    """With `preset`: [height, width, channels] of the pictures; by default the preset's."""
+    """With `preset` or ONNX: [height, width, channels] of the pictures; by default the preset's, or the graph's."""
     preprocessing: ImportedPreprocessing | None = None
-    """With `preset`: what is done to a picture; by default as torchvision does for ImageNet."""
+    """With `preset` or ONNX: what is done to a picture; by default as torchvision does for ImageNet, or as the ONNX
+    file says, or nothing: numbers from 0 to 1 of a picture that is stretched."""
+    target: Target | None = None
+    """With ONNX: what its output is, `class`, `labels` or `values`; by default as the file says, or labels where it
+    ends with a sigmoid, else classes."""
 
     json_fields: ClassVar[frozenset[str]] = frozenset({"classes", "input_shape", "preprocessing"})
+    beside: ClassVar[str | None] = "external_data"

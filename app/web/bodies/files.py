@@ -1,4 +1,7 @@
-"""One file as the body of a request: as a part of a form, in base64 in JSON, or as the body itself."""
+"""One file as the body of a request: as a part of a form, in base64 in JSON, or as the body itself.
+
+A second one may come beside it, where the document has a field for it.
+"""
 
 from __future__ import annotations
 
@@ -38,12 +41,19 @@ class FileBody(Generic[D]):
         filename: the name that the client gave; empty when it gave none.
         document: the other fields of the call; its `file` is empty.
         json: whether all of it came as JSON.
+        beside: where a second file is that came with it.
     """
 
     path: Path
     filename: str
     document: D
     json: bool = False
+    beside: Path | None = None
+
+    def discard(self) -> None:
+        """Remove what has arrived."""
+        for path in filter(None, (self.path, self.beside)):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -74,18 +84,23 @@ async def receive_file(
     """
     received = media_type(request)
     if is_json(received):
-        document = await read_document(request, kind)
-        content = await run_in_threadpool(decode_file, document.file, "file")
-        path = await run_in_threadpool(DiskSink.save, folder, content)
-        return FileBody(path, "", document.model_copy(update={"file": ""}), json=True)
+        return await run_in_threadpool(_decoded, await read_document(request, kind), folder)
     if received == "multipart/form-data":
         form = await receive(request, rules, lambda: DiskSink(folder))
-        (file,) = form.files
+        files = {file.field: file for file in form.files}
         try:
-            return FileBody(file.content, file.filename, _read_fields(kind, form.fields))
+            document = _read_fields(kind, form.fields)
         except BaseException:
-            file.content.unlink(missing_ok=True)
+            for file in form.files:
+                file.content.unlink(missing_ok=True)
             raise
+        beside = files.get(kind.beside or "")
+        return FileBody(
+            files["file"].content,
+            files["file"].filename,
+            document,
+            beside=None if beside is None else beside.content,
+        )
     if raw is not None and received == "application/octet-stream":
         document = raw()
         return FileBody(await _receive_raw(request, folder, rules.max_bytes), "", document)
@@ -93,6 +108,19 @@ async def receive_file(
     detail = f"the body cannot be {received}" if received else "this header is missing"
     hint = f"send {', '.join(known[:-1])} or {known[-1]}"
     raise Unsupported.at("Content-Type", detail, hint, parameter=True)
+
+
+def _decoded(document: D, folder: Path) -> FileBody[D]:
+    names = [name for name in ("file", document.beside) if name and getattr(document, name) is not None]
+    contents = {name: decode_file(getattr(document, name), name) for name in names}
+    emptied = document.model_copy(update=dict.fromkeys(names, ""))
+    path = DiskSink.save(folder, contents["file"])
+    try:
+        beside = next((DiskSink.save(folder, contents[name]) for name in names[1:]), None)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return FileBody(path, "", emptied, json=True, beside=beside)
 
 
 async def _receive_raw(request: Request, folder: Path, limit: int) -> Path:

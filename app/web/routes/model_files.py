@@ -13,7 +13,7 @@ from app.api.models import ImportedModel, ImportReport
 from app.api.requests.model_files import EXAMPLE_MODEL, ModelImport
 from app.errors import NotFound
 from app.files.paths import UPLOADS
-from app.models.model_files import import_model
+from app.models.model_files import ModelSource, import_model
 from app.services import Services, ServicesDep
 from app.store.records import AnswerRecord, ModelRecord
 from app.web.answers.attachments import attachment
@@ -30,7 +30,8 @@ from app.web.routes.models import shown
 router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
 
 MEDIA_TYPE = "application/octet-stream"
-FORM_FIELDS = frozenset(ModelImport.model_fields) - {"file"}
+FILES = {"file": "The model file.", "external_data": "With an ONNX file: the file with its tensors."}
+FORM_FIELDS = frozenset(ModelImport.model_fields) - FILES.keys()
 _BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
 
 
@@ -47,14 +48,14 @@ def _body() -> dict[str, Any]:
                     "type": "object",
                     "required": ["file"],
                     "properties": {
-                        "file": _BINARY | {"description": "The model file."},
+                        **{name: _BINARY | {"description": text} for name, text in FILES.items()},
                         **{
                             name: {
                                 key: value for key, value in schema.items() if key in ("title", "description")
                             }
                             | {"type": "string"}
                             for name, schema in inlined_schema(ModelImport)["properties"].items()
-                            if name != "file"
+                            if name not in FILES
                         },
                     },
                 }
@@ -102,7 +103,7 @@ def get_weights(
     "/import",
     status_code=status.HTTP_201_CREATED,
     summary="Import a model",
-    responses=problems(400, 409, 413, 415, 422, 503, 507),
+    responses=problems(400, 409, 413, 415, 422, 501, 503, 507),
     openapi_extra={"requestBody": _body},
 )
 async def post_model(
@@ -115,16 +116,24 @@ async def post_model(
         Query(description="What to call the model, when the body is the file itself."),
     ] = None,
 ) -> ImportedModel:
-    """Take in a model file that a server like this one wrote; it becomes the next version of its name.
+    """Take in a model file that a server like this one wrote, or an ONNX file; it becomes the next version of its name.
 
     Send the file itself (`application/octet-stream`), as `file` of a form, or a small one in JSON, in base64.
     Its header and the shapes of all arrays are held against its architecture before anything is allocated.
 
-    With `preset` a safetensors file whose arrays have the names of torchvision or timm is taken in as well; a form says
-    `classes`, `input_shape` and `preprocessing` as JSON. `import` in the answer accounts for the arrays of the file.
+    With `preset` a safetensors file whose arrays have the names of torchvision or timm is taken in as well. Of an ONNX
+    file, which is known by its content, the whole graph becomes a network here; tensors that lie in a second file come
+    with it as `external_data`. A form says `classes`, `input_shape` and `preprocessing` as JSON. `import` in the answer
+    accounts for the arrays of the file; what cannot be computed here is listed, all of it.
     """
     await run_in_threadpool(services.accept_work)
-    rules = FormRules(services.settings.max_upload_bytes, {"file": 1}, FORM_FIELDS, kind="model file")
+    rules = FormRules(
+        services.settings.max_upload_bytes,
+        dict.fromkeys(FILES, 1),
+        FORM_FIELDS,
+        kind="model file",
+        optional=frozenset({"external_data"}),
+    )
     folder = services.artifacts.local_path(UPLOADS)
     body = await receive_file(request, folder, rules, ModelImport, lambda: ModelImport(file="", name=name))
     model = await run_in_threadpool(_take_in, services, body, once)
@@ -149,6 +158,7 @@ def _take_in(services: Services, body: FileBody[ModelImport], once: Once) -> Imp
     store, artifacts, settings = services.store, services.artifacts, services.settings
     try:
         with named_as_sent(json=body.json):
-            return imported(*import_model(body.path, body.document, store, artifacts, settings, answer))
+            source = ModelSource(body.path, body.document, body.filename, body.beside)
+            return imported(*import_model(source, store, artifacts, settings, answer))
     finally:
-        body.path.unlink(missing_ok=True)
+        body.discard()

@@ -41,8 +41,8 @@ class Said(NamedTuple):
     target: Target | None
     inside: bool
     """Whether the first nodes of the graph prepare pictures."""
-    kept: dict[str, Any]
-    """What a model keeps beside: the picture that it takes."""
+    picture: dict[str, Any] | None
+    """How pictures are brought to the network's input."""
 
 
 def begin(graph: Graph, input_shape: tuple[int, int, int] | None) -> Border:
@@ -139,11 +139,11 @@ def our_metadata(graph: Graph) -> Said:
         ModelFileError: it is not what we write.
     """
     if graph.producer != "convserve":
-        return Said(None, None, None, False, {})
+        return Said(None, None, None, False, None)
     try:
         said = {key: json.loads(text) for key, text in graph.metadata.items()}
         if not said:
-            return Said(None, None, None, False, {})
+            return Said(None, None, None, False, None)
         prepared = dict(said["preprocessing"])
         inside, picture = prepared.pop("inside"), prepared.pop("picture")
         return Said(
@@ -151,7 +151,7 @@ def our_metadata(graph: Graph) -> Said:
             Preprocessing.model_validate(prepared),
             TypeAdapter(Target).validate_python(said["target"]),
             bool(inside),
-            {"picture": picture} if picture is not None else {},
+            TypeAdapter(dict[str, Any] | None).validate_python(picture),
         )
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         what = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else str(error)

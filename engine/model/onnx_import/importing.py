@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from engine.arrays import Array
-from engine.errors import ModelFileError
+from engine.errors import Lacking, ModelFileError, UnsupportedGraphError
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.graph.node import INPUT
@@ -24,7 +24,7 @@ from engine.model.onnx_import.converters import COUNTS, FOLDS, RULES, Table, cho
 from engine.model.onnx_import.converters.patterns import put_together
 from engine.model.onnx_import.values.builder import Builder
 from engine.model.onnx_import.values.call import Call, Converter
-from engine.model.onnx_import.values.layout import Layout
+from engine.model.onnx_import.values.layout import Layout, written
 from engine.model.onnx_import.values.value import (
     Budget,
     Computed,
@@ -79,7 +79,8 @@ class Imported:
     target: Target
     loss: Loss
     """Whose link makes predictions of the network's output; hyperparameters are those by default."""
-    metadata: dict[str, object]
+    picture: dict[str, Any] | None
+    """How a picture becomes an array that the network takes; None where the file does not say."""
     report: Report
 
 
@@ -127,7 +128,7 @@ def import_onnx(
         said.preprocessing,
         target,
         loss,
-        said.kept,
+        said.picture,
         made.report,
     )
 
@@ -174,7 +175,9 @@ class _TakenApart:
         layout = self.output.layout
         try:
             if layout.order[:1] != layout.dims[0]:
-                raise Unsupported("the batch on axis 0")
+                raise Unsupported("it has the batch on another axis than 0")
+            if sum(map(bool, layout.dims[1:])) > 1:
+                raise Unsupported(f"it is {written(layout.sizes)}")
             return self.builder.arranged(self.output, (layout.order[1:],))
         except Unsupported as missing:
             raise ModelFileError(
@@ -264,7 +267,7 @@ def _convert(
     rules, folds, counts = table(RULES), table(FOLDS), table(COUNTS)
     read = {name for node in nodes for name in node.inputs}
     folded: list[str] = []
-    missing: list[str] = []
+    missing: dict[tuple[str, str], list[str]] = {}
     for node in nodes:
         inputs = tuple(values[name] if name else None for name in node.inputs)
         version = graph.opset if node.version is None else node.version
@@ -282,18 +285,16 @@ def _convert(
                 if constant and node.type != "Constant":
                     folded.append(node.place)
         except Unsupported as refused:
-            missing.append(f"{node.type} {node.place!r} needs {refused}")
+            missing.setdefault((node.type, str(refused)), []).append(node.place)
         used = [name for name in node.outputs[len(found) :] if name in read]
         if found and used:
-            missing.append(
-                f"{node.type} {node.place!r} needs its first outputs alone, and not {few(set(used))}"
-            )
+            needs = f"its first outputs alone, and not {few(set(used))}"
+            missing.setdefault((node.type, needs), []).append(node.place)
         for place, name in enumerate(node.outputs):
             values[name] = found[place] if place < len(found) else Missing()
     if missing:
-        raise ModelFileError(
-            "the graph has what no layers here compute: " + "; ".join(missing),
-            hint="export the model with other operators, or without these nodes",
+        raise UnsupportedGraphError(
+            [Lacking(kind, tuple(places), needs) for (kind, needs), places in missing.items()]
         )
     return tuple(folded)
 
