@@ -7,7 +7,7 @@ import numpy as np
 from engine.model.onnx_import.converters.shape import reshaped
 from engine.model.onnx_import.values.call import Call, Rule
 from engine.model.onnx_import.values.layout import BATCH, SAMPLES, size
-from engine.model.onnx_import.values.value import Constant, Counted, Unsupported, Value
+from engine.model.onnx_import.values.value import Computed, Constant, Counted, Unsupported, Value
 
 
 def same(call: Call) -> list[Value]:
@@ -45,13 +45,27 @@ def multiply(call: Call) -> list[Value]:
 def gather(call: Call) -> list[Value]:
     """Gather of all numbers of a row in the order in which they are: another shape of the same tensor."""
     value, places = call.computed(0), _counted(call)
-    order = value.layout.order
-    if len(value.layout.dims) != 1 or order[0] is not SAMPLES or call.attribute("axis", 0) not in (0, -1):
+    if not is_row_of_batch(value) or call.attribute("axis", 0) not in (0, -1):
         raise Unsupported("one row of the numbers of all pictures, one picture after the other")
-    count = size(order[1:])
+    count = size(value.layout.order[1:])
     if places.step != count or not np.array_equal(places.rest.reshape(-1), np.arange(count)):
         raise Unsupported("all numbers of each picture in the order in which they are")
     return [reshaped(call, value, [BATCH, *places.rest.shape[1:]])]
+
+
+def is_row_of_batch(value: Computed) -> bool:
+    """Tell whether the numbers of all pictures are one row, one picture after the other."""
+    return len(value.layout.dims) == 1 and value.layout.order[0] is SAMPLES and len(value.layout.order) > 1
+
+
+def counted(places: Constant, batch: int | None) -> Counted | None:
+    """Return integers that count the pictures of a batch of a fixed size as such; None if they do not."""
+    if batch is None or len(places.shape) < 2 or places.shape[0] != batch:
+        return None
+    numbers = places.numbers()
+    step = int(numbers[1].flat[0] - numbers[0].flat[0]) if batch > 1 else numbers.size
+    starts = step * np.arange(batch).reshape(-1, *(1,) * (numbers.ndim - 1))
+    return Counted(step, numbers[:1]) if np.array_equal(numbers, starts + numbers[:1]) else None
 
 
 def _counted(call: Call) -> Counted:

@@ -88,6 +88,12 @@ def cast(call: Call) -> list[Value]:
     return [derived(lambda: source.make().astype(kind), source.shape, np.dtype(kind), source)]
 
 
+def cast_like(call: Call) -> list[Value]:
+    """CastLike."""
+    source, kind = call.constant(0), call.constant(1).dtype
+    return [derived(lambda: source.make().astype(kind), source.shape, kind, source)]
+
+
 def elementwise(
     function: Callable[..., Array], count: int | None, kind: type[Any] | None, call: Call
 ) -> list[Value]:
@@ -108,6 +114,13 @@ def divide(call: Call) -> list[Value]:
     if not call.constant(1).numbers().all():
         raise Unsupported("a division by something else than 0")
     return elementwise(_quotient, 2, None, call)
+
+
+def modulo(call: Call) -> list[Value]:
+    """Mod of integers, whose sign is that of the divisor, or with `fmod` that of the dividend."""
+    if call.constant(0).is_real or not call.constant(1).numbers().all():
+        raise Unsupported("integers, and a division by something else than 0")
+    return elementwise(np.fmod if call.attribute("fmod", 0) else np.mod, 2, None, call)
 
 
 def _quotient(one: Array, other: Array) -> Array:
@@ -314,6 +327,7 @@ FOLDS = (
     Rule("Identity", 1, same),
     Rule("Dropout", 1, same),
     Rule("Cast", 1, cast),
+    Rule("CastLike", 15, cast_like),
     _elementwise("Add", np.add, 2),
     _elementwise("Sub", np.subtract, 2),
     _elementwise("Mul", np.multiply, 2),
@@ -336,6 +350,7 @@ FOLDS = (
     _elementwise("Or", np.logical_or, 2, np.bool_),
     _elementwise("Where", np.where, 3),
     Rule("Div", 1, divide),
+    Rule("Mod", 10, modulo),
     Rule("Reshape", 5, reshape),
     Rule("Transpose", 1, transpose),
     Rule("Squeeze", 1, squeeze),

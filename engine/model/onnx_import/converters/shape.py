@@ -8,7 +8,14 @@ import numpy as np
 
 from engine.model.onnx_import.values.call import Call, Rule
 from engine.model.onnx_import.values.layout import BATCH, SAMPLES, Layout, atom, size, written
-from engine.model.onnx_import.values.value import Computed, Unsupported, Value, known
+from engine.model.onnx_import.values.value import (
+    Computed,
+    Constant,
+    Unsupported,
+    Value,
+    derived,
+    known,
+)
 
 
 def alias(call: Call) -> list[Value]:
@@ -26,6 +33,16 @@ def dropout(call: Call) -> list[Value]:
 def cast(call: Call) -> list[Value]:
     """Cast between real numbers: all of them are computed in one precision here."""
     if call.attribute("to", 0) not in (1, 10, 11, 16):
+        raise Unsupported("real numbers: what depends on the picture is nothing else")
+    return [call.computed()]
+
+
+def cast_like(call: Call) -> list[Value]:
+    """CastLike of real numbers, or of constants that become such as the picture's are."""
+    source = call.inputs[0]
+    if isinstance(source, Constant):
+        return [derived(lambda: source.make().astype(np.float32), source.shape, np.dtype(np.float32), source)]
+    if call.given(1) and isinstance(call.inputs[1], Constant) and not call.constant(1).is_real:
         raise Unsupported("real numbers: what depends on the picture is nothing else")
     return [call.computed()]
 
@@ -130,6 +147,7 @@ RULES = (
     Rule("Dropout", 7, alias),
     Rule("Dropout", 12, dropout),
     Rule("Cast", 1, cast),
+    Rule("CastLike", 15, cast_like),
     Rule("Flatten", 1, flatten),
     Rule("Reshape", 5, reshape),
     Rule("Transpose", 1, transpose),

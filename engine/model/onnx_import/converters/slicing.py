@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from engine.layers.reshape import Pad2D
 from engine.layers.slicing import Slice
+from engine.model.onnx_import.converters import counting
 from engine.model.onnx_import.values.call import Call, Rule
 from engine.model.onnx_import.values.layout import SAMPLES, Atoms, Layout, atom
 from engine.model.onnx_import.values.value import Computed, Unsupported, Value
@@ -74,6 +76,11 @@ def _split(call: Call, sizes: Sequence[int] | None) -> list[Value]:
 def gather(call: Call) -> list[Value]:
     """Gather of one index or of equally spaced ones: `slice`."""
     value, places = call.computed(), call.constant(1)
+    if counting.is_row_of_batch(value):
+        pictures = counting.counted(places, call.batch)
+        if pictures is None:
+            raise Unsupported("all numbers of each picture in the order in which they are")
+        return counting.gather(replace(call, inputs=(value, pictures)))
     (axis,) = call.axes(len(value.shape), [call.attribute("axis", 0)])
     size = value.shape[axis]
     indices = [each + size if each < 0 else each for each in places.integers()]
