@@ -123,7 +123,7 @@ def look(page: Page, url: str, _: Path) -> None:
 
 def learn(page: Page, url: str, _: Path) -> None:
     page.goto(f"{url}/#/learn")
-    page.get_by_text("floor((6 + 2*0 - 3)/1) + 1 = 4").first.wait_for()
+    page.get_by_text("⌊(6 + 2 · 0 - 3) / 1 + 1⌋ = 4").first.wait_for()
 
 
 def watch(page: Page, url: str, _: Path) -> None:

@@ -181,7 +181,7 @@ def test_a_key_is_asked_for_once_and_kept_for_the_tab(guarded_server: Guarded, o
         shown(page, view)
     page.reload()
     page.goto(f"{guarded_server.url}/#/learn")
-    page.get_by_text("floor((6 + 2*0 - 3)/1) + 1 = 4").first.wait_for()
+    page.get_by_text("⌊(6 + 2 · 0 - 3) / 1 + 1⌋ = 4").first.wait_for()
     assert question.count() == 0
     assert page.get_by_role("alert").count() == 0
     # no other tab has it, and no address
