@@ -17,8 +17,26 @@ from engine.model.onnx_import.values.layout import Layout, channels_first, chann
 from engine.recipe.targets import Target
 
 MAX_SIDE = 16384
+OURS = "convserve"
+"""Who wrote a file of ours."""
 _PASSING = ("Identity", "Cast", "Add", "Sub", "Mul", "Div", "Dropout")
 """Operators that tell nothing of what the axes of their input are."""
+_CHANNELS_FIRST = (
+    "Conv",
+    "ConvTranspose",
+    "MaxPool",
+    "AveragePool",
+    "GlobalMaxPool",
+    "GlobalAveragePool",
+    "BatchNormalization",
+    "InstanceNormalization",
+    "GroupNormalization",
+    "LRN",
+    "PRelu",
+    "Resize",
+    "Upsample",
+)
+"""Operators whose input is (N, C, H, W)."""
 
 
 class Border(NamedTuple):
@@ -126,10 +144,10 @@ def _channels_are_last(graph: Graph, start: str, sizes: tuple[Size, ...]) -> boo
             if node.type in _PASSING and node.outputs and node.outputs[0] not in seen:
                 seen.add(node.outputs[0])
                 waiting.append(node.outputs[0])
-            elif node.type in ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "BatchNormalization"):
+            elif node.type in _CHANNELS_FIRST:
                 return False
     height = sizes[1]
-    return sizes[3] in (1, 3, 4) and isinstance(height, int) and height > 8
+    return graph.producer != OURS and sizes[3] in (1, 3, 4) and isinstance(height, int) and height > 8
 
 
 def our_metadata(graph: Graph) -> Said:
@@ -138,7 +156,7 @@ def our_metadata(graph: Graph) -> Said:
     Raises:
         ModelFileError: it is not what we write.
     """
-    if graph.producer != "convserve":
+    if graph.producer != OURS:
         return Said(None, None, None, False, None)
     try:
         said = {key: json.loads(text) for key, text in graph.metadata.items()}

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+
 from engine.layers.activation import (
     ELU,
     GELU,
@@ -22,8 +24,9 @@ from engine.layers.activation import (
 )
 from engine.layers.bounded import Clip, HardSigmoid, HardSwish, ReLU6
 from engine.layers.softmax import LogSoftmax, Softmax
+from engine.model.onnx_import.converters.merge import affine
 from engine.model.onnx_import.values.call import Call, Rule
-from engine.model.onnx_import.values.value import Computed, Constant, Unsupported, Value
+from engine.model.onnx_import.values.value import Computed, Constant, Unsupported, Value, known
 from engine.ops import activation
 
 
@@ -46,17 +49,15 @@ def elu(call: Call) -> list[Value]:
 
 
 def selu(call: Call) -> list[Value]:
-    """Selu: `selu`."""
-    alpha, gamma = (
-        call.attribute("alpha", activation.SELU_ALPHA),
-        call.attribute("gamma", activation.SELU_SCALE),
-    )
+    """Selu: `selu`; with other numbers than those of the paper `elu`, and then `affine`."""
+    alpha = call.attribute("alpha", activation.SELU_ALPHA)
+    gamma = call.attribute("gamma", activation.SELU_SCALE)
     near = math.isclose(alpha, activation.SELU_ALPHA, rel_tol=1e-6)
-    if not near or not math.isclose(gamma, activation.SELU_SCALE, rel_tol=1e-6):
-        raise Unsupported(
-            f"the alpha and gamma of the paper: selu has no other than those, and not {alpha}, {gamma}"
-        )
-    return call.same(SELU())
+    if near and math.isclose(gamma, activation.SELU_SCALE, rel_tol=1e-6):
+        return call.same(SELU())
+    value = call.computed()
+    bent = Computed(call.add(ELU(alpha=alpha), value.node), value.layout)
+    return [affine(call, bent, scale=known(np.array(gamma, np.float32)))]
 
 
 def gelu(call: Call) -> list[Value]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from engine.layers.convolution import Conv2D
 from engine.layers.dense import Dense
+from engine.layers.resampling import AdaptiveAveragePool2D
 from engine.model.onnx_import.values.builder import Weight
 from engine.model.onnx_import.values.call import Call, Rule
-from engine.model.onnx_import.values.layout import atom
+from engine.model.onnx_import.values.layout import SAMPLES, Atoms, Layout, atom, size, written
 from engine.model.onnx_import.values.value import Computed, Constant, Unsupported, Value, derived
+from engine.ops import resampling
 
 
 def gemm(call: Call) -> list[Value]:
@@ -24,15 +30,84 @@ def gemm(call: Call) -> list[Value]:
 
 
 def matmul(call: Call) -> list[Value]:
-    """MatMul by a constant: `dense`, or a 1x1 `conv2d` where there are pixels."""
-    value, weight = call.computed(0), call.constant(1)
+    """MatMul by a constant: `dense`, or a 1x1 `conv2d` where there are pixels, from either side."""
+    left, right = call.inputs
+    if isinstance(left, Computed) and isinstance(right, Constant):
+        return [_times(call, left, right)]
     if (
-        len(weight.shape) < 2
-        or any(size != 1 for size in weight.shape[:-2])
-        or len(weight.shape) > len(value.shape)
+        isinstance(left, Constant)
+        and isinstance(right, Computed)
+        and len(right.shape) > 2
+        and len(left.shape) > 1
     ):
-        raise Unsupported(f"a product with a matrix and not with a constant of shape {list(weight.shape)}")
-    return [_linear(call, value, weight.reshaped(weight.shape[-2:]), None)]
+        # a b = (b' a')', with the last two axes exchanged
+        turned = _exchanged(right)
+        rank = len(left.shape)
+        constant = left.transposed((*range(rank - 2), rank - 1, rank - 2))
+        return [_exchanged(_times(call, turned, constant))]
+    raise Unsupported("a product of what depends on the picture with a constant")
+
+
+def _exchanged(value: Computed) -> Computed:
+    rank = len(value.shape)
+    return Computed(value.node, value.layout.transpose((*range(rank - 2), rank - 1, rank - 2)))
+
+
+def _times(call: Call, value: Computed, constant: Constant) -> Computed:
+    """Multiply the last axis of a tensor by a matrix, by a vector, or by a matrix for each place on other axes."""
+    if len(constant.shape) == 1:
+        product = _times(call, value, constant.reshaped((*constant.shape, 1)))
+        return Computed(product.node, product.layout.squeeze([len(product.shape) - 1]))
+    rank = len(value.shape)
+    first = rank - len(constant.shape)
+    apart = [first + axis for axis, size in enumerate(constant.shape[:-2]) if size > 1]
+    if first < 0 or any(value.shape[axis] != constant.shape[axis - first] for axis in apart):
+        raise Unsupported(
+            f"matrices for {written(value.shape)} and not a constant of shape {list(constant.shape)}"
+        )
+    if not apart and _averages(value, constant):
+        axis = rank - 1
+        if constant.shape[-1] == constant.shape[-2]:
+            return value
+        spaced = call.spaced(value, [axis])
+        sizes = list(call.builder.shape(spaced.node)[:2])
+        sizes[spaced.rows[axis]] = constant.shape[-1]
+        node = call.add(AdaptiveAveragePool2D.model_validate({"output_size": sizes}), spaced.node)
+        return spaced.changed(node, call.builder.shape(node))
+    if not apart:
+        return _linear(call, value, constant.reshaped(constant.shape[-2:]), None)
+    return _grouped(call, value, constant, apart)
+
+
+def _averages(value: Computed, constant: Constant) -> bool:
+    """Tell whether a matrix averages stretches of height or width that are as equal as can be."""
+    if value.layout.dims[-1] not in value.layout.place[:-1] or not constant.is_small or not constant.is_real:
+        return False
+    numbers = constant.numbers().reshape(constant.shape[-2:])
+    count, bins = numbers.shape
+    return 0 < bins <= count and bool(
+        np.allclose(numbers, resampling.averaging(count, bins).T, rtol=1e-5, atol=0)
+    )
+
+
+def _grouped(call: Call, value: Computed, constant: Constant, apart: Sequence[int]) -> Computed:
+    """Multiply by a matrix for each place on some axes: a 1x1 convolution in groups."""
+    layout = value.layout
+    groups: Atoms = sum((layout.dims[axis] for axis in apart), ())
+    channels = (*groups, *layout.dims[-1])
+    if SAMPLES in channels:
+        raise Unsupported("matrices that are the same for all pictures of a batch")
+    rest = tuple(each for each in layout.flat if each not in channels)
+    node = call.builder.arranged(value, (rest, (), channels))
+    count, (inner, units) = size(groups), constant.shape[-2:]
+    kernel = (
+        constant.reshaped((count, inner, units)).transposed((1, 0, 2)).reshaped((1, 1, inner, count * units))
+    )
+    weights = {"weight": Weight(kernel, ("height", "width", "in", "out"))}
+    layer = Conv2D(filters=count * units, kernel_size=(1, 1), groups=count, bias=False)
+    last = atom(units)
+    place = (rest, (), (*groups, *last))
+    return Computed(call.add(layer, node, weights=weights), Layout((*layout.dims[:-1], last), place))
 
 
 def _linear(call: Call, value: Computed, weight: Constant, bias: Constant | None) -> Computed:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from engine.layers import Layer
 from engine.layers.affine import Affine
 from engine.layers.merge import Add, Concatenate, Divide, Multiply, Subtract
 from engine.model.onnx_import.values.call import Call, Rule
-from engine.model.onnx_import.values.layout import Atoms, Layout, aligned, atom, written
+from engine.model.onnx_import.values.layout import SAMPLES, Atoms, Layout, aligned, atom, written
 from engine.model.onnx_import.values.value import Computed, Constant, Unsupported, Value, known
 
 
@@ -61,6 +63,13 @@ def divide(call: Call) -> list[Value]:
     raise Unsupported("an input that depends on the picture")
 
 
+def mean(call: Call) -> list[Value]:
+    """Mean of tensors: `add`, and then `affine`."""
+    (total,) = add(call)
+    share = known(np.array(1 / len(call.inputs), np.float32))
+    return [affine(call, total, scale=share)] if isinstance(total, Computed) else [total]
+
+
 def negate(call: Call) -> list[Value]:
     """Neg: `affine`."""
     return [negative(call, call.computed())]
@@ -108,9 +117,14 @@ def _sum(call: Call, values: list[Computed]) -> Computed:
 def concatenate(call: Call) -> list[Value]:
     """Concat: `concatenate`, along what is then the axis of channels."""
     values = [call.computed(place) for place in range(len(call.inputs))]
-    if len(values) == 1:
-        return [values[0]]
     (axis,) = call.axes(len(values[0].shape), [call.attribute("axis", 1)])
+    return [joined(call, values, axis)]
+
+
+def joined(call: Call, values: Sequence[Computed], axis: int) -> Computed:
+    """Join tensors along an axis."""
+    if len(values) == 1:
+        return values[0]
     first = _without(values[0].layout, axis)
     nodes = []
     for value in values:
@@ -124,7 +138,7 @@ def concatenate(call: Call) -> list[Value]:
     node = call.add(Concatenate(), *nodes)
     channels = atom(call.builder.shape(node)[-1])
     place = _joined(first, values[0].layout.dims[axis])
-    return [Computed(node, Layout(_with(first.dims, axis, channels), (*place, channels)))]
+    return Computed(node, Layout(_with(first.dims, axis, channels), (*place, channels)))
 
 
 def _with(dims: tuple[Atoms, ...], axis: int, atoms: Atoms) -> tuple[Atoms, ...]:
@@ -161,38 +175,39 @@ def _paired(call: Call, layer: Layer, one: Computed, other: Computed) -> Compute
     both = aligned(one.layout, other.layout)
     if both is None:
         raise Unsupported(f"tensors whose shapes meet and not {_shapes([one, other])}")
-    place = _covering(both[0], both[1])
-    nodes = [
-        call.builder.arranged(Computed(value.node, layout), _within(layout, place))
-        for value, layout in zip((one, other), both, strict=True)
-    ]
     rank = max(len(layout.dims) for layout in both)
-    dims = zip(*(((),) * (rank - len(layout.dims)) + layout.dims for layout in both), strict=True)
-    return Computed(call.add(layer, *nodes), Layout(tuple(first or second for first, second in dims), place))
+    pairs = zip(*(((),) * (rank - len(layout.dims)) + layout.dims for layout in both), strict=True)
+    dims = tuple(first or second for first, second in pairs)
+    for place in (both[0].place, both[1].place, _channels_last(dims)):
+        rows = [_within(layout, place) for layout in both]
+        if set(sum(place, ())) == set(sum(dims, ())) - {SAMPLES} and None not in rows:
+            break
+    else:
+        raise Unsupported(
+            f"tensors of which one is stretched over whole axes, and not {_shapes([one, other])}"
+        )
+    nodes = [
+        call.builder.arranged(Computed(value.node, layout), row)
+        for value, layout, row in zip((one, other), both, rows, strict=True)
+        if row is not None
+    ]
+    return Computed(call.add(layer, *nodes), Layout(dims, place))
 
 
-def _covering(one: Layout, other: Layout) -> tuple[Atoms, ...]:
-    """Return the axes of what comes of two tensors: those of one that has them all, or of both where none crosses."""
-    if set(other.flat) <= set(one.flat):
-        return one.place
-    if set(one.flat) <= set(other.flat):
-        return other.place
-    place = []
-    for first, second in zip(
-        *(((),) * (3 - len(each.place)) + each.place for each in (one, other)), strict=True
-    ):
-        if first and second and first != second:
-            raise Unsupported("tensors whose axes are in the same order")
-        place.append(first or second)
-    return tuple(place)
+def _channels_last(dims: tuple[Atoms, ...]) -> tuple[Atoms, ...]:
+    """Return the axes of (N, C, H, W), (N, C, W) or (N, C) as ours are; others are not split between our axes."""
+    inner = dims[1:]
+    if not 1 <= len(inner) <= 3:
+        return ()
+    return (inner[0],) if len(inner) == 1 else (*((),) * (3 - len(inner)), *inner[1:], inner[0])
 
 
-def _within(layout: Layout, place: tuple[Atoms, ...]) -> tuple[Atoms, ...]:
-    """Return how a tensor has to lie to be stretched over axes: it has all of each axis, or nothing."""
+def _within(layout: Layout, place: tuple[Atoms, ...]) -> tuple[Atoms, ...] | None:
+    """Return how a tensor has to lie to be stretched over axes; None if it has a part of one of them alone."""
     mine = set(layout.flat)
     rows = tuple(row if set(row) <= mine else () for row in place)
     if set(sum(rows, ())) != mine:
-        raise Unsupported("tensors of which one is stretched over whole axes of the other")
+        return None
     if rows == layout.place or len(rows) == 1 or any(rows[:-1]):
         return rows
     return rows[-1:]
@@ -205,6 +220,7 @@ def _shapes(values: list[Computed]) -> str:
 RULES = (
     Rule("Add", 7, add),
     Rule("Sum", 6, add),
+    Rule("Mean", 8, mean),
     Rule("Sub", 7, subtract),
     Rule("Mul", 7, multiply),
     Rule("Div", 7, divide),

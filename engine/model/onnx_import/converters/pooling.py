@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+
+import numpy as np
 
 from engine.layers import Layer
 from engine.layers.pooling import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D
+from engine.model.onnx_import.converters.merge import affine
 from engine.model.onnx_import.values.call import Call, Rule
 from engine.model.onnx_import.values.layout import Layout
-from engine.model.onnx_import.values.value import Computed, Unsupported, Value
+from engine.model.onnx_import.values.value import Computed, Unsupported, Value, known
 from engine.model.onnx_import.values.window import Sliding, sliding
 
 
@@ -53,15 +57,24 @@ def global_max_pool(call: Call) -> list[Value]:
 
 def reduce_mean(call: Call) -> list[Value]:
     """ReduceMean: `global_average_pool2d`."""
-    return _reduce(call, GlobalAveragePool2D(), 18)
+    return [*_reduce(call, GlobalAveragePool2D(), 18)]
+
+
+def reduce_sum(call: Call) -> list[Value]:
+    """ReduceSum: `global_average_pool2d`, and then `affine`."""
+    value = call.computed()
+    (found,) = _reduce(call, GlobalAveragePool2D(), 13)
+    axes = call.integers("axes", 1 if call.version >= 13 else None) or ()
+    count = math.prod(value.shape[axis] for axis in call.axes(len(value.shape), axes))
+    return [affine(call, found, scale=known(np.array(count, np.float32)))]
 
 
 def reduce_max(call: Call) -> list[Value]:
     """ReduceMax: `global_max_pool2d`."""
-    return _reduce(call, GlobalMaxPool2D(), 18)
+    return [*_reduce(call, GlobalMaxPool2D(), 18)]
 
 
-def _reduce(call: Call, layer: Layer, axes_are_input: int) -> list[Value]:
+def _reduce(call: Call, layer: Layer, axes_are_input: int) -> list[Computed]:
     value = call.computed()
     axes = call.integers("axes", 1 if call.version >= axes_are_input else None)
     if not axes:
@@ -107,6 +120,8 @@ RULES = (
     Rule("GlobalMaxPool", 1, global_max_pool),
     Rule("ReduceMean", 1, reduce_mean),
     Rule("ReduceMean", 18, reduce_mean),
+    Rule("ReduceSum", 1, reduce_sum),
+    Rule("ReduceSum", 13, reduce_sum),
     Rule("ReduceMax", 1, reduce_max),
     Rule("ReduceMax", 18, reduce_max),
 )

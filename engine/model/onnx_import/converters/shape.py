@@ -106,6 +106,34 @@ def transpose(call: Call) -> list[Value]:
     return [Computed(value.node, value.layout.transpose(order))]
 
 
+def depth_to_space(call: Call) -> list[Value]:
+    """DepthToSpace, which only regroups axes."""
+    value, block = call.computed(), call.attribute("blocksize", 0)
+    samples, channels, height, width = value.shape
+    if block < 1 or channels % block**2:
+        raise Unsupported("channels that can be dealt out into blocks")
+    thin = channels // block**2
+    if call.attribute("mode", "DCR") == "DCR":
+        sizes, order = [samples, block, block, thin, height, width], (0, 3, 4, 1, 5, 2)
+    else:
+        sizes, order = [samples, thin, block, block, height, width], (0, 1, 4, 2, 5, 3)
+    apart = reshaped(call, value, sizes)
+    turned = Computed(apart.node, apart.layout.transpose(order))
+    return [reshaped(call, turned, [samples, thin, height * block, width * block])]
+
+
+def space_to_depth(call: Call) -> list[Value]:
+    """SpaceToDepth, which only regroups axes."""
+    value, block = call.computed(), call.attribute("blocksize", 0)
+    samples, channels, height, width = value.shape
+    if block < 1 or height % block or width % block:
+        raise Unsupported("a map that can be cut into blocks")
+    sizes = [samples, channels, height // block, block, width // block, block]
+    apart = reshaped(call, value, sizes)
+    turned = Computed(apart.node, apart.layout.transpose((0, 3, 5, 1, 2, 4)))
+    return [reshaped(call, turned, [samples, channels * block**2, height // block, width // block])]
+
+
 def squeeze(call: Call) -> list[Value]:
     """Squeeze."""
     value = call.computed()
@@ -151,6 +179,8 @@ RULES = (
     Rule("Flatten", 1, flatten),
     Rule("Reshape", 5, reshape),
     Rule("Transpose", 1, transpose),
+    Rule("DepthToSpace", 1, depth_to_space),
+    Rule("SpaceToDepth", 1, space_to_depth),
     Rule("Squeeze", 1, squeeze),
     Rule("Squeeze", 13, squeeze),
     Rule("Unsqueeze", 1, unsqueeze),

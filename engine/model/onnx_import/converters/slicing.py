@@ -8,9 +8,14 @@ from dataclasses import replace
 from engine.layers.reshape import Pad2D
 from engine.layers.slicing import Slice
 from engine.model.onnx_import.converters import counting
+from engine.model.onnx_import.converters.merge import joined
+from engine.model.onnx_import.converters.shape import reshaped
 from engine.model.onnx_import.values.call import Call, Rule
 from engine.model.onnx_import.values.layout import SAMPLES, Atoms, Layout, atom
 from engine.model.onnx_import.values.value import Computed, Unsupported, Value
+
+_MOST_RUNS = 16
+"""Parts of an axis that are put together again."""
 
 
 def slice_by_attributes(call: Call) -> list[Value]:
@@ -74,7 +79,7 @@ def _split(call: Call, sizes: Sequence[int] | None) -> list[Value]:
 
 
 def gather(call: Call) -> list[Value]:
-    """Gather of one index or of equally spaced ones: `slice`."""
+    """Gather: `slice`, and `concatenate` where indices are not equally far apart."""
     value, places = call.computed(), call.constant(1)
     if counting.is_row_of_batch(value):
         pictures = counting.counted(places, call.batch)
@@ -83,15 +88,32 @@ def gather(call: Call) -> list[Value]:
         return counting.gather(replace(call, inputs=(value, pictures)))
     (axis,) = call.axes(len(value.shape), [call.attribute("axis", 0)])
     size = value.shape[axis]
-    indices = [each + size if each < 0 else each for each in places.integers()]
+    if places.dtype.kind not in "iu":
+        raise Unsupported("indices that are integers")
+    indices = [int(each) + size if each < 0 else int(each) for each in places.numbers().reshape(-1)]
     if not indices or not all(0 <= each < size for each in indices):
         raise Unsupported(f"indices of an axis of {size}")
-    step = indices[1] - indices[0] if len(indices) > 1 else 1
-    kept = range(indices[0], indices[0] + step * len(indices), step) if step else range(0)
-    if list(kept) != indices:
-        raise Unsupported("indices that are equally far apart")
-    found = cut(call, value, axis, kept)
-    return [found if places.shape else Computed(found.node, found.layout.squeeze([axis]))]
+    runs = _runs(indices)
+    if len(runs) > _MOST_RUNS:
+        raise Unsupported(f"indices that are at most {_MOST_RUNS} runs of equal steps, and not {len(runs)}")
+    found = joined(call, [cut(call, value, axis, run) for run in runs], axis)
+    wanted = [*found.shape[:axis], *places.shape, *found.shape[axis + 1 :]]
+    return [reshaped(call, found, wanted)]
+
+
+def _runs(indices: Sequence[int]) -> list[range]:
+    """Return indices as few ranges of equal steps."""
+    runs: list[range] = []
+    at = 0
+    while at < len(indices):
+        step = indices[at + 1] - indices[at] if at + 1 < len(indices) else 1
+        end = at + 1
+        while step and end < len(indices) and indices[end] - indices[end - 1] == step:
+            end += 1
+        step = step or 1
+        runs.append(range(indices[at], indices[at] + step * (end - at), step))
+        at = end
+    return runs
 
 
 def cut(call: Call, value: Computed, axis: int, kept: range) -> Computed:

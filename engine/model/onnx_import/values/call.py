@@ -158,15 +158,18 @@ class Call:
         """
         layout = value.layout
         rank = len(layout.dims)
+        space = layout.place[:-1]
+        if all(layout.dims[axis] and layout.dims[axis] in space for axis in axes):
+            return Spaced(value.node, layout, {axis: space.index(layout.dims[axis]) for axis in axes})
         two = next((pair for pair in ((2, 3), (1, 2)) if rank == 4 and set(axes) <= set(pair)), tuple(axes))
         if rank == 4 and set(axes) <= {1, 2} and layout.place[:-1] == layout.dims[2:]:
             two = tuple(axes)  # the channels of (N, C, H, W), and perhaps its height
         if len(two) > 2 or any(SAMPLES in layout.dims[axis] for axis in two):
             raise Unsupported("no more than two axes that change, such as height and width")
         rows = dict(zip(two, range(2 - len(two), 2), strict=True))
-        space = [layout.dims[axis] for axis in two]
-        channels = tuple(each for each in layout.flat if not any(each in dim for dim in space))
-        place = (*((),) * (2 - len(two)), *space, channels)
+        rows_of_map = tuple(layout.dims[axis] for axis in two)
+        channels = tuple(each for each in layout.flat if not any(each in dim for dim in rows_of_map))
+        place = (*((),) * (2 - len(two)), *rows_of_map, channels)
         return Spaced(self.builder.arranged(value, place), layout.moved(place), rows)
 
     def stretch(self, value: Computed, constant: Constant) -> Stretched:
