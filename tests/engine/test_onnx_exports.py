@@ -12,6 +12,7 @@ from benchmarks.exported import files
 from benchmarks.exported.compare import TOLERANCE, computed, read, size
 from benchmarks.exported.pictures import pictures
 from engine.arrays import Array
+from engine.model.onnx_format.write import export_network
 
 with np.load(files.SMALL_ANSWERS) as _answers:
     SMALL = dict(_answers)
@@ -58,3 +59,18 @@ def test_a_large_file_gives_what_onnx_runtime_gave(name: str) -> None:
     found = LARGE[name]
     expected = np.array(found["outputs"])
     np.testing.assert_allclose(y[:, found["columns"]], expected, rtol=0, atol=TOLERANCE * found["largest"])
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in SMALL if name.endswith("dynamo") or name.startswith("keras")]
+)
+def test_what_was_imported_can_leave_again(name: str) -> None:
+    imported = read(files.SMALL / f"{name}.onnx", SMALL_SIZE)
+    content = b"".join(export_network(imported.network, imported.weights).pieces())
+    session = onnxruntime.InferenceSession(content)
+    x = imported.input.from_onnx(small_pictures(name)).transpose(0, 3, 1, 2).copy()
+    (y,) = session.run(None, {"input": x})
+    expected = SMALL[name]
+    np.testing.assert_allclose(
+        y.reshape(expected.shape), expected, rtol=0, atol=1e-5 * float(np.abs(expected).max())
+    )
