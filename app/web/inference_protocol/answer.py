@@ -29,7 +29,7 @@ _MOST_JSON_NUMBERS = 1_000_000
 """In the JSON of one answer; twenty bytes each."""
 
 
-async def infer(
+async def answered(
     request: Request,
     services: Services,
     record: ModelRecord,

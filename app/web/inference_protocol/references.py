@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from fastapi import Depends, Request
+
 from app.errors import NotFound
+from app.services import ServicesDep
 from app.store import Store
 from app.store.records import ModelRecord
 from app.web.answers.stored import stored_model
 
 
-async def referred(store: Store, name: str, version: str | None) -> ModelRecord:
-    """Return a model.
-
-    Args:
-        store: the store.
-        name: everything that names a model under `/v1`: a name, an id, `digits@2` or `digits@production`.
-        version: a number, or an alias; None where the name says all.
+async def _named(request: Request, services: ServicesDep) -> ModelRecord:
+    """Return the model that the path of a request names.
 
     Raises:
         NotFound: there is none, or it has another version.
         Damaged: it cannot be read.
     """
+    parts = request.path_params
+    return await _referred(services.store, parts["name"], parts.get("version"))
+
+
+Named = Annotated[ModelRecord, Depends(_named)]
+"""The model of a path with `{name}`: all that names one under `/v1`; and perhaps `{version}`, a number or an alias."""
+
+
+async def _referred(store: Store, name: str, version: str | None) -> ModelRecord:
     if version is None:
         return await stored_model(store, name)
     if "@" not in name:

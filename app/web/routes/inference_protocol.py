@@ -9,14 +9,14 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from app.models.prediction import Picture
-from app.services import Services, ServicesDep
+from app.services import ServicesDep
 from app.web.answers.packed import packed
 from app.web.bodies.limits import PLAIN, content_encoding, declared_bytes, off_the_loop
 from app.web.bodies.packed import read_packed_body
 from app.web.bodies.route import StrictRoute
 from app.web.inference_protocol import descriptions
-from app.web.inference_protocol.answer import infer
-from app.web.inference_protocol.references import referred
+from app.web.inference_protocol.answer import answered
+from app.web.inference_protocol.references import Named
 from app.web.inference_protocol.requests import Asked, header_length, read_request
 from app.web.inference_protocol.tensors_in import read_pictures
 from app.web.inference_protocol.tensors_out import HEADER_LENGTH
@@ -27,15 +27,36 @@ router = APIRouter(prefix="/v2", route_class=StrictRoute, include_in_schema=Fals
 
 
 @router.post("/models/{name}/infer")
-async def infer_newest(name: str, request: Request, services: ServicesDep) -> Response:
-    """Answer an inference by a model of a name (the newest version), an id or an alias."""
-    return await _infer(request, services, name, None)
-
-
 @router.post("/models/{name}/versions/{version}/infer")
-async def infer_version(name: str, version: str, request: Request, services: ServicesDep) -> Response:
-    """Answer an inference by one version of a model, or by what an alias stands for."""
-    return await _infer(request, services, name, version)
+async def infer(name: str, model: Named, request: Request, services: ServicesDep) -> Response:
+    """Answer an inference by a model of a name (the newest version), an id or an alias, or by one version."""
+    serving, settings = services.serving, services.settings
+    begun = time.perf_counter()
+    try:
+        encoding, most_bytes = content_encoding(request), settings.max_predict_bytes
+        # of a compressed body nobody knows how much it is before it is unpacked
+        size = declared_bytes(request, most_bytes) if encoding == PLAIN else None
+        with serving.room(size) as arrived:
+            json_bytes = header_length(request)
+            body = await read_packed_body(request, encoding, most_bytes, arrived)
+
+            def read() -> tuple[Asked, list[Picture]]:
+                asked, behind = read_request(body, json_bytes)
+                most = settings.max_predict_images
+                return asked, read_pictures(asked.inputs, behind, model.input_shape, most)
+
+            asked, pictures = await off_the_loop(len(body), read)
+            written = await answered(request, services, model, name, asked, pictures)
+    except Exception:
+        serving.statistics.failed(model.id, time.perf_counter() - begun)
+        raise
+    serving.statistics.answered(model.id, len(pictures), time.perf_counter() - begun)
+    body, headers = await packed(request, written.body)
+    if written.json_bytes is None:
+        return Response(body, headers=headers, media_type="application/json")
+    # of the body before it was compressed
+    headers[HEADER_LENGTH] = str(written.json_bytes)
+    return Response(body, headers=headers, media_type="application/octet-stream")
 
 
 @router.get("")
@@ -56,34 +77,3 @@ async def ready(services: ServicesDep) -> Response:
     """Answer 200 when the server can work, see `/readyz`; else 503. Needs no key."""
     await run_in_threadpool(system.readyz, services)
     return JSONResponse({"ready": True})
-
-
-async def _infer(request: Request, services: Services, name: str, version: str | None) -> Response:
-    record = await referred(services.store, name, version)
-    serving, settings = services.serving, services.settings
-    begun = time.perf_counter()
-    try:
-        encoding, most_bytes = content_encoding(request), settings.max_predict_bytes
-        # of a compressed body nobody knows how much it is before it is unpacked
-        size = declared_bytes(request, most_bytes) if encoding == PLAIN else None
-        with serving.room(size) as arrived:
-            json_bytes = header_length(request)
-            body = await read_packed_body(request, encoding, most_bytes, arrived)
-
-            def read() -> tuple[Asked, list[Picture]]:
-                asked, behind = read_request(body, json_bytes)
-                most = settings.max_predict_images
-                return asked, read_pictures(asked.inputs, behind, record.input_shape, most)
-
-            asked, pictures = await off_the_loop(len(body), read)
-            written = await infer(request, services, record, name, asked, pictures)
-    except Exception:
-        serving.statistics.failed(record.id, time.perf_counter() - begun)
-        raise
-    serving.statistics.answered(record.id, len(pictures), time.perf_counter() - begun)
-    body, headers = await packed(request, written.body)
-    if written.json_bytes is None:
-        return Response(body, headers=headers, media_type="application/json")
-    # of the body before it was compressed
-    headers[HEADER_LENGTH] = str(written.json_bytes)
-    return Response(body, headers=headers, media_type="application/octet-stream")

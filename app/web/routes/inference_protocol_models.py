@@ -18,7 +18,7 @@ from app.web.bodies.json import parse
 from app.web.bodies.route import StrictRoute
 from app.web.bodies.validation import validate
 from app.web.inference_protocol import descriptions
-from app.web.inference_protocol.references import referred
+from app.web.inference_protocol.references import Named
 
 router = APIRouter(prefix="/v2", route_class=StrictRoute, include_in_schema=False)
 
@@ -40,51 +40,32 @@ async def show_all_statistics(services: ServicesDep) -> Response:
 
 
 @router.get("/models/{name}")
-async def describe_newest(name: str, services: ServicesDep) -> Response:
-    """Describe a model of a name (the newest version), an id or an alias."""
-    return await _describe(services, name, None)
-
-
 @router.get("/models/{name}/versions/{version}")
-async def describe_version(name: str, version: str, services: ServicesDep) -> Response:
-    """Describe one version of a model."""
-    return await _describe(services, name, version)
+async def describe(name: str, model: Named, services: ServicesDep) -> Response:
+    """Describe a model of a name (the newest version), an id or an alias, or one version."""
+    same = await run_in_threadpool(lambda: list(_all(services.store, model.name)))
+    return JSONResponse(descriptions.model(model, name, {other.version for other in same}))
 
 
 @router.get("/models/{name}/ready")
-async def ready_newest(name: str, services: ServicesDep) -> Response:
-    """Answer 200 for a model that can be asked, 404 for one that there is not."""
-    return await _ready(services, name, None)
-
-
 @router.get("/models/{name}/versions/{version}/ready")
-async def ready_version(name: str, version: str, services: ServicesDep) -> Response:
-    """Answer 200 for a version that can be asked, 404 for one that there is not."""
-    return await _ready(services, name, version)
+async def ready(name: str, model: Named) -> Response:
+    """Answer 200 for a model that can be asked, 404 for one that there is not."""
+    return JSONResponse({"name": name, "ready": True})
 
 
 @router.get("/models/{name}/config")
-async def configuration_newest(name: str, services: ServicesDep) -> Response:
-    """Show the configuration of a model, in Triton's words."""
-    return await _configuration(services, name, None)
-
-
 @router.get("/models/{name}/versions/{version}/config")
-async def configuration_version(name: str, version: str, services: ServicesDep) -> Response:
-    """Show the configuration of one version, in Triton's words."""
-    return await _configuration(services, name, version)
+async def configuration(name: str, model: Named, services: ServicesDep) -> Response:
+    """Show the configuration of a model, in Triton's words."""
+    return JSONResponse(descriptions.config(model, name, services.settings.max_predict_images))
 
 
 @router.get("/models/{name}/stats")
-async def statistics_newest(name: str, services: ServicesDep) -> Response:
-    """Show what a model has done for callers of this protocol since this process started."""
-    return _statistics(services, [await referred(services.store, name, None)])
-
-
 @router.get("/models/{name}/versions/{version}/stats")
-async def statistics_version(name: str, version: str, services: ServicesDep) -> Response:
-    """Show what one version has done for callers of this protocol since this process started."""
-    return _statistics(services, [await referred(services.store, name, version)])
+async def statistics(model: Named, services: ServicesDep) -> Response:
+    """Show what a model has done for callers of this protocol since this process started."""
+    return _statistics(services, [model])
 
 
 @router.post("/repository/index")
@@ -96,41 +77,23 @@ async def index(request: Request, services: ServicesDep) -> Response:
 
 
 @router.post("/repository/models/{name}/load")
-async def load(name: str, request: Request, services: ServicesDep) -> Response:
+async def load(model: Named, request: Request, services: ServicesDep) -> Response:
     """Load a model into memory now, rather than with its first request."""
     asked = await _read(request, LoadRequest)
     refused = [key for key in asked.parameters if key == "config" or key.startswith("file:")]
     if refused:
         detail, hint = f"{refused[0][:100]} is not taken", "post the file to /v1/models/import"
         raise Invalid.at(("parameters", refused[0]), detail, hint)
-    record = await referred(services.store, name, None)
-    await run_in_threadpool(services.predictors.get, record)
+    await run_in_threadpool(services.predictors.get, model)
     return JSONResponse({})
 
 
 @router.post("/repository/models/{name}/unload")
-async def unload(name: str, request: Request, services: ServicesDep) -> Response:
+async def unload(model: Named, request: Request, services: ServicesDep) -> Response:
     """Let go of a model's memory in this process; its next request loads it again."""
     await _read(request, LoadRequest)
-    record = await referred(services.store, name, None)
-    await run_in_threadpool(services.predictors.forget, record.id)
+    await run_in_threadpool(services.predictors.forget, model.id)
     return JSONResponse({})
-
-
-async def _describe(services: Services, name: str, version: str | None) -> Response:
-    record = await referred(services.store, name, version)
-    same = await run_in_threadpool(lambda: list(_all(services.store, record.name)))
-    return JSONResponse(descriptions.model(record, name, {other.version for other in same}))
-
-
-async def _ready(services: Services, name: str, version: str | None) -> Response:
-    await referred(services.store, name, version)
-    return JSONResponse({"name": name, "ready": True})
-
-
-async def _configuration(services: Services, name: str, version: str | None) -> Response:
-    record = await referred(services.store, name, version)
-    return JSONResponse(descriptions.config(record, name, services.settings.max_predict_images))
 
 
 def _statistics(services: Services, records: list[ModelRecord]) -> Response:
