@@ -77,6 +77,11 @@ class Plan:
         """What computes each step, by the name of its first node."""
         return {step.nodes[0].name: step.choice for step in self._steps}
 
+    @property
+    def calls(self) -> Sequence[Call]:
+        """What a forward pass calls, in order, once there are weights."""
+        return self._calls
+
     def prepare(self, weights: Weights) -> None:
         """Take the weights, transformed for the kernels; again whenever they have changed."""
         held = self._current.weights
