@@ -354,12 +354,12 @@ def test_the_rail_says_what_the_server_is_doing(server: str, open_page: Open, ht
     rail.get_by_text(re.compile(r"(No|\d+) jobs? running.*, \d+ cores?, \d+ .B$")).wait_for()
     body = {"architecture": {"preset": "lenet-5"}, "dataset": "digits", "name": "long", "epochs": 10_000}
     job = http.post("/v1/training-jobs", json=body).json()["id"]
-    rail.get_by_text(re.compile(r"^\d+ jobs? running")).wait_for()
+    rail.get_by_text(re.compile(r"^\d+ jobs? running")).wait_for(timeout=DONE_MS)
     row = page.locator("tr", has_text="long")
     row.get_by_role("progressbar", name="How far long is").wait_for()
-    row.get_by_text(re.compile("^Epoch [0-9]+ of 10,?000, ")).wait_for()
+    row.get_by_text(re.compile("^Epoch [0-9]+ of 10,?000, ")).wait_for(timeout=DONE_MS)
     button(row, "Cancel").click()
-    row.get_by_text(re.compile("^Stopped after")).wait_for()
+    row.get_by_text(re.compile("^Stopped after")).wait_for(timeout=DONE_MS)
     assert http.get(f"/v1/training-jobs/{job}").json()["status"] == "cancelled"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from app.cli.launch import ServerProcess
-from tests.web.test_watch import Open, watch
+from tests.web.test_watch import DONE_MS, Open, watch
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
@@ -31,7 +31,7 @@ def test_epochs_are_told_and_not_asked_for(tmp_path: Path, open_page: Open) -> N
         body = {"architecture": LINEAR, "dataset": "digits", "name": "linear", "epochs": 10_000}
         job = httpx.post(f"{url}/v1/training-jobs", json=body, trust_env=False).json()["id"]
         row = page.locator("tr", has_text="linear")
-        row.get_by_text(re.compile("^Epoch ")).wait_for()
+        row.get_by_text(re.compile("^Epoch ")).wait_for(timeout=DONE_MS)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         first = epoch_of(row)
@@ -39,6 +39,7 @@ def test_epochs_are_told_and_not_asked_for(tmp_path: Path, open_page: Open) -> N
             "epoch => [...document.querySelectorAll('tr')].some((row) =>"
             " Number(row.innerText.match(/linear[^]*Epoch (\\d+) of/)?.[1]) > epoch)",
             arg=first + 40,
+            timeout=DONE_MS,
         )
         # the figures of the epochs are there all the same
         row.get_by_text(re.compile(r"^\d+\.\d % right$")).wait_for()
@@ -46,7 +47,7 @@ def test_epochs_are_told_and_not_asked_for(tmp_path: Path, open_page: Open) -> N
         calls = len(asked)
         assert calls <= 4, asked
         httpx.post(f"{url}/v1/training-jobs/{job}/cancel", trust_env=False)
-        row.get_by_text(re.compile("^Stopped after")).wait_for()
+        row.get_by_text(re.compile("^Stopped after")).wait_for(timeout=DONE_MS)
         # one kind of jobs is other than before, and the others are not asked for
         assert not [
             url for url in asked[calls:] if "/v1/evaluations" in url or "/v1/batch-predictions" in url
