@@ -143,6 +143,23 @@ def test_one_tab_at_a_time_goes_on_with_the_pictures(server: str, open_page: Ope
     column(first, "coffee").get_by_text("4 pictures").wait_for()
 
 
+def test_a_tab_that_does_not_answer_has_to_be_closed(server: str, open_page: Open) -> None:
+    first = teach_page(open_page, server)
+    first.add_init_script(
+        "Object.defineProperty(BroadcastChannel.prototype, 'onmessage', {set: () => {}, get: () => null});"
+    )
+    first.reload()
+    drop(first, 3)
+    column(first, "Class 1").get_by_text("3 pictures").wait_for()
+    first.get_by_text("Looking at").wait_for(state="hidden")
+    second = first.context.new_page()
+    second.goto(f"{server}/#/teach")
+    button(second, "Go on here").click()
+    second.get_by_text("The other tab does not answer.").wait_for()
+    first.close()
+    column(second, "Class 1").get_by_text("3 pictures").wait_for()
+
+
 def test_a_run_goes_on_in_the_tab_that_takes_over(
     server: str, open_page: Open, things: Path, http: httpx.Client
 ) -> None:

@@ -8,6 +8,8 @@ import { abandon, resume, run } from "./run.js";
 const NAME = `convserve-teach ${new URL(document.baseURI).pathname}`;
 /** A tab that was closed just now lets go of the lock within this time. */
 const LATE_MS = 300;
+/** A tab that has not answered after this time is told of. */
+const SILENT_MS = 3000;
 const SENDING = new Set(["starting", "packing", "uploading"]);
 
 /** What the view shows in place of the lesson while another tab has it: null, or {words} of its answer. */
@@ -16,6 +18,7 @@ export const elsewhere = { now: null };
 let channel = null;
 let letGo = null;
 let entering = null;
+let silent = 0;
 
 /** Have the lesson in this tab as soon as no other has it, and pick up what was under way. */
 export function enter() {
@@ -33,6 +36,8 @@ export function enter() {
 export function takeOver() {
   say({ words: "" });
   channel.postMessage("give");
+  clearTimeout(silent);
+  silent = setTimeout(() => elsewhere.now && !elsewhere.now.words && say({ words: "The other tab does not answer. Close it: then it goes on here." }), SILENT_MS);
 }
 
 function say(what) {
