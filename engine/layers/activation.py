@@ -15,9 +15,10 @@ import numpy as np
 from engine.arrays import Array, Shape, Weights, elements
 from engine.layers.base import Context, Cost, Example, Gradients, Layer, WeightSpec
 from engine.layers.export import Given, Operator, operator, reals
+from engine.layers.jacobian import Column
 from engine.layers.stretched import StretchedLayer, exported, number_at
 from engine.layers.trace import Position, Trace
-from engine.layers.trace_kinds import applied, source
+from engine.layers.trace_kinds import Line, applied, source
 from engine.ops import activation, erf, smooth
 from engine.spec import NonNegativeFloat, PositiveFloat
 from engine.workspace import FRESH, Buffers
@@ -56,6 +57,11 @@ class ActivationLayer(Layer):
         output, _ = self.apply(np.full((1, 1), z.value), FRESH)
         numbers = {name: value for name, value in self if isinstance(value, float)}
         return applied(position, z, float(output[0, 0]), self.written(), {"z": z.value, **numbers})
+
+    def column(self, weights: Weights, xs: Sequence[Array], number: int, position: Position) -> Column:
+        _, saved = self.apply(np.full((1, 1), float(xs[0][position])), FRESH)
+        slope = self.pull(saved, np.ones((1, 1)), FRESH)
+        return Column.along([Line(at, 1) for at in position], slope)
 
 
 class ReLU(ActivationLayer):
@@ -134,6 +140,10 @@ class PReLU(StretchedLayer, ActivationLayer):
         z, slope = source(xs, position), number_at(weights["slope"], position)
         output = z.value if z.value > 0 else slope * z.value
         return applied(position, z, output, self.written(), {"z": z.value, "slope[c]": slope})
+
+    def column(self, weights: Weights, xs: Sequence[Array], number: int, position: Position) -> Column:
+        slope = 1.0 if xs[0][position] > 0 else number_at(weights["slope"], position)
+        return Column.along([Line(at, 1) for at in position], np.array(slope))
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
         return operator("PRelu", xs[0], exported(weights, "slope", xs[0].shape))

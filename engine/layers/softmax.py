@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from engine.arrays import Array, Shape, Weights
 from engine.layers.activation import ActivationLayer
 from engine.layers.base import Example
 from engine.layers.export import Given, Operator, operator
+from engine.layers.jacobian import Column
 from engine.layers.trace import Position, Trace
 from engine.layers.trace_kinds import Line, gather, source
 from engine.layers.trace_text import number, series
@@ -38,8 +41,10 @@ class Softmax(ActivationLayer):
     def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
         return _traced(self, xs, position, lambda score, total: f"exp({score}) / ({total})")
 
-    def readers(self, number: int, position: Position, *inputs: Shape) -> tuple[Line, ...]:
-        return _pixel(position, inputs[0])
+    def column(self, weights: Weights, xs: Sequence[Array], number: int, position: Position) -> Column:
+        # dy_q/dz_p = y_q (1 if q = p, else 0) - y_q y_p
+        lines, y, one = _pixel_of(self, xs[0], position)
+        return Column.along(lines, y * (one - y[position[-1]]))
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
         return operator("Softmax", xs[0], axis=1)
@@ -67,8 +72,10 @@ class LogSoftmax(ActivationLayer):
     def arithmetic(self, weights: Weights, xs: Sequence[Array], position: Position) -> Trace:
         return _traced(self, xs, position, lambda score, total: f"{score} - log({total})")
 
-    def readers(self, number: int, position: Position, *inputs: Shape) -> tuple[Line, ...]:
-        return _pixel(position, inputs[0])
+    def column(self, weights: Weights, xs: Sequence[Array], number: int, position: Position) -> Column:
+        # dy_q/dz_p = (1 if q = p, else 0) - exp(y_p)
+        lines, y, one = _pixel_of(self, xs[0], position)
+        return Column.along(lines, one - np.exp(y[position[-1]]))
 
     def export(self, weights: Weights, *xs: Given) -> Operator:
         return operator("LogSoftmax", xs[0], axis=1)
@@ -77,6 +84,15 @@ class LogSoftmax(ActivationLayer):
 def _pixel(position: Position, shape: Shape) -> tuple[Line, ...]:
     """Return all scores at the place of one."""
     return (*(Line(at, 1) for at in position[:-1]), Line(0, shape[-1]))
+
+
+def _pixel_of(
+    layer: Softmax | LogSoftmax, x: Array, position: Position
+) -> tuple[tuple[Line, ...], Array, Array]:
+    """Return the lines of the pixel of a score, what the layer makes of it (C,), and 1 at the score, 0 elsewhere."""
+    lines = _pixel(position, x.shape)
+    y, _ = layer.apply(gather(x, *lines).values.reshape(1, -1), FRESH)
+    return lines, y[0], np.eye(1, x.shape[-1], position[-1])[0]
 
 
 def _traced(

@@ -121,7 +121,7 @@ def test_a_list_finds_parts_of_names_and_needs_no_scrolling_on_a_phone(
     server: str, open_page: Open, made: Made, http: httpx.Client
 ) -> None:
     page = watch(open_page, server, width=375)
-    name = page.get_by_role("searchbox", name="In the name of a training run")
+    name = page.get_by_role("searchbox", name="In the run's name")
     name.fill("ATCHED-")
     name.press("Enter")
     jobs = region(page, "Jobs")

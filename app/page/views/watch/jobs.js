@@ -32,7 +32,7 @@ export function Jobs({ params }) {
   return html`<${Filters} params=${params} fields=${[
       { name: "kind", label: "Kind", options: [["", "All kinds"], ...Object.entries(KINDS).map(([kind, { nouns }]) => [kind, nouns])] },
       { name: "status", label: "Status", options: [["", "Any"], ...STATUSES.map((one) => [one, one])] },
-      { name: "name", label: "In the name of a training run" },
+      { name: "name", label: "In the run's name" },
       { name: "tag", label: "Tag" },
     ]} />
     ${runs.length > 0 && html`<${Runs} ids=${runs} shown=${params.figure} show=${(figure) => go("watch", { ...params, figure }, { replace: true })} clear=${() => go("watch", { ...params, runs: null, figure: null }, { replace: true })} />`}
