@@ -30,6 +30,7 @@ from engine.fast.steps.base import (
     rectified,
     tile_of,
 )
+from engine.fast.steps.margins import halo_of
 from engine.fast.steps.normalization import BatchNormStep, NormGradient
 from engine.fast.steps.pooling import pools_by_two
 from engine.graph.network import Node
@@ -77,9 +78,7 @@ class ConvolutionStep(Step):
             pooled=self._pools,
         )
         self._shape = nodes[-1].output_shape
-        axis = window.height
-        if axis.output * axis.stride == axis.size:
-            self.halo = axis.before, max(0, axis.extent - axis.stride - axis.before)
+        self.halo = halo_of(window.height)
         self._x_tile = Place(self._nothing, self._nothing)
         self._shifted = np.empty(self._shape[2], np.float32)
 

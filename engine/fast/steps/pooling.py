@@ -14,6 +14,7 @@ from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import largest_divisor
 from engine.fast.layout.places import Call, Place
 from engine.fast.steps.base import BLOCK, Claim, Current, Given, Gradients, Map, Step, Task, placed, stored
+from engine.fast.steps.margins import OwnMargins, halo_of
 from engine.graph.network import Node
 from engine.layers import Context
 from engine.layers.pooling import MaxPool2D
@@ -75,7 +76,7 @@ def pools_by_two(node: Node) -> bool:
     return shape[0] % 2 == shape[1] % 2 == 0 and set(sides) == {(2, 2, 0, 0, 1)}
 
 
-class WindowPoolStep(Step):
+class WindowPoolStep(OwnMargins):
     """Max-pooling by any window: first of rows, in long runs, and then of what is left of each row.
 
     Where several cells tie one of them gets the gradient; the layer's own way back takes the first.
@@ -90,6 +91,8 @@ class WindowPoolStep(Step):
         self._batch, self._training = task.batch, task.training
         layer: Any = nodes[0].layer
         window: Window = layer.window(nodes[0].input_shapes[0])
+        self._height = window.height
+        self.halo = halo_of(window.height)
         self._by_rows, self._by_columns = _Maxima(window.height), _Maxima(window.width, turned=True)
 
     def lay_out(self, arena: Arena) -> None:
@@ -107,12 +110,19 @@ class WindowPoolStep(Step):
             self._dx = arena.gradient((batch, *shape)) if self.learns else None
 
     def bind(self, xs: tuple[Given, ...], y: Place, current: Current) -> tuple[list[Call], Given]:
-        x = placed(xs[0]).maps
-        calls: list[Call] = []
+        calls, x = self.between_margins(placed(xs[0]).maps)
+        by_rows = self._by_rows if not any(self.beyond) else _Maxima(self._seen(len(x[0])))
         for tile in self._tiles:
-            calls += self._by_rows.bind(tile, x[tile], self._rows)
+            calls += by_rows.bind(tile, x[tile], self._rows)
             calls += self._by_columns.bind(tile, _turned(self._rows), _turned(y.maps[tile]))
         return calls, y
+
+    def _seen(self, size: int) -> Axis:
+        """Return the same windows over so many rows, of which some are the other half's and no padding."""
+        axis = self._height
+        before = axis.before - self.beyond[0]
+        after = (axis.output - 1) * axis.stride + axis.extent - before - size
+        return axis._replace(size=size, before=before, after=after, round_up=False)
 
     def backward(
         self, dy: Map, context: Context, *, base: Array | None = None

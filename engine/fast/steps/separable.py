@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
-import numpy as np
-
-from engine.arrays import Array, elements
+from engine.arrays import elements
 from engine.fast.kernels.rectifier import rectifier_of
 from engine.fast.kernels.separable import Channels, Part, Rectifiers, Separable
 from engine.fast.layout.arena import Arena
-from engine.fast.layout.places import Call, Place, moved
-from engine.fast.steps.base import FLOAT, Claim, Current, Given, Memory, Step, Task, placed, rectified
+from engine.fast.layout.places import Call, Place
+from engine.fast.steps.base import FLOAT, Claim, Current, Given, Memory, Task, placed, rectified
+from engine.fast.steps.margins import OwnMargins, halo_of
 from engine.graph.network import Node
 from engine.ops.windows import Window
 
 _POINT = {(1, 1, 0, 0)}
 
 
-class SeparableStep(Step):
+class SeparableStep(OwnMargins):
     """[1x1 convolution and ReLU or ReLU6,] depthwise convolution and the same, 1x1 convolution and the same.
 
         y = act(act(filter act(x E + e) + d) P + p)
@@ -37,9 +35,7 @@ class SeparableStep(Step):
         *_, self._depthwise, self._project = (part[0] for part in self._parts)
         layer: Any = self._depthwise.layer
         self._window: Window = layer.window(self._depthwise.input_shapes[0])
-        axis = self._window.height
-        if axis.output * axis.stride == axis.size:
-            self.halo = axis.before, max(0, axis.extent - axis.stride - axis.before)
+        self.halo = halo_of(self._window.height)
 
     @classmethod
     def claim(cls, chain: Sequence[Node], *, training: bool) -> Claim:
@@ -72,11 +68,6 @@ class SeparableStep(Step):
     def choice(self) -> str:
         return f"{self._kernel.name}/{self._kernel.tile}"
 
-    @cached_property
-    def margins(self) -> Array:
-        height, *row = self.nodes[0].input_shapes[0]
-        return np.zeros((self.task.batch, height + sum(self.halo or ()), *row), np.float32)
-
     def prepare(self, current: Current) -> list[Call]:
         super().prepare(current)
         parts = [self._weights_of(part[0]) for part in self._parts]
@@ -89,14 +80,8 @@ class SeparableStep(Step):
         )
 
     def bind(self, xs: tuple[Given, ...], y: Place, current: Current) -> tuple[list[Call], Given]:
-        x = placed(xs[0]).maps
-        if not any(self.beyond):
-            return self._kernel.bind(x, y, current.zeros), y
-        above, below = self.beyond
-        first, height = (self.halo or (0, 0))[0], x.shape[1]
-        calls = moved(x, self.margins[:, first : first + height])
-        rows = self.margins[:, first - above : first + height + below]
-        return [*calls, *self._kernel.bind(rows, y, current.zeros, self.beyond)], y
+        before, x = self.between_margins(placed(xs[0]).maps)
+        return [*before, *self._kernel.bind(x, y, current.zeros, self.beyond)], y
 
 
 def _parts(chain: Sequence[Node]) -> list[tuple[Node, ...]]:

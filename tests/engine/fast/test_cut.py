@@ -80,6 +80,13 @@ CASES: dict[str, list[dict[str, Any]]] = {
     ],
     "pools": [CONV, {"type": "max_pool2d"}, {**CONV, "kernel_size": 5, "filters": 6}, {"type": "max_pool2d"}],
     "pool of its own": [{**CONV, "name": "c"}, {"type": "max_pool2d"}, CONV],
+    "pool of three rows": [
+        {**CONV, "filters": 5, "activation": None},  # padding is no zero to a pool
+        {"type": "max_pool2d", "pool_size": 3, "stride": 2, "padding": 1},
+        {**CONV, "activation": None},
+        {"type": "max_pool2d", "pool_size": [4, 2], "stride": 1, "padding": [[1, 2], [1, 0]]},
+        {"type": "max_pool2d", "pool_size": 3, "stride": 2, "padding": [[0, 2], [1, 1]], "ceil_mode": True},
+    ],
     "pointwise": [CONV, {**CONV, "kernel_size": 1}, CONV],
     "residual": [CONV, RESIDUAL, RESIDUAL],
     "concatenation": [
