@@ -168,7 +168,7 @@ def is_not_finite(tensor: TensorProto) -> None:
             lambda model: model.graph.node[0].attribute.append(helper.make_attribute("kernel_shape", [3, 3])),
             "two attributes 'kernel_shape'",
         ),
-        (lambda model: model.graph.node[0].attribute[0].ints.append(3), "Conv 'the Conv' needs attributes"),
+        (lambda model: model.graph.node[0].attribute[0].ints.append(3), "Conv ('the Conv') needs attributes"),
         (lambda model: setattr(model.graph.node[0].attribute[0], "f", 3.0), None),
         (lambda model: model.graph.input[0].CopyFrom(value("x", "N", 2, "H", 5)), "leaves the height of its input"),
         (lambda model: model.graph.input[0].CopyFrom(value("x", "N", 2, 2**40, 5)), "a side is at most 16,384"),
@@ -309,9 +309,9 @@ def test_all_that_is_missing_is_listed(tmp_path: Path) -> None:
         helper.make_node("Fancy", ["d"], ["y"], name="own", domain="com.example"),
     )
     said = refused(model.SerializeToString(), tmp_path)
-    assert "Det 'the Det' needs an operator that is known here" in said
-    assert "Gelu 'the Gelu' needs version 20" in said
-    assert "Fancy 'own' needs the operators of 'com.example'" in said
+    assert "Det ('the Det') needs an operator that is known here" in said
+    assert "Gelu ('the Gelu') needs version 20" in said
+    assert "Fancy ('own') needs the operators of 'com.example'" in said
     assert "Relu" not in said
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from pydantic import TypeAdapter
 
 from engine.graph.architecture import Architecture
@@ -181,3 +184,40 @@ def test_a_model_comes_back_and_predicts_the_same(
             "flatten_1",
             "predictions",
         ]
+
+
+def test_a_graph_of_others_that_prepares_bytes_itself_takes_them_as_they_are(tmp_path: Path) -> None:
+    draw = np.random.default_rng(4)
+    stored = {
+        "full": np.array(255, np.float32),
+        "mean": np.array([0.4, 0.5, 0.3], np.float32),
+        "filters": draw.standard_normal((4, 3, 3, 3)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["numbers"], to=int(TensorProto.FLOAT)),
+        helper.make_node("Div", ["numbers", "full"], ["scaled"]),
+        helper.make_node("Sub", ["scaled", "mean"], ["centred"]),
+        helper.make_node("Transpose", ["centred"], ["maps"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["maps", "filters"], ["found"]),
+        helper.make_node("GlobalAveragePool", ["found"], ["averages"]),
+        helper.make_node("Flatten", ["averages"], ["scores"]),
+        helper.make_node("Softmax", ["scores"], ["predictions"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", 9, 8, 3])],
+        [helper.make_tensor_value_info("predictions", TensorProto.FLOAT, ["N", 4])],
+        [numpy_helper.from_array(array, name) for name, array in stored.items()],
+    )
+    content = helper.make_model(
+        graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]
+    ).SerializeToString()
+    path = tmp_path / "file.onnx"
+    path.write_bytes(content)
+    imported = replace(import_onnx(path), classes=("a", "b", "c", "d"))
+    pictures = draw.integers(0, 256, (3, 9, 8, 3), np.uint8)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    (expected,) = session.run(None, {"pixels": pictures})
+    np.testing.assert_allclose(Predictor(as_model(imported)).predict(pictures), expected, atol=TOLERANCE)
+    assert [layer.type for layer in imported.architecture.layers][:2] == ["affine", "affine"]

@@ -85,10 +85,10 @@ def begin(graph: Graph, input_shape: tuple[int, int, int] | None) -> Border:
         return _border(graph, inside, found.shape, input_shape, last=True)._replace(
             layout=channels_first(_shape(found.shape, input_shape, last=True))
         )
-    if found.dtype is not None and found.dtype.kind != "f":
+    if found.dtype is not None and found.dtype.kind != "f" and not takes_bytes(graph):
         raise ModelFileError(
-            f"the input {found.name!r} is {found.dtype}; pictures that a network takes are real numbers",
-            hint="export the model without what brings bytes to real numbers, and give its preprocessing beside it",
+            f"the input {found.name!r} is {found.dtype}; pictures are real numbers or bytes (uint8)",
+            hint="export the model without what makes real numbers of others, and give its preprocessing beside it",
         )
     last = len(found.shape) == 4 and _channels_are_last(graph, found.name, found.shape)
     return _border(graph, found.name, found.shape, input_shape, last=last)
@@ -148,6 +148,16 @@ def _channels_are_last(graph: Graph, start: str, sizes: tuple[Size, ...]) -> boo
                 return False
     height = sizes[1]
     return graph.producer != OURS and sizes[3] in (1, 3, 4) and isinstance(height, int) and height > 8
+
+
+def takes_bytes(graph: Graph) -> bool:
+    """Tell whether the pictures that a graph takes are bytes, 0..255."""
+    return graph.inputs[0].dtype == np.uint8
+
+
+def bytes_as_they_are(channels: int) -> Preprocessing:
+    """Return the preprocessing that leaves bytes what they are, for a graph that prepares pictures itself."""
+    return Preprocessing(mean=(0.0,) * channels, deviation=(1 / 255,) * channels)
 
 
 def our_metadata(graph: Graph) -> Said:

@@ -19,7 +19,7 @@ from engine.inputs.preprocessing import Preprocessing
 from engine.model.model_file import few
 from engine.model.onnx_format.read import read_graph
 from engine.model.onnx_format.records import Graph, GraphNode
-from engine.model.onnx_import.border import Border, begin, our_metadata
+from engine.model.onnx_import.border import Border, begin, bytes_as_they_are, our_metadata, takes_bytes
 from engine.model.onnx_import.converters import COUNTS, FOLDS, RULES, Table, chosen, table
 from engine.model.onnx_import.converters.patterns import put_together
 from engine.model.onnx_import.values.builder import Builder
@@ -75,7 +75,7 @@ class Imported:
     classes: tuple[str, ...] | None
     """Their names; None where the file does not say."""
     preprocessing: Preprocessing | None
-    """None where the file does not say."""
+    """None where the file does not say; what leaves bytes as they are where the graph takes them."""
     target: Target
     loss: Loss
     """Whose link makes predictions of the network's output; hyperparameters are those by default."""
@@ -113,6 +113,9 @@ def import_onnx(
     loss = _loss(target, link, sure=said.target is not None)
     if loss.link == link:
         taken.absorb_link()
+    preprocessing = said.preprocessing
+    if preprocessing is None and takes_bytes(graph):
+        preprocessing = bytes_as_they_are(taken.border.shape[2])
     node = taken.vector()
     made = taken.made(node, max_parameters)
     (outputs,) = made.network.output_shape
@@ -125,7 +128,7 @@ def import_onnx(
         made.weights,
         outputs,
         said.classes,
-        said.preprocessing,
+        preprocessing,
         target,
         loss,
         said.picture,
