@@ -82,7 +82,7 @@ def _normalised(call: Call, value: Computed, axes: Sequence[int]) -> list[Value]
     layout = value.layout
     atoms = sum((layout.dims[axis] for axis in axes), ())
     rest = tuple(each for each in layout.flat if each not in atoms)
-    if SAMPLES in atoms or not atoms:
+    if SAMPLES in atoms or not axes:
         raise Unsupported("axes without that of the batch")
     constants = [call.constant(place) for place in (1, 2) if call.given(place)]
     epsilon = call.attribute("epsilon", 1e-5)
@@ -119,14 +119,10 @@ def _group_norm(call: Call, scale: Constant, shift: Constant) -> list[Value]:
     groups = call.attribute("num_groups", 0)
     if groups < 1:
         raise Unsupported("groups of channels")
-    layout = value.layout
-    place = (*layout.place[:-1], layout.dims[1])
-    if set(place[-1]) != set(layout.place[-1]):
-        raise Unsupported("channels on axis 1")
-    node = call.builder.arranged(value, place)
+    value = call.with_channels(value, 1)
     weights = {name: Weight(each, ("channels",)) for name, each in (("scale", scale), ("shift", shift))}
     layer = GroupNorm(groups=groups, epsilon=call.attribute("epsilon", 1e-5))
-    return [Computed(call.add(layer, node, weights=weights), layout.moved(place))]
+    return [Computed(call.add(layer, value.node, weights=weights), value.layout)]
 
 
 def local_response_norm(call: Call) -> list[Value]:
@@ -137,17 +133,13 @@ def local_response_norm(call: Call) -> list[Value]:
         raise Unsupported(
             "an odd number of channels: local_response_norm looks at another channel of an even one"
         )
-    layout = value.layout
-    place = (*layout.place[:-1], layout.dims[1])
-    if set(place[-1]) != set(layout.place[-1]):
-        raise Unsupported("channels on axis 1")
     layer = LocalResponseNorm(
         size=width,
         k=call.attribute("bias", 1.0),
         alpha=call.attribute("alpha", 1e-4) / width,
         beta=call.attribute("beta", 0.75),
     )
-    return call.same(layer, Computed(call.builder.arranged(value, place), layout.moved(place)))
+    return call.same(layer, call.with_channels(value, 1))
 
 
 def _repeated(constant: Constant, times: int) -> Constant:

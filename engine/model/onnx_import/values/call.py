@@ -150,6 +150,18 @@ class Call:
         place = (rest, (), ordered) if rest else (ordered,)
         return ByChannel(Computed(self.builder.arranged(value, place), layout.moved(place)), wanted)
 
+    def with_channels(self, value: Computed, axis: int) -> Computed:
+        """Return a tensor in a node whose channels are one axis of it, in that order."""
+        layout = value.layout
+        channels = layout.dims[axis]
+        if SAMPLES in channels:
+            raise Unsupported("channels on another axis than the batch")
+        if set(channels) == set(layout.place[-1]):
+            place = (*layout.place[:-1], channels)
+        else:
+            place = (tuple(each for each in layout.flat if each not in channels), (), channels)
+        return Computed(self.builder.arranged(value, place), layout.moved(place))
+
     def spaced(self, value: Computed, axes: Sequence[int]) -> Spaced:
         """Return a node in which certain axes of a tensor, at most two, are height and width.
 
