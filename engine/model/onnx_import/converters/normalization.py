@@ -52,14 +52,15 @@ def instance_norm(call: Call) -> list[Value]:
         layer = GroupNorm(groups=size(groups), epsilon=epsilon)
         return [Computed(call.add(layer, value.node, weights=weights), layout)]
     channelled = call.by_channel(value, [1])
-    if len(channelled.layout.place) != 3:
-        raise Unsupported("a map, whose channels have more than one pixel")
+    node, layout = channelled.node, channelled.layout
+    if len(layout.place) != 3:  # a vector is a map of one pixel
+        place = ((), (), *layout.place)
+        node, layout = call.builder.arranged(channelled.value, place), layout.moved(place)
     weights = {
         name: Weight(channelled.along(constant), ("channels",))
         for name, constant in (("scale", scale), ("shift", shift))
     }
-    node = call.add(InstanceNorm(epsilon=epsilon), channelled.node, weights=weights)
-    return [Computed(node, channelled.layout)]
+    return [Computed(call.add(InstanceNorm(epsilon=epsilon), node, weights=weights), layout)]
 
 
 def layer_norm(call: Call) -> list[Value]:

@@ -141,7 +141,9 @@ def cut(call: Call, value: Computed, axis: int, kept: range) -> Computed:
             else (wanted,)
         )
         name, node = "channels", call.builder.arranged(value, place)
-    asked = (kept.start, kept.stop if kept.stop >= 0 else None, kept.step)
+    # right behind the last one that is kept; before the first one there is no index that would not count from the end
+    end = kept[-1] + (1 if kept.step > 0 else -1)
+    asked = (kept.start, end if end >= 0 else None, kept.step)
     node = call.add(Slice.model_validate({name: asked}), node)
     left = atom(len(kept))
     return Computed(node, Layout(_with(value.layout.dims, wanted, left), _with(place, wanted, left)))
