@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import get_args
 
 from engine.layers.reshape import Pad2D
 from engine.layers.slicing import Slice
+from engine.layers.upsampling import Upsample2D
 from engine.model.onnx_import.converters import counting
 from engine.model.onnx_import.converters.merge import joined
 from engine.model.onnx_import.converters.shape import reshaped
 from engine.model.onnx_import.values.call import Call, Rule
 from engine.model.onnx_import.values.layout import SAMPLES, Atoms, Layout, atom
 from engine.model.onnx_import.values.value import Computed, Unsupported, Value
+from engine.ops import interpolation
+from engine.ops.interpolation import Coordinates, Method, Rounding
 
-_MOST_RUNS = 16
+_MOST_RUNS = 64
 """Parts of an axis that are put together again."""
 
 
@@ -94,11 +98,31 @@ def gather(call: Call) -> list[Value]:
     if not indices or not all(0 <= each < size for each in indices):
         raise Unsupported(f"indices of an axis of {size}")
     runs = _runs(indices)
+    in_space = value.layout.dims[axis] in value.layout.place[:-1] and len(places.shape) == 1
+    how = _nearest(indices, size) if len(runs) > 1 and in_space else None
+    if how is not None:
+        spaced = call.spaced(value, [axis])
+        sizes = list(call.builder.shape(spaced.node)[:2])
+        sizes[spaced.rows[axis]] = len(indices)
+        node = call.add(Upsample2D.model_validate({"size": sizes, **how}), spaced.node)
+        return [spaced.changed(node, call.builder.shape(node))]
     if len(runs) > _MOST_RUNS:
         raise Unsupported(f"indices that are at most {_MOST_RUNS} runs of equal steps, and not {len(runs)}")
     found = joined(call, [cut(call, value, axis, run) for run in runs], axis)
     wanted = [*found.shape[:axis], *places.shape, *found.shape[axis + 1 :]]
     return [reshaped(call, found, wanted)]
+
+
+def _nearest(indices: Sequence[int], size: int) -> dict[str, str] | None:
+    """Return how `upsample2d` takes these of so many pixels as the nearest ones; None if it does not."""
+    for coordinates in get_args(Coordinates):
+        for rounding in get_args(Rounding):
+            method = Method("nearest", coordinates, rounding)
+            found = interpolation.taps(size, len(indices), len(indices) / size, method)
+            kept = interpolation.taps(size, size, 1, method)  # the other axis stays as it is
+            if found.indices[:, 0].tolist() == indices and (kept.indices[:, 0] == range(size)).all():
+                return {"mode": "nearest", "coordinates": coordinates, "rounding": rounding}
+    return None
 
 
 def _runs(indices: Sequence[int]) -> list[range]:
