@@ -95,6 +95,10 @@ def _clip(call: Call, low: float, high: float) -> list[Value]:
         return [call.computed()]
     if minimum == 0 and maximum in (None, 6):
         return call.same(ReLU() if maximum is None else ReLU6())
+    if minimum is not None and maximum is not None and minimum > maximum:
+        value = call.computed()
+        raised = Computed(call.add(Clip(minimum=minimum, maximum=None), value.node), value.layout)
+        return call.same(Clip(minimum=None, maximum=maximum), raised)
     return call.same(Clip(minimum=minimum, maximum=maximum))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from engine.layers.convolution import Conv2D
 from engine.layers.dense import Dense
 from engine.layers.resampling import AdaptiveAveragePool2D
+from engine.model.onnx_import.converters.shape import reshaped
 from engine.model.onnx_import.values.builder import Weight
 from engine.model.onnx_import.values.call import Call, Rule
 from engine.model.onnx_import.values.layout import SAMPLES, Atoms, Layout, atom, size, written
@@ -19,8 +21,10 @@ from engine.ops import resampling
 def gemm(call: Call) -> list[Value]:
     """Gemm: `dense`."""
     value, weight = call.computed(0), call.constant(1)
-    if call.attribute("transA", 0) or len(value.shape) != 2 or len(weight.shape) != 2:
+    if len(value.shape) != 2 or len(weight.shape) != 2:
         raise Unsupported("a batch of vectors times a matrix")
+    if call.attribute("transA", 0):
+        value = _exchanged(value)
     if call.attribute("transB", 0):
         weight = weight.transposed((1, 0))
     bias = None
@@ -61,6 +65,9 @@ def _times(call: Call, value: Computed, constant: Constant) -> Computed:
     rank = len(value.shape)
     first = rank - len(constant.shape)
     apart = [first + axis for axis, size in enumerate(constant.shape[:-2]) if size > 1]
+    new = [axis for axis in apart if value.shape[axis] == 1] if first >= 0 else []
+    if new:
+        return _side_by_side(call, value, constant, new)
     if first < 0 or any(value.shape[axis] != constant.shape[axis - first] for axis in apart):
         raise Unsupported(
             f"matrices for {written(value.shape)} and not a constant of shape {list(constant.shape)}"
@@ -77,6 +84,21 @@ def _times(call: Call, value: Computed, constant: Constant) -> Computed:
     if not apart:
         return _linear(call, value, constant.reshaped(constant.shape[-2:]), None)
     return _grouped(call, value, constant, apart)
+
+
+def _side_by_side(call: Call, value: Computed, constant: Constant, new: Sequence[int]) -> Computed:
+    """Multiply by a matrix for each place on axes where the tensor has size 1: the columns of all in one matrix."""
+    rank, *counts = len(value.shape), *constant.shape
+    first = rank - len(counts)
+    moved = [axis - first for axis in new]
+    kept = [axis for axis in range(len(counts) - 2) if axis not in moved]
+    sizes = [1 if axis in moved else counts[axis] for axis in range(len(counts) - 2)]
+    columns = [*(counts[axis] for axis in moved), counts[-1]]
+    matrix = constant.transposed((*kept, len(counts) - 2, *moved, len(counts) - 1))
+    product = _times(call, value, matrix.reshaped((*sizes, counts[-2], math.prod(columns))))
+    apart = reshaped(call, product, [*product.shape[:-1], *columns])
+    order = [rank - 1 + new.index(axis) if axis in new else axis for axis in range(rank - 1)]
+    return Computed(apart.node, apart.layout.transpose([*order, rank - 1 + len(new)]))
 
 
 def _averages(value: Computed, constant: Constant) -> bool:

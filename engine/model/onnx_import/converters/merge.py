@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from engine.arrays import Shape
 from engine.layers import Layer
 from engine.layers.affine import Affine
 from engine.layers.merge import Add, Concatenate, Divide, Multiply, Subtract
+from engine.layers.upsampling import Upsample2D
 from engine.model.onnx_import.values.call import Call, Rule
 from engine.model.onnx_import.values.layout import SAMPLES, Atoms, Layout, aligned, atom, written
 from engine.model.onnx_import.values.value import Computed, Constant, Unsupported, Value, known
@@ -76,22 +78,40 @@ def negate(call: Call) -> list[Value]:
 
 
 def power(call: Call) -> list[Value]:
-    """Pow of 1, or of 2: `multiply`."""
+    """Pow of small whole numbers: `multiply`."""
     value, (exponent,) = call.computed(), call.constant(1).reals()
-    if exponent == 1:
-        return [value]
-    if exponent != 2:
+    if exponent not in (1, 2, 3, 4):
         raise Unsupported(f"a layer that raises numbers to the power of {exponent}")
-    return [Computed(call.add(Multiply(), value.node, value.node), value.layout)]
+    node = value.node
+    for _ in range(int(exponent) - 1):
+        node = call.add(Multiply(), node, value.node)
+    return [Computed(node, value.layout)]
 
 
 def affine(call: Call, value: Computed, **constant: Constant) -> Computed:
-    """Multiply a tensor by a constant `scale`, or add a constant `shift` to it."""
+    """Multiply a tensor by a constant `scale`, or add a constant `shift` to it; either may be stretched."""
     ((name, numbers),) = constant.items()
+    value = _grown(call, value, numbers.shape)
     stretched = call.stretch(value, numbers)
     layer = Affine(scale=name == "scale", shift=name == "shift", **stretched.form)
     weights = {name: stretched.weight}
     return Computed(call.add(layer, stretched.value.node, weights=weights), stretched.value.layout)
+
+
+def _grown(call: Call, value: Computed, shape: Shape) -> Computed:
+    """Stretch axes of size 1, but that of the batch, over those of a constant: `upsample2d`."""
+    first = len(value.shape) - len(shape)
+    grown = [
+        axis for axis, size in enumerate(shape, first) if axis > 0 and size > 1 and value.shape[axis] == 1
+    ]
+    for axes in (grown[at : at + 2] for at in range(0, len(grown), 2)):
+        spaced = call.spaced(value, axes)
+        sizes = list(call.builder.shape(spaced.node)[:2])
+        for axis in axes:
+            sizes[spaced.rows[axis]] = shape[axis - first]
+        node = call.add(Upsample2D.model_validate({"size": sizes}), spaced.node)
+        value = spaced.changed(node, call.builder.shape(node))
+    return value
 
 
 def negative(call: Call, value: Computed) -> Computed:

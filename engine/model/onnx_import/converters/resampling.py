@@ -6,10 +6,13 @@ import math
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
+
 from engine.layers.upsampling import Upsample2D
 from engine.model.onnx_import.values.call import Call, Rule
 from engine.model.onnx_import.values.layout import written
 from engine.model.onnx_import.values.value import Computed, Unsupported, Value
+from engine.ops.interpolation import Method, taps
 
 _MODES = {"nearest": "nearest", "linear": "bilinear", "bilinear": "bilinear", "cubic": "bicubic"}
 
@@ -87,7 +90,8 @@ def _to_sizes(
         ratios = [wanted[axis] / value.shape[axis] for axis in along]
         factor = min(ratios) if policy == "not_larger" else max(ratios)
         wanted = {axis: math.floor(factor * value.shape[axis] + 0.5) for axis in along}
-        if any(abs(new / value.shape[axis] - factor) > 1e-6 for axis, new in wanted.items()):
+        method = Upsample2D.model_validate(how).method
+        if not all(_is_size(value.shape[axis], new, factor, method) for axis, new in wanted.items()):
             raise Unsupported("sizes that are whole numbers by the same factor")
     if wanted.get(0) == call.batch:
         wanted[0] = value.shape[0]
@@ -100,6 +104,12 @@ def _to_sizes(
         rows[row] = wanted.get(axis, rows[row])
     node = call.add(Upsample2D.model_validate({"size": rows, **how}), spaced.node)
     return spaced.changed(node, call.builder.shape(node))
+
+
+def _is_size(old: int, new: int, factor: float, method: Method) -> bool:
+    """Tell whether a factor, of which a size is rounded, comes to the same as the size alone."""
+    one, other = (taps(old, new, scale, method) for scale in (factor, new / old))
+    return all(map(np.allclose, one, other))
 
 
 RULES = (

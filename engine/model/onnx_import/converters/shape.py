@@ -25,7 +25,8 @@ def alias(call: Call) -> list[Value]:
 
 def dropout(call: Call) -> list[Value]:
     """Dropout, unless it drops."""
-    if call.given(2) and bool(call.constant(2).numbers()):
+    training = call.given(2) and bool(call.constant(2).numbers())
+    if training and not (call.given(1) and call.constant(1).reals() == (0,)):
         raise Unsupported("dropout in inference, where it drops nothing")
     return [call.computed()]
 
