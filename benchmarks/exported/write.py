@@ -109,7 +109,9 @@ def _keep(name: str, y: Array) -> None:
     path = files.LARGE_ANSWERS
     golden = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     golden[name] = files.excerpt(y)
-    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(golden[name])}" for name in sorted(golden))
+    lines = ",\n".join(
+        f"{json.dumps(name)}: {json.dumps(golden[name], sort_keys=True)}" for name in sorted(golden)
+    )
     path.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
 
 
