@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from pydantic import TypeAdapter
 
-from engine.errors import EngineError
+from engine.errors import EngineError, ModelFileError
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.graph.node import Node
@@ -260,3 +260,37 @@ def test_a_graph_of_others_that_prepares_bytes_itself_takes_them_as_they_are(tmp
     (expected,) = session.run(None, {"pixels": pictures})
     np.testing.assert_allclose(Predictor(as_model(imported)).predict(pictures), expected, atol=TOLERANCE)
     assert [layer.type for layer in imported.architecture.layers][:2] == ["affine", "affine"]
+
+
+@pytest.mark.parametrize("last", ["Softmax", "LogSoftmax", "Sigmoid", None])
+def test_what_a_graph_ends_with_says_what_it_tells(last: str | None, tmp_path: Path) -> None:
+    weight = numpy_helper.from_array(
+        np.random.default_rng(1).standard_normal((12, 4)).astype(np.float32), "w"
+    )
+    nodes = [helper.make_node("Flatten", ["x"], ["f"]), helper.make_node("MatMul", ["f", "w"], ["s"])]
+    nodes += [helper.make_node(last, ["s"], ["y"])] if last else []
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 2, 2])],
+        [helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, ["N", 4])],
+        [weight],
+    )
+    path = tmp_path / "file.onnx"
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
+    )
+    imported = import_onnx(path)
+    target, loss = (
+        ("labels", "binary_cross_entropy") if last == "Sigmoid" else ("class", "softmax_cross_entropy")
+    )
+    assert (imported.target, imported.loss.type) == (target, loss)
+    assert [layer.type for layer in imported.architecture.layers] == ["flatten", "dense"]
+    assert import_onnx(path, target="values").loss.type == "mean_squared_error"
+    kept = [layer.type for layer in import_onnx(path, target="values").architecture.layers[2:]]
+    assert kept == (
+        [{"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}[last]] if last else []
+    )
+    if last == "Softmax":
+        with pytest.raises(ModelFileError, match="ends with softmax, which does not give labels"):
+            import_onnx(path, target="labels")

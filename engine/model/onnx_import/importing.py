@@ -165,9 +165,11 @@ class _TakenApart:
         """Return the type of the last layer where it makes predictions of scores, as losses do by themselves."""
         layer, layout = self.builder.layer(self.output.node), self.output.layout
         links = {loss.link for loss in LOSSES}
-        if layer is None or layer.type not in links or set(layout.place[-1]) != set(layout.flat):
+        if layer is None or set(layout.place[-1]) != set(layout.flat):
             return None
-        return layer.type
+        # the softmax of logarithms of probabilities is that of the scores
+        link = "softmax" if layer.type == "log_softmax" else layer.type
+        return link if link in links else None
 
     def absorb_link(self) -> None:
         """Take that layer off."""
