@@ -48,24 +48,17 @@ class AdaptiveAveragePool2D(Layer):
         return resampling_cost(inputs[0], self.output_shape(*inputs))
 
     def reach(self, *inputs: Shape) -> Reach:
-        sizes = [max(lengths) for lengths in self._lengths(inputs[0])]
         (height, width), (rows, columns) = inputs[0][:2], self.output_size
-        return Reach((sizes[0], sizes[1]), (Fraction(height, rows), Fraction(width, columns)))
+        down, right = resampling.longest_stretch(height, rows), resampling.longest_stretch(width, columns)
+        return Reach((down, right), (Fraction(height, rows), Fraction(width, columns)))
 
     def connections(self, *inputs: Shape) -> int | None:
-        rows, columns = self._lengths(inputs[0])
-        return sum(rows) * sum(columns) * inputs[0][2]
+        height, width, channels = inputs[0]
+        rows, columns = self.output_size
+        return resampling.stretched(height, rows) * resampling.stretched(width, columns) * channels
 
     def size_formula(self, *inputs: Shape) -> dict[str, str]:
         return {"size": f"output_size = {self.output_size[0]}x{self.output_size[1]}"}
-
-    def _lengths(self, shape: Shape) -> list[list[int]]:
-        """Return how many rows each row of the output averages, and the same of columns."""
-        lengths = []
-        for size, bins in zip(shape[:2], self.output_size, strict=True):
-            stretches = [resampling.stretch(size, bins, number) for number in range(bins)]
-            lengths.append([end - first for first, end in stretches])
-        return lengths
 
     def forward(self, weights: Weights, *xs: Array, context: Context) -> tuple[Array, Any]:
         rows, columns = (

@@ -5,6 +5,8 @@ Each is linear and treats rows and columns alike, so it is one small matrix for 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from engine.arrays import Array
@@ -28,6 +30,19 @@ def averaging(size: int, bins: int) -> Array:
 def stretch(size: int, bins: int, number: int) -> tuple[int, int]:
     """Return first and end of stretch `number` of `bins` on a line of `size` pixels."""
     return number * size // bins, -(-(number + 1) * size // bins)
+
+
+def longest_stretch(size: int, bins: int) -> int:
+    """Return how many pixels the longest of `bins` stretches has.
+
+    Stretch i begins (i * size mod bins) / bins behind the pixel's edge: at most 1 - gcd / bins.
+    """
+    return -(-(size + bins - math.gcd(size, bins)) // bins)
+
+
+def stretched(size: int, bins: int) -> int:
+    """Return how many pixels all stretches have together: one more for each pixel that two of them share."""
+    return size + bins - math.gcd(size, bins)
 
 
 def interpolating(size: int, count: int) -> Array:

@@ -6,7 +6,6 @@ The output has floor((n + 2p - f) / s) + 1 rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -77,24 +76,37 @@ class Axis(NamedTuple):
     @property
     def taps(self) -> int:
         """Pairs of a window position and a real input pixel under it; padding is no input."""
-        return sum(self._positions())
+        return self._taps_before(self.before + self.size) - self._taps_before(self.before)
+
+    def _taps_before(self, end: int) -> int:
+        """Return how many pairs of a position j and a cell i have j * stride + i * dilation < end."""
+        begun = min(max(-(-end // self.stride), 0), self.output)
+        whole = min(max(-(-(end - self.extent + 1) // self.stride), 0), begun)
+        # position j has ceil((end - j * stride) / dilation) such cells; the last position comes first here
+        last = end - (begun - 1) * self.stride
+        return whole * self.kernel + sum_of_quotients(
+            begun - whole, self.stride, last + self.dilation - 1, self.dilation
+        )
 
     @property
     def cells_used(self) -> int:
         """Cells of the window that lie on a real input pixel in at least one position."""
-        return sum(count > 0 for count in self._positions())
+        first = max(-(-(self.before - (self.output - 1) * self.stride) // self.dilation), 0)
+        end = min((self.before + self.size - 1) // self.dilation + 1, self.kernel)
+        cells = max(end - first, 0)
+        if self.size >= self.stride:
+            return cells
+        # of those, cells step over all pixels unless (i * dilation - before) mod stride < size
+        start = (first * self.dilation - self.before) % self.stride + self.stride
+        reached, missed = (
+            sum_of_quotients(cells, self.dilation, start - less, self.stride) for less in (0, self.size)
+        )
+        return reached - missed
 
     @property
     def unseen(self) -> int:
         """Pixels of the input after the last window's end, which no window reaches."""
         return max(0, self.size + self.before - (self.output - 1) * self.stride - self.extent)
-
-    def _positions(self) -> Iterator[int]:
-        """Yield for each cell of the window in how many positions it lies on a real input pixel."""
-        for offset in range(0, self.extent, self.dilation):
-            first = max(-(-(self.before - offset) // self.stride), 0)
-            last = min((self.size - 1 + self.before - offset) // self.stride, self.output - 1)
-            yield max(last - first + 1, 0)
 
 
 class Window(NamedTuple):
@@ -137,6 +149,21 @@ class Window(NamedTuple):
     def formula(self) -> dict[str, str]:
         """Both size formulas with their numbers put in."""
         return {"height": self.height.formula, "width": self.width.formula}
+
+
+def sum_of_quotients(count: int, step: int, start: int, divisor: int) -> int:
+    """Return the sum of floor((start + i * step) / divisor) over 0 <= i < count, none of which is negative.
+
+    It takes as long as Euclid's algorithm, however many there are: points of a grid below a line, counted by turns
+    from either axis. Graham, Knuth & Patashnik 1994, "Concrete mathematics", section 3.5.
+    """
+    total = 0
+    while count > 0:
+        total += count * (count - 1) // 2 * (step // divisor) + count * (start // divisor)
+        step, start = step % divisor, start % divisor
+        count, start = divmod(count * step + start, divisor)
+        step, divisor = divisor, step
+    return total
 
 
 def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> Pair:

@@ -81,6 +81,14 @@ def test_adaptive_average_equals_the_loops(size, bins) -> None:
     check(AdaptiveAveragePool2D(output_size=bins), x, expected)
 
 
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_adaptive_average_knows_what_it_sees(size, bins) -> None:
+    lengths = [math.ceil((at + 1) * size / bins) - math.floor(at * size / bins) for at in range(bins)]
+    layer, shape = AdaptiveAveragePool2D(output_size=(bins, 1)), (size, 3, 2)
+    assert layer.connections(shape) == sum(lengths) * 3 * 2
+    assert layer.reach(shape).size == (max(lengths), 3)
+
+
 @given(SIZES, st.tuples(st.integers(1, 4), st.integers(1, 4)))
 def test_enlarging_equals_the_loops(size, factor) -> None:
     x = maps(size)

@@ -194,21 +194,24 @@ def test_same_padding_gives_the_ceiling_and_the_odd_pixel_goes_after(size, kerne
 
 @given(
     st.integers(1, 12),
+    st.integers(1, 8),
+    st.integers(1, 8),
+    st.integers(0, 9),
+    st.integers(0, 9),
     st.integers(1, 5),
-    st.integers(1, 4),
-    st.integers(0, 4),
-    st.integers(0, 4),
-    st.integers(1, 3),
+    st.booleans(),
 )
-def test_taps_count_the_pixels_under_the_window(size, kernel, stride, before, after, dilation) -> None:
-    axis = windows.Axis(size, kernel, stride, before, after, dilation)
-    assume(axis.extent <= axis.padded)
-    counted = sum(
-        0 <= position * stride - before + cell * dilation < size
-        for position in range(axis.output)
+def test_taps_count_the_pixels_under_the_window(
+    size, kernel, stride, before, after, dilation, round_up
+) -> None:
+    axis = windows.Axis(size, kernel, stride, before, after, dilation, round_up)
+    assume(axis.extent <= axis.surrounded)
+    counted = [
+        sum(0 <= position * stride - before + cell * dilation < size for position in range(axis.output))
         for cell in range(kernel)
-    )
-    assert axis.taps == counted
+    ]
+    assert axis.taps == sum(counted)
+    assert axis.cells_used == np.count_nonzero(counted)
 
 
 @pytest.mark.parametrize("kind", [MaxPool2D, AveragePool2D])

@@ -21,6 +21,7 @@ from engine.graph.architecture import Architecture
 from engine.graph.expand import MAX_NODES
 from engine.graph.network import Network
 from engine.graph.summary import summarize
+from engine.hints import find_hints
 from engine.recipe.config import TrainingConfig
 from engine.training.footprint import Footprint
 from tests.growth import grows_no_faster_than_its_size
@@ -166,6 +167,63 @@ def test_four_times_the_layers_are_no_sixteen_times_the_work(name: str) -> None:
         return look
 
     assert grows_no_faster_than_its_size(work, 200)
+
+
+NUMBERS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "a pool": lambda number: {"type": "max_pool2d", "pool_size": number, "stride": 1, "padding": "same"},
+    "a dilated pool": lambda number: {
+        "type": "average_pool2d",
+        "pool_size": (number + 1) // 2,
+        "dilation": 2,
+        "stride": 3,
+        "padding": "same",
+    },
+    "a convolution": lambda number: {
+        "type": "conv2d",
+        "filters": 1,
+        "kernel_size": number,
+        "padding": "same",
+    },
+    "a stepping convolution": lambda number: {
+        "type": "depthwise_conv2d",
+        "kernel_size": number,
+        "stride": number,
+        "padding": "same",
+    },
+    "a transposed convolution": lambda number: {
+        "type": "transposed_conv2d",
+        "filters": 1,
+        "kernel_size": number,
+        "padding": "same",
+    },
+    "an adaptive pool": lambda number: {"type": "adaptive_average_pool2d", "output_size": number - 1},
+    "an enlargement": lambda number: {"type": "upsample2d", "size": number, "mode": "bicubic"},
+    "a padding": lambda number: {"type": "pad2d", "padding": number - 1, "mode": "reflect"},
+    "a slice": lambda number: {"type": "slice", "rows": [None, None, -1]},
+    "a shuffle": lambda number: {"type": "channel_shuffle", "groups": number},
+    "a scale for each pixel": lambda number: {"type": "affine", "per_pixel": True},
+    "a local normalisation": lambda number: {"type": "local_response_norm", "size": number},
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_64_times_as_large_is_no_more_work(name: str) -> None:
+    def work(count: int) -> Callable[[], Any]:
+        number = count**3
+        shape = [1, 1, number] if name == "a shuffle" else [number, number, 1]
+        body = {"input_shape": shape, "layers": [NUMBERS[name](number)]}
+        built = [Network.build(validate(Architecture, body)) for _ in range(20)]
+        return lambda: [(summarize(one), find_hints(one)) for one in built]
+
+    # sides of 216 and of 13,824
+    assert grows_no_faster_than_its_size(work, 6)
+
+
+def test_the_largest_windows_are_taken_by_the_thousand(http: httpx.Client) -> None:
+    pool = {"type": "max_pool2d", "pool_size": 16384, "stride": 1, "padding": "same"}
+    answer = http.post(SUMMARY, json={"input_shape": [16384, 16384, 1], "layers": [pool] * 5000})
+    assert answer.status_code == 200
+    assert answer.json()["layers"][-1]["connection_density"] == pytest.approx(0.75**2, abs=1e-3)
 
 
 def test_four_times_the_gradients_are_no_sixteen_times_the_work_to_place() -> None:
