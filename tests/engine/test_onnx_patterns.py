@@ -104,6 +104,35 @@ def hard_swish(g: Graph, *, limit: float = 6.0, of: str = "x") -> str:
     return g("Div", g("Mul", of, g("Clip", g("Add", "x", 3.0), 0.0, limit)), 6.0)
 
 
+def mean_of_squares_norm(g: Graph, *, of: str = "x") -> str:
+    middle = g("ReduceMean", "x", axes=[1])
+    other = middle if of == "x" else g("ReduceMean", of, axes=[1])
+    variance = g("Sub", g("ReduceMean", g("Mul", "x", "x"), axes=[1]), g("Mul", other, other))
+    return g(
+        "Div", g("Sub", "x", middle), g("Sqrt", g("Add", variance, g("Cast", 0.5, to=TensorProto.FLOAT)))
+    )
+
+
+def softmax(g: Graph, *, over: int = 1) -> str:
+    raised = g("Exp", g("Sub", "x", g("ReduceMax", "x", axes=[1])))
+    return g("Div", raised, g("ReduceSum", raised, np.array([over])))
+
+
+def log_softmax(g: Graph, *, of: str = "x") -> str:
+    lowered = g("Sub", "x", g("ReduceMax", of, axes=[-1]))
+    return g("Sub", lowered, g("Log", g("ReduceSum", g("Exp", lowered), np.array([-1]))))
+
+
+def prelu(g: Graph, *, bound: float = 0.0, of: str = "x") -> str:
+    return g("Where", g("Less", "x", bound), g("Mul", drawn(6, 1, 1), of), "x")
+
+
+def least_and_most(g: Graph) -> str:
+    low, high = g.constant(-0.4), g.constant(0.7)
+    raised = g("Where", g("Less", "x", low), low, "x")
+    return g("Where", g("Less", high, raised), high, raised)
+
+
 WHOLE: list[tuple[Callable[[Graph], str], list[str]]] = [
     (channels_norm, ["layer_norm"]),
     (channels_norm_without_shift, ["layer_norm", "affine", "relu"]),
@@ -114,6 +143,11 @@ WHOLE: list[tuple[Callable[[Graph], str], list[str]]] = [
     (gelu_halved_first, ["gelu"]),
     (gelu_of_half_a_gate, ["gelu"]),
     (hard_swish, ["hard_swish"]),
+    (mean_of_squares_norm, ["layer_norm"]),
+    (softmax, ["softmax"]),
+    (log_softmax, ["log_softmax"]),
+    (prelu, ["prelu"]),
+    (least_and_most, ["clip", "clip"]),
 ]
 OTHERS: list[Callable[[Graph], str]] = [
     lambda g: gelu(g, half=0.4),
@@ -122,6 +156,14 @@ OTHERS: list[Callable[[Graph], str]] = [
     lambda g: hard_swish(g, limit=5.0),
     lambda g: hard_swish(g, of=g("Relu", "x")),
 ]
+WITHOUT_LAYERS: list[tuple[Callable[[Graph], str], str]] = [
+    (lambda g: mean_of_squares_norm(g, of=g("Mul", "x", 0.5)), "Sqrt"),
+    (lambda g: softmax(g, over=2), "Exp"),
+    (lambda g: log_softmax(g, of=g("Tanh", "x")), "Exp"),
+    (lambda g: prelu(g, bound=0.1), "Less"),
+    (lambda g: prelu(g, of=g("Tanh", "x")), "Less"),
+]
+"""What looks like a pattern, and has parts for which there is no layer."""
 
 
 def imported(
@@ -168,6 +210,14 @@ def test_what_only_looks_like_a_pattern_stays_what_it_is(
     read, y, expected = imported(make, tmp_path)
     assert not {"gelu", "hard_swish"} & set(types(read))
     np.testing.assert_allclose(y, expected, rtol=0, atol=1e-5 * float(np.abs(expected).max()))
+
+
+@pytest.mark.parametrize(("make", "part"), WITHOUT_LAYERS)
+def test_what_looks_like_a_pattern_is_refused_where_it_has_parts_without_layers(
+    make: Callable[[Graph], str], part: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelFileError, match=rf"{part} .* needs"):
+        imported(make, tmp_path)
 
 
 def test_a_normalisation_that_is_read_twice_is_right_in_both_places(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from engine.errors import EngineError
 from engine.layers import Context
 from engine.model.onnx_format.read import read_graph
 from engine.model.onnx_import.importing import import_network
-from tests.onnx_nodes.cases import ARITHMETIC, CONSTANTS, REAL, Case
+from tests.onnx_nodes.cases import ARITHMETIC, CONSTANTS, OVER_AXES, REAL, Case
 
 PICTURE = "picture"
 # fmt: off
@@ -36,8 +36,6 @@ BATCHED = (
     "MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool", "Resize", "Upsample", "Gemm",
 )
 # fmt: on
-OVER_AXES = ("LayerNormalization", "Softmax", "LogSoftmax")
-"""Operators in whose bodies axes are counted."""
 SEVERAL = ("Concat", "Sum", *ARITHMETIC)
 FIRST_ALONE = ("LayerNormalization", "Dropout")
 """Operators of whose outputs a network has the first; the others are for training."""

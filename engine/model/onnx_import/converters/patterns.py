@@ -21,7 +21,9 @@ NORMALISED = "Normalised"
 _DEEPEST = 3
 """Operators below one another that are looked at as one product; the ways to do so grow by squaring."""
 _MOST_AXES = 8
-_FEWEST = {"Add": 2, "Sub": 2, "Mul": 2, "Div": 2, "Pow": 2, "Constant": 0}
+_REAL = (1, 11)
+"""ONNX's numbers of float32 and float64, in which a number stays what it is."""
+_FEWEST = {"Add": 2, "Sub": 2, "Mul": 2, "Div": 2, "Pow": 2, "Less": 2, "Constant": 0}
 """Inputs that an operator has; of all others it is one or more."""
 
 
@@ -68,6 +70,14 @@ class _View:
 
     def number(self, name: str) -> float | None:
         """Return a constant that is a single number."""
+        cast = self.maker(name, "Cast", "CastLike")
+        if cast is not None:
+            number = self._stored(cast.inputs[0])
+            same = cast.attributes.get("to") in _REAL or (number is not None and number.is_integer())
+            return number if same else None
+        return self._stored(name)
+
+    def _stored(self, name: str) -> float | None:
         tensor = self.tensors.get(name)
         if tensor is not None:
             return float(tensor.read().reshape(-1)[0]) if tensor.elements == 1 else None
@@ -194,7 +204,10 @@ def _limits(view: _View, clip: GraphNode) -> tuple[object, object]:
 
 
 def _normalised(view: _View, node: GraphNode) -> GraphNode | None:
-    """Normalised(x, scale, shift) = scale * d / Sqrt(ReduceMean(d^2) + epsilon) + shift, d = x - ReduceMean(x)."""
+    """Normalised(x, scale, shift) = scale * d / Sqrt(variance + epsilon) + shift, d = x - ReduceMean(x).
+
+    The variance is ReduceMean(d^2), or ReduceMean(x^2) - ReduceMean(x)^2.
+    """
     constants = []
     name = node.outputs[0] if node.outputs else ""
     for kind in ("Add", "Mul"):
@@ -211,13 +224,12 @@ def _normalised(view: _View, node: GraphNode) -> GraphNode | None:
     variance = None if root is None else view.apart(root.inputs[0], "Add")
     if variance is None:
         return None
-    spread = view.maker(variance[0], "ReduceMean")
     centred = view.maker(divided.inputs[0], "Sub")
     mean = None if centred is None else view.maker(centred.inputs[1], "ReduceMean")
-    if spread is None or centred is None or mean is None or mean.inputs[0] != centred.inputs[0]:
+    if centred is None or mean is None or mean.inputs[0] != centred.inputs[0]:
         return None
     over = _axes(view, mean)
-    if over is None or over != _axes(view, spread) or not _is_square(view, spread.inputs[0], centred):
+    if over is None or not _is_variance(view, variance[0], centred, over):
         return None
     return GraphNode(
         NORMALISED,
@@ -230,6 +242,21 @@ def _normalised(view: _View, node: GraphNode) -> GraphNode | None:
     )
 
 
+def _is_variance(view: _View, name: str, centred: GraphNode, over: tuple[int, ...]) -> bool:
+    """Tell whether a tensor is the variance of what a difference takes its mean from."""
+    spread, (x, mean) = view.maker(name, "ReduceMean"), centred.inputs
+    if spread is not None:
+        return over == _axes(view, spread) and _is_square(view, spread.inputs[0], centred)
+    apart = view.maker(name, "Sub")
+    if apart is None:
+        return False
+    squares, squared = view.maker(apart.inputs[0], "ReduceMean"), view.maker(apart.inputs[1], "Mul")
+    if squares is None or squared is None or over != _axes(view, squares):
+        return False
+    square = view.maker(squares.inputs[0], "Mul")
+    return square is not None and square.inputs == (x, x) and squared.inputs == (mean, mean)
+
+
 def _is_square(view: _View, name: str, centred: GraphNode) -> bool:
     """Tell whether a tensor is the square of a difference, which may be computed twice."""
     node = view.maker(name, "Pow", "Mul")
@@ -239,6 +266,50 @@ def _is_square(view: _View, name: str, centred: GraphNode) -> bool:
     if same is None or same.inputs != centred.inputs:
         return False
     return node.inputs[1] == node.inputs[0] if node.type == "Mul" else view.number(node.inputs[1]) == 2
+
+
+def _softmax(view: _View, node: GraphNode) -> GraphNode | None:
+    """Softmax(x) = Exp(d) / ReduceSum(Exp(d)), LogSoftmax(x) = d - Log(ReduceSum(Exp(d))), d = x - ReduceMax(x)."""
+    if node.domain or node.type not in ("Div", "Sub") or len(node.inputs) != 2:
+        return None
+    above, below = node.inputs
+    if node.type == "Sub":
+        logarithm = view.maker(below, "Log")
+        below = "" if logarithm is None else logarithm.inputs[0]
+    total = view.maker(below, "ReduceSum")
+    raised = None if total is None else view.maker(total.inputs[0], "Exp")
+    if (
+        total is None
+        or raised is None
+        or above not in (raised.outputs if node.type == "Div" else raised.inputs)
+    ):
+        return None
+    lowered = view.maker(raised.inputs[0], "Sub")
+    largest = None if lowered is None else view.maker(lowered.inputs[1], "ReduceMax")
+    if lowered is None or largest is None or largest.inputs[0] != lowered.inputs[0]:
+        return None
+    over = _axes(view, total)
+    if over is None or len(over) != 1 or over != _axes(view, largest):
+        return None
+    kind = "Softmax" if node.type == "Div" else "LogSoftmax"
+    return GraphNode(kind, (lowered.inputs[0],), node.outputs, {"axis": over[0]}, node.name, "", 13)
+
+
+def _chosen(view: _View, node: GraphNode) -> GraphNode | None:
+    """Max(x, m) = Where(x < m, m, x), Min(x, m) = Where(m < x, m, x), PRelu(x, s) = Where(x < 0, s * x, x)."""
+    less = view.maker(node.inputs[0], "Less") if node.type == "Where" and len(node.inputs) == 3 else None
+    if less is None or node.domain:
+        return None
+    _, other, x = node.inputs
+    if set(less.inputs) == {x, other} and x != other:
+        return _instead(node, "Max" if less.inputs == (x, other) else "Min", 8, x, other)
+    scaled = view.maker(other, "Mul")
+    if scaled is None or less.inputs[0] != x or view.number(less.inputs[1]) != 0:
+        return None
+    for slope, factor in (scaled.inputs, scaled.inputs[::-1]):
+        if factor == x:
+            return _instead(node, "PRelu", 16, x, slope)
+    return None
 
 
 def _axes(view: _View, node: GraphNode) -> tuple[int, ...] | None:
@@ -272,8 +343,8 @@ def _near(one: object, other: float) -> bool:
     return isinstance(one, float | int) and math.isclose(one, other, rel_tol=1e-4)
 
 
-def _instead(node: GraphNode, kind: str, version: int, x: str, **attributes: str) -> GraphNode:
-    return GraphNode(kind, (x,), node.outputs, attributes, node.name, "", version)
+def _instead(node: GraphNode, kind: str, version: int, *inputs: str, **attributes: str) -> GraphNode:
+    return GraphNode(kind, inputs, node.outputs, attributes, node.name, "", version)
 
 
-_PATTERNS = (_gelu, _silu, _hard_swish, _normalised)
+_PATTERNS = (_gelu, _silu, _hard_swish, _normalised, _softmax, _chosen)
