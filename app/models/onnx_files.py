@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from engine.model.onnx_format.write import OnnxFile
     from engine.model.onnx_import.importing import Report
 
-_BEGINNINGS = frozenset({0x08, 0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42})
-"""First bytes of the message that a file is: a field of it, with how it is encoded."""
+_FIRST_BYTES = frozenset({0x08, 0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42})
+"""What the first byte may be of the message that a file is: the number of a field, with how it is encoded."""
 
 
 class OnnxModel(NamedTuple):
@@ -53,7 +53,7 @@ def onnx_file(
 
 def may_be_onnx(head: bytes) -> bool:
     """Tell by its first bytes whether a file can be ONNX; a text file may begin in the same way."""
-    return bool(head) and head[0] in _BEGINNINGS
+    return bool(head) and head[0] in _FIRST_BYTES
 
 
 def read_onnx_model(

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from app.client import ConvserveError
-from tests.cli.told import DOCUMENT, everything, refused
+from tests.cli.awaited import DOCUMENT, everything, refused
 
 OPERATION = "/v1/operations/"
 TINY = {

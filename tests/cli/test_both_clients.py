@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from app.client import AsyncClient, Client
+from tests.cli.awaited import DOCUMENT, OWN, Awaited, documented, everything, methods, refused, resources
 from tests.cli.stories import TINY, archive, data_sets, models, operations, training
-from tests.cli.told import DOCUMENT, OWN, Told, documented, everything, methods, refused, resources
 
 
 @pytest.fixture
@@ -108,9 +108,9 @@ def test_the_story_told_to_the_client_that_blocks(
     server: str, tmp_path: Path, made: set[tuple[str, str]]
 ) -> None:
     with Client(server) as client:
-        told = Told(client)
-        asyncio.run(story(told, tmp_path))
-        assert told.used == methods(client)
+        awaited = Awaited(client)
+        asyncio.run(story(awaited, tmp_path))
+        assert awaited.used == methods(client)
     assert made == documented(), "the client has no method for some calls of the service"
 
 
@@ -119,9 +119,9 @@ def test_the_story_told_to_the_client_that_is_awaited(
 ) -> None:
     async def run() -> None:
         async with AsyncClient(server) as client:
-            told = Told(client)
-            await story(told, tmp_path)
-            assert told.used == methods(client)
+            awaited = Awaited(client)
+            await story(awaited, tmp_path)
+            assert awaited.used == methods(client)
 
     asyncio.run(run())
     assert made == documented()

@@ -27,7 +27,7 @@ def methods(client: Any) -> set[tuple[str, str]]:
     return {(name, each) for name, found in {**parts, "": OWN}.items() for each in found}
 
 
-class Told:
+class Awaited:
     """A client whose methods are all awaited or gone through by `async for`, and that remembers which were used."""
 
     def __init__(self, client: Any) -> None:
