@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -127,8 +127,8 @@ def _read(source: ModelSource, settings: Settings) -> tuple[Model, ImportReport]
     said = source.said
     try:
         if said.preset is not None:
-            _check_without(said, ("external_data", "target"))
             _check_header(source.path)
+            _check_fields(source)
             model, unused = read_foreign_model(source.path, said, settings)
             report = _report(str(model.metadata["origin"]["format"]), model, unused)
         elif _is_onnx(source.path):
@@ -138,8 +138,8 @@ def _read(source: ModelSource, settings: Settings) -> tuple[Model, ImportReport]
             _check_description({"classes": list(model.classes), "metadata": model.metadata})
             report = _report("onnx", model, found.unused, found.folded, assumed)
         else:
-            _check_without(said, said.json_fields | {"external_data", "target"})
             _check_header(source.path)
+            _check_fields(source)
             _check_description(read_description(source.path, "model", settings.max_upload_bytes))
             model = read_model(source.path, settings.max_upload_bytes, settings.max_parameters)
             report = _report(OWN_FORMAT, model)
@@ -178,18 +178,22 @@ def _is_onnx(path: Path) -> bool:
     return may_be_onnx(head) and head[8:] != b"{"
 
 
-def _check_without(said: ModelImport, fields: Iterable[str]) -> None:
-    """Refuse what is said of other kinds of files alone.
+def _check_fields(source: ModelSource) -> None:
+    """Refuse what is said of a file that is not read as ONNX, and does not apply to it.
 
     Raises:
-        Invalid: the call has one of these fields.
+        Invalid: the call has a field of ONNX files alone, or without a preset one that needs it.
     """
-    given = sorted(said.model_fields_set & set(fields))
+    said = source.said
+    of_onnx = {"external_data": source.external, "target": said.target}
+    name = next((name for name, value in of_onnx.items() if value is not None), None)
+    if name is not None:
+        why = "this is none" if said.preset is None else "weights of a preset are in none"
+        raise Invalid.at(name, f"it belongs to an ONNX file, and {why}", "leave it out")
+    given = sorted(said.model_fields_set & said.json_fields)
     if given and said.preset is None:
         names = " and ".join(given)
         raise Invalid.at("preset", f"it is needed with {names}", "say which network the weights are of")
-    if given:
-        raise Invalid.at(given[0], "it belongs to an ONNX file, which has no preset", "leave it out")
 
 
 def _check_header(path: Path) -> None:

@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 from onnx import ModelProto, TensorProto, helper
 from PIL import Image
+from safetensors.numpy import load
 
 IMPORT = "/v1/models/import"
 SMALL = Path(__file__).parents[1] / "engine" / "golden" / "onnx"
@@ -107,7 +108,11 @@ def test_tensors_may_come_in_a_second_file(http: httpx.Client) -> None:
     document = {key: base64.b64encode(content).decode() for key, content in fields.items()}
     again = http.post(IMPORT, json=document | {"input_shape": [32, 32, 3], "name": "from json"})
     assert again.status_code == 201, again.text
-    assert again.json()["sha256"] != ""
+    assert again.json()["import"] == answer.json()["import"]
+    sent = [http.get(f"/v1/models/{one.json()['id']}/weights").content for one in (answer, again)]
+    first, second = (load(content) for content in sent)
+    assert first.keys() == second.keys()
+    assert all(np.array_equal(first[name], second[name]) for name in first)
     missing = post(http, file, input_shape=[32, 32, 3])
     assert missing.status_code == 422
     assert "second" in missing.json()["detail"] or "external" in missing.json()["detail"]
@@ -201,11 +206,21 @@ def test_what_does_not_fit_the_file_is_said_where_it_is(
         assert problem["errors"][0]["parameter"] == place
 
 
-def test_what_an_onnx_file_alone_has_is_refused_with_others(http: httpx.Client) -> None:
+@pytest.mark.parametrize("fields", [{"target": "class"}, {"external": b"tensors"}])
+def test_what_an_onnx_file_alone_has_is_refused_with_others(
+    http: httpx.Client, fields: dict[str, Any]
+) -> None:
+    name = "external_data" if "external" in fields else "target"
     model_file = http.get("/v1/models/model_example/weights").content
-    answer = post(http, model_file, target="class")
-    assert answer.status_code == 422
-    assert "target" in answer.json()["detail"]
+    for preset in ({}, {"preset": "resnet-18"}):
+        answer = post(http, model_file, **fields, **preset)
+        assert answer.status_code == 422
+        (error,) = answer.json()["errors"]
+        assert (error["parameter"], error["hint"]) == (name, "leave it out")
+        assert "belongs to an ONNX file" in error["detail"]
+    damaged = post(http, b"hello, this is no network", **fields)
+    assert damaged.status_code == 422
+    assert "neither a safetensors nor an ONNX file" in damaged.json()["detail"]
 
 
 def ones(inputs: int, outputs: int, number: float = 1.0) -> list[Any]:
