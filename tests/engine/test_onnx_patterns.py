@@ -119,8 +119,8 @@ def softmax(g: Graph, *, over: int = 1) -> str:
 
 
 def log_softmax(g: Graph, *, of: str = "x") -> str:
-    lowered = g("Sub", "x", g("ReduceMax", of, axes=[-1]))
-    return g("Sub", lowered, g("Log", g("ReduceSum", g("Exp", lowered), np.array([-1]))))
+    lowered = g("Sub", "x", g("ReduceMax", of, axes=[-3]))
+    return g("Sub", lowered, g("Log", g("ReduceSum", g("Exp", lowered), np.array([-3]))))
 
 
 def prelu(g: Graph, *, bound: float = 0.0, of: str = "x") -> str:
