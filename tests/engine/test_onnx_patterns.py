@@ -133,6 +133,19 @@ def least_and_most(g: Graph) -> str:
     return g("Where", g("Less", high, raised), high, raised)
 
 
+def stretched(g: Graph) -> str:
+    """A number for each channel, stretched over the map as it is not needed."""
+    return g("Expand", g("Sigmoid", g("GlobalAveragePool", "x")), g("Shape", "x"))
+
+
+def map_and_stretched(g: Graph) -> str:
+    return g("Sub", "x", stretched(g))
+
+
+def stretched_and_map(g: Graph) -> str:
+    return g("Mul", stretched(g), "x")
+
+
 WHOLE: list[tuple[Callable[[Graph], str], list[str]]] = [
     (channels_norm, ["layer_norm"]),
     (channels_norm_without_shift, ["layer_norm", "affine", "relu"]),
@@ -148,6 +161,8 @@ WHOLE: list[tuple[Callable[[Graph], str], list[str]]] = [
     (log_softmax, ["log_softmax"]),
     (prelu, ["prelu"]),
     (least_and_most, ["clip", "clip"]),
+    (map_and_stretched, ["global_average_pool2d", "sigmoid", "subtract"]),
+    (stretched_and_map, ["global_average_pool2d", "sigmoid", "multiply"]),
 ]
 OTHERS: list[Callable[[Graph], str]] = [
     lambda g: gelu(g, half=0.4),

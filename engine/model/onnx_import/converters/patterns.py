@@ -197,6 +197,19 @@ def _hard_swish(view: _View, node: GraphNode) -> GraphNode | None:
     return None
 
 
+def _stretched(view: _View, node: GraphNode) -> GraphNode | None:
+    """f(x, y) = f(x, Expand(y, Shape(x))): the operators of two inputs stretch them by themselves."""
+    if node.type not in ("Add", "Sub", "Mul", "Div") or node.domain or len(node.inputs) != 2:
+        return None
+    for place, (x, name) in enumerate((node.inputs[::-1], node.inputs)):
+        expand = view.maker(name, "Expand")
+        sizes = None if expand is None or len(expand.inputs) != 2 else view.maker(expand.inputs[1], "Shape")
+        if expand is not None and sizes is not None and sizes.inputs == (x,) and not sizes.attributes:
+            inputs = (expand.inputs[0], x) if place == 0 else (x, expand.inputs[0])
+            return replace(node, inputs=inputs)
+    return None
+
+
 def _limits(view: _View, clip: GraphNode) -> tuple[object, object]:
     if len(clip.inputs) == 3:
         return view.number(clip.inputs[1]), view.number(clip.inputs[2])
@@ -347,4 +360,4 @@ def _instead(node: GraphNode, kind: str, version: int, *inputs: str, **attribute
     return GraphNode(kind, inputs, node.outputs, attributes, node.name, "", version)
 
 
-_PATTERNS = (_gelu, _silu, _hard_swish, _normalised, _softmax, _chosen)
+_PATTERNS = (_gelu, _silu, _hard_swish, _normalised, _softmax, _chosen, _stretched)
