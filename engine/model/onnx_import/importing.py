@@ -17,7 +17,7 @@ from engine.graph.network import Network
 from engine.graph.node import INPUT
 from engine.inputs.preprocessing import Preprocessing
 from engine.model.model_file import few
-from engine.model.onnx_format.read import read_graph
+from engine.model.onnx_format.read import MAX_AXES, read_graph
 from engine.model.onnx_format.records import Graph, GraphNode
 from engine.model.onnx_import.border import Border, begin, bytes_as_they_are, our_metadata, takes_bytes
 from engine.model.onnx_import.converters import COUNTS, FOLDS, RULES, Table, chosen, table
@@ -37,6 +37,9 @@ from engine.model.onnx_import.values.value import (
 )
 from engine.recipe.losses import LOSSES, Loss
 from engine.recipe.targets import Target
+
+MOST_MISSING = 1_000
+"""Nodes that are refused before the rest of the graph is not looked at any more."""
 
 
 class Report(NamedTuple):
@@ -291,12 +294,17 @@ def _convert(
                     folded.append(node.place)
         except Unsupported as refused:
             missing.setdefault((node.type, str(refused)), []).append(node.place)
+        if any(_axes(each) > MAX_AXES for each in found):
+            missing.setdefault((node.type, f"tensors of at most {MAX_AXES} axes"), []).append(node.place)
+            found = []
         used = [name for name in node.outputs[len(found) :] if name in read]
         if found and used:
             needs = f"its first outputs alone, and not {few(set(used))}"
             missing.setdefault((node.type, needs), []).append(node.place)
         for place, name in enumerate(node.outputs):
             values[name] = found[place] if place < len(found) else Missing()
+        if sum(map(len, missing.values())) >= MOST_MISSING:
+            break
     if missing:
         raise UnsupportedGraphError(
             [Lacking(kind, tuple(places), needs) for (kind, needs), places in missing.items()]
@@ -316,6 +324,12 @@ def _called(convert: Converter, call: Call) -> list[Value]:
         raise Unsupported(
             "inputs and attributes that fit together, as the operator's description asks"
         ) from None
+
+
+def _axes(value: Value) -> int:
+    if isinstance(value, Counted):
+        return value.rest.ndim
+    return 0 if isinstance(value, Missing) else len(value.shape)
 
 
 def _unknown(node: GraphNode, version: int, rules: Table) -> str:

@@ -61,9 +61,10 @@ def constant(call: Call) -> list[Value]:
 def constant_of_shape(call: Call) -> list[Value]:
     """ConstantOfShape: one number, stretched."""
     shape = _sizes(call.constant(0))
-    filler = call.tensor("value").read() if call.has("value") else np.zeros(1, np.float32)
-    if filler.size != 1:
+    said = call.tensor("value") if call.has("value") else None
+    if said is not None and said.elements != 1:
         raise Unsupported("one number that is repeated")
+    filler = np.zeros(1, np.float32) if said is None else said.read()
     source = known(filler.reshape(()))
     return [call.derive(lambda: np.broadcast_to(filler.reshape(()), shape), shape, source)]
 
@@ -97,14 +98,23 @@ def cast_like(call: Call) -> list[Value]:
 def elementwise(
     function: Callable[..., Array], count: int | None, kind: type[Any] | None, call: Call
 ) -> list[Value]:
-    """Apply a function of NumPy to each number, or to the numbers of `count` constants that belong together."""
+    """Apply a function of NumPy to the numbers of `count` constants that belong together; None for one after another."""
     sources = [call.constant(place) for place in range(len(call.inputs))]
     if not sources or count not in (None, len(sources)):
         raise Unsupported(f"{count} inputs and not {len(sources)}")
     shape = _broadcast(*(each.shape for each in sources))
     dtype = np.dtype(kind) if kind else sources[-1].dtype
     call.budget.charge(elements(shape) - sum(each.elements for each in sources))
-    return [derived(lambda: function(*(each.make() for each in sources)), shape, dtype, *sources)]
+    if count is None:
+        return [derived(lambda: reduce(function, (each.make() for each in sources)), shape, dtype, *sources)]
+    return [derived(lambda: function(*_made(sources)), shape, dtype, *sources)]
+
+
+def _made(sources: list[Constant]) -> list[Array]:
+    """Make constants, those first that take most: while others are made, few of them are kept."""
+    order = sorted(range(len(sources)), key=lambda place: -sources[place].work)
+    made = {place: sources[place].make() for place in order}
+    return [made[place] for place in range(len(sources))]
 
 
 def divide(call: Call) -> list[Value]:
@@ -301,14 +311,6 @@ def _broadcast(*shapes: Shape) -> Shape:
         raise Unsupported(f"shapes that meet and not {' and '.join(map(str, map(list, shapes)))}") from None
 
 
-def _least(*arrays: Array) -> Array:
-    return reduce(np.minimum, arrays)
-
-
-def _greatest(*arrays: Array) -> Array:
-    return reduce(np.maximum, arrays)
-
-
 def _power(one: Array, other: Array) -> Array:
     raised: Array = np.power(one, other.astype(one.dtype))
     return raised
@@ -340,8 +342,8 @@ FOLDS = (
     _elementwise("Reciprocal", np.reciprocal, 1),
     _elementwise("Floor", np.floor, 1),
     _elementwise("Ceil", np.ceil, 1),
-    _elementwise("Min", _least, None),
-    _elementwise("Max", _greatest, None),
+    _elementwise("Min", np.minimum, None),
+    _elementwise("Max", np.maximum, None),
     _elementwise("Equal", np.equal, 2, np.bool_),
     _elementwise("Less", np.less, 2, np.bool_),
     _elementwise("Greater", np.greater, 2, np.bool_),

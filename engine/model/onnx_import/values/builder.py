@@ -59,7 +59,7 @@ class Finished:
 
         Raises:
             LimitError: they are made of one another in ways that take out of all proportion.
-            ModelFileError: numbers that are not finite.
+            ModelFileError: numbers that are not finite, or that cannot be computed.
         """
         work = sum(each.work for placed in self.layers for each in placed.weights.values())
         if max_parameters is not None and work > MOST_WORK * max_parameters:
@@ -70,8 +70,14 @@ class Finished:
             )
         for placed in self.layers:
             for key, constant in placed.weights.items():
-                with np.errstate(all="ignore"):
-                    array = np.ascontiguousarray(constant.make(), np.float32)
+                try:
+                    with np.errstate(all="ignore"):
+                        array = np.ascontiguousarray(constant.make(), np.float32)
+                except (ValueError, TypeError, ArithmeticError) as error:
+                    raise ModelFileError(
+                        f"the {key} of {placed.name!r} cannot be computed: {error}",
+                        hint="export the model with its weights stored as they are used (constant folding)",
+                    ) from None
                 if not np.isfinite(array).all():
                     raise ModelFileError(f"the {key} of {placed.name!r} holds numbers that are not finite")
                 # a small constant is one array for all that read it, and what was stretched has no array of its own

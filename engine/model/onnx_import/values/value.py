@@ -15,12 +15,21 @@ from engine.model.onnx_import.values.layout import Layout
 
 SMALL = 4096
 """Numbers that are computed at once, such as shapes; larger constants are made when all sizes are known."""
+MAX_WORK_AT_ONCE = 4 * SMALL
+"""Numbers that are passed over to compute those; what takes more is made later too."""
 MAX_STEPS = 100
 """Steps from what is stored to a constant."""
 
 
+MAX_TEXT = 300
+"""Characters of what is said of one operator, which may quote what the file says."""
+
+
 class Unsupported(Exception):
     """An operator that cannot become layers of ours; says what would be needed."""
+
+    def __init__(self, needs: str) -> None:
+        super().__init__(needs if len(needs) <= MAX_TEXT else f"{needs[:MAX_TEXT]}...")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +66,12 @@ class Constant:
         """Return the numbers of a small constant.
 
         Raises:
-            Unsupported: there are many of them.
+            Unsupported: there are many of them, or they are made of many.
         """
         if not self.is_small:
             raise Unsupported(f"a constant of at most {SMALL:,} numbers where there are {self.elements:,}")
+        if self.work:
+            raise Unsupported(f"a constant that is made of at most {MAX_WORK_AT_ONCE:,} numbers")
         return self.make()
 
     def integers(self) -> tuple[int, ...]:
@@ -102,13 +113,13 @@ def known(array: Array, name: str = "") -> Constant:
 
 
 def derived(make: Callable[[], Array], shape: Shape, dtype: np.dtype[Any], *sources: Constant) -> Constant:
-    """Return what is computed from other constants: at once if all of them are small, else when it is needed."""
+    """Return what is computed from other constants: at once if that is little work, else when it is needed."""
     steps = 1 + max((source.steps for source in sources), default=0)
     work = elements(shape) + sum(source.elements + source.work for source in sources)
     name = next((source.name for source in sources if source.name), "")
     if steps > MAX_STEPS:
         raise Unsupported(f"at most {MAX_STEPS} steps from what is stored to a constant")
-    if elements(shape) <= SMALL and all(source.is_small for source in sources):
+    if elements(shape) <= SMALL and work <= MAX_WORK_AT_ONCE:
         with np.errstate(all="ignore"):
             array = np.asarray(make())
         return Constant(array.shape, array.dtype, lambda: array, name)
