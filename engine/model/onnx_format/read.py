@@ -6,7 +6,8 @@ tensors stay where they are until somebody reads them. Whether they fit the file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,11 +31,21 @@ from engine.model.onnx_format.wire import BYTES, Field, Mapped, Span, count_vari
 
 OLDEST = 7
 """Version of operators that is read; those before had other rules for stretching."""
-MAX_DESCRIPTION = 16 * 2**20
+MAX_DESCRIPTION = 8 * 2**20
 """Bytes of a file that are no numbers of tensors."""
-MAX_GRAPH_NODES = 50_000
+MAX_MESSAGE = 2**18
+"""Bytes of what is said of one node, attribute or tensor beside its numbers: parsed they take many more."""
+MAX_GRAPH_NODES = 20_000
+MAX_ATTRIBUTES = 100
+"""Of a node."""
 MAX_AXES = 8
 """Of a tensor."""
+MAX_ELEMENTS = 2**40
+"""Of a tensor; one without any has no more along its other axes."""
+MAX_NAME = 1_000
+"""Characters of a name."""
+_MOST_SHORTENED = 64
+"""Real numbers of an attribute that are hyperparameters and no constant."""
 
 _DTYPES: dict[int, np.dtype[Any]] = {
     TensorProto.FLOAT: np.dtype("<f4"),
@@ -116,15 +127,14 @@ class _Reader:
             ModelProto.OPSET_IMPORT_FIELD_NUMBER,
             ModelProto.METADATA_PROPS_FIELD_NUMBER,
         }
-        described = []
-        for field in self._file.fields(self._file.span):
+
+        def other(field: Field) -> None:
             if field.number == ModelProto.GRAPH_FIELD_NUMBER and field.kind == BYTES:
                 graphs.append(field.content)
-            elif field.number in wanted:
-                described.append(field)
-        said.ParseFromString(self._copy(described))
+
+        said.ParseFromString(self._said(self._file.span, wanted, other, MAX_DESCRIPTION))
         if len(graphs) != 1:
-            raise ModelFileError(f"the file is no ONNX model: it has {len(graphs)} graphs and not one")
+            raise ModelFileError(f"the file is no ONNX model: it has {len(graphs):,} graphs and not one")
         opset = self._opset(said)
         found = self._parts(graphs[0])
         initializers: dict[str, Tensor] = {}
@@ -171,15 +181,16 @@ class _Reader:
                 raise ModelFileError("the file has sparse initializers, which are not read")
             if field.number in found and field.kind == BYTES:
                 found[field.number].append(field.content)
-        if max(map(len, found.values())) > MAX_GRAPH_NODES:
-            raise ModelFileError(f"the graph has more than {MAX_GRAPH_NODES:,} nodes or initializers")
+                if len(found[field.number]) > MAX_GRAPH_NODES:
+                    raise ModelFileError(f"the graph has more than {MAX_GRAPH_NODES:,} nodes or initializers")
         return found
 
     def _types(self, spans: Iterable[Span]) -> tuple[TensorType, ...]:
-        return tuple(_tensor_type(ValueInfoProto.FromString(self._copy_of(span))) for span in spans)
+        wanted = {ValueInfoProto.NAME_FIELD_NUMBER, ValueInfoProto.TYPE_FIELD_NUMBER}
+        return tuple(_tensor_type(ValueInfoProto.FromString(self._said(span, wanted))) for span in spans)
 
     def _node(self, span: Span) -> GraphNode:
-        described, attributes = [], []
+        attributes: list[Span] = []
         wanted = {
             NodeProto.INPUT_FIELD_NUMBER,
             NodeProto.OUTPUT_FIELD_NUMBER,
@@ -187,12 +198,16 @@ class _Reader:
             NodeProto.OP_TYPE_FIELD_NUMBER,
             NodeProto.DOMAIN_FIELD_NUMBER,
         }
-        for field in self._file.fields(span):
+
+        def other(field: Field) -> None:
             if field.number == NodeProto.ATTRIBUTE_FIELD_NUMBER and field.kind == BYTES:
                 attributes.append(field.content)
-            elif field.number in wanted:
-                described.append(field)
-        node = NodeProto.FromString(self._copy(described))
+                if len(attributes) > MAX_ATTRIBUTES:
+                    raise ModelFileError(f"a node has more than {MAX_ATTRIBUTES} attributes")
+
+        node = NodeProto.FromString(self._said(span, wanted, other))
+        for name in (node.op_type, node.name, node.domain, *node.input, *node.output):
+            _check_name(name)
         place = f"{node.op_type} {node.name or next(iter(node.output), '')!r}"
         found: dict[str, AttributeValue] = {}
         for attribute in attributes:
@@ -206,35 +221,51 @@ class _Reader:
 
     def _attribute(self, span: Span, place: str) -> tuple[str, AttributeValue | None]:
         """Return name and value; the value of a kind that no operator here has is None."""
-        tensors, described = [], []
-        inner = {
-            AttributeProto.T_FIELD_NUMBER,
-            AttributeProto.G_FIELD_NUMBER,
-            AttributeProto.TENSORS_FIELD_NUMBER,
-            AttributeProto.GRAPHS_FIELD_NUMBER,
-            AttributeProto.SPARSE_TENSOR_FIELD_NUMBER,
-            AttributeProto.SPARSE_TENSORS_FIELD_NUMBER,
+        tensors: list[Span] = []
+        wanted = {
+            AttributeProto.NAME_FIELD_NUMBER,
+            AttributeProto.TYPE_FIELD_NUMBER,
+            AttributeProto.I_FIELD_NUMBER,
+            AttributeProto.F_FIELD_NUMBER,
+            AttributeProto.S_FIELD_NUMBER,
+            AttributeProto.INTS_FIELD_NUMBER,
+            AttributeProto.FLOATS_FIELD_NUMBER,
+            AttributeProto.STRINGS_FIELD_NUMBER,
         }
-        for field in self._file.fields(span):
+
+        def other(field: Field) -> None:
             if field.number == AttributeProto.T_FIELD_NUMBER and field.kind == BYTES:
                 tensors.append(field.content)
-            elif field.number not in inner:
-                described.append(field)
-        said = AttributeProto.FromString(self._copy(described))
+
+        said = AttributeProto.FromString(self._said(span, wanted, other))
+        _check_name(said.name)
         if said.type == AttributeProto.TENSOR and len(tensors) == 1:
             return said.name, self._tensor(tensors[0], place)
         return said.name, _value(said)
 
     def _tensor(self, span: Span, place: str) -> Tensor:
         """Return a tensor whose numbers were not looked at."""
-        described: list[Field] = []
         data: list[Field] = []
-        for field in self._file.fields(span):
-            (data if field.number in _DATA else described).append(field)
-        said = TensorProto.FromString(self._copy(described))
+        wanted = {
+            TensorProto.DIMS_FIELD_NUMBER,
+            TensorProto.DATA_TYPE_FIELD_NUMBER,
+            TensorProto.SEGMENT_FIELD_NUMBER,
+            TensorProto.NAME_FIELD_NUMBER,
+            TensorProto.EXTERNAL_DATA_FIELD_NUMBER,
+            TensorProto.DATA_LOCATION_FIELD_NUMBER,
+        }
+
+        def other(field: Field) -> None:
+            if field.number in _DATA and len(data) < 2 and field.content.size:
+                data.append(field)
+
+        said = TensorProto.FromString(self._said(span, wanted, other))
+        _check_name(said.name)
         what = f"the tensor {said.name!r}" if said.name else f"a tensor of {place}"
         shape = tuple(said.dims)
-        if len(shape) > MAX_AXES or any(not 0 <= size < 2**31 for size in shape):
+        if len(shape) > MAX_AXES:
+            raise ModelFileError(f"{what} says that its shape is one of {len(shape):,} axes")
+        if any(not 0 <= size < 2**31 for size in shape) or math.prod(filter(None, shape)) > MAX_ELEMENTS:
             raise ModelFileError(f"{what} says that its shape is {list(shape)}")
         if said.data_type not in _DTYPES:
             raise ModelFileError(
@@ -251,7 +282,6 @@ class _Reader:
             if data:
                 raise ModelFileError(f"{what} is stored both in the file and outside of it")
             return self._outside(said, what)
-        data = [field for field in data if field.content.size]
         if len(data) > 1 or any(field.kind != BYTES for field in data):
             raise ModelFileError(f"{what} is not stored in one piece")
         if not data:
@@ -264,6 +294,7 @@ class _Reader:
     def _outside(self, said: TensorProto, what: str) -> _Stored:
         entries = {entry.key: entry.value for entry in said.external_data}
         location = entries.get("location", "")
+        _check_name(location)
         if not location or Path(location).name != location or "\\" in location:
             raise ModelFileError(
                 f"{what} is stored in {location!r}, which is no name of a file beside this one",
@@ -300,8 +331,26 @@ class _Reader:
             )
         return self._file.bytes(span)
 
-    def _copy(self, fields: Iterable[Field]) -> bytes:
-        return b"".join(self._copy_of(field.whole) for field in fields)
+    def _said(
+        self,
+        message: Span,
+        wanted: Container[int],
+        other: Callable[[Field], None] = lambda field: None,
+        most: int = MAX_MESSAGE,
+    ) -> bytes:
+        """Return a message with its wanted fields alone, at most so many bytes; all others are handed out."""
+        said = bytearray()
+        for field in self._file.fields(message):
+            if field.number not in wanted:
+                other(field)
+            elif len(said) + field.whole.size > most:
+                raise ModelFileError(
+                    "what the file says of one node, attribute or tensor beside its numbers takes more than "
+                    f"{most:,} bytes"
+                )
+            else:
+                said += self._copy_of(field.whole)
+        return bytes(said)
 
 
 def _reader(kind: int, stored: _Stored, shape: Shape, what: str) -> Callable[[], Array]:
@@ -310,16 +359,10 @@ def _reader(kind: int, stored: _Stored, shape: Shape, what: str) -> Callable[[],
     dtype, count = _DTYPES[kind], elements(shape)
     half = np.dtype("<u2")
     if field in _VARINTS:
-        packed = file.view(span, np.dtype("u1"))
-        _check_count(count_varints(packed), count, shape, what)
-
-        def read() -> Array:
-            numbers = varints(packed)
-            if kind in _HALVES:
-                return _widened(numbers.astype(half), kind).reshape(shape)
-            return numbers.astype(dtype).reshape(shape)
-
-        return read
+        _check_count(count_varints(file.chunks(span)), count, shape, what)
+        if kind in _HALVES:
+            return lambda: _widened(varints(file.chunks(span), count, half), kind).reshape(shape)
+        return lambda: varints(file.chunks(span), count, dtype).reshape(shape)
     width = half.itemsize if kind in _HALVES else dtype.itemsize
     _check_count(span.size / width, count, shape, what)
     if kind in _HALVES:
@@ -347,7 +390,9 @@ def _value(said: AttributeProto) -> AttributeValue | None:
         AttributeProto.FLOAT: lambda: _shortest(said.f),
         AttributeProto.STRING: said.s.decode,
         AttributeProto.INTS: lambda: tuple(said.ints),
-        AttributeProto.FLOATS: lambda: tuple(map(_shortest, said.floats)),
+        AttributeProto.FLOATS: lambda: tuple(
+            map(_shortest if len(said.floats) <= _MOST_SHORTENED else float, said.floats)
+        ),
         AttributeProto.STRINGS: lambda: tuple(text.decode() for text in said.strings),
     }
     return kinds[said.type]() if said.type in kinds else None
@@ -358,19 +403,31 @@ def _shortest(value: float) -> float:
     return float(str(np.float32(value)))
 
 
+def _check_name(name: str | bytes) -> None:
+    """Refuse a name that cannot be shown; one that is not in UTF-8 comes as bytes."""
+    if isinstance(name, bytes) or len(name) > MAX_NAME or not name.isprintable():
+        raise ModelFileError(
+            f"the file has a name that begins with {name[:50]!r}; names are at most {MAX_NAME:,} printable characters"
+        )
+
+
 def _tensor_type(said: ValueInfoProto) -> TensorType:
+    _check_name(said.name)
     if not said.type.HasField("tensor_type"):
         return TensorType(said.name, None, None)
     tensor = said.type.tensor_type
     dtype = _DTYPES.get(tensor.elem_type)
     if not tensor.HasField("shape"):
         return TensorType(said.name, dtype, None)
+    if len(tensor.shape.dim) > MAX_AXES:
+        raise ModelFileError(f"the file says that {said.name!r} has {len(tensor.shape.dim):,} axes")
     return TensorType(said.name, dtype, tuple(map(_size, tensor.shape.dim)))
 
 
 def _size(dimension: Any) -> Size:
     if dimension.HasField("dim_value"):
         return int(dimension.dim_value)
+    _check_name(dimension.dim_param)
     return str(dimension.dim_param) or None
 
 

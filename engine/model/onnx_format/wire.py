@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,9 +18,11 @@ from engine.errors import ModelFileError
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _FIXED = {FIXED64: 8, FIXED32: 4}
-MAX_FIELDS = 2_000_000
+MAX_FIELDS = 500_000
 """Fields that are looked at in one file; ResNet-50 has five thousand."""
 _WORTH_READING = 2**16
+_CHUNK = 2**20
+"""Bytes."""
 
 
 class Span(NamedTuple):
@@ -115,6 +117,13 @@ class Mapped:
             raise _damaged()
         return numbers
 
+    def chunks(self, span: Span) -> Iterator[Array]:
+        """Yield copies of bytes, some at a time, (n,), so that however many they are they take little memory."""
+        with self._path.open("rb") as file:
+            file.seek(span.start)
+            for at in range(span.start, span.end, _CHUNK):
+                yield np.frombuffer(file.read(min(_CHUNK, span.end - at)), np.uint8)
+
     def _varint(self, at: int, end: int) -> tuple[int, int]:
         value = shift = 0
         while at < end and shift < 70:
@@ -127,14 +136,35 @@ class Mapped:
         raise _damaged()
 
 
-def count_varints(packed: Array) -> int:
+def count_varints(chunks: Iterable[Array]) -> int:
     """Return how many numbers a run of bytes holds that has seven bits of a number in each."""
-    return int(np.count_nonzero(packed < 0x80))
+    return sum(int(np.count_nonzero(chunk < 0x80)) for chunk in chunks)
 
 
-def varints(packed: Array) -> Array:
-    """Return the numbers of such a run as int64; those below 0 take ten bytes each."""
-    ends = np.flatnonzero(packed < 0x80)
+def varints(chunks: Iterable[Array], count: int, dtype: np.dtype[Any]) -> Array:
+    """Return the numbers of such a run, (count,).
+
+    Raises:
+        ModelFileError: they are fewer or more.
+    """
+    numbers = np.empty(count, dtype)
+    done, rest = 0, np.zeros(0, np.uint8)
+    for chunk in chunks:
+        packed = np.concatenate([rest, chunk])
+        ends = np.flatnonzero(packed < 0x80)
+        found = _whole(packed, ends)
+        if done + len(found) > count:
+            raise _damaged()
+        numbers[done : done + len(found)] = found.astype(dtype)
+        done += len(found)
+        rest = packed[ends[-1] + 1 :] if len(ends) else packed
+    if done != count or len(rest):
+        raise _damaged()
+    return numbers
+
+
+def _whole(packed: Array, ends: Array) -> Array:
+    """Return the numbers that end at these bytes as int64; those below 0 take ten bytes each."""
     starts = np.append(0, ends + 1)[:-1]
     numbers = np.zeros(len(ends), np.uint64)
     for step in range(10):

@@ -98,7 +98,7 @@ def cast_like(call: Call) -> list[Value]:
 def elementwise(
     function: Callable[..., Array], count: int | None, kind: type[Any] | None, call: Call
 ) -> list[Value]:
-    """Apply a function of NumPy to the numbers of `count` constants that belong together; None for one after another."""
+    """Apply a function of NumPy to constants: to so many together, or with None to two of them after each other."""
     sources = [call.constant(place) for place in range(len(call.inputs))]
     if not sources or count not in (None, len(sources)):
         raise Unsupported(f"{count} inputs and not {len(sources)}")

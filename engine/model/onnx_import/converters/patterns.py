@@ -20,6 +20,8 @@ NORMALISED = "Normalised"
 """scale * (x - mean) / sqrt(variance + epsilon) + shift, mean and variance over `axes`; constants may be missing."""
 _DEEPEST = 3
 """Operators below one another that are looked at as one product; the ways to do so grow by squaring."""
+_MOST_LOOKS = 200_000
+"""Looks for products in one graph; what is left then stays as it is. Published networks take a few thousand."""
 _MOST_AXES = 8
 _REAL = (1, 11)
 """ONNX's numbers of float32 and float64, in which a number stays what it is."""
@@ -44,12 +46,14 @@ class Product(NamedTuple):
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _View:
     """A graph, looked at backwards."""
 
     makers: Mapping[str, GraphNode]
     tensors: Mapping[str, Tensor]
+    looks: int = 0
+    """How often products were looked for."""
 
     @classmethod
     def of(cls, graph: Graph) -> _View:
@@ -103,6 +107,9 @@ class _View:
 
     def products(self, name: str, depth: int = 0) -> Iterator[Product]:
         """Yield all ways to see a tensor as a product, from the coarsest to the finest."""
+        self.looks += 1
+        if self.looks > _MOST_LOOKS:
+            return
         number = self.number(name)
         if number is not None:
             yield Product(number, ())

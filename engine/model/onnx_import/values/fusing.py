@@ -39,7 +39,9 @@ def fused(layers: Sequence[Placed], output: str) -> tuple[list[Placed], str]:
         joined = None
         if isinstance(placed.layer, Affine) and before is not None and readers[placed.inputs[0]] == 1:
             with suppress(Unsupported):  # constants too many steps from what is stored: then they stay two
-                joined = _with_bias(before, placed) or _one_affine(before, placed) or _with_affine(before, placed)
+                joined = (
+                    _with_bias(before, placed) or _one_affine(before, placed) or _with_affine(before, placed)
+                )
         if joined is not None:
             found[joined.name] = joined
             names[placed.name] = joined.name
