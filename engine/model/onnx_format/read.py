@@ -26,7 +26,15 @@ from onnx import (
 from engine.arrays import Array, Shape, elements
 from engine.errors import ModelFileError
 from engine.model.model_file import few
-from engine.model.onnx_format.records import AttributeValue, Graph, GraphNode, Size, Tensor, TensorType
+from engine.model.onnx_format.records import (
+    MAX_AXES,
+    AttributeValue,
+    Graph,
+    GraphNode,
+    Size,
+    Tensor,
+    TensorType,
+)
 from engine.model.onnx_format.wire import BYTES, Field, Mapped, Span, count_varints, varints
 
 OLDEST = 7
@@ -38,8 +46,6 @@ MAX_MESSAGE = 2**18
 MAX_GRAPH_NODES = 20_000
 MAX_ATTRIBUTES = 100
 """Of a node."""
-MAX_AXES = 8
-"""Of a tensor."""
 MAX_ELEMENTS = 2**40
 """Of a tensor; one without any has no more along its other axes."""
 MAX_NAME = 1_000

@@ -13,6 +13,9 @@ import numpy as np
 
 from engine.arrays import Array, Shape, elements
 
+MAX_AXES = 8
+"""Of a tensor."""
+
 Size = int | str | None
 """Of a dimension: a number, the name of one that is left open, or unknown."""
 

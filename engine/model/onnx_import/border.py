@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import FailFast, TypeAdapter, ValidationError
 
 from engine.arrays import Shape
 from engine.errors import ModelFileError
@@ -17,6 +17,10 @@ from engine.model.onnx_import.values.layout import Layout, channels_first, chann
 from engine.recipe.targets import Target
 
 MAX_SIDE = 16384
+MAX_METADATA = 4 * 2**20
+"""Characters of a file's metadata."""
+MAX_MEMBERS = 200_000
+"""Values in them."""
 OURS = "convserve"
 """Who wrote a file of ours."""
 _PASSING = ("Identity", "Cast", "Add", "Sub", "Mul", "Div", "Dropout")
@@ -169,13 +173,16 @@ def our_metadata(graph: Graph) -> Said:
     if graph.producer != OURS:
         return Said(None, None, None, False, None)
     try:
+        texts = graph.metadata.values()
+        if sum(map(len, texts)) > MAX_METADATA or sum(text.count(",") for text in texts) > MAX_MEMBERS:
+            raise ValueError(f"they have more than {MAX_METADATA:,} characters or {MAX_MEMBERS:,} values")
         said = {key: json.loads(text) for key, text in graph.metadata.items()}
         if not said:
             return Said(None, None, None, False, None)
         prepared = dict(said["preprocessing"])
         inside, picture = prepared.pop("inside"), prepared.pop("picture")
         return Said(
-            TypeAdapter(tuple[str, ...]).validate_python(said["classes"]),
+            TypeAdapter(Annotated[tuple[str, ...], FailFast()]).validate_python(said["classes"]),
             Preprocessing.model_validate(prepared),
             TypeAdapter(Target).validate_python(said["target"]),
             bool(inside),

@@ -17,14 +17,14 @@ from engine.graph.network import Network
 from engine.graph.node import INPUT
 from engine.inputs.preprocessing import Preprocessing
 from engine.model.model_file import few
-from engine.model.onnx_format.read import MAX_AXES, read_graph
-from engine.model.onnx_format.records import Graph, GraphNode
+from engine.model.onnx_format.read import read_graph
+from engine.model.onnx_format.records import MAX_AXES, Graph, GraphNode
 from engine.model.onnx_import.border import Border, begin, bytes_as_they_are, our_metadata, takes_bytes
 from engine.model.onnx_import.converters import COUNTS, FOLDS, RULES, Table, chosen, table
 from engine.model.onnx_import.converters.patterns import put_together
 from engine.model.onnx_import.values.builder import Builder
 from engine.model.onnx_import.values.call import Call, Converter
-from engine.model.onnx_import.values.layout import Layout, written
+from engine.model.onnx_import.values.layout import SAMPLES, Layout, written
 from engine.model.onnx_import.values.value import (
     Budget,
     Computed,
@@ -38,7 +38,7 @@ from engine.model.onnx_import.values.value import (
 from engine.recipe.losses import LOSSES, Loss
 from engine.recipe.targets import Target
 
-MOST_MISSING = 1_000
+MOST_MISSING = 300
 """Nodes that are refused before the rest of the graph is not looked at any more."""
 
 
@@ -182,7 +182,7 @@ class _TakenApart:
         """Return the node of the output as one vector for each picture."""
         layout = self.output.layout
         try:
-            if layout.order[:1] != layout.dims[0]:
+            if layout.dims[:1] != ((SAMPLES,),):
                 raise Unsupported("it has the batch on another axis than 0")
             if sum(map(bool, layout.dims[1:])) > 1:
                 raise Unsupported(f"it is {written(layout.sizes)}")
@@ -329,6 +329,8 @@ def _called(convert: Converter, call: Call) -> list[Value]:
 def _axes(value: Value) -> int:
     if isinstance(value, Counted):
         return value.rest.ndim
+    if isinstance(value, Computed):
+        return len(value.layout.dims)
     return 0 if isinstance(value, Missing) else len(value.shape)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from engine.arrays import Shape
 from engine.layers import Layer
-from engine.model.onnx_format.records import AttributeValue, GraphNode, Tensor
+from engine.model.onnx_format.records import MAX_AXES, AttributeValue, GraphNode, Tensor
 from engine.model.onnx_import.values.builder import Builder, Weight
 from engine.model.onnx_import.values.layout import (
     SAMPLES,
@@ -104,10 +104,19 @@ class Call:
         return self.attribute(name, (0,)) if self.has(name) else None
 
     def axes(self, rank: int, axes: Sequence[int]) -> tuple[int, ...]:
-        """Return axes of a tensor of `rank` axes, those counted from the end counted from the start."""
+        """Return axes of a tensor of `rank` axes, those counted from the end counted from the start.
+
+        Raises:
+            Unsupported: they are others, or some twice, or more than tensors here have.
+        """
+        if rank > MAX_AXES or len(axes) > rank:
+            raise Unsupported(f"tensors of at most {MAX_AXES} axes, each said once")
         if any(not -rank <= axis < rank for axis in axes):
             raise Unsupported(f"axes of a tensor that has {rank} and not {list(axes)}")
-        return tuple(axis % rank for axis in axes)
+        found = tuple(axis % rank for axis in axes)
+        if len(set(found)) < len(found):
+            raise Unsupported(f"each axis once and not {list(axes)}")
+        return found
 
     def add(self, layer: Layer, *inputs: str, weights: Mapping[str, Weight] | None = None) -> str:
         """Add a layer, called as its weights are in the file, or as its node."""
