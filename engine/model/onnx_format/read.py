@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -23,7 +23,6 @@ from onnx import (
     defs,
 )
 
-from engine.arrays import Array, Shape, elements
 from engine.errors import ModelFileError
 from engine.model.model_file import few
 from engine.model.onnx_format.records import (
@@ -35,7 +34,8 @@ from engine.model.onnx_format.records import (
     Tensor,
     TensorType,
 )
-from engine.model.onnx_format.wire import BYTES, Field, Mapped, Span, count_varints, varints
+from engine.model.onnx_format.stored import DATA, DTYPES, PLACE_OF, Stored, reader
+from engine.model.onnx_format.wire import BYTES, Field, Mapped, Span
 
 OLDEST = 7
 """Version of operators that is read; those before had other rules for stretching."""
@@ -53,44 +53,6 @@ MAX_NAME = 1_000
 _MOST_SHORTENED = 64
 """Real numbers of an attribute that are hyperparameters and no constant."""
 
-_DTYPES: dict[int, np.dtype[Any]] = {
-    TensorProto.FLOAT: np.dtype("<f4"),
-    TensorProto.UINT8: np.dtype("u1"),
-    TensorProto.INT8: np.dtype("i1"),
-    TensorProto.UINT16: np.dtype("<u2"),
-    TensorProto.INT16: np.dtype("<i2"),
-    TensorProto.INT32: np.dtype("<i4"),
-    TensorProto.INT64: np.dtype("<i8"),
-    TensorProto.BOOL: np.dtype("?"),
-    TensorProto.FLOAT16: np.dtype("<f2"),
-    TensorProto.DOUBLE: np.dtype("<f8"),
-    TensorProto.UINT32: np.dtype("<u4"),
-    TensorProto.UINT64: np.dtype("<u8"),
-    TensorProto.BFLOAT16: np.dtype("<f4"),
-}
-"""Types of numbers that are read, and as what."""
-_FIXED: dict[int, np.dtype[Any]] = {
-    TensorProto.FLOAT_DATA_FIELD_NUMBER: np.dtype("<f4"),
-    TensorProto.DOUBLE_DATA_FIELD_NUMBER: np.dtype("<f8"),
-}
-_VARINTS = (
-    TensorProto.INT32_DATA_FIELD_NUMBER,
-    TensorProto.INT64_DATA_FIELD_NUMBER,
-    TensorProto.UINT64_DATA_FIELD_NUMBER,
-)
-_DATA = (*_FIXED, *_VARINTS, TensorProto.RAW_DATA_FIELD_NUMBER, TensorProto.STRING_DATA_FIELD_NUMBER)
-"""Fields of a tensor that hold its numbers."""
-_PLACE_OF: dict[int, int] = {
-    TensorProto.FLOAT: TensorProto.FLOAT_DATA_FIELD_NUMBER,
-    TensorProto.DOUBLE: TensorProto.DOUBLE_DATA_FIELD_NUMBER,
-    TensorProto.INT64: TensorProto.INT64_DATA_FIELD_NUMBER,
-    TensorProto.UINT32: TensorProto.UINT64_DATA_FIELD_NUMBER,
-    TensorProto.UINT64: TensorProto.UINT64_DATA_FIELD_NUMBER,
-}
-"""Where numbers of a type are that are not raw; those of all others are among the `int32_data`."""
-_HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
-"""Types that stand in `int32_data` by their bits."""
-
 
 def read_graph(path: Path, external: Path | None = None) -> Graph:
     """Read an ONNX file.
@@ -106,14 +68,6 @@ def read_graph(path: Path, external: Path | None = None) -> Graph:
         return _Reader(Mapped(path), Mapped(external) if external else None).graph()
     except (DecodeError, UnicodeDecodeError) as error:
         raise ModelFileError(f"the file is no readable ONNX file: {error}") from None
-
-
-class _Stored(NamedTuple):
-    """Where the numbers of a tensor are."""
-
-    file: Mapped
-    span: Span
-    field: int
 
 
 class _Reader:
@@ -262,7 +216,7 @@ class _Reader:
         }
 
         def other(field: Field) -> None:
-            if field.number in _DATA and len(data) < 2 and field.content.size:
+            if field.number in DATA and len(data) < 2 and field.content.size:
                 data.append(field)
 
         said = TensorProto.FromString(self._said(span, wanted, other))
@@ -273,16 +227,16 @@ class _Reader:
             raise ModelFileError(f"{what} says that its shape is one of {len(shape):,} axes")
         if any(not 0 <= size < 2**31 for size in shape) or math.prod(filter(None, shape)) > MAX_ELEMENTS:
             raise ModelFileError(f"{what} says that its shape is {list(shape)}")
-        if said.data_type not in _DTYPES:
+        if said.data_type not in DTYPES:
             raise ModelFileError(
-                f"{what} is of type {_type_name(said.data_type)}; {', '.join(map(_type_name, _DTYPES))} are read"
+                f"{what} is of type {_type_name(said.data_type)}; {', '.join(map(_type_name, DTYPES))} are read"
             )
         if said.HasField("segment"):
             raise ModelFileError(f"{what} is stored in segments, which are not read")
         stored = self._where(said, data, what)
-        return Tensor(said.name, _DTYPES[said.data_type], shape, _reader(said.data_type, stored, shape, what))
+        return Tensor(said.name, DTYPES[said.data_type], shape, reader(said.data_type, stored, shape, what))
 
-    def _where(self, said: TensorProto, data: list[Field], what: str) -> _Stored:
+    def _where(self, said: TensorProto, data: list[Field], what: str) -> Stored:
         raw = TensorProto.RAW_DATA_FIELD_NUMBER
         if said.data_location == TensorProto.EXTERNAL:
             if data:
@@ -291,13 +245,13 @@ class _Reader:
         if len(data) > 1 or any(field.kind != BYTES for field in data):
             raise ModelFileError(f"{what} is not stored in one piece")
         if not data:
-            return _Stored(self._file, Span(0, 0), raw)
-        expected = _PLACE_OF.get(said.data_type, TensorProto.INT32_DATA_FIELD_NUMBER)
+            return Stored(self._file, Span(0, 0), raw)
+        expected = PLACE_OF.get(said.data_type, TensorProto.INT32_DATA_FIELD_NUMBER)
         if data[0].number not in (raw, expected):
             raise ModelFileError(f"{what} is not stored as numbers of its type are")
-        return _Stored(self._file, data[0].content, data[0].number)
+        return Stored(self._file, data[0].content, data[0].number)
 
-    def _outside(self, said: TensorProto, what: str) -> _Stored:
+    def _outside(self, said: TensorProto, what: str) -> Stored:
         entries = {entry.key: entry.value for entry in said.external_data}
         location = entries.get("location", "")
         _check_name(location)
@@ -327,7 +281,7 @@ class _Reader:
                 f"{what} is said to be stored at bytes {start:,} to {end:,} of a file that has "
                 f"{self._external.span.end:,}"
             )
-        return _Stored(self._external, Span(start, end), TensorProto.RAW_DATA_FIELD_NUMBER)
+        return Stored(self._external, Span(start, end), TensorProto.RAW_DATA_FIELD_NUMBER)
 
     def _copy_of(self, span: Span) -> bytes:
         self._described += span.size
@@ -357,37 +311,6 @@ class _Reader:
             else:
                 said += self._copy_of(field.whole)
         return bytes(said)
-
-
-def _reader(kind: int, stored: _Stored, shape: Shape, what: str) -> Callable[[], Array]:
-    """Return what reads numbers whose count fits; raises ModelFileError if it does not."""
-    file, span, field = stored
-    dtype, count = _DTYPES[kind], elements(shape)
-    half = np.dtype("<u2")
-    if field in _VARINTS:
-        _check_count(count_varints(file.chunks(span)), count, shape, what)
-        if kind in _HALVES:
-            return lambda: _widened(varints(file.chunks(span), count, half), kind).reshape(shape)
-        return lambda: varints(file.chunks(span), count, dtype).reshape(shape)
-    width = half.itemsize if kind in _HALVES else dtype.itemsize
-    _check_count(span.size / width, count, shape, what)
-    if kind in _HALVES:
-        return lambda: _widened(file.read(span, half), kind).reshape(shape)
-    return lambda: file.read(span, dtype).reshape(shape)
-
-
-def _check_count(found: float, count: int, shape: Shape, what: str) -> None:
-    if found != count:
-        raise ModelFileError(
-            f"{what} says that its shape is {list(shape)}, which is {count:,} numbers, but the file holds {found:,.6g}"
-        )
-
-
-def _widened(bits: Array, kind: int) -> Array:
-    """Return numbers of 16 bits: float16 as they are, bfloat16 as the float32 whose upper half they are."""
-    if kind == TensorProto.FLOAT16:
-        return bits.view(np.dtype("<f2"))
-    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
 def _value(said: AttributeProto) -> AttributeValue | None:
@@ -422,7 +345,7 @@ def _tensor_type(said: ValueInfoProto) -> TensorType:
     if not said.type.HasField("tensor_type"):
         return TensorType(said.name, None, None)
     tensor = said.type.tensor_type
-    dtype = _DTYPES.get(tensor.elem_type)
+    dtype = DTYPES.get(tensor.elem_type)
     if not tensor.HasField("shape"):
         return TensorType(said.name, dtype, None)
     if len(tensor.shape.dim) > MAX_AXES:
