@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -160,20 +160,34 @@ def import_model(
 ) -> None:
     """Import a model file, an ONNX file, or weights of torchvision or timm."""
     names = None if classes is None else classes.read_text(encoding="utf-8").splitlines()
-    documents = {"--input-shape": input_shape, "--preprocessing": preprocessing}
-    said = {option: None if text is None else read_json(option, text) for option, text in documents.items()}
     with connect(url, api_key) as client:
         model = client.models.import_file(
             file,
             name=name,
             preset=preset,
             classes=names,
-            input_shape=said["--input-shape"],
-            preprocessing=said["--preprocessing"],
+            input_shape=_document("--input-shape", input_shape, "[224,224,3]"),
+            preprocessing=_document("--preprocessing", preprocessing, '{"mean": [0.5], "deviation": [0.2]}'),
             target=target,
             external_data=external_data,
         )
     say(f"model {model.id}: {model.name}, version {model.version}")
+    for field in model.import_.assumed:
+        say(f"the file does not say its {field}, which is as by default; import it with --{field} to say it")
+
+
+def _document(option: str, text: str | None, example: str) -> Any:
+    """Read what an option has to say in JSON.
+
+    Raises:
+        CommandError: it is no JSON.
+    """
+    found = None if text is None else read_json(option, text)
+    if text is not None and found is None:
+        raise CommandError(
+            f"{option}: {text!r} is neither a list nor an object of JSON", f"write it like {example}"
+        )
+    return found
 
 
 @models.command("alias")

@@ -87,6 +87,31 @@ def test_a_file_of_pytorch_is_imported(run: Run, server: str) -> None:
     assert shown["preprocessing"]["mean"] == [0.5, 0.5, 0.5]
 
 
+def test_what_no_file_says_of_a_model_is_told_with_the_option_that_says_it(run: Run, tmp_path: Path) -> None:
+    file = Path(__file__).parents[1] / "engine" / "golden" / "onnx" / "keras_sequential.onnx"
+    neutral = '{"mean": [0, 0, 0], "deviation": [1, 1, 1]}'
+    names = tmp_path / "names.txt"
+    names.write_text("".join(f"kind {number}\n" for number in range(5)))
+    done = run("models", "import", str(file))
+    assert done.returncode == 0, done.stderr
+    assert "--classes" in done.stdout
+    assert "--preprocessing" in done.stdout
+    done = run("models", "import", str(file), "--classes", str(names), "--preprocessing", neutral)
+    assert done.returncode == 0, done.stderr
+    assert "--" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "text"), [("--input-shape", "32x32"), ("--input-shape", "32"), ("--preprocessing", "imagenet")]
+)
+def test_an_option_that_is_no_json_is_refused(run: Run, option: str, text: str) -> None:
+    file = Path(__file__).parents[1] / "engine" / "golden" / "onnx" / "keras_sequential.onnx"
+    done = run("models", "import", str(file), option, text)
+    assert done.returncode == 1
+    assert option in done.stderr
+    assert text in done.stderr
+
+
 def test_what_is_no_model_is_refused_in_words(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "no.safetensors"
     file.write_text("no model")
