@@ -127,6 +127,9 @@ def _read(source: ModelSource, settings: Settings) -> tuple[Model, ImportReport]
     said = source.said
     try:
         if said.preset is not None:
+            if _is_onnx(source.path):
+                detail = "it belongs to weights of torchvision or timm, and this is an ONNX file"
+                raise Invalid.at("preset", detail, "leave it out")
             _check_header(source.path)
             _check_fields(source)
             model, unused = read_foreign_model(source.path, said, settings)

@@ -192,7 +192,8 @@ def test_all_that_is_missing_is_listed_by_operator_and_node(http: httpx.Client) 
         ({"target": "nothing"}, "target", "class"),
         ({"preprocessing": {"mean": [0.5], "deviation": [0.5]}}, "preprocessing.mean", "3 channels"),
         ({"preprocessing": NEUTRAL | {"picture": {"fit": "no"}}}, "preprocessing.picture.fit", ""),
-        ({"preset": "resnet-18"}, "", "safetensors"),
+        ({"preset": "resnet-18"}, "preset", "an ONNX file"),
+        ({"classes": "a, b"}, "classes", "this is not valid JSON"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_the_file_is_said_where_it_is(
@@ -204,6 +205,7 @@ def test_what_does_not_fit_the_file_is_said_where_it_is(
     assert words in problem["detail"] or words in json.dumps(problem["errors"])
     if place:
         assert problem["errors"][0]["parameter"] == place
+    assert "body" not in json.dumps(problem)
 
 
 @pytest.mark.parametrize("fields", [{"target": "class"}, {"external": b"tensors"}])

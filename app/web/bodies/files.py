@@ -159,7 +159,7 @@ def _read_fields(kind: type[D], fields: dict[str, str]) -> D:
     document: dict[str, Any] = {"file": "", **{name: text for name, text in fields.items() if text.strip()}}
     for name in kind.json_fields & document.keys():
         try:
-            document[name] = parse(document[name].encode())
+            document[name] = parse(document[name].encode(), called="this")
         except DomainError as error:
             raise Invalid.at(name, error.detail, "write it as JSON", parameter=True) from None
     try:

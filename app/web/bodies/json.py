@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -22,13 +23,16 @@ MAX_VALUES = 100_000
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def parse(body: bytes, *, values: int = MAX_VALUES, containers: int = MAX_CONTAINERS) -> Any:
-    """Parse a request body.
+def parse(
+    body: bytes, *, values: int = MAX_VALUES, containers: int = MAX_CONTAINERS, called: str = "the body"
+) -> Any:
+    """Parse a request body, or a field of one.
 
     Args:
         body: the bytes.
         values: how many values are taken.
         containers: how many objects and lists.
+        called: what errors call it.
 
     Raises:
         Malformed: it is not JSON: broken, not UTF-8, the constants NaN or Infinity, a key given twice.
@@ -37,43 +41,47 @@ def parse(body: bytes, *, values: int = MAX_VALUES, containers: int = MAX_CONTAI
     """
     # Signs in strings are counted as well; texts with so many of them are nobody's.
     if body.count(b"{") + body.count(b"[") > containers:
-        raise TooLarge(f"the body has more than {containers:,} objects and lists, the most that are taken")
+        raise TooLarge(f"{called} has more than {containers:,} objects and lists, the most that are taken")
     if body.count(b",") >= values:
-        raise TooLarge(f"the body has more than {values:,} values, the most that are taken")
+        raise TooLarge(f"{called} has more than {values:,} values, the most that are taken")
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
-        raise Malformed(f"the body is not UTF-8: byte {error.start} ({error.reason})") from None
+        raise Malformed(f"{called} is not UTF-8: byte {error.start} ({error.reason})") from None
     try:
-        document = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+        document = json.loads(
+            text,
+            parse_constant=partial(_refuse_constant, called),
+            object_pairs_hook=partial(_unique_keys, called),
+        )
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise Malformed(f"the body is not valid JSON: {error.msg} at {place}") from None
+        raise Malformed(f"{called} is not valid JSON: {error.msg} at {place}") from None
     except RecursionError:
-        raise _too_deep() from None
+        raise _too_deep(called) from None
     except ValueError:
         # Python refuses to convert integers of more digits than that; nothing else is left.
-        raise Malformed("the body holds an integer of thousands of digits") from None
+        raise Malformed(f"{called} holds an integer of thousands of digits") from None
     if _SURROGATE.search(body):
-        _refuse_surrogates(document)
+        _refuse_surrogates(called, document)
     faults = [
         FieldError.at(
             keys,
             "this number is beyond the range of 64-bit floating point",
             "use a number of magnitude below 1.8e308",
         )
-        for keys in islice(_infinite(document), MOST_FIELDS)
+        for keys in islice(_infinite(called, document), MOST_FIELDS)
     ]
     if faults:
         raise Invalid.listing(faults)
     return document
 
 
-def _refuse_constant(name: str) -> Any:
-    raise Malformed(f"the body is not valid JSON: {name} is no JSON number; use null or leave the key out")
+def _refuse_constant(called: str, name: str) -> Any:
+    raise Malformed(f"{called} is not valid JSON: {name} is no JSON number; use null or leave the key out")
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(called: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         seen: set[str] = set()
@@ -81,24 +89,24 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             if name in seen:
                 break
             seen.add(name)
-        raise Malformed(f"the body gives the key {json.dumps(shorten(name, 80))} twice in one object")
+        raise Malformed(f"{called} gives the key {json.dumps(shorten(name, 80))} twice in one object")
     return members
 
 
-def _refuse_surrogates(document: Any) -> None:
+def _refuse_surrogates(called: str, document: Any) -> None:
     try:
         json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise Malformed("the body holds half of a surrogate pair, which is no character") from None
+        raise Malformed(f"{called} holds half of a surrogate pair, which is no character") from None
 
 
-def _infinite(document: Any) -> Iterator[tuple[str | int, ...]]:
+def _infinite(called: str, document: Any) -> Iterator[tuple[str | int, ...]]:
     """Yield the place of each number that overflowed to infinity; check the depth on the way."""
     waiting: list[tuple[tuple[str | int, ...], Any]] = [((), [document])]
     while waiting:
         keys, container = waiting.pop()
         if len(keys) > MAX_DEPTH:
-            raise _too_deep()
+            raise _too_deep(called)
         members = container.items() if isinstance(container, dict) else enumerate(container)
         for key, value in members:
             if isinstance(value, dict | list):
@@ -107,5 +115,5 @@ def _infinite(document: Any) -> Iterator[tuple[str | int, ...]]:
                 yield (*keys, key)[1:]
 
 
-def _too_deep() -> Invalid:
-    return Invalid.at((), f"the body is nested more than {MAX_DEPTH} levels deep")
+def _too_deep(called: str) -> Invalid:
+    return Invalid.at((), f"{called} is nested more than {MAX_DEPTH} levels deep")

@@ -269,7 +269,7 @@ class _Reader:
         if self._external is None:
             raise ModelFileError(
                 f"{what} is stored in a second file, {location!r}, which was not given",
-                hint="give that file too, or store all tensors in the file itself",
+                hint="give that file too, as `external_data`, or store all tensors in the file itself",
             )
         try:
             start = int(entries.get("offset", "0"))
@@ -279,7 +279,8 @@ class _Reader:
         if not 0 <= start <= end <= self._external.span.end:
             raise ModelFileError(
                 f"{what} is said to be stored at bytes {start:,} to {end:,} of a file that has "
-                f"{self._external.span.end:,}"
+                f"{self._external.span.end:,}",
+                hint=f"give the {location!r} that was written with this file, whole",
             )
         return Stored(self._external, Span(start, end), TensorProto.RAW_DATA_FIELD_NUMBER)
 
