@@ -89,15 +89,21 @@ def sloped(opened: OpenedModel, slope: Slope | None, most_bytes: int) -> OpenedM
     return scored
 
 
-def place(opened: OpenedModel, name: str) -> Place:
+def place(opened: OpenedModel, name: str, parameter: str = "node", others: Sequence[str] = ()) -> Place:
     """Return the node of a name, or the input; the name of a block stands for its last node.
+
+    Args:
+        opened: the model.
+        name: of the node, or `input`.
+        parameter: where the caller wrote it.
+        others: names that the call takes beside those, for the error to list.
 
     Raises:
         Invalid: there is none.
     """
     if name == INPUT:
         return Place(INPUT, INPUT, opened.network.input_shape)
-    node = opened.node(name, others=(INPUT,))
+    node = opened.node(name, parameter, others=(INPUT, *others))
     return Place(node.name, node.layer.type, node.output_shape)
 
 

@@ -124,6 +124,8 @@ def test_a_length_of_the_json_that_is_none_is_refused(http: httpx.Client, length
     ("outputs", "said"),
     [
         ([{"name": "conv2d_9"}], "conv2d_1"),
+        ([{"name": "conv2d_9"}], "outputs: "),
+        ([{"name": "outputs"}], "choose one of output,"),
         ([{"name": "output"}, {"name": "output"}], "twice"),
         ([{"name": "conv2d_1", "parameters": {"classification": 2}}], "classification"),
         ([{"name": "output", "parameters": {"classification": -2}}], "0 or more"),

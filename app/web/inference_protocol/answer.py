@@ -68,7 +68,7 @@ async def answered(
             lambda found: write(record, model_name, asked.id, wanted, {OUTPUT: found}, classes),
         )
     opened = await run_in_threadpool(open_model, services.predictors, record)
-    places = {name: insides.place(opened, name) for name in nodes}
+    places = {name: insides.place(opened, name, "outputs", (OUTPUT,)) for name in nodes}
     shapes = {name: place.shape for name, place in places.items()} | {OUTPUT: (len(record.classes),)}
     _check_size(wanted, shapes, len(pictures))
     found: dict[str, Array] = {}
