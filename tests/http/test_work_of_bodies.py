@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from app.api.requests.models import PredictionRequest
+from app.cli.launch import ServerProcess
 from app.errors import MOST_FIELDS, DomainError, Invalid
 from app.web.answers.problems import respond
 from app.web.bodies.dataset_fields import read_form
@@ -329,3 +330,35 @@ def test_the_largest_network_is_taken(http: httpx.Client) -> None:
     answer = http.post(SUMMARY, json=network([RELU] * MAX_NODES))
     assert answer.status_code == 200
     assert len(answer.json()["layers"]) == MAX_NODES
+
+
+def test_a_server_answers_and_stops_while_many_ask_for_large_networks(
+    start: Callable[..., ServerProcess],
+) -> None:
+    body = json.dumps(network([RELU] * MAX_NODES))
+    stored = {"architectures": [network([RELU] * (MAX_NODES // 2))] * 2}
+    calls = (
+        (SUMMARY, body),
+        ("/v1/architectures/diagram", body),
+        ("/v1/architectures/compare", json.dumps(stored)),
+    )
+    server = start()
+    with (
+        server as url,
+        httpx.Client(base_url=url, timeout=300, limits=httpx.Limits(), trust_env=False) as http,
+    ):
+
+        def ask(path: str, content: str) -> httpx.Response:
+            return http.post(path, content=content, headers={"Content-Type": "application/json"})
+
+        with ThreadPoolExecutor(60) as pool:
+            answers = [pool.submit(ask, *calls[number % 3]) for number in range(60)]
+            while not any(answer.done() for answer in answers):
+                assert http.get("/livez").status_code == 200
+            # threads for all of them would leave none for this call before the first 20 have been answered
+            assert http.get("/readyz").status_code == 200
+            assert sum(answer.done() for answer in answers) < 20
+            server.stop()
+        answered = [answer.result() for answer in answers]
+    assert {one.status_code for one in answered} == {200, 503}
+    assert {one.json()["type"] for one in answered if one.status_code == 503} == {"/problems/unavailable"}

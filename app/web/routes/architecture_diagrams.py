@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request, Response
@@ -14,7 +15,7 @@ from app.services import ServicesDep
 from app.web.answers.negotiation import preferred
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
-from app.web.routes.architectures import LENET, PRESET, RESIDUAL, ArchitectureId, stored_network
+from app.web.routes.architectures import LENET, PRESET, RESIDUAL, ArchitectureId, in_turn, stored_network
 from engine.graph.network import Network
 
 router = APIRouter(prefix="/v1/architectures", route_class=StrictRoute, tags=["architectures"])
@@ -39,9 +40,9 @@ Folded = Annotated[
     "/diagram",
     summary="Draw an architecture",
     response_class=Response,
-    responses=problems(400, 413, 415, 422) | _DRAWN,
+    responses=problems(400, 413, 415, 422, 503) | _DRAWN,
 )
-def draw_architecture(
+async def draw_architecture(
     architecture: Annotated[
         DescribedArchitecture,
         Body(
@@ -61,21 +62,32 @@ def draw_architecture(
     A box has a layer's name, its hyperparameters where they are not the default, and its parameters; its colour is
     that of the layer's family. Beside each arrow is the shape that it carries. A block is a frame round its layers.
     """
-    _, network = build(architecture.root, (), services.store)
-    return _answer(network, request, folded)
+
+    def steps() -> Iterator[Response | None]:
+        _, network = build(architecture.root, (), services.store)
+        yield None
+        yield _answer(network, request, folded)
+
+    return await in_turn(request, services, steps())
 
 
 @router.get(
     "/{architecture_id}/diagram",
     summary="Draw a stored architecture",
     response_class=Response,
-    responses=problems(404, 422) | _DRAWN,
+    responses=problems(404, 422, 503) | _DRAWN,
 )
-def get_diagram(
+async def get_diagram(
     architecture_id: ArchitectureId, request: Request, services: ServicesDep, folded: Folded = True
 ) -> Response:
     """Draw a stored architecture, as `POST /v1/architectures/diagram` does."""
-    return _answer(stored_network(architecture_id, services), request, folded)
+
+    def steps() -> Iterator[Response | None]:
+        network = stored_network(architecture_id, services)
+        yield None
+        yield _answer(network, request, folded)
+
+    return await in_turn(request, services, steps())
 
 
 def _answer(network: Network, request: Request, folded: bool) -> Response:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Path, Query, Response
-from starlette.concurrency import run_in_threadpool
+from fastapi import APIRouter, Body, Path, Query, Request, Response
 
 from app.api.architectures import ArchitectureAnswer, ArchitectureEntry
 from app.api.common import PageOf
@@ -16,6 +16,7 @@ from app.services import Services, ServicesDep
 from app.store.records import ArchitectureRecord
 from app.web.answers.architectures import architecture as show
 from app.web.answers.architectures import architecture_entry
+from app.web.answers.cancellable import finish
 from app.web.answers.rows import answer_rows, written_row
 from app.web.answers.stored import stored
 from app.web.answers.written import written
@@ -23,7 +24,6 @@ from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 from app.web.routes.paging import After, Limit
-from engine.graph.architecture import Architecture
 from engine.graph.costs import Summary
 from engine.graph.network import Network
 from engine.graph.summary import summarize
@@ -32,8 +32,8 @@ from engine.presets.lenet import LENET_5
 
 router = APIRouter(prefix="/v1/architectures", route_class=StrictRoute, tags=["architectures"])
 
-_BODY = problems(400, 413, 415, 422)
-_MISSING = problems(404)
+_BODY = problems(400, 413, 415, 422, 503)
+_MISSING = problems(404, 503)
 
 ArchitectureId = Annotated[
     str,
@@ -71,7 +71,7 @@ PRESET = {"preset": "resnet-20", "classes": 5}
     responses=_BODY,
     response_model=Summary,
 )
-def summarize_architecture(
+async def summarize_architecture(
     architecture: Annotated[
         DescribedArchitecture,
         Body(
@@ -82,6 +82,7 @@ def summarize_architecture(
             }
         ),
     ],
+    request: Request,
     services: ServicesDep,
     batch_size: Annotated[
         int, Query(ge=1, le=65_536, description="Pictures in one step, for the memory that training takes.")
@@ -95,8 +96,13 @@ def summarize_architecture(
     stored architecture, can be given as training jobs take them. The limit of parameters is one of training: a network
     beyond it can be looked at.
     """
-    _, network = build(architecture.root, (), services.store)
-    return written(summarize(network, batch_size, find_hints(network)))
+
+    def steps() -> Iterator[Response | None]:
+        _, network = build(architecture.root, (), services.store)
+        yield None
+        yield written(summarize(network, batch_size, find_hints(network)))
+
+    return await in_turn(request, services, steps())
 
 
 @router.post(
@@ -106,11 +112,12 @@ def summarize_architecture(
     responses={**_BODY, **problems(409)},
     response_model=ArchitectureAnswer,
 )
-def create_architecture(
-    request: Annotated[
+async def create_architecture(
+    body: Annotated[
         ArchitectureRequest,
         Body(openapi_examples={"LeNet-5": {"value": {"name": "my-lenet"} | LENET}}),
     ],
+    request: Request,
     services: ServicesDep,
     once: OnceDep,
 ) -> Response:
@@ -119,14 +126,19 @@ def create_architecture(
     It is checked as a whole: shapes that do not meet, names that are taken and numbers of parameters beyond the
     limit are refused with a pointer to the layer.
     """
-    architecture = request.architecture()
-    network = _build(architecture, services)
-    summary = summarize(network, hints=find_hints(network))
-    record = ArchitectureRecord(new_id(ARCHITECTURE), request.name, architecture.document())
-    answer = show(record, summary)
-    headers = {"Location": f"{router.prefix}/{record.id}"}
-    services.store.architectures.create(record, once.answer(201, answer, headers))
-    return written(answer, 201, headers)
+
+    def steps() -> Iterator[Response | None]:
+        architecture = body.architecture()
+        network = Network.build(architecture, services.settings.max_parameters)
+        yield None
+        summary = summarize(network, hints=find_hints(network))
+        record = ArchitectureRecord(new_id(ARCHITECTURE), body.name, architecture.document())
+        answer = show(record, summary)
+        headers = {"Location": f"{router.prefix}/{record.id}"}
+        services.store.architectures.create(record, once.answer(201, answer, headers))
+        yield written(answer, 201, headers)
+
+    return await in_turn(request, services, steps())
 
 
 @router.get("", summary="List architectures", responses=problems(422))
@@ -144,10 +156,13 @@ def list_architectures(
     responses=_MISSING,
     response_model=ArchitectureAnswer,
 )
-async def get_architecture(architecture_id: ArchitectureId, services: ServicesDep) -> Response:
+async def get_architecture(
+    architecture_id: ArchitectureId, request: Request, services: ServicesDep
+) -> Response:
     """Return a stored architecture with its shapes and costs."""
     record = await stored(services.store, services.store.architectures.get, architecture_id)
-    return await run_in_threadpool(written_row, record, _with_summary)
+    answers = (written_row(one, _with_summary) for one in [record])
+    return await in_turn(request, services, answers)
 
 
 @router.delete(
@@ -159,6 +174,16 @@ def delete_architecture(
 ) -> None:
     """Delete a stored architecture. Jobs and models keep copies of their own."""
     services.store.architectures.delete(architecture_id)
+
+
+async def in_turn(request: Request, services: Services, steps: Iterator[Response | None]) -> Response:
+    """Answer by steps, not more at a time than there are processors: a network of thousands of layers takes seconds.
+
+    Raises:
+        ClientDisconnect: the caller has gone.
+        Unavailable: the server is about to stop.
+    """
+    return await finish(request, steps, services.inference, stopping=lambda: services.draining)
 
 
 def stored_network(architecture_id: str, services: Services) -> Network:
@@ -173,7 +198,3 @@ def stored_network(architecture_id: str, services: Services) -> Network:
 def _with_summary(record: ArchitectureRecord) -> ArchitectureAnswer:
     network = Network.build(read_architecture(record))
     return show(record, summarize(network, hints=find_hints(network)))
-
-
-def _build(architecture: Architecture, services: Services) -> Network:
-    return Network.build(architecture, services.settings.max_parameters)
