@@ -50,6 +50,18 @@ def test_the_sign_of_a_remainder_is_that_of_onnx(
     agrees(tmp_path / "model.onnx", nodes, {"dividend": np.int64(dividend), "divisor": np.int64(divisor)})
 
 
+@pytest.mark.parametrize("limits", [("low", ""), ("", "high"), ("low", "high")])
+def test_sizes_are_clipped_as_where_padding_is_computed(limits: tuple[str, str], tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Clip", ["number", *limits], ["clipped"]),
+        helper.make_node("Cast", ["clipped"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["x", "real"], ["y"]),
+    ]
+    for number in (-5, 1, 5):
+        constants = {"number": np.int64(number), "low": np.int64(-2), "high": np.int64(3)}
+        agrees(tmp_path / "model.onnx", nodes, constants)
+
+
 def test_a_remainder_by_zero_is_refused(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Shape", ["x"], ["sizes"]),

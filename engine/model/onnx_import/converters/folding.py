@@ -126,6 +126,15 @@ def divide(call: Call) -> list[Value]:
     return elementwise(_quotient, 2, None, call)
 
 
+def clip(call: Call) -> list[Value]:
+    """Clip from version 11 on, of sizes: a limit may be missing."""
+    source = call.constant(0)
+    low, high = (call.constant(place).numbers() if call.given(place) else None for place in (1, 2))
+    if low is None and high is None:
+        return [source]
+    return [derived(lambda: np.clip(source.make(), low, high), source.shape, source.dtype, source)]
+
+
 def modulo(call: Call) -> list[Value]:
     """Mod of integers, whose sign is that of the divisor, or with `fmod` that of the dividend."""
     if call.constant(0).is_real or not call.constant(1).numbers().all():
@@ -353,6 +362,7 @@ FOLDS = (
     _elementwise("Where", np.where, 3),
     Rule("Div", 1, divide),
     Rule("Mod", 10, modulo),
+    Rule("Clip", 11, clip),
     Rule("Reshape", 5, reshape),
     Rule("Transpose", 1, transpose),
     Rule("Squeeze", 1, squeeze),
