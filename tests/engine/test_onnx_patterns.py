@@ -146,6 +146,15 @@ def stretched_and_map(g: Graph) -> str:
     return g("Mul", stretched(g), "x")
 
 
+def elu(g: Graph, *, one: float = 1.0) -> str:
+    bent = g("Mul", g("Sub", g("Exp", "x"), one), 0.7)
+    return g("Where", g("Less", "x", 0.0), bent, "x")
+
+
+def softplus(g: Graph, *, one: float = 1.0) -> str:
+    return g("Log", g("Add", one, g("Exp", "x")))
+
+
 WHOLE: list[tuple[Callable[[Graph], str], list[str]]] = [
     (channels_norm, ["layer_norm"]),
     (channels_norm_without_shift, ["layer_norm", "affine", "relu"]),
@@ -163,6 +172,8 @@ WHOLE: list[tuple[Callable[[Graph], str], list[str]]] = [
     (least_and_most, ["clip", "clip"]),
     (map_and_stretched, ["global_average_pool2d", "sigmoid", "subtract"]),
     (stretched_and_map, ["global_average_pool2d", "sigmoid", "multiply"]),
+    (elu, ["elu"]),
+    (softplus, ["softplus"]),
 ]
 OTHERS: list[Callable[[Graph], str]] = [
     lambda g: gelu(g, half=0.4),
@@ -176,6 +187,8 @@ WITHOUT_LAYERS: list[tuple[Callable[[Graph], str], str]] = [
     (lambda g: softmax(g, over=2), "Exp"),
     (lambda g: log_softmax(g, of=g("Tanh", "x")), "Exp"),
     (lambda g: prelu(g, bound=0.1), "Less"),
+    (lambda g: elu(g, one=0.9), "Exp"),
+    (lambda g: softplus(g, one=1.5), "Exp"),
     (lambda g: prelu(g, of=g("Tanh", "x")), "Less"),
 ]
 """What looks like a pattern, and has parts for which there is no layer."""

@@ -316,20 +316,39 @@ def _softmax(view: _View, node: GraphNode) -> GraphNode | None:
 
 
 def _chosen(view: _View, node: GraphNode) -> GraphNode | None:
-    """Max(x, m) = Where(x < m, m, x), Min(x, m) = Where(m < x, m, x), PRelu(x, s) = Where(x < 0, s * x, x)."""
+    """Max(x, m) = Where(x < m, m, x), Min(x, m) = Where(m < x, m, x), and what bends at 0.
+
+    PRelu(x, s) = Where(x < 0, s * x, x), Elu(x, a) = Where(x < 0, a * (Exp(x) - 1), x).
+    """
     less = view.maker(node.inputs[0], "Less") if node.type == "Where" and len(node.inputs) == 3 else None
     if less is None or node.domain:
         return None
     _, other, x = node.inputs
     if set(less.inputs) == {x, other} and x != other:
         return _instead(node, "Max" if less.inputs == (x, other) else "Min", 8, x, other)
-    scaled = view.maker(other, "Mul")
-    if scaled is None or less.inputs[0] != x or view.number(less.inputs[1]) != 0:
+    if less.inputs[0] != x or view.number(less.inputs[1]) != 0:
         return None
-    for slope, factor in (scaled.inputs, scaled.inputs[::-1]):
+    scaled = view.maker(other, "Mul")
+    for slope, factor in () if scaled is None else (scaled.inputs, scaled.inputs[::-1]):
         if factor == x:
             return _instead(node, "PRelu", 16, x, slope)
+    for product in view.products(other):
+        lowered = view.maker(product.names[0], "Sub") if len(product.names) == 1 else None
+        raised = None if lowered is None else view.maker(lowered.inputs[0], "Exp")
+        if lowered is not None and raised is not None and raised.inputs == (x,):
+            return (
+                _instead(node, "Elu", 6, x, alpha=product.number)
+                if view.number(lowered.inputs[1]) == 1
+                else None
+            )
     return None
+
+
+def _softplus(view: _View, node: GraphNode) -> GraphNode | None:
+    """Softplus(x) = Log(Exp(x) + 1)."""
+    inner = view.plus(node.inputs[0], 1.0) if node.type == "Log" and not node.domain and node.inputs else None
+    raised = None if inner is None else view.maker(inner, "Exp")
+    return None if raised is None else _instead(node, "Softplus", 1, raised.inputs[0])
 
 
 def _axes(view: _View, node: GraphNode) -> tuple[int, ...] | None:
@@ -363,8 +382,8 @@ def _near(one: object, other: float) -> bool:
     return isinstance(one, float | int) and math.isclose(one, other, rel_tol=1e-4)
 
 
-def _instead(node: GraphNode, kind: str, version: int, *inputs: str, **attributes: str) -> GraphNode:
+def _instead(node: GraphNode, kind: str, version: int, *inputs: str, **attributes: str | float) -> GraphNode:
     return GraphNode(kind, inputs, node.outputs, attributes, node.name, "", version)
 
 
-_PATTERNS = (_gelu, _silu, _hard_swish, _normalised, _softmax, _chosen, _stretched)
+_PATTERNS = (_gelu, _silu, _hard_swish, _normalised, _softmax, _chosen, _softplus, _stretched)
