@@ -188,6 +188,8 @@ def _read_json(text: str) -> Any:
 
 
 def _configure(connection: Any, record: object) -> None:
+    # SQLite's own knows the letters of ASCII alone
+    connection.create_function("lower", 1, _lower, deterministic=True)
     cursor = connection.cursor()
     try:
         cursor.execute("PRAGMA journal_mode = WAL")
@@ -195,6 +197,10 @@ def _configure(connection: Any, record: object) -> None:
         cursor.execute("PRAGMA foreign_keys = ON")
     finally:
         cursor.close()
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()
 
 
 def _begin(connection: Connection) -> None:

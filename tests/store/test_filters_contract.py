@@ -85,6 +85,15 @@ def test_what_is_asked_for_comes_in_full_pages(
         assert all_pages(pages, limit, **conditions) == expected
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("part", ["äpf", "ÄPF", "Äpf", "ЁЖ", "ёж"])
+def test_capitals_are_those_of_every_alphabet(store: Store, kind: str, part: str) -> None:
+    make, pages = KINDS[kind]
+    names = {name: make(store, name, None) for name in ("Äpfel", "ÄPFEL", "äpfel", "Ёж", "apfel")}
+    wanted = [made for name, made in names.items() if part.lower() in name.lower()]
+    assert all_pages(pages(store), 10, contains=part) == [wanted[::-1]]
+
+
 def test_status_goes_with_name_and_tag(store: Store) -> None:
     waiting, over = (job(store, "cats", ["a"]) for _ in range(2))
     store.jobs.request_cancel(over)
