@@ -24,13 +24,12 @@ from engine.model.onnx_import.importing import ImportedNetwork, import_network
 
 TOLERANCE = 1e-4
 """The most that an output may differ, as a share of the largest."""
-SIDE = 224
 EXPORTERS = {"torchscript": "`dynamo=False`", "dynamo": "`dynamo=True`"}
 
 
 def size(name: str) -> tuple[int, int]:
     """Return height and width of the pictures of a large file."""
-    return files.PACKAGED[name].size if name in files.PACKAGED else (SIDE, SIDE)
+    return files.PACKAGED[name].size if name in files.PACKAGED else (files.SIDE, files.SIDE)
 
 
 def read(path: Path, pixels: tuple[int, int]) -> ImportedNetwork:

@@ -15,6 +15,8 @@ LARGE_ANSWERS = GOLDEN / "onnx-exports.json"
 SMALL = GOLDEN / "onnx"
 SMALL_ANSWERS = SMALL / "answers.npz"
 BATCH = 2
+SIDE, SMALL_SIDE = 224, 32
+"""Height and width of the pictures of published networks, and of small ones."""
 
 
 class Packaged(NamedTuple):

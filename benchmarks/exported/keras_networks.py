@@ -8,7 +8,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from benchmarks.exported.networks import SEED, SMALL_CLASSES, SMALL_SIDE
+from benchmarks.exported.files import SMALL_SIDE
+from benchmarks.exported.networks import SEED, SMALL_CLASSES
 
 
 def _sequential() -> keras.Model:

@@ -14,11 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.exported.files import SIDE, SMALL_SIDE
 from benchmarks.exported.pictures import pictures
 from benchmarks.torchvision_networks import get_model, models
 
-SIDE = 224
-SMALL_SIDE = 32
 SMALL_CLASSES = 5
 SEED = 16
 _CALIBRATION = 8

@@ -21,8 +21,9 @@ import torch
 from torch import nn
 
 from benchmarks.exported import files
+from benchmarks.exported.files import SIDE, SMALL_SIDE
 from benchmarks.exported.keras_networks import KERAS, drawn
-from benchmarks.exported.networks import LARGE, SIDE, SMALL, SMALL_SIDE, large, small
+from benchmarks.exported.networks import LARGE, SMALL, large, small
 from benchmarks.exported.pictures import pictures
 from engine.arrays import Array
 

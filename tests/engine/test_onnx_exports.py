@@ -17,7 +17,7 @@ from engine.model.onnx_format.write import export_network
 with np.load(files.SMALL_ANSWERS) as _answers:
     SMALL = dict(_answers)
 LARGE = json.loads(files.LARGE_ANSWERS.read_text(encoding="utf-8"))
-SMALL_SIZE = (32, 32)
+SMALL_SIZE = (files.SMALL_SIDE, files.SMALL_SIDE)
 
 
 def small_pictures(name: str) -> Array:
