@@ -11,8 +11,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.exported.compare import computed
 from engine.arrays import Array
-from engine.layers import Context
 from engine.model.onnx_format.read import read_graph
 from engine.model.onnx_import.importing import import_network
 
@@ -109,5 +109,5 @@ def test_a_graph_with_channels_last_gives_what_onnx_runtime_gives(make: Any, tmp
     (expected,) = onnxruntime.InferenceSession(path).run(None, {"input_1": x})
     read = import_network(read_graph(path, None))
     assert read.network.input_shape == (HEIGHT, WIDTH, CHANNELS)
-    y = read.output.to_onnx(read.network.forward(read.weights, read.input.from_onnx(x), Context()).output)
+    y = computed(read, x)
     np.testing.assert_allclose(y, expected, rtol=0, atol=1e-5 * float(np.abs(expected).max()))

@@ -11,8 +11,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.exported.compare import computed
 from engine.errors import ModelFileError
-from engine.layers import Context
 from engine.model.onnx_format.read import read_graph
 from engine.model.onnx_import.importing import ImportedNetwork, import_network
 
@@ -79,7 +79,7 @@ def test_a_view_of_each_picture_s_numbers_is_the_same_tensor(fixed: bool, tmp_pa
     x = np.random.default_rng(1).standard_normal((2, CHANNELS, 4, 5)).astype(np.float32)
     (expected,) = onnxruntime.InferenceSession(path).run(None, {"input": x})
     read = imported(path)
-    y = read.output.to_onnx(read.network.forward(read.weights, read.input.from_onnx(x), Context()).output)
+    y = computed(read, x)
     np.testing.assert_allclose(y, expected, rtol=0, atol=1e-6)
 
 

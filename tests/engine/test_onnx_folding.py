@@ -11,8 +11,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.exported.compare import computed
 from engine.errors import ModelFileError
-from engine.layers import Context
 from engine.model.onnx_format.read import read_graph
 from engine.model.onnx_import.importing import import_network
 
@@ -33,7 +33,7 @@ def agrees(path: Path, nodes: list[onnx.NodeProto], constants: dict[str, Any]) -
     x = np.random.default_rng(2).standard_normal((3, *SHAPE)).astype(np.float32)
     (expected,) = onnxruntime.InferenceSession(path).run(None, {"x": x})
     read = import_network(read_graph(path, None))
-    y = read.output.to_onnx(read.network.forward(read.weights, read.input.from_onnx(x), Context()).output)
+    y = computed(read, x)
     np.testing.assert_allclose(y, expected, rtol=0, atol=1e-6)
 
 

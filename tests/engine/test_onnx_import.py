@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from pydantic import TypeAdapter
 
+from benchmarks.exported.compare import computed
 from engine.errors import EngineError, ModelFileError
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
@@ -50,9 +51,7 @@ def written(file: OnnxFile, folder: Path) -> Path:
 def compare(network: Network, imported: ImportedNetwork, weights: dict[str, Any], tolerance: float) -> None:
     x = np.random.default_rng(5).standard_normal((3, *network.input_shape)).astype(np.float32)
     wanted = network.forward(weights, x, Context()).output
-    source = np.moveaxis(x, -1, 1)
-    ours = np.ascontiguousarray(imported.input.from_onnx(source))
-    found = imported.output.to_onnx(imported.network.forward(imported.weights, ours, Context()).output)
+    found = computed(imported, np.moveaxis(x, -1, 1))
     scale = max(1.0, float(np.abs(wanted).max()))
     np.testing.assert_allclose(np.moveaxis(found, 1, -1) / scale, wanted / scale, atol=tolerance, rtol=0)
 

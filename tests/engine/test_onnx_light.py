@@ -10,11 +10,10 @@ import onnxruntime
 import pytest
 from onnx import ModelProto, helper, numpy_helper
 
-from engine.arrays import Array
+from benchmarks.exported.compare import computed
 from engine.errors import LimitError
-from engine.layers import Context
 from engine.model.onnx_format.read import read_graph
-from engine.model.onnx_import.importing import ImportedNetwork, import_network, import_onnx
+from engine.model.onnx_import.importing import import_network, import_onnx
 
 FILES = sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("light_*.onnx"))
 LARGE = ("light_bvlc_alexnet", "light_vgg19", "light_zfnet512")
@@ -57,11 +56,6 @@ def drawn(path: Path) -> ModelProto:
     del model.graph.output[:]
     model.graph.output.append(helper.make_tensor_value_info(last, onnx.TensorProto.FLOAT, None))
     return model
-
-
-def computed(imported: ImportedNetwork, x: Array) -> Array:
-    ours = np.ascontiguousarray(imported.input.from_onnx(x))
-    return imported.output.to_onnx(imported.network.forward(imported.weights, ours, Context()).output)
 
 
 @pytest.mark.parametrize("path", FOUND)
