@@ -248,6 +248,21 @@ def test_what_looks_like_a_pattern_is_refused_where_it_has_parts_without_layers(
         imported(make, tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["softplus", "prelu", "max"])
+def test_a_pattern_of_constants_alone_is_computed_while_the_file_is_read(kind: str, tmp_path: Path) -> None:
+    def shifted(g: Graph) -> str:
+        c = g.constant(drawn(6, 1, 1))
+        if kind == "softplus":
+            return g("Add", "x", g("Log", g("Add", g("Exp", c), 1.0)))
+        if kind == "prelu":
+            return g("Add", "x", g("Where", g("Less", c, 0.0), g("Mul", c, 0.3), c))
+        return g("Mul", "x", g("Where", g("Less", c, 0.5), g.constant(0.5), c))
+
+    read, y, expected = imported(shifted, tmp_path)
+    assert types(read) == ["affine"]
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-5 * float(np.abs(expected).max()))
+
+
 def test_a_normalisation_that_is_read_twice_is_right_in_both_places(tmp_path: Path) -> None:
     _, y, expected = imported(norm_that_is_read_twice, tmp_path)
     np.testing.assert_allclose(y, expected, rtol=0, atol=1e-5 * float(np.abs(expected).max()))

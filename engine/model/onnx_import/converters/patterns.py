@@ -30,13 +30,16 @@ _FEWEST = {"Add": 2, "Sub": 2, "Mul": 2, "Div": 2, "Pow": 2, "Less": 2, "Constan
 
 
 def put_together(graph: Graph) -> Graph:
-    """Return the graph with operators in place of the patterns that compute them."""
-    view = _View.of(graph)
-    nodes = tuple(
-        next((found for pattern in _PATTERNS if (found := pattern(view, node)) is not None), node)
-        for node in graph.nodes
-    )
-    return replace(graph, nodes=nodes)
+    """Return the graph with operators in place of the patterns that compute them; constants are left as they are."""
+    view, depending = _View.of(graph), {each.name for each in graph.inputs}
+    nodes = []
+    for node in graph.nodes:
+        depends = not depending.isdisjoint(node.inputs)
+        if depends and node.type not in ("Shape", "Size"):
+            depending.update(filter(None, node.outputs))
+        found = (pattern(view, node) for pattern in _PATTERNS if depends)
+        nodes.append(next((each for each in found if each is not None), node))
+    return replace(graph, nodes=tuple(nodes))
 
 
 class Product(NamedTuple):
