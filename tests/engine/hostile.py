@@ -253,6 +253,11 @@ CORPUS: dict[str, tuple[Callable[[], ModelProto | bytes], str]] = {
     "a map that is padded": (lambda: pooled("Pad", "x s", integers("s", 0, 0, HUGE, HUGE, 0, 0, HUGE, HUGE)), "Pad"),
     "a window of 2^40": (
         lambda: pooled("MaxPool", "x", kernel_shape=[2**40] * 2, pads=[2**40] * 4), "MaxPool"),
+    "2^62 parts": (
+        lambda: model(node("Split", "x", "a b", axis=1, num_outputs=HUGE), node("Flatten", "a", "y"), opset=18),
+        "2 parts, as many as it has outputs, and not 4611686018427387904"),
+    "indices of every picture that grow": (lambda: _counting(*(4_096,) * 3), "at most 1,048,576 numbers of each"),
+    "indices of more numbers than there are": (lambda: _counting(4), "in the order in which they are"),
     "steps of 2^62": (
         lambda: pooled("Conv", "x w", stored("w", np.ones((2, 2, 3, 3))), strides=[HUGE, -HUGE], dilations=[HUGE, 0]),
         "Conv"),
@@ -303,6 +308,25 @@ CORPUS: dict[str, tuple[Callable[[], ModelProto | bytes], str]] = {
     "classes that are not text": (lambda: with_metadata(classes="[1, 2, 3]"), "metadata"),
 }  # fmt: skip
 """Files by what they are, and what the refusal says; nothing for what is read."""
+
+
+def _counting(*sizes: int) -> ModelProto:
+    """Return a file that gathers the numbers of a large picture by sums of constants along axes of these sizes."""
+    rows = [integers(f"c{at}", *range(size)) for at, size in enumerate(sizes)]
+    shapes = [
+        integers(f"s{at}", *(1,) * (at + 1), -1, *(1,) * (len(sizes) - at - 1)) for at in range(len(sizes))
+    ]
+    return model(
+        node("Shape", "x", "shape"), node("Gather", "shape zero", "n"), node("Range", "zero n one", "t"),
+        node("Mul", "t count", "many"), node("Unsqueeze", "many axes", "k0"),
+        *(node("Reshape", f"c{at} s{at}", f"r{at}") for at in range(len(sizes))),
+        *(node("Add", f"k{at} r{at}", f"k{at + 1}") for at in range(len(sizes))),
+        node("Reshape", "x flat", "row"), node("Gather", f"row k{len(sizes)}", "z"), node("Flatten", "z", "y"),
+        weights=(*rows, *shapes, stored("zero", 0, np.int64), stored("one", 1, np.int64),
+                 stored("count", 3 * 16_384 * 16_384, np.int64), integers("axes", *range(1, len(sizes) + 1)),
+                 integers("flat", -1)),
+        x=value("x", "N", 3, 16_384, 16_384),
+    )  # fmt: skip
 
 
 def _sequences(depth: int) -> bytes:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.arrays import elements
 from engine.model.onnx_import.converters.shape import reshaped
 from engine.model.onnx_import.values.call import Call, Rule
 from engine.model.onnx_import.values.layout import BATCH, SAMPLES, size
 from engine.model.onnx_import.values.value import Computed, Constant, Counted, Unsupported, Value
+
+MOST_COUNTED = 2**20
+"""Integers that one picture has."""
 
 
 def same(call: Call) -> list[Value]:
@@ -30,6 +34,10 @@ def unsqueeze(call: Call) -> list[Value]:
 def add(call: Call) -> list[Value]:
     """Add of a constant that is the same for all pictures."""
     counted, constant = _counted(call), _constant(call)
+    count = elements(np.broadcast_shapes(counted.rest.shape, constant.shape))
+    if count > MOST_COUNTED:
+        raise Unsupported(f"at most {MOST_COUNTED:,} numbers of each picture, where pictures are counted")
+    call.budget.charge(count)
     return [Counted(counted.step, counted.rest + constant.numbers())]
 
 
@@ -48,7 +56,11 @@ def gather(call: Call) -> list[Value]:
     if not is_row_of_batch(value) or call.attribute("axis", 0) not in (0, -1):
         raise Unsupported("one row of the numbers of all pictures, one picture after the other")
     count = size(value.layout.order[1:])
-    if places.step != count or not np.array_equal(places.rest.reshape(-1), np.arange(count)):
+    if (
+        places.step != count
+        or places.rest.size != count
+        or not np.array_equal(places.rest.reshape(-1), np.arange(count))
+    ):
         raise Unsupported("all numbers of each picture in the order in which they are")
     return [reshaped(call, value, [BATCH, *places.rest.shape[1:]])]
 

@@ -69,6 +69,8 @@ def _split(call: Call, sizes: Sequence[int] | None) -> list[Value]:
     value = call.computed()
     (axis,) = call.axes(len(value.shape), [call.attribute("axis", 0)])
     count = call.attribute("num_outputs", len(call.node.outputs))
+    if count != len(call.node.outputs):
+        raise Unsupported(f"{len(call.node.outputs)} parts, as many as it has outputs, and not {count}")
     if sizes is None:
         each = -(-value.shape[axis] // count)
         sizes = [min(each, max(value.shape[axis] - number * each, 0)) for number in range(count)]
