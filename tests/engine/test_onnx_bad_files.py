@@ -309,7 +309,7 @@ def test_all_that_is_missing_is_listed(tmp_path: Path) -> None:
         helper.make_node("Fancy", ["d"], ["y"], name="own", domain="com.example"),
     )
     said = refused(model.SerializeToString(), tmp_path)
-    assert "Det ('the Det') needs an operator that is known here" in said
+    assert "Det ('the Det') needs a layer that computes it, and there is none here" in said
     assert "Gelu ('the Gelu') needs version 20" in said
     assert "Fancy ('own') needs the operators of 'com.example'" in said
     assert "Relu" not in said

@@ -339,7 +339,7 @@ def _unknown(node: GraphNode, version: int, rules: Table) -> str:
         return f"the operators of {node.domain!r}, which are not known here"
     known = rules.get((node.domain, node.type))
     if known is None:
-        return "an operator that is known here"
+        return "a layer that computes it, and there is none here"
     if known[-1].since > version:
         return f"version {known[-1].since} of the operators, which has it, and not {version}"
     return "an input that depends on the picture"
