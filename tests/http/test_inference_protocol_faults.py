@@ -167,3 +167,9 @@ def test_errors_have_the_form_of_the_protocol(
     assert refused(answer, status)
     assert answer.headers["content-type"] == "application/json"
     assert "x-request-id" in answer.headers
+
+
+def test_an_address_that_there_is_not_leads_to_the_description_of_the_protocol(http: httpx.Client) -> None:
+    said = refused(http.get("/v2/model"), 404)
+    assert "there is nothing at /v2/model; the Open Inference Protocol lists" in said
+    assert "; /docs lists" in http.get("/v1/model").json()["detail"]

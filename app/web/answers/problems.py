@@ -70,8 +70,7 @@ class ProblemResponse(JSONResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it in the form that belongs to the path of the request."""
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if path == INFERENCE_PROTOCOL or path.startswith(f"{INFERENCE_PROTOCOL}/"):
+        if _is_inference_protocol(scope):
             body = json.loads(bytes(self.body))
             hints = [fault["hint"] for fault in body.get("errors", ()) if "hint" in fault]
             message = "; ".join([body["detail"], *hints[:1]])
@@ -81,6 +80,11 @@ class ProblemResponse(JSONResponse):
             await answer(scope, receive, send)
             return
         await super().__call__(scope, receive, send)
+
+
+def _is_inference_protocol(scope: Scope) -> bool:
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path == INFERENCE_PROTOCOL or path.startswith(f"{INFERENCE_PROTOCOL}/")
 
 
 def problem(
@@ -165,7 +169,8 @@ def _of_http(error: HTTPException, scope: Scope) -> ProblemResponse:
     """Make the answer where no route is for a request."""
     detail, headers = error.detail, error.headers
     if error.status_code == HTTPStatus.NOT_FOUND:
-        detail = f"there is nothing at {scope['path']}; /docs lists what there is"
+        lists = "the Open Inference Protocol" if _is_inference_protocol(scope) else "/docs"
+        detail = f"there is nothing at {scope['path']}; {lists} lists what there is"
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = (headers or {}).get("Allow", "")
         detail = f"{scope['method']} is not possible here; {allowed or 'another method'} is"

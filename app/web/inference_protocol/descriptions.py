@@ -12,7 +12,7 @@ from app.web.inference_protocol.tensors_in import INPUT, INPUT_NCHW
 from app.web.inference_protocol.tensors_out import OUTPUT
 
 EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"]
-PLATFORM = "convserve_numpy"
+PLATFORM = "convserve"
 
 
 def server() -> dict[str, Any]:
