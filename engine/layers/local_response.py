@@ -68,7 +68,8 @@ class LocalResponseNorm(Layer):
         cells = gather(xs[0], *(Line(at, 1) for at in position[:-1]), Line(first, last - first + 1))
         squares = np.square(cells.values)
         total = float(squares.sum())
-        output = found.value / (self.k + self.alpha * total) ** self.beta
+        with np.errstate(all="ignore"):  # a power beyond all numbers is infinite, as in the layer itself
+            output = float(found.value / np.float64(self.k + self.alpha * total) ** self.beta)
         divisor = put("k + alpha", {"k": self.k, "alpha": self.alpha})
         added = series(lambda value: f"{term(value)}^2", cells.values)
         text = f"{number(found.value)} / ({divisor} * ({added}))^{number(self.beta)} = {number(output)}"

@@ -5,7 +5,6 @@ The arrays are those of one picture, (H, W, C) or (C,); all is computed in float
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -157,7 +156,10 @@ def normalised(
     """Trace a number brought to mean 0 and variance 1; `affine` are scale and shift."""
     numbers = {"a": found.value, "mean": mean, "variance": variance, "epsilon": epsilon}
     formula = "(a - mean) / sqrt(variance + epsilon)"
-    output = (found.value - mean) / math.sqrt(variance + epsilon)
+    with np.errstate(
+        all="ignore"
+    ):  # a variance that was sent can be negative: NaN, as the layer itself has it
+        output = float((found.value - mean) / np.sqrt(np.float64(variance) + epsilon))
     if affine is not None:
         numbers |= {"scale": affine[0], "shift": affine[1]}
         formula = f"scale * {formula} + shift"

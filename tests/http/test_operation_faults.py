@@ -51,6 +51,24 @@ def test_faults_are_said_in_the_words_of_the_body(
     assert len(answer.text) < 600
 
 
+@pytest.mark.parametrize(
+    ("operation", "body", "number"),
+    [
+        ("local_response_norm", {"layer": {"k": 1e308, "beta": 2}}, 0.0),
+        ("local_response_norm", {"layer": {"k": 1e-308, "alpha": 0, "beta": 2}}, None),
+        ("batch_norm", {"weights": {"running_variance": [-1]}}, None),
+        ("batch_norm", {"layer": {"epsilon": 0.5}, "weights": {"running_variance": [-0.5]}}, None),
+    ],
+)
+def test_arithmetic_beyond_all_numbers_is_shown_as_the_layer_has_it(
+    http: httpx.Client, operation: str, body: dict[str, Any], number: float | None
+) -> None:
+    answer = http.post(f"/v1/operations/{operation}", json={"input": [[[1]]], "trace": True} | body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["output"] == [[[number]]]
+    assert answer.json()["trace"][0]["output"] == number
+
+
 def test_slopes_of_nothing_but_rounding_are_no_kinks(http: httpx.Client) -> None:
     """The numbers of a softmax add up to 1 whatever it is given: all gradients of their sum are 0."""
     answer = http.post("/v1/operations/softmax", json={"input": [1, 2, 3], "output_gradient": "ones"}).json()
