@@ -27,6 +27,7 @@ from app.web.bodies.limits import room
 from app.web.bodies.pictures import only_picture, pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems, success
+from app.web.routes.gradient_class import GradientClass
 from app.web.routes.model_reference import ModelReference
 from engine.arrays import Array
 from engine.model.activations import Activation
@@ -85,13 +86,7 @@ async def show_activations(
             "of a class, label or value, or of the `loss` that the picture would have were it of this class."
         ),
     ] = None,
-    name: Annotated[
-        str | None,
-        Query(
-            alias="class",
-            description="Of what the gradient is, by default the predicted class or the most probable label.",
-        ),
-    ] = None,
+    name: GradientClass = None,
 ) -> Response:
     """Return what the nodes of a network put out for pictures, which are sent in one of the forms that `predict` takes.
 

@@ -25,6 +25,7 @@ from app.web.bodies.limits import room
 from app.web.bodies.pictures import only_picture, pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems, success
+from app.web.routes.gradient_class import GradientClass
 from app.web.routes.model_reference import ModelReference
 from engine.model.gradients import Of
 
@@ -79,13 +80,7 @@ async def trace_numbers(
             "class, label or value, or of the `loss` that the picture would have were it of this class."
         ),
     ] = None,
-    name: Annotated[
-        str | None,
-        Query(
-            alias="class",
-            description="Of what the gradient is, by default the predicted class or the most probable label.",
-        ),
-    ] = None,
+    name: GradientClass = None,
 ) -> Response:
     """Return the arithmetic of single numbers that a node puts out for a picture.
 
