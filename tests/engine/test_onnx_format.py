@@ -281,7 +281,7 @@ def model(loss: Loss, *last: dict[str, str]) -> Model:
         {"input_shape": (9, 8, 3), "layers": [*LAYERS_OF_MODEL, *last]}
     )
     weights = drawn(Network.build(architecture), np.random.default_rng(2))
-    target = "values" if loss.link == "identity" else "class"
+    target = loss.targets[-1]
     picture = {"image_size": [9, 8], "channels": 3, "fit": "stretch"}
     return Model(
         architecture, ("cat", "dög", "cow"), PREPROCESSING, loss, weights, {"picture": picture}, target

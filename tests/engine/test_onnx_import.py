@@ -20,7 +20,6 @@ from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.graph.node import Node
 from engine.graph.operation import Operation
-from engine.inputs.preprocessing import Preprocessing
 from engine.layers import LAYERS, AnyLayer, Context, Example
 from engine.layers.local_response import LocalResponseNorm
 from engine.model.inference import Predictor
@@ -31,7 +30,7 @@ from engine.model.onnx_import.converters import COUNTS, FOLDS, RULES, table
 from engine.model.onnx_import.importing import Imported, ImportedNetwork, import_network, import_onnx
 from engine.presets import Preset
 from engine.recipe.losses import LOSSES, AnyLoss, Loss
-from tests.engine.test_onnx_format import blocks, drawn, sizes
+from tests.engine.test_onnx_format import blocks, drawn, model, sizes
 
 PARSE = TypeAdapter(AnyLayer)
 CASES = [
@@ -161,27 +160,6 @@ def test_two_rules_for_one_operator_and_version_are_refused() -> None:
     assert table(COUNTS)
     with pytest.raises(ValueError, match="two rules for"):
         table((*RULES, RULES[0]))
-
-
-PREPROCESSING = Preprocessing(mean=(0.4, 0.5, 0.3), deviation=(0.2, 0.3, 0.25))
-LAYERS_OF_MODEL = [
-    {"type": "conv2d", "filters": 4, "name": "pixels", "activation": "relu"},
-    {"type": "max_pool2d"},
-    {"type": "flatten"},
-    {"type": "dense", "units": 3, "name": "predictions"},
-]
-
-
-def model(loss: Loss, *last: dict[str, str]) -> Model:
-    architecture = Architecture.model_validate(
-        {"input_shape": (9, 8, 3), "layers": [*LAYERS_OF_MODEL, *last]}
-    )
-    weights = drawn(Network.build(architecture), np.random.default_rng(2))
-    target = loss.targets[-1]
-    picture = {"image_size": [9, 8], "channels": 3, "fit": "stretch"}
-    return Model(
-        architecture, ("cat", "dög", "cow"), PREPROCESSING, loss, weights, {"picture": picture}, target
-    )
 
 
 def as_model(imported: Imported) -> Model:
