@@ -218,3 +218,13 @@ def test_a_published_network_that_was_damaged_is_read_or_refused(
                 (start := chance.randrange(len(content))) : start + chance.randrange(1, 40)
             ]
     outcome(bytes(content), tmp_path_factory.getbasetemp())
+
+
+def test_a_product_that_overflows_is_no_warning(tmp_path: Path) -> None:
+    found = model(
+        node("ReduceProd", "r", "p", keepdims=0),
+        node("Add", "x p", "z"),
+        node("Flatten", "z", "y"),
+        weights=(stored("r", [3e38, 3e38]),),
+    )
+    assert "numbers that are not finite" in outcome(found.SerializeToString(), tmp_path)

@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from pydantic import ValidationError
 
 from engine.arrays import Array
@@ -314,7 +315,8 @@ def _convert(
 
 def _called(convert: Converter, call: Call) -> list[Value]:
     try:
-        return convert(call)
+        with np.errstate(all="ignore"):  # weights that are not finite are refused when they are made
+            return convert(call)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         where = ".".join(map(str, fault["loc"]))
