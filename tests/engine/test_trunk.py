@@ -139,7 +139,7 @@ def test_features_are_the_same_on_any_number_of_threads(whole: Network, config: 
     assert list(extractor.features(0, lambda first, last: images[first:last])) == []
 
 
-@pytest.mark.parametrize(("size", "together"), [(96, 8), (128, 8), (224, 1)])
+@pytest.mark.parametrize(("size", "together"), [(96, 32), (128, 32), (224, 8)])
 def test_as_many_pictures_go_through_a_trunk_as_memory_allows(size: int, together: int) -> None:
     preset = next(preset for preset in PRESETS if preset.name == "mobilenet-v2")
     whole = Network.build(preset.architecture((size, size, 3), 5))

@@ -1,4 +1,4 @@
-"""Lists are to choose from: what is large about a thing is in the answer about that thing alone."""
+"""Lists are to choose from: what is large about a thing, or only of now, is in the answer about that thing alone."""
 
 import io
 import zipfile
@@ -13,7 +13,7 @@ from PIL import Image
 @pytest.mark.parametrize(
     ("path", "identifier", "large"),
     [
-        ("/v1/models", "model_example", {"architecture", "provenance"}),
+        ("/v1/models", "model_example", {"architecture", "provenance", "computed_by"}),
         ("/v1/training-jobs", "job_example", {"architecture"}),
         ("/v1/architectures", "arch_example", {"layers", "summary"}),
     ],

@@ -247,7 +247,8 @@ def test_a_data_set_that_is_not_ready(http: httpx.Client, wait_for: Callable[...
     assert answer.json()["type"] == "/problems/dataset-not-ready"
     (fault,) = answer.json()["errors"]
     assert fault["pointer"] == "/dataset"
-    assert url in fault["hint"]
+    assert "no file of the class 'cat' is a picture that can be read" in fault["detail"]
+    assert fault["hint"] == "upload it again"
 
 
 @pytest.mark.parametrize("path", ["", "/metrics", "/log"])
