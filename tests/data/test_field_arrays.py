@@ -261,3 +261,12 @@ def test_another_file_is_called_by_its_name_and_what_to_send_is_said(
     detail = refusal(read, content)
     assert words in detail
     assert "send a zip" in detail
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("name", ["labels", "class_names", "split"])
+def test_code_points_beyond_unicode_are_refused(read, name: str, order: str) -> None:
+    points = np.zeros(12, f"{order}u4") + np.array([0x110000], f"{order}u4")
+    words = points.astype(f"{order}u4").view(f"{order}U1")
+    content = npz(**{"images": BYTES, "labels": LABELS, name: words})
+    assert f"{name} holds code points beyond Unicode" in refusal(read, content)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
+import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -243,7 +244,12 @@ class NpzFile(Reader):
             raise TooLarge(
                 f"{array.name} has {array.member.info.file_size} bytes; at most {_SMALL_BYTES} are read"
             )
-        return np.concatenate(list(self._chunks(array)))
+        values = np.concatenate(list(self._chunks(array)))
+        if values.dtype.kind == "U":
+            points = values.view(np.dtype(np.uint32).newbyteorder(values.dtype.byteorder))
+            if points.max(initial=0) > sys.maxunicode:
+                raise _unusable(f"{array.name} holds code points beyond Unicode; save it as strings of NumPy")
+        return values
 
     def _names(self, members: dict[str, Member]) -> tuple[str, ...] | None:
         if CLASS_NAMES not in members:
