@@ -31,7 +31,7 @@ class SqueezeAndExcitation(Block):
         Example({"type": "squeeze_and_excitation", "reduction": 2}, ((3, 2, 4),)),
         Example({"type": "squeeze_and_excitation", "activation": "silu"}, ((2, 2, 3),)),
     )
-    formula = "a'[x, y, c] = a[x, y, c] * s[c], s = sigmoid(W_2 psi(W_1 mean_{x,y} a))"
+    formula = "a'[x, y, c] = a[x, y, c] * s[c], s = gate(W_2 psi(W_1 mean_{x,y} a))"
     source = "Hu, Shen & Sun 2017, Squeeze-and-excitation networks, section 3"
 
     def expand(self, scope: Scope, source: str) -> str:
