@@ -192,6 +192,21 @@ def test_a_key_is_asked_for_once_and_kept_for_the_tab(guarded_server: Guarded, o
     assert page.evaluate("JSON.stringify(localStorage) + document.cookie") == "{}"
 
 
+def test_a_link_that_is_followed_before_the_page_listens_counts(server: str, open_page: Open) -> None:
+    page = open_page("about:blank")
+    page.add_init_script(
+        """
+        const listen = window.addEventListener;
+        window.addEventListener = function (kind, ...rest) {
+          if (kind === "hashchange") history.replaceState(null, "", "#/learn");
+          return listen.call(this, kind, ...rest);
+        };
+        """
+    )
+    page.goto(f"{server}/#/watch")
+    shown(page, "learn")
+
+
 def test_below_another_path_every_view_works(server: str, open_page: Open) -> None:
     with below(server, "/below/here") as address:
         page = open_page("about:blank")

@@ -6,11 +6,13 @@ import { useEffect, useState } from "./html.js";
 /** The states that a job does not leave. */
 export const FINISHED = new Set(["succeeded", "failed", "cancelled"]);
 
-/** What a training job does at the moment, in words, where it is not an epoch. */
-export const STAGES = {
-  features: "Looking at every picture once", evaluation: "Measuring", test: "Measuring",
-  report: "Asking whether it is enough",
+const STAGES = {
+  features: "Looking at every picture once", test: "Measuring", report: "Asking whether it is enough",
 };
+
+/** What a training job does at the moment, in words. Each epoch ends with an evaluation: quick ones are seen in no other. */
+export const doing = ({ stage, epoch, epochs }) =>
+  STAGES[stage] ?? (epoch ? `Epoch ${epoch} of ${epochs}${stage === "evaluation" ? ", measuring" : ""}` : "Getting ready");
 
 const AWAY = new Set([0, 502, 503, 504]);
 const BREATH_MS = 500;

@@ -31,6 +31,8 @@ export function usePlace() {
   useEffect(() => {
     const changed = () => setNow(place());
     addEventListener("hashchange", changed);
+    // it may have changed before anybody listened
+    changed();
     return () => removeEventListener("hashchange", changed);
   }, []);
   return now;

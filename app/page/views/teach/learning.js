@@ -2,7 +2,7 @@
 import { address, get } from "../../lib/api.js";
 import { html, useEffect, useMemo, useRef, useState } from "../../lib/html.js";
 import { key } from "../../lib/key.js";
-import { STAGES } from "../../lib/jobs.js";
+import { doing } from "../../lib/jobs.js";
 import { useLoaded } from "../../lib/load.js";
 import { link } from "../../lib/router.js";
 import { count, duration, percent } from "../../lib/words.js";
@@ -57,9 +57,8 @@ function words(run) {
     return `Waiting for its turn${place}${job.starts_in_seconds ? `, about ${duration(job.starts_in_seconds)}` : ""}`;
   }
   if (job.status === "cancelling") return "Stopping";
-  const { stage, epoch, epochs, eta_seconds: eta } = job.progress;
-  const what = STAGES[stage] ?? (epoch ? `Epoch ${epoch} of ${epochs}` : "Getting ready");
-  return `${what}${eta ? `, about ${duration(eta)} more` : ""}`;
+  const { eta_seconds: eta } = job.progress;
+  return `${doing(job.progress)}${eta ? `, about ${duration(eta)} more` : ""}`;
 }
 
 function Figures({ metrics }) {

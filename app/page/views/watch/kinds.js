@@ -1,6 +1,6 @@
 /** The kinds of jobs: where each is, what it is called, and how far it is in words. */
 import { get } from "../../lib/api.js";
-import { FINISHED, STAGES } from "../../lib/jobs.js";
+import { FINISHED, doing } from "../../lib/jobs.js";
 import { link } from "../../lib/router.js";
 import { count, duration, percent, sentence } from "../../lib/words.js";
 
@@ -46,9 +46,9 @@ export function status(kind, job) {
   if (job.status === "succeeded" && job.started_at) return `Done in ${took(job)}`;
   if (job.status === "cancelled" && job.started_at) return `Stopped after ${took(job)}`;
   if (job.status !== "running") return ENDS[job.status] ?? job.status;
-  const { stage, epoch, epochs, images, of, fraction, eta_seconds: eta } = job.progress;
+  const { images, of, fraction, eta_seconds: eta } = job.progress;
   const done = kind === "training"
-    ? (STAGES[stage] ?? (epoch ? `Epoch ${epoch} of ${epochs}` : "Getting ready"))
+    ? doing(job.progress)
     : of ? `${count(images, "picture")} of ${of.toLocaleString("en")}` : "Getting ready";
   return `${done}, ${percent(fraction)}${eta ? `, about ${duration(Math.round(eta))} more` : ""}`;
 }
