@@ -51,7 +51,7 @@ def digits(count: int) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def slow_archive() -> bytes:
     """Many pictures of which each takes a while to decode."""
-    shades = [png(np.full((1000, 1000), shade)) for shade in (10, 120, 240)]
+    shades = [png(np.full((2400, 2400), shade)) for shade in (10, 120, 240)]
     return packed({f"{number:03}.png": shades[number % 3] for number in range(200)} | {"200.png": b"no"})
 
 
