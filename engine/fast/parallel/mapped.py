@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike
 
 from engine.arrays import Array, Bytes, Shape, elements
 from engine.fast.parallel.parts import ShareLost
-from engine.fast.parallel.share import Reducer, composed
+from engine.fast.parallel.share import Outer, Reducer, composed
 
 _LINE = 64  # bytes of a cache line: what two processes write lies on lines of its own
 _SPINS = 2_000
@@ -170,13 +170,12 @@ class Meeting:
         self._counters.restart()
         self._abandoned[0] = 0
 
-    def reducer(self, shares: int, outer: Reducer, *, has_outer: bool) -> Reducer:
-        """Return what this share calls with its part of a sum over so many shares, and over what is further out.
+    def reducer(self, shares: int, outer: Outer | None = None) -> Reducer:
+        """Return what this share calls with its part of a sum over so many shares, and over those elsewhere.
 
         Args:
-            shares: that the batch has.
-            outer: adds up over other machines; the first share calls it for all.
-            has_outer: whether there is such a thing; the other shares only know that.
+            shares: that the batch has here.
+            outer: adds up over those elsewhere too, if there are any; the first share calls it for all.
         """
         count = 0
 
@@ -201,7 +200,7 @@ class Meeting:
             )
             return list(parts.view(array.dtype).reshape(shares, *array.shape))
 
-        return composed(exchange, self._share, shares, outer, has_outer=has_outer)
+        return composed(exchange, self._share, shares, outer)
 
     def abandon(self) -> None:
         """Wake everybody who waits in this batch: its sums will never be complete."""

@@ -23,12 +23,11 @@ from engine.arrays import Array
 from engine.execution.flat import Flat, size
 from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.mapped import Layout, Meeting
-from engine.fast.parallel.share import Share
+from engine.fast.parallel.share import Share, total
 from engine.graph.network import Network
 from engine.inputs.batch import Batch
 from engine.inputs.preparation import Preparation
 from engine.layers import Context
-from engine.layers.base import alone
 from engine.recipe.losses import AnyLoss, Loss
 
 
@@ -53,7 +52,9 @@ def lay_out(network: Network, preparation: Preparation, shares: int, pictures: i
 
 def main() -> None:
     """Serve one execution."""
+    # whoever has started it ends it: signals for all processes of a job are meant for that one
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     connection = socket.socket(fileno=int(sys.argv[1]))
     lines = connection.makefile("rb")
     document = json.loads(lines.readline())
@@ -128,7 +129,8 @@ class _Member:
             step=batch["step"],
             first_sample=batch["first_sample"],
         )
-        reducer = self._meeting.reducer(batch["shares"], alone, has_outer=batch["has_outer"])
+        # of what adds up elsewhere it is enough to know here that there is something: the first share calls it
+        reducer = self._meeting.reducer(batch["shares"], total if batch["has_outer"] else None)
         given = slice(batch["first"], batch["last"] + self._partners)
         pictures = Batch(
             arrays["images"][given],

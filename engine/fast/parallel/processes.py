@@ -27,13 +27,12 @@ from engine.execution.protocol import Pass
 from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.mapped import Meeting, create
 from engine.fast.parallel.member import closed, lay_out
-from engine.fast.parallel.parts import ShareLost, bounds
-from engine.fast.parallel.share import Share, pins, whole
+from engine.fast.parallel.parts import Cuts, ShareLost, bounds
+from engine.fast.parallel.share import Outer, Share, pins, whole
 from engine.graph.network import Network
 from engine.inputs.batch import Batch
 from engine.inputs.preparation import Preparation
 from engine.layers import Context
-from engine.layers.base import alone
 from engine.recipe.losses import Loss
 
 _ROOT = Path(__file__).parents[3]
@@ -96,14 +95,34 @@ class ProcessExecution:
             member.end()
         self.members = []
 
+    def reads(self, pictures: int) -> int:
+        """Return how many pictures of a batch are read here: all."""
+        return pictures
+
     def train(self, weights: Weights, batch: Batch, pictures: int, context: Context) -> Pass:
         """Run a batch forwards and backwards.
 
         Raises:
             ShareLost: a process of a share is gone.
         """
-        cuts = bounds(len(batch), 1 + len(self.members))
-        has_outer = context.reducer is not alone
+        return whole(
+            self.passes(weights, batch, pictures, context, bounds(len(batch), 1 + len(self.members)), None)
+        )
+
+    def passes(
+        self,
+        weights: Weights,
+        batch: Batch,
+        pictures: int,
+        context: Context,
+        cuts: Cuts,
+        outer: Outer | None,
+    ) -> list[Pass]:
+        """Run a batch, or a part of one, forwards and backwards; see `ThreadExecution.passes`.
+
+        Raises:
+            ShareLost: a process of a share is gone.
+        """
         given = {"images": batch.images, "targets": batch.targets, "samples": batch.samples}
         order = {
             "training": True,
@@ -111,13 +130,13 @@ class ProcessExecution:
             "step": context.step,
             "epoch": batch.epoch,
             "pictures": pictures,
-            "has_outer": has_outer,
+            "has_outer": outer is not None,
         }
-        reducer = self._meeting.reducer(len(cuts), context.reducer, has_outer=has_outer)
+        reducer = self._meeting.reducer(len(cuts), outer)
         with self._others(weights, given, cuts, order, context.first_sample):
             own = self._own.train(weights, batch.part(*cuts[0]), pictures, context, reducer)
         arrays = self._arrays
-        passes = [own] + [
+        return [own] + [
             Pass(
                 arrays["scores"][begin:end],
                 arrays["losses"][begin:end],
@@ -127,11 +146,10 @@ class ProcessExecution:
             )
             for (begin, end), gradients in zip(cuts[1:], self._gradients, strict=False)
         ]
-        return whole(passes)
 
-    def scores(self, weights: Weights, images: Bytes) -> Array:
-        """Return the scores of a batch."""
-        cuts = bounds(len(images), 1 + len(self.members))
+    def scores(self, weights: Weights, images: Bytes, cuts: Cuts | None = None) -> Array:
+        """Return the scores of a batch, by default cut into equal parts."""
+        cuts = cuts or bounds(len(images), 1 + len(self.members))
         with self._others(weights, {"images": images}, cuts, {"training": False}, 0):
             own = self._own.scores(weights, images[: cuts[0][1]])
         return np.concatenate([own, self._arrays["scores"][cuts[0][1] : len(images)]])
@@ -141,7 +159,7 @@ class ProcessExecution:
         self,
         weights: Weights,
         given: dict[str, Array],
-        cuts: list[tuple[int, int]],
+        cuts: Cuts,
         order: dict[str, Any],
         first_sample: int,
     ) -> Iterator[None]:

@@ -21,6 +21,8 @@ from engine.workspace import Workspace
 
 Reducer = Callable[[Array], Array]
 """Adds up a small array over the shares of a batch: all get the same sum, taken in the order of the shares."""
+Outer = Callable[[Sequence[Array]], Array]
+"""Adds up the arrays of the shares here, in their order, together with those of shares elsewhere."""
 
 
 class Share:
@@ -95,31 +97,32 @@ def whole(passes: list[Pass]) -> Pass:
 
 
 def composed(
-    exchange: Callable[[Array], Sequence[Array]], share: int, shares: int, outer: Reducer, *, has_outer: bool
+    exchange: Callable[[Array], Sequence[Array]], share: int, shares: int, outer: Outer | None
 ) -> Reducer:
-    """Return a reducer over the shares of a batch, and over what is further out, such as other machines.
+    """Return a reducer over the shares of a batch, here and elsewhere.
 
     Args:
-        exchange: returns the arrays that all shares gave, in their order.
+        exchange: returns the arrays that all shares here gave, in their order.
         share: that calls it.
-        shares: of the batch.
-        outer: adds up further out; the first share calls it once for all.
-        has_outer: whether it does anything.
+        shares: that the batch has here.
+        outer: adds up over those elsewhere too, if there are any; the first share calls it for all.
     """
     if shares == 1:
-        return outer
+        return lambda array: (outer or total)([array])
 
     def reduce(array: Array) -> Array:
-        summed = total(exchange(array))
-        if not has_outer:
-            return summed
-        return exchange(outer(summed) if share == 0 else summed)[0].copy()
+        parts = exchange(array)
+        if outer is None:
+            return total(parts)
+        return exchange(outer(parts) if share == 0 else array)[0].copy()
 
     return reduce
 
 
 def total(values: Sequence[Array]) -> Array:
-    """Add up two or more arrays, in their order."""
+    """Add up arrays, in their order; the sum of one is that array itself."""
+    if len(values) == 1:
+        return values[0]
     summed: Array = values[0] + values[1]
     for value in values[2:]:
         summed += value

@@ -19,13 +19,12 @@ import numpy as np
 from engine.arrays import Array, Bytes, Weights
 from engine.execution.protocol import Pass
 from engine.fast.layout.gemm import Tuning
-from engine.fast.parallel.parts import ShareLost, bounds
-from engine.fast.parallel.share import Reducer, Share, composed, pins, whole
+from engine.fast.parallel.parts import Cuts, ShareLost, bounds
+from engine.fast.parallel.share import Outer, Reducer, Share, composed, pins, whole
 from engine.graph.network import Network
 from engine.inputs.batch import Batch
 from engine.inputs.preparation import Preparation
 from engine.layers import Context
-from engine.layers.base import alone
 from engine.recipe.losses import Loss
 
 T = TypeVar("T")
@@ -51,10 +50,39 @@ class ThreadExecution:
         if self._pool is not None:
             self._pool.shutdown()
 
+    def reads(self, pictures: int) -> int:
+        """Return how many pictures of a batch are read here: all."""
+        return pictures
+
     def train(self, weights: Weights, batch: Batch, pictures: int, context: Context) -> Pass:
         """Run a batch forwards and backwards."""
-        cuts = bounds(len(batch), len(self._shares))
-        meeting = _Meeting(len(cuts), context.reducer)
+        return whole(
+            self.passes(weights, batch, pictures, context, bounds(len(batch), len(self._shares)), None)
+        )
+
+    def passes(
+        self,
+        weights: Weights,
+        batch: Batch,
+        pictures: int,
+        context: Context,
+        cuts: Cuts,
+        outer: Outer | None,
+    ) -> list[Pass]:
+        """Run a batch, or a part of one, forwards and backwards.
+
+        Args:
+            weights: of the network, by full name.
+            batch: pictures as they are stored.
+            pictures: size of the whole step, which the loss divides by.
+            context: of this step; `first_sample` says where the batch, or part, stands in it.
+            cuts: which pictures of it each share has.
+            outer: adds up over shares elsewhere, if the batch has any.
+
+        Returns:
+            What each share gave.
+        """
+        meeting = _Meeting(len(cuts), outer)
 
         def run(number: int) -> Pass:
             first, last = cuts[number]
@@ -67,11 +95,11 @@ class ThreadExecution:
                 meeting.abandon()
                 raise
 
-        return whole(self._together(run, len(cuts)))
+        return self._together(run, len(cuts))
 
-    def scores(self, weights: Weights, images: Bytes) -> Array:
-        """Return the scores of a batch."""
-        cuts = bounds(len(images), len(self._shares))
+    def scores(self, weights: Weights, images: Bytes, cuts: Cuts | None = None) -> Array:
+        """Return the scores of a batch, by default cut into equal parts."""
+        cuts = cuts or bounds(len(images), len(self._shares))
 
         def run(number: int) -> Array:
             first, last = cuts[number]
@@ -102,7 +130,7 @@ class ThreadExecution:
 class _Meeting:
     """Where threads add up arrays."""
 
-    def __init__(self, shares: int, outer: Reducer) -> None:
+    def __init__(self, shares: int, outer: Outer | None) -> None:
         self._shares, self._outer = shares, outer
         self._barrier = threading.Barrier(shares)
         # two sets of places: nobody overwrites what a slower share still reads
@@ -123,7 +151,7 @@ class _Meeting:
                 raise ShareLost("another share of the batch failed") from None
             return values
 
-        return composed(exchange, share, self._shares, self._outer, has_outer=self._outer is not alone)
+        return composed(exchange, share, self._shares, self._outer)
 
     def abandon(self) -> None:
         """Wake everybody who waits: this sum will never be complete."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,14 @@ import pytest
 from engine.execution.protocol import PlainExecution
 from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.mapped import Layout, Meeting, create
-from engine.fast.parallel.parts import ShareLost
+from engine.fast.parallel.parts import ShareLost, bounds
 from engine.fast.parallel.processes import ProcessExecution
-from engine.fast.parallel.share import Reducer
+from engine.fast.parallel.share import Outer, total, whole
 from engine.fast.parallel.threads import ThreadExecution
 from engine.inputs.batch import Batch
 from engine.inputs.preparation import Preparation
 from engine.inputs.preprocessing import Preprocessing
 from engine.layers import Context
-from engine.layers.base import alone
 from engine.recipe.losses import SoftmaxCrossEntropy
 from engine.training.loop import one_hot
 from tests.engine.fast.nets import build
@@ -56,7 +55,7 @@ def test_sums_of_any_size(meetings: list[Meeting], shape: tuple[int, ...], dtype
     parts = [draw.standard_normal((SHARES, *shape)).astype(dtype) for _ in range(3)]
 
     def take_part(share: int) -> list[np.ndarray]:
-        reduce = meetings[share].reducer(SHARES, alone, has_outer=False)
+        reduce = meetings[share].reducer(SHARES)
         return [reduce(part[share]) for part in parts]
 
     for _ in range(2):
@@ -71,7 +70,7 @@ def test_more_sums_than_a_counter_counts_to_with_shares_left_out_between(meeting
         meetings[0].begin()
 
         def take_part(share: int) -> None:
-            reduce = meetings[share].reducer(shares, alone, has_outer=False)
+            reduce = meetings[share].reducer(shares)
             for number in range(times):
                 expected = float(sum(10 * number + other for other in range(shares)))
                 assert reduce(np.array([10.0 * number + share]))[0] == expected
@@ -89,7 +88,7 @@ def test_who_waits_for_what_will_not_come_is_woken(meetings: list[Meeting]) -> N
     meetings[0].begin()
 
     def take_part(share: int) -> None:
-        reduce = meetings[share].reducer(SHARES, alone, has_outer=False)
+        reduce = meetings[share].reducer(SHARES)
         if share == SHARES - 1:
             meetings[share].abandon()
             return
@@ -166,19 +165,19 @@ class Between:
 
     def __init__(self, machines: int) -> None:
         self._barrier = threading.Barrier(machines)
-        self._parts: list[Any] = [None] * machines
+        self._parts: list[list[np.ndarray]] = [[]] * machines
         self.calls = [0] * machines
 
-    def reducer(self, machine: int) -> Reducer:
-        def reduce(array: np.ndarray) -> np.ndarray:
+    def outer(self, machine: int) -> Outer:
+        def add_up(parts: Sequence[np.ndarray]) -> np.ndarray:
             self.calls[machine] += 1
-            self._parts[machine] = array.copy()
+            self._parts[machine] = [part.copy() for part in parts]
             self._barrier.wait(30)
-            summed: np.ndarray = sum(self._parts[1:], self._parts[0])
+            summed = total([part for parts in self._parts for part in parts])
             self._barrier.wait(30)
             return summed
 
-        return reduce
+        return add_up
 
 
 def test_batch_norm_sums_over_machines(machines: list[Any]) -> None:
@@ -192,13 +191,15 @@ def test_batch_norm_sums_over_machines(machines: list[Any]) -> None:
     )
     weights = NETWORK.initial_weights(1)
     between = Between(2)
-    cuts = [(0, 6), (6, PICTURES)]
+    parts = [(0, 6), (6, PICTURES)]
+    shares = int(machines[0].pins["shares"])
 
     def step(machine: int) -> Any:
-        context = Context(
-            statistics="batch", records=True, first_sample=cuts[machine][0], reducer=between.reducer(machine)
-        )
-        return machines[machine].train(weights, batch.part(*cuts[machine]), PICTURES, context)
+        first, last = parts[machine]
+        context = Context(statistics="batch", records=True, first_sample=first)
+        cuts = bounds(last - first, shares)
+        part = batch.part(first, last)
+        return whole(machines[machine].passes(weights, part, PICTURES, context, cuts, between.outer(machine)))
 
     passes = together(step, 2)
     exact = {name: weight.astype(np.float64) for name, weight in weights.items()}
@@ -219,15 +220,17 @@ def test_batch_norm_sums_over_machines(machines: list[Any]) -> None:
 
 
 def test_a_fault_between_machines_takes_the_step_down(machines: list[Any]) -> None:
-    def unreachable(array: np.ndarray) -> np.ndarray:
+    def unreachable(parts: Sequence[np.ndarray]) -> np.ndarray:
         raise ConnectionError("the other machine is gone")
 
     batch = Batch(
         np.zeros((4, 6, 6, 3), np.uint8), one_hot(np.arange(4), 4), np.arange(4), epoch=1, one_class=True
     )
     weights = NETWORK.initial_weights(1)
+    context = Context(statistics="batch", records=True)
+    cuts = bounds(4, int(machines[0].pins["shares"]))
     with pytest.raises(ConnectionError):
-        machines[0].train(weights, batch, 4, Context(statistics="batch", records=True, reducer=unreachable))
+        machines[0].passes(weights, batch, 4, context, cuts, unreachable)
     assert np.isfinite(
         machines[0].train(weights, batch, 4, Context(statistics="batch", records=True)).losses
     ).all()
