@@ -38,6 +38,10 @@ class Execution(Protocol):
         """What has to be the same for the same bytes."""
         ...
 
+    def reads(self, pictures: int) -> int:
+        """Return how many of a batch of so many pictures, the first ones, are read here: the others are elsewhere."""
+        ...
+
     def train(self, weights: Weights, batch: Batch, pictures: int, context: Context) -> Pass:
         """Prepare a batch, and run it forwards and backwards.
 
@@ -64,6 +68,10 @@ class PlainExecution:
     def pins(self) -> dict[str, str]:
         """Nothing but the libraries changes bits here."""
         return {}
+
+    def reads(self, pictures: int) -> int:
+        """Return how many pictures of a batch are read here: all."""
+        return pictures
 
     def train(self, weights: Weights, batch: Batch, pictures: int, context: Context) -> Pass:
         """Run a batch forwards and backwards."""

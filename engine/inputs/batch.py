@@ -12,11 +12,12 @@ class Batch:
     """Pictures that go through the network together, as they are stored."""
 
     images: Bytes
-    """(n + partners, H, W, C): the last ones only partners that others are mixed with."""
+    """(n + partners, H, W, C): the last ones only partners that others are mixed with. Fewer, the first ones with their
+    partners, where the others are computed elsewhere."""
     targets: Array
-    """(n + partners, K)"""
+    """(n + partners, K), or fewer as well."""
     samples: Indices
-    """Their places in the data set, (n + partners,)."""
+    """Their places in the data set, (n + partners,), of all."""
     epoch: int
     """From 1."""
     one_class: bool
@@ -26,7 +27,7 @@ class Batch:
     partners: int = 0
 
     def __len__(self) -> int:
-        return len(self.images) - self.partners
+        return len(self.samples) - self.partners
 
     def part(self, first: int, last: int) -> Batch:
         """Return some of the pictures, with their partners."""

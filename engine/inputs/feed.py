@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -80,8 +80,13 @@ class Feed:
         """Return how many pictures the step at `position`, from 0, of the epoch sees."""
         return min(self._per_step, len(self._order) - position * self._per_step)
 
-    def batches(self, position: int) -> Iterator[Batch]:
-        """Yield the batches of that step."""
+    def batches(self, position: int, reads: Callable[[int], int] = int) -> Iterator[Batch]:
+        """Yield the batches of that step.
+
+        Args:
+            position: of the step in the epoch, from 0.
+            reads: returns how many pictures of a batch, the first ones, are read; by default all.
+        """
         first = position * self._per_step
         last = first + self.pictures(position)
         for begin in range(first, last, self._config.batch_size):
@@ -89,7 +94,8 @@ class Feed:
             # the partners of the last ones come after them in the epoch's order, which closes in a circle
             places = np.arange(begin, end + self._partners) % len(self._order)
             samples = self._order[places]
-            images, labels = self._data.in_epoch(self._epoch).read(samples)
+            read = samples[: reads(end - begin) + self._partners]
+            images, labels = self._data.in_epoch(self._epoch).read(read)
             yield Batch(
                 images,
                 as_targets(labels, len(self._data.classes)),

@@ -71,6 +71,23 @@ def pictures_at_once(network: Network) -> int:
     return max(1, min(_BATCH, _BATCH_NUMBERS // largest))
 
 
+def passing_bytes(network: Network) -> int:
+    """Return about how many bytes one picture takes at most on its way through a network, float32.
+
+    An output is held until its last use; beside them is what the greediest node needs, and two passing copies.
+    """
+    last_use = {name: node.name for node in network.nodes for name in node.inputs}
+    sizes = {INPUT: 4 * elements(network.input_shape)}
+    held = most = sizes[INPUT]
+    for node in network.nodes:
+        sizes[node.name] = 4 * elements(node.output_shape)
+        held += sizes[node.name]
+        largest = max(sizes[node.name], *(sizes[name] for name in node.inputs))
+        most = max(most, held + node.layer.cost(*node.input_shapes).scratch_bytes + 2 * largest)
+        held -= sum(sizes[name] for name in set(node.inputs) if last_use[name] == node.name)
+    return most
+
+
 def spread(array: Array) -> Spread:
     """Return how the numbers of an array, which has some, are spread."""
     numbers = array.reshape(-1)  # one axis: sums of it are pairwise, and float32 is exact enough

@@ -109,8 +109,8 @@ class Predictor:
         count = len(images)
         batches = self.computation.batches(count, self._seconds)
         self._calls += 1
-        due = len(set(batches)) == 1 and (self._calls % _MEASURED == 0 or batches[0] not in self._seconds)
-        if due and self.computation.is_ready(batches):
+        due = self._calls % _MEASURED == 0 or (count > 0 and batches[0] not in self._seconds)
+        if due and len(set(batches)) == 1 and self.computation.is_ready(batches):
             return self._timed(images, batches)
         if count <= _BATCH:
             return self._batch(images, batches)

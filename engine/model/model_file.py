@@ -29,6 +29,8 @@ from engine.recipe.targets import Target
 
 FORMAT_VERSION = 1
 _KEY = "convserve"
+_BEFORE_VALUES = ",[{"
+"""What stands before each value of JSON, and elsewhere only within texts."""
 _TYPES = ("F32", "F16")
 """Types of arrays that are read; all of them become float32."""
 
@@ -114,8 +116,16 @@ def pack(arrays: dict[str, Array], description: dict[str, Any]) -> bytes:
     return save(contiguous, {_KEY: text})
 
 
-def read_description(path: Path, kind: str, max_bytes: int | None = None) -> dict[str, Any]:
+def read_description(
+    path: Path, kind: str, max_bytes: int | None = None, max_values: int | None = None
+) -> dict[str, Any]:
     """Return the description in a safetensors file that `pack` made, without reading any array.
+
+    Args:
+        path: of the file.
+        kind: what it must be.
+        max_bytes: the most that the file may have.
+        max_values: the most values that its description may have, counted roughly before any is parsed.
 
     Raises:
         ModelFileError: too large, damaged, foreign, of another kind or of a later version.
@@ -124,6 +134,8 @@ def read_description(path: Path, kind: str, max_bytes: int | None = None) -> dic
     try:
         with safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get(_KEY)
+        if max_values is not None and text is not None and sum(map(text.count, _BEFORE_VALUES)) > max_values:
+            raise ModelFileError(f"its description holds more than {max_values} values")
         description = json.loads(text) if text is not None else None
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise ModelFileError(f"the file is no readable safetensors file: {error}") from None

@@ -119,6 +119,10 @@ class _Kept:
         self.output: Array = np.empty(0)
         self.gradients: dict[str, Array] = {}
 
+    def reads(self, pictures: int) -> int:
+        """Return how many pictures of a batch are read here."""
+        return self._execution.reads(pictures)
+
     def train(self, weights: Weights, batch: Batch, pictures: int, context: Context) -> Pass:
         """Run a batch; the gradients are copied before anybody clips them."""
         done = self._execution.train(weights, batch, pictures, context)

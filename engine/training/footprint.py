@@ -28,8 +28,9 @@ class Footprint:
         network: as it is trained.
         config: how.
         train, dev: how many pictures of each there are.
-        shares: into how many a batch is split.
+        shares: into how many a batch is split on each node.
         number_bytes: of each number of a picture as it is stored; 4 for features.
+        nodes: that have a part of each batch; the memory is that of the first, which has the most.
     """
 
     network: Network
@@ -38,6 +39,7 @@ class Footprint:
     dev: int
     shares: int
     number_bytes: int = 1
+    nodes: int = 1
 
     def bytes(self) -> int:
         """Return about how many bytes the run needs at its peak; rather more than less."""
@@ -72,14 +74,16 @@ class Footprint:
             + numbers * (batch * per_number + evaluated * 2 * (self.number_bytes + _FLOAT))
             + _PER_PICTURE * (self.train + self.dev)
             + _PROCESS * (self.shares - 1)
+            + self._exchanged()
         )
 
     def _passes(self, pictures: int, *, training: bool) -> int:
         """Return what the plans of all shares of a batch hold."""
         if not pictures:
             return 0
-        shares = min(self.shares, pictures)
-        return shares * pass_bytes(self.network, -(-pictures // shares), training=training)
+        everywhere = min(self.shares * self.nodes, pictures)
+        each = pass_bytes(self.network, -(-pictures // everywhere), training=training)
+        return min(self.shares, everywhere) * each
 
     def _shared(self, batch: int) -> int:
         """Return what the processes of the shares have in common: the weights, a batch, and the gradients of each."""
@@ -93,6 +97,13 @@ class Footprint:
             + 3 * _FLOAT * elements(self.network.output_shape)
         )
         return _FLOAT * (weights + (self.shares - 1) * trained) + pictures
+
+    def _exchanged(self) -> int:
+        """Return what other nodes are sent, and send: the weights as they were and are, and one share's gradients."""
+        if self.nodes == 1:
+            return 0
+        specs = freeze(self.network, self.config.freeze).weight_specs.values()
+        return _FLOAT * sum(elements(spec.shape) * (3 if spec.trainable else 2) for spec in specs)
 
     def _state(self) -> int:
         """Return what the state of the run takes, and the checkpoint of it that is put together in memory."""

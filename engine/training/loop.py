@@ -252,7 +252,7 @@ def train(
         clock = _Clock(state)
         while state.position < per_epoch:
             pictures = feed.pictures(state.position)
-            stepper.step(state, feed.batches(state.position), pictures)
+            stepper.step(state, feed.batches(state.position, execution.reads), pictures)
             clock.lap()
             yield Progress("step", state, epoch, config.epochs, state.step, total, pictures)
             clock.skip()

@@ -151,6 +151,21 @@ def pooled(kind: str, inputs: str, *weights: TensorProto, **attributes: object) 
     )
 
 
+LONG = frozenset(
+    {
+        "many that are nearly Gelu",
+        "many products",
+        "half a million imports of operators",
+        "many orders of axes",
+        "thousands of new axes",
+        "two million fields",
+        "a shape of thousands of axes",
+        "many weights",
+        "many that change nothing",
+    }
+)
+"""Files of the corpus that take most of the time of all."""
+
 CORPUS: dict[str, tuple[Callable[[], ModelProto | bytes], str]] = {
     # sizes that lie
     "no numbers along enormous axes": (

@@ -116,6 +116,12 @@ def kept_bytes(network: Network) -> int:
     return 8 * (elements(network.input_shape) + sum(elements(node.output_shape) for node in nodes)) + saved
 
 
+def step_bytes(network: Network) -> int:
+    """Return about how many bytes a batch of passes takes at most, float32."""
+    scratch = max((node.layer.cost(*node.input_shapes).scratch_bytes for node in network.nodes), default=0)
+    return batch_size(network) * (kept_bytes(network) + scratch)
+
+
 def batch_size(network: Network) -> int:
     """Return how many pictures go through a network at a time: one, where it takes much memory."""
     return max(1, min(_MOST_PICTURES, _MOST_BYTES // kept_bytes(network)))
