@@ -81,6 +81,16 @@ def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value:
         ("WEBHOOK_PRIVATE", "maybe", "write true or false, not maybe"),
         ("LOG_LEVEL", "loud", "use 'debug', 'info', 'warning' or 'error', not loud"),
         ("API_KEY", "with a space", "use printable ASCII characters without spaces"),
+        (
+            "DATABASE_URL",
+            "mysql://me:secret@db/rows",
+            "begin it with postgresql+psycopg://; without it an SQLite file is the database",
+        ),
+        (
+            "DATABASE_URL",
+            "postgresql://me:secret@db/?sslmode=require",
+            "end it with the name of a database: postgresql+psycopg://user:password@host:port/name",
+        ),
     ],
 )
 def test_a_bad_value_is_described_in_plain_words(
@@ -165,7 +175,8 @@ def test_processes_together_have_what_is_set_for_all_of_them(workers: int) -> No
     whole = load_settings(workers=workers, cores=8, max_queue=1000, split_models=9)
     share = whole.share()
     divided = {name for name in Settings.model_fields if getattr(share, name) != getattr(whole, name)}
-    expected = {"cores", "max_queue", "max_queue_bytes", "models_bytes", "split_models"}
+    expected = {"compute_bytes", "cores", "max_queue", "max_queue_bytes", "models_bytes", "split_models"}
+    expected |= {"max_connections", "max_uploads"}
     assert divided == (expected if workers > 1 else set())
     for name in expected:
         of_all = getattr(whole, name)
