@@ -1,41 +1,72 @@
-"""The connection to the database: how transactions begin, how durable they are, how it is migrated."""
+"""The connection to the database: how transactions are opened, and how it is migrated."""
 
 from __future__ import annotations
 
 import copy
 import functools
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
+from uuid import uuid4
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy import Connection, Table, insert, inspect, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
-from app.errors import Conflict, Unavailable
-from app.files.locks import FileLock
-from app.store.changes import watch
-from app.store.tables import metadata
-from app.text import is_writable, repaired
+from app.errors import Conflict, NotInstalled, StorageFault, StorageUnavailable, Unavailable
+from app.store.changes import Changes
+from app.store.dialect import Dialect, Order
+from app.store.sqlite import Sqlite
+from app.store.tables import installation, metadata
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 DATABASE_NAME = "convserve.sqlite3"
-_LOCK_NAME = "migrate.lock"
-_BUSY_SECONDS = 30.0
-_MIGRATE_SECONDS = 120.0
-_READ_ONLY = "convserve_read_only"
-_ESCAPED_SURROGATE = r"\ud"
+VERSIONS = "alembic_version"
+"""The table that says which version the others have."""
+
+T = TypeVar("T")
 
 
 class Database:
-    """An SQLite file, shared between the web process and its workers."""
+    """The database of an installation, shared between the web processes and their workers."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self._engine = _engine(directory / DATABASE_NAME)
-        self._reader = self._engine.execution_options(**{_READ_ONLY: True})
+    def __init__(self, directory: Path, address: str | None = None) -> None:
+        """Prepare to use a database; nothing is read or made yet.
+
+        Args:
+            directory: where an SQLite file is, or will be.
+            address: that of a PostgreSQL database in its place.
+
+        Raises:
+            NotInstalled: what speaks with PostgreSQL is not.
+        """
+        self._dialect = Sqlite(directory / DATABASE_NAME) if address is None else _postgres(address)
+        self._engine, self._reader = self._dialect.engines()
         self._check: Callable[[Connection], None] | None = None
+
+    @property
+    def place(self) -> str:
+        """What and where it is, for people."""
+        return self._dialect.place
+
+    @property
+    def shared(self) -> bool:
+        """Whether servers with other data directories may use it, too."""
+        return self._dialect.shared
+
+    @property
+    def hint(self) -> str:
+        """What an operator should look at when it does not answer."""
+        return self._dialect.hint
+
+    @property
+    def changes(self) -> Changes:
+        """Which tables were changed, by anybody."""
+        return self._dialect.changes
 
     def checked(self, check: Callable[[Connection], None]) -> Database:
         """Return this database for somebody who may write only while a check at the start of each write passes."""
@@ -48,61 +79,175 @@ class Database:
         """Open a transaction that sees one moment and does not wait for writers.
 
         Raises:
-            Unavailable: the database does not answer.
+            StorageFault: the database cannot be read.
         """
-        with _translated(), self._reader.begin() as connection:
+        with self._translated(), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Open a transaction that is the only one to write; what it reads stays true until it ends.
+    def moment(self, *, alone: bool = False) -> Iterator[Connection]:
+        """Open a transaction that sees one moment, for as long as whoever reads it takes.
+
+        Args:
+            alone: let nobody write to a shared database meanwhile; they wait.
+
+        Raises:
+            StorageFault: the database cannot be read, or others have been writing for too long.
+        """
+        with self.read() as connection:
+            self._dialect.take_time(connection, alone=alone)
+            yield connection
+
+    @contextmanager
+    def write(self, *orders: Order) -> Iterator[Connection]:
+        """Open a transaction that writes.
+
+        What it reads stays true until it ends where all that change it name the same order, or where the rows are read
+        for update.
+
+        Args:
+            orders: what it has to come before or after others for.
 
         Raises:
             Conflict: there is such a record already.
-            Unavailable: the database does not answer, or others have been writing for too long.
+            StorageFault: the database cannot be written, or others have been writing for too long.
         """
-        with _translated(), self._engine.begin() as connection:
-            if self._check is not None:
-                self._check(connection)
-            yield connection
+        committing = False
+        try:
+            with self._translated():
+                try:
+                    with self._engine.begin() as connection:
+                        self._dialect.take_turns(connection, orders)
+                        if self._check is not None:
+                            self._check(connection)
+                        yield connection
+                        committing = True
+                finally:
+                    self._dialect.wrote()
+        except StorageFault as fault:
+            fault.may_be_written = committing and self.shared
+            raise
 
     def migrate(self) -> None:
         """Make the database, or bring it to the tables of this version; one process at a time.
 
         Raises:
             Unavailable: another process has been at it for too long, or the database is from a newer
-                version.
+                version, or another program's.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
-        if self._version() == newest_version():
-            return
-        lock = FileLock(self.directory / _LOCK_NAME)
-        if not lock.acquire(timeout=_MIGRATE_SECONDS):
-            raise Unavailable(f"another process has been migrating {self.directory} for too long")
-        with lock, self.write() as connection:
-            if not inspect(connection).get_table_names():
-                _create(connection)
-            else:
-                _upgrade(connection, self.directory)
+        if self.version() != newest_version():
+            with self._dialect.migrating(), self.write(Order.MIGRATION) as connection:
+                if self._dialect.is_empty(connection):
+                    self._create(connection)
+                else:
+                    bring_forward(connection, self.place)
+        self._dialect.opened()
 
-    def _version(self) -> str | None:
+    def fill(self, rows: Callable[[Connection, Collection[str]], T], version: str | None = None) -> T:
+        """Make the tables in an empty database and put something in; all of it is there afterwards, or nothing.
+
+        Args:
+            rows: puts it in; is given the transaction and the names of the tables.
+            version: that the tables are to have, by default that of this program.
+
+        Raises:
+            Conflict: the database is not empty.
+            Unavailable: another process is making the tables, or the database cannot be used.
+        """
+        with self._dialect.migrating(), self.write(Order.MIGRATION) as connection:
+            others = set(inspect(connection).get_table_names())
+            if not self._dialect.is_empty(connection):
+                raise Conflict(f"{self.place} is not empty: name one where nothing is", code="not-empty")
+            if version in (None, newest_version()):
+                self._create(connection)
+            else:
+                bring_forward(connection, self.place, version)
+            made = set(inspect(connection).get_table_names()) - others - {VERSIONS}
+            return rows(connection, made)
+
+    def rehearse(self, work: Callable[[Connection], None]) -> None:
+        """Do something in a transaction that reads one moment and of which nothing stays, for as long as it takes."""
+        with self._translated(), self._engine.connect() as connection:
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin() as transaction:
+                self._dialect.take_time(connection)
+                work(connection)
+                transaction.rollback()
+
+    def storable(self, text: str, is_document: bool) -> str:
+        """Return a text, or else a document as it is written, as this database can hold it."""
+        return self._dialect.storable(text, is_document)
+
+    def go_on_counting(self, connection: Connection, tables: Collection[Table]) -> None:
+        """Have numbers that the database gives itself go on behind those of rows that it was filled with."""
+        self._dialect.go_on_counting(connection, tables)
+
+    def _create(self, connection: Connection) -> None:
+        """Make the tables in an empty database, as all migrations one after another would."""
+        metadata.create_all(connection)
+        self._dialect.watch(connection)
+        connection.exec_driver_sql(
+            "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+            "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+        )
+        connection.execute(
+            text("INSERT INTO alembic_version VALUES (:version)"), {"version": newest_version()}
+        )
+        connection.execute(insert(installation).values(id=1, mark=uuid4().hex))
+
+    def version(self) -> str | None:
         """Return the version of the tables, None where there are none."""
-        if not (self.directory / DATABASE_NAME).exists():
+        if not self._dialect.exists():
             return None
         with self.read() as connection:
-            tables = connection.exec_driver_sql(
-                "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"
-            )
-            if not tables.scalar():
+            if not inspect(connection).has_table(VERSIONS):
                 return None
-            version: str | None = connection.exec_driver_sql(
-                "SELECT version_num FROM alembic_version"
-            ).scalar()
+            version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
             return version
+
+    def probe(self) -> None:
+        """Write to the database, and see that it is the one that it was, and whole as far as is known.
+
+        Raises:
+            StorageFault: it cannot be written, is gone, damaged, or of another version.
+        """
+        self._dialect.probe(newest_version())
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Say what went wrong in the words of the service."""
+        try:
+            yield
+        except IntegrityError as error:
+            what = str(error.orig).partition("\n")[0]
+            raise Conflict(f"there is such a record already: {what}", code="exists") from error
+        except NoConnection as error:
+            raise StorageUnavailable(
+                "the database is in use: all connections to it are; try again later", part="database"
+            ) from error
+        except (DBAPIError, self._dialect.error) as error:
+            # what the driver raised while it connects may come as it is
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            fault = None if cause is None else self._dialect.fault(cause)
+            if fault is None:
+                raise
+            raise fault from cause
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
+        self._dialect.close()
+
+
+def _postgres(address: str) -> Dialect:
+    try:
+        # with its driver it takes half as long to import as all of a server
+        from app.store.postgres import Postgres  # noqa: PLC0415
+    except ImportError as error:
+        raise NotInstalled(
+            "CONVSERVE_DATABASE_URL needs what this installation was made without: psycopg. Install it where the "
+            "server runs, with pip install 'psycopg[binary]', or as convserve[cluster]"
+        ) from error
+    return Postgres(address)
 
 
 @functools.cache
@@ -113,98 +258,41 @@ def newest_version() -> str:
     return max(match[1] for match in found if match)
 
 
-def _create(connection: Connection) -> None:
-    """Make the tables in an empty database, as all migrations one after another would."""
-    metadata.create_all(connection)
-    watch(connection)
-    connection.exec_driver_sql(
-        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
-        "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
-    )
-    connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (newest_version(),))
-
-
-def _upgrade(connection: Connection, directory: Path) -> None:
+def pending_migrations(version: str) -> list[tuple[str, str]]:
+    """Return the versions between one of the tables and that of this program, and what each of them is about."""
     # nothing else needs it
-    from alembic import command  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    script = ScriptDirectory.from_config(_alembic())
+    steps = script.iterate_revisions("head", version)
+    return [(step.revision, step.doc) for step in reversed(list(steps))]
+
+
+def _alembic() -> Config:
+    """Return what Alembic has to know: where the migrations are."""
     from alembic.config import Config  # noqa: PLC0415
-    from alembic.util import CommandError  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", "app.store:migrations")
-    config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:
-        raise Unavailable(
-            f"the database in {directory} cannot be brought to this version ({error}); "
-            "it may have been used with a newer version of this program: install that one"
-        ) from error
+    return config
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Say what went wrong in the words of the service."""
-    try:
-        yield
-    except IntegrityError as error:
-        raise Conflict(f"there is such a record already: {error.orig}", code="exists") from error
-    except OperationalError as error:
-        raise Unavailable(f"the database does not answer: {error.orig}") from error
-
-
-def _engine(path: Path) -> Engine:
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)),
-        # The driver's own way of beginning transactions is off: `_begin` says how.
-        connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None},
-        json_serializer=_write_json,
-        json_deserializer=_read_json,
-    )
-    event.listen(engine, "connect", _configure)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _write_json(document: Any) -> str:
-    """Write a document as JSON.
+def bring_forward(connection: Connection, place: str, version: str = "head") -> None:
+    """Bring tables to a version, in a transaction of the caller.
 
     Raises:
-        ValueError: it could be stored, but never be read or answered again.
+        Unavailable: they are of a newer one.
     """
-    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
-    if not is_writable(document):
-        raise ValueError(
-            "a document is nested too deeply, or holds half a surrogate pair or an endless number"
-        )
-    return text
+    # nothing else needs it
+    from alembic import command  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
 
-
-def _read_json(text: str) -> Any:
-    """Read a document; halves of surrogate pairs, which earlier versions let in, are replaced."""
-    document = json.loads(text)
-    # Only what is no ASCII is escaped so; a whole pair is, too, and stays as it is.
-    return repaired(document) if _ESCAPED_SURROGATE in text else document
-
-
-def _configure(connection: Any, record: object) -> None:
-    # SQLite's own knows the letters of ASCII alone
-    connection.create_function("lower", 1, _lower, deterministic=True)
-    cursor = connection.cursor()
+    config = _alembic()
+    config.attributes["connection"] = connection
     try:
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-    finally:
-        cursor.close()
-
-
-def _lower(text: str | None) -> str | None:
-    return None if text is None else text.lower()
-
-
-def _begin(connection: Connection) -> None:
-    # A transaction that begins as a reader and then writes can fail at once when somebody else has
-    # written in between; one that says so from the start waits for its turn.
-    read_only = connection.get_execution_options().get(_READ_ONLY, False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        command.upgrade(config, version)
+    except CommandError as error:
+        raise Unavailable(
+            f"{place} cannot be brought to this version ({error}); "
+            "it may have been used with a newer version of this program: install that one"
+        ) from error

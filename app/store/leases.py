@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
-from sqlalchemy.types import Float
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
 from app.errors import LeaseLost
 from app.store.database import Database
+from app.store.dialect import Order
+from app.store.expressions import Clock, upsert
 from app.store.tables import leases
 
 
@@ -51,12 +52,12 @@ class Leases:
         columns = leases.c
         # One that runs for longer than any can was taken before the clock was set back.
         free = or_(columns.owner.is_(None), columns.owner == owner, ~_runs(seconds))
-        with self._database.write() as connection:
+        with self._database.write(Order.LEASES) as connection:
             term = connection.scalar(select(columns.term).where(columns.name == name))
             if term is None:
                 term = 0
                 connection.execute(insert(leases).values(name=name, owner=None, term=term, until=0.0))
-            taken = {"owner": owner, "term": term + 1, "until": _clock() + seconds}
+            taken = {"owner": owner, "term": term + 1, "until": Clock() + seconds}
             done = connection.execute(update(leases).where(columns.name == name, free).values(**taken))
             return Lease(name, owner, term + 1, seconds) if done.rowcount else None
 
@@ -66,7 +67,7 @@ class Leases:
         Raises:
             LeaseLost: another has taken it.
         """
-        self._change(lease, until=_clock() + lease.seconds)
+        self._change(lease, until=Clock() + lease.seconds)
 
     def release(self, lease: Lease) -> None:
         """Let go of a lease, so that others need not wait for its end; fine if it is lost."""
@@ -78,9 +79,44 @@ class Leases:
     def holder(self, name: str) -> str | None:
         """Return who holds a lease that has not run out, None where nobody does."""
         columns = leases.c
-        query = select(columns.owner).where(columns.name == name, columns.until > _clock())
+        query = select(columns.owner).where(columns.name == name, columns.until > Clock())
         with self._database.read() as connection:
             return connection.scalar(query)
+
+    def anyone(self) -> str | None:
+        """Return somebody who holds any lease that has not run out, None where nobody does."""
+        query = select(leases.c.owner).where(leases.c.owner.is_not(None), leases.c.until > Clock()).limit(1)
+        with self._database.read() as connection:
+            return connection.scalar(query)
+
+    def attend(self, group: str, owner: str, seconds: float) -> int:
+        """Note that somebody is there, by a lease of its own, and return how many of a group are.
+
+        Args:
+            group: of whom.
+            owner: who it is; nobody else goes by this name.
+            seconds: for how long that counts.
+        """
+        columns = leases.c
+        name = f"{group} {owner}"
+        until = {"owner": owner, "until": Clock() + seconds}
+        # together they sort behind the space and before what follows it
+        grouped = and_(columns.name >= f"{group} ", columns.name < f"{group}!")
+        with self._database.write(Order.LEASES) as connection:
+            row = upsert(connection, leases).values(name=name, term=1, **until)
+            connection.execute(row.on_conflict_do_update(index_elements=["name"], set_=until))
+            connection.execute(delete(leases).where(grouped, columns.until <= Clock()))
+            return connection.scalar(select(func.count()).where(grouped)) or 0
+
+    def leave(self, group: str, owner: str) -> None:
+        """Note that somebody is there no more."""
+        with self._database.write(Order.LEASES) as connection:
+            connection.execute(delete(leases).where(leases.c.name == f"{group} {owner}"))
+
+    def forget(self) -> None:
+        """Let go of all leases, whoever had them: in a copy of a database nobody has any."""
+        with self._database.write() as connection:
+            connection.execute(update(leases).values(owner=None, until=0.0))
 
     def _change(self, lease: Lease, **values: object) -> None:
         with self._database.write() as connection:
@@ -95,7 +131,9 @@ def check(connection: Connection, lease: Lease) -> None:
     Raises:
         LeaseLost: another has taken it, or it was let go of.
     """
-    if connection.scalar(select(leases.c.term).where(_held(lease))) is None:
+    # who takes it waits for the end of what is written now
+    query = select(leases.c.term).where(_held(lease)).with_for_update(read=True)
+    if connection.scalar(query) is None:
         raise LeaseLost(lease.name)
 
 
@@ -105,9 +143,4 @@ def _held(lease: Lease) -> ColumnElement[bool]:
 
 
 def _runs(seconds: float) -> ColumnElement[bool]:
-    return and_(leases.c.until > _clock(), leases.c.until <= _clock() + seconds)
-
-
-def _clock() -> ColumnElement[float]:
-    """Return the seconds since 1970 by the clock of the database."""
-    return (func.julianday("now", type_=Float) - 2440587.5) * 86400.0
+    return and_(leases.c.until > Clock(), leases.c.until <= Clock() + seconds)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
 from app.states import ACTIVE
 from app.store.database import Database
-from app.store.records import Json
+from app.store.events import STATUS
+from app.store.queues import Counts, read_counts
+from app.store.records import JobRecord, Json
 from app.store.rows import read_records
 from app.store.tables import changes, job_events, jobs
 
@@ -77,12 +79,18 @@ class JobNews:
         events: those that were not seen.
         progress: how far those are that workers have.
         gone: of the jobs that were asked for, those that there are not.
+        moved: the jobs that have come into another state, by their ids; None where one cannot be read.
+        deleted: whether there are jobs no more, or may be.
+        counts: how many have not ended; None where that cannot be other than before.
     """
 
     counter: int
     events: JobEvents
     progress: tuple[JobProgress, ...]
     gone: frozenset[str]
+    moved: Mapping[str, JobRecord | None]
+    deleted: bool
+    counts: Counts | None
 
 
 class News:
@@ -126,15 +134,25 @@ class News:
 
     def look(self, after: int, job_ids: Collection[str]) -> JobNews:
         """Return what is new behind a position, and which of some jobs there are not, all of one moment."""
-        running = select(*_JOB, jobs.c.progress).where(jobs.c.status.in_(ACTIVE)).order_by(jobs.c.id)
+        running = select(*_JOB, jobs.c.progress).where(jobs.c.status.in_(ACTIVE), jobs.c.part_of.is_(None))
+        running = running.order_by(jobs.c.id)
         with self._database.read() as connection:
             found = frozenset(connection.scalars(select(jobs.c.id).where(jobs.c.id.in_(job_ids))))
             progress = read_records(connection, running, _JOB_ID, JobProgress)
+            counter = _counter(connection)
+            events = _events(connection, after, None, None, None, MOST)
+            moved = {event.job_id for event in events.events if event.kind == STATUS}
+            records = select(jobs).where(jobs.c.id.in_(moved))
+            # what is counted and is no event has been deleted, and jobs with it
+            deleted = not events.more and counter - after > len(events.events)
             return JobNews(
-                _counter(connection),
-                _events(connection, after, None, None, None, MOST),
+                counter,
+                events,
                 tuple(record for _, record in progress if record is not None),
                 frozenset(job_ids) - found,
+                dict(read_records(connection, records, jobs.c.id, JobRecord)) if moved else {},
+                deleted,
+                read_counts(connection) if moved or deleted else None,
             )
 
     def missing(self, job_ids: Collection[str]) -> frozenset[str]:
