@@ -6,7 +6,7 @@ Nothing outside of this package knows SQL.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -17,12 +17,16 @@ from app.store import tables
 from app.store.answers import Answers
 from app.store.architectures import Architectures
 from app.store.cache import MAX_BYTES, Cache
-from app.store.changes import SqliteChanges
-from app.store.database import DATABASE_NAME, Database
+from app.store.database import Database
 from app.store.datasets import Datasets
 from app.store.deliveries import Deliveries
+from app.store.dialect import Order
+from app.store.figures import Figures
+from app.store.files import Files
 from app.store.finished_jobs import FinishedJobs
+from app.store.job_parts import JobParts
 from app.store.jobs import Jobs
+from app.store.keys import Keys
 from app.store.leases import Lease, Leases, check
 from app.store.models import Models
 from app.store.news import News
@@ -45,17 +49,41 @@ class Store:
     )
     """What is listed beside jobs, by its name in addresses, and the tables that it is in."""
 
-    def __init__(self, data_dir: Path, cache_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, data_dir: Path, address: str | None = None, cache_bytes: int = MAX_BYTES) -> None:
         """Open the store; nothing is read or made before `migrate` or the first query.
 
         Args:
-            data_dir: where the database lies.
+            data_dir: where an SQLite file is the database.
+            address: that of a PostgreSQL database in its place.
             cache_bytes: how much of what was read is kept in memory.
+
+        Raises:
+            NotInstalled: what speaks with PostgreSQL is not.
         """
-        self._use(Database(data_dir))
+        self._use(Database(data_dir, address))
         self.uses = Uses(self._database)
-        self.changes = SqliteChanges(data_dir / DATABASE_NAME)
+        self.keys = Keys(self._database)
+        self.changes = self._database.changes
         self.cache = Cache(self.changes, max_bytes=cache_bytes)
+
+    @property
+    def place(self) -> str:
+        """What the database is and where, for people."""
+        return self._database.place
+
+    @property
+    def shared(self) -> bool:
+        """Whether servers with other data directories may use it, too."""
+        return self._database.shared
+
+    @property
+    def hint(self) -> str:
+        """What an operator should look at when the database does not answer."""
+        return self._database.hint
+
+    def when_jobs_change(self, call: Callable[[], None]) -> None:
+        """Have something called, by any thread, after a job came into another state, where the database tells that."""
+        self.changes.follow(tables.job_events, call)
 
     def under(self, lease: Lease) -> Store:
         """Return this store for the holder of a lease: it writes as long as the lease is its own.
@@ -77,8 +105,11 @@ class Store:
         self.queues = Queues(self._database)
         self.waiting_jobs = WaitingJobs(self._database)
         self.finished_jobs = FinishedJobs(self._database)
+        self.job_parts = JobParts(self._database)
+        self.figures = Figures(self._database)
         self.deliveries = Deliveries(self._database)
         self.leases = Leases(self._database)
+        self.files = Files(self._database)
 
     def migrate(self) -> None:
         """Make the database, or bring it to this version.
@@ -87,6 +118,14 @@ class Store:
             Unavailable: it cannot be brought to this version.
         """
         self._database.migrate()
+
+    def probe(self) -> None:
+        """Write to the database, to see whether that can be done.
+
+        Raises:
+            StorageFault: it cannot be written, is gone, damaged, or of another version.
+        """
+        self._database.probe()
 
     def counters(self) -> Mapping[str, int] | None:
         """Return how often each list, the `jobs` and their `events` have been changed by anybody.
@@ -100,6 +139,11 @@ class Store:
         left = iter(counters)
         return {name: sum(next(left) for _ in parts) for name, parts in watched.items()}
 
+    def mark(self) -> str:
+        """Return which installation this is: what its files are marked with where others could have theirs there."""
+        with self._database.read() as connection:
+            return str(connection.execute(select(tables.installation.c.mark)).scalar_one())
+
     def recorded_bytes(self) -> int:
         """Return what data sets and models take on disk, as their records say."""
         with self._database.read() as connection:
@@ -107,7 +151,7 @@ class Store:
                 connection.scalar(select(func.sum(table.c.bytes)))
                 for table in (tables.datasets, tables.models)
             ]
-        return sum(total or 0 for total in totals)
+        return sum(int(total or 0) for total in totals)
 
     def usage(self) -> UsageRecord | None:
         """Return what was found when the data directory was last measured, None before the first time."""
@@ -117,7 +161,7 @@ class Store:
 
     def record_usage(self, measured: UsageRecord) -> None:
         """Keep what was found, in place of what was found before."""
-        with self._database.write() as connection:
+        with self._database.write(Order.USAGE) as connection:
             connection.execute(delete(tables.usage))
             connection.execute(insert(tables.usage).values(id=1, **values(measured)))
 

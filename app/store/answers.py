@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 
 from app.errors import Damaged
 from app.store.database import Database
+from app.store.expressions import upsert
 from app.store.records import AnswerRecord, now
 from app.store.repository import values
 from app.store.rows import read_records
@@ -69,4 +70,9 @@ def keep(connection: Connection, answer: AnswerRecord | None) -> None:
     if earlier is not None:
         raise AnsweredMeanwhile(earlier)
     connection.execute(delete(answers).where(answers.c.created_at <= answer.created_at - LIFETIME))
-    connection.execute(insert(answers).values(**values(answer)))
+    # Another that is being written under this key is waited for.
+    kept = upsert(connection, answers).values(**values(answer)).on_conflict_do_nothing()
+    if connection.scalar(kept.returning(answers.c.key)) is None:
+        earlier = _find(connection, answer.route, answer.key)
+        if earlier is not None:
+            raise AnsweredMeanwhile(earlier)

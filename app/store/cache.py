@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
@@ -59,6 +60,8 @@ class Cache:
         self._max_bytes = max_bytes
         self._kept: OrderedDict[tuple[Any, ...], Cached[Any]] = OrderedDict()
         self._bytes = 0
+        self.reading: dict[Any, Any] = {}
+        """What is being read, with the counters from before: the futures of those who wait for it."""
 
     def find(self, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Cached[T] | None:
         """Return what a read gave when it still does, else None; it takes microseconds and no SQL statement.
@@ -87,21 +90,36 @@ class Cache:
         """Return the counters of the tables that a method reads: to be asked before it is called."""
         return self._changes.counters(_tables(read))
 
+    def weigh(self, value: Any) -> int:
+        """Return about how many bytes a value takes, counted on until it is too large to be kept; for any thread."""
+        return size_in_memory(value, self._max_bytes // 4)
+
     def keep(
-        self, counters: tuple[int, ...], value: T, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+        self,
+        counters: tuple[int, ...],
+        value: T,
+        size: int,
+        read: Callable[P, T],
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> None:
-        """Keep what a read gave.
+        """Keep what a read gave, unless one that began after a later change has been kept already.
 
         Args:
             counters: those from before the read.
             value: what it gave.
+            size: of that, as `weigh` says.
             read: the method.
             args: its arguments.
             kwargs: its arguments by name.
         """
         key = _key(read, args, kwargs)
+        held = self._kept.get(key)
+        if held is not None and any(
+            later > before for later, before in zip(held.counters, counters, strict=True)
+        ):
+            return
         self._drop(key)
-        size = size_in_memory(value)
         if size > self._max_bytes // 4:
             return
         self._kept[key] = Cached(value, counters, size)
@@ -128,11 +146,11 @@ def _key(read: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any,
     return (read, args, *sorted(kwargs.items())) if kwargs else (read, args)
 
 
-def size_in_memory(value: Any) -> int:
-    """Return about how many bytes a record takes with the lists and objects in it."""
+def size_in_memory(value: Any, enough: float = math.inf) -> int:
+    """Return about how many bytes a record takes with the lists and objects in it; it ends once there are enough."""
     total = 0
     left = [value]
-    while left:
+    while left and total <= enough:
         item = left.pop()
         total += sys.getsizeof(item)
         if isinstance(item, dict):

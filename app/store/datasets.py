@@ -8,8 +8,11 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from app.errors import Conflict, Damaged, NotFound
 from app.states import UNFINISHED
-from app.store import events, tables
+from app.store import events, files, tables
 from app.store.answers import keep
+from app.store.cache import cached
+from app.store.dialect import Order
+from app.store.expressions import has_tag, has_text
 from app.store.records import (
     AnswerRecord,
     CorrectionRecord,
@@ -20,7 +23,7 @@ from app.store.records import (
     Page,
     SegmentRecord,
 )
-from app.store.repository import Repository, has_tag, values
+from app.store.repository import Repository, values
 from app.store.rows import UNREADABLE, to_record
 
 
@@ -41,7 +44,7 @@ class Datasets(Repository[DatasetRecord]):
             job: the job that will fill it, stored in the same moment.
             answer: what the call that asked for it is answered, kept in the same moment.
         """
-        with self._database.write() as connection:
+        with self._database.write(Order.EVENTS) as connection:
             keep(connection, answer)
             self._insert(connection, record)
             if job is not None:
@@ -49,6 +52,7 @@ class Datasets(Repository[DatasetRecord]):
                 events.add_status(connection, job)
         return record
 
+    @cached()
     def page(
         self,
         limit: int,
@@ -71,7 +75,7 @@ class Datasets(Repository[DatasetRecord]):
         if name is not None:
             conditions.append(columns.name == name)
         if contains is not None:
-            conditions.append(columns.name.icontains(contains, autoescape=True))
+            conditions.append(has_text(columns.name, contains))
         if tag is not None:
             conditions.append(has_tag(columns.tags, tag))
         return self._page(limit, after, *conditions)
@@ -125,6 +129,8 @@ class Datasets(Repository[DatasetRecord]):
         columns = self.table.c
         with self._database.write() as connection:
             keep(connection, answer)
+            # before it is looked at who adds: a job that begins to waits for this row, and is refused or seen
+            connection.execute(select(columns.id).where(columns.id == identifier).with_for_update())
             if self._in_use(connection, identifier, writers):
                 detail = (
                     f"pictures are being added to data set {identifier!r}; try again when its `adding` is 0"
@@ -177,7 +183,7 @@ class Datasets(Repository[DatasetRecord]):
             NotFound: there is none of this id.
             Conflict: it is built in, or a job that is not finished refers to it.
         """
-        with self._database.write() as connection:
+        with self._database.write(Order.EVENTS) as connection:
             self._check_deletable(connection, identifier)
             if self._in_use(connection, identifier):
                 raise Conflict(
@@ -197,7 +203,7 @@ class Datasets(Repository[DatasetRecord]):
         Contents whose segments are not the first ones are the new whole of a data set that is ready.
         """
         found = values(contents)
-        segments = found.pop("segments")
+        segments, written = found.pop("segments"), found.pop("files")
         columns = self.table.c
         change = update(self.table).where(columns.id == identifier)
         new = sum(segment.images for segment in segments)
@@ -214,6 +220,7 @@ class Datasets(Repository[DatasetRecord]):
             )
         for segment in segments:
             connection.execute(insert(tables.segments).values(**values(segment)))
+        files.record(connection, written, dataset_id=identifier)
 
     def check_usable(self, connection: Connection, identifier: str, *, waits: bool) -> None:
         """Refuse a data set that a job cannot use.
@@ -227,7 +234,9 @@ class Datasets(Repository[DatasetRecord]):
             NotFound: there is none of this id.
             Conflict: it is not ready.
         """
-        status = connection.scalar(select(self.table.c.status).where(self.table.c.id == identifier))
+        query = select(self.table.c.status).where(self.table.c.id == identifier)
+        # as it stays until the job is there
+        status = connection.scalar(query.with_for_update(read=True))
         if status is None:
             raise NotFound.of(self.kind, identifier)
         if status != "ready" and not (waits and status == "ingesting"):

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from app.ids import DELIVERY, new_id
 from app.store.database import Database
+from app.store.dialect import Order
 from app.store.events import time_text
 from app.store.records import DeliveryRecord, JobState, now
 from app.store.repository import values
@@ -62,7 +63,8 @@ class Deliveries:
         changes: dict[str, Any] = {"status": status, "attempts": columns.attempts + 1, "error": error}
         if due_at is not None:
             changes["due_at"] = due_at
-        with self._database.write() as connection:
+        # what deletes a job looks at its message, too
+        with self._database.write(Order.EVENTS) as connection:
             connection.execute(update(deliveries).where(columns.id == identifier).values(**changes))
             # One whose job was deleted meanwhile has nobody left who could look at it.
             orphaned = columns.job_id.not_in(select(jobs.c.id))
@@ -91,7 +93,7 @@ def announce(connection: Connection, job: JobState) -> None:
         },
     }
     written = json.dumps(body, allow_nan=False, separators=(",", ":"))
-    record = DeliveryRecord(new_id(DELIVERY), job.id, job.webhook_url, written)
+    record = DeliveryRecord(new_id(DELIVERY), job.id, job.webhook_url, written, origin=job.origin)
     connection.execute(insert(deliveries).values(**values(record)))
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from app.errors import Conflict, NotFound
-from app.states import JobStatus, can_move
+from app.errors import Conflict, NotFound, StaleAttempt
+from app.states import ACTIVE, UNFINISHED, JobStatus, can_move
 from app.store import deliveries, events
 from app.store.datasets import give_up
-from app.store.records import JobState, Json, now
+from app.store.records import STORAGE, JobState, Json, now
 from app.store.rows import read_leniently
 from app.store.tables import jobs
 
@@ -32,6 +32,22 @@ def read_state(connection: Connection, identifier: str) -> JobState:
     return state
 
 
+def fenced(connection: Connection, identifier: str, attempt: int, *allowed: JobStatus) -> JobState:
+    """Return where a job is for a write of an attempt, as it stays until the transaction ends.
+
+    Raises:
+        StaleAttempt: the attempt is over, or the job is in none of the states that are allowed: by default those in
+            which a worker has it.
+    """
+    columns = jobs.c
+    query = select(columns.id).where(
+        columns.id == identifier, columns.attempt == attempt, columns.status.in_(allowed or ACTIVE)
+    )
+    if connection.scalar(query.with_for_update()) is None:
+        raise StaleAttempt(identifier, attempt)
+    return read_state(connection, identifier)
+
+
 def move(connection: Connection, job: JobState, target: JobStatus, **changes: Any) -> JobState:
     """Move a job, with other changes of its row, and return where it is now.
 
@@ -42,7 +58,8 @@ def move(connection: Connection, job: JobState, target: JobStatus, **changes: An
         raise Conflict(f"job {job.id!r} cannot go from {job.status} to {target}")
     write(connection, job.id, status=target, **changes)
     moved = read_state(connection, job.id)
-    events.add_status(connection, moved)
+    if moved.part_of is None:
+        events.add_status(connection, moved)
     return moved
 
 
@@ -50,6 +67,8 @@ def end(
     connection: Connection, job: JobState, target: JobStatus, error: Json | None = None, **changes: Any
 ) -> None:
     """Move a job to a final state, and announce that; a data set that was being made by the job fails with it.
+
+    Those of its parts that have not ended are cancelled.
 
     Raises:
         Conflict: there is no way from its state to the other.
@@ -62,6 +81,31 @@ def end(
     if job.dataset_id and job.waits_for is None and target is not JobStatus.SUCCEEDED:
         cancelled = {"code": "cancelled", "message": "the upload was cancelled"}
         give_up(connection, job.dataset_id, error or cancelled)
+    if job.part_of is None:
+        unfinished = jobs.c.part_of == job.id, jobs.c.status.in_(UNFINISHED)
+        for part in list(connection.scalars(select(jobs.c.id).where(*unfinished))):
+            cancel(connection, read_state(connection, part))
+
+
+def cancel(connection: Connection, job: JobState) -> None:
+    """Cancel a job that waits; ask for the end of one that a worker has, if nobody has asked before."""
+    if job.status is JobStatus.QUEUED:
+        end(connection, job, JobStatus.CANCELLED)
+    elif job.status is JobStatus.RUNNING:
+        move(connection, job, JobStatus.CANCELLING)
+
+
+def put_back(connection: Connection, job: JobState, storage: str | None) -> JobStatus:
+    """Put a job back that a worker has, at no cost, and return where it is now; see `Jobs.requeue`."""
+    if job.status is JobStatus.CANCELLING:
+        end(connection, job, JobStatus.CANCELLED)
+        return JobStatus.CANCELLED
+    changes: Json = {"attempt": jobs.c.attempt - 1}
+    if storage is not None:
+        progress = connection.scalar(select(jobs.c.progress).where(jobs.c.id == job.id))
+        changes["progress"] = (progress or {}) | {STORAGE: storage}
+    move(connection, job, JobStatus.QUEUED, **changes)
+    return JobStatus.QUEUED
 
 
 def fail_invalid(connection: Connection, job: JobState, message: str) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 
-from app.errors import Conflict, Damaged, StaleAttempt
+from app.errors import Conflict, Damaged
+from app.files.artifacts import Written
 from app.states import ACTIVE, ATTEMPTS, UNFINISHED, JobStatus, death
-from app.store import deliveries, events, job_epochs, job_moves, tables
+from app.store import deliveries, events, files, job_epochs, job_moves, tables
 from app.store.answers import keep
 from app.store.cache import cached
 from app.store.database import Database
 from app.store.datasets import Datasets
+from app.store.dialect import Order
+from app.store.expressions import has_tag, has_text, text_in
 from app.store.models import Models
 from app.store.records import (
     AnswerRecord,
@@ -26,8 +29,9 @@ from app.store.records import (
     NormsRecord,
     Page,
     now,
+    without_storage,
 )
-from app.store.repository import Repository, has_tag, text_in
+from app.store.repository import Repository
 from app.store.rows import read_records
 from app.text import repaired
 
@@ -60,7 +64,7 @@ class Jobs(Repository[JobRecord]):
             NotFound: the data set or the model that it is to use does not exist.
             Conflict: that data set is not ready, nor is it being filled if the job waits for that.
         """
-        with self._database.write() as connection:
+        with self._database.write(Order.EVENTS) as connection:
             if record.dataset_id and not record.status.finished:
                 # In the transaction that makes the data set count as used, so that it cannot go away.
                 self._datasets.check_usable(connection, record.dataset_id, waits=bool(record.waits_for))
@@ -99,9 +103,9 @@ class Jobs(Repository[JobRecord]):
         if name is not None:
             conditions.append(self._name() == name)
         if contains is not None:
-            conditions.append(self._name().icontains(contains, autoescape=True))
+            conditions.append(has_text(self._name(), contains))
         if tag is not None:
-            conditions.append(has_tag(columns.request, tag, "$.tags"))
+            conditions.append(has_tag(columns.request, tag, "tags"))
         if dataset_id is not None:
             conditions.append(columns.dataset_id == dataset_id)
         return self._page(limit, after, *conditions)
@@ -121,15 +125,13 @@ class Jobs(Repository[JobRecord]):
             found = read_records(connection, query.order_by(columns.id), columns.id, JobRecord)
         return tuple(job for _, job in found if job is not None)
 
+    @cached()
     def state(self, identifier: str) -> JobState:
-        """Return where a job is, also when the rest of its record cannot be read.
-
-        Raises:
-            NotFound: there is no job of this id.
-        """
+        """Return where a job is, also when the rest of its record cannot be read; raises NotFound where it is not."""
         with self._database.read() as connection:
             return job_moves.read_state(connection, identifier)
 
+    @cached()
     def metrics(self, identifier: str) -> list[Json]:
         """Return the values of every epoch, in order; raises NotFound where there is no such job."""
         with self._database.read() as connection:
@@ -149,7 +151,7 @@ class Jobs(Repository[JobRecord]):
             NotFound: there is no job of this id.
             Conflict: it is finished.
         """
-        with self._database.write() as connection:
+        with self._database.write(Order.EVENTS) as connection:
             record = self._get(connection, identifier)
             state = job_moves.read_state(connection, identifier)
             if record.status.finished:
@@ -159,14 +161,13 @@ class Jobs(Repository[JobRecord]):
                     else f"job {identifier!r} is cancelled already",
                     code="job-finished",
                 )
-            if record.status is JobStatus.QUEUED:
-                job_moves.end(connection, state, JobStatus.CANCELLED)
-            elif record.status is JobStatus.RUNNING:
-                job_moves.move(connection, state, JobStatus.CANCELLING)
+            job_moves.cancel(connection, state)
             return self._get(connection, identifier)
 
     def delete(self, identifier: str) -> Json:
         """Delete a job that no worker has, and return what it was to do; its files are the caller's business.
+
+        Its parts go with it, also from workers that are about to notice that it has ended.
 
         Of a damaged one that may be nothing.
 
@@ -174,7 +175,7 @@ class Jobs(Repository[JobRecord]):
             NotFound: there is no job of this id.
             Conflict: it is built in or running.
         """
-        with self._database.write() as connection:
+        with self._database.write(Order.EVENTS) as connection:
             self._check_deletable(connection, identifier)
             state = job_moves.read_state(connection, identifier)
             # In no state that there is, nobody has it.
@@ -189,7 +190,10 @@ class Jobs(Repository[JobRecord]):
                 request = self._get(connection, identifier).request
             except Damaged:
                 request = {}
-            connection.execute(delete(self.table).where(self.table.c.id == identifier))
+            columns = self.table.c
+            connection.execute(
+                delete(self.table).where(or_(columns.id == identifier, columns.part_of == identifier))
+            )
             deliveries.forget(connection, identifier)
             return request
 
@@ -220,11 +224,11 @@ class Jobs(Repository[JobRecord]):
             # An empty queue, the usual case, is not worth a turn among the writers.
             if connection.scalar(query) is None:
                 return None
-        with self._database.write() as connection:
+        with self._database.write(Order.EVENTS) as connection:
             while (identifier := connection.scalar(query)) is not None:
                 state = job_moves.read_state(connection, identifier)
                 try:
-                    self._get(connection, identifier)
+                    progress = self._get(connection, identifier).progress
                 except Damaged as error:
                     job_moves.fail_invalid(connection, state, error.detail)
                     continue
@@ -234,6 +238,7 @@ class Jobs(Repository[JobRecord]):
                     JobStatus.RUNNING,
                     attempt=columns.attempt + 1,
                     started_at=func.coalesce(columns.started_at, now()),
+                    progress=without_storage(progress),
                 )
                 return self._get(connection, identifier)
         return None
@@ -245,7 +250,7 @@ class Jobs(Repository[JobRecord]):
         with self._database.read() as connection:
             found = list(connection.scalars(query))
         for identifier in found:
-            with self._database.write() as connection:
+            with self._database.write(Order.EVENTS) as connection:
                 state = job_moves.read_state(connection, identifier)
                 what = f"this version has no work of the kind {state.kind!r}"
                 job_moves.fail_invalid(connection, state, what)
@@ -261,8 +266,8 @@ class Jobs(Repository[JobRecord]):
         Raises:
             StaleAttempt: the attempt is over, by whatever its worker last wrote.
         """
-        with self._database.write() as connection:
-            row = self._fenced(connection, identifier, attempt)
+        with self._database.write(Order.EVENTS) as connection:
+            row = job_moves.fenced(connection, identifier, attempt)
             if row.status is JobStatus.CANCELLING:
                 target, error = JobStatus.CANCELLED, None
             elif attempt >= ATTEMPTS:
@@ -294,8 +299,8 @@ class Jobs(Repository[JobRecord]):
         Raises:
             StaleAttempt: the attempt is over.
         """
-        with self._database.write() as connection:
-            self._fenced(connection, identifier, attempt)
+        with self._database.write(Order.EVENTS) as connection:
+            job_moves.fenced(connection, identifier, attempt)
             job_moves.write(connection, identifier, metrics=job_epochs.put(connection, identifier, epoch))
 
     def record_checkpoint(self, identifier: str, attempt: int, checkpoint: Json) -> Json | None:
@@ -305,7 +310,7 @@ class Jobs(Repository[JobRecord]):
             StaleAttempt: the attempt is over.
         """
         with self._database.write() as connection:
-            before: Json | None = self._fenced(connection, identifier, attempt).checkpoint
+            before: Json | None = job_moves.fenced(connection, identifier, attempt).checkpoint
             job_moves.write(connection, identifier, checkpoint=checkpoint)
             return before
 
@@ -317,14 +322,15 @@ class Jobs(Repository[JobRecord]):
         model: ModelRecord | None = None,
         contents: DatasetContents | None = None,
         metrics: Json | None = None,
+        found: Collection[Written] = (),
     ) -> None:
-        """Finish a job together with what it made: a model, the contents of its data set, or figures.
+        """Finish a job together with what it made: a model, the contents of its data set, figures, files of findings.
 
         Raises:
             StaleAttempt: the attempt is over.
         """
-        with self._database.write() as connection:
-            row = self._fenced(connection, identifier, attempt)
+        with self._database.write(Order.EVENTS, Order.MODELS) as connection:
+            row = job_moves.fenced(connection, identifier, attempt)
             if model is not None:
                 self._models.add(connection, model)
             if contents is not None:
@@ -332,6 +338,7 @@ class Jobs(Repository[JobRecord]):
             made: Json = {} if model is None else {"model_id": model.id}
             if metrics is not None:
                 made["metrics"] = metrics
+            files.record(connection, found, job_id=identifier)
             job_moves.end(connection, row, JobStatus.SUCCEEDED, **made)
 
     def cancelled(self, identifier: str, attempt: int) -> None:
@@ -340,8 +347,8 @@ class Jobs(Repository[JobRecord]):
         Raises:
             StaleAttempt: the attempt is over, or nobody asked.
         """
-        with self._database.write() as connection:
-            row = self._fenced(connection, identifier, attempt, JobStatus.CANCELLING)
+        with self._database.write(Order.EVENTS) as connection:
+            row = job_moves.fenced(connection, identifier, attempt, JobStatus.CANCELLING)
             job_moves.end(connection, row, JobStatus.CANCELLED)
 
     def fail(self, identifier: str, attempt: int, error: Json) -> None:
@@ -355,35 +362,30 @@ class Jobs(Repository[JobRecord]):
         Raises:
             StaleAttempt: the attempt is over.
         """
-        with self._database.write() as connection:
-            row = self._fenced(connection, identifier, attempt)
+        with self._database.write(Order.EVENTS) as connection:
+            row = job_moves.fenced(connection, identifier, attempt)
             if row.status is JobStatus.CANCELLING:
                 job_moves.end(connection, row, JobStatus.CANCELLED)
             else:
                 job_moves.end(connection, row, JobStatus.FAILED, repaired(error))
 
-    def requeue(self, identifier: str, attempt: int) -> None:
-        """Put a job back whose worker was asked to stop; that costs it no attempt.
+    def requeue(self, identifier: str, attempt: int, *, storage: str | None = None) -> JobStatus:
+        """Put a job back whose worker was asked to stop, or could not write; that costs it no attempt.
+
+        Args:
+            identifier: the job.
+            attempt: the attempt that is given up.
+            storage: what keeps it from being written, if that is why; see `JobRecord.waits_for_storage`.
+
+        Returns:
+            Where it is now: queued, or cancelled if a client wanted it to stop.
 
         Raises:
             StaleAttempt: the attempt is over.
         """
-        with self._database.write() as connection:
-            row = self._fenced(connection, identifier, attempt)
-            if row.status is JobStatus.CANCELLING:
-                job_moves.end(connection, row, JobStatus.CANCELLED)
-            else:
-                job_moves.move(connection, row, JobStatus.QUEUED, attempt=self.table.c.attempt - 1)
+        with self._database.write(Order.EVENTS) as connection:
+            row = job_moves.fenced(connection, identifier, attempt)
+            return job_moves.put_back(connection, row, storage)
 
     def _name(self) -> ColumnElement[str | None]:
-        return text_in(self.table.c.request, "$.name")
-
-    def _fenced(self, connection: Connection, identifier: str, attempt: int, *allowed: JobStatus) -> JobState:
-        """Return where a job is for a write of this attempt, or refuse the write."""
-        columns = self.table.c
-        query = select(columns.id).where(
-            columns.id == identifier, columns.attempt == attempt, columns.status.in_(allowed or ACTIVE)
-        )
-        if connection.scalar(query) is None:
-            raise StaleAttempt(identifier, attempt)
-        return job_moves.read_state(connection, identifier)
+        return text_in(self.table.c.request, "name")

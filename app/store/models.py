@@ -13,8 +13,10 @@ from app.states import UNFINISHED
 from app.store import tables
 from app.store.answers import keep
 from app.store.cache import cached
+from app.store.dialect import Order
+from app.store.expressions import has_tag, has_text, text_in
 from app.store.records import AliasRecord, AnswerRecord, ModelRecord, Page
-from app.store.repository import Repository, has_tag, text_in, values
+from app.store.repository import Repository, values
 from app.store.rows import read_records
 
 OTHER_INTERFACE = "other-interface"
@@ -38,18 +40,19 @@ class Models(Repository[ModelRecord]):
             record: the model.
             answer: makes what the call that asked for it is answered, kept in the same moment.
         """
-        with self._database.write() as connection:
+        with self._database.write(Order.MODELS) as connection:
             stored = self.add(connection, record)
             keep(connection, answer(stored))
             return stored
 
     def add(self, connection: Connection, record: ModelRecord) -> ModelRecord:
-        """Do what `create` does, as a part of a larger transaction."""
+        """Do what `create` does, as a part of a larger transaction, which names `Order.MODELS`."""
         if not record.version:
             record = replace(record, version=self._next_version(connection, record.name))
         self._insert(connection, record)
         return record
 
+    @cached()
     def page(
         self,
         limit: int,
@@ -69,7 +72,7 @@ class Models(Repository[ModelRecord]):
         if name is not None:
             conditions.append(columns.name == name)
         if contains is not None:
-            conditions.append(columns.name.icontains(contains, autoescape=True))
+            conditions.append(has_text(columns.name, contains))
         if tag is not None:
             conditions.append(has_tag(columns.tags, tag))
         return self._page(limit, after, *conditions)
@@ -127,14 +130,16 @@ class Models(Repository[ModelRecord]):
         return query.join(tables.model_aliases).where(*_alias(name, label))
 
     def change(self, identifier: str, changes: Mapping[str, Any]) -> ModelRecord:
-        """Change name, description or tags; under another name a model becomes that name's next version.
+        """Change name, description or tags, or what a model that is built in says of its file.
+
+        Under another name a model becomes that name's next version.
 
         Raises:
             NotFound: there is none of this id.
             Conflict: it is to be renamed, and is built in or has an alias.
         """
-        with self._database.write() as connection:
-            record = self._get(connection, identifier)
+        with self._database.write(Order.MODELS) as connection:
+            record = self._get(connection, identifier, change=True)
             new = dict(changes)
             if new.get("name", record.name) != record.name:
                 if record.builtin:
@@ -152,7 +157,7 @@ class Models(Repository[ModelRecord]):
             NotFound: there is none of this id.
             Conflict: it is built in, an alias stands for it, or a job that is not finished uses it.
         """
-        with self._database.write() as connection:
+        with self._database.write(Order.EVENTS, Order.MODELS) as connection:
             if not builtin:
                 self._check_deletable(connection, identifier)
             columns = self.table.c
@@ -179,7 +184,7 @@ class Models(Repository[ModelRecord]):
                 other classes than the one before.
         """
         record = AliasRecord(name, alias, model_id)
-        with self._database.write() as connection:
+        with self._database.write(Order.MODELS) as connection:
             model = self._get(connection, model_id)
             if model.name != name:
                 raise Conflict(
@@ -255,7 +260,7 @@ class Models(Repository[ModelRecord]):
         Raises:
             NotFound: there is none.
         """
-        with self._database.write() as connection:
+        with self._database.write(Order.MODELS) as connection:
             if connection.execute(delete(tables.model_aliases).where(*_alias(name, alias))).rowcount == 0:
                 raise NotFound.of("alias", f"{name}@{alias}")
 
@@ -276,7 +281,7 @@ class Models(Repository[ModelRecord]):
 
     def _without_jobs(self, connection: Connection, identifier: str) -> None:
         columns = tables.jobs.c
-        begins = columns.waits_for.is_not(None), text_in(columns.request, "$.initial_weights") == identifier
+        begins = columns.waits_for.is_not(None), text_in(columns.request, "initial_weights") == identifier
         uses = or_(columns.model_id == identifier, and_(*begins))
         query = select(columns.id).where(uses, columns.status.in_(UNFINISHED))
         jobs = list(connection.scalars(query.order_by(columns.id).limit(_NAMED_JOBS)))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
+from app.files.artifacts import Written
+from app.log import request_origin
 from app.states import JobStatus
 from engine.recipe.targets import Target
 
@@ -85,6 +88,7 @@ class DatasetContents:
         bytes: the size on disk.
         fingerprint: a checksum of pictures, labels and splits.
         segments: the pieces, in order.
+        files: what these consist of.
     """
 
     classes: list[Json]
@@ -95,6 +99,7 @@ class DatasetContents:
     report: Json = field(default_factory=dict)
     fingerprint: str | None = None
     segments: tuple[SegmentRecord, ...] = ()
+    files: tuple[Written, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +152,10 @@ class JobRecord:
         memory_bytes: what it was expected to need of memory when it was accepted.
         webhook_url: where its end is announced.
         checkpoint_kept_since: from when on it is counted how long the last checkpoint is kept.
+        origin: of which request it comes; by default of the one in which it is made.
         waits_for: the data set that is still being filled, and has to be ready before it is decided what the job does;
             until then `request` is what its caller has asked for.
+        part_of: the job that it does a part of: it has no events, and is in no list.
     """
 
     id: str
@@ -171,6 +178,22 @@ class JobRecord:
     webhook_url: str | None = None
     checkpoint_kept_since: datetime | None = None
     waits_for: str | None = None
+    origin: Json | None = field(default_factory=request_origin)
+    part_of: str | None = None
+
+    @property
+    def waits_for_storage(self) -> str | None:
+        """What keeps a queued job from being written, in a word of `app.errors.StorageFault`; None of others."""
+        return self.progress.get(STORAGE) if self.status is JobStatus.QUEUED else None
+
+
+STORAGE = "waits_for_storage"
+"""Where in the progress of a job it stands that it waits until files can be written."""
+
+
+def without_storage(progress: Json) -> Json:
+    """Return the progress of a job that waits for that no more."""
+    return {name: value for name, value in progress.items() if name != STORAGE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +214,13 @@ class QueueState:
         waiting: the one that starts next first.
         running: those that have a worker.
         past: the last ones that have started, the newest first.
+        further: the places, from 1, of those that were asked for: some may be far behind `waiting`.
     """
 
     waiting: tuple[JobPace, ...] = ()
     running: tuple[JobPace, ...] = ()
     past: tuple[JobPace, ...] = ()
+    further: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +234,7 @@ class DeliveryRecord:
         attempts: how often it was sent.
         due_at: when it is sent next.
         error: what went wrong the last time.
+        origin: that of the job.
     """
 
     id: str
@@ -220,6 +246,7 @@ class DeliveryRecord:
     due_at: datetime = field(default_factory=now)
     error: str | None = None
     created_at: datetime = field(default_factory=now)
+    origin: Json | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +305,8 @@ class JobState:
     builtin: bool
     webhook_url: str | None
     waits_for: str | None
+    origin: Json | None
+    part_of: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,9 +330,10 @@ class JobPulse:
 
 @dataclass(frozen=True, slots=True)
 class JobEnd:
-    """How a job has ended; the fields are those of its record."""
+    """How a job has ended; the fields are those of its record, and the position is that of its event."""
 
     id: str
+    position: int
     kind: str
     status: JobStatus
     error: Json | None

@@ -10,10 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
-    String,
     Table,
-    case,
-    func,
     insert,
     select,
     tuple_,
@@ -23,6 +20,7 @@ from sqlalchemy import (
 from app.errors import Conflict, Damaged, Invalid, NotFound
 from app.store.cache import cached
 from app.store.database import Database
+from app.store.expressions import AS_WRITTEN
 from app.store.records import ArchitectureRecord, DatasetRecord, JobRecord, ModelRecord, Page
 from app.store.rows import UNREADABLE, read_records, to_record, unreadable_columns
 
@@ -66,6 +64,7 @@ class Repository(Generic[R]):
                 return self._get(connection, reference)
             return self._one(connection, query, reference)
 
+    @cached()
     def page(self, limit: int, after: str | None = None) -> Page[R]:
         """Return up to `limit` records, newest first, that follow the one whose id is `after`.
 
@@ -74,18 +73,22 @@ class Repository(Generic[R]):
         """
         return self._page(limit, after)
 
-    def identifiers(self) -> frozenset[str]:
-        """Return the ids of all records."""
+    def identifiers(self, *, builtin: bool | None = None) -> frozenset[str]:
+        """Return the ids of all records, or of those alone that are built in, or are not."""
+        query = select(self.table.c.id)
+        if builtin is not None:
+            query = query.where(self.table.c.builtin.is_(builtin))
         with self._database.read() as connection:
-            return frozenset(connection.scalars(select(self.table.c.id)))
+            return frozenset(connection.scalars(query))
 
     def _name(self) -> ColumnElement[str | None]:
         """Return what a record is called."""
         return self.table.c.name
 
-    def _get(self, connection: Connection, identifier: str) -> R:
+    def _get(self, connection: Connection, identifier: str, *, change: bool = False) -> R:
+        """Return a record; one that is about to be changed as it stays until the transaction ends."""
         query = select(self.table).where(self.table.c.id == identifier)
-        return self._one(connection, query, identifier)
+        return self._one(connection, query.with_for_update() if change else query, identifier)
 
     def _one(self, connection: Connection, query: Select[Any], name: str) -> R:
         """Return the record that a query finds, which asks for one of a name."""
@@ -106,7 +109,7 @@ class Repository(Generic[R]):
         with self._database.read() as connection:
             if after is not None:
                 # As it is written: it may be no time.
-                written = type_coerce(columns.created_at, String)
+                written = type_coerce(columns.created_at, AS_WRITTEN)
                 last = connection.execute(
                     select(written, columns.id).where(columns.id == after)
                 ).one_or_none()
@@ -129,39 +132,11 @@ class Repository(Generic[R]):
             Conflict: it is built in.
         """
         try:
-            builtin = self._get(connection, identifier).builtin
+            builtin = self._get(connection, identifier, change=True).builtin
         except Damaged:
             builtin = False
         if builtin:
             raise Conflict(f"{self.kind} {identifier!r} is built in and cannot be deleted", code="built-in")
-
-
-def has_tag(column: ColumnElement[Any], tag: str, path: str = "$") -> ColumnElement[bool]:
-    """Return the condition that a list in a JSON column holds a text.
-
-    Args:
-        column: the column.
-        tag: the text.
-        path: where in the document the list is (SQLite's JSON path).
-    """
-    entries = func.json_each(_sound(column), path).table_valued("value")
-    return select(entries.c.value).where(entries.c.value == tag).exists()
-
-
-def text_in(column: ColumnElement[Any], path: str) -> ColumnElement[str | None]:
-    """Return the text in a JSON column, NULL where there is none.
-
-    Args:
-        column: the column.
-        path: where in the document it is (SQLite's JSON path).
-    """
-    return func.json_extract(_sound(column), path, type_=String)
-
-
-def _sound(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return a JSON column, with NULL for what is no JSON: one row that is damaged would end the whole query."""
-    written = type_coerce(column, String)
-    return case((func.json_valid(written) == 1, written))
 
 
 def values(record: Any) -> dict[str, Any]:

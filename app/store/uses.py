@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import delete, insert, literal, select
 
 from app.store.database import Database
+from app.store.dialect import Order
 from app.store.tables import UtcDateTime, model_uses, models
 
 
@@ -20,6 +21,7 @@ class Uses:
     def note(self, model_ids: Collection[str], at: datetime) -> None:
         """Note that models were used; those that are gone have nothing to note."""
         there = select(models.c.id, literal(at, UtcDateTime)).where(models.c.id.in_(model_ids))
-        with self._database.write() as connection:
+        there = there.with_for_update(read=True, key_share=True)
+        with self._database.write(Order.MODELS, Order.USES) as connection:
             connection.execute(delete(model_uses).where(model_uses.c.model_id.in_(model_ids)))
             connection.execute(insert(model_uses).from_select(["model_id", "used_at"], there))

@@ -8,6 +8,7 @@ from app.errors import Conflict
 from app.states import JobStatus
 from app.store import job_moves
 from app.store.database import Database
+from app.store.dialect import Order
 from app.store.records import JobRecord, Json
 from app.store.tables import datasets, jobs
 
@@ -43,7 +44,7 @@ class WaitingJobs:
         change = change.values(
             request=job.request, progress=job.progress, memory_bytes=job.memory_bytes, waits_for=None
         )
-        with self._database.write() as connection:
+        with self._database.write(Order.EVENTS) as connection:
             if connection.execute(change).rowcount != 1:
                 raise Conflict(f"job {job.id!r} does not wait any more")
 
@@ -56,7 +57,7 @@ class WaitingJobs:
         """
         columns = jobs.c
         waits = columns.status == JobStatus.QUEUED, columns.waits_for.is_not(None)
-        with self._database.write() as connection:
+        with self._database.write(Order.EVENTS) as connection:
             if connection.scalar(select(columns.id).where(columns.id == identifier, *waits)) is not None:
                 state = job_moves.read_state(connection, identifier)
                 job_moves.end(connection, state, JobStatus.FAILED, error)
