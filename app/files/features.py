@@ -5,11 +5,9 @@ Their names say what they belong to; there is nothing in them that could not be 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
-from contextlib import suppress
 
-from app.files.artifacts import LocalArtifacts
+from app.files.artifacts import Artifacts
 from app.files.paths import FEATURES
 
 
@@ -25,20 +23,14 @@ def feature_file(model_id: str, dataset_id: str, key: str, part: int) -> str:
     return f"{FEATURES}/{model_id}.{dataset_id}.{key}.{part}.npy"
 
 
-def mark_used(artifacts: LocalArtifacts, name: str) -> None:
-    """Note that a file is in use, so that others go before it."""
-    with suppress(FileNotFoundError):
-        os.utime(artifacts.local_path(name))
-
-
-def delete_features(artifacts: LocalArtifacts, owner: str) -> None:
+def delete_features(artifacts: Artifacts, owner: str) -> None:
     """Delete the files of a model or of a data set."""
     for name in artifacts.names(FEATURES):
         if owner in _owners(name):
             artifacts.delete(name)
 
 
-def shrink_features(artifacts: LocalArtifacts, limit: int, owners: Collection[str]) -> None:
+def shrink_features(artifacts: Artifacts, limit: int, owners: Collection[str]) -> None:
     """Delete the files whose model or data set is gone, and as many of the others as exceed a limit.
 
     Args:
@@ -46,29 +38,25 @@ def shrink_features(artifacts: LocalArtifacts, limit: int, owners: Collection[st
         limit: bytes that all of them may hold; those that were used longest ago go first.
         owners: ids of the models and data sets that there are.
     """
-    found = []
-    for name in artifacts.names(FEATURES):
-        if not set(_owners(name)) <= set(owners):
-            artifacts.delete(name)
-            continue
-        with suppress(FileNotFoundError):  # deleted meanwhile
-            about = artifacts.local_path(name).stat()
-            found.append((about.st_mtime, name, about.st_size))
-    held = sum(size for _, _, size in found)
-    for _, name, size in sorted(found):
+    for name in find_unowned(artifacts, owners):
+        artifacts.delete(name)
+    found = artifacts.files(FEATURES)
+    held = sum(file.bytes for file in found)
+    for file in sorted(found, key=lambda file: (file.modified, file.name)):
         if held <= limit:
             break
-        artifacts.delete(name)
-        held -= size
+        artifacts.delete(file.name)
+        held -= file.bytes
 
 
-def feature_bytes(artifacts: LocalArtifacts) -> int:
+def find_unowned(artifacts: Artifacts, owners: Collection[str]) -> list[str]:
+    """Return the files whose model or data set is none of these."""
+    return [name for name in artifacts.names(FEATURES) if not set(_owners(name)) <= set(owners)]
+
+
+def feature_bytes(artifacts: Artifacts) -> int:
     """Return the size of all of them."""
-    total = 0
-    for name in artifacts.names(FEATURES):
-        with suppress(FileNotFoundError):  # deleted meanwhile
-            total += artifacts.local_path(name).stat().st_size
-    return total
+    return sum(file.bytes for file in artifacts.files(FEATURES))
 
 
 def _owners(name: str) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ class FileLock:
         return self._descriptor
 
     def acquire(self, timeout: float = 0.0) -> bool:
-        """Try to take the lock for at least this many seconds; the file is empty afterwards.
+        """Try to take the lock for at least this many seconds; the file names nobody afterwards.
 
         Returns:
             Whether it is held now.
@@ -71,7 +71,8 @@ class FileLock:
                     os.close(descriptor)
                     return False
                 time.sleep(_RETRY_SECONDS)
-            os.ftruncate(descriptor, 0)
+            # Written over, not cut off: on a full disk the block might not be had again.
+            os.pwrite(descriptor, b"\n" * os.fstat(descriptor).st_size, 0)
         except BaseException:
             os.close(descriptor)
             raise
@@ -81,8 +82,18 @@ class FileLock:
     def write_holder(self, *others: int) -> None:
         """Write who has the lock into the file: this process, and others that it was handed to."""
         content = "".join(f"{pid}\n" for pid in (os.getpid(), *others)).encode()
-        os.ftruncate(self.fileno(), 0)
         os.pwrite(self.fileno(), content, 0)
+        os.ftruncate(self.fileno(), len(content))
+
+    def mark(self, word: str) -> None:
+        """Leave a word of small letters behind the process id, which stays until somebody else takes the lock.
+
+        It lies in the block that the file has already: there is room for it on a disk that is full.
+
+        Raises:
+            OSError: the file cannot be written at all.
+        """
+        os.pwrite(self.fileno(), f"{word}\n".encode(), os.fstat(self.fileno()).st_size)
 
     def release(self) -> None:
         """Close our opening; a process that the lock was handed to keeps it."""
@@ -112,13 +123,27 @@ def is_locked(path: Path) -> bool:
         os.close(descriptor)
 
 
+def read_mark(path: Path) -> str | None:
+    """Return the word that the last who had a lock has left, None where there is none; see `FileLock.mark`."""
+    words = _content(path)
+    return words[-1] if words and words[-1].isalpha() else None
+
+
+def lock_open(descriptor: int) -> bool:
+    """Lock a file that is open, until it is closed, and tell whether nobody else has; nothing is written to it."""
+    return _try_lock(descriptor, fcntl.LOCK_EX)
+
+
 def read_holders(path: Path) -> list[int]:
     """Return the process ids in a lock's file: who took it first, then those it was handed to; none (yet) is empty."""
+    return [int(word) for word in _content(path) if word.isdigit()]
+
+
+def _content(path: Path) -> list[str]:
     try:
-        content = path.read_text(encoding="ascii").split()
+        return path.read_text(encoding="ascii").split()
     except (FileNotFoundError, UnicodeDecodeError):
         return []
-    return [int(pid) for pid in content] if all(map(str.isdigit, content)) else []
 
 
 def read_holder(path: Path) -> int | None:

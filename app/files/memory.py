@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 OWN_GROUPS = Path("/proc/self/cgroup")
 """Names the control groups of this process (cgroups(7)); only Linux has it."""
 GROUPS = Path("/sys/fs/cgroup")
+
+_MMAP_THRESHOLD = -3
+"""The option of mallopt(3), in malloc.h."""
+_LARGE_BYTES = 4 << 20
 
 
 def available_memory(own: Path = OWN_GROUPS, root: Path = GROUPS) -> int:
@@ -21,6 +26,27 @@ def available_memory(own: Path = OWN_GROUPS, root: Path = GROUPS) -> int:
             if text.isdecimal():
                 limits.append(int(text))
     return min(machine, *limits) if limits else machine
+
+
+def return_large_blocks() -> None:
+    """Let blocks of memory of some megabytes go back to the system as soon as they are free, in this process.
+
+    glibc does so at first, and keeps blocks of up to 32 MiB for the thread that freed one once it has seen some: each
+    thread that has ever decoded a large picture would hold as much as that took.
+    """
+    # a part of a server's start, and of nothing else that asks for memory
+    import ctypes  # noqa: PLC0415
+
+    with suppress(AttributeError, OSError, TypeError):  # other libraries have no such option
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
+def return_freed() -> None:
+    """Let all that is free in this process go back to the system: arrays below those blocks stay with their thread."""
+    import ctypes  # noqa: PLC0415 - as above
+
+    with suppress(AttributeError, OSError, TypeError):  # as above
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def kill_counter(own: Path = OWN_GROUPS, root: Path = GROUPS) -> Path | None:

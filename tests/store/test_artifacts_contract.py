@@ -6,6 +6,8 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -68,7 +70,7 @@ class TestWriting:
             artifacts.write("models/a", fail)
         assert artifacts.local_path("models/a").read_bytes() == OLD
         assert artifacts.names("models") == ["models/a"]
-        assert [path.name for path in artifacts.local_path("models").iterdir()] == ["a"]
+        assert list(artifacts.half_written(age=0)) == []
 
     def test_a_writer_that_is_killed_leaves_the_old(self, tmp_path: Path) -> None:
         artifacts = LocalArtifacts(tmp_path)
@@ -80,9 +82,9 @@ class TestWriting:
         assert artifacts.names("models") == ["models/a"]
         left = [path for path in (tmp_path / "models").iterdir() if path.name != "a"]
         assert len(left) == 1
-        artifacts.clean()
-        assert left[0].exists(), "somebody may still be writing it"
-        artifacts.clean("models", age=0)
+        artifacts.clean(age=60.0)
+        assert left[0].exists(), "it is young"
+        artifacts.clean("models")
         assert not left[0].exists()
         assert artifacts.names("models") == ["models/a"]
 
@@ -100,6 +102,59 @@ class TestDeleting:
         artifacts.delete("jobs/j")
         with pytest.raises(FileNotFoundError):
             artifacts.checksum("jobs/j/a")
+
+
+class TestLooking:
+    def test_what_is_there_without_reading_it(self, artifacts: Artifacts) -> None:
+        before = time.time() - 2  # an object store tells whole seconds
+        assert artifacts.find("models/a") is None
+        assert artifacts.files("models") == artifacts.folders("jobs") == []
+        artifacts.write("models/b", b"22")
+        artifacts.write("models/a", b"1")
+        artifacts.write("models/deep/c", b"333")
+        for number in range(3):
+            artifacts.write(f"jobs/j{number}/deep/file", b"x")
+        found = artifacts.files("models")
+        assert [(file.name, file.bytes) for file in found] == [("models/a", 1), ("models/b", 2)]
+        assert artifacts.find("models/a") == found[0]
+        assert [folder.name for folder in artifacts.folders("jobs")] == ["jobs/j0", "jobs/j1", "jobs/j2"]
+        for seen in (*found, *artifacts.folders("jobs")):
+            assert before <= seen.modified <= time.time() + 2
+            assert seen.is_older(-60)
+            assert not seen.is_older(3600)
+        assert artifacts.bytes() == 9
+
+    def test_a_thousand_files_are_listed_and_deleted(self, artifacts: Artifacts) -> None:
+        names = [f"jobs/j/{number:04}" for number in range(1003)]
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda name: artifacts.write(name, b""), names))
+        artifacts.write("jobs/jk", b"of another name that begins so")
+        assert artifacts.names("jobs/j") == names
+        artifacts.delete("jobs/j")
+        assert artifacts.names("jobs/j") == []
+        assert artifacts.names("jobs") == ["jobs/jk"]
+
+    def test_of_several_who_make_a_file_one_does(self, artifacts: Artifacts) -> None:
+        with ThreadPoolExecutor(4) as threads:
+            made = list(threads.map(lambda n: artifacts.write_new("key", bytes([n]) * 8), range(4)))
+        assert sum(made) == 1
+        assert artifacts.local_path("key").read_bytes() == bytes([made.index(True)]) * 8
+        assert artifacts.names("models") == []
+
+
+class TestWhatIsOfOneMachine:
+    def test_a_file_that_arrived_here_is_taken_in(self, artifacts: Artifacts) -> None:
+        artifacts.take_in("uploads/nothing")
+        path = artifacts.here("uploads/u")
+        path.parent.mkdir()
+        path.write_bytes(b"arrived")
+        artifacts.take_in("uploads/u")
+        assert artifacts.local_path("uploads/u").read_bytes() == b"arrived"
+        artifacts.bring_back("uploads/u")
+        assert path.read_bytes() == b"arrived"
+        artifacts.delete("uploads/u")
+        assert not path.exists()
+        assert not artifacts.exists("uploads/u")
 
 
 class TestNames:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from app.store.cache import Cache, size_in_memory
 from app.store.changes import SqliteChanges
 from app.store.database import DATABASE_NAME
 from app.store.records import ArchitectureRecord, DatasetContents, DatasetRecord, JobRecord, ModelRecord
+from tests.store.databases import heard, only_sqlite
 
 NAMES = [str(number) for number in range(4)]
 
@@ -38,7 +40,7 @@ def cached(store: Store, read: Callable[..., Any], *args: Any) -> Any:
     counters = store.cache.counters(read)
     value = read(*args)
     assert counters is not None
-    store.cache.keep(counters, value, read, *args)
+    store.cache.keep(counters, value, store.cache.weigh(value), read, *args)
     return value
 
 
@@ -93,14 +95,17 @@ def writes(store: Store, name: str, draw: random.Random) -> list[Callable[[], An
 
 @pytest.mark.parametrize("seed", range(2))
 def test_what_is_kept_equals_what_is_read_whatever_is_written(
-    open_store: Callable[[], Store], seed: int
+    open_store: Callable[[], Store], seed: int, address: str | None
 ) -> None:
     here, there = open_store(), open_store()
     here.migrate()
+    heard(here)
+    # of what others write on PostgreSQL tests/cluster/test_notices.py tells
+    writers = [here, there] if address is None else [here]
     draw = random.Random(seed)  # noqa: S311 - a sequence that comes again
     kept = changed = 0
     for _ in range(80):
-        writer, name = draw.choice([here, there]), draw.choice(NAMES)
+        writer, name = draw.choice(writers), draw.choice(NAMES)
         for read, key in draw.sample(
             reads(here), 4
         ):  # some are in memory before the write, in different states
@@ -121,6 +126,7 @@ def test_what_is_kept_equals_what_is_read_whatever_is_written(
     assert kept > 50
 
 
+@only_sqlite
 def test_a_row_is_read_again_only_after_its_table_has_changed(open_store: Callable[[], Store]) -> None:
     here, there = open_store(), open_store()
     here.migrate()
@@ -133,6 +139,7 @@ def test_a_row_is_read_again_only_after_its_table_has_changed(open_store: Callab
     assert here.cache.find(here.models.find, "model_1") is None
 
 
+@only_sqlite
 def test_a_write_of_another_process_is_seen_at_once(open_store: Callable[[], Store], tmp_path: Path) -> None:
     store = open_store()
     store.migrate()
@@ -160,17 +167,19 @@ def test_a_write_of_another_process_is_seen_at_once(open_store: Callable[[], Sto
 
 
 def test_what_is_written_while_a_row_is_read_is_not_missed(open_store: Callable[[], Store]) -> None:
-    here, there = open_store(), open_store()
+    here = there = open_store()
     here.migrate()
+    heard(here)
     here.models.create(a_model("1"))
     counters = here.cache.counters(here.models.find)
     assert counters is not None
     read_before = here.models.find("model_1")
     there.models.change("model_1", {"description": "new"})
-    here.cache.keep(counters, read_before, here.models.find, "model_1")
+    here.cache.keep(counters, read_before, 100, here.models.find, "model_1")
     assert cached(here, here.models.find, "model_1").description == "new"
 
 
+@only_sqlite
 def test_nothing_is_answered_from_memory_while_the_database_is_taken(store: Store, tmp_path: Path) -> None:
     store.models.create(a_model("1"))
     record = cached(store, store.models.find, "model_1")
@@ -178,12 +187,13 @@ def test_nothing_is_answered_from_memory_while_the_database_is_taken(store: Stor
     with closing(SqliteChanges(file.with_name("missing"))) as nowhere:
         assert nowhere.counters((store.models.table,)) is None
         cache = Cache(nowhere)
-        cache.keep((0, 0), record, store.models.find, "model_1")
+        cache.keep((0, 0), record, 100, store.models.find, "model_1")
         assert cache.find(store.models.find, "model_1") is None
     assert not file.with_name("missing").exists()
     assert store.cache.find(store.models.find, "model_1") is not None
 
 
+@only_sqlite
 def test_the_cache_is_bounded_by_number_and_by_bytes(store: Store, tmp_path: Path) -> None:
     names = [str(number) for number in range(6)]
     for name in names:
@@ -198,7 +208,8 @@ def test_the_cache_is_bounded_by_number_and_by_bytes(store: Store, tmp_path: Pat
             counters = cache.counters(read)
             assert counters is not None
             for name in names:
-                cache.keep(counters, read(f"model_{name}"), read, f"model_{name}")
+                record = read(f"model_{name}")
+                cache.keep(counters, record, cache.weigh(record), read, f"model_{name}")
                 cache.find(read, "model_0")  # so that it is not the one used longest ago
             return [name for name in names if cache.find(read, f"model_{name}") is not None]
 
@@ -207,6 +218,7 @@ def test_the_cache_is_bounded_by_number_and_by_bytes(store: Store, tmp_path: Pat
     assert held(max_bytes=3 * size) == []  # no row takes more than a quarter of the room
 
 
+@only_sqlite
 def test_every_change_of_a_watched_table_is_counted_by_the_database_itself(
     store: Store, tmp_path: Path
 ) -> None:
@@ -222,3 +234,37 @@ def test_every_change_of_a_watched_table_is_counted_by_the_database_itself(
             before = store.cache.counters(read)
             connection.execute(statement)
             assert store.cache.counters(read) != before
+
+
+def test_what_is_committed_is_seen_from_the_next_turn_of_the_event_loop_on(tmp_path: Path) -> None:
+    with closing(Store(tmp_path)) as store, closing(Store(tmp_path)) as other:
+        store.migrate()
+
+        async def look() -> None:
+            for name in NAMES:
+                with pytest.raises(NotFound):
+                    cached(store, store.architectures.get, f"arch_{name}_{id(look)}")
+                other.architectures.create(ArchitectureRecord(f"arch_{name}", name, {}))
+                await asyncio.sleep(0)
+                assert cached(store, store.architectures.get, f"arch_{name}").name == name
+                other.architectures.delete(f"arch_{name}")
+                # one that wrote it is told in a later turn at the soonest
+                await asyncio.sleep(0)
+                with pytest.raises(NotFound):
+                    cached(store, store.architectures.get, f"arch_{name}")
+
+        # a loop that ends in the middle of a turn leaves nothing behind for the next one
+        asyncio.run(look())
+        asyncio.run(look())
+
+
+def test_what_is_too_large_to_be_kept_is_not_weighed_to_its_end() -> None:
+    looked_at = []
+
+    class Item:
+        def __sizeof__(self) -> int:
+            looked_at.append(self)
+            return 100
+
+    size_in_memory([Item() for _ in range(1000)], 10_000)
+    assert len(looked_at) < 100

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from app.errors import LeaseLost
 from app.ids import ARCHITECTURE, JOB, new_id
 from app.store import Store
-from app.store.database import DATABASE_NAME
 from app.store.leases import Lease
 from app.store.records import ArchitectureRecord, JobRecord
 
@@ -21,10 +17,10 @@ NAME = "duties"
 LONG = 600.0
 
 
-def put_clock(directory: Path, seconds: float) -> None:
-    """Let the clock of the database have been put forward, or back, since leases were taken."""
-    with closing(sqlite3.connect(directory / "data" / DATABASE_NAME)) as database, database:
-        database.execute("UPDATE leases SET until = until - ?", (seconds,))
+@pytest.fixture
+def put_clock(by_hand: Callable[[str], None]) -> Callable[[float], None]:
+    """Lets the clock of the database have been put forward, or back, since leases were taken."""
+    return lambda seconds: by_hand(f"UPDATE leases SET until = until - {seconds}")  # noqa: S608
 
 
 def taken(store: Store, owner: str) -> Lease:
@@ -62,30 +58,34 @@ def test_one_that_was_let_go_of_is_free_at_once(store: Store) -> None:
     assert store.leases.holder(NAME) == "second"
 
 
-def test_one_that_has_run_out_is_free(store: Store, tmp_path: Path) -> None:
+def test_one_that_has_run_out_is_free(store: Store, put_clock: Callable[[float], None]) -> None:
     lease = taken(store, "first")
-    put_clock(tmp_path, LONG / 2)
+    put_clock(LONG / 2)
     assert store.leases.take(NAME, "second", LONG) is None
     store.leases.renew(lease)
-    put_clock(tmp_path, LONG / 2 + 1)
+    put_clock(LONG / 2 + 1)
     assert store.leases.take(NAME, "second", LONG) is None
-    put_clock(tmp_path, LONG / 2)
+    put_clock(LONG / 2)
     assert store.leases.holder(NAME) is None
     assert taken(store, "second").owner == "second"
     with pytest.raises(LeaseLost):
         store.leases.renew(lease)
 
 
-def test_one_that_has_run_out_and_nobody_has_taken_is_renewed(store: Store, tmp_path: Path) -> None:
+def test_one_that_has_run_out_and_nobody_has_taken_is_renewed(
+    store: Store, put_clock: Callable[[float], None]
+) -> None:
     lease = taken(store, "first")
-    put_clock(tmp_path, LONG + 1)
+    put_clock(LONG + 1)
     store.leases.renew(lease)
     assert store.leases.take(NAME, "second", LONG) is None
 
 
-def test_a_clock_that_was_set_back_keeps_nobody_waiting(store: Store, tmp_path: Path) -> None:
+def test_a_clock_that_was_set_back_keeps_nobody_waiting(
+    store: Store, put_clock: Callable[[float], None]
+) -> None:
     taken(store, "first")
-    put_clock(tmp_path, -3600)
+    put_clock(-3600)
     assert taken(store, "second").owner == "second"
 
 
@@ -120,3 +120,20 @@ def test_who_has_lost_it_writes_nothing_more(open_store: Callable[[], Store]) ->
     # what it reads, and what others write, is not its lease's business
     also = write(store)
     assert holder.architectures.identifiers() == {kept, also}
+
+
+def test_those_who_are_there_are_counted_until_they_leave_or_are_silent(
+    store: Store, open_store: Callable[[], Store], put_clock: Callable[[float], None]
+) -> None:
+    other = open_store()
+    taken(store, "first")
+    assert store.leases.attend("serving", "first", 10.0) == 1
+    assert [each.leases.attend("serving", "first", 10.0) for each in (store, other)] == [1, 1]
+    assert other.leases.attend("serving", "second", 10.0) == 2
+    assert other.leases.attend("another", "second", 10.0) == 1
+    other.leases.leave("serving", "second")
+    assert store.leases.attend("serving", "first", 10.0) == 1
+    assert other.leases.attend("serving", "third", 10.0) == 2
+    put_clock(11)
+    assert store.leases.attend("serving", "first", 10.0) == 1
+    assert store.leases.holder(NAME) == "first"

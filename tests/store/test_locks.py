@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.files.locks import FileLock, is_locked, read_holder
+from app.files.locks import FileLock, is_locked, read_holder, read_holders, read_mark
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +49,26 @@ def test_excludes_within_a_process(tmp_path: Path) -> None:
     assert not is_locked(path)
     assert second.acquire()
     second.release()
+
+
+def test_a_mark_stays_until_the_next_who_takes_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert read_mark(path) is None
+    with FileLock(path) as lock:
+        lock.acquire()
+        lock.write_holder(17)
+        assert read_mark(path) is None
+        size = path.stat().st_size
+        lock.mark("full")
+        assert read_mark(path) == "full"
+        assert read_holders(path) == [os.getpid(), 17]
+    assert read_mark(path) == "full"
+    with FileLock(path) as lock:
+        lock.acquire()
+        assert (read_mark(path), read_holder(path)) == (None, None)
+        assert path.stat().st_size >= size, "its block is not given away"
+        lock.write_holder()
+        assert path.read_text() == f"{os.getpid()}\n"
 
 
 def test_looking_does_not_disturb(tmp_path: Path) -> None:

@@ -70,6 +70,13 @@ def test_a_present_database_is_opened_without_alembic(tmp_path: Path) -> None:
     assert done.stdout.strip() == "False"
 
 
+def test_what_speaks_with_postgresql_is_not_loaded_for_a_file(tmp_path: Path) -> None:
+    program = "import sys; from app.store import Store; from pathlib import Path; "
+    program += f"Store(Path({str(tmp_path)!r})).migrate(); print('psycopg' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_several_at_once_make_one_database(tmp_path: Path) -> None:
     stores = [Store(tmp_path / "new" / "data") for _ in range(4)]
     with ThreadPoolExecutor(len(stores)) as pool:
@@ -129,9 +136,9 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_database_that_does_not_answer_says_so(tmp_path: Path) -> None:
     store = Store(tmp_path / "not there")
-    with pytest.raises(Unavailable, match="does not answer"):
+    with pytest.raises(Unavailable, match="cannot be opened"):
         store.jobs.active()
-    with pytest.raises(Unavailable, match="does not answer"):
+    with pytest.raises(Unavailable, match="cannot be opened"):
         store.jobs.claim_next(["training"])
     store.close()
 

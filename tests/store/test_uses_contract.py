@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from app.store import Store
 from app.store.records import ModelRecord, now
+from tests.store.databases import only_sqlite
 
 
 def a_model(store: Store, name: str, *, builtin: bool = False, alias: str | None = "live") -> None:
@@ -52,6 +53,7 @@ def test_what_is_noted_of_a_model_goes_with_it(store: Store) -> None:
     assert order(store) == "ba"
 
 
+@only_sqlite
 def test_noting_uses_changes_no_row_that_is_kept_in_memory(store: Store) -> None:
     a_model(store, "a")
     before = store.cache.counters(store.models.find)
