@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from app.log import AUDIT
 from app.log.lines import Lines
-from app.settings import Settings
+from app.log.uncaught import log_uncaught
+from app.settings import PREFIX, Settings
+from app.text import visible
+
+_OURS = ("app", "engine", "worker")
 
 _encode = json.JSONEncoder(default=repr, allow_nan=False).encode
 
@@ -20,11 +26,34 @@ def configure(settings: Settings) -> None:
     handler.setFormatter(_Json() if as_json(settings) else _Columns())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.log_level.upper())
+    set_levels(settings.log_level)
+    logging.getLogger(AUDIT).setLevel(logging.INFO)
     logging.captureWarnings(True)
-    # Their ordinary messages are about themselves; what we do is in our own lines.
-    for name in ("uvicorn", "uvicorn.error", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    log_uncaught()
+
+
+def set_levels(level: str) -> None:
+    """Let our own modules say what is at least of a level, and libraries what is a warning at least.
+
+    What they say else is about themselves; and at debug level some write what they send and receive: headers with keys
+    and signatures, addresses with passwords, the bodies of forms.
+    """
+    least = logging.getLevelNamesMapping()[level.upper()]
+    logging.getLogger().setLevel(max(least, logging.WARNING))
+    for name in _OURS:
+        logging.getLogger(name).setLevel(least)
+
+
+def refusal(reason: str) -> str:
+    """Return the line that says why the server does not start: a sentence, or JSON where that is asked for.
+
+    The settings may be what is wrong, so that they are not there to say it.
+    """
+    if os.environ.get(f"{PREFIX}LOG_FORMAT", "").strip().lower() != "json":
+        return f"Error: {reason}"
+    record = logging.LogRecord(__name__, logging.ERROR, "", 0, "not_started", (), None)
+    record.values = {"reason": reason}
+    return _Json().format(record)
 
 
 def as_json(settings: Settings) -> bool:
@@ -68,9 +97,10 @@ class _Columns(logging.Formatter):
         )
         line = f"{_time(record)} {record.levelname.lower():<7} {record.getMessage():<20} {values}".rstrip()
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            # its message may have come from a caller, and a terminal is looked at
+            line += "\n" + visible(self.formatException(record.exc_info), "\n\t")
         return line
 
 
 def _time(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

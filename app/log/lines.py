@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TextIO
 
 GATHER_SECONDS = 0.05
@@ -50,21 +51,22 @@ class Lines(logging.Handler):
             self._some.set()
 
     def flush(self) -> None:
-        """Write what waits. What cannot be written is reported as `logging` does, and passed over."""
+        """Write what waits. Where a line cannot be made, one says so; of a broken stream nobody hears."""
         with self._writing:
             lines = []
             while self._waiting:
                 record = self._waiting.popleft()
                 try:
-                    lines.append(self.format(record) + "\n")
+                    line = self.format(record)
                 except Exception:
-                    self.handleError(record)
+                    line = self.format(
+                        logging.LogRecord(record.name, logging.ERROR, "", 0, "line_not_written", (), None)
+                    )
+                lines.append(line + "\n")
             for some in _gathered(lines):
-                try:
+                with suppress(Exception):
                     self._stream.write(some)
                     self._stream.flush()
-                except Exception:
-                    self.handleError(record)
 
     def _run(self) -> None:
         while True:
