@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 import time
 from pathlib import Path
+
+from app.processes.anonymous import anonymous_file
 
 BEAT_SECONDS = 1.0
 """How often the event loop of a process gives a sign of life."""
@@ -31,10 +32,8 @@ class Board:
 
     @classmethod
     def make(cls, folder: Path, places: int) -> Board:
-        """Make one, in a file of the folder that has no name and is gone with the last process that has it open."""
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.truncate(places * _CELLS * 8)
-            return cls(os.dup(file.fileno()), places)
+        """Make one; where the system needs a file for that, it lies in a folder."""
+        return cls(anonymous_file(folder, places * _CELLS * 8), places)
 
     def place(self, number: int) -> Place:
         """Return the place of one process."""

@@ -7,15 +7,16 @@ import errno
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from app.files.artifacts import LocalArtifacts
 from app.log import Log
 from app.log import format as log_format
-from app.processes.member import left_behind
+from app.processes.member import left_behind, unusable
 from app.settings import PREFIX, Settings, SettingsError
 
 log = Log(__name__)
@@ -42,6 +43,11 @@ def bind(settings: Settings) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.set_inheritable(False)
+        if sys.platform == "linux":
+            # Connections have it from here. Callers who are cut off from the network do not say so, and what is sent to
+            # them would be sent again for a quarter of an hour (tcp(7)).
+            patience = int(2000 * settings.answer_seconds)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
         _bind_once_free(listener, address, settings.data_dir)
     except OSError as error:
         listener.close()
@@ -107,7 +113,10 @@ def announced(
 
     def listening() -> None:
         content = json.dumps({"url": url, "pid": os.getpid()}).encode()
-        artifacts.write(ADDRESS_FILE, content)
+        try:
+            artifacts.write(ADDRESS_FILE, content)
+        except OSError as error:
+            raise unusable(settings.data_dir, error) from error
         log.info("listening", url=url, data_dir=str(settings.data_dir))
         if ready is not None:
             ready(url)
@@ -115,7 +124,9 @@ def announced(
     try:
         yield listening
     finally:
-        artifacts.delete(ADDRESS_FILE)
+        # one that stays names a process that is gone
+        with suppress(OSError):
+            artifacts.delete(ADDRESS_FILE)
 
 
 def _url(listener: socket.socket) -> str:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import secrets
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel
 
+from app.files.artifacts import LocalArtifacts
+from app.files.faults import ObjectStoreFault, reason
 from app.files.locks import FileLock, is_locked, read_holder, read_holders
+from app.files.paths import RESTORING
 from app.processes.wake import Wake
 from app.settings import SettingsError
 
 LOCK_FILE = "server.lock"
+_TOKEN_FILE = "server.token"  # noqa: S105 - no secret: it tells servers apart
 READY = b"ready\n"
 """What a process says to its parent once it listens."""
 _ORPHAN_SECONDS = 10.0
@@ -29,13 +35,22 @@ class Handed(BaseModel):
     listener: int
     lock: int
     board: int
+    series: int
     wake_reader: int
     wake_writer: int
     channel: int
 
     def descriptors(self) -> tuple[int, ...]:
         """Return the open files."""
-        return self.listener, self.lock, self.board, self.wake_reader, self.wake_writer, self.channel
+        return (
+            self.listener,
+            self.lock,
+            self.board,
+            self.series,
+            self.wake_reader,
+            self.wake_writer,
+            self.channel,
+        )
 
 
 @dataclass(frozen=True)
@@ -69,6 +84,22 @@ class Member:
         lock = FileLock.adopt(data_dir / LOCK_FILE, handed.lock)
         return cls(lock, Wake(handed.wake_reader, handed.wake_writer), handed.number, handed.first)
 
+    def owner(self, data_dir: Path, *, alone: bool) -> str:
+        """Return the name by which this process takes leases; no other has it that is alive.
+
+        Args:
+            data_dir: that of the server.
+            alone: whether no server with another directory takes leases from the same database.
+        """
+        name = f"process {self.number}"
+        if alone:
+            return name
+        # Machines can have the name of another, and their directories, too: what is drawn by lot nobody else has.
+        directory = LocalArtifacts(data_dir)
+        directory.write_new(_TOKEN_FILE, secrets.token_hex(8).encode())
+        token = directory.local_path(_TOKEN_FILE).read_text(encoding="ascii")
+        return f"{socket.gethostname()} {data_dir} {token} {name}"
+
     def leave(self) -> None:
         """Let go of what was shared."""
         self.wake.close()
@@ -81,22 +112,38 @@ def take(data_dir: Path) -> FileLock:
     Raises:
         SettingsError: it cannot be used, or another server has it.
     """
+    if (data_dir / RESTORING).exists():
+        raise SettingsError(
+            f"a backup is being restored into the data directory {data_dir}, or that broke off. Wait for its end, or "
+            "run `convserve restore` again"
+        )
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = FileLock(data_dir / LOCK_FILE)
         taken = lock.acquire() or _acquire_from_orphans(lock)
+        if taken:
+            lock.write_holder()
     except OSError as error:
-        raise SettingsError(
-            f"the data directory {data_dir} cannot be used: {error.strerror}. "
-            "Name another one in CONVSERVE_DATA_DIR, or make it writable for this user"
-        ) from error
+        raise unusable(data_dir, error) from error
     if not taken:
         raise SettingsError(
             f"the data directory {data_dir} is in use by {_named(lock.path)}: a data directory has one server. "
             "Stop that one, or name another directory in CONVSERVE_DATA_DIR"
         )
-    lock.write_holder()
     return lock
+
+
+def unusable(data_dir: Path, error: BaseException) -> SettingsError:
+    """Return what to say to who starts a server whose files cannot be read or written."""
+    if isinstance(error, ObjectStoreFault):
+        return SettingsError(
+            f"{error.strerror}. See that it runs, and that CONVSERVE_ARTIFACTS_URL and what belongs to it are right, "
+            "and start again. Nothing that is stored is lost"
+        )
+    return SettingsError(
+        f"the data directory {data_dir} cannot be used: {reason(error)}. Make it writable for this user, or make "
+        "room on its disk, and start again; or name another one in CONVSERVE_DATA_DIR. Nothing that is stored is lost"
+    )
 
 
 def left_behind(data_dir: Path) -> str | None:

@@ -16,19 +16,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 from app.files.locks import FileLock
 from app.log import Log
 from app.processes.board import BEAT_SECONDS, Board, Pulse
 from app.processes.listener import announced, begin_log, bind
-from app.processes.member import READY, Handed, take
+from app.processes.member import READY, Handed, take, unusable
+from app.processes.series import Places
 from app.processes.wake import Wake
 from app.settings import Settings, SettingsError
 
 log = Log(__name__)
+
+T = TypeVar("T")
 
 MODULE = "app.cli.serving_process"
 _STABLE_SECONDS = 10.0
@@ -66,11 +71,19 @@ def supervise(settings: Settings, ready: Callable[[str], None] | None = None) ->
         begin_log(settings)
         with (
             take(settings.data_dir) as lock,
-            closing(Board.make(settings.data_dir, settings.workers)) as board,
+            closing(_shared(Board.make, settings)) as board,
+            closing(_shared(Places.make, settings)) as places,
             announced(settings, listener, ready) as listening,
         ):
-            _Supervisor(settings, listener, lock, board, listening).run()
+            _Supervisor(settings, listener, lock, board, places, listening).run()
     log.info("stopped")
+
+
+def _shared(make: Callable[[Path, int], T], settings: Settings) -> T:
+    try:
+        return make(settings.data_dir, settings.workers)
+    except OSError as error:
+        raise unusable(settings.data_dir, error) from error
 
 
 @dataclass
@@ -120,12 +133,14 @@ class _Supervisor:
         listener: socket.socket,
         lock: FileLock,
         board: Board,
+        places: Places,
         listening: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._listener = listener
         self._lock = lock
         self._board = board
+        self._places = places
         self._listening = listening
         self._wake = Wake.make()
         self._selector = selectors.DefaultSelector()
@@ -203,6 +218,7 @@ class _Supervisor:
             listener=self._listener.fileno(),
             lock=self._lock.fileno(),
             board=self._board.descriptor,
+            series=self._places.descriptor,
             wake_reader=self._wake.reader,
             wake_writer=self._wake.writer,
             channel=theirs.fileno(),
@@ -218,7 +234,8 @@ class _Supervisor:
             )
         now = time.monotonic()
         seat.child = _Child(process, ours, now, Pulse(now))
-        self._lock.write_holder(*(child.process.pid for child in self._children()))
+        with suppress(OSError):  # it is for words only, and a full disk is no reason to end
+            self._lock.write_holder(*(child.process.pid for child in self._children()))
         self._selector.register(ours, selectors.EVENT_READ, (seat, seat.child))
         log.info("process_started", process=process.pid, number=seat.number)
 
@@ -246,6 +263,7 @@ class _Supervisor:
         status = child.process.wait()
         seat.child = None
         self._board.place(seat.number).clear()
+        self._places.vacate(seat.number)
         if self._signalled:
             return
         reason = child.said.removeprefix(READY).decode(errors="replace") or child.hung
