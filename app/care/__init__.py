@@ -1,0 +1,1 @@
+"""Looks after an installation: whether it is whole, its backups and upgrades; beside a server and without one."""
