@@ -9,12 +9,17 @@ from datetime import timedelta
 
 from app.errors import Conflict, LeaseLost, NotFound
 from app.files import paths
-from app.files.artifacts import LocalArtifacts
+from app.files.artifacts import Artifacts
 from app.files.features import feature_bytes, shrink_features
+from app.files.reserve import Reserve
+from app.files.volume import free_bytes
+from app.jobs.deletion import delete_job
 from app.jobs.ends import remove_spent_files
 from app.jobs.leftovers import HALF_WRITTEN, SAFE, remove_leftovers, remove_uploads
 from app.jobs.quota import measure
 from app.log import Log
+from app.metrics.faults import report
+from app.metrics.metrics import Metrics
 from app.settings import Settings
 from app.store import Store
 from app.store.records import now
@@ -31,11 +36,15 @@ _ROUNDS_OF_AN_HOUR = 120
 class Cleanup:
     """The retention of one data directory."""
 
-    def __init__(self, store: Store, artifacts: LocalArtifacts, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, artifacts: Artifacts, settings: Settings, metrics: Metrics | None = None
+    ) -> None:
         self._store, self._artifacts = store, artifacts
+        self._metrics = metrics or Metrics.alone()
         self._settings = settings
         self._keep = None if settings.retention_days is None else timedelta(days=settings.retention_days)
         self._keep_checkpoints = settings.checkpoint_retention
+        self._reserve = Reserve(settings.data_dir)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -53,14 +62,18 @@ class Cleanup:
     def remove_features(self) -> None:
         """Remove the features of models and data sets that are gone, and those that are more than may be kept.
 
-        They can be computed again: where the data directory is full they make room before anything is refused.
+        They can be computed again: where the data directory or its disk is full they make room for the rest.
         """
         self._artifacts.clean(paths.FEATURES, age=HALF_WRITTEN)
-        owners = self._store.models.identifiers() | self._store.datasets.identifiers()
         limit = self._settings.max_feature_bytes
         if (quota := self._settings.max_data_bytes) is not None:
             others = self._artifacts.bytes() - feature_bytes(self._artifacts)
             limit = min(limit, quota - others - 1)
+        missing = self._settings.min_free_bytes - free_bytes(self._settings.data_dir)
+        if missing > 0:
+            limit = min(limit, feature_bytes(self._artifacts) - missing)
+        # only now: to count files may take minutes, and those of what came meanwhile are wanted
+        owners = self._store.models.identifiers() | self._store.datasets.identifiers()
         shrink_features(self._artifacts, limit, owners)
 
     def _run(self) -> None:
@@ -76,12 +89,13 @@ class Cleanup:
                 remove_uploads(self._store, self._artifacts, SAFE)
                 if number % _ROUNDS_OF_AN_HOUR == 0:
                     remove_leftovers(self._store, self._artifacts, SAFE)
+                self._reserve.keep()
                 measure(self._store, self._artifacts, self._settings)
             except LeaseLost:
                 return
-            except Exception:
+            except Exception as error:
                 # A locked database may pass; a thread that is gone does not come back.
-                log.exception("cleanup_failed")
+                report(self._metrics, log, "cleanup_failed", error)
             if self._stopping.wait(INTERVAL):
                 return
 
@@ -108,6 +122,5 @@ class Cleanup:
             return
         for job_id in self._store.finished_jobs.expired(now() - self._keep):
             with suppress(NotFound, Conflict):  # somebody else was quicker
-                self._store.jobs.delete(job_id)
+                delete_job(job_id, self._store, self._artifacts)
                 log.info("job_expired", job=job_id)
-            self._artifacts.delete(paths.directory(job_id))

@@ -1,43 +1,72 @@
-"""What follows when a job has ended, whoever ended it: a line in the server's log, and its spent files go."""
+"""What follows when a job has ended, whoever ended it: it is logged and counted, and its spent files go."""
 
 from __future__ import annotations
-
-from datetime import datetime, timedelta
 
 from app.files import paths
 from app.files.artifacts import Artifacts
 from app.log import Log
+from app.metrics.families import JOB_SECONDS, JOB_WAIT
+from app.metrics.faults import report
+from app.metrics.metrics import Metrics
 from app.states import JobStatus
 from app.store import Store
-from app.store.records import JobEnd, Json, now
+from app.store.records import JobEnd, Json
 
 log = Log(__name__)
 
-_OVERLAP = timedelta(seconds=60)
-"""How far back each look goes beyond the end that was seen last: the clock may have been set back."""
-
 
 class Ends:
-    """The ends of jobs since the server has started, each seen once."""
+    """The ends of jobs, each seen once: those too that come while no server runs, by the next one.
 
-    def __init__(self, store: Store, artifacts: Artifacts) -> None:
+    Who is killed between a line of the log and the note of it leaves the next one to write that line again.
+    """
+
+    def __init__(self, store: Store, artifacts: Artifacts, metrics: Metrics | None = None) -> None:
         self._store = store
         self._artifacts = artifacts
-        self._started = now()
-        self._last = self._started
-        self._seen: dict[str, datetime] = {}
+        self._metrics = metrics or Metrics.alone()
+        self._position: int | None = None
+        """Of the events that were looked at last."""
+        self._last = self._noted = 0
+        """Of the last end, and of the last one that was noted."""
+        self._spent: dict[str, Json | None] = {}
+        """The last checkpoints of jobs that have ended and whose other files are to go."""
+        self._stuck: set[str] = set()
+        """Those of them whose files could not be removed."""
 
     def look(self) -> None:
-        """See to the jobs that have ended since the last look."""
-        since = max(self._started, self._last - _OVERLAP)
-        self._seen = {job_id: at for job_id, at in self._seen.items() if at >= since}
-        for end in self._store.finished_jobs.ended(since):
-            if end.id in self._seen:
-                continue
-            self._seen[end.id] = end.finished_at
-            self._last = max(self._last, end.finished_at)
+        """See to the jobs that have ended since the last look, of whichever server.
+
+        Files that cannot be removed now are tried again at the next look; nothing else waits for them.
+        """
+        if self._position is None:
+            self._position = self._store.finished_jobs.seen()
+        ends, position = self._store.finished_jobs.ended(self._position)
+        for end in ends:
+            self._position = self._last = end.position
             _log_end(end)
-            remove_spent_files(end.id, end.checkpoint, self._artifacts)
+            self._count(end)
+            self._spent[end.id] = end.checkpoint
+        self._position = position
+        for job_id, checkpoint in list(self._spent.items()):
+            try:
+                remove_spent_files(job_id, checkpoint, self._artifacts)
+            except OSError as error:
+                report(self._metrics, log, "files_not_removed", error, again=job_id in self._stuck)
+                self._stuck.add(job_id)
+            else:
+                self._stuck.discard(job_id)
+                del self._spent[job_id]
+        if self._last > self._noted:
+            self._store.finished_jobs.note_seen(self._last)
+            self._noted = self._last
+
+    def _count(self, end: JobEnd) -> None:
+        began = end.started_at or end.finished_at
+        seconds = (end.finished_at - began).total_seconds()
+        self._metrics.histogram(JOB_SECONDS, end.kind, str(end.status)).observe(max(0.0, seconds))
+        waited = (began - end.created_at).total_seconds()
+        self._metrics.histogram(JOB_WAIT, end.kind).observe(max(0.0, waited))
 
 
 def _log_end(end: JobEnd) -> None:
@@ -50,6 +79,7 @@ def _log_end(end: JobEnd) -> None:
         status=str(end.status),
         seconds=round((end.finished_at - began).total_seconds(), 3),
         error=end.error and end.error["code"],
+        reason=end.error and end.error["message"],
     )
 
 

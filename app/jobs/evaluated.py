@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from app.errors import Conflict, Damaged
 from app.files import paths
-from app.files.artifacts import Artifacts
+from app.files.artifacts import Artifacts, Written
+from app.jobs.findings import found_file
 from app.jobs.kinds import EVALUATION
 from app.states import JobStatus
 from app.store.records import JobRecord, Json
@@ -180,13 +181,13 @@ def caption(said: Json) -> str:
     return " ".join([*missed, *invented])
 
 
-def write_rows(artifacts: Artifacts, job_id: str, evaluated: Evaluated) -> None:
-    """Write the rows of a job."""
+def write_rows(artifacts: Artifacts, name: str, evaluated: Evaluated) -> Written:
+    """Write the rows of a job to a file, and return that."""
 
     def write(file: IO[bytes]) -> None:
         np.lib.format.write_array(file, evaluated.rows, allow_pickle=False)
 
-    artifacts.write(paths.evaluated(job_id), write)
+    return artifacts.write(name, write)
 
 
 def check_finished(record: JobRecord) -> None:
@@ -209,7 +210,7 @@ def findings(record: JobRecord, artifacts: Artifacts) -> Json:
     """
     check_finished(record)
     try:
-        found: Json = json.loads(artifacts.local_path(paths.report(record.id)).read_bytes())
+        found: Json = json.loads(found_file(paths.report, record, artifacts).read_bytes())
     except (OSError, ValueError) as error:
         raise Damaged.of(EVALUATION.noun, record.id, "the file of its findings cannot be read") from error
     return found
@@ -224,7 +225,7 @@ def read_rows(record: JobRecord, artifacts: Artifacts) -> Evaluated:
     """
     document = findings(record, artifacts)
     target, names = document.get("target", "class"), document.get("classes", ())
-    path = artifacts.local_path(paths.evaluated(record.id))
+    path = found_file(paths.evaluated, record, artifacts)
     try:
         rows: NDArray[np.void] = np.lib.format.open_memmap(path, mode="r")
         if rows.dtype != row_type(target, len(names)) or rows.ndim != 1:

@@ -1,10 +1,23 @@
-"""What a job fails with: the code and the words for an exception."""
+"""What becomes of a job for an exception: whether it goes on when that has passed, or what it fails with."""
 
 from __future__ import annotations
 
-from app.errors import DomainError, Invalid
+import errno
+
+from app.errors import DomainError, Invalid, StorageFault
+from app.files.faults import storage_fault
 from app.store.records import Json
 from engine.errors import EngineError, NonFiniteError
+
+
+def passing_fault(error: BaseException) -> StorageFault | None:
+    """Return what keeps a job from going on until the disk is good again; None where it fails, or has another reason.
+
+    Memory that is short is no such thing: the job would be short of it the next time, too.
+    """
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return None
+    return storage_fault(error)
 
 
 def fault_of(error: Exception) -> Json:
@@ -16,10 +29,13 @@ def fault_of(error: Exception) -> Json:
             code, message = "invalid", Invalid.at(error.path, error.detail, error.hint).message
         case DomainError():
             code, message = error.code.replace("-", "_"), error.message
-        case MemoryError():
+        case MemoryError() | OSError(errno=errno.ENOMEM):
             code, message = "out_of_memory", "there is not enough memory for this; try a smaller batch"
         case OSError():
-            code, message = "storage", f"a file could not be read or written: {error}"
+            code, message = (
+                "storage",
+                f"a file could not be read or written: {error.strerror or type(error).__name__}",
+            )
         case _:
             code, message = "internal", f"{type(error).__name__}: the log has the details"
     return {"code": code, "message": message}

@@ -1,9 +1,9 @@
 """When the jobs that wait will start, as far as that can be foreseen.
 
 A job takes as many steps as it still has, each as long as in the last epoch of the newest job like it; jobs are
-alike when architecture, data set, batches and augmentations are the same. What runs takes as long as it says
-itself. Where there is nothing to go by, a job counts as one that never ends: what waits for such jobs alone starts
-nobody knows when, and what waits for others as well starts no later than foreseen.
+alike when architecture, data set, batches, augmentations and the number of nodes are the same. What runs takes as long
+as it says itself. Where there is nothing to go by, a job counts as one that never ends: what waits for such jobs alone
+starts nobody knows when, and what waits for others as well starts no later than foreseen.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Place:
 
 
 def places(queue: QueueState, slots: int) -> dict[str, Place]:
-    """Return the place of each job that waits, by its id.
+    """Return the place of each job that waits, by its id, as far as the queue was read.
 
     Args:
         queue: the jobs of one kind.
@@ -51,7 +51,7 @@ def places(queue: QueueState, slots: int) -> dict[str, Place]:
         start = heapq.heappop(ends)
         found[job.id] = Place(position, round(start, 1) if math.isfinite(start) else None)
         heapq.heappush(ends, start + _left(job, queue.past))
-    return found
+    return {name: Place(position, None) for name, position in queue.further.items()} | found
 
 
 def _left(job: JobPace, past: tuple[JobPace, ...]) -> float:
@@ -71,4 +71,4 @@ def _left(job: JobPace, past: tuple[JobPace, ...]) -> float:
 
 
 def _kind(request: Json) -> tuple[object, ...]:
-    return tuple(request.get(name) for name in _ALIKE)
+    return (*(request.get(name) for name in _ALIKE), request.get("nodes", 1))

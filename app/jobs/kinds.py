@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from app.files.artifacts import Artifacts, LocalArtifacts
+from app.files.artifacts import Artifacts
 from app.ids import JOB, new_id
 from app.jobs.heartbeat import Heartbeat
 from app.settings import Settings
@@ -21,7 +21,7 @@ from app.store.records import JobRecord
 if TYPE_CHECKING:
     from app.jobs.requests import JobRequest
 
-Work = Callable[[JobRecord, Store, LocalArtifacts, Settings, Heartbeat], None]
+Work = Callable[[JobRecord, Store, Artifacts, Settings, Heartbeat], None]
 """Does a job and writes its success; raises what kept it from that."""
 
 Decide = Callable[[JobRecord, Store, Artifacts, Settings], JobRecord]
@@ -59,6 +59,7 @@ class Kind:
         dataset: whether it reads a data set, makes one, or adds to one.
         reads_model: whether it uses a model that exists already.
         accept: the module whose `decide` completes such a job when the data set is ready that it has waited for.
+        part: whether such jobs are parts of others, which nobody asks for and nobody sees.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Kind:
     dataset: Literal["reads", "makes", "extends"] | None = None
     reads_model: bool = False
     accept: str | None = None
+    part: bool = False
 
     @property
     def request(self) -> type[JobRequest]:
@@ -169,11 +171,24 @@ BATCH_PREDICTION = Kind(
     work="app.jobs.work.predict_batch",
     reads_model=True,
 )
+BATCH_PART = Kind(
+    name="batch_part",
+    noun="part of a batch prediction",
+    prefix="part",
+    asks="BatchPartRequest",
+    lane=Lane("parts of batch predictions", lambda settings: settings.max_jobs),
+    work="app.jobs.work.predict_part",
+    part=True,
+)
 
 KINDS: Mapping[str, Kind] = {
-    kind.name: kind for kind in (TRAINING, INGESTION, ADDITION, DOWNLOAD, EVALUATION, BATCH_PREDICTION)
+    kind.name: kind
+    for kind in (TRAINING, INGESTION, ADDITION, DOWNLOAD, EVALUATION, BATCH_PREDICTION, BATCH_PART)
 }
 """All kinds, by name."""
+
+ASKED_FOR = tuple(kind.name for kind in KINDS.values() if not kind.part)
+"""The kinds that callers ask for and see."""
 
 DATASET_WRITERS = tuple(kind.name for kind in KINDS.values() if kind.dataset in ("makes", "extends"))
 """The kinds that put pictures into their data set, and whose jobs go when it goes."""

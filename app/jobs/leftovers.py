@@ -6,13 +6,15 @@ else is at work, only what is older than any request lasts is taken for left beh
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 
-from app.datasets.sweep import sweep
+from app.errors import Damaged, NotFound
 from app.files import paths
-from app.files.artifacts import LocalArtifacts
+from app.files.artifacts import Artifacts
 from app.files.locks import is_locked
+from app.files.scratch import abandoned
 from app.ids import MODEL, sibling
+from app.jobs.kinds import DATASET_WRITERS
 from app.jobs.uploads import uploads_of
 from app.store import Store
 
@@ -21,65 +23,106 @@ ALONE = 0.0
 SAFE = 24 * 3600.0
 """The age from which on files count while others are at work, in seconds."""
 HALF_WRITTEN = 60.0
-"""The age from which on a file that somebody was still writing counts, in seconds: every block renews it."""
+"""The age from which on a file that somebody was still writing counts, in seconds: it is locked, and every block renews
+it."""
 
 
-def remove_leftovers(store: Store, artifacts: LocalArtifacts, age: float) -> None:
-    """Remove uploads, models, data sets and files of jobs that have no row, and what was never written to its end.
+def remove_leftovers(store: Store, artifacts: Artifacts, age: float) -> None:
+    """Remove what `find_leftovers` finds, and what was never written to its end.
 
     Args:
         store: the rows.
         artifacts: the files.
         age: the least number of seconds since they were last written.
     """
-    artifacts.clean()
-    sweep(store, artifacts)
-    remove_uploads(store, artifacts, age)
-    _remove_models(store, artifacts, age)
-    _remove_jobs(store, artifacts, age)
+    artifacts.clean(age=min(age, HALF_WRITTEN))
+    for name in find_leftovers(store, artifacts, age):
+        artifacts.delete(name)
 
 
-def remove_uploads(store: Store, artifacts: LocalArtifacts, age: float) -> None:
+def find_leftovers(store: Store, artifacts: Artifacts, age: float) -> Iterator[str]:
+    """Return uploads, models, data sets, segments and directories of jobs without a row, and room that nobody works in.
+
+    Args:
+        store: the rows.
+        artifacts: the files.
+        age: the least number of seconds since they were last written.
+    """
+    yield from _find_datasets(store, artifacts, age)
+    yield from _find_segments(store, artifacts, age)
+    yield from _find_uploads(store, artifacts, age)
+    yield from _find_models(store, artifacts, age)
+    yield from _find_jobs(store, artifacts, age)
+    yield from abandoned(artifacts.root)
+
+
+def remove_uploads(store: Store, artifacts: Artifacts, age: float) -> None:
     """Remove uploads that no job will read, and those that broke off because their receiver died."""
     artifacts.clean(paths.UPLOADS, age=min(age, HALF_WRITTEN))
+    for name in _find_uploads(store, artifacts, age):
+        artifacts.delete(name)
+
+
+def _find_uploads(store: Store, artifacts: Artifacts, age: float) -> Iterator[str]:
     names = _old(artifacts, paths.UPLOADS, age)
     wanted = {name for job in store.jobs.unfinished() for name in uploads_of(job.request)} if names else ()
-    for name in names:
-        if name not in wanted:
-            artifacts.delete(name)
+    return (name for name in names if name not in wanted)
 
 
-def _remove_models(store: Store, artifacts: LocalArtifacts, age: float) -> None:
-    """Remove models that have a file and no record: their maker died in between, or who deleted them did."""
+def _find_datasets(store: Store, artifacts: Artifacts, age: float) -> Iterator[str]:
+    """Return the directories of data sets that are deleted or have failed."""
+    for folder in artifacts.folders(paths.DATASETS):
+        try:
+            unwanted = store.datasets.get(folder.name.removeprefix(f"{paths.DATASETS}/")).status == "failed"
+        except NotFound:
+            unwanted = folder.is_older(age)
+        except Damaged:
+            # Until somebody deletes it: the row may be mended.
+            unwanted = False
+        if unwanted:
+            yield folder.name
+
+
+def _find_segments(store: Store, artifacts: Artifacts, age: float) -> Iterator[str]:
+    """Return segments without a row: of attempts that died, or were over before they knew it."""
+    found = [
+        folder.name
+        for folder in artifacts.folders(paths.DATASETS, levels=2)
+        if folder.is_older(age) and folder.name.split("/")[2].startswith(paths.SEGMENT)
+    ]
+    # Who writes comes first, or one that ends meanwhile is neither.
+    written = {job.dataset_id for job in store.jobs.unfinished(DATASET_WRITERS)}
+    existing = store.datasets.identifiers() - written
+    kept = {segment.path for segment in store.files.segments()}
+    return (name for name in found if name.split("/")[1] in existing and name not in kept)
+
+
+def _find_models(store: Store, artifacts: Artifacts, age: float) -> Iterator[str]:
+    """Return files of models that no record names: their maker died in between, or who deleted them did."""
     names = _old(artifacts, paths.MODELS, age)
     # Those first that may come, or one that becomes a model meanwhile is neither. A worker that survived the last
     # server may be about to write the record.
     coming = {sibling(pulse.id, MODEL) for pulse in store.jobs.active()}
-    wanted = coming | store.models.identifiers()
+    existing = store.models.identifiers()
+    named = {model.id: model.path for model in store.files.models()}
     for name in names:
-        if name.removeprefix(f"{paths.MODELS}/").partition(".")[0] not in wanted:
-            artifacts.delete(name)
+        identifier = name.removeprefix(f"{paths.MODELS}/").partition(".")[0]
+        # of a record that cannot be read all files stay
+        kept = identifier in existing and named.get(identifier, name) == name
+        if identifier not in coming and not kept:
+            yield name
 
 
-def _remove_jobs(store: Store, artifacts: LocalArtifacts, age: float) -> None:
-    """Remove the files of jobs that were deleted when nobody could, say because we were killed."""
-    root = artifacts.local_path(paths.DIRECTORY)
-    latest = time.time() - age
-    found = [path for path in root.iterdir() if path.stat().st_mtime <= latest] if root.is_dir() else []
+def _find_jobs(store: Store, artifacts: Artifacts, age: float) -> Iterator[str]:
+    """Return the files of jobs that were deleted when nobody could, say because we were killed."""
+    found = [folder.name for folder in artifacts.folders(paths.DIRECTORY) if folder.is_older(age)]
     existing = store.jobs.identifiers()
-    for directory in found:
-        if directory.name not in existing and not is_locked(directory / "lock"):
-            artifacts.delete(paths.directory(directory.name))
+    for name in found:
+        job_id = name.removeprefix(f"{paths.DIRECTORY}/")
+        if job_id not in existing and not is_locked(artifacts.here(paths.lock(job_id))):
+            yield name
 
 
-def _old(artifacts: LocalArtifacts, directory: str, age: float) -> list[str]:
+def _old(artifacts: Artifacts, directory: str, age: float) -> list[str]:
     """Return the files in a directory that were written long enough ago."""
-    latest = time.time() - age
-    found = []
-    for name in artifacts.names(directory):
-        try:
-            if artifacts.local_path(name).stat().st_mtime <= latest:
-                found.append(name)
-        except FileNotFoundError:
-            continue
-    return found
+    return [file.name for file in artifacts.files(directory) if file.is_older(age)]

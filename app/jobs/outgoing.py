@@ -7,8 +7,6 @@ address is connected to. Redirects are not followed, and no proxy of the environ
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 import ssl
 import time
 from collections.abc import Iterable, Mapping
@@ -17,9 +15,7 @@ from typing import Any, ClassVar
 import httpcore
 import httpx
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_EMBEDDING = ipaddress.ip_network("64:ff9b::/96")
-"""IPv6 addresses that a gateway turns into the IPv4 address in their last four bytes (RFC 6052)."""
+from app.hosts import is_public, resolve
 
 
 class NotSent(Exception):
@@ -70,17 +66,6 @@ def _tls(url: str) -> ssl.SSLContext | None:
     return httpx.create_ssl_context() if url.lower().startswith("https:") else None
 
 
-def is_public(text: str) -> bool:
-    """Tell whether an IP address is one of the public internet, also the one that is inside of it."""
-    address: _Address = ipaddress.ip_address(text)
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if address in _EMBEDDING:
-            inner = ipaddress.IPv4Address(address.packed[-4:])
-        address = inner or address
-    return address.is_global and not address.is_multicast
-
-
 class _Guarded(httpcore.NetworkBackend):
     """Connects to what it has looked at, and lets nothing last longer than until the deadline."""
 
@@ -97,14 +82,16 @@ class _Guarded(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         """Connect to the first address of a host that answers; refuse if any is not public."""
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        for address in addresses:
-            if not self._allow_private and not is_public(address.partition("%")[0]):
-                raise Forbidden(
-                    f"{host} is {address}, which is not on the public internet; "
-                    "the operator can allow it with CONVSERVE_WEBHOOK_PRIVATE"
-                )
+        try:
+            addresses = resolve(host, port, _left(self._deadline))
+        except TimeoutError:
+            raise NotSent(f"the name {host} was not resolved in time") from None
+        if not self._allow_private and not all(map(is_public, addresses)):
+            # which address is not said: callers would learn what the names of our network stand for
+            raise Forbidden(
+                f"{host} has an address that is not on the public internet; "
+                "the operator can allow it with CONVSERVE_WEBHOOK_PRIVATE"
+            )
         fault: Exception = NotSent(f"{host} has no address")
         for address in addresses:
             try:

@@ -8,6 +8,7 @@ operating system lets it go when the worker dies, however it dies.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import site
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from app.files import paths
 from app.files.artifacts import Artifacts
-from app.files.locks import FileLock, is_locked, read_holder
+from app.files.locks import FileLock, is_locked, read_holder, read_mark
 from app.files.memory import count_kills, kill_counter
 from app.jobs.launcher import Attempt, NotStarted
 from app.settings import Settings
@@ -27,7 +28,10 @@ LOCK_VARIABLE = "CONVSERVE_WORKER_LOCK"
 """Tells a worker which open file is the lock of its job."""
 
 CORES_VARIABLE = "CONVSERVE_WORKER_CORES"
-"""Tells a worker into how many shares it splits its batches."""
+"""Tells a worker into how many shares it splits its part of a batch."""
+
+PLACES_VARIABLE = "CONVSERVE_WORKER_PLACES"
+"""Tells a worker where the other nodes of its job are: `ray` for those of its cluster; by default they are here."""
 
 THREADS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _LOCK_SECONDS = 1.0
@@ -43,6 +47,10 @@ class _Process:
     def alive(self) -> bool:
         """Tell whether it is there."""
         raise NotImplementedError
+
+    def waiting(self) -> bool:
+        """Tell that it has begun: a process does at once."""
+        return False
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, and never anybody else; nothing happens when it is gone."""
@@ -119,6 +127,8 @@ class _Adopted(_Process):
 class LocalLauncher:
     """Runs attempts as processes of this machine."""
 
+    elsewhere = False
+
     def __init__(self, artifacts: Artifacts, settings: Settings, kills: Path | None = None) -> None:
         """Make a launcher.
 
@@ -131,28 +141,57 @@ class LocalLauncher:
         self._settings = settings
         self._kills = kills or kill_counter()
 
-    def start(self, job_id: str, attempt: int, threads: int) -> Attempt:
-        """Start the worker of an attempt.
+    def start(self, job_id: str, attempt: int, threads: float, memory: int | None = None) -> Attempt:
+        """Start the worker of an attempt; of memory it takes what it needs, which was looked at before.
 
         Raises:
             NotStarted: an earlier worker is still there, or no process can be started.
         """
-        lock_path = self._artifacts.local_path(paths.lock(job_id))
-        log_path = self._artifacts.local_path(paths.log(job_id, attempt))
+        lock_path = self._artifacts.here(paths.lock(job_id))
+        log_path = self._artifacts.here(paths.log(job_id, attempt))
         try:
             lock_path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(lock_path) as lock:
                 if not lock.acquire(_LOCK_SECONDS):
                     raise NotStarted(f"{lock_path} is held by process {read_holder(lock_path)}")
                 kills = count_kills(self._kills)
-                return _Child(self._kills, kills, self._spawn(job_id, attempt, threads, lock, log_path))
+                # an attempt that was given back goes on with its log
+                self._artifacts.bring_back(paths.log(job_id, attempt))
+                cores = min(math.ceil(threads), self._settings.cores)
+                return _Child(self._kills, kills, self._spawn(job_id, attempt, cores, lock, log_path))
         except OSError as error:
             raise NotStarted(str(error)) from error
 
-    def find(self, job_id: str) -> Attempt | None:
+    def find(self, job_id: str, attempt: int) -> Attempt | None:
         """Return the worker that has the lock of a job."""
-        lock = self._artifacts.local_path(paths.lock(job_id))
+        lock = self._artifacts.here(paths.lock(job_id))
         return _Adopted(self._kills, count_kills(self._kills), lock) if is_locked(lock) else None
+
+    def has_ended(self, job_id: str, attempt: int) -> bool:
+        """Tell whether it was started here; where several servers have one database others start some, too."""
+        return self._settings.database is None or self._artifacts.here(paths.log(job_id, attempt)).exists()
+
+    def paused(self, job_id: str, attempt: int) -> str | None:
+        """Return what kept the last worker of a job from writing, as it has left it in the file of its lock."""
+        return read_mark(self._artifacts.here(paths.lock(job_id)))
+
+    def refused(self, job_id: str, attempt: int) -> str | None:
+        """Return nothing: a worker is the program that runs here."""
+        return None
+
+    def tidy(self, job_id: str, attempt: int) -> None:
+        """Do nothing: a worker prints into its file, and leaves nothing else."""
+
+    def look_back(self) -> bool:
+        """Find nothing: what is left is in the data directory, and its logs are looked after there."""
+        return True
+
+    def printed(self, job_id: str, attempt: int) -> bytes:
+        """Return nothing: it is in the file."""
+        return b""
+
+    def close(self) -> None:
+        """Do nothing: it has nothing open."""
 
     def _spawn(
         self, job_id: str, attempt: int, threads: int, lock: FileLock, log_path: Path

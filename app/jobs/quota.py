@@ -7,13 +7,13 @@ has come and gone. So a check costs every process two short queries, and nobody 
 from __future__ import annotations
 
 from app.errors import StorageFull
-from app.files.artifacts import LocalArtifacts
+from app.files.artifacts import Artifacts
 from app.settings import Settings
 from app.store import Store
 from app.store.records import UsageRecord
 
 
-def measure(store: Store, artifacts: LocalArtifacts, settings: Settings) -> None:
+def measure(store: Store, artifacts: Artifacts, settings: Settings) -> None:
     """Measure the data directory, if its size is bounded."""
     if settings.max_data_bytes is not None:
         # The rows first: what comes meanwhile is counted twice rather than not at all.

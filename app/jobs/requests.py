@@ -95,6 +95,8 @@ class TrainingRequest(TrainingConfig, JobRequest):
     """Id of the data set."""
     dataset_images: PositiveInt
     """How many pictures the data set had; what arrived since is not trained on."""
+    nodes: PositiveInt = 1
+    """On how many nodes each batch is computed."""
     dataset_revision: NonNegativeInt = 0
     """Its revision then; what was corrected since is not seen."""
     warnings: tuple[str, ...] = ()
@@ -207,3 +209,14 @@ class BatchPredictionRequest(JobRequest):
     """The name that it was uploaded under; empty when it had none."""
     images: PositiveInt
     """How many files it holds."""
+    part_images: NonNegativeInt = 0
+    """How many pictures each of its parts looks at, which are jobs of their own; 0: it has none."""
+
+
+class BatchPartRequest(JobRequest):
+    """Look at some of the pictures of the archive of a batch prediction: the one that the job is a part of."""
+
+    first: NonNegativeInt
+    """The place of the first one, from 0, in the order in which the table names them."""
+    images: PositiveInt
+    """How many."""

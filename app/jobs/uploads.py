@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from app.files import paths
 from app.files.artifacts import Artifacts
+from app.files.unnamed import unless_named
 from app.store.records import Json
 
 
@@ -18,6 +22,18 @@ def uploads_of(request: Json) -> set[str]:
     )
     named = [request.get("upload"), request.get("labels"), *entries]
     return {name for name in named if isinstance(name, str) and name.startswith(f"{paths.UPLOADS}/")}
+
+
+@contextmanager
+def passed_on(request: Json, artifacts: Artifacts) -> Iterator[None]:
+    """Put the files that a job of this request will read where its worker finds them, on whichever machine it runs.
+
+    Within, the row of the job is written; where there is none in the end, the files are removed.
+    """
+    with unless_named(lambda: remove_uploads(request, artifacts)):
+        for upload in uploads_of(request):
+            artifacts.take_in(upload)
+        yield
 
 
 def remove_uploads(request: Json, artifacts: Artifacts) -> None:

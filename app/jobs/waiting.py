@@ -10,7 +10,7 @@ from app.errors import Conflict, LeaseLost, NotFound, Unavailable
 from app.files import paths
 from app.files.artifacts import Artifacts
 from app.jobs import quota
-from app.jobs.faults import fault_of
+from app.jobs.faults import fault_of, passing_fault
 from app.jobs.kinds import KINDS
 from app.log import Log
 from app.settings import Settings
@@ -26,7 +26,7 @@ def decide_waiting(store: Store, artifacts: Artifacts, settings: Settings) -> No
 
     Raises:
         LeaseLost: another process decides now.
-        Unavailable: the database cannot be written at the moment.
+        Unavailable, StorageFault, OSError: database or files cannot be written at the moment.
     """
     for job_id in store.waiting_jobs.due():
         try:
@@ -34,6 +34,8 @@ def decide_waiting(store: Store, artifacts: Artifacts, settings: Settings) -> No
         except (LeaseLost, Unavailable):
             raise
         except Exception as error:
+            if passing_fault(error) is not None:
+                raise
             fault = fault_of(error)
             if fault["code"] == "internal":
                 log.exception("job_not_decided", job=job_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass, field
@@ -13,13 +13,20 @@ from app.errors import Unavailable
 from app.log import Log
 from app.store import Store
 from app.store.news import JobEvent, JobEvents, JobNews, JobProgress
+from app.store.queues import Counts
+from app.store.records import JobRecord
 
 log = Log(__name__)
 
 LOOK = 0.1
 """Seconds between two looks at whether anything has changed; each takes microseconds, however many follow."""
 MOST_WAITING = 256
-"""Events that wait for one reader; who is further behind reads them from the database, at its own pace."""
+"""Events that wait for one reader; who is further behind reads them from the database, at its own pace. Of as many jobs
+their states wait; where there are more, it is told that the list is another."""
+JOBS = "jobs"
+"""The list of jobs, among those that are other than before."""
+TOGETHER = 16
+"""Readers that are told something in one turn of the event loop; between two turns it answers other requests."""
 _PAUSE = 1.0
 """Seconds until the next try where the database does not answer."""
 
@@ -56,6 +63,25 @@ class News:
     written: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 
 
+@dataclass(eq=False, slots=True)
+class State:
+    """How something is now: one object for all who follow.
+
+    Attributes:
+        of: a job that has come into another state, or how many there are that have not ended.
+    """
+
+    of: JobRecord | Counts
+    _writing: asyncio.Task[bytes] | None = None
+
+    async def written(self, write: Callable[[JobRecord | Counts], bytes]) -> bytes:
+        """Return what it is written as: once, by a thread, for whoever asks first; `write` raises nothing."""
+        if self._writing is None:
+            self._writing = asyncio.create_task(asyncio.to_thread(write, self.of), context=Context())
+        # of several who wait for it, one that leaves must not take it along
+        return await asyncio.shield(self._writing)
+
+
 @dataclass(frozen=True, slots=True)
 class Gone:
     """A job that was followed has been deleted before it ended."""
@@ -65,7 +91,11 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """There are others, or they are other than before: the names of lists in addresses, and `jobs` for deleted ones."""
+    """There are others, or they are other than before.
+
+    Attributes:
+        lists: the names of lists in addresses; and `jobs` where some were deleted, or are other than was told.
+    """
 
     lists: tuple[str, ...]
 
@@ -75,54 +105,89 @@ class Quiet:
     """Nothing has happened for a while."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one look has found, for all who follow.
+
+    Attributes:
+        events: what has happened.
+        running: how far each job is that a worker has.
+        progress: those of them that have come further.
+        moved: the jobs that have come into another state, by their ids.
+        counted: how many have not ended, if that is other than before.
+        gone: ids that are followed, and no job has.
+        changed: the lists that are other than before.
+    """
+
+    events: Sequence[News]
+    running: Mapping[str, News]
+    progress: Sequence[News]
+    moved: Mapping[str, State]
+    counted: State | None
+    gone: frozenset[str]
+    changed: frozenset[str]
+
+
 @dataclass(eq=False, slots=True)
 class _Follower:
-    """What waits for one who follows; of progress only the newest."""
+    """What waits for one who follows; of states and progress only the newest."""
 
     wanted: Wanted
     progress: dict[str, News]
     events: deque[News] = field(default_factory=deque)
+    moved: dict[str, State] = field(default_factory=dict)
+    counted: State | None = None
     gone: set[str] = field(default_factory=set)
     changed: set[str] = field(default_factory=set)
     behind: bool = True
     closed: bool = False
     happened: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def give(
-        self,
-        events: Iterable[News],
-        running: Mapping[str, News],
-        moved: Iterable[News],
-        gone: frozenset[str],
-        changed: frozenset[str],
-    ) -> None:
+    def give(self, found: _Found) -> None:
         wanted = self.wanted
-        self.progress = {name: news for name, news in self.progress.items() if name in running}
-        self.progress |= {news.of.job_id: news for news in moved if wanted.takes(news.of)}
+        self.progress = {name: news for name, news in self.progress.items() if name in found.running}
+        self.progress |= {news.of.job_id: news for news in found.progress if wanted.takes(news.of)}
         if not self.behind:
-            self.events += (news for news in events if wanted.takes(news.of))
+            self.events += (news for news in found.events if wanted.takes(news.of))
             if len(self.events) > MOST_WAITING:
                 self.behind = True
                 self.events.clear()
         if wanted.job_ids is not None:
-            self.gone |= gone & wanted.job_ids
+            self.gone |= found.gone & wanted.job_ids
         if wanted.everything:
-            self.changed |= changed
-        if self.behind or self.events or self.progress or self.gone or self.changed:
+            self.changed |= found.changed
+            self.counted = found.counted or self.counted
+            self.moved |= found.moved
+            if len(self.moved) > MOST_WAITING:
+                self.moved.clear()
+                self.changed.add(JOBS)
+        if (
+            self.behind
+            or self.events
+            or self.progress
+            or self.moved
+            or self.counted
+            or self.gone
+            or self.changed
+        ):
             self.happened.set()
 
     def close(self) -> None:
         self.closed = True
         self.happened.set()
 
-    def take(self) -> Iterator[News | Gone | Changed]:
+    def take(self) -> Iterator[News | State | Gone | Changed]:
         """Yield what waits, and let it go."""
-        events, progress = self.events, self.progress
+        events, progress, moved, counted = self.events, self.progress, self.moved, self.counted
         gone, changed = self.gone, self.changed
-        self.events, self.progress, self.gone, self.changed = deque(), {}, set(), set()
+        self.events, self.progress, self.moved, self.counted = deque(), {}, {}, None
+        self.gone, self.changed = set(), set()
         yield from events
+        yield from moved.values()
         yield from progress.values()
         yield from map(Gone, sorted(gone))
+        if counted is not None:
+            yield counted
         if changed:
             yield Changed(tuple(sorted(changed)))
 
@@ -144,11 +209,17 @@ class Watcher:
         self._again = False
         self._position = 0
         self._running: dict[str, News] = {}
+        self._counted: State | None = None
         self._counters: Mapping[str, int] | None = None
+
+    @property
+    def followers(self) -> int:
+        """How many follow now."""
+        return len(self._followers)
 
     async def follow(
         self, wanted: Wanted, after: int, quiet_seconds: float
-    ) -> AsyncGenerator[News | Gone | Changed | Quiet, None]:
+    ) -> AsyncGenerator[News | State | Gone | Changed | Quiet, None]:
         """Yield what happens, without end: it ends when this server is about to stop.
 
         Args:
@@ -203,7 +274,7 @@ class Watcher:
                     await asyncio.sleep(_PAUSE)
                 else:
                     break
-            self._running, self._counters = {}, None
+            self._running, self._counted, self._counters = {}, None, None
             # of no request: what it logs belongs to none
             self._task = asyncio.create_task(self._watch(), context=Context())
 
@@ -233,7 +304,7 @@ class Watcher:
                         log.exception("jobs_cannot_be_watched")
                     seen, pause = None, _PAUSE
                 else:
-                    self._give(news, counters)
+                    await self._give(news, counters)
                     seen, pause = (None, 0.0) if news.events.more else (counters, LOOK)
             await asyncio.sleep(pause)
         for follower in self._followers:
@@ -245,23 +316,33 @@ class Watcher:
         ]
         return frozenset().union(*named)
 
-    def _give(self, news: JobNews, counters: Mapping[str, int] | None) -> None:
+    async def _give(self, news: JobNews, counters: Mapping[str, int] | None) -> None:
         before, self._running = self._running, {}
         for entry in news.progress:
             known = before.get(entry.job_id)
             self._running[entry.job_id] = known if known is not None and known.of == entry else News(entry)
-        moved = [entry for name, entry in self._running.items() if before.get(name) is not entry]
+        progress = [entry for name, entry in self._running.items() if before.get(name) is not entry]
         changed = self._changed(counters)
-        last = news.events.last
-        if not news.events.more:
-            # what is counted and is no event has been deleted, and jobs with it
-            if news.counter - self._position > len(news.events.events):
-                changed |= {"jobs"}
-            last = news.counter
-        self._position = last
-        events = [News(event) for event in news.events.events]
-        for follower in self._followers:
-            follower.give(events, self._running, moved, news.gone, changed)
+        if news.deleted or None in news.moved.values():
+            changed |= {JOBS}
+        counted = None
+        if news.counts is not None and (self._counted is None or self._counted.of != news.counts):
+            counted = self._counted = State(news.counts)
+        self._position = news.events.last if news.events.more else news.counter
+        found = _Found(
+            [News(event) for event in news.events.events],
+            self._running,
+            progress,
+            {name: State(job) for name, job in news.moved.items() if job is not None},
+            counted,
+            news.gone,
+            changed,
+        )
+        # whoever begins from now on begins behind all that
+        for number, follower in enumerate(tuple(self._followers), 1):
+            follower.give(found)
+            if number % TOGETHER == 0:
+                await asyncio.sleep(0)
 
     def _changed(self, counters: Mapping[str, int] | None) -> frozenset[str]:
         """Return the lists that are other than at the last look."""

@@ -11,12 +11,16 @@ import hashlib
 import hmac
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from app.errors import LeaseLost
 from app.log import Log
+from app.metrics.families import WEBHOOK_ATTEMPTS
+from app.metrics.faults import report
+from app.metrics.metrics import Metrics
 from app.settings import Settings
 from app.store import Store
 from app.store.records import DeliveryRecord, now
@@ -47,19 +51,40 @@ def signed_headers(key: bytes, identifier: str, timestamp: int, body: bytes) -> 
     }
 
 
-class WebhookSender:
-    """A thread that sends the messages that are due; what it has to do is in the database, not here."""
+def _origin_headers(record: DeliveryRecord) -> dict[str, str]:
+    """Return the headers by which a receiver knows of which request the job comes."""
+    origin = record.origin or {}
+    named = {"x-request-id": origin.get("request_id"), "traceparent": origin.get("traceparent")}
+    return {name: str(value) for name, value in named.items() if value is not None}
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+
+class WebhookSender:
+    """A thread that sends the messages that are due; what it has to do is in the database, not here.
+
+    Args:
+        store: the rows.
+        settings: of the installation.
+        key: returns what messages are signed with now; None where there are none.
+        metrics: where is counted what became of messages.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        key: Callable[[], bytes | None],
+        metrics: Metrics | None = None,
+    ) -> None:
         self._store = store
-        self._key = settings.webhook_key
+        self._metrics = metrics or Metrics.alone()
+        self._key = key
         self._allow_private = settings.webhook_private
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start the thread; without a key there is nothing that it could send."""
-        if self._key is not None:
+        if self._key() is not None:
             self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
             self._thread.start()
 
@@ -78,14 +103,15 @@ class WebhookSender:
                     self._attempt(record)
             except LeaseLost:
                 return
-            except Exception:
+            except Exception as error:
                 # A locked database may pass; a thread that is gone does not come back.
-                log.exception("webhooks_failed")
+                report(self._metrics, log, "webhooks_failed", error)
 
     def _attempt(self, record: DeliveryRecord) -> None:
         error = self._send(record)
         attempts = record.attempts + 1
         final = (error is not None and error.final) or attempts >= ATTEMPTS
+        outcome = "delivered" if error is None else "failed" if final else "retried"
         if error is None:
             self._store.deliveries.attempted(record.id, "delivered")
         elif final:
@@ -93,6 +119,7 @@ class WebhookSender:
         else:
             pause = timedelta(seconds=_FIRST_PAUSE * _GROWTH ** (attempts - 1))
             self._store.deliveries.attempted(record.id, "pending", error=str(error), due_at=now() + pause)
+        self._metrics.counter(WEBHOOK_ATTEMPTS, outcome).add()
         log.info(
             "webhook_sent", job=record.job_id, message=record.id, attempt=attempts, error=error and str(error)
         )
@@ -106,7 +133,8 @@ class WebhookSender:
         headers = {
             "content-type": "application/json",
             "user-agent": "convserve",
-            **signed_headers(self._key or b"", record.id, int(time.time()), body),
+            **_origin_headers(record),
+            **signed_headers(self._key() or b"", record.id, int(time.time()), body),
         }
         try:
             status = post(record.url, body, headers, seconds=SECONDS, allow_private=self._allow_private)

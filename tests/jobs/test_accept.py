@@ -64,9 +64,9 @@ def test_going_on_with_fewer_pictures_than_there_are_is_mentioned(service: Servi
 def test_an_evaluation_mentions_it_as_well(service: Service) -> None:
     install(service.store, service.artifacts)
     request = EvaluationCreate(model=MODEL_ID, dataset=DATASET)
-    before = new_evaluation(request, service.store).request["warnings"]
+    before = new_evaluation(request, service.store, service.settings()).request["warnings"]
     addition = add_pictures(service)
-    (*same, warning) = new_evaluation(request, service.store).request["warnings"]
+    (*same, warning) = new_evaluation(request, service.store, service.settings()).request["warnings"]
     assert same == before
     assert addition in warning
 

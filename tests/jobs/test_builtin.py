@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from app.api.training_reports import TrainingReport
+from app.builtin import pretrained
 from app.builtin.digits import DIGITS
 from app.builtin.install import ARCHITECTURE_ID, JOB_ID, MODEL_ID, install
+from app.care.check import check
 from app.datasets.readers.splits import SPLIT_NAMES
 from app.errors import Conflict
 from app.files import paths
@@ -21,6 +23,7 @@ from app.store import Store
 from engine.graph.architecture import Architecture
 from engine.model.inference import Predictor
 from engine.model.model_file import read_model
+from tests.care.installation import at
 from tests.digits import load_digits
 
 
@@ -117,6 +120,62 @@ def test_a_half_done_installation_is_completed(tmp_path: Path) -> None:
     install(store, artifacts)
     assert store.models.get(MODEL_ID).builtin
     assert store.jobs.get(JOB_ID).builtin
+    store.close()
+
+
+def test_a_file_that_is_put_back_is_that_of_its_row(tmp_path: Path) -> None:
+    """A copy of a data directory of an earlier version may leave out what comes with the package."""
+    store, artifacts = Store(tmp_path), LocalArtifacts(tmp_path)
+    store.migrate()
+    for put in (install, pretrained.install):
+        put(store, artifacts)
+    for name in (MODEL_ID, pretrained.PRETRAINED):
+        store.models.change(name, {"sha256": "0" * 64, "bytes": 1})
+        artifacts.delete(paths.model(name))
+    for put in (install, pretrained.install):
+        put(store, artifacts)
+    for name in (MODEL_ID, pretrained.PRETRAINED):
+        model = store.models.get(name)
+        file = artifacts.local_path(model.path)
+        assert (model.bytes, model.sha256) == (file.stat().st_size, artifacts.checksum(model.path))
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("put", "name"),
+    [(install, MODEL_ID), (pretrained.install, pretrained.PRETRAINED)],
+    ids=["example", "pretrained"],
+)
+def test_a_row_agrees_with_its_file_also_when_whoever_put_that_back_died_before_it(
+    tmp_path: Path, put: Callable[[Store, LocalArtifacts], None], name: str
+) -> None:
+    store, artifacts = Store(tmp_path), LocalArtifacts(tmp_path)
+    store.migrate()
+    put(store, artifacts)
+    store.models.change(name, {"sha256": "0" * 64, "bytes": 1})
+    put(store, artifacts)
+    model = store.models.get(name)
+    assert (model.bytes, model.sha256) == (
+        artifacts.local_path(model.path).stat().st_size,
+        artifacts.checksum(model.path),
+    )
+    store.close()
+
+
+def test_a_row_that_an_earlier_version_left_as_it_was_is_mended(tmp_path: Path) -> None:
+    """It put back the file that comes with the package, and `convserve check` called that damaged."""
+    store, artifacts = Store(tmp_path), LocalArtifacts(tmp_path)
+    store.migrate()
+    install(store, artifacts)
+    store.models.change(MODEL_ID, {"sha256": "0" * 64, "bytes": 1})
+    found = [finding.name for finding in check(at(tmp_path)).findings]
+    assert found == [paths.model(MODEL_ID)]
+    install(store, artifacts)
+    assert check(at(tmp_path)).findings == []
+    # and a file that is none of the package's keeps its row
+    artifacts.write(paths.model(MODEL_ID), b"another")
+    install(store, artifacts)
+    assert [finding.name for finding in check(at(tmp_path)).findings] == found
     store.close()
 
 

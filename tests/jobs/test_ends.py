@@ -62,6 +62,31 @@ ENDS: dict[str, Callable[[Service, str], object]] = {
 }
 
 
+def test_files_that_cannot_be_removed_keep_nothing_else_waiting(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ends = Ends(service.store, service.artifacts)
+    stuck, other = with_checkpoint(service), with_checkpoint(service)
+    for job_id in (stuck, other):
+        ENDS["succeeded"](service, job_id)
+    delete = service.artifacts.delete
+
+    def refuse(name: str) -> None:
+        if stuck in name:
+            raise PermissionError(13, "Permission denied", name)
+        delete(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service.artifacts, "delete", refuse)
+        ends.look()
+        ends.look()
+    assert len(files(service, other)) == 2
+    assert len(files(service, stuck)) == 5
+    assert [record.message for record in caplog.records].count("files_not_removed") == 1
+    ends.look()
+    assert len(files(service, stuck)) == 2
+
+
 @pytest.mark.parametrize("how", ENDS)
 def test_every_end_is_logged_once_and_leaves_one_checkpoint(
     service: Service, how: str, caplog: pytest.LogCaptureFixture
@@ -80,6 +105,22 @@ def test_every_end_is_logged_once_and_leaves_one_checkpoint(
     assert line["error"] == ("non_finite" if how == "failed" else None)
     assert files(service, job_id) == {"attempt-1.log", "checkpoint-1-32.safetensors"}
     assert service.job(job_id).checkpoint_kept_since is not None
+
+
+def test_an_end_that_nobody_saw_is_logged_by_the_next_server_and_by_no_other(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = with_checkpoint(service)
+    service.store.jobs.fail(before, 1, DIVERGED)
+    with caplog.at_level(logging.INFO):
+        Ends(service.store, service.artifacts).look()
+        meanwhile = with_checkpoint(service)
+        service.store.jobs.fail(meanwhile, 1, DIVERGED)
+        assert [line["job"] for line in ended(caplog)] == [before]
+        for _ in range(2):
+            Ends(service.store, service.artifacts).look()
+    assert [line["job"] for line in ended(caplog)] == [before, meanwhile]
+    assert files(service, meanwhile) == {"attempt-1.log", "checkpoint-1-32.safetensors"}
 
 
 def test_a_job_that_nobody_started_ends_in_the_log_too(

@@ -78,6 +78,7 @@ def undisturbed(shared: Service) -> JobRecord:
     return shared.wait_end(submit(shared).id)
 
 
+@pytest.mark.slow
 def test_features_are_computed_once(shared: Service, undisturbed: JobRecord) -> None:
     assert undisturbed.request["features_cached"] is True
     assert computed(shared, undisturbed) == shared.images
@@ -119,8 +120,11 @@ HEAD_FIRST = {"train": "all", "epochs": 8, "head_epochs": 4}
 
 @pytest.mark.parametrize(
     ("changes", "step"),
-    [({}, STEPS), (HEAD_FIRST, 2 * STEPS), (HEAD_FIRST, 5 * STEPS)],
-    ids=["head", "head before all", "all after head"],
+    [
+        pytest.param({}, STEPS, id="head", marks=pytest.mark.slow),
+        pytest.param(HEAD_FIRST, 2 * STEPS, id="head before all", marks=pytest.mark.slow),
+        pytest.param(HEAD_FIRST, 5 * STEPS, id="all after head", marks=pytest.mark.slow),
+    ],
 )
 def test_a_job_that_is_killed_ends_with_the_same_bytes(
     service: Service, shared: Service, changes: dict[str, Any], step: int
@@ -179,6 +183,7 @@ def test_a_job_goes_on_from_the_checkpoint_of_one(shared: Service, undisturbed: 
 FLIP = {"augmentations": [{"type": "horizontal_flip"}, {"type": "rotation", "degrees": 20}]}
 
 
+@pytest.mark.slow
 def test_variants_of_augmented_pictures_are_kept(shared: Service) -> None:
     record = submit(shared, **FLIP, epochs=5, variants=3)
     assert (record.request["features_cached"], record.request["variants"]) == (True, 3)

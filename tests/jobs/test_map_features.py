@@ -115,6 +115,7 @@ def undisturbed(shared: Service) -> JobRecord:
     return trained(shared, accepted(shared))
 
 
+@pytest.mark.slow
 def test_maps_are_computed_once_for_all_epochs_and_later_jobs(
     shared: Service, undisturbed: JobRecord
 ) -> None:
@@ -157,6 +158,7 @@ def test_the_result_is_that_of_running_every_layer_in_every_epoch(
         assert one["dev_loss"] == pytest.approx(other["dev_loss"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_job_that_is_killed_on_maps_ends_with_the_same_bytes(
     service: Service, shared: Service, undisturbed: JobRecord
 ) -> None:
@@ -184,6 +186,7 @@ def test_a_job_goes_on_from_the_checkpoint_of_one(shared: Service, undisturbed: 
     assert [row["epoch"] for row in shared.store.jobs.metrics(job.id)] == [7]
 
 
+@pytest.mark.slow
 def test_variants_of_augmented_pictures_are_kept_as_maps(shared: Service) -> None:
     flip = {"augmentations": [{"type": "horizontal_flip"}], "variants": 2}
     record = accepted(shared, flip)

@@ -88,6 +88,7 @@ def goes_on(service: Service, job_id: str, attempt: int) -> int:
     return int(line.rpartition(" ")[2])
 
 
+@pytest.mark.slow
 def test_a_killed_worker(service: Service, undisturbed: Outcome) -> None:
     job_id = train(service)
     service.run()
@@ -261,7 +262,7 @@ def test_a_worker_whose_attempt_is_over_leaves_without_a_trace(service: Service)
     assert "is over; stopping" in service.log(job_id, 1)
     assert service.store.jobs.page(10).data == ()
     assert service.store.models.page(10).data == ()
-    assert runner.alive
+    assert runner.silent is not None
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from app.files.locks import FileLock, is_locked
 from app.ids import DATASET as DATASET_PREFIX
 from app.ids import JOB, new_id
 from app.jobs import runner as runner_module
-from app.jobs.kinds import INGESTION
+from app.jobs.kinds import BATCH_PART, BATCH_PREDICTION, INGESTION
+from app.jobs.launcher import Attempt, NotStarted
+from app.jobs.processes import LocalLauncher
+from app.jobs.runner import Runner
 from app.states import JobStatus
 from app.store.records import DatasetRecord, JobRecord
 from engine.model.model_file import read_model
@@ -135,9 +139,9 @@ def test_stopping_puts_jobs_back_at_no_cost(service: Service) -> None:
     job_id = service.train()
     runner = service.run()
     service.wait_step(job_id, 3)
-    assert runner.alive
+    assert runner.silent is not None
     runner.stop(60.0)
-    assert not runner.alive
+    assert runner.silent is None
     job = service.job(job_id)
     assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
     assert job.checkpoint is not None
@@ -194,3 +198,56 @@ def test_secrets_stay_out_of_workers(service: Service) -> None:
     environment = Path(f"/proc/{pid}/environ").read_bytes()
     assert b"CONVSERVE_DATA_DIR=" in environment
     assert b"do-not-pass-me-on" not in environment
+
+
+class StuckLauncher(LocalLauncher):
+    """One whose start does not come back until it is let."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service.artifacts, service.settings())
+        self.let = threading.Event()
+
+    def start(self, job_id: str, attempt: int, threads: float, memory: int | None = None) -> Attempt:
+        self.let.wait()
+        raise NotStarted("it was never meant to")
+
+
+def test_it_is_known_how_long_a_look_takes(service: Service) -> None:
+    launcher = StuckLauncher(service)
+    runner = Runner(service.store, service.artifacts, service.settings(), launcher)
+    service.runners.append(runner)
+    runner.start()
+    service.train()
+    runner.wake()
+    until(lambda: (runner.silent or 0.0) > 1.5, "a look that takes longer than the pause between two")
+    launcher.let.set()
+    until(lambda: (runner.silent or 9.0) < 1.0, "its end")
+
+
+class FullLauncher(LocalLauncher):
+    """One that has no room, and notes how many cores it was asked for."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service.artifacts, service.settings())
+        self.asked: dict[str, float] = {}
+
+    def start(self, job_id: str, attempt: int, threads: float, memory: int | None = None) -> Attempt:
+        self.asked[job_id] = threads
+        raise NotStarted("there is no room")
+
+
+def test_a_job_and_its_part_fit_where_one_job_does(service: Service) -> None:
+    launcher = FullLauncher(service)
+    whole = JobRecord("batch_x", BATCH_PREDICTION.name, {"part_images": 10})
+    service.store.jobs.create(whole)
+    claimed = service.store.jobs.claim_next([whole.kind])
+    assert claimed is not None
+    part = JobRecord("part_x_0001", BATCH_PART.name, {}, part_of=whole.id)
+    service.store.job_parts.create(whole.id, claimed.attempt, [part])
+    service.store.jobs.requeue(whole.id, claimed.attempt)
+    runner = Runner(service.store, service.artifacts, service.settings(cores=2), launcher)
+    service.runners.append(runner)
+    runner.start()
+    until(lambda: len(launcher.asked) == 2, "both")
+    assert launcher.asked[whole.id] > 0
+    assert sum(launcher.asked.values()) == 2

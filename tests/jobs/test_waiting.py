@@ -101,10 +101,10 @@ def test_it_becomes_the_job_that_would_be_made_of_the_request_now(
 
 def test_an_evaluation_does_so_as_well(coming: Service) -> None:
     request = EvaluationCreate(model="lenet-5-digits@example", dataset="numbers")
-    job_id = coming.store.jobs.create(new_evaluation(request, coming.store)).id
+    job_id = coming.store.jobs.create(new_evaluation(request, coming.store, coming.settings())).id
     arrive(coming)
     decide(coming)
-    assert coming.job(job_id).request == new_evaluation(request, coming.store).request
+    assert coming.job(job_id).request == new_evaluation(request, coming.store, coming.settings()).request
 
 
 def test_a_model_that_is_a_head_alone_is_refused_at_once_and_later(coming: Service) -> None:

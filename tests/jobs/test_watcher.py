@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from app.jobs.kinds import EVALUATION, TRAINING
-from app.jobs.watcher import LOOK, Gone, News, Wanted, Watcher
+from app.jobs.watcher import LOOK, TOGETHER, Changed, Gone, News, State, Wanted, Watcher
 from app.store import Store
 from app.store.news import JobEvent
 from app.store.records import JobRecord
@@ -101,6 +103,37 @@ def test_all_who_follow_cost_one_look(store: Store, monkeypatch: pytest.MonkeyPa
         assert 5 <= asyncio.run(follow(number)) < 100
 
 
+def test_others_have_their_turn_while_many_are_told(store: Store) -> None:
+    number, turn = 10 * TOGETHER, 0
+    told: Counter[int] = Counter()
+
+    async def follow() -> None:
+        nonlocal turn
+        stopped = False
+        watcher = Watcher(store, lambda: stopped)
+
+        class Noting(Reader):
+            async def _read(self, watcher: Watcher, wanted: Wanted, after: int) -> None:
+                async for _ in watcher.follow(wanted, after, quiet_seconds=600):
+                    told[turn] += 1
+
+        after = store.news.counter()
+        readers = [Noting(watcher, after=after) for _ in range(number)]
+        await until(lambda: len(watcher._followers) == number)
+        await asyncio.sleep(3 * LOOK)  # what there was before has been told
+        told.clear()
+        await asyncio.to_thread(queue, store, EVALUATION.name)
+        while told.total() < number or told[turn - 1]:
+            turn += 1
+            await asyncio.sleep(0)
+        stopped = True
+        for reader in readers:
+            await reader.end()
+
+    asyncio.run(follow())
+    assert max(told.values()) <= 3 * TOGETHER  # the event, the state of the job, and how many jobs there are
+
+
 def test_a_slow_reader_misses_nothing_and_little_waits_for_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,3 +188,55 @@ def test_each_gets_what_it_wants(store: Store) -> None:
         await kind.end()
 
     asyncio.run(follow())
+
+
+def test_of_very_many_jobs_it_is_told_that_the_list_is_another(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 5
+    monkeypatch.setattr("app.jobs.watcher.MOST_WAITING", most)
+
+    async def follow() -> None:
+        watcher = Watcher(store, lambda: False)
+        queue(store)
+        quick = Reader(watcher)
+        slow = watcher.follow(ALL, store.news.counter(), quiet_seconds=60)
+        first = asyncio.ensure_future(anext(slow))
+        await until(lambda: len(watcher._followers) == 2)
+        names = [queue(store) for _ in range(2)]
+        got = [await first]
+        for _ in range(2 * most):
+            names.append(await asyncio.to_thread(queue, store))
+            await until(lambda: len(quick.events) == 1 + len(names))
+            assert all(len(one.moved) <= most for one in watcher._followers)
+        while not any(isinstance(news, Changed) for news in got):
+            got.append(await anext(slow))
+        assert got[-1] == Changed(("jobs",))
+        # who reads has had each, as an object of all, and each once
+        moved = [news.of for news in quick.got if isinstance(news, State) and isinstance(news.of, JobRecord)]
+        assert [job.id for job in moved if job.id in names] == names
+        await slow.aclose()
+
+    asyncio.run(follow())
+
+
+def test_a_state_is_written_once_also_when_who_asked_first_has_left(store: Store) -> None:
+    async def ask() -> None:
+        begun, go_on = threading.Event(), threading.Event()
+        times: list[object] = []
+
+        def write(of: object) -> bytes:
+            times.append(of)
+            begun.set()
+            assert go_on.wait(60)
+            return b"written"
+
+        state = State({})
+        readers = [asyncio.create_task(state.written(write)) for _ in range(3)]
+        await asyncio.to_thread(begun.wait, 60)
+        readers[0].cancel()
+        go_on.set()
+        assert await asyncio.gather(*readers[1:]) == [b"written", b"written"]
+        assert times == [{}]
+
+    asyncio.run(ask())

@@ -9,7 +9,9 @@ from app.api.requests.batch_predictions import BatchPredictionCreate
 from app.datasets.ingestion import archive_limits
 from app.datasets.readers.zip_file import Member, SafeZip
 from app.errors import Invalid
+from app.files.budget import MemoryBudget
 from app.files.paths import UPLOADS
+from app.jobs.accept.announcing import webhook_url
 from app.jobs.accept.references import find_model
 from app.jobs.kinds import BATCH_PREDICTION
 from app.jobs.requests import BatchPredictionRequest
@@ -31,7 +33,12 @@ def pictures(archive: SafeZip) -> list[Member]:
 
 
 def new_batch_prediction(
-    request: BatchPredictionCreate, archive: Path, filename: str, store: Store, settings: Settings
+    request: BatchPredictionCreate,
+    archive: Path,
+    filename: str,
+    store: Store,
+    settings: Settings,
+    memory: MemoryBudget | None = None,
 ) -> JobRecord:
     """Make the job for a request.
 
@@ -41,6 +48,7 @@ def new_batch_prediction(
         filename: what its owner calls it.
         store: where the models are.
         settings: what an archive may hold.
+        memory: where what it takes to look at the archive is reserved.
 
     Raises:
         Invalid: there is no such model, it predicts values, or the archive holds no file.
@@ -50,7 +58,7 @@ def new_batch_prediction(
     if model.target == "values":
         hint = "send its pictures to predict, some at a time"
         raise Invalid.at("model", "it predicts values, and the table holds classes or labels", hint)
-    with closing(SafeZip(archive, archive_limits(settings))) as opened:
+    with closing(SafeZip(archive, archive_limits(settings, memory))) as opened:
         images = len(pictures(opened))
     accepted = BatchPredictionRequest(
         model=model.id,
@@ -58,5 +66,8 @@ def new_batch_prediction(
         upload=f"{UPLOADS}/{archive.name}",
         filename=filename,
         images=images,
+        part_images=settings.parts_of(images),
     )
-    return BATCH_PREDICTION.job(accepted, model_id=model.id)
+    return BATCH_PREDICTION.job(
+        accepted, model_id=model.id, webhook_url=webhook_url(request.webhook, settings)
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,10 @@ from app.datasets.options import DatasetOptions
 from app.datasets.published import PUBLISHED
 from app.datasets.readers import Reader, open_upload
 from app.datasets.readers.base import Shape
+from app.files.budget import MemoryBudget
+from app.files.volume import room
 from app.ids import DATASET, sibling
+from app.jobs.accept.announcing import webhook_url
 from app.jobs.accept.choices import Open
 from app.jobs.accept.rules import picture_side, split_shares
 from app.jobs.kinds import DOWNLOAD, INGESTION
@@ -29,7 +31,11 @@ DEFAULT_SHAPE = (32, 32, 3)
 
 
 def new_dataset(
-    request: DatasetCreate, file: SavedFile, labels: SavedFile | None, settings: Settings
+    request: DatasetCreate,
+    file: SavedFile,
+    labels: SavedFile | None,
+    settings: Settings,
+    memory: MemoryBudget | None = None,
 ) -> tuple[DatasetRecord, JobRecord]:
     """Check an upload as far as that is quick, and return the data set with the job that makes it.
 
@@ -38,16 +44,17 @@ def new_dataset(
         file: the archive or the arrays.
         labels: the file of labels that belongs to one of images.
         settings: the limits.
+        memory: where what it takes to look at the upload is reserved.
 
     Raises:
         Invalid, TooLarge: no data set can be made of it.
     """
-    limits = archive_limits(settings)
+    limits = archive_limits(settings, memory)
     with open_upload(file.path, labels.path if labels else None, limits, request.target) as reader:
         native = reader.image_shape or DEFAULT_SHAPE
         request, chosen = _with_choices(request, reader)
         options = _options(request, native, request.background, request.target, chosen)
-        check_upload(reader, options.picture, shutil.disk_usage(file.path.parent).free)
+        check_upload(reader, options.picture, room(settings.data_dir, settings.min_free_bytes))
         source = file.source.model_copy(update={"format": reader.format})
     job_id = INGESTION.new_id()
     record = DatasetRecord(
@@ -65,7 +72,9 @@ def new_dataset(
         source=source,
         options=options,
     )
-    return record, INGESTION.job(accepted, job_id, dataset_id=record.id)
+    return record, INGESTION.job(
+        accepted, job_id, dataset_id=record.id, webhook_url=webhook_url(request.webhook, settings)
+    )
 
 
 def new_download(request: DownloadCreate, settings: Settings) -> tuple[DatasetRecord, JobRecord]:
@@ -77,7 +86,7 @@ def new_download(request: DownloadCreate, settings: Settings) -> tuple[DatasetRe
     published = PUBLISHED[request.dataset]
     background = request.background or published.background
     options = _options(request, published.image_shape, background)
-    free = shutil.disk_usage(settings.data_dir).free
+    free = room(settings.data_dir, settings.min_free_bytes)
     check_space(published.images, options.picture, free - published.bytes)
     job_id = DOWNLOAD.new_id()
     record = DatasetRecord(
@@ -88,7 +97,9 @@ def new_download(request: DownloadCreate, settings: Settings) -> tuple[DatasetRe
         tags=list(request.tags) or None,
     )
     accepted = DownloadRequest(dataset_id=record.id, download=published.name, options=options)
-    return record, DOWNLOAD.job(accepted, job_id, dataset_id=record.id)
+    return record, DOWNLOAD.job(
+        accepted, job_id, dataset_id=record.id, webhook_url=webhook_url(request.webhook, settings)
+    )
 
 
 def _with_choices(request: DatasetCreate, reader: Reader) -> tuple[DatasetCreate, tuple[Choice, ...]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from app.api.requests.training_jobs import TrainingJobRequest
 from app.datasets.records import options
 from app.jobs.accept import rules
+from app.jobs.accept.announcing import webhook_url
 from app.jobs.accept.architecture import resolve
 from app.jobs.accept.references import find_model, shape_of
 from app.jobs.accept.transfer import check_transfer
@@ -48,7 +49,7 @@ def waiting_job(
         _document(request.model_copy(update=changes)),
         progress={"stage": "waiting"},
         dataset_id=dataset.id,
-        webhook_url=None if request.webhook is None else request.webhook.url,
+        webhook_url=webhook_url(request.webhook, settings),
         waits_for=dataset.id,
     )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from app.api.requests.evaluations import EvaluationCreate
 from app.errors import Invalid
 from app.files.artifacts import Artifacts
+from app.jobs.accept.announcing import webhook_url
 from app.jobs.accept.growth import growth_warnings
 from app.jobs.accept.references import PUT_BACK, being_filled, find_dataset, find_model
 from app.jobs.kinds import EVALUATION
@@ -17,7 +19,7 @@ from app.store import Store
 from app.store.records import DatasetRecord, JobRecord, ModelRecord
 
 
-def new_evaluation(request: EvaluationCreate, store: Store) -> JobRecord:
+def new_evaluation(request: EvaluationCreate, store: Store, settings: Settings) -> JobRecord:
     """Make the job for a request; one that waits if its data set is still being filled.
 
     Raises:
@@ -27,16 +29,18 @@ def new_evaluation(request: EvaluationCreate, store: Store) -> JobRecord:
     model = find_model(request.model, store, "model")
     dataset = find_dataset(request.dataset, store, filling=True)
     job_id = EVALUATION.new_id()
+    url = webhook_url(request.webhook, settings)
     if not being_filled(dataset):
-        return _complete(request, job_id, model, dataset, store)
+        return replace(_complete(request, job_id, model, dataset, store), webhook_url=url)
     _check(check_pictures, model, dataset)
     asked = request.model_copy(update={"model": model.id, "dataset": dataset.id})
     return JobRecord(
         job_id,
         EVALUATION.name,
-        asked.model_dump(mode="json"),
+        asked.model_dump(mode="json", exclude={"webhook"}),
         dataset_id=dataset.id,
         model_id=model.id,
+        webhook_url=url,
         waits_for=dataset.id,
     )
 

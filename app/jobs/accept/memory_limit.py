@@ -20,6 +20,7 @@ def check_stages(
     dataset: DatasetRecord,
     settings: Settings,
     variants: int | None,
+    nodes: int,
 ) -> tuple[int, tuple[StageFeatures, ...]]:
     """Return how many bytes of memory a job is expected to need, and of each stage whether it trains on features.
 
@@ -30,6 +31,7 @@ def check_stages(
         settings: the limits.
         variants: how many of each picture that is augmented have features, 0 for new ones in every epoch; None for a
             job that is no transfer, of whose trunk no other job would use any.
+        nodes: on how many it is trained.
 
     Raises:
         Invalid: that is more than a job may need here.
@@ -40,18 +42,21 @@ def check_stages(
         if variants is not None:
             found, memory = stage_features(network, config, dataset, settings, variants)
             features.append(found)
-        needed.append(check_memory(network, config, dataset, settings) if memory is None else memory)
+        needed.append(check_memory(network, config, dataset, settings, nodes) if memory is None else memory)
     return max(needed), tuple(features)
 
 
-def check_memory(network: Network, config: TrainingConfig, dataset: DatasetRecord, settings: Settings) -> int:
-    """Return how many bytes of memory a job is expected to need.
+def check_memory(
+    network: Network, config: TrainingConfig, dataset: DatasetRecord, settings: Settings, nodes: int = 1
+) -> int:
+    """Return how many bytes of memory a job is expected to need: on each node, or on this machine on all of them.
 
     Args:
         network: as it is written, perhaps with a final link.
         config: how it is trained.
         dataset: on what.
         settings: the limit.
+        nodes: on how many it is trained.
 
     Raises:
         Invalid: that is more than a job may need here.
@@ -61,13 +66,16 @@ def check_memory(network: Network, config: TrainingConfig, dataset: DatasetRecor
         config,
         train=dataset.splits["train"],
         dev=dataset.splits["dev"],
-        shares=settings.worker_threads,
+        shares=settings.threads_of(nodes),
+        nodes=nodes,
     )
-    limit = settings.max_training_bytes
+    here = 1 if settings.launcher == "ray" else nodes
+    limit = settings.max_training_bytes // here
     needed = BASELINE + footprint.bytes()
     if needed <= limit:
-        return needed
-    fits = footprint.largest_batch(limit - BASELINE)
+        return needed * here
+    needed, limit = needed * here, settings.max_training_bytes
+    fits = footprint.largest_batch(limit // here - BASELINE)
     detail = f"the job needs about {needed} bytes of memory, and {limit} are allowed"
     hint = f"a batch_size of {fits} fits" if fits else "no batch_size fits: use a smaller network"
     if fits and config.accumulate == 1:

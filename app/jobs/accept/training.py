@@ -9,11 +9,13 @@ from app.datasets.records import options
 from app.errors import Invalid
 from app.files.artifacts import Artifacts
 from app.jobs.accept import rules
+from app.jobs.accept.announcing import webhook_url
 from app.jobs.accept.architecture import resolve
 from app.jobs.accept.choices import TRANSFER_FIELDS, with_choices
 from app.jobs.accept.early import waiting_job
 from app.jobs.accept.growth import growth_warnings
 from app.jobs.accept.memory_limit import check_stages
+from app.jobs.accept.nodes import check_most, check_nodes
 from app.jobs.accept.references import PUT_BACK, being_filled, find_dataset, find_model, shape_of
 from app.jobs.accept.transfer import Wish, transferred
 from app.jobs.accept.warm_start import continued_job, copy_model
@@ -40,7 +42,7 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
         Conflict: the data set has failed.
         EngineError: the network cannot be built, is too large, or does not fit the data set.
     """
-    check_webhook(request, settings)
+    webhook_url(request.webhook, settings)
     if request.continue_from is not None:
         return continued_job(request, request.continue_from, store, artifacts, settings)
     if request.dataset is None:
@@ -48,6 +50,7 @@ def new_job(request: TrainingJobRequest, store: Store, artifacts: Artifacts, set
             "dataset", "this key is required", 'add "dataset", or "continue_from" with the id of a job'
         )
     _check_transfer_fields(request)
+    check_most(request.nodes, settings)
     dataset = find_dataset(request.dataset, store, filling=True)
     if being_filled(dataset):
         return waiting_job(request, dataset, store, settings)
@@ -109,6 +112,7 @@ def _complete(
         dataset=dataset.id,
         dataset_images=dataset.images,
         dataset_revision=dataset.revision,
+        nodes=request.nodes,
         warnings=(
             *growth_warnings(dataset, dataset.images, dataset.revision, store),
             *wish.warnings,
@@ -121,9 +125,10 @@ def _complete(
         check_batches(network, stage, dataset.splits["train"])
     transfer = wish.train is not None
     variants = accepted.variants if transfer else None
-    memory, features = check_stages(network, accepted.stages, dataset, settings, variants)
+    memory, features = check_stages(network, accepted.stages, dataset, settings, variants, accepted.nodes)
     cached = bool(features) and features[0].cached
     accepted = accepted.model_copy(update={"features_cached": cached, "features": features})
+    check_nodes(accepted, dataset, settings)
     if model is not None:
         copy_model(model, network, job_id, artifacts)
     return TRAINING.job(
@@ -136,7 +141,7 @@ def _complete(
         },
         dataset_id=dataset.id,
         memory_bytes=memory,
-        webhook_url=None if request.webhook is None else request.webhook.url,
+        webhook_url=webhook_url(request.webhook, settings),
     )
 
 
@@ -183,15 +188,3 @@ def _initial(model: ModelRecord | None, artifacts: Artifacts) -> dict[str, Any]:
         "initial_model": f"{model.name}@{model.version}",
         "origin": made.get("origin"),
     }
-
-
-def check_webhook(request: TrainingJobRequest, settings: Settings) -> None:
-    """Refuse a webhook that could not be signed.
-
-    Raises:
-        Invalid: there is one, and no secret.
-    """
-    if request.webhook is not None and settings.webhook_key is None:
-        detail = "this server has no secret to sign webhooks with"
-        hint = "the operator sets one in CONVSERVE_WEBHOOK_SECRET; or leave the webhook out and follow the events"
-        raise Invalid.at("webhook", detail, hint, code="no-webhook-secret")

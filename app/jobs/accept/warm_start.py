@@ -12,9 +12,11 @@ from app.datasets.records import options
 from app.errors import Conflict, FieldError, Invalid, NotFound
 from app.files import paths
 from app.files.artifacts import Artifacts
+from app.jobs.accept.announcing import webhook_url
 from app.jobs.accept.architecture import read_architecture
 from app.jobs.accept.growth import growth_warnings
 from app.jobs.accept.memory_limit import check_stages
+from app.jobs.accept.nodes import check_most, check_nodes
 from app.jobs.accept.references import find_job
 from app.jobs.kinds import TRAINING
 from app.jobs.requests import TrainingRequest
@@ -37,6 +39,7 @@ CHANGEABLE = (
     "learning_rate_factors",
     "early_stopping",
     "select",
+    "nodes",
 )
 """What can be new in a job that goes on; the rest decides what its checkpoint means."""
 
@@ -82,9 +85,11 @@ def continued_job(
     target = options(dataset).target
     check_config(network, accepted.config, (height, width, channels), len(dataset.classes), target)
     variants = accepted.variants if accepted.train is not None else None
-    memory, features = check_stages(network, accepted.stages, dataset, settings, variants)
+    check_most(accepted.nodes, settings)
+    memory, features = check_stages(network, accepted.stages, dataset, settings, variants, accepted.nodes)
     cached = bool(features) and features[0].cached
     accepted = accepted.model_copy(update={"features_cached": cached, "features": features})
+    check_nodes(accepted, dataset, settings)
     job_id = TRAINING.new_id()
     try:
         _copy(checkpoint["name"], job_id, artifacts)
@@ -103,7 +108,7 @@ def continued_job(
         },
         dataset_id=dataset.id,
         memory_bytes=memory,
-        webhook_url=None if request.webhook is None else request.webhook.url,
+        webhook_url=webhook_url(request.webhook, settings),
     )
 
 

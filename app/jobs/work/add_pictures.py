@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 
 from app.datasets import records, storage
 from app.datasets.decoding import PictureDecoder
-from app.datasets.ingestion import write_kept_up
+from app.datasets.ingestion import begin_segment, write_kept_up
 from app.datasets.readers import Reader
 from app.datasets.readers.splits import place
 from app.errors import DomainError
-from app.files import paths
 from app.files.artifacts import Artifacts
 from app.jobs.accept.additions import class_indices, open_addition
+from app.jobs.faults import passing_fault
 from app.jobs.heartbeat import Cancelled, Heartbeat
 from app.jobs.requests import AdditionRequest
 from app.jobs.uploads import remove_uploads
+from app.pictures.bounds import Bounds
 from app.settings import Settings
 from app.store import Store
 from app.store.records import DatasetContents, JobRecord, Json
@@ -43,9 +44,11 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
 def _add(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
     request = AdditionRequest.of(job)
     try:
-        with open_addition(request, artifacts, settings) as reader:
-            contents, report = _append(request.dataset_id, reader, store, artifacts, settings, beat)
+        with open_addition(request, artifacts.local_path, settings) as reader:
+            contents, report = _append(job, request.dataset_id, reader, store, artifacts, settings, beat)
     except DomainError as error:
+        if passing_fault(error) is not None:
+            raise  # it goes on, and needs what there is
         code = error.code.replace("-", "_")
         store.jobs.fail(job.id, job.attempt, {"code": code, "message": error.message})
     else:
@@ -53,7 +56,13 @@ def _add(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings,
 
 
 def _append(
-    dataset_id: str, reader: Reader, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat
+    job: JobRecord,
+    dataset_id: str,
+    reader: Reader,
+    store: Store,
+    artifacts: Artifacts,
+    settings: Settings,
+    beat: Heartbeat,
 ) -> tuple[DatasetContents | None, Json]:
     record = store.datasets.get(dataset_id)
     dataset = storage.open_dataset(store, artifacts, dataset_id)
@@ -61,17 +70,17 @@ def _append(
     classes = len(record.classes)
     counts = dataset.counts(classes)
     options = records.options(record)
-    decoder = PictureDecoder(reader, options, settings.max_image_pixels, beat)
+    decoder = PictureDecoder(reader, options, Bounds(settings.max_image_pixels), beat)
     decoder.compare_with(dataset, records.class_names(record))
 
     def draw(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
         return place(decoder.given_splits, labels, classes, options.split, options.seed, counts)
 
     number = len(earlier) + 1
-    artifacts.delete(paths.segment(dataset_id, number))  # of an attempt that was killed
     segment = write_kept_up(
         dataset_id,
         number,
+        begin_segment(dataset_id, number, job.id, job.attempt, artifacts),
         decoder,
         classes,
         draw,

@@ -7,18 +7,18 @@ files is kept until it is ready.
 from __future__ import annotations
 
 from app.datasets.fetching import Origin, checksums, fetch
-from app.datasets.ingestion import Source, archive_limits, make_dataset
+from app.datasets.ingestion import Source, archive_limits, begin_segment, make_dataset
 from app.datasets.published import PUBLISHED
 from app.errors import DomainError
+from app.files import paths
 from app.files.artifacts import Artifacts
+from app.jobs.faults import passing_fault
 from app.jobs.heartbeat import Heartbeat
 from app.jobs.requests import DownloadRequest
 from app.jobs.work.ingest import fail
 from app.settings import Settings
 from app.store import Store
 from app.store.records import JobRecord
-
-DOWNLOADS = "downloads"
 
 
 def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
@@ -29,8 +29,8 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     """
     request = DownloadRequest.of(job)
     published = PUBLISHED[request.download]
-    name = f"{DOWNLOADS}/{published.name}"
-    folder = artifacts.local_path(name)
+    name = f"{paths.DOWNLOADS}/{published.name}"
+    folder = artifacts.here(name)
     origin = Origin.of(published, settings.dataset_mirror)
     try:
         with beat.kept_up({"stage": "downloading"}):
@@ -44,10 +44,13 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
             sha256=own.get(first, published.files[0].sha256),
         )
         with published.open(folder, archive_limits(settings)) as reader:
+            place = begin_segment(request.dataset_id, 1, job.id, job.attempt, artifacts)
             contents = make_dataset(
-                request.dataset_id, reader, request.options, source, artifacts, settings, beat
+                request.dataset_id, place, reader, request.options, source, artifacts, settings, beat
             )
     except DomainError as error:
+        if passing_fault(error) is not None:
+            raise  # it goes on, and needs what there is
         fail(job, store, artifacts, request.dataset_id, error)
         return
     store.jobs.succeed(job.id, job.attempt, contents=contents)

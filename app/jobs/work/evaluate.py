@@ -71,12 +71,14 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
         "mistakes": [{"number": number, "name": stored.name(number), **said} for number, said in worst],
     }
     tiles = [Tile(stored.read(number)[0], caption(said)) for number, said in worst]
-    write_rows(artifacts, job.id, evaluated)
-    artifacts.write(paths.report(job.id), json.dumps(document, allow_nan=False).encode())
-    artifacts.write(paths.mistakes(job.id), draw_sheet(tiles))
+    found = [
+        write_rows(artifacts, paths.evaluated(job.id, job.attempt), evaluated),
+        artifacts.write(paths.report(job.id, job.attempt), json.dumps(document, allow_nan=False).encode()),
+        artifacts.write(paths.mistakes(job.id, job.attempt), draw_sheet(tiles)),
+    ]
     splits.end()
     log.info("%s", " ".join(f"{name}={value}" for name, value in metrics.items()))
-    store.jobs.succeed(job.id, job.attempt, metrics=metrics)
+    store.jobs.succeed(job.id, job.attempt, metrics=metrics, found=found)
 
 
 def _look(

@@ -14,8 +14,8 @@ import numpy as np
 
 from app.datasets.segments import Segment
 from app.datasets.storage import StoredDataset
-from app.files.artifacts import LocalArtifacts
-from app.files.features import feature_file, mark_used
+from app.files.artifacts import Artifacts
+from app.files.features import feature_file
 from app.jobs.heartbeat import Heartbeat
 from app.store.records import Json, SegmentRecord
 from engine.arrays import Array, Indices, Shape
@@ -61,7 +61,7 @@ class Course:
 class FeatureFiles:
     """The features of a data set's pictures by a model's trunk: read where they are kept, else computed and kept."""
 
-    artifacts: LocalArtifacts
+    artifacts: Artifacts
     model_id: str
     dataset_id: str
     segments: tuple[SegmentRecord, ...]
@@ -164,7 +164,7 @@ class FeatureFiles:
             return False
         if kept.dtype != room.dtype or kept.shape != room.shape:
             return False
-        mark_used(self.artifacts, name)
+        self.artifacts.mark_used(name)
         np.copyto(room, kept)
         return True
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from app.datasets.ingestion import archive_limits, make_dataset
+from app.datasets.ingestion import archive_limits, begin_segment, make_dataset
 from app.datasets.readers import open_upload
 from app.errors import DomainError
 from app.files import paths
 from app.files.artifacts import Artifacts
+from app.jobs.faults import passing_fault
 from app.jobs.heartbeat import Cancelled, Heartbeat
 from app.jobs.requests import IngestionRequest
 from app.jobs.uploads import remove_uploads
@@ -38,10 +39,13 @@ def _ingest(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settin
     try:
         file, limits = artifacts.local_path(request.upload), archive_limits(settings)
         with open_upload(file, labels, limits, request.options.target) as reader:
+            folder = begin_segment(request.dataset_id, 1, job.id, job.attempt, artifacts)
             contents = make_dataset(
-                request.dataset_id, reader, request.options, request.source, artifacts, settings, beat
+                request.dataset_id, folder, reader, request.options, request.source, artifacts, settings, beat
             )
     except DomainError as error:
+        if passing_fault(error) is not None:
+            raise  # it goes on, and needs what there is
         fail(job, store, artifacts, request.dataset_id, error)
     else:
         store.jobs.succeed(job.id, job.attempt, contents=contents)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from app.datasets.records import class_names, options
-from app.datasets.storage import StoredDataset, open_dataset
+from app.datasets.storage import open_dataset
+from app.datasets.training_data import training_data
 from app.files import paths
-from app.files.artifacts import LocalArtifacts
+from app.files.artifacts import Artifacts
 from app.ids import MODEL, sibling
 from app.jobs.heartbeat import Heartbeat, Interrupted
+from app.jobs.nodes.gathering import gathered
 from app.jobs.processes import CORES_VARIABLE
 from app.jobs.requests import TrainingRequest
+from app.jobs.work.executions import Executions, measured
 from app.jobs.work.features import Course, FeatureFiles, on_features, progress_of
 from app.jobs.work.outlook import report
 from app.jobs.work.pace import Pace, finite
@@ -24,20 +27,14 @@ from app.store import Store
 from app.store.records import DatasetRecord, JobRecord, Json, ModelRecord
 from engine.environment import pins as library_pins
 from engine.errors import ModelFileError
-from engine.fast.layout.gemm import Tuning
-from engine.fast.parallel.share import pins
-from engine.fast.parallel.shares import SharedExecution, execution
 from engine.graph.network import Network
-from engine.inputs.preparation import Preparation
 from engine.model.model_file import Model, model_bytes, read_model
-from engine.recipe.losses import Loss
 from engine.training.checkpoint import checkpoint_bytes, read_checkpoint, read_stage
 from engine.training.head import head_nodes
 from engine.training.loop import (
     Progress,
     TrainingData,
     evaluate,
-    evaluated_at_once,
     kept_weights,
     next_stage,
     preparation,
@@ -49,31 +46,45 @@ from engine.training.state import Tally, TrainingState
 log = logging.getLogger(__name__)
 
 
-def run(job: JobRecord, store: Store, artifacts: LocalArtifacts, settings: Settings, beat: Heartbeat) -> None:
+def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, beat: Heartbeat) -> None:
     """Train from the last checkpoint, or from the start, to the model.
 
     Raises:
         Interrupted: it should stop; a checkpoint is written.
         EngineError: the network cannot be built or does not fit, or the loss is not finite any more.
     """
+    with ExitStack() as stack:
+        _run(job, store, artifacts, settings, beat, stack)
+
+
+def _run(
+    job: JobRecord,
+    store: Store,
+    artifacts: Artifacts,
+    settings: Settings,
+    beat: Heartbeat,
+    stack: ExitStack,
+) -> None:
     request = TrainingRequest.of(job)
     network = Network.build(request.architecture, settings.max_parameters)
     dataset = store.datasets.get(request.dataset)
     stored = open_dataset(store, artifacts, dataset.id, request.dataset_images, request.dataset_revision)
-    data = _data(dataset, stored)
+    data = training_data(dataset, stored)
     checkpoints = _Checkpoints(job, store, artifacts, settings.checkpoint_seconds)
     checkpoints.remove_strays()
     state = checkpoints.read(network, request) or _begin(job, request, network, data, artifacts)
-    shares = _shares(settings)
-    tuning = _tuning(state)
-    checkpoints.pin(state, shares, tuning)
+    cores = _cores(request, settings)
+    # what is wrong with the job is said in words by now, before others come to the same
+    nodes = stack.enter_context(gathered(job, request.nodes, cores, settings, beat))
+    folder = artifacts.here(paths.directory(job.id))
+    execute = Executions(request.batch_size, measured(state), cores, nodes, folder)
+    checkpoints.pin(state, execute)
 
     log.info(
         "%d parameters; %d training pictures; from step %d", network.parameters, len(data.train), state.step
     )
     pace = Pace(exact_resume=checkpoints.exact, epochs=request.epochs)
     stages = request.stages
-    execute = _Executions(request.batch_size, tuning, shares, artifacts.local_path(paths.directory(job.id)))
 
     def course_of(state: TrainingState) -> Course:
         """Return the run of the stage that a state is in."""
@@ -83,7 +94,7 @@ def run(job: JobRecord, store: Store, artifacts: LocalArtifacts, settings: Setti
             return course
         segments = store.datasets.find_segments(dataset.id)
         files = FeatureFiles(artifacts, request.trunk_model, dataset.id, segments, stored)
-        return on_features(course, files, shares, progress_of(beat, pace.last or job.progress))
+        return on_features(course, files, cores, progress_of(beat, pace.last or job.progress))
 
     course = course_of(state)
     try:
@@ -96,10 +107,12 @@ def run(job: JobRecord, store: Store, artifacts: LocalArtifacts, settings: Setti
             execute.close()
             course = course_of(next_stage(network, stages[following - 1], stages[following], state))
         metrics = _test(course, beat, pace)
+        written = []
         if data.target == "class":
             told = partial(beat, pace.last | {"stage": "report"})
             found = report(course, stored, data.classes, told)
-            artifacts.write(paths.report(job.id), found.model_dump_json().encode())
+            name = paths.report(job.id, job.attempt)
+            written = [artifacts.write(name, found.model_dump_json().encode())]
     except Interrupted:
         checkpoints.write(course.whole(course.state))
         raise
@@ -107,7 +120,7 @@ def run(job: JobRecord, store: Store, artifacts: LocalArtifacts, settings: Setti
         execute.close()
     model = _write_model(job, request, dataset, stored.fingerprint, data, state, metrics, artifacts)
     beat(pace.last | {"stage": "finished", "fraction": 1.0, "eta_seconds": 0.0}, force=True)
-    store.jobs.succeed(job.id, job.attempt, model=model)
+    store.jobs.succeed(job.id, job.attempt, model=model, found=written)
 
 
 def _train_stage(
@@ -126,29 +139,8 @@ def _train_stage(
         checkpoints.write(course.whole(course.state))
 
 
-class _Executions:
-    """Makes what runs the batches of a network, once for training and test."""
-
-    def __init__(self, batch_size: int, tuning: Tuning, shares: int, folder: Path) -> None:
-        self._batch_size, self._tuning, self._shares, self._folder = batch_size, tuning, shares, folder
-        self._made: SharedExecution | None = None
-
-    def __call__(self, trained: Network, loss: Loss, preparation: Preparation) -> SharedExecution:
-        """Return it; a network of another stage gets one when that of the stage before is closed."""
-        if self._made is None:
-            most = max(self._batch_size, evaluated_at_once(trained.input_shape))
-            self._made = execution(trained, loss, preparation, self._tuning, self._shares, most, self._folder)
-        return self._made
-
-    def close(self) -> None:
-        """End its processes."""
-        if self._made is not None:
-            self._made.close()
-        self._made = None
-
-
 def _begin(
-    job: JobRecord, request: TrainingRequest, network: Network, data: TrainingData, artifacts: LocalArtifacts
+    job: JobRecord, request: TrainingRequest, network: Network, data: TrainingData, artifacts: Artifacts
 ) -> TrainingState:
     """Return the first state: new, that of another job, or new with the weights of a model."""
     path = artifacts.local_path(paths.initial(job.id))
@@ -169,18 +161,6 @@ def _read_checkpoint(path: Path, network: Network, request: TrainingRequest) -> 
     return read_checkpoint(path, network, stages[min(read_stage(path), len(stages) - 1)])
 
 
-def _data(dataset: DatasetRecord, stored: StoredDataset) -> TrainingData:
-    """Return a data set as the engine wants it."""
-    return TrainingData(
-        train=stored.split("train"),
-        dev=stored.split("dev"),
-        test=stored.split("test"),
-        classes=tuple(class_names(dataset)),
-        image_shape=stored.image_shape,
-        target=options(dataset).target,
-    )
-
-
 def _norms(progress: Progress) -> Json | None:
     """Return the norms of an epoch, by the names of nodes; None if none of its steps was measured."""
     return {node: finite(norms.model_dump()) for node, norms in (progress.norms or {}).items()} or None
@@ -189,7 +169,7 @@ def _norms(progress: Progress) -> Json | None:
 class _Checkpoints:
     """The checkpoints of one job, of which the last one stays."""
 
-    def __init__(self, job: JobRecord, store: Store, artifacts: LocalArtifacts, seconds: float) -> None:
+    def __init__(self, job: JobRecord, store: Store, artifacts: Artifacts, seconds: float) -> None:
         self.exact = (job.checkpoint or job.progress).get("exact_resume", True)
         """Whether the result will be that of an undisturbed run, byte for byte."""
         self._job = job
@@ -205,7 +185,9 @@ class _Checkpoints:
         directory = paths.directory(self._job.id)
         self._artifacts.clean(directory, age=0)
         for name in self._artifacts.names(directory):
-            if name != self._name and name.startswith(f"{directory}/{paths.CHECKPOINT}"):
+            attempt = paths.attempt_of_checkpoint(name)
+            # those of a later one are none of ours, should we be over by now
+            if name != self._name and attempt is not None and attempt <= self._job.attempt:
                 self._artifacts.delete(name)
 
     def read(self, network: Network, request: TrainingRequest) -> TrainingState | None:
@@ -220,9 +202,9 @@ class _Checkpoints:
             log.warning("cannot go on from %s, starting again: %s", self._name, error)
             return None
 
-    def pin(self, state: TrainingState, threads: int, tuning: Tuning) -> None:
+    def pin(self, state: TrainingState, execute: Executions) -> None:
         """Note what the run computes with; where that has changed, the bytes of the result will."""
-        current = library_pins(1) | pins(threads, tuning)
+        current = library_pins(1) | dict(execute.pins)
         # a run that begins has none yet
         before = state.pins or current
         changed = [name for name in current | before if current.get(name) != before.get(name)]
@@ -230,7 +212,7 @@ class _Checkpoints:
             self.exact = False
             log.warning("not the same as before: %s; the result may differ in its last digits", changed)
         state.pins = current
-        self._threads = threads
+        self._threads = execute.shares
 
     def due(self) -> bool:
         """Tell whether the last one is old enough for another."""
@@ -239,6 +221,10 @@ class _Checkpoints:
     def write(self, state: TrainingState) -> None:
         """Write a checkpoint, point the job at it, then let go of the one before."""
         name = paths.checkpoint(self._job.id, self._job.attempt, state.step)
+        if name == self._name:
+            # The last step of an epoch and its end have one each: what the row names is never written over.
+            name = paths.checkpoint(self._job.id, self._job.attempt, state.step, again=True)
+        begun = time.monotonic()
         written = self._artifacts.write(name, checkpoint_bytes(state))
         document = {
             "name": name,
@@ -248,9 +234,11 @@ class _Checkpoints:
             "step": state.step,
             "threads": self._threads,
             "exact_resume": self.exact,
+            "seconds": round(time.monotonic() - begun, 3),
         }
         before = self._store.jobs.record_checkpoint(self._job.id, self._job.attempt, document)
-        if before is not None and before["name"] != name:
+        self._name = name
+        if before is not None:
             self._artifacts.delete(before["name"])
         self._written = time.monotonic()
         log.debug("checkpoint at step %d", state.step)
@@ -288,7 +276,7 @@ def _write_model(
     data: TrainingData,
     state: TrainingState,
     metrics: Json,
-    artifacts: LocalArtifacts,
+    artifacts: Artifacts,
 ) -> ModelRecord:
     """Write the model file and return its record. Equal runs write equal files: no times, no ids of ours."""
     weights, _ = kept_weights(request.config, state)
@@ -318,7 +306,7 @@ def _write_model(
         target=data.target,
     )
     identifier = sibling(job.id, MODEL)
-    written = artifacts.write(paths.model(identifier), model_bytes(model))
+    written = artifacts.write(paths.model(identifier, job.attempt), model_bytes(model))
     log.info("model %s: %s", identifier, " ".join(f"{name}={value}" for name, value in metrics.items()))
     return ModelRecord(
         id=identifier,
@@ -341,12 +329,6 @@ def _write_model(
     )
 
 
-def _shares(settings: Settings) -> int:
-    """Return into how many shares a batch is split: one for each core that is ours."""
-    return int(os.environ.get(CORES_VARIABLE) or settings.worker_threads)
-
-
-def _tuning(state: TrainingState) -> Tuning:
-    """Return what was measured of the machine when the run began; measured now if it begins."""
-    pinned = state.pins.get("tuning")
-    return Tuning.measure() if pinned is None else Tuning.model_validate_json(pinned)
+def _cores(request: TrainingRequest, settings: Settings) -> int:
+    """Return how many cores each node has: as many shares it splits its part of a batch into."""
+    return int(os.environ.get(CORES_VARIABLE) or settings.threads_of(request.nodes))
