@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import BinaryIO
-
 from PIL import Image
 
-from app.pictures.decode import FORMATS
+from app.errors import Invalid, TooLarge
+from app.pictures.headers.read import FORMATS, read_header
+from app.pictures.opening import open_picture, orientation
 
-_ORIENTATION = 0x0112
-"""The entry of EXIF that says how a picture is to be turned."""
-_ON_ITS_SIDE = (5, 6, 7, 8)
+_ON_ITS_SIDE = (
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+)
 
 
 def picture_endings() -> frozenset[str]:
@@ -20,15 +22,12 @@ def picture_endings() -> frozenset[str]:
     return frozenset(ending for ending, name in Image.registered_extensions().items() if name in FORMATS)
 
 
-def picture_size(file: Path | BinaryIO) -> tuple[int, int] | None:
-    """Return height and width of the picture in a file, as it is seen; None where there is none.
-
-    Only the beginning of the file is read.
-    """
+def picture_size(content: bytes) -> tuple[int, int] | None:
+    """Return height and width of the picture in a file, as it is seen; None where there is none."""
     try:
-        with Image.open(file, formats=FORMATS) as image:
-            width, height = image.size
-            turned = image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        header = read_header(content)
+        with open_picture(header, content) as image:
+            turned = orientation(image) in _ON_ITS_SIDE
+    except (Invalid, TooLarge):
         return None
-    return (width, height) if turned else (height, width)
+    return (header.width, header.height) if turned else (header.height, header.width)

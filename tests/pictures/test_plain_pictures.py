@@ -9,6 +9,7 @@ from PIL import Image
 
 import app.pictures.decode
 from app.api.pictures import PictureSpec
+from app.pictures.bounds import Bounds
 from app.pictures.decode import decode
 
 TURNED = Image.Exif()
@@ -43,8 +44,8 @@ def test_both_ways_give_the_same_bytes(
     image = Image.fromarray(pixels) if mode != "P" else Image.fromarray(pixels).convert("P")
     image.save(buffer, kind, **options)
     spec = PictureSpec(image_shape=shape, invert=invert)
-    short = decode(buffer.getvalue(), spec, 1000)
+    short = decode(buffer.getvalue(), spec, Bounds(1000))
     monkeypatch.setattr(app.pictures.decode, "_PLAIN", frozenset())
     monkeypatch.setattr(app.pictures.decode, "_BYTES", {})
-    np.testing.assert_array_equal(short, decode(buffer.getvalue(), spec, 1000))
+    np.testing.assert_array_equal(short, decode(buffer.getvalue(), spec, Bounds(1000)))
     assert short.flags.writeable

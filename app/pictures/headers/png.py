@@ -1,4 +1,4 @@
-"""What a picture says of itself, without a decoder."""
+"""PNG: its parts, without those that are inflated and change no pixel."""
 
 from __future__ import annotations
 
@@ -7,46 +7,66 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_HIDDEN = re.compile(b"zTXt|iTXt|iCCP")
-"""Parts of a PNG that are inflated too: a few kilobytes of them can stand for megabytes."""
+from app.pictures.headers.header import Header, cut_short, unreadable
+
+SIGNATURES = (b"\x89PNG\r\n\x1a\n",)
+_PNG = SIGNATURES[0]
+_DROPPED = frozenset({b"zTXt", b"iCCP", b"iTXt"})
+"""Parts that are inflated too, unless they say that they are as they are: a few kilobytes can stand for megabytes."""
+_PLAIN_TEXT = re.compile(rb"[^\0]{1,79}\0\0")
+"""How an iTXt part begins that is not compressed."""
+_MOST_PARTS = 65_536
+_MOST_INFLATED = 1032
+"""Times that deflate can make data smaller."""
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _BARE = {(8, 0): "L", (8, 2): "RGB"}
 """Depth and colour type of the PNGs that `bare_png` takes, and what Pillow calls their pixels."""
 _QUIET = {b"gAMA": 4, b"pHYs": 9, b"sRGB": 1}
 """Parts of a PNG that change no pixel here, and their bytes."""
 _SMALL_BYTES = 64 * 1024
 """Of larger files decoding takes so much longer than opening that it does not matter."""
-_JPEG = b"\xff\xd8\xff"
-_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
-"""Markers of JPEG without a length."""
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""Markers of JPEG that the size of the picture follows."""
+
+
+def read_png(data: bytes) -> Header:
+    """Return what a PNG file takes to decode.
+
+    Raises:
+        Invalid: it has more parts than any file has.
+    """
+    try:
+        width, height, depth, colours = struct.unpack_from(">IIBB", data, 16)
+    except struct.error:
+        raise cut_short("PNG") from None
+    place, parts, packed, kept = len(_PNG), 0, 0, [(0, len(_PNG))]
+    while place + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, place)
+        end = place + 12 + size
+        if kind in _DROPPED and not (kind == b"iTXt" and _PLAIN_TEXT.match(data, place + 8)):
+            kept.append((end, end))
+        else:
+            kept[-1] = kept[-1][0], end
+        packed += size if kind == b"IDAT" else 0
+        place, parts = end, parts + 1
+        if parts > _MOST_PARTS:
+            raise unreadable(f"the PNG picture has more than {_MOST_PARTS} parts; save it anew")
+        if kind == b"IEND":
+            break
+    whole = width * height * _CHANNELS.get(colours, 1) * depth // 8 <= packed * _MOST_INFLATED
+    clean = b"".join(data[first:last] for first, last in kept) if len(kept) > 1 else None
+    wide = colours in (2, 4, 6)
+    return Header("PNG", width, height, 4 if wide else 2 if depth == 16 else 1, whole=whole, data=clean)
 
 
 def declared_pixels(data: bytes) -> int | None:
-    """Return how many pixels a PNG or JPEG file says that it has; None of what is neither, or would take long to open.
+    """Return how many pixels a PNG file says that it has; None where it says none.
 
-    Takes microseconds, for small files. What is declared bounds what a decoder does; nothing else is checked.
+    Its parts are not walked through: each pixel is the same work, whatever they are, and `bare_png` reads them anyway.
     """
-    if data.startswith(_PNG) and len(data) >= 24:
-        if _HIDDEN.search(data):
-            return None
+    try:
         width, height = struct.unpack_from(">II", data, 16)
-        return int(width) * int(height)
-    if data.startswith(_JPEG):
-        return _jpeg_pixels(data)
-    return None
-
-
-def _jpeg_pixels(data: bytes) -> int | None:
-    place = 2
-    while place + 9 <= len(data) and data[place] == 0xFF:
-        marker = data[place + 1]
-        if marker in _FRAMES:
-            height, width = struct.unpack_from(">HH", data, place + 5)
-            return int(width) * int(height)
-        place += 2 if marker in _ALONE else 2 + struct.unpack_from(">H", data, place + 2)[0]
-    return None
+    except struct.error:
+        return None
+    return width * height or None
 
 
 @dataclass(frozen=True, slots=True)
