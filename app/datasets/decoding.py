@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -13,19 +12,19 @@ from numpy.typing import NDArray
 
 from app.api.datasets import Fault
 from app.datasets.options import DatasetOptions
-from app.datasets.readers.base import Item, Reader, Skipped
+from app.datasets.readers.base import Item, Reader
+from app.datasets.readers.left_out import LeftOut, Skipped
 from app.datasets.readers.splits import UNASSIGNED
 from app.datasets.readers.zip_names import MAX_PATH
 from app.datasets.segments import Targets
 from app.datasets.storage import StoredDataset
 from app.errors import DomainError, Invalid, TooLarge
+from app.pictures.bounds import Bounds
 from app.pictures.decode import convert, decode
 from app.store.records import Json
 from app.text import shown
 from engine.recipe.targets import Target
 
-REPORTED_FILES = 1000
-"""Files that a report names; the rest is only counted."""
 REPORTED_WARNINGS = 100
 Beat = Callable[[Json], None]
 """Takes the progress now and then, and raises what should end the work."""
@@ -45,28 +44,35 @@ class Report:
     """
 
     def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._files: list[Json] = []
+        self._left_out = LeftOut()
         self.notes: list[str] = []
         self.warnings: list[str] = []
 
     def count(self, kind: Fault) -> int:
         """Return how many were left out for a reason."""
-        return self._counts[kind]
+        return self._left_out.counts[kind]
 
     def add(self, skipped: Skipped) -> None:
         """Note one more."""
-        self._counts[skipped.kind] += 1
-        if len(self._files) < REPORTED_FILES:
-            name, reason = shown(skipped.name, MAX_PATH), shown(skipped.reason, _REASON)
-            self._files.append({"name": name, "reason": reason, "kind": skipped.kind})
+        self._left_out.add(skipped)
+
+    def add_all(self, skipped: LeftOut) -> None:
+        """Note all of what a reader left out."""
+        self._left_out.add_all(skipped)
 
     def document(self) -> Json:
         """Return it as JSON-ready data."""
         return {
-            "skipped": self._counts.total(),
-            "counts": {kind: self._counts[kind] for kind in get_args(Fault)},
-            "files": self._files,
+            "skipped": len(self._left_out),
+            "counts": {kind: self._left_out.counts[kind] for kind in get_args(Fault)},
+            "files": [
+                {
+                    "name": shown(skipped.name, MAX_PATH),
+                    "reason": shown(skipped.reason, _REASON),
+                    "kind": skipped.kind,
+                }
+                for skipped in self._left_out
+            ],
             "notes": self.notes,
             "warnings": self.warnings[:REPORTED_WARNINGS],
         }
@@ -92,10 +98,10 @@ class PictureDecoder:
     Where pictures have labels or values, read what splits are drawn by for class.
     """
 
-    def __init__(self, reader: Reader, options: DatasetOptions, max_pixels: int, beat: Beat) -> None:
+    def __init__(self, reader: Reader, options: DatasetOptions, bounds: Bounds, beat: Beat) -> None:
         self._reader = reader
         self._options = options
-        self._max_pixels = max_pixels
+        self._bounds = bounds
         self._beat = beat
         self._files: dict[bytes, _First] = {}
         self._pixels: dict[bytes, _First] = {}
@@ -107,8 +113,7 @@ class PictureDecoder:
         self.files: list[str] = []
         self._contradicting: dict[str, str] = {}
         self.first_faults: dict[int, Skipped] = {}
-        for skipped in reader.skipped:
-            self.report.add(skipped)
+        self.report.add_all(reader.skipped)
 
     @property
     def given_splits(self) -> NDArray[np.uint8]:
@@ -178,7 +183,7 @@ class PictureDecoder:
             picture = convert(content, self._options.picture)
         else:
             self._compare(self._files.setdefault(_digest(content), first), first, "has the same bytes as")
-            picture = decode(content, self._options.picture, self._max_pixels)
+            picture = decode(content, self._options.picture, self._bounds)
         self._compare(self._pixels.setdefault(_digest(picture), first), first, "becomes the same pixels as")
         return picture
 

@@ -7,9 +7,12 @@ import logging
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
+from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -17,6 +20,7 @@ import httpx
 from app.datasets.decoding import Beat
 from app.datasets.published import PublishedDataset, PublishedFile
 from app.errors import DomainError, Invalid, TooLarge
+from app.hosts import is_loopback, is_public, resolve
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +30,7 @@ CHECKSUMS = "SHA256SUMS"
 _CHUNK = 1 << 16
 _TRIES = 5
 _PAUSE_SECONDS = 1.0
+_RESOLVE_SECONDS = 30.0
 _CHECKSUMS_BYTES = 1 << 16
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](?:\./)?([^/]+)")
 _PASSING = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT)
@@ -43,14 +48,22 @@ class _Interrupted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the files of a data set are: an address, or a directory of this machine."""
+    """Where the files of a data set are.
+
+    Attributes:
+        place: an address, or a directory of this machine.
+        is_mirror: whether the operator has named it, instead of those who have published the data set.
+    """
 
     place: str
+    is_mirror: bool
 
     @classmethod
     def of(cls, dataset: PublishedDataset, mirror: str | None) -> Origin:
         """Return where a data set is published, or where a mirror has it: in a folder of its name."""
-        return cls(dataset.address if mirror is None else f"{mirror.rstrip('/')}/{dataset.name}")
+        if mirror is None:
+            return cls(dataset.address, is_mirror=False)
+        return cls(f"{mirror.rstrip('/')}/{dataset.name}", is_mirror=True)
 
     @property
     def remote(self) -> bool:
@@ -61,13 +74,34 @@ class Origin:
         """Return the address or path of a file."""
         return f"{self.place}/{quote(name)}" if self.remote else str(Path(self.place) / name)
 
+    def shown(self, name: str = "") -> str:
+        """Return the address of a file, or of them all, for callers: no password, and no directory of the server."""
+        if self.remote:
+            address = self.file(name) if name else self.place
+            parts = urlsplit(address)
+            return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return f"{'/'.join(filter(None, (Path(self.place).name, name)))} in the mirror of this server"
+
+    def client(self) -> httpx.Client:
+        """Make what asks an address for files; it follows a few redirects."""
+        host = urlsplit(self.place).hostname or ""
+        checks: list[Callable[..., Any]] = [] if self.is_mirror else [partial(_check_hop, host)]
+        return httpx.Client(
+            timeout=30.0,
+            follow_redirects=True,
+            max_redirects=5,
+            # a proxy of the environment is for what is far away
+            trust_env=not is_loopback(host),
+            event_hooks={"request": checks},
+        )
+
 
 def checksums(origin: Origin) -> dict[str, str]:
     """Return the checksums that a mirror names by file; none when it has no such list."""
     where = origin.file(CHECKSUMS)
     try:
         if origin.remote:
-            with _client(where) as client, client.stream("GET", where) as answer:
+            with origin.client() as client, client.stream("GET", where) as answer:
                 if answer.status_code != HTTPStatus.OK:
                     return {}
                 text = b"".join(answer.iter_bytes(_CHUNK))[:_CHECKSUMS_BYTES].decode(
@@ -117,7 +151,7 @@ def fetch(origin: Origin, file: PublishedFile, sha256: str, folder: Path, most: 
     if found != sha256:
         part.unlink()
         raise Invalid(
-            f"{origin.file(file.name)} has the checksum {found} instead of {sha256}; it was changed or damaged. "
+            f"{origin.shown(file.name)} has the checksum {found} instead of {sha256}; it was changed or damaged. "
             f"A mirror that has another edition of it names its checksum in {CHECKSUMS}",
             code="checksum-mismatch",
         )
@@ -131,15 +165,15 @@ def _transfer(origin: Origin, file: PublishedFile, part: Path, most: int, beat: 
     for attempt in range(1, _TRIES + 1):
         try:
             if origin.remote:
-                _download(origin.file(file.name), file, part, most, beat)
+                _download(origin, file, part, most, beat)
             else:
-                _copy(Path(origin.file(file.name)), file, part, most, beat)
+                _copy(origin, file, part, most, beat)
         except (_Interrupted, httpx.TransportError) as error:
             have = part.stat().st_size if part.exists() else 0
             log.warning("%s broke off after %d bytes, attempt %d: %s", file.name, have, attempt, error)
             if attempt == _TRIES:
                 raise DownloadFailed(
-                    f"{origin.file(file.name)} broke off {_TRIES} times, the last time after {have} bytes: {error}. "
+                    f"{origin.shown(file.name)} broke off {_TRIES} times, the last time after {have} bytes: {error}. "
                     "What has arrived is kept; ask again to go on"
                 ) from error
             _wait(_PAUSE_SECONDS * attempt, beat, _progress(file, have))
@@ -147,10 +181,11 @@ def _transfer(origin: Origin, file: PublishedFile, part: Path, most: int, beat: 
             return
 
 
-def _download(address: str, file: PublishedFile, part: Path, most: int, beat: Beat) -> None:
+def _download(origin: Origin, file: PublishedFile, part: Path, most: int, beat: Beat) -> None:
+    address, called = origin.file(file.name), origin.shown(file.name)
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    with _client(address) as client, client.stream("GET", address, headers=headers) as answer:
+    with origin.client() as client, client.stream("GET", address, headers=headers) as answer:
         status = answer.status_code
         if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
             return  # nothing is left of it; the checksum tells whether it is the file
@@ -163,33 +198,43 @@ def _download(address: str, file: PublishedFile, part: Path, most: int, beat: Be
         elif status == HTTPStatus.OK:
             have = 0
         else:
-            raise DownloadFailed(f"{address} cannot be had: the server answered {status}")
+            raise DownloadFailed(f"{called} cannot be had: the server answered {status}")
         length = answer.headers.get("content-length", "")
         total = have + int(length) if length.isdecimal() else None
         with part.open("ab" if have else "wb") as target:
             # Without a size of pieces: what has arrived when it breaks off is not held back.
             for piece in answer.iter_raw():
                 have += len(piece)
-                _check_size(address, have, most)
+                _check_size(called, have, most)
                 target.write(piece)
                 beat(_progress(file, have, total))
 
 
-def _copy(source: Path, file: PublishedFile, part: Path, most: int, beat: Beat) -> None:
+def _copy(origin: Origin, file: PublishedFile, part: Path, most: int, beat: Beat) -> None:
+    source = Path(origin.file(file.name))
     have = part.stat().st_size if part.exists() else 0
     try:
         total = source.stat().st_size
         if have > total:
             have = 0
-        with source.open("rb") as content, part.open("ab" if have else "wb") as target:
+        content = _open_mirror(source)
+        with content, part.open("ab" if have else "wb") as target:
             content.seek(have)
             while piece := content.read(_CHUNK):
                 have += len(piece)
-                _check_size(str(source), have, most)
+                _check_size(origin.shown(file.name), have, most)
                 target.write(piece)
                 beat(_progress(file, have, total))
     except FileNotFoundError as error:
-        raise DownloadFailed(f"the mirror has no {source}") from error
+        raise DownloadFailed(f"the mirror has no {source.parent.name}/{source.name}") from error
+
+
+def _open_mirror(source: Path) -> IO[bytes]:
+    """Open a file of a mirror; that it may not be read is no fault of our own disk."""
+    try:
+        return source.open("rb")
+    except PermissionError:
+        raise DownloadFailed(f"the mirror does not let us read {source.name}") from None
 
 
 def _check_size(where: str, size: int, most: int) -> None:
@@ -214,11 +259,24 @@ def _wait(seconds: float, beat: Beat, progress: dict[str, object]) -> None:
         time.sleep(min(left, 0.2))
 
 
-def _client(address: str) -> httpx.Client:
-    host = urlsplit(address).hostname or ""
-    # A proxy of the environment is for what is far away.
-    near = host == "localhost" or host.startswith("127.") or host == "::1"
-    return httpx.Client(timeout=30.0, follow_redirects=True, max_redirects=5, trust_env=not near)
+def _check_hop(origin_host: str, request: httpx.Request) -> None:
+    """Refuse to be sent on from the internet to what only this machine can reach.
+
+    Raises:
+        DownloadFailed: that is where it goes.
+        _Interrupted: nobody says in time where.
+    """
+    host, port = request.url.host, request.url.port
+    if host == origin_host:
+        return
+    try:
+        addresses = resolve(host, port or 443, _RESOLVE_SECONDS)
+    except TimeoutError:
+        raise _Interrupted(f"the name {host} was not resolved in time") from None
+    except OSError:
+        return  # a proxy of the environment may know it
+    if not all(map(is_public, addresses)):
+        raise DownloadFailed(f"{origin_host} has sent on to {host}, which is not on the public internet")
 
 
 def _checksum(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,15 +35,19 @@ class FileNames:
         return cls(np.frombuffer(b"".join(written), np.uint8), ends)
 
     @classmethod
-    def open(cls, folder: Path) -> FileNames | None:
+    def open(cls, path: Callable[[str], Path]) -> FileNames | None:
         """Map the files of a segment; None where its pictures were not in files of their own.
+
+        Args:
+            path: returns where a file of the segment is, by its name.
 
         Raises:
             ValueError: they are damaged.
         """
-        if not (folder / ENDS_FILE).exists():
+        found = path(ENDS_FILE)
+        if not found.exists():
             return None
-        text, ends = (np.lib.format.open_memmap(folder / name, mode="r") for name in (TEXT_FILE, ENDS_FILE))
+        text, ends = (np.lib.format.open_memmap(file, mode="r") for file in (path(TEXT_FILE), found))
         return cls(text, ends)
 
     def __len__(self) -> int:

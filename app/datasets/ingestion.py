@@ -23,7 +23,9 @@ from app.datasets.readers.splits import SPLIT_NAMES, place
 from app.errors import Invalid, TooLarge
 from app.files import paths
 from app.files.artifacts import Artifacts
+from app.files.budget import MemoryBudget
 from app.files.paths import UPLOADS
+from app.pictures.bounds import Bounds
 from app.settings import Settings
 from app.store.records import DatasetContents, Json
 from engine.spec import Spec
@@ -68,13 +70,17 @@ class SavedFile:
         return f"{UPLOADS}/{self.path.name}"
 
 
-def archive_limits(settings: Settings) -> ArchiveLimits:
-    """Return what an archive may hold; the largest file is an uncompressed picture of the most pixels."""
+def archive_limits(settings: Settings, memory: MemoryBudget | None = None) -> ArchiveLimits:
+    """Return what an archive may hold; the largest file is an uncompressed picture of the most pixels.
+
+    With `memory`, what opening one takes is reserved there.
+    """
     return ArchiveLimits(
         entries=settings.max_archive_entries,
         ratio=settings.max_archive_ratio,
         member_bytes=settings.max_image_pixels * 8 + _HEADROOM,
         unpacked_bytes=settings.max_upload_bytes,
+        memory=memory,
     )
 
 
@@ -106,8 +112,19 @@ def check_space(images: int, picture: PictureSpec, free: int) -> None:
         )
 
 
+def begin_segment(dataset_id: str, number: int, job_id: str, attempt: int, artifacts: Artifacts) -> str:
+    """Return the directory to which an attempt of a job writes a segment; what those before it have left is removed."""
+    folder = paths.dataset(dataset_id)
+    artifacts.clean(folder, age=0)
+    for found in artifacts.folders(folder):
+        if paths.of_earlier_attempt(found.name, job_id, attempt):
+            artifacts.delete(found.name)
+    return paths.segment(dataset_id, number, job_id, attempt)
+
+
 def make_dataset(
     dataset_id: str,
+    folder: str,
     reader: Reader,
     options: DatasetOptions,
     source: Source,
@@ -115,14 +132,13 @@ def make_dataset(
     settings: Settings,
     beat: WorkerBeat,
 ) -> DatasetContents:
-    """Write the pictures of a reader as the first segment of a data set.
+    """Write the pictures of a reader as the first segment of a data set, in a directory.
 
     Raises:
         DomainError: they cannot be trained on.
         Interrupted, StaleAttempt: as `beat` does.
     """
-    artifacts.clean(paths.dataset(dataset_id), age=0)  # of an attempt that was killed
-    decoder = PictureDecoder(reader, options, settings.max_image_pixels, beat)
+    decoder = PictureDecoder(reader, options, Bounds(settings.max_image_pixels), beat)
     classes = len(reader.counts)
 
     def draw(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
@@ -134,7 +150,7 @@ def make_dataset(
         decoder.report.warnings += _missing_in_splits(reader, decoder, labels, splits)
         return splits
 
-    segment = write_kept_up(dataset_id, 1, decoder, classes, draw, options, artifacts, beat)
+    segment = write_kept_up(dataset_id, 1, folder, decoder, classes, draw, options, artifacts, beat)
     report = {
         "source": source.model_copy(update={"format": reader.format}).model_dump(mode="json"),
         **decoder.report.document(),
@@ -145,6 +161,7 @@ def make_dataset(
 def write_kept_up(
     dataset_id: str,
     number: int,
+    folder: str,
     decoder: PictureDecoder,
     classes: int,
     draw: segments.Draw,
@@ -158,6 +175,7 @@ def write_kept_up(
     Args:
         dataset_id: whose segment it is.
         number: its place in the data set.
+        folder: the directory of its files.
         decoder: where the pictures come from.
         classes: number of classes of the data set, or of whatever else splits are drawn by.
         draw: as for `segments.write_segment`.
@@ -178,7 +196,16 @@ def write_kept_up(
         shape = options.picture.image_shape
         targets = None if options.target == "class" else decoder.targets
         return segments.write_segment(
-            artifacts, dataset_id, number, shape, classes, pictures(), draw, targets, lambda: decoder.files
+            artifacts,
+            dataset_id,
+            number,
+            shape,
+            classes,
+            pictures(),
+            draw,
+            targets,
+            lambda: decoder.files,
+            folder=folder,
         )
 
 

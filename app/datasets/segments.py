@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from app.datasets.file_names import FileNames
 from app.datasets.readers.splits import SPLIT_NAMES
+from app.errors import StorageFault
 from app.files import paths
-from app.files.artifacts import Artifacts
+from app.files.artifacts import Artifacts, Written
 from app.store.records import SegmentRecord
 from engine.recipe.targets import Target
 
@@ -54,14 +55,18 @@ class Segment:
             )
 
     @classmethod
-    def open(cls, folder: Path, target: Target = "class") -> Segment:
+    def open(cls, artifacts: Artifacts, folder: str, target: Target = "class") -> Segment:
         """Map the segment's files; nothing is read before it is asked for."""
+
+        def path(name: str) -> Path:
+            return artifacts.local_path(f"{folder}/{name}")
+
         return cls(
-            images=_map(folder / IMAGES_FILE, np.dtype(np.uint8), 4),
-            labels=_map(folder / LABELS_FILE, LABEL_TYPE, 1),
-            splits=_map(folder / SPLITS_FILE, np.dtype(np.uint8), 1),
-            targets=None if target == "class" else _map(folder / TARGETS_FILE, TARGET_TYPE, 2),
-            names=FileNames.open(folder),
+            images=_map(path(IMAGES_FILE), np.dtype(np.uint8), 4),
+            labels=_map(path(LABELS_FILE), LABEL_TYPE, 1),
+            splits=_map(path(SPLITS_FILE), np.dtype(np.uint8), 1),
+            targets=None if target == "class" else _map(path(TARGETS_FILE), TARGET_TYPE, 2),
+            names=FileNames.open(path),
         )
 
 
@@ -80,13 +85,18 @@ class WrittenSegment:
         record: what the row will hold.
         counts: pictures per class and split, (K, 3).
         shown: pictures that show each class, or have each label or value, (K,).
-        bytes: the size of its files.
+        files: what it consists of.
     """
 
     record: SegmentRecord
     counts: NDArray[np.int64]
     shown: NDArray[np.int64]
-    bytes: int
+    files: tuple[Written, ...]
+
+    @property
+    def bytes(self) -> int:
+        """The size of its files."""
+        return sum(file.bytes for file in self.files)
 
 
 def write_segment(
@@ -99,6 +109,8 @@ def write_segment(
     draw: Draw,
     targets: Callable[[], tuple[Target, Targets]] | None = None,
     names: Callable[[], Sequence[str]] = lambda: (),
+    *,
+    folder: str | None = None,
 ) -> WrittenSegment:
     """Write pictures to disk as they come, one in memory at a time, then draw their splits.
 
@@ -112,8 +124,31 @@ def write_segment(
         draw: returns the splits of all the pictures, given their labels; may raise as well.
         targets: returns the labels or values of all the pictures, in place of their classes, after the last of them.
         names: returns the names of the files that they came in, after the last of them; empty texts for none.
+        folder: the directory of its files, where nobody else writes; by default that of a segment which comes with us.
     """
-    folder = paths.segment(dataset_id, number)
+    folder = folder or paths.segment(dataset_id, number)
+    try:
+        return _write(
+            artifacts, folder, dataset_id, number, image_shape, classes, pictures, draw, targets, names
+        )
+    except (OSError, StorageFault):
+        # Where there is no room, what is written already must not take the room of the next try.
+        artifacts.delete(folder)
+        raise
+
+
+def _write(
+    artifacts: Artifacts,
+    folder: str,
+    dataset_id: str,
+    number: int,
+    image_shape: Sequence[int],
+    classes: int,
+    pictures: Iterable[tuple[NDArray[np.uint8], int]],
+    draw: Draw,
+    targets: Callable[[], tuple[Target, Targets]] | None,
+    names: Callable[[], Sequence[str]],
+) -> WrittenSegment:
     arrived: list[int] = []
 
     def write_images(file: IO[bytes]) -> None:
@@ -145,7 +180,7 @@ def write_segment(
         SegmentRecord(dataset_id, number, len(labels), folder, checksum),
         counts,
         shown,
-        sum(file.bytes for file in written),
+        tuple(written),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,11 @@ from app.datasets.records import class_names, options
 from app.datasets.storage import StoredDataset
 from app.files import paths
 from app.files.artifacts import Artifacts
+from app.files.faults import reason
+from app.log import Log
 from app.store.records import DatasetRecord, Json
+
+log = Log(__name__)
 
 _CHUNK_BYTES = 4 << 20
 _BEGINNING = "statistics-"
@@ -24,10 +28,12 @@ EXTREMES = frozenset({"darkest", "lightest", "least", "greatest"})
 """The fields that list pictures at one end, each as its number and what is least or greatest in it."""
 
 
-def statistics(record: DatasetRecord, dataset: StoredDataset, artifacts: Artifacts) -> Json:
+def statistics(
+    record: DatasetRecord, dataset: StoredDataset, artifacts: Artifacts, go_on: Callable[[], None]
+) -> Json:
     """Return the figures of a data set; they are computed once, and kept until it is changed.
 
-    Every pixel is looked at, piece by piece; pixel values are 0..255.
+    Every pixel is looked at, piece by piece; pixel values are 0..255. `go_on` is called before each, and may raise.
     """
     folder = paths.dataset(record.id)
     name = f"{folder}/{_BEGINNING}{_FORMAT}-{dataset.images}-{dataset.corrections.revision}.json"
@@ -38,17 +44,24 @@ def statistics(record: DatasetRecord, dataset: StoredDataset, artifacts: Artifac
         pass
     names = class_names(record)
     of_values = options(record).target == "values"
-    found = _compute([] if of_values else names, dataset)
+    found = _compute([] if of_values else names, dataset, go_on)
     found["values"] = _values(names, dataset) if of_values else []
+    try:
+        _keep(name, found, folder, artifacts)
+    except OSError as error:  # who asks has them; the next one computes them again
+        log.warning("statistics_not_kept", error=reason(error))
+    return found
+
+
+def _keep(name: str, found: Json, folder: str, artifacts: Artifacts) -> None:
     artifacts.write(name, json.dumps(found, allow_nan=False).encode())
     # only the newest revision is ever asked for
     for other in artifacts.names(folder):
         if other.removeprefix(f"{folder}/").startswith(_BEGINNING) and other != name:
             artifacts.delete(other)
-    return found
 
 
-def _compute(classes: Sequence[str], dataset: StoredDataset) -> Json:
+def _compute(classes: Sequence[str], dataset: StoredDataset, go_on: Callable[[], None]) -> Json:
     # A cell for each class or label and split, and at last for all pictures: one can have several labels, or none.
     everything = len(classes)
     channels = dataset.image_shape[2]
@@ -62,6 +75,7 @@ def _compute(classes: Sequence[str], dataset: StoredDataset) -> Json:
     lightness = np.empty(len(used), np.float32)
     at_once = max(1, _CHUNK_BYTES // int(np.prod(dataset.image_shape)))
     for start in range(0, len(used), at_once):
+        go_on()
         numbers = used[start : start + at_once]
         batch, _ = images.read(numbers)  # (n, H, W, C)
         rows, labels = _shown(dataset, numbers, everything)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -200,12 +201,14 @@ def open_dataset(
     segments = store.datasets.find_segments(dataset_id)
     try:
         opened = StoredDataset(
-            [Segment.open(artifacts.local_path(segment.path), target) for segment in segments],
+            [Segment.open(artifacts, segment.path, target) for segment in segments],
             images,
             corrections,
             record.fingerprint,
         )
         opened.check_classes(classes)
+    except FileNotFoundError as error:
+        raise Damaged.of("data set", record.id, f"its file {Path(error.filename).name} is missing") from error
     except ValueError as error:
         raise Damaged.of("data set", record.id, f"it does not fit its files: {error}") from error
     if (images, revision) != (record.images, record.revision):
@@ -259,6 +262,7 @@ def describe(
         report=report,
         fingerprint=_fingerprint(classes, image_shape, [segment.record.sha256], []),
         segments=(segment.record,),
+        files=segment.files,
     )
 
 
@@ -288,6 +292,7 @@ def describe_growth(
         report=record.report,
         fingerprint=_fingerprint(names, record.image_shape, checksums, corrected),
         segments=(segment.record,),
+        files=segment.files,
     )
 
 

@@ -2,6 +2,8 @@
 
 import base64
 import io
+import os
+import signal
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +14,8 @@ import pytest
 from PIL import Image
 
 from app.cli.launch import ServerProcess
+from app.files.locks import read_holder
+from tests.jobs.service import pause
 
 
 def picture(level: int, seed: int) -> bytes:
@@ -39,7 +43,7 @@ def own(
     tmp_path_factory: pytest.TempPathFactory, connect: Callable[..., httpx.Client]
 ) -> Iterator[tuple[ServerProcess, httpx.Client]]:
     folder = tmp_path_factory.mktemp("own")
-    process = ServerProcess(folder / "data", folder / "log")
+    process = ServerProcess(folder / "data", folder / "log", {"CORES": "1", "HEARTBEAT_TIMEOUT": "600"})
     with process as url, connect(url) as http:
         yield process, http
 
@@ -70,6 +74,7 @@ def settle(http: httpx.Client, answer: httpx.Response, wait_for: Callable[..., A
     return found
 
 
+@pytest.mark.slow
 def test_adding_changes_nothing_that_was_there(
     own: tuple[ServerProcess, httpx.Client], shaded: dict[str, Any], wait_for, finished
 ) -> None:
@@ -87,6 +92,15 @@ def test_adding_changes_nothing_that_was_there(
         },
     ).json()
     before = pixels(http, shaded["id"], 40)
+
+    # The job needs no processor to be under way.
+    def step() -> int:
+        return int(http.get(f"/v1/training-jobs/{job['id']}").json()["progress"]["step"])
+
+    wait_for(step, "its first steps")
+    worker = read_holder(process.data_dir / "jobs" / job["id"] / "lock")
+    assert worker is not None
+    pause(process.data_dir, worker)
 
     # An archive, with one picture that is there, one given twice, one that is none and one beside the folders.
     entries = shades(range(100, 110))
@@ -129,15 +143,17 @@ def test_adding_changes_nothing_that_was_there(
     assert [page["data"][0]["report"]["added"] for page in pages] == [0, 3, 20]
     assert pixels(http, shaded["id"], 60)[:40] == before
     folder = process.data_dir / "datasets" / shaded["id"]
+    adders = [page["data"][0]["id"] for page in reversed(pages[1:])]
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == [
-        "segment-0001",
-        "segment-0002",
-        "segment-0003",
+        f"segment-{number:04}-{job_id}-1" for number, job_id in enumerate([maker, *adders], 1)
     ]
     assert list((process.data_dir / "uploads").iterdir()) == []
 
     # The job that was running sees what it began with; a new one sees all.
     assert http.get(f"/v1/training-jobs/{job['id']}").json()["status"] == "running"
+    paused_at = step()
+    os.kill(worker, signal.SIGCONT)
+    wait_for(lambda: step() > paused_at, "more steps")
     http.post(f"/v1/training-jobs/{job['id']}/cancel")
     assert finished(http, job["id"])["status"] == "cancelled"
     new = http.post("/v1/training-jobs", json={**job_body(shaded["id"]), "epochs": 1}).json()
@@ -217,7 +233,7 @@ def test_statistics_are_those_of_the_pixels(
     answer = http.get(f"/v1/datasets/{shaded['id']}/statistics")
     assert answer.status_code == 200, answer.text
     found = answer.json()
-    folder = process.data_dir / "datasets" / shaded["id"] / "segment-0001"
+    (folder,) = (process.data_dir / "datasets" / shaded["id"]).glob("segment-0001-*")
     images, labels, splits = (np.load(folder / f"{name}.npy") for name in ("images", "labels", "splits"))
 
     def check(part: dict[str, Any], chosen: np.ndarray) -> None:

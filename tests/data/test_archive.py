@@ -58,7 +58,7 @@ def test_class_folders(saved) -> None:
             ("dog/1.png", 1),
         ]
         assert [archive.read(picture) for picture in archive.pictures] == list(GOOD.values())
-        assert archive.skipped == ()
+        assert not archive.skipped
 
 
 def test_one_common_top_folder_and_what_systems_leave_behind(saved) -> None:

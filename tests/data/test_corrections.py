@@ -205,6 +205,7 @@ def test_pictures_that_are_added_later_come_after_the_corrections(
     assert correct(http, own, {"number": after["images"] - 1, "label": "light"})["revision"] == 2
 
 
+@pytest.mark.slow
 def test_jobs_go_by_the_revision_at_which_they_were_accepted(
     http: httpx.Client, own: str, wait_for: Callable[..., Any], finished: Callable[..., dict[str, Any]]
 ) -> None:

@@ -44,6 +44,7 @@ def test_licence_and_attribution_are_beside_the_file() -> None:
         assert word in text
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not MNIST.is_dir(), reason="TEST_DATA names no folder with mnist/")
 def test_the_script_makes_the_same_file_each_time(tmp_path: Path) -> None:
     chosen = make_digits.choose(MNIST)

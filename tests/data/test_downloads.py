@@ -251,7 +251,7 @@ def test_cifar_10_in_its_binary_format(
         assert dataset["status"] == "ready", dataset
         assert (dataset["images"], dataset["splits"]["test"]) == (800, 200)
         assert dataset["image_shape"] == [32, 32, 3]
-        folder = process.data_dir / "datasets" / dataset["id"] / "segment-0001"
+        (folder,) = (process.data_dir / "datasets" / dataset["id"]).glob("segment-0001-*")
         assert np.array_equal(np.load(folder / "images.npy"), np.concatenate([train[0], test[0]]))
         assert np.array_equal(np.load(folder / "labels.npy"), np.concatenate([train[1], test[1]]))
 

@@ -191,7 +191,7 @@ def test_arrays_of_splits_by_the_names_that_people_use(read, x: str, y: str, wor
     reader, items = read(npz(**arrays))
     assert reader.splits == {TRAIN, DEV, TEST}
     assert [item.split for item in items] == [TRAIN] * 4 + [DEV] * 4 + [TEST] * 4
-    assert reader.skipped == ()
+    assert not reader.skipped
 
 
 def test_no_array_is_passed_over_in_silence(read) -> None:

@@ -109,7 +109,7 @@ def test_what_systems_leave_behind_is_no_class_and_no_picture(
 ) -> None:
     entries = {f"pets/{name}": content for name, content in PICTURES.items()}
     reader = opened(pack({folder + leftover: b"x", **entries}))
-    assert (reader.classes, reader.skipped, len(reader)) == (("cat", "dog"), (), 4)
+    assert (reader.classes, list(reader.skipped), len(reader)) == (("cat", "dog"), [], 4)
 
 
 # Letters and accents, together or apart

@@ -15,9 +15,10 @@ from pydantic import ValidationError
 
 from app.api.pictures import PictureSpec
 from app.errors import Invalid, TooLarge
+from app.pictures.bounds import Bounds
 from app.pictures.decode import convert, decode, encode_png
 
-MAX_PIXELS = 25_000_000
+MAX_PIXELS = Bounds(25_000_000)
 RED_GREEN_BLUE_WHITE = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)
 GREY = np.array([[76, 150], [29, 255]], np.uint8)  # the luma of the four
 
@@ -214,7 +215,7 @@ def test_damaged_files_raise_nothing_but_our_errors(noise: bytes, kind: str) -> 
     start = len(whole) // 4
     whole[start : start + len(noise)] = noise
     with contextlib.suppress(Invalid, TooLarge):
-        assert decode(bytes(whole), spec(), 10_000).shape == (2, 2, 3)
+        assert decode(bytes(whole), spec(), Bounds(10_000)).shape == (2, 2, 3)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3]), st.sampled_from(["L", "RGB", "RGBA"]))

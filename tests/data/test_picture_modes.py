@@ -9,6 +9,7 @@ from PIL import Image
 
 from app.api.pictures import PictureSpec
 from app.errors import Invalid
+from app.pictures.bounds import Bounds
 from app.pictures.decode import decode
 
 RAMP = np.linspace(0, 255, 16).round().astype(np.uint8).reshape(4, 4)
@@ -26,7 +27,7 @@ def deep(values: np.ndarray, kind: str) -> bytes:
 
 
 def read(content: bytes) -> np.ndarray:
-    grey, colour = decode(content, GREY, 100)[..., 0], decode(content, COLOUR, 100)
+    grey, colour = decode(content, GREY, Bounds(1000))[..., 0], decode(content, COLOUR, Bounds(1000))
     assert np.abs(colour.astype(int).mean(axis=2) - grey).max() <= 1
     return grey
 

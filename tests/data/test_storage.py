@@ -36,7 +36,7 @@ def write(
 def dataset(tmp_path: Path) -> tuple[StoredDataset, np.ndarray, np.ndarray, np.ndarray]:
     parts = [make(count, seed) for seed, count in enumerate((10, 1, 25))]
     segments = [
-        Segment.open(tmp_path / write(tmp_path, number, *part).record.path)
+        Segment.open(LocalArtifacts(tmp_path), write(tmp_path, number, *part).record.path)
         for number, part in enumerate(parts, start=1)
     ]
     whole = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
@@ -121,7 +121,8 @@ def test_equal_pictures_have_equal_checksums_and_others_have_not(tmp_path: Path)
 def test_any_number_of_pictures(tmp_path_factory: pytest.TempPathFactory, count: int) -> None:
     folder = tmp_path_factory.mktemp("segment")
     images, labels, splits = make(count, count)
-    stored = StoredDataset([Segment.open(folder / write(folder, 1, images, labels, splits).record.path)])
+    path = write(folder, 1, images, labels, splits).record.path
+    stored = StoredDataset([Segment.open(LocalArtifacts(folder), path)])
     assert np.array_equal(stored.split().read(np.arange(count))[0], images)
 
 
@@ -163,7 +164,7 @@ def test_memory_does_not_grow_with_the_data_set(tmp_path: Path) -> None:
             pictures,
             lambda labels: np.zeros(len(labels), np.uint8),
         )
-        stored = StoredDataset([Segment.open(tmp_path / written.record.path)])
+        stored = StoredDataset([Segment.open(LocalArtifacts(tmp_path), written.record.path)])
         read = stored.split("train").read(np.arange(900, 910))
         peak = tracemalloc.get_traced_memory()[1]
     finally:

@@ -210,18 +210,20 @@ def test_targets_lie_beside_the_pictures(tmp_path: Path) -> None:
     written = write("a", targets)
     folder = tmp_path / "a" / written.record.path
     assert np.array_equal(np.load(folder / "targets.npy", allow_pickle=False), targets)
-    stored = StoredDataset([Segment.open(folder, "values")])
+    stored = StoredDataset([Segment.open(LocalArtifacts(tmp_path / "a"), written.record.path, "values")])
     for code, name in enumerate(("train", "dev", "test")):
         images, read = stored.split(name).read(np.arange(8))
         assert np.array_equal(images[..., 0], IMAGES[code::3])
         assert np.array_equal(read, targets[code::3])
-    assert isinstance(Segment.open(folder, "values").targets, np.memmap)
+    assert isinstance(
+        Segment.open(LocalArtifacts(tmp_path / "a"), written.record.path, "values").targets, np.memmap
+    )
     changed = targets.copy()
     changed[5, 1] += 1
     assert write("b", changed).record.sha256 != written.record.sha256 == write("c", targets).record.sha256
     (folder / "targets.npy").unlink()
     with pytest.raises(FileNotFoundError):
-        Segment.open(folder, "values")
+        Segment.open(LocalArtifacts(tmp_path / "a"), written.record.path, "values")
 
 
 def test_data_sets_of_arrays(http: httpx.Client, wait_for: Callable[..., Any]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.datasets.readers.base import Item, Reader, Skipped
+from app.datasets.readers.base import Item, Reader
 from app.datasets.readers.idx import GZIP_MAGIC, IDX_MAGIC, IdxPair
+from app.datasets.readers.left_out import Skipped
 from app.datasets.readers.npz import NpzFile, is_npz
 from app.datasets.readers.pictures import PictureArchive
 from app.datasets.readers.sniff import describe, holds_idx

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.api.pictures import MAX_SIDE
-from app.datasets.readers.base import MAX_IMAGES, Shape, check_classes
+from app.datasets.readers.base import MAX_CLASSES, MAX_IMAGES, Shape, check_classes
 from app.errors import Invalid, Malformed, TooLarge
 from app.text import MAX_NAME, is_name, natural
 
@@ -90,12 +90,12 @@ def check_shape(shape: Sequence[int], what: str) -> Shape:
 
 
 def index_labels(
-    labels: NDArray[Any], names: Sequence[str] | None, what: str
+    pieces: Iterable[NDArray[Any]], names: Sequence[str] | None, what: str
 ) -> tuple[tuple[str, ...], NDArray[np.int32]]:
     """Return the classes, and each picture's index among them.
 
     Args:
-        labels: integers or strings (N,).
+        pieces: of the labels (N,), which are integers or strings.
         names: what the integers 0, 1, ... are called; without them a class is called like its label.
         what: what messages call the labels.
 
@@ -103,31 +103,43 @@ def index_labels(
         Invalid: too few classes, or labels that are no class.
         TooLarge: too many classes.
     """
-    if names is not None and labels.dtype.kind in "iu":
-        if labels.min() < 0 or labels.max() >= len(names):
+    values, numbers = _distinct(pieces, what)
+    integers = bool(values) and isinstance(values[0], int)
+    if names is not None and integers:
+        if min(values) < 0 or max(values) >= len(names):
             raise Invalid(
-                f"{what} goes from {labels.min()} to {labels.max()}, but there are {len(names)} class names",
+                f"{what} goes from {min(values)} to {max(values)}, but there are {len(names)} class names",
                 code="unusable-arrays",
             )
         check_names(names)
-        classes, indices = tuple(names), labels.astype(np.int32)
+        classes, indices = tuple(names), np.array(values, np.int32)[numbers]
     else:
-        values, inverse = np.unique(labels, return_inverse=True)
         # The same word, whether letters and accents were taken apart or not.
         spelled = [unicodedata.normalize("NFC", str(value)) for value in values]
-        written = list(dict.fromkeys(spelled))
-        places = {name: place for place, name in enumerate(written)}
-        inverse = np.array([places[name] for name in spelled])[inverse.reshape(-1)]
-        order = sorted(range(len(written)), key=lambda place: natural(written[place]))
-        if labels.dtype.kind in "iu":
-            order = list(range(len(written)))
-        check_names([written[place] for place in order], what)
-        ranks = np.empty(len(order), np.int32)
-        ranks[order] = np.arange(len(order))
-        classes = tuple(written[place] for place in order)
-        indices = ranks[inverse]
+        ordered = [str(value) for value in sorted(values)] if integers else sorted(set(spelled), key=natural)
+        check_names(ordered, what)
+        places = {name: place for place, name in enumerate(ordered)}
+        classes = tuple(ordered)
+        indices = np.array([places[name] for name in spelled], np.int32)[numbers]
     check_classes(len(classes), what, "give every picture the number or name of its class")
     return classes, indices
+
+
+def _distinct(pieces: Iterable[NDArray[Any]], what: str) -> tuple[list[Any], NDArray[np.int32]]:
+    """Return the values that occur, and for each place of the pieces which of them is there.
+
+    Raises:
+        TooLarge: there are more than any data set has classes.
+    """
+    found: dict[Any, int] = {}
+    numbers = []
+    for piece in pieces:
+        values, inverse = np.unique(piece.reshape(-1), return_inverse=True)
+        if len(found) + len(values) > 2 * MAX_CLASSES or len(found) > MAX_CLASSES:
+            raise TooLarge(f"{what} holds more than {MAX_CLASSES} classes, the most that are taken")
+        own = np.array([found.setdefault(value, len(found)) for value in values.tolist()], np.int32)
+        numbers.append(own[inverse.reshape(-1)])
+    return list(found), np.concatenate(numbers)
 
 
 def check_names(names: Sequence[str], what: str = "class_names") -> None:

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from app.api.datasets import Fault
+from app.datasets.readers.left_out import LeftOut
 from app.datasets.readers.splits import DEV, TEST, TRAIN
 from app.errors import DomainError, Invalid, TooLarge
 from engine.recipe.targets import Target
@@ -32,15 +32,6 @@ SPLIT_WORDS = {
 """What people call the splits, in lower case."""
 
 Shape = tuple[int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A file that was left out, and why."""
-
-    name: str
-    reason: str
-    kind: Fault = "misplaced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +73,7 @@ class Reader:
     target: Target = "class"
     classes: tuple[str, ...]
     counts: NDArray[np.int64]
-    skipped: tuple[Skipped, ...] = ()
+    skipped: LeftOut = LeftOut()
     notes: tuple[str, ...] = ()
     splits: frozenset[int] = frozenset()
     image_shape: Shape | None = None

@@ -13,11 +13,13 @@ from pathlib import PurePosixPath
 from app.datasets.readers.tables import DELIMITERS, Table, read_table
 from app.datasets.readers.targets import unfit
 from app.datasets.readers.zip_file import Member, SafeZip
-from app.errors import DomainError, Invalid
+from app.errors import DomainError, Invalid, TooLarge
 from app.text import is_name
 from engine.recipe.targets import Target
 
 MAX_BYTES = 64 << 20
+_FEW_BYTES, _BYTES_EACH = 8 << 20, 4096
+"""Of any manifest, and for each file of the archive."""
 FILE_COLUMNS = (
     "file",
     "filename",
@@ -237,7 +239,12 @@ def _choose(candidates: Sequence[_Candidate]) -> _Candidate:
 def _open(archive: SafeZip, candidate: _Candidate, target: Target) -> Manifest:
     name = candidate.member.name
     try:
-        table = read_table(archive.read(candidate.member, MAX_BYTES))
+        table = read_table(archive.read(candidate.member, _most_bytes(archive)))
+    except TooLarge as error:
+        raise TooLarge(
+            f"the manifest {name!r}: {error.detail}, the most for the files of this archive; leave out "
+            "what says nothing of them"
+        ) from error
     except DomainError as error:
         raise _bad(name, error.detail, "save it as CSV in UTF-8") from error
     columns = _columns(table, candidate.delimiter, target)
@@ -266,6 +273,11 @@ def _open(archive: SafeZip, candidate: _Candidate, target: Target) -> Manifest:
     if columns.split is not None:
         reading += f", {header[columns.split]} its split"
     return Manifest(name, table, columns, FORMS[target], reading)
+
+
+def _most_bytes(archive: SafeZip) -> int:
+    """Return how many bytes a manifest may have: by what it may say of each file."""
+    return min(MAX_BYTES, _FEW_BYTES + _BYTES_EACH * len(archive.members))
 
 
 def _is_one_hot(table: Table, delimiter: str) -> bool:

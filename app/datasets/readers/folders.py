@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.datasets.readers.base import SPLIT_WORDS, Skipped, check_classes
+from app.datasets.readers.base import SPLIT_WORDS, check_classes
+from app.datasets.readers.left_out import LeftOut, Skipped
 from app.datasets.readers.zip_file import Member
 from app.errors import Invalid
 from app.text import natural
@@ -35,7 +36,7 @@ class Layout:
 
     classes: tuple[str, ...]
     pictures: tuple[Picture, ...]
-    skipped: tuple[Skipped, ...]
+    skipped: LeftOut
     notes: tuple[str, ...] = ()
 
 
@@ -52,7 +53,7 @@ def find_classes(members: Sequence[Member], *, at_least: int = 2) -> Layout:
     depth = common_folders(members)
     with_splits = _has_splits(members, depth)
     folders: dict[str, list[tuple[Member, int | None]]] = {}
-    skipped = []
+    skipped = LeftOut()
     for member in members:
         inner = member.parts[depth:]
         split = None
@@ -61,7 +62,7 @@ def find_classes(members: Sequence[Member], *, at_least: int = 2) -> Layout:
             if split is None and len(inner) > 1:
                 # A file beside the split folders has no split, and its folder is no class of theirs.
                 if not member.is_folder:
-                    skipped.append(Skipped(member.name, "it lies in no split folder, as others do"))
+                    skipped.add(Skipped(member.name, "it lies in no split folder, as others do"))
                 continue
             inner = inner if split is None else inner[1:]
         if member.is_folder:
@@ -71,7 +72,7 @@ def find_classes(members: Sequence[Member], *, at_least: int = 2) -> Layout:
             where = "it lies in no class folder"
             if split is not None:
                 where += f": {member.parts[depth]} is a split, and nothing says what the picture shows"
-            skipped.append(Skipped(member.name, where))
+            skipped.add(Skipped(member.name, where))
         elif len(inner) > 2:
             raise _too_deep(member, inner)
         else:
@@ -83,7 +84,7 @@ def find_classes(members: Sequence[Member], *, at_least: int = 2) -> Layout:
         for label, folder in enumerate(classes)
         for member, split in folders[folder]
     )
-    return Layout(classes, pictures, tuple(skipped))
+    return Layout(classes, pictures, skipped)
 
 
 def common_folders(members: Sequence[Member]) -> int:

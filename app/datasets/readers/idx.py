@@ -115,8 +115,7 @@ class IdxPair(Reader):
             )
         if found.shape[0] > MAX_IMAGES:  # check_shape said so already; here it bounds what is read
             raise TooLarge(f"at most {MAX_IMAGES} pictures are taken")
-        values = np.concatenate(list(found.chunks()))
-        self.classes, self.labels = index_labels(values, names, "the file of labels")
+        self.classes, self.labels = index_labels(found.chunks(), names, "the file of labels")
         self.counts = np.bincount(self.labels, minlength=len(self.classes))
         self.splits = frozenset() if split is None else frozenset({split})
         self._split = split

@@ -10,17 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.datasets.readers.base import SPLIT_WORDS, Skipped, check_classes
+from app.datasets.readers.base import SPLIT_WORDS, check_classes
 from app.datasets.readers.find_manifest import Manifest
 from app.datasets.readers.folders import Layout, Picture
+from app.datasets.readers.left_out import LeftOut, Skipped
 from app.datasets.readers.targets import Targets, check_size, strata
 from app.datasets.readers.zip_file import Member, SafeZip
+from app.errors import TooLarge
 from app.text import MAX_NAME, is_name, natural, shown
 from engine.recipe.targets import Target
 
 SEPARATOR = "|"
 """Between the labels of a picture."""
 _SHOWN = 100
+_FEW_LINES, _LINES_EACH = 100_000, 4
+"""Lines that any manifest may have, and for each file of the archive: a list of all files comes with some of them."""
 _GREATEST = float(np.finfo(np.float32).max)
 
 _Label = str | tuple[str, ...] | Targets
@@ -48,23 +52,29 @@ def read_manifest(
     del files[manifest.name]
     folder = manifest.name.rpartition("/")[0]
     named: dict[str, _Row] = {}
-    skipped = []
-    for row in _rows(manifest, target):
+    skipped = LeftOut()
+    most = max(_FEW_LINES, _LINES_EACH * len(files))
+    for number, row in enumerate(_rows(manifest, target)):
+        if number == most:
+            raise TooLarge(
+                f"the manifest {manifest.name!r} has more than {most} lines for the {len(files)} files of the archive; "
+                "leave out those of files that are not in it"
+            )
         path = f"{folder}/{row.file}" if folder and f"{folder}/{row.file}" in files else row.file
         if path not in files:
             path = f"{folder}/{row.file}" if folder else row.file
-            skipped.append(
+            skipped.add(
                 Skipped(path, f"line {row.line} of {manifest.name} names it, but it is not in the archive")
             )
         elif path in named:
-            skipped.append(_again(path, row, named[path], manifest.name))
+            skipped.add(_again(path, row, named[path], manifest.name))
         else:
             named[path] = row
-    skipped += [
-        Skipped(name, f"{manifest.name} does not name it") for name in sorted(files) if name not in named
-    ]
+    first = next((file.name for file in skipped), None)
+    for name in sorted(files):
+        if name not in named:
+            skipped.add(Skipped(name, f"{manifest.name} does not name it"))
     if not named:
-        first = next((file.name for file in skipped if file.reason.startswith("line")), None)
         said = (
             "it has no line below its columns"
             if first is None
@@ -80,7 +90,7 @@ def read_manifest(
     else:
         classes, pictures = _targets(ordered, files, manifest, target)
     pictures.sort(key=lambda picture: picture.label)
-    return Layout(classes, tuple(pictures), tuple(skipped), (manifest.reading,))
+    return Layout(classes, tuple(pictures), skipped, (manifest.reading,))
 
 
 def _again(path: str, row: _Row, first: _Row, manifest: str) -> Skipped:

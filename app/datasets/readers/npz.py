@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.datasets.readers.arrays import check_names, check_shape, chunks, index_labels, read_exactly
-from app.datasets.readers.base import MAX_IMAGES, SPLIT_WORDS, Item, Reader, Skipped
+from app.datasets.readers.base import MAX_CLASSES, MAX_IMAGES, SPLIT_WORDS, Item, Reader
+from app.datasets.readers.left_out import LeftOut, Skipped
 from app.datasets.readers.scale import Scale, choose_scale
 from app.datasets.readers.splits import SPLIT_NAMES
 from app.datasets.readers.targets import (
@@ -47,6 +48,8 @@ _PAIRS = (
 """What people call the images and labels of a split, in lower case."""
 _SMALL_BYTES = 256 << 20
 _HEADER_BYTES = 10_000
+_MOST_CHARACTERS = 1024
+"""Of each string of an array, which has room for the longest one in all places."""
 _HINT = "save it with numpy.savez(file, images=..., labels=...), or x_train=..., y_train=..., x_test=..., y_test=..."
 
 
@@ -145,7 +148,7 @@ class NpzFile(Reader):
         self.notes = (scale.note,) if scale.note else ()
         return scale
 
-    def _unused(self, arrays: dict[str, _Array]) -> tuple[Skipped, ...]:
+    def _unused(self, arrays: dict[str, _Array]) -> LeftOut:
         """Return the arrays that are not read, for the report."""
         used = {array.name for part in self._parts for array in (part.images, part.labels)} | {CLASS_NAMES}
         if len(self._parts) == 1:
@@ -155,7 +158,7 @@ class NpzFile(Reader):
             for member in self._archive.members
             if member.parts[0].removesuffix(".npy") not in arrays
         ]
-        return tuple(
+        return LeftOut(
             Skipped(name, "it is no array that is read")
             for name in (*sorted(arrays.keys() - used), *sorted(odd))
         )
@@ -203,15 +206,21 @@ class NpzFile(Reader):
         kinds = {part.labels.dtype.kind for part in self._parts}
         if "U" in kinds and len(kinds) > 1:
             raise _unusable("some labels are numbers and others are names")
-        labels = np.concatenate([self._read(part.labels).reshape(-1) for part in self._parts])
-        self.classes, self.labels = index_labels(labels, self._names(members), LABELS)
+        pieces = itertools.chain.from_iterable(self._pieces(part.labels) for part in self._parts)
+        self.classes, self.labels = index_labels(pieces, self._names(members), LABELS)
 
     def _read_targets(self, members: dict[str, Member]) -> Targets:
-        parts = [read_array(self._read(part.labels), self.target) for part in self._parts]
-        widths = {part.shape[1] for part in parts}
+        shapes = [part.labels.shape for part in self._parts]
+        widths = {shape[1] if len(shape) == 2 else 1 for shape in shapes}
         if len(widths) > 1:
             raise _unusable(f"the arrays hold different numbers of {NOUNS[self.target]}: {sorted(widths)}")
-        targets = np.concatenate(parts)
+        images, width = sum(shape[0] for shape in shapes), widths.pop()
+        check_size(images, width, self.target)
+        targets = np.empty((images, width), np.float32)
+        done = 0
+        for piece in itertools.chain.from_iterable(self._pieces(part.labels) for part in self._parts):
+            targets[done : done + len(piece)] = read_array(piece, self.target)
+            done += len(piece)
         names = self._names(members) or tuple(map(str, range(targets.shape[1])))
         check_names(names)
         if len(names) != targets.shape[1]:
@@ -244,19 +253,31 @@ class NpzFile(Reader):
             raise TooLarge(
                 f"{array.name} has {array.member.info.file_size} bytes; at most {_SMALL_BYTES} are read"
             )
-        values = np.concatenate(list(self._chunks(array)))
-        if values.dtype.kind == "U":
-            points = values.view(np.dtype(np.uint32).newbyteorder(values.dtype.byteorder))
-            if points.max(initial=0) > sys.maxunicode:
-                raise _unusable(f"{array.name} holds code points beyond Unicode; save it as strings of NumPy")
-        return values
+        return np.concatenate(list(self._pieces(array)))
+
+    def _pieces(self, array: _Array) -> Iterator[NDArray[Any]]:
+        """Read an array piece by piece, and look at its characters."""
+        for piece in self._chunks(array):
+            if piece.dtype.kind == "U":
+                points = piece.view(np.dtype(np.uint32).newbyteorder(piece.dtype.byteorder))
+                if points.max(initial=0) > sys.maxunicode:
+                    raise _unusable(
+                        f"{array.name} holds code points beyond Unicode; save it as strings of NumPy"
+                    )
+            yield piece
 
     def _names(self, members: dict[str, Member]) -> tuple[str, ...] | None:
         if CLASS_NAMES not in members:
             return None
         array = self._header(CLASS_NAMES, members[CLASS_NAMES])
         _check_vector(array, None, "U")
-        return tuple(unicodedata.normalize("NFC", str(name)) for name in self._read(array))
+        if array.shape[0] > MAX_CLASSES:
+            raise TooLarge(f"{CLASS_NAMES} holds {array.shape[0]} names; at most {MAX_CLASSES} are taken")
+        return tuple(
+            unicodedata.normalize("NFC", str(name))
+            for piece in self._pieces(array)
+            for name in piece.reshape(-1)
+        )
 
     def _read_splits(self, members: dict[str, Member]) -> NDArray[np.uint8] | None:
         if SPLIT not in members:
@@ -330,7 +351,8 @@ def _read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtyp
         shape, fortran, dtype = reader(io.BytesIO(length + text), max_header_size=_HEADER_BYTES)
     # It is evaluated as a Python literal, which can fail in many ways.
     except Exception as error:
-        raise Malformed(f"{name} has a header that cannot be read: {error}", code="damaged-file") from error
+        detail = f"{name} has a header that is not as NumPy writes it; it was changed, or damaged"
+        raise Malformed(detail, code="damaged-file") from error
     if dtype.hasobject:
         raise _unusable(
             f"{name} holds Python objects, which are never read; use an array of numbers or strings"
@@ -358,6 +380,10 @@ def _check_vector(array: _Array, length: int | None, kinds: str) -> None:
     if array.dtype.kind not in kinds:
         raise _unusable(
             f"{array.name} holds {array.dtype}; use {'strings' if kinds == 'U' else 'integers or strings'}"
+        )
+    if array.dtype.kind == "U" and array.dtype.itemsize > 4 * _MOST_CHARACTERS:
+        raise TooLarge(
+            f"{array.name} holds {array.dtype}, strings of more than {_MOST_CHARACTERS} characters each"
         )
 
 

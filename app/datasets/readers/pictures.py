@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from io import BytesIO
 from pathlib import Path
 from statistics import median
 
@@ -22,6 +21,8 @@ from engine.recipe.targets import Target
 
 _LOOKED_AT = 50
 """Pictures whose size is read, so that it takes no longer of many."""
+_LOOKED_AT_BYTES = 16 << 20
+"""Of one of these; larger ones are passed over."""
 
 
 class PictureArchive(Reader):
@@ -79,7 +80,7 @@ class PictureArchive(Reader):
         sides = []
         for picture in self.pictures[:: len(self.pictures) // _LOOKED_AT + 1]:
             with suppress(Invalid, TooLarge):
-                size = picture_size(BytesIO(self.read(picture)))
+                size = picture_size(self._archive.read(picture.member, _LOOKED_AT_BYTES))
                 sides += [min(size)] if size else []
         return round(median(sides)) if sides else None
 

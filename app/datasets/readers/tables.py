@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -48,7 +47,7 @@ class Table:
         """Return the cells of the first lines."""
         found = []
         try:
-            for cells in csv.reader(io.StringIO(self.text, newline=""), delimiter=delimiter):
+            for cells in csv.reader(self._lines(), delimiter=delimiter):
                 found.append([cell.strip() for cell in cells])
                 if len(found) == lines:
                     break
@@ -56,13 +55,22 @@ class Table:
             pass
         return found
 
+    def _lines(self) -> Iterator[str]:
+        """Yield the lines with their ends; a stream of all of them would hold four bytes for each character."""
+        start = 0
+        for end in _LINE_END.finditer(self.text):
+            yield self.text[start : end.end()]
+            start = end.end()
+        if start < len(self.text):
+            yield self.text[start:]
+
     def rows(self, delimiter: str) -> Iterator[tuple[int, Sequence[str]]]:
         """Yield the lines below the first one that are not empty, with their numbers.
 
         Raises:
             csv.Error: a line is no CSV; it names the line.
         """
-        reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=delimiter, strict=True)
+        reader = csv.reader(self._lines(), delimiter=delimiter, strict=True)
         try:
             for number, cells in enumerate(reader):
                 if number and any(cell.strip() for cell in cells):

@@ -9,17 +9,26 @@ from __future__ import annotations
 
 import stat
 import zipfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from struct import unpack_from
 from typing import IO, BinaryIO
 
 from app.datasets.readers.sniff import HEAD, describe
 from app.datasets.readers.zip_names import decoded_name, split_path
 from app.errors import Invalid, TooLarge
+from app.files.budget import MemoryBudget
 
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _ENTRY_SIGNATURE = b"PK\x01\x02"
 _ENTRY_BYTES = 46
+_LENGTHS = 28
+"""Where in an entry the lengths of its name, its extra fields and its comment are."""
+_MEMORY_PER_ENTRY = 1250
+_MEMORY_PER_LETTER, _MEMORY_PER_WIDE_LETTER, _MEMORY_PER_BYTE = 5, 20, 2
+"""What an entry takes with all that is made of it, as measured; for each byte of its name, in ASCII or not, and of what
+else is said of it."""
 _LOCAL_HEADER_BYTES = 30
 _DIRECTORY_BYTES_PER_ENTRY = 512
 _ENCRYPTED = 0x1
@@ -36,12 +45,14 @@ class ArchiveLimits:
         ratio: the most that it may grow when unpacked, as a multiple of its packed size, if it unpacks to more than
             `unpacked_bytes`: so many could have been sent as they are, however well they compress.
         member_bytes: the most bytes of one unpacked member that is read into memory.
+        memory: where what the entries take in memory is reserved, as long as the archive is open; a worker has none.
     """
 
     entries: int
     ratio: int
     member_bytes: int
     unpacked_bytes: int
+    memory: MemoryBudget | None = None
 
     def check(self, what: str, packed: int, unpacked: int) -> None:
         """Refuse what grows too much when it is unpacked.
@@ -86,18 +97,16 @@ class SafeZip:
             TooLarge: more entries or more unpacked bytes than the limits allow.
         """
         self._limits = limits
-        self._file = path.open("rb")
-        try:
-            self._archive = _read_directory(self._file, limits)
+        with ExitStack() as opened:
+            file = opened.enter_context(path.open("rb"))
+            self._archive = _read_directory(file, limits, opened)
             self.members = _check(self._archive, limits)
-        except BaseException:
-            self._file.close()
-            raise
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
         """Close the file."""
         self._archive.close()
-        self._file.close()
+        self._opened.close()
 
     def open(self, member: Member) -> IO[bytes]:
         """Open a member as a stream; its reader counts what it takes, and expects any error of zipfile's.
@@ -146,9 +155,9 @@ def _damaged(error: Exception) -> Invalid:
 class _DirectoryGuard:
     """A file for `zipfile` to read a directory from, which bounds what it can be made to hold in memory."""
 
-    def __init__(self, file: BinaryIO, entries: int) -> None:
+    def __init__(self, file: BinaryIO, limits: ArchiveLimits, opened: ExitStack) -> None:
         self._file = file
-        self._entries = entries
+        self._limits, self._opened = limits, opened
         self.guarding = True
         self.seek = file.seek
         self.tell = file.tell
@@ -160,13 +169,29 @@ class _DirectoryGuard:
     def read(self, size: int = -1) -> bytes:
         if not self.guarding:
             return self._file.read(size)
-        limit = self._entries * _DIRECTORY_BYTES_PER_ENTRY + _CHUNK
+        entries, memory = self._limits.entries, self._limits.memory
+        limit = entries * _DIRECTORY_BYTES_PER_ENTRY + _CHUNK
         if size > limit:
-            raise _too_many_entries(self._entries)
+            raise _too_many_entries(entries)
         data = self._file.read(limit + 1 if size < 0 else size)
-        if len(data) > limit or data.count(_ENTRY_SIGNATURE) > self._entries:
-            raise _too_many_entries(self._entries)
+        if len(data) > limit or data.count(_ENTRY_SIGNATURE) > entries:
+            raise _too_many_entries(entries)
+        if memory is not None:
+            self._opened.enter_context(memory.reserve(_memory(data)))
         return data
+
+
+def _memory(directory: bytes) -> int:
+    """Return how many bytes of memory the entries of a directory will take at most."""
+    place = total = 0
+    while directory.startswith(_ENTRY_SIGNATURE, place) and place + _ENTRY_BYTES <= len(directory):
+        letters, fields, comment = unpack_from("<HHH", directory, place + _LENGTHS)
+        place += _ENTRY_BYTES
+        narrow = directory[place : place + letters].isascii()
+        total += _MEMORY_PER_ENTRY + _MEMORY_PER_BYTE * (fields + comment)
+        total += letters * (_MEMORY_PER_LETTER if narrow else _MEMORY_PER_WIDE_LETTER)
+        place += letters + fields + comment
+    return total
 
 
 def _too_many_entries(limit: int) -> TooLarge:
@@ -177,8 +202,8 @@ def _too_many_entries(limit: int) -> TooLarge:
     )
 
 
-def _read_directory(file: BinaryIO, limits: ArchiveLimits) -> zipfile.ZipFile:
-    guard = _DirectoryGuard(file, limits.entries)
+def _read_directory(file: BinaryIO, limits: ArchiveLimits, opened: ExitStack) -> zipfile.ZipFile:
+    guard = _DirectoryGuard(file, limits, opened)
     try:
         archive = zipfile.ZipFile(guard)
     except TooLarge:
