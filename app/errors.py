@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 MOST_FIELDS = 20
 """Faults that one error lists; a document with more of them is best corrected from the top."""
@@ -170,6 +170,12 @@ def _keys(place: Place) -> Sequence[str | int]:
     return (place,) if isinstance(place, str) else place
 
 
+class Forbidden(DomainError):
+    """The caller's key does not allow this."""
+
+    default_code = "missing-scope"
+
+
 class NotFound(DomainError):
     """There is no such thing (any more)."""
 
@@ -241,6 +247,45 @@ class Unavailable(DomainError):
     """Not now: the service is starting, stopping or cannot reach its files."""
 
     default_code = "unavailable"
+
+
+class StorageFault(DomainError):
+    """What keeps files and database from being read or written. It passes, and is no fault of what was asked.
+
+    `app.files.faults` makes it, of errors of the system and of SQLite.
+    """
+
+    state: ClassVar[str]
+    """What waits for its end says so in this word."""
+
+    def __init__(self, detail: str, *, part: str = "disk", kind: str | None = None, **about: Any) -> None:
+        """Make the error.
+
+        Args:
+            detail: see `DomainError`.
+            part: what cannot be used, `disk` or `database`.
+            kind: for the metrics: `full`, `low`, `read-only`, `damaged` or `unavailable`; by default the state.
+            about: see `DomainError`.
+        """
+        super().__init__(detail, **about)
+        self.part = part
+        self.kind = kind or self.state
+        self.may_be_written = False
+        """Whether what was to be written to a database may be there all the same: the answer to that was lost."""
+
+
+class DiskFull(StorageFault, StorageFull):
+    """There is no room left on the disk."""
+
+    default_code = "storage-full"
+    state = "full"
+
+
+class StorageUnavailable(StorageFault, Unavailable):
+    """The disk or the database cannot be read or written now."""
+
+    default_code = "storage-unavailable"
+    state = "unavailable"
 
 
 class StaleAttempt(Exception):

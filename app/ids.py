@@ -17,6 +17,7 @@ DATASET = "ds"
 JOB = "job"
 MODEL = "model"
 DELIVERY = "msg"
+KEY = "key"
 
 PRETRAINED = "mobilenet-v2-imagenet"
 """Id and name of the model of photos that comes with every installation, unless it is to be without."""

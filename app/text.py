@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import math
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -28,6 +27,12 @@ _MOST_COMPARED = 100
 _MOST_LISTED = 20
 
 REPLACEMENT = "\ufffd"
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"  # the categories Cc, Zl, Zp and Cs of Unicode, which never change
+    # embeddings, overrides and isolates: they reach beyond their text, as marks of direction, which are needed, do not
+    r"\u202a-\u202e\u2066-\u2069]"
+)
+_CONTROL_BUT_LINES = re.compile(rf"(?![\t\r\n]){_CONTROL.pattern}")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _DIGITS = re.compile(r"([0-9]+)")
 _MAX_INTEGER = 1 << 63
@@ -44,16 +49,27 @@ def is_name(text: str) -> bool:
 
 
 def has_controls(text: str) -> bool:
-    """Tell whether a text holds control characters, or halves of surrogate pairs, which are no characters."""
-    return any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
+    """Tell whether a text holds what is shown as something else or not at all.
+
+    These are control characters, line and paragraph separators, halves of surrogate pairs, which are no characters, and
+    what changes the direction of writing behind it, by which a name can pass for another.
+    """
+    return not text.isprintable() and _CONTROL.search(text) is not None
+
+
+def has_controls_but_lines(text: str) -> bool:
+    """Tell the same of a text of several lines, in which tabs and line ends may be."""
+    return not text.isprintable() and _CONTROL_BUT_LINES.search(text) is not None
+
+
+def visible(text: str, kept: str = "") -> str:
+    """Return a text with a sign in place of each character that is not shown or changes how others are, but some."""
+    return _CONTROL.sub(lambda found: found[0] if found[0] in kept else REPLACEMENT, text)
 
 
 def shown(text: str, most: int) -> str:
     """Return as much of a text of a file as goes into a message or a report, its control characters replaced."""
-    printable = "".join(
-        REPLACEMENT if unicodedata.category(character) in ("Cc", "Cs") else character
-        for character in text[: most + 1]
-    )
+    printable = visible(text[: most + 1])
     return printable if len(printable) <= most else f"{printable[:most]}..."
 
 
@@ -126,8 +142,9 @@ def document_fault(
 
 def _value_fault(value: Any) -> str | None:
     if isinstance(value, str):
-        if not value.isprintable() and has_controls(re.sub("[\t\r\n]", "", value)):
-            return f"it holds the text {value[:40]!a} with control characters or half a surrogate pair"
+        if has_controls_but_lines(value):
+            what = "control characters, directions of writing or half a surrogate pair"
+            return f"it holds the text {value[:40]!a} with {what}"
     elif isinstance(value, float) and not math.isfinite(value):
         return "it holds a number that is not finite"
     elif isinstance(value, int) and not -_MAX_INTEGER <= value < 2 * _MAX_INTEGER:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.errors import DiskFull
+from app.files.faults import storage_fault
+from app.web.bodies.scopes import path_of
 from app.web.late_routes import LateRoutes
-from app.web.middleware.headers import path_of
 
 
 class Application(FastAPI):
@@ -35,8 +40,32 @@ class Application(FastAPI):
             app = layer.cls(app, *layer.args, **layer.kwargs)
         return app
 
-    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _route(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer by the route for a request."""
+        answer = self._delete if scope.get("method") == "DELETE" else self._answer
+        return answer(scope, receive, send)
+
+    async def _delete(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that deletes, which may have the room that was kept back for it."""
+        try:
+            await self._answer(scope, receive, send)
+        except Exception as error:
+            if not isinstance(storage_fault(error), DiskFull):
+                raise
+            if not await run_in_threadpool(self.state.services.reserve.give_up):
+                raise
+            # it has no body, and nothing was changed
+            await self._answer(scope, receive, send)
+
+    async def find(self, path: str, method: str) -> tuple[APIRoute | None, dict[str, str]]:
+        """Return the route of a resource that answers a path, and what the path names for it; None without one."""
+        found = self._prefixes.match(path)
+        if found is None:
+            return None, {}
+        route, names, _ = await self._late[found[1]].find(path, method)
+        return route, names
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             # most requests: FastAPI's router asks each route in turn, and notes what nobody reads
             found = self._prefixes.match(path_of(scope))

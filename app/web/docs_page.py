@@ -7,7 +7,7 @@ import threading
 from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import fastapi_offline
 from fastapi import FastAPI
@@ -19,6 +19,8 @@ from app.web.answers.kept import PAGE_HEADERS, Kept, KeptFiles, read_file
 
 _PAGE = "index.html"
 _OURS = (_PAGE, "start.js")
+_MOST_ROOTS = 4
+"""Paths below which proxies show the service, of which the document is kept."""
 _THEIRS = ("favicon.png", "swagger-ui-bundle.js", "swagger-ui.css")
 
 
@@ -29,10 +31,10 @@ def install(app: FastAPI) -> None:
     app.openapi = document.get  # type: ignore[method-assign]
 
     def openapi(request: Request) -> Response:
-        return document.written().answer(request)
+        return document.written(request.scope["root_path"]).whole.answer(request)
 
     def openapi_of_page(request: Request) -> Response:
-        return document.written_for_page().answer(request)
+        return document.written(request.scope["root_path"]).for_page.answer(request)
 
     def docs(request: Request) -> Response:
         return files.get()[_PAGE].answer(request, PAGE_HEADERS)
@@ -61,6 +63,18 @@ def _read_files() -> dict[str, Kept]:
     return {file.name: read_file(file) for file in files}
 
 
+class _Written(NamedTuple):
+    """The document as JSON.
+
+    Attributes:
+        whole: as it is.
+        for_page: as the page reads it: Swagger UI takes five times as long for one that calls itself 3.1.
+    """
+
+    whole: Kept
+    for_page: Kept
+
+
 class _Document:
     """The document of an application, made once, by a thread of the first who asks."""
 
@@ -68,28 +82,27 @@ class _Document:
         self._app = app
         self._lock = threading.Lock()
         self._made: dict[str, Any] | None = None
-        self._written: tuple[Kept, Kept] | None = None
+        self._written: dict[str, _Written] = {}
 
     def get(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
         with self._lock:
             return self._get()
 
-    def written(self) -> Kept:
-        """Return it as JSON."""
-        return self._write()[0]
-
-    def written_for_page(self) -> Kept:
-        """Return it as the page reads it: Swagger UI takes five times as long for one that calls itself 3.1."""
-        return self._write()[1]
-
-    def _write(self) -> tuple[Kept, Kept]:
+    def written(self, root: str) -> _Written:
+        """Return it as JSON, for those who call the service below a path."""
         with self._lock:
-            if self._written is None:
-                content = json.dumps(self._get(), ensure_ascii=False, separators=(",", ":")).encode()
-                for_page = content.replace(b'"openapi":"3.1.0"', b'"openapi":"3.0.3"', 1)
-                self._written = Kept.of(content, "application/json"), Kept.of(for_page, "application/json")
-            return self._written
+            found = self._written.pop(root, None) or self._write(root)
+            while len(self._written) >= _MOST_ROOTS:
+                del self._written[next(iter(self._written))]
+            self._written[root] = found
+            return found
+
+    def _write(self, root: str) -> _Written:
+        servers = {"servers": [{"url": root}]} if root else {}
+        content = json.dumps(self._get() | servers, ensure_ascii=False, separators=(",", ":")).encode()
+        for_page = content.replace(b'"openapi":"3.1.0"', b'"openapi":"3.0.3"', 1)
+        return _Written(Kept.of(content, "application/json"), Kept.of(for_page, "application/json"))
 
     def _get(self) -> dict[str, Any]:
         if self._made is None:

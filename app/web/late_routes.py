@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-from app.web.middleware.headers import path_of
+from app.web.bodies.scopes import path_of
 
 PACKAGE = "app.web.routes"
 
@@ -61,7 +61,19 @@ class LateRoutes(BaseRoute):
         Raises:
             HTTPException: 404 where there is nothing; 405 where there is something, for other methods.
         """
-        path, method = path_of(scope), scope["method"]
+        route, names, others = await self.find(path_of(scope), scope["method"])
+        if route is not None:
+            scope["path_params"] = names
+            scope["endpoint"] = route.endpoint
+            scope["route"] = route
+            await route.app(scope, receive, send)
+            return
+        if others:
+            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(sorted(others))})
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+
+    async def find(self, path: str, method: str) -> tuple[APIRoute | None, dict[str, str], set[str]]:
+        """Return the route for a path and what the path names for it, or without one for which methods there is one."""
         others: set[str] = set()
         for module in self.modules:
             calls = self._calls.get(module)
@@ -73,15 +85,9 @@ class LateRoutes(BaseRoute):
                     continue
                 route = methods.get(method)
                 if route is not None:
-                    scope["path_params"] = found.groupdict()
-                    scope["endpoint"] = route.endpoint
-                    scope["route"] = route
-                    await route.app(scope, receive, send)
-                    return
+                    return route, found.groupdict(), others
                 others.update(methods)
-        if others:
-            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(sorted(others))})
-        raise HTTPException(HTTPStatus.NOT_FOUND)
+        return None, {}, others
 
     def _load(self, module: str) -> _Calls:
         # one at a time: modules that import one another must not be begun by two threads

@@ -11,7 +11,8 @@ Define, train and serve small convolutional neural networks, on a CPU.
 Every request on this page succeeds as it stands when you press **Execute** on a fresh server: it holds
 the data set `digits`, the architecture `arch_example`, the finished training job `job_example` and its
 model `model_example`. Only what deletes or cancels needs an id of your own, and so do the findings of an
-evaluation or a batch prediction, and what one request added to a data set: start one to get it.
+evaluation or a batch prediction, and what one request added to a data set: start one to get it. Keys are for
+servers that have one.
 
 The way of the work: choose a preset or describe an architecture, look at its shapes, start a training
 job on a data set, follow it, and send pictures to the model that it made.
@@ -32,6 +33,7 @@ TAGS = [
     {"name": "batch-predictions", "description": "What a model sees in each picture of an archive."},
     {"name": "evaluations", "description": "How good a model is on a data set, and what to try next."},
     {"name": "events", "description": "What happens to jobs, as it happens."},
+    {"name": "keys", "description": "Who may call, and what each may do."},
     {"name": "system", "description": "The server itself."},
 ]
 
@@ -40,16 +42,17 @@ PROBLEM_TYPE = "application/problem+json"
 DESCRIPTIONS: Mapping[int, str] = {
     400: "The request cannot be read: malformed JSON or multipart.",
     401: "The API key is missing or wrong.",
-    403: "The request comes from a page of another site.",
+    403: "The key does not allow this call, or the request comes from a page of another site.",
     404: "There is no such thing.",
     409: "Its present state does not allow this.",
     413: "More bytes, pixels or pictures than this server takes.",
     415: "A media type that this call does not take.",
     422: "Well-formed, but wrong; `errors` names the fields.",
+    429: "As many requests with this key are being answered as there may be.",
     500: "Something went wrong in the server.",
     501: "It needs a library that this installation was made without.",
     503: "Not now.",
-    507: "The data directory holds as much as it may.",
+    507: "The disk is full, or the data directory holds as much as it may.",
 }
 
 

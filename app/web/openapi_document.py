@@ -11,7 +11,9 @@ from app.api.common import FieldProblem, Problem
 from app.api.evaluations import ConfusionMatrix
 from app.api.models import PreprocessedPicture
 from app.api.operations import OperationAnswer
+from app.scopes import Scope
 from app.web import openapi_operations
+from app.web.bodies.route import StrictRoute
 from app.web.late_routes import LateRoutes
 from app.web.openapi import DESCRIPTIONS, PROBLEM_TYPE
 from engine.layers.base import NestedLayer
@@ -107,8 +109,8 @@ _REFUSALS: dict[int, tuple[str, dict[str, Any]]] = {
     507: (
         "StorageFull",
         {
-            "type": "/problems/storage-full",
-            "title": "Storage full",
+            "type": "/problems/quota-exceeded",
+            "title": "Quota exceeded",
             "status": 507,
             "detail": "the data directory holds 1073741824 bytes, and 1073741824 are allowed; delete data sets, models "
             "or jobs that are not needed any more, or ask the operator to raise CONVSERVE_MAX_DATA_BYTES",
@@ -118,38 +120,61 @@ _REFUSALS: dict[int, tuple[str, dict[str, Any]]] = {
 }
 """Names and examples of the answers that calls name by their status."""
 
+_LAYERS = "/v1/operations/{operation_type}"
+
 _ALWAYS: dict[int, dict[str, Any]] = {
     401: {
         "type": "/problems/unauthorized",
         "title": "Unauthorized",
         "status": 401,
-        "detail": "this server answers only to callers that present its API key",
+        "detail": "this server answers only to callers that present one of its API keys",
         "errors": [
             {
                 "parameter": "Authorization",
-                "detail": "the key is missing or is not the server's",
+                "detail": "the key is missing, or is none of the server's",
                 "hint": "send `Authorization: Bearer <key>`; in a browser, the key as the password",
             }
         ],
     },
     403: {
-        "type": "/problems/cross-site",
-        "title": "Cross site",
+        "type": "/problems/missing-scope",
+        "title": "Missing scope",
         "status": 403,
-        "detail": "a page of another site sent this, and browsers attach their user's credentials to it",
+        "detail": "Authorization: this call needs the scope write, and the key has read",
         "errors": [
             {
-                "parameter": "Sec-Fetch-Site",
-                "detail": "the request comes from another origin",
-                "hint": "call the service from your own program, or from a page that it serves itself",
+                "parameter": "Authorization",
+                "detail": "this call needs the scope write, and the key has read",
+                "hint": "use a key with the scope write or admin",
             }
         ],
+    },
+    429: {
+        "type": "/problems/too-many-requests",
+        "title": "Too many requests",
+        "status": 429,
+        "detail": "8 requests with this key are being answered here, and no more may be at once; wait for one of them",
+        "numbers": {"limit": 8},
     },
     500: {
         "type": "/problems/internal-error",
         "title": "Internal error",
         "status": 500,
         "detail": "something went wrong here, not in the request; the log has it under 0123456789abcdef",
+    },
+    503: {
+        "type": "/problems/storage-unavailable",
+        "title": "Storage unavailable",
+        "status": 503,
+        "detail": "the data directory is read-only. Nothing that is stored is lost. Try again later; /readyz and the "
+        "log tell the operator what to do",
+    },
+    507: {
+        "type": "/problems/storage-full",
+        "title": "Storage full",
+        "status": 507,
+        "detail": "the disk of the server is full. Nothing that is stored is lost: try again once data sets, models or "
+        "jobs that are not needed any more are deleted, or the operator has made room",
     },
 }
 """Examples of what every call may answer."""
@@ -189,22 +214,39 @@ def build(app: FastAPI) -> dict[str, Any]:
     components["schemas"] = dict(sorted(schemas.items()))
     components["responses"] = _responses()
     components["securitySchemes"] = {
-        "key": {"type": "http", "scheme": "bearer", "description": "The server's API key."},
+        "key": {"type": "http", "scheme": "bearer", "description": "An API key."},
         "password": {"type": "http", "scheme": "basic", "description": "Any user name; the key as password."},
     }
-    # A server without a key answers without one.
-    document["security"] = [{"key": []}, {"password": []}, {}]
+    needs = {
+        (route.path, method.lower()): route.needs
+        for route in routes
+        if isinstance(route, StrictRoute)
+        for method in route.methods or ()
+    }
     for path, operations in document["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
             responses = operation["responses"]
             for status in [status for status in responses if status >= "4"]:
                 responses[status] = _reference(_REFUSALS[int(status)][0])
             if path in ("/livez", "/readyz"):
                 operation["security"] = [{}]
             else:
+                # layers are described one by one, and are one route
+                need = needs[path if (path, method) in needs else _LAYERS, method]
+                operation["security"] = _security(need)
+                operation["description"] += f"\n\n*Scope of the key: {need or 'any'}.*"
                 responses["default"] = _reference("Problem")
             operation["responses"] = dict(sorted(responses.items()))
     return document
+
+
+def _security(need: Scope | None) -> list[dict[str, list[Scope]]]:
+    """Return who may make a call: who has a key with a scope that includes what it needs, written as a role.
+
+    A server without keys answers without one.
+    """
+    roles = [need] if need is not None else []
+    return [{"key": roles}, {"password": roles}, {}]
 
 
 def _reference(name: str) -> dict[str, str]:

@@ -15,8 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.web.answers.kept import PAGE_HEADERS, KeptFiles, read_folder
 from app.web.answers.negotiation import preferred
+from app.web.bodies.scopes import path_of
 from app.web.middleware.gate import PAGE_FILES, is_of_page
-from app.web.middleware.headers import path_of
 
 INDEX = "index.html"
 HTML, PLAIN = "text/html", "text/plain"
@@ -64,7 +64,7 @@ class Page(BaseRoute):
     async def _answer(self, request: Request, path: str) -> Response:
         if not path:
             # the page's addresses are relative to the one with the slash
-            return RedirectResponse(f"{request.scope['root_path']}/", HTTPStatus.PERMANENT_REDIRECT)
+            return RedirectResponse("/", HTTPStatus.PERMANENT_REDIRECT)
         files = self._files.known
         if files is None:
             files = await run_in_threadpool(self._files.get)

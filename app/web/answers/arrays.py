@@ -12,6 +12,7 @@ from fastapi import Response
 from numpy.typing import NDArray
 
 from app.errors import TooLarge
+from app.pictures.bounds import Bounds
 from app.web.answers.attachments import attachment
 
 MOST_NUMBERS = 100_000
@@ -19,6 +20,9 @@ MOST_NUMBERS = 100_000
 
 MOST_FILE_NUMBERS = 1 << 24
 """Of one array that is written into a file: 64 MB of float32."""
+
+_FILE_COPIES = 3
+"""How often an array is in memory beside itself while a file is made of it."""
 
 NPZ = "application/x-npz"
 
@@ -55,8 +59,9 @@ def _check(shape: Sequence[int], form: str, hint: str, most: int) -> None:
         raise TooLarge(f"{described} are {count:,} numbers; at most {most:,} are written {form}: {hint}")
 
 
-def npz(arrays: Mapping[str, NDArray[Any]], filename: str) -> Response:
-    """Return named arrays as the answer that NumPy's `load` reads."""
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return Response(buffer.getvalue(), media_type=NPZ, headers=attachment(filename))
+def npz(arrays: Mapping[str, NDArray[Any]], filename: str, bounds: Bounds) -> Response:
+    """Return named arrays as the answer that NumPy's `load` reads, made within bounds."""
+    with bounds.reserve(_FILE_COPIES * sum(array.nbytes for array in arrays.values())):
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **arrays)
+        return Response(buffer.getvalue(), media_type=NPZ, headers=attachment(filename))

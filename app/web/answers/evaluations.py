@@ -19,9 +19,9 @@ from app.api.evaluations import (
 from app.datasets.correct import FIELDS
 from app.jobs.comparison import Comparison, interval, words
 from app.jobs.evaluated import Evaluated
-from app.store.records import JobRecord, Json
+from app.store.records import DeliveryRecord, JobRecord, Json
 from app.web.answers.dataset_pictures import picture_path
-from app.web.answers.jobs import fields, shared, waiting_for
+from app.web.answers.jobs import fields, shared
 from engine.recipe.targets import Target
 
 MOST_COMPARED = 100
@@ -31,13 +31,15 @@ Names = Callable[[int], str | None]
 """Gives the name of the file that a picture came in, by its number."""
 
 
-def evaluation(record: JobRecord) -> Evaluation:
-    """Show a record."""
-    return Evaluation(**_evaluation(record))
+def evaluation(record: JobRecord, delivery: DeliveryRecord | None = None) -> Evaluation:
+    """Show a record, and the message of its end."""
+    return Evaluation(**_evaluation(record, delivery))
 
 
-def finished_evaluation(record: JobRecord, document: Json | None) -> FinishedEvaluation:
-    """Show a record and what its worker has written; `document` is None until it has succeeded."""
+def finished_evaluation(
+    record: JobRecord, document: Json | None, delivery: DeliveryRecord | None
+) -> FinishedEvaluation:
+    """Show a record, what its worker has written, which is None until it has succeeded, and the message of its end."""
     report = None
     if document is not None:
         rest = {name: document[name] for name in ("errors", "diagnosis")}
@@ -48,7 +50,7 @@ def finished_evaluation(record: JobRecord, document: Json | None) -> FinishedEva
             interval=None if accuracy is None else interval(round(accuracy * images), images),
             mistakes=evaluation_mistakes(record, document),
         )
-    return FinishedEvaluation(**_evaluation(record), report=report)
+    return FinishedEvaluation(**_evaluation(record, delivery), report=report)
 
 
 def evaluation_mistakes(record: JobRecord, document: Json) -> list[Mistake]:
@@ -154,10 +156,9 @@ def _links(dataset: str, target: Target, said: Json, *, correct: bool) -> dict[s
     return {"image_url": url, "corrections": calls}
 
 
-def _evaluation(record: JobRecord) -> dict[str, Any]:
+def _evaluation(record: JobRecord, delivery: DeliveryRecord | None) -> dict[str, Any]:
     return {
-        **shared(record),
-        "waiting_for": waiting_for(record),
+        **shared(record, delivery),
         "model_id": record.request["model"],
         "dataset": record.request["dataset"],
         "dataset_images": record.request.get("dataset_images"),

@@ -7,6 +7,7 @@ from fastapi import Response
 from numpy.typing import NDArray
 
 from app.api.explanations import Explanation, PassCounts
+from app.pictures.bounds import Bounds
 from app.store.records import ModelRecord
 from app.web.answers.arrays import npz
 from engine.model.explanations import Explanation as Method
@@ -42,7 +43,7 @@ def explanation(
     )
 
 
-def arrays(record: ModelRecord, method: Method, findings: list[Finding]) -> Response:
+def arrays(record: ModelRecord, method: Method, findings: list[Finding], bounds: Bounds) -> Response:
     """Return what was found in pictures as a file of NumPy: `values` (N, H, W, C), `maps` (N, H, W), `scores` (N,)."""
     values: list[NDArray[np.float32]] = [finding.explained.values for finding in findings]
     return npz(
@@ -54,4 +55,5 @@ def arrays(record: ModelRecord, method: Method, findings: list[Finding]) -> Resp
             "classes": np.array([record.classes[finding.index] for finding in findings]),
         },
         f"{record.name}-{method.type}.npz",
+        bounds,
     )

@@ -53,8 +53,7 @@ def _training(
     kept_since = record.checkpoint_kept_since
     request = record.request if record.waits_for is None else _asked(record.request)
     return {
-        **shared(record),
-        "waiting_for": waiting_for(record),
+        **shared(record, delivery),
         "progress": Progress(**fields(Progress, record.progress)),
         "metrics": epoch_figures(record.metrics) if record.metrics else None,
         "model_id": record.model_id,
@@ -62,7 +61,6 @@ def _training(
         "queue_position": None if place is None else place.position,
         "starts_in_seconds": None if place is None else place.starts_in_seconds,
         "memory_bytes": record.memory_bytes,
-        "webhook": _webhook(record, delivery),
         "checkpoint_until": None if kept_since is None else kept_since + checkpoint_retention,
         **fields(kind, request),
     }
@@ -88,12 +86,12 @@ def epoch_figures(figures: Json) -> EpochFigures:
     return EpochFigures(**fields(EpochFigures, figures))
 
 
-def batch_prediction(record: JobRecord) -> BatchPrediction:
-    """Show a record."""
+def batch_prediction(record: JobRecord, delivery: DeliveryRecord | None = None) -> BatchPrediction:
+    """Show a record, and the message of its end."""
     request = record.request
     progress = {"of": request["images"]} | fields(BatchProgress, record.progress)
     return BatchPrediction(
-        **shared(record),
+        **shared(record, delivery),
         model_id=request["model"],
         top_k=request["top_k"],
         filename=request["filename"],
@@ -101,17 +99,22 @@ def batch_prediction(record: JobRecord) -> BatchPrediction:
     )
 
 
-def waiting_for(record: JobRecord) -> WaitingFor | None:
+def _waiting_for(record: JobRecord) -> WaitingFor | None:
     """Return what a job waits for, None where that is only its turn."""
-    if record.waits_for is None or record.status.finished:
+    if record.status.finished or (record.waits_for is None and record.waits_for_storage is None):
         return None
-    return WaitingFor(dataset=record.waits_for)
+    return WaitingFor(dataset=record.waits_for, storage=record.waits_for_storage)
 
 
-def shared(record: JobRecord) -> dict[str, Any]:
-    """Return what the answers about all jobs have."""
+def shared(record: JobRecord, delivery: DeliveryRecord | None = None) -> dict[str, Any]:
+    """Return what the answers about all jobs have, given the message of its end if there is one."""
     error = JobError(**record.error) if record.error else None
-    return {"error": error, **{name: getattr(record, name) for name in _SHARED}}
+    return {
+        "error": error,
+        "waiting_for": _waiting_for(record),
+        "webhook": _webhook(record, delivery),
+        **{name: getattr(record, name) for name in _SHARED},
+    }
 
 
 def _webhook(record: JobRecord, delivery: DeliveryRecord | None) -> Webhook | None:

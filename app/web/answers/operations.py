@@ -15,6 +15,7 @@ from app.api.operations import (
     OperationTrace,
 )
 from app.operations.operation import Result, Task
+from app.pictures.bounds import Bounds
 from app.web.answers.arrays import check_file_numbers, check_numbers, npz, numbers
 from app.web.answers.traces import node_traces
 from engine.arrays import Array, elements
@@ -65,7 +66,7 @@ def as_json(result: Result, kernel: Array | None = None) -> Response:
     return JSONResponse(answer.model_dump(mode="json"))
 
 
-def as_npz(result: Result, name: str) -> Response:
+def as_npz(result: Result, name: str, bounds: Bounds) -> Response:
     """Return the arrays of a result: `output`, `weights/…`, `gradients/inputs/0` and so on, `gradients/weights/…`."""
     shown = result.task.inputs.shown
     arrays = {"output": shown(result.output)}
@@ -73,7 +74,7 @@ def as_npz(result: Result, name: str) -> Response:
     if result.gradients is not None:
         arrays |= {f"gradients/inputs/{n}": shown(dx) for n, dx in enumerate(result.gradients.inputs)}
         arrays |= {f"gradients/weights/{name}": dw for name, dw in result.gradients.weights.items()}
-    return npz(arrays, f"{name}.npz")
+    return npz(arrays, f"{name}.npz", bounds)
 
 
 def _gradients(result: Result) -> OperationGradients | None:

@@ -15,22 +15,27 @@ from app.errors import (
     Conflict,
     DomainError,
     FieldError,
+    Forbidden,
     Invalid,
     Malformed,
     NotFound,
     NotInstalled,
+    StorageFault,
     StorageFull,
     TooLarge,
     Unavailable,
     Unsupported,
 )
+from app.files.faults import reason, storage_fault
 from app.log import Log
+from app.web.bodies.scopes import path_of
 from engine.errors import EngineError, GraphError, LimitError, ModelFileError, NonFiniteError, ShapeError
 
 log = Log(__name__)
 
 STATUS: Mapping[type[Exception], int] = {
     Malformed: 400,
+    Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
     TooLarge: 413,
@@ -55,9 +60,13 @@ ENGINE_CODES: Mapping[type[EngineError], str] = {
 }
 
 RETRY_SECONDS = 5
+STOPPING = "this server is about to stop; send the request again once it is back"
+_TYPES = "/problems/"
 
 INFERENCE_PROTOCOL = "/v2"
 """Where the Open Inference Protocol is spoken."""
+OUTCOME = "convserve.outcome"
+"""Where in the scope of a request it is noted how it ended, in a dictionary."""
 _OF_BODIES = (b"content-type", b"content-length")
 
 V = TypeVar("V")
@@ -68,8 +77,16 @@ class ProblemResponse(JSONResponse):
 
     media_type = "application/problem+json"
 
+    def __init__(
+        self, content: dict[str, Any], status_code: int, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(content, status_code, headers=headers)
+        self.code: str = content["type"].removeprefix(_TYPES)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it in the form that belongs to the path of the request."""
+        if (outcome := scope.get(OUTCOME)) is not None:
+            outcome["problem"] = self.code
         if _is_inference_protocol(scope):
             body = json.loads(bytes(self.body))
             hints = [fault["hint"] for fault in body.get("errors", ()) if "hint" in fault]
@@ -83,7 +100,7 @@ class ProblemResponse(JSONResponse):
 
 
 def _is_inference_protocol(scope: Scope) -> bool:
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    path = path_of(scope)
     return path == INFERENCE_PROTOCOL or path.startswith(f"{INFERENCE_PROTOCOL}/")
 
 
@@ -96,7 +113,7 @@ def problem(
 ) -> dict[str, Any]:
     """Write the body of a problem; absent members are left out."""
     body: dict[str, Any] = {
-        "type": f"/problems/{code}",
+        "type": f"{_TYPES}{code}",
         "title": code.replace("-", " ").capitalize(),
         "status": status,
         "detail": detail,
@@ -132,7 +149,8 @@ def problem_response(
 def respond(error: DomainError | EngineError) -> ProblemResponse:
     """Make the answer for an error of the service or of the engine."""
     status = _nearest(STATUS, error)
-    headers = {"Retry-After": str(RETRY_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    passes = status == HTTPStatus.SERVICE_UNAVAILABLE or isinstance(error, StorageFault)
+    headers = {"Retry-After": str(RETRY_SECONDS)} if passes else None
     if isinstance(error, DomainError):
         return problem_response(
             status, error.code, error.detail, errors=error.errors, numbers=error.numbers, headers=headers
@@ -155,6 +173,10 @@ def explain(error: Exception, scope: Scope) -> ProblemResponse | None:
         error: what was raised.
         scope: of the request.
     """
+    fault = storage_fault(error)
+    if fault is not None:
+        log.warning("storage_fault", path=path_of(scope), code=fault.code, error=reason(error))
+        return respond(fault)
     if isinstance(error, DomainError | EngineError):
         answer = respond(error)
         if answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -55,7 +55,12 @@ def answer_row(record: R, show: Callable[[R], B]) -> B:
 
 def written_row(record: R, show: Callable[[R], B]) -> Response:
     """Write the answer that is one record; see `answer_row`, and `app.web.answers.written` for where."""
-    return Response(_shown(record, show)[1], media_type="application/json")
+    return Response(row_json(record, show), media_type="application/json")
+
+
+def row_json(record: R, show: Callable[[R], B]) -> str:
+    """Write one record as JSON; see `answer_row`."""
+    return _shown(record, show)[1]
 
 
 def _shown(record: R, show: Callable[[R], B]) -> tuple[B, str]:

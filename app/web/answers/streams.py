@@ -5,9 +5,11 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from functools import partial
 from typing import Annotated
 
 from fastapi import Header
@@ -16,18 +18,34 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.api.common import finite
-from app.errors import Invalid
-from app.jobs.watcher import Changed, Gone, News, Quiet, Wanted, Watcher
+from app.errors import Damaged, Invalid, Unavailable
+from app.jobs.watcher import JOBS, Changed, Gone, News, Quiet, State, Wanted
+from app.keys.callers import caller_of
+from app.keys.ring import Keyring
+from app.keys.turns import TURN, Turn
+from app.log import Log
+from app.services import Services
 from app.store.events import END
 from app.store.news import JobEvent
-from app.store.records import Json
+from app.store.queues import Counts
+from app.store.records import JobRecord, Json
+from app.web.answers.rows import row_json
+from app.web.answers.system import kinds_of_jobs
+
+log = Log(__name__)
 
 PROGRESS = "progress"
+JOB = "job"
+COUNTS = "counts"
 CHANGED = "changed"
 _QUIET_SECONDS = 15.0
+_LOOK_SECONDS = 0.5
+"""Between two looks at whether the key of a reader still holds."""
 _RETRY_MILLISECONDS = 1000
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _OF_ONE, _OF_ALL = "one", "all"
+_STOPPING = f": the server is about to stop; the rest comes when it is back\nretry: {_RETRY_MILLISECONDS}\n\n".encode()
+"""The last words of a stream that is not at its end: none that a reader has to know."""
 
 LastEventId = Annotated[
     str | None,
@@ -58,39 +76,69 @@ class EventStream(StreamingResponse):
                 )
                 await send({"type": "http.response.body", "body": b""})
             else:
+                try:
+                    await self._send_while_allowed(scope, receive, send)
+                except TimeoutError:
+                    await send({"type": "http.response.body", "body": b""})
+
+    async def _send_while_allowed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events until they end, or the key of their reader is none any more."""
+        turn: Turn | None = scope.get(TURN)
+        if turn is not None:
+            turn.leave()  # it waits and computes nothing
+        async with asyncio.timeout(None) as allowed:
+            looking = asyncio.create_task(_end_with_key(scope, allowed))
+            try:
                 await super().__call__(scope, receive, send)
+            finally:
+                looking.cancel()
 
 
-def of_job(watcher: Watcher, job_id: str, after: int) -> EventStream:
+async def _end_with_key(scope: Scope, allowed: asyncio.Timeout) -> None:
+    """Let the time of a stream be over once its reader would not be let in any more."""
+    keyring: Keyring = scope["app"].state.services.keyring
+    caller = caller_of(scope)
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        with suppress(Unavailable):  # who was let in stays while nobody can tell
+            if caller is None or not await keyring.stands(caller):
+                break
+    allowed.reschedule(asyncio.get_running_loop().time())
+
+
+def of_job(services: Services, job_id: str, after: int) -> EventStream:
     """Return the events of one job behind a position, to its end; they are numbered as they happened to it."""
-    return EventStream(_written(watcher, Wanted(frozenset({job_id})), after, _OF_ONE))
+    return EventStream(_written(services, Wanted(frozenset({job_id})), after, _OF_ONE))
 
 
-def of_jobs(watcher: Watcher, wanted: Wanted, after: int) -> EventStream:
+def of_jobs(services: Services, wanted: Wanted, after: int) -> EventStream:
     """Return the events of several jobs behind a position, each with its job; the ids are positions.
 
     Where jobs are named it ends with the last of them, else never.
     """
-    return EventStream(_written(watcher, wanted, after, _OF_ALL))
+    return EventStream(_written(services, wanted, after, _OF_ALL))
 
 
-async def _written(watcher: Watcher, wanted: Wanted, after: int, form: str) -> AsyncGenerator[bytes, None]:
+async def _written(services: Services, wanted: Wanted, after: int, form: str) -> AsyncGenerator[bytes, None]:
     """Write what happens.
 
-    Events are rows, so a reader who comes back, be it to another server, goes on where it was. Progress is
-    not: it has no id, and only its last state is sent. When this server is about to stop the stream ends
-    without `end`.
+    Events are rows, so a reader who comes back, be it to another server, goes on where it was. States and progress are
+    not: they have no id, and only the last is sent. When this server is about to stop the stream ends without `end`.
     """
     yield f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
     if form == _OF_ALL:
         # whoever is cut off before the first event still knows where it was
         yield f"id: {after}\n\n".encode()
     open_jobs = set(wanted.job_ids or ())
-    async with aclosing(watcher.follow(wanted, after, _QUIET_SECONDS)) as happenings:
+    write = partial(_state, services)
+    async with aclosing(services.watcher.follow(wanted, after, _QUIET_SECONDS)) as happenings:
         async for news in happenings:
             match news:
                 case Quiet():
                     yield KEEPALIVE_COMMENT
+                case State():
+                    if written := await news.written(write):
+                        yield written
                 case Changed(lists):
                     yield _event(CHANGED, {"lists": list(lists)})
                 case Gone(job_id):
@@ -105,6 +153,7 @@ async def _written(watcher: Watcher, wanted: Wanted, after: int, form: str) -> A
                         open_jobs.discard(of.job_id)
             if wanted.job_ids is not None and not open_jobs:
                 return
+    yield _STOPPING
 
 
 def _news(news: News, form: str) -> bytes:
@@ -122,12 +171,36 @@ def _news(news: News, form: str) -> bytes:
     return written
 
 
+def _state(services: Services, of: JobRecord | Counts) -> bytes:
+    """Write how something is now; nothing of a job whose kind has no list. For a thread: it may read rows.
+
+    What cannot be written, everybody is told to ask for.
+    """
+    try:
+        # what shows jobs is loaded with the first that moves, and not by the first page that is opened
+        from app.web.answers.job_entries import ENTRIES  # noqa: PLC0415
+
+        if not isinstance(of, JobRecord):
+            jobs = [kind.model_dump(mode="json") for kind in kinds_of_jobs(of)]
+            return _event(COUNTS, {"jobs": jobs})
+        entries = ENTRIES.get(of.kind)
+        if entries is None:
+            return b""
+        entry = row_json(of, entries(services, [of]))
+        rest = _json({"job_id": of.id, "kind": of.kind, "dataset_id": of.dataset_id})
+        return format_sse_event(event=JOB, data_str=f'{{"job":{entry},{rest[1:]}')
+    except Exception as error:
+        if not isinstance(error, Damaged | Unavailable):
+            log.exception("state_cannot_be_written")
+        return _event(CHANGED, {"lists": [JOBS]})
+
+
 def _event(kind: str, data: Json, number: int | None = None) -> bytes:
-    return format_sse_event(
-        event=kind,
-        data_str=json.dumps(finite(data), separators=(",", ":")),
-        id=None if number is None else str(number),
-    )
+    return format_sse_event(event=kind, data_str=_json(data), id=None if number is None else str(number))
+
+
+def _json(data: Json) -> str:
+    return json.dumps(finite(data), separators=(",", ":"))
 
 
 def event_number(text: str | None) -> int | None:

@@ -20,6 +20,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from app.web.bodies.scopes import received
+
 _NEVER = (
     "cookie_params",
     "background_tasks_param_name",
@@ -140,14 +142,14 @@ class _Options:
         if self.defaults is not None and not self._given(request.scope):
             values |= self.defaults
             return
-        received = request.headers if self.headers else request.query_params
-        found, wrong = request_params_to_args(self.fields, received)
+        given = request.headers if self.headers else request.query_params
+        found, wrong = request_params_to_args(self.fields, given)
         values |= found
         errors += wrong
 
     def _given(self, scope: Scope) -> bool:
         if self.headers:
-            return not self.headers.isdisjoint([name for name, _ in scope["headers"]])
+            return not self.headers.isdisjoint(received(scope))
         return bool(scope["query_string"])
 
 
@@ -218,10 +220,10 @@ class _Function:
     ) -> dict[str, Any] | None:
         """Return what to call it with, `None` where that is wrong: `errors` then say what."""
         before = len(errors)
-        values = {name: results[place] for name, place in self.needs.items()}
+        values = {name: results[place] for name, place in self.needs.items()} if self.needs else {}
         failed = before > 0 and any(value is _FAILED for value in values.values())
         for alias, field, is_text in self.path:
-            given = request.path_params[alias]
+            given = request.scope["path_params"][alias]
             if is_text:
                 values[field.name] = given
                 continue

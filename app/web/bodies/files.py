@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from app.api.requests.files import FileDocument
 from app.errors import DomainError, FieldError, Invalid, Malformed, Place, TooLarge, Unsupported
 from app.files.encoded import HINT, decode_base64
+from app.serving.room import Uploads
 from app.web.bodies import idempotency
 from app.web.bodies.json import parse
 from app.web.bodies.multipart import FormRules, receive
@@ -81,12 +82,15 @@ async def receive_file(
 
     Raises:
         Malformed, TooLarge, Unsupported, Invalid, Answered: as `app.web.bodies.multipart.receive` does.
+        Unavailable: too many other uploads are being received.
     """
     received = media_type(request)
+    uploads: Uploads = request.app.state.services.uploads
     if is_json(received):
         return await run_in_threadpool(_decoded, await read_document(request, kind), folder)
     if received == "multipart/form-data":
-        form = await receive(request, rules, lambda: DiskSink(folder))
+        with uploads.one():
+            form = await receive(request, rules, lambda: DiskSink(folder))
         files = {file.field: file for file in form.files}
         try:
             document = _read_fields(kind, form.fields)
@@ -103,7 +107,8 @@ async def receive_file(
         )
     if raw is not None and received == "application/octet-stream":
         document = raw()
-        return FileBody(await _receive_raw(request, folder, rules.max_bytes), "", document)
+        with uploads.one():
+            return FileBody(await _receive_raw(request, folder, rules.max_bytes), "", document)
     known = ["multipart/form-data", *(["application/octet-stream"] if raw else []), "application/json"]
     detail = f"the body cannot be {received}" if received else "this header is missing"
     hint = f"send {', '.join(known[:-1])} or {known[-1]}"

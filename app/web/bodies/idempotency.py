@@ -2,7 +2,8 @@
 
 A caller who does not know whether a call has arrived sends it again with the same `Idempotency-Key`. The
 answer is kept in the transaction that creates the thing, so that there is never the one without the other;
-a call that was refused has created nothing, and leaves its key free.
+a call that was refused has created nothing, and leaves its key free. Callers with API keys of their own have
+idempotency keys of their own: neither sees what another was answered.
 """
 
 from __future__ import annotations
@@ -86,8 +87,13 @@ class Ledger:
     _under_way: set[tuple[str, str]] = field(default_factory=set)
 
     @asynccontextmanager
-    async def claim(self, route: str, key: str) -> AsyncIterator[Claim]:
+    async def claim(self, route: str, key: str, key_id: str | None) -> AsyncIterator[Claim]:
         """Have a key to oneself for the length of a call.
+
+        Args:
+            route: the call.
+            key: its idempotency key.
+            key_id: of the API key that the caller has; None for the one of the settings, and where none is needed.
 
         Raises:
             Conflict: another call with this key is under way.
@@ -100,6 +106,8 @@ class Ledger:
                 "use 1 to 255 letters, digits and signs, such as a UUID",
                 parameter=True,
             )
+        if key_id is not None:
+            key = f"{key_id} {key}"  # no idempotency key has a space
         place = (route, key)
         if place in self._under_way:
             raise Conflict.at(

@@ -9,8 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from app.errors import TooLarge, Unsupported
-from app.services import Services
-from app.serving.room import Room
+from app.web.bodies.json import parsed_bytes
 
 T = TypeVar("T")
 
@@ -26,13 +25,20 @@ async def off_the_loop(size: int, work: Callable[[], T]) -> T:
     return work() if size <= SMALL_BYTES else await run_in_threadpool(work)
 
 
+async def make_sense(body: bytes, arrived: Callable[[int], None], work: Callable[[], T]) -> T:
+    """Parse a JSON body and do with it what else there is to do, once there is room for what it becomes.
+
+    Args:
+        body: the bytes.
+        arrived: called with the memory that they take as text and values, and may refuse it.
+        work: parses it.
+    """
+    arrived(await off_the_loop(len(body), lambda: parsed_bytes(body)))
+    return await off_the_loop(len(body), work)
+
+
 def ignore(count: int) -> None:
     """Take no note of how many bytes have arrived."""
-
-
-def room(request: Request, services: Services) -> Room:
-    """Keep room for a body that waits in memory, as pictures do, while entered; see `Bodies.room`."""
-    return services.bodies.room(declared_bytes(request, services.settings.max_predict_bytes))
 
 
 async def read_body(request: Request, limit: int, arrived: Callable[[int], None] = ignore) -> bytes:
@@ -123,10 +129,10 @@ def check_declared(request: Request, limit: int) -> None:
         raise too_large(limit)
 
 
-def declared_bytes(request: Request, limit: int) -> int | None:
+def declared_bytes(request: Request, most: int) -> int | None:
     """Return how many bytes of a body will be read, by its Content-Length; None where nobody knows."""
     declared = request.headers.get("content-length", "")
-    return min(int(declared), limit) if declared.isdecimal() else None
+    return min(int(declared), most) if declared.isdecimal() else None
 
 
 def too_large(limit: int) -> TooLarge:

@@ -6,7 +6,6 @@ kind is refused at the first byte that shows it.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +17,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from app.errors import Invalid, Malformed, TooLarge, Unavailable, Unsupported
+from app.errors import Invalid, Malformed, TooLarge, Unsupported
 from app.web.bodies import idempotency
 from app.web.bodies.limits import ignore, off_the_loop
 from app.web.bodies.sinks import Sink
@@ -29,7 +28,6 @@ MAX_FIELD_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 8 * 1024
 _FLUSH_BYTES = 1 << 20
 _MAX_FILENAME = 255
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 T = TypeVar("T")
 
@@ -112,7 +110,7 @@ async def receive(
         Malformed: it is no readable multipart body, or ends too early.
         TooLarge: more bytes or files than the rules allow.
         Invalid: an unknown, missing, repeated or misplaced part, or a file of the wrong kind.
-        Unavailable: the disk is full.
+        OSError: it cannot be stored.
         Answered: it came before, with the same idempotency key.
     """
     declared = request.headers.get("content-length", "")
@@ -149,11 +147,6 @@ async def receive(
             raise Malformed(f"the body is no valid multipart/form-data: {error}") from error
         if isinstance(error, ClientDisconnect):
             raise Malformed("the client went away before the end of its upload") from error
-        if isinstance(error, OSError) and error.errno in _NO_SPACE:
-            raise Unavailable(
-                "the disk of the server is full; delete data sets or models, or try again later",
-                code="no-space",
-            ) from error
         raise
 
 

@@ -17,7 +17,7 @@ from app.operations.examples import CONVOLVE
 from app.settings import Settings
 from app.web.bodies.files import named_as_sent
 from app.web.bodies.json import parse
-from app.web.bodies.limits import off_the_loop, read_body
+from app.web.bodies.limits import make_sense, read_body
 from app.web.bodies.multipart import FormRules, receive
 from app.web.bodies.route import is_json, media_type
 from app.web.bodies.schemas import inlined_schema
@@ -76,7 +76,7 @@ async def receive_operation(
     kind = media_type(request)
     if is_json(kind):
         body = await read_body(request, settings.max_predict_bytes, arrived)
-        return await off_the_loop(len(body), lambda: _from_json(body, choose, elsewhere or {}))
+        return await make_sense(body, arrived, lambda: _from_json(body, choose, elsewhere or {}))
     if kind != "multipart/form-data":
         detail = f"the body must be JSON or a form, not {kind}" if kind else "this header is missing"
         hint = "send `Content-Type: application/json`, or a picture as the part `file` of a form (`curl -F file=@name`)"

@@ -12,7 +12,7 @@ from app.errors import FieldError, Invalid, TooLarge, Unsupported
 from app.models.prediction import Picture, from_base64
 from app.settings import Settings
 from app.web.bodies.json import parse
-from app.web.bodies.limits import off_the_loop, read_body
+from app.web.bodies.limits import make_sense, read_body
 from app.web.bodies.multipart import FormRules, receive
 from app.web.bodies.route import is_json, media_type
 from app.web.bodies.schemas import inlined_schema
@@ -87,7 +87,7 @@ async def receive_pictures(
     if is_json(received):
         body = await read_body(request, settings.max_predict_bytes, arrived)
         most = settings.max_predict_images
-        return await off_the_loop(len(body), lambda: _read_json(body, most, with_faults=with_faults))
+        return await make_sense(body, arrived, lambda: _read_json(body, most, with_faults=with_faults))
     if received != "multipart/form-data":
         detail = f"no pictures can be read from {received}" if received else "this header is missing"
         raise Unsupported.at("Content-Type", detail, _FORMS, parameter=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -17,18 +18,36 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from app.errors import MOST_FIELDS, FieldError, Invalid, Unsupported
-from app.settings import Settings
+from app.keys.callers import caller_of
+from app.scopes import ADMIN, READ, WRITE
+from app.services import Services
+from app.serving.room import Room
 from app.store.answers import AnsweredMeanwhile
 from app.web.bodies import idempotency
 from app.web.bodies.arguments import Arguments
 from app.web.bodies.json import parse
-from app.web.bodies.limits import next_piece, off_the_loop, read_body
+from app.web.bodies.limits import ignore, make_sense, next_piece, off_the_loop, read_body
+from app.web.bodies.needs import SAFE_METHODS, check, needed
+from app.web.bodies.scopes import path_of, received
 from app.web.bodies.validation import invalid, validate
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FREE_BYTES = 64 * 1024
+"""Of a JSON body: as much is read of any before anybody asks for it, and small calls do not wait for large ones."""
 
 IS_HEAD = "convserve.head"
 """The key in a scope that says that the request was HEAD before `app.web.middleware.head` had it routed as GET."""
+
+MADE = "convserve.made"
+"""The key in a scope of the address of what a request has made; None where it made nothing that has one."""
+
+
+def polled(endpoint: F) -> F:
+    """Mark a call that is made again and again by who waits for something: answers that are no error are not news."""
+    endpoint.is_polled = True  # type: ignore[attr-defined]
+    return endpoint
 
 
 def media_type(request: Request) -> str:
@@ -41,31 +60,40 @@ def is_json(kind: str) -> bool:
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
+@lru_cache(256)
+def _name(key: str) -> bytes:
+    """Return the name of a header as requests have it; what is asked for is always the same."""
+    return key.lower().encode("latin-1")
+
+
 class _Headers(Headers):
     """Headers that are found in one step: Starlette looks at each of them, and much that is asked for is not there."""
 
-    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
-        super().__init__(raw=raw)
-        self._first = dict(raw[::-1])
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(raw=scope["headers"])
+        self._first = received(scope)
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the first header of a name."""
-        found = self._first.get(key.lower().encode("latin-1"))
+        found = self._first.get(_name(key))
         return default if found is None else found.decode("latin-1")
 
 
 class StrictRequest(Request):
     """A request whose body is read by our own reader and parser."""
 
+    _read_headers: Headers | None = None
     query_names: frozenset[str] = frozenset()
     """The query parameters that its route has."""
+    room: Room | None = None
+    """What its body holds, as long as it is not answered."""
 
     @property
     def headers(self) -> Headers:
         """The headers."""
-        if not hasattr(self, "_headers"):
-            self._headers: Headers = _Headers(self.scope["headers"])
-        return self._headers
+        if self._read_headers is None:
+            self._read_headers = _Headers(self.scope)
+        return self._read_headers
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """Read the body piece by piece; every reader of bodies does so here.
@@ -83,8 +111,9 @@ class StrictRequest(Request):
     async def body(self) -> bytes:
         """Read the body once, at most `max_body_bytes` of it."""
         if not hasattr(self, "_body"):
-            settings: Settings = self.app.state.settings
-            self._body = await read_body(self, settings.max_body_bytes)
+            services: Services = self.app.state.services
+            self.room = services.bodies.room(_FREE_BYTES)
+            self._body = await read_body(self, services.settings.max_body_bytes, self.room.hold)
         return self._body
 
     async def json(self) -> Any:
@@ -95,7 +124,8 @@ class StrictRequest(Request):
         """Parse the body once; see `app.web.bodies.json`."""
         if not hasattr(self, "_document"):
             body = await self.body()
-            self._document = await off_the_loop(len(body), lambda: parse(body))
+            hold = ignore if self.room is None else self.room.hold
+            self._document = await make_sense(body, hold, lambda: parse(body))
         return self._document
 
     async def validated(self, kind: Any) -> Any:
@@ -126,25 +156,40 @@ class StrictRoute(APIRoute):
         }
         self._query_names = frozenset(self._query)
         self._takes_key = idempotency.HEADER in self._arguments.names(params.Header)
+        methods = self.methods or set()
+        self.needs = needed(self.endpoint, methods)
+        """The scope that a key needs for it; None where any will do."""
+        self.changes = self.needs in (WRITE, ADMIN) and not methods <= SAFE_METHODS
+        """Whether it is there to make, change or delete something."""
+        self.gives_files = methods == {"GET"} and self.needs == READ and _is_file(self)
+        """Whether its answers are, or can be, what programs take that send no header: pictures, events, downloads."""
+        self.is_polled: bool = getattr(self.endpoint, "is_polled", False)
         self.app = self._answer
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        check(scope, self.needs)
         if scope.get(IS_HEAD):
             # What sends files then does not read them.
             scope["method"] = "HEAD"
         request = StrictRequest(scope, receive, send)
-        request.query_names = self._query_names
-        if scope["query_string"]:
-            _refuse_unknown(request, self._query)
-        if self._body_kind is not None and await request.body():
-            if not is_json(media_type(request)):
-                raise not_json(request)
-            # Before an idempotency key is looked at: what is no JSON was never asked.
-            await request.document()
-        key = request.headers.get(idempotency.HEADER) if self._takes_key else None
-        response = await (self._respond(request) if key is None else _once(request, key, self._respond))
-        await response(scope, receive, send)
+        try:
+            request.query_names = self._query_names
+            if scope["query_string"]:
+                _refuse_unknown(request, self._query)
+            if self._body_kind is not None and await request.body():
+                if not is_json(media_type(request)):
+                    raise not_json(request)
+                # Before an idempotency key is looked at: what is no JSON was never asked.
+                await request.document()
+            key = request.headers.get(idempotency.HEADER) if self._takes_key else None
+            response = await (self._respond(request) if key is None else _once(request, key, self._respond))
+            if self.changes:
+                scope[MADE] = response.headers.get("location")
+            await response(scope, receive, send)
+        finally:
+            if request.room is not None:
+                request.room.release()
 
     async def _respond(self, request: StrictRequest) -> Response:
         """Call the function with what the request says, and make a response of what it returns."""
@@ -191,7 +236,9 @@ async def _once(
     What JSON asks is known here; what files ask, to their receiver, once they have arrived.
     """
     ledger: idempotency.Ledger = request.app.state.ledger
-    async with ledger.claim(f"{request.method} {request.url.path}", key) as claim:
+    caller = caller_of(request.scope)
+    key_id = None if caller is None else caller.key_id
+    async with ledger.claim(f"{request.method} {path_of(request.scope)}", key, key_id) as claim:
         request.state.claim = claim
         try:
             if is_json(media_type(request)):
@@ -217,14 +264,21 @@ async def read_document(request: Request, kind: type[T]) -> T:
     return await off_the_loop(len(await request.body()), lambda: validate(kind, document))
 
 
+def _is_file(route: APIRoute) -> bool:
+    """Tell whether a route says that an answer of its can be something else than JSON."""
+    described = route.responses.get(HTTPStatus.OK, {}).get("content", {})
+    kinds = {getattr(route.response_class, "media_type", None), *described}
+    return not kinds <= {None, JSONResponse.media_type}
+
+
 def _is_list(annotation: Any) -> bool:
     return get_origin(annotation) is list or any(map(_is_list, get_args(annotation)))
 
 
 def not_json(request: Request) -> Unsupported:
     """Make the error for a body that should have been JSON."""
-    received = media_type(request)
-    detail = f"the body must be JSON, not {received}" if received else "this header is missing"
+    kind = media_type(request)
+    detail = f"the body must be JSON, not {kind}" if kind else "this header is missing"
     return Unsupported.at("Content-Type", detail, "send `Content-Type: application/json`", parameter=True)
 
 

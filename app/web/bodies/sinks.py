@@ -5,8 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, ClassVar, Protocol, TypeVar
+
+from app.files.artifacts import sync_directory
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -72,11 +75,7 @@ class DiskSink:
             file.flush()
             os.fsync(file.fileno())
         self._temporary.replace(self._path)
-        descriptor = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_directory(self._path.parent)
         return self._path
 
     @classmethod
@@ -93,7 +92,9 @@ class DiskSink:
     def discard(self) -> None:
         """Remove the file."""
         if self._file is not None:
-            self._file.close()
+            # it writes what waits, for which there may be no room
+            with suppress(OSError):
+                self._file.close()
         self._temporary.unlink(missing_ok=True)
         self._path.unlink(missing_ok=True)
 

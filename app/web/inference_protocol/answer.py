@@ -14,11 +14,12 @@ from app.errors import DomainError, Invalid, TooLarge
 from app.models import insides
 from app.models.opened import OpenedModel, open_model
 from app.models.prediction import Picture
+from app.pictures.bounds import Bounds
 from app.services import Services
 from app.serving.asked import Outcome
 from app.store.records import ModelRecord
 from app.web.answers.arrays import MOST_FILE_NUMBERS
-from app.web.answers.cancellable import gone
+from app.web.answers.cancellable import compute, gone
 from app.web.inference_protocol.requests import Asked
 from app.web.inference_protocol.tensors_out import OUTPUT, Wanted, Written, write
 from engine.arrays import Array
@@ -77,12 +78,12 @@ async def answered(
     names = {name: insides.number_names(opened, place.name) for name, place in places.items()}
 
     def rest() -> Written:
-        inner = _inner(opened, {name: place.name for name, place in places.items()}, pictures, most)
+        inner = _inner(
+            opened, {name: place.name for name, place in places.items()}, pictures, services.bounds
+        )
         return write(record, model_name, asked.id, wanted, found | inner, names | classes)
 
-    most = services.settings.max_image_pixels
-    async with services.inference:
-        return await run_in_threadpool(rest)
+    return await compute(request, services, rest)
 
 
 async def _predicted(
@@ -107,10 +108,10 @@ async def _predicted(
 
 
 def _inner(
-    opened: OpenedModel, nodes: Mapping[str, str], pictures: Sequence[Picture], max_pixels: int
+    opened: OpenedModel, nodes: Mapping[str, str], pictures: Sequence[Picture], bounds: Bounds
 ) -> dict[str, Array]:
     """Return what nodes put out, by the names that they were asked for by: the name of a block is its last node's."""
-    found = insides.outputs_of_several(opened, list(dict.fromkeys(nodes.values())), pictures, max_pixels)
+    found = insides.outputs_of_several(opened, list(dict.fromkeys(nodes.values())), pictures, bounds)
     return {name: found[node] for name, node in nodes.items()}
 
 

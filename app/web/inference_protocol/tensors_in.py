@@ -28,6 +28,7 @@ _STORED: dict[str, Any] = {
     PIXELS: np.dtype("u1"),
 }
 """How numbers lie behind the JSON."""
+_REFUSED = frozenset(get_args(Refused))
 
 
 def read_pictures(
@@ -68,7 +69,7 @@ def read_pictures(
     elif size != len(behind):
         detail = f"binary_data_size is {size}, but {len(behind)} bytes lie behind the JSON"
         raise _wrong("parameters", detail, "check it and Inference-Header-Content-Length")
-    if tensor.datatype in get_args(Refused):
+    if tensor.datatype in _REFUSED:
         detail = f"numbers of {tensor.datatype} are not taken"
         hint = (
             f"send pixels from 0 to 255 as {PIXELS}, or what the first layer receives as FP32, FP16 or FP64"
@@ -98,10 +99,13 @@ def _numbers(tensor: InferenceInput, behind: memoryview, input_shape: Sequence[i
         array = np.frombuffer(behind, stored)
     else:
         array = _listed(tensor, tensor.data, count, stored)
-    with np.errstate(over="ignore"):  # FP64 that does not fit is refused below
-        # copied, so that numbers lie where the processor wants them: behind the JSON they begin anywhere
+    # copied, so that numbers lie where the processor wants them: behind the JSON they begin anywhere
+    if tensor.datatype == "FP64":
+        with np.errstate(over="ignore"):  # what does not fit is refused below
+            array = array.astype(np.float32)
+    else:
         array = array.astype(np.uint8 if tensor.datatype == PIXELS else np.float32)
-    if tensor.datatype != PIXELS and not np.isfinite(array).all():
+    if tensor.datatype != PIXELS and not np.logical_and.reduce(np.isfinite(array), axis=None):
         raise _wrong("data", "some of the numbers are not finite", "send finite numbers of 32 bits")
     images = array.reshape(tensor.shape)
     if first:

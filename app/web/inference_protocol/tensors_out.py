@@ -101,7 +101,7 @@ def write(
         elif output.binary:
             content = array.astype("<f4", copy=False).tobytes()
         else:
-            if not np.isfinite(array).all():
+            if not np.logical_and.reduce(np.isfinite(array), axis=None):
                 hint = "ask for it with binary_data"
                 raise Invalid.at("outputs", f"{output.name} holds numbers that JSON cannot write", hint)
             entry["data"] = array.ravel().tolist()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.web.bodies.route import IS_HEAD
@@ -13,9 +15,15 @@ class Head:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection."""
-        if scope["type"] == "http" and scope["method"] == "HEAD":
-            # A copy: the server's own still says HEAD, by which it knows to leave out the body.
-            scope = {**scope, "method": "GET", IS_HEAD: True}
-        await self.app(scope, receive, send)
+        answer = self._head if scope["type"] == "http" and scope["method"] == "HEAD" else self.app
+        return answer(scope, receive, send)
+
+    async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # A copy: the server's own still says HEAD, by which it knows to leave out the body.
+        of_get = {**scope, "method": "GET", IS_HEAD: True}
+        try:
+            await self.app(of_get, receive, send)
+        finally:
+            scope["route"] = of_get.get("route")

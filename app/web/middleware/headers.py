@@ -1,45 +1,57 @@
-"""Headers: those of a request, and those that every answer has."""
+"""The headers that every answer has."""
 
 from __future__ import annotations
 
 from starlette.types import Message, Scope
 
-from app.web.answers.attachments import inline
+from app.web.answers.attachments import attachment, inline
+from app.web.bodies.scopes import path_of
 
 REQUEST_ID = b"x-request-id"
 
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
+_POLICY = b"content-security-policy"
 # A page of ours in somebody else's frame could be clicked on with the reader's credentials.
-_NO_FRAMES = (b"content-security-policy", b"frame-ancestors 'none'")
-_PICTURES = {b"image/png": "png", b"image/svg+xml": "svg"}
+_DATA = (_POLICY, b"default-src 'none'; frame-ancestors 'none'")
+# What a browser shows by itself runs nothing and asks for nothing, whatever is in it.
+_SHOWN = (_POLICY, b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox")
+_FILES = {
+    b"application/octet-stream": (attachment, "bin"),
+    b"application/x-npz": (attachment, "npz"),
+    b"image/png": (inline, "png"),
+    b"image/svg+xml": (inline, "svg"),
+    b"text/csv": (attachment, "csv"),
+    b"text/plain": (attachment, "txt"),
+}
+"""How answers that are files are named, by their media types, and how they end."""
 _PREFIX = "/v1/"
 
 
-def received(scope: Scope) -> dict[bytes, bytes]:
-    """Return the headers of a request by their names in lower case; of several of one name, the first."""
-    return dict(scope["headers"][::-1])
+def complete(message: Message, scope: Scope, request_id: str) -> None:
+    """Add to the start of an answer the headers that it lacks, and to its address where the service is mounted.
 
-
-def path_of(scope: Scope) -> str:
-    """Return the path of a request below where the service is mounted."""
-    root: str = scope.get("root_path", "")
-    path: str = scope["path"]
-    return path.removeprefix(root) if root else path
-
-
-def complete(message: Message, path: str, request_id: str) -> None:
-    """Add to the start of an answer the headers that it lacks.
-
-    Pictures are named by their address, as `curl -OJ` and browsers save them:
-    `/v1/training-jobs/job_1/curves` is job_1-curves.svg.
+    Files are named by their address, as `curl -OJ` and browsers save them: `/v1/training-jobs/job_1/curves` is
+    job_1-curves.svg. Only pictures are shown by browsers; what else there is they save.
     """
-    headers = [header for header in message.get("headers", ()) if header[0] != REQUEST_ID]
+    headers = list(message.get("headers", ()))
     present = dict(headers)
+    if REQUEST_ID in present:
+        headers = [header for header in headers if header[0] != REQUEST_ID]
     headers.append((REQUEST_ID, request_id.encode()))
-    headers += [header for header in (_NOSNIFF, _NO_FRAMES) if header[0] not in present]
-    end = _PICTURES.get(present.get(b"content-type", b"").partition(b";")[0])
-    if end is not None and path.startswith(_PREFIX) and b"content-disposition" not in present:
+    file = _FILES.get(present.get(b"content-type", b"").partition(b";")[0])
+    policy = _DATA if file is None else _SHOWN
+    headers += [header for header in (_NOSNIFF, policy) if header[0] not in present]
+    root, path = scope.get("root_path", ""), path_of(scope)
+    if root and b"location" in present:
+        headers = [_below(root, header) for header in headers]
+    if file is not None and path.startswith(_PREFIX) and b"content-disposition" not in present:
+        disposition, end = file
         _, *parts = path.removeprefix(_PREFIX).split("/")
-        for name, value in inline(f"{'-'.join(parts)}.{end}").items():
+        for name, value in disposition(f"{'-'.join(parts)}.{end}").items():
             headers.append((name.lower().encode(), value.encode("latin-1")))
     message["headers"] = headers
+
+
+def _below(root: str, header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    name, value = header
+    return (name, root.encode() + value) if name == b"location" and value.startswith(b"/") else header

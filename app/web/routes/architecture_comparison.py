@@ -10,8 +10,10 @@ from fastapi import APIRouter, Body, Request, Response
 from app.api.architectures import ArchitectureComparison, ComparedArchitecture
 from app.api.requests.architectures import ArchitectureComparisonRequest
 from app.jobs.accept.architecture import build
+from app.scopes import READ
 from app.services import ServicesDep
 from app.web.answers.written import written
+from app.web.bodies.needs import needs
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 from app.web.routes.architectures import in_turn
@@ -31,6 +33,7 @@ _OTHER_CLASSES = {"architectures": ["arch_example", {"preset": "lenet-5", "class
     responses=problems(400, 413, 415, 422, 503),
     response_model=ArchitectureComparison,
 )
+@needs(READ)
 async def compare_architectures(
     body: Annotated[
         ArchitectureComparisonRequest,

@@ -9,10 +9,13 @@ from fastapi import APIRouter, Body, Query, Request, Response
 
 from app.api.requests.architectures import DescribedArchitecture
 from app.errors import Invalid
+from app.files.budget import MemoryBudget
 from app.jobs.accept.architecture import build
 from app.pictures.diagram.draw import draw
+from app.scopes import READ
 from app.services import ServicesDep
 from app.web.answers.negotiation import preferred
+from app.web.bodies.needs import needs
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 from app.web.routes.architectures import LENET, PRESET, RESIDUAL, ArchitectureId, in_turn, stored_network
@@ -26,6 +29,8 @@ _DRAWN: dict[int | str, dict[str, Any]] = {
     200: {"description": "The network, drawn.", "content": {_PNG: _PICTURE, _SVG: _PICTURE}}
 }
 _MOST_PIXELS = 40_000_000
+_BYTES_EACH = 5
+"""Of a pixel that is painted, and of the file."""
 
 Folded = Annotated[
     bool,
@@ -42,6 +47,7 @@ Folded = Annotated[
     response_class=Response,
     responses=problems(400, 413, 415, 422, 503) | _DRAWN,
 )
+@needs(READ)
 async def draw_architecture(
     architecture: Annotated[
         DescribedArchitecture,
@@ -66,7 +72,7 @@ async def draw_architecture(
     def steps() -> Iterator[Response | None]:
         _, network = build(architecture.root, (), services.store)
         yield None
-        yield _answer(network, request, folded)
+        yield _answer(network, request, folded, services.computing.memory)
 
     return await in_turn(request, services, steps())
 
@@ -85,12 +91,12 @@ async def get_diagram(
     def steps() -> Iterator[Response | None]:
         network = stored_network(architecture_id, services)
         yield None
-        yield _answer(network, request, folded)
+        yield _answer(network, request, folded, services.computing.memory)
 
     return await in_turn(request, services, steps())
 
 
-def _answer(network: Network, request: Request, folded: bool) -> Response:
+def _answer(network: Network, request: Request, folded: bool, memory: MemoryBudget) -> Response:
     drawing = draw(network, folded=folded)
     headers = {"Vary": "Accept"}
     if preferred(request, (_SVG, _PNG)) == _SVG:
@@ -100,4 +106,5 @@ def _answer(network: Network, request: Request, folded: bool) -> Response:
             f"a PNG of {drawing.width}x{drawing.height} pixels is too large, at most {_MOST_PIXELS:,} can be "
             f"painted; ask for SVG with `Accept: {_SVG}`"
         )
-    return Response(drawing.png(), media_type=_PNG, headers=headers)
+    with memory.reserve(drawing.width * drawing.height * _BYTES_EACH):
+        return Response(drawing.png(), media_type=_PNG, headers=headers)

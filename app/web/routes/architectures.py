@@ -12,15 +12,17 @@ from app.api.common import PageOf
 from app.api.requests.architectures import ArchitectureRequest, DescribedArchitecture
 from app.ids import ARCHITECTURE, new_id
 from app.jobs.accept.architecture import build, read_architecture
+from app.scopes import READ
 from app.services import Services, ServicesDep
-from app.store.records import ArchitectureRecord
+from app.store.records import ArchitectureRecord, Page
 from app.web.answers.architectures import architecture as show
 from app.web.answers.architectures import architecture_entry
 from app.web.answers.cancellable import finish
 from app.web.answers.rows import answer_rows, written_row
-from app.web.answers.stored import stored
+from app.web.answers.stored import answered, stored
 from app.web.answers.written import written
 from app.web.bodies.idempotency import OnceDep
+from app.web.bodies.needs import needs
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 from app.web.routes.paging import After, Limit
@@ -71,6 +73,7 @@ PRESET = {"preset": "resnet-20", "classes": 5}
     responses=_BODY,
     response_model=Summary,
 )
+@needs(READ)
 async def summarize_architecture(
     architecture: Annotated[
         DescribedArchitecture,
@@ -142,12 +145,15 @@ async def create_architecture(
 
 
 @router.get("", summary="List architectures", responses=problems(422))
-def list_architectures(
+async def list_architectures(
     services: ServicesDep, limit: Limit = 50, after: After = None
 ) -> PageOf[ArchitectureEntry]:
     """List the stored architectures, newest first, without their layers."""
-    page = services.store.architectures.page(limit, after)
-    return PageOf(data=answer_rows(page.data, architecture_entry), next=page.next)
+
+    def answer(page: Page[ArchitectureRecord]) -> PageOf[ArchitectureEntry]:
+        return PageOf(data=answer_rows(page.data, architecture_entry), next=page.next)
+
+    return await answered(services.store, answer, services.store.architectures.page, limit, after)
 
 
 @router.get(
@@ -183,7 +189,7 @@ async def in_turn(request: Request, services: Services, steps: Iterator[Response
         ClientDisconnect: the caller has gone.
         Unavailable: the server is about to stop.
     """
-    return await finish(request, steps, services.inference, stopping=lambda: services.draining)
+    return await finish(request, services, steps)
 
 
 def stored_network(architecture_id: str, services: Services) -> Network:

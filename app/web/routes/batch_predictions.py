@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response, status
@@ -13,18 +12,23 @@ from app.api.batch_predictions import BatchPrediction
 from app.api.requests.batch_predictions import EXAMPLE_ARCHIVE, BatchPredictionCreate
 from app.datasets.readers.sniff import describe
 from app.datasets.readers.zip_file import MAGIC
-from app.errors import Conflict
+from app.errors import Conflict, Damaged
 from app.files import paths
 from app.files.paths import UPLOADS
+from app.files.unnamed import unless_named
 from app.jobs.accept.batch_prediction import new_batch_prediction
+from app.jobs.findings import found_file
 from app.jobs.kinds import BATCH_PREDICTION
+from app.jobs.uploads import passed_on
 from app.services import Services, ServicesDep
 from app.states import JobStatus
 from app.store.records import JobRecord
 from app.web.answers.attachments import attachment
+from app.web.answers.cancellable import compute
 from app.web.answers.jobs import batch_prediction
 from app.web.bodies.files import FileBody, named_as_sent, receive_file
 from app.web.bodies.idempotency import Once, OnceDep
+from app.web.bodies.limits import declared_bytes
 from app.web.bodies.multipart import FormRules
 from app.web.bodies.route import StrictRoute
 from app.web.bodies.schemas import inlined_schema
@@ -61,13 +65,7 @@ def _body() -> dict[str, Any]:
     }
 
 
-def _shown(services: Services, records: Sequence[JobRecord]) -> Callable[[JobRecord], BatchPrediction]:
-    return batch_prediction
-
-
-CALLS = JobCalls(
-    router, BATCH_PREDICTION, "batch_id", BatchPrediction, _shown, look_again=_LOOK_AGAIN_SECONDS
-)
+CALLS = JobCalls(router, BATCH_PREDICTION, "batch_id", BatchPrediction, look_again=_LOOK_AGAIN_SECONDS)
 BatchDep = Annotated[JobRecord, Depends(CALLS.find())]
 
 
@@ -86,31 +84,37 @@ async def create_batch_prediction(
     The pictures may lie in folders; each is treated as `predict` treats it. What cannot be read is named in the table
     with the reason, and does not keep the others from it. Hidden files, `__MACOSX` and `Thumbs.db` are left out.
     """
-    await run_in_threadpool(services.accept_work)
+    size = declared_bytes(request, services.settings.max_upload_bytes)
+    await run_in_threadpool(services.accept_work, size)
     rules = FormRules(
         services.settings.max_upload_bytes,
         {"file": 1},
-        frozenset({"model", "top_k"}),
+        frozenset({"model", "top_k", "webhook"}),
         MAGIC,
         _KIND,
         describe=describe,
     )
-    folder = services.artifacts.local_path(UPLOADS)
+    folder = services.artifacts.here(UPLOADS)
     body = await receive_file(request, folder, rules, BatchPredictionCreate)
-    try:
-        answer = await run_in_threadpool(_accept, services, body, once)
-    except BaseException:
-        body.path.unlink(missing_ok=True)
-        raise
+    with unless_named(body.discard):
+        answer = await compute(request, services, _accept, services, body, once)
     response.headers.update(CALLS.headers(answer.id))
     return answer
 
 
 def _accept(services: Services, body: FileBody[BatchPredictionCreate], once: Once) -> BatchPrediction:
     with named_as_sent(json=body.json):
-        job = new_batch_prediction(body.document, body.path, body.filename, services.store, services.settings)
+        job = new_batch_prediction(
+            body.document,
+            body.path,
+            body.filename,
+            services.store,
+            services.settings,
+            services.computing.memory,
+        )
     answer = batch_prediction(job)
-    services.store.jobs.create(job, once.answer(status.HTTP_202_ACCEPTED, answer, CALLS.headers(job.id)))
+    with passed_on(job.request, services.artifacts):
+        services.store.jobs.create(job, once.answer(status.HTTP_202_ACCEPTED, answer, CALLS.headers(job.id)))
     services.duties.wake()
     return answer
 
@@ -141,7 +145,9 @@ def get_result(record: BatchDep, services: ServicesDep) -> Response:
         raise Conflict(
             f"batch prediction {record.id!r} is {record.status} and has no result", code="not-finished"
         )
-    path = services.artifacts.local_path(paths.predictions(record.id))
+    path = found_file(paths.predictions, record, services.artifacts)
+    if not path.is_file():
+        raise Damaged.of(BATCH_PREDICTION.noun, record.id, "the file of its result is missing")
     return FileResponse(
         path,
         media_type=f"{MEDIA_TYPE}; charset=utf-8; header=present",

@@ -27,7 +27,7 @@ router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datase
 def list_downloads(services: ServicesDep) -> ListOf[Downloadable]:
     """List the well-known data sets that this server can fetch, and where from."""
     mirror = services.settings.dataset_mirror
-    return ListOf(data=[downloadable(one, Origin.of(one, mirror).place) for one in PUBLISHED.values()])
+    return ListOf(data=[downloadable(one, Origin.of(one, mirror).shown()) for one in PUBLISHED.values()])
 
 
 @router.post(

@@ -103,7 +103,7 @@ async def receive_addition_json(request: Request, services: Services) -> Receive
     decoded = await run_in_threadpool(
         lambda: [(field, "", decode_file(text, place)) for field, text, place in encoded]
     )
-    form = AdditionForm(label=document.label, dry_run=document.dry_run)
+    form = AdditionForm(label=document.label, dry_run=document.dry_run, webhook=document.webhook)
     received = Received(await save(decoded, services), form, json=True)
     try:
         _check_addition(received)
@@ -140,7 +140,8 @@ async def receive_files(
     request: Request, services: Services, rules: FormRules, read: Callable[[dict[str, str]], T]
 ) -> Received[T]:
     """Receive a form to the disk and make sense of its text fields."""
-    form = await receive(request, rules, partial(DiskSink, folder(services)))
+    with services.uploads.one():
+        form = await receive(request, rules, partial(DiskSink, folder(services)))
     files = tuple(
         SavedFile(
             file.field, file.content, Source(filename=file.filename, bytes=file.size, sha256=file.sha256)
@@ -175,4 +176,4 @@ async def save(contents: Sequence[tuple[str, str, bytes]], services: Services) -
 
 def folder(services: Services) -> Path:
     """Return where uploads go."""
-    return services.artifacts.local_path(UPLOADS)
+    return services.artifacts.here(UPLOADS)

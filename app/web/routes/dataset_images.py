@@ -24,9 +24,11 @@ from app.pictures.sheets import reduce
 from app.services import Services, ServicesDep
 from app.store.records import DatasetRecord
 from app.text import one_of
+from app.web.answers.cancellable import compute
 from app.web.answers.conditional import has
 from app.web.answers.dataset_pictures import dataset_correction, dataset_picture
 from app.web.answers.negotiation import preferred
+from app.web.answers.stored import stored
 from app.web.bodies.idempotency import Once, OnceDep
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
@@ -134,7 +136,7 @@ def _showing(record: DatasetRecord, dataset: StoredDataset, label: str) -> np.nd
     "/{dataset_id}/images/{number}",
     summary="Get one picture",
     response_class=Response,
-    responses=problems(404, 409, 422)
+    responses=problems(404, 409, 422, 503)
     | {
         200: {
             "description": "The picture as training sees it, or what is known of it.",
@@ -147,7 +149,7 @@ def _showing(record: DatasetRecord, dataset: StoredDataset, label: str) -> np.nd
         304: {"description": "The picture is the one that `If-None-Match` names."},
     },
 )
-def get_image(
+async def get_image(
     dataset_id: DatasetId,
     number: _Number,
     request: Request,
@@ -171,7 +173,7 @@ def get_image(
     picture. `ETag` changes where anything of the picture or its headers may have changed: as long as it does not, a
     browser asks and is not sent the picture again.
     """
-    record = services.store.datasets.get(dataset_id)
+    record = await stored(services.store, services.store.datasets.get, dataset_id)
     as_json = preferred(request, (PNG, JSON)) == JSON
     # whatever changes a data set changes one of the first four, the others say which picture it is, and how large
     state = record.id, record.fingerprint, record.images, record.revision, split, number, size
@@ -183,11 +185,28 @@ def get_image(
     )
     if not as_json and record.status == "ready" and if_none_match != "*" and has(if_none_match, tag):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=kept)
-    dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
+
+    def answer() -> Response:
+        return _image(services, record, split, number, size, kept, as_json=as_json)
+
+    return await compute(request, services, answer)
+
+
+def _image(
+    services: Services,
+    record: DatasetRecord,
+    split: str | None,
+    number: int,
+    size: int | None,
+    kept: dict[str, str],
+    *,
+    as_json: bool,
+) -> Response:
+    dataset = storage.open_dataset(services.store, services.artifacts, record.id)
     positions = np.arange(dataset.images) if split is None else dataset.positions(split)
     if number >= len(positions):
         where = f"the {split} split of data set" if split else "data set"
-        raise NotFound(f"{where} {dataset_id!r} holds {len(positions)} images, from 0")
+        raise NotFound(f"{where} {record.id!r} holds {len(positions)} images, from 0")
     position = int(positions[number])
     if as_json:
         return JSONResponse(dataset_picture(record, dataset, position).model_dump(mode="json"), headers=kept)

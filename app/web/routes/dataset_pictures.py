@@ -22,11 +22,16 @@ from app.datasets import statistics, storage
 from app.datasets.records import class_names, options
 from app.datasets.samples import choose, remark
 from app.errors import NotFound, TooLarge
+from app.files.unnamed import unless_named
 from app.jobs.accept.additions import new_addition
 from app.jobs.kinds import ADDITION
+from app.jobs.uploads import passed_on
+from app.operations.augment import working_bytes
 from app.pictures.sheets import encode_sheet, encode_variants, reduce
+from app.scopes import READ
 from app.services import Services, ServicesDep
 from app.store.records import JobRecord
+from app.web.answers.cancellable import compute
 from app.web.answers.dataset_pictures import dataset_picture, dataset_statistics
 from app.web.answers.datasets import addition, addition_entry, checked_addition
 from app.web.answers.negotiation import preferred
@@ -34,6 +39,8 @@ from app.web.answers.rows import answer_row, answer_rows
 from app.web.answers.stored import stored
 from app.web.bodies.files import named_as_sent
 from app.web.bodies.idempotency import Once, OnceDep
+from app.web.bodies.limits import declared_bytes
+from app.web.bodies.needs import needs
 from app.web.bodies.route import StrictRoute, is_json, media_type
 from app.web.bodies.schemas import inlined_schema
 from app.web.openapi import problems, success
@@ -139,14 +146,12 @@ async def add_images(
     With `dry_run` the answer, 200, tells at once what would be added, and nothing is. Data sets that are built in
     take no more than that.
     """
-    await run_in_threadpool(services.accept_work)
+    size = declared_bytes(request, services.settings.max_upload_bytes)
+    await run_in_threadpool(services.accept_work, size)
     receive = receive_addition_json if is_json(media_type(request)) else receive_addition_form
     received = await receive(request, services)
-    try:
-        answer = await run_in_threadpool(_add, services, dataset_id, received, once)
-    except BaseException:
-        received.discard()
-        raise
+    with unless_named(received.discard):
+        answer = await compute(request, services, _add, services, dataset_id, received, once)
     if answer.id is None:
         received.discard()
         response.status_code = status.HTTP_200_OK
@@ -165,17 +170,18 @@ def _add(services: Services, dataset_id: str, received: Received[AdditionForm], 
         made = new_addition(
             dataset_id,
             received.files,
-            received.options.label,
+            received.options,
             services.store,
             services.artifacts,
             services.settings,
-            dry_run=received.options.dry_run,
+            services.bounds,
         )
     if not isinstance(made, JobRecord):
         return checked_addition(dataset_id, made)
     answer = addition(made)
     headers = _look_again(dataset_id, made.id)
-    services.store.jobs.create(made, once.answer(status.HTTP_202_ACCEPTED, answer, headers))
+    with passed_on(made.request, services.artifacts):
+        services.store.jobs.create(made, once.answer(status.HTTP_202_ACCEPTED, answer, headers))
     services.duties.wake()
     return answer
 
@@ -204,26 +210,32 @@ async def get_addition(
     return answer_row(job, addition)
 
 
-@router.get("/{dataset_id}/statistics", summary="Get the statistics", responses=problems(404, 409))
-def get_statistics(dataset_id: DatasetId, services: ServicesDep) -> DatasetStatistics:
+@router.get("/{dataset_id}/statistics", summary="Get the statistics", responses=problems(404, 409, 503))
+async def get_statistics(dataset_id: DatasetId, request: Request, services: ServicesDep) -> DatasetStatistics:
     """Return pictures per class and split, and mean, deviation and range of each channel, in all and for each.
 
     Also the darkest and the lightest pictures, and those in which a value is least and greatest. Every pixel is looked
     at once; of a large data set the first answer takes some seconds.
     """
+    return await compute(request, services, _statistics, dataset_id, services)
+
+
+def _statistics(dataset_id: str, services: Services) -> DatasetStatistics:
     record = services.store.datasets.get(dataset_id)
     dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
-    return dataset_statistics(record.id, dataset, statistics.statistics(record, dataset, services.artifacts))
+    go_on = services.computing.go_on
+    found = statistics.statistics(record, dataset, services.artifacts, go_on)
+    return dataset_statistics(record.id, dataset, found)
 
 
 @router.get(
     "/{dataset_id}/samples",
     summary="See samples of each class",
     response_class=Response,
-    responses=problems(404, 409, 422)
+    responses=problems(404, 409, 422, 503)
     | success("A sheet of pictures, or what is known of them.", ListOf[Samples], PNG),
 )
-def get_samples(
+async def get_samples(
     dataset_id: DatasetId,
     request: Request,
     services: ServicesDep,
@@ -242,14 +254,32 @@ def get_samples(
     Labels have rows like classes. The row of a value goes from where it is least to where it is greatest. With
     `Accept: application/json` the same pictures are listed: number, split, what they show, file name, and address.
     """
+    as_json = preferred(request, (PNG, JSON)) == JSON
+
+    def answer() -> Response:
+        return _samples(services, dataset_id, split, per_class, first_class, seed, as_json=as_json)
+
+    return await compute(request, services, answer)
+
+
+def _samples(
+    services: Services,
+    dataset_id: str,
+    split: str | None,
+    per_class: int,
+    first_class: int,
+    seed: int,
+    *,
+    as_json: bool,
+) -> Response:
     record = services.store.datasets.get(dataset_id)
     target = options(record).target
     dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
     if first_class >= len(record.classes):
         raise NotFound(f"data set {dataset_id!r} has {len(record.classes)} {NOUNS[target]}")
-    as_json = preferred(request, (PNG, JSON)) == JSON
     rows, listed = [], []
     for label, name in list(enumerate(class_names(record)))[first_class : first_class + MOST_ROWS]:
+        services.computing.go_on()
         images, chosen = choose(dataset, target, label, split, per_class, seed)
         if as_json:
             pictures = [dataset_picture(record, dataset, place) for place in chosen.tolist()]
@@ -267,33 +297,41 @@ def get_samples(
     "/{dataset_id}/augmentation-preview",
     summary="See what augmentations do",
     response_class=Response,
-    responses=problems(400, 404, 409, 413, 415, 422) | _PNG,
+    responses=problems(400, 404, 409, 413, 415, 422, 503) | _PNG,
 )
-def preview_augmentations(
+@needs(READ)
+async def preview_augmentations(
     dataset_id: DatasetId,
     preview: Annotated[
         PreviewRequest,
         Body(openapi_examples={"crop and rotate": {"value": _PREVIEW_EXAMPLE}}),
     ],
+    request: Request,
     services: ServicesDep,
 ) -> Response:
     """Return a sheet as PNG: each row a picture and what the augmentations make of it in each epoch.
 
     They are drawn as a training job with this seed draws them. Mixing takes the picture of the next row in.
     """
+    return await compute(request, services, _preview, dataset_id, preview, services)
+
+
+def _preview(dataset_id: str, preview: PreviewRequest, services: Services) -> Response:
     dataset = storage.open_dataset(services.store, services.artifacts, dataset_id)
     images = dataset.split(preview.split)
     count = min(preview.images, len(images))
-    if count * int(np.prod(dataset.image_shape)) > PREVIEW_BYTES:
-        most = max(1, PREVIEW_BYTES // int(np.prod(dataset.image_shape)))
+    size = int(np.prod(dataset.image_shape))
+    if count * size > PREVIEW_BYTES:
+        most = max(1, PREVIEW_BYTES // size)
         detail = f"{count} pictures of this data set are too much at once"
         raise TooLarge.at("images", detail, f"use {most} or less")
-    originals, _ = images.read(np.arange(count))
-    try:
-        variants = [
-            augment(originals, preview.augmentations, preview.seed, epoch)
-            for epoch in range(1, preview.variants + 1)
-        ]
-    except EngineError as error:
-        raise error.within("augmentations") from None
-    return Response(encode_variants(originals, variants), media_type="image/png")
+    with services.bounds.reserve(working_bytes(count * size, preview.variants)):
+        originals, _ = images.read(np.arange(count))
+        variants = []
+        try:
+            for epoch in range(1, preview.variants + 1):
+                services.computing.go_on()
+                variants.append(augment(originals, preview.augmentations, preview.seed, epoch))
+        except EngineError as error:
+            raise error.within("augmentations") from None
+        return Response(encode_variants(originals, variants), media_type="image/png")

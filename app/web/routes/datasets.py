@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response, status
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import PlainTextResponse
 
 from app.api.common import PageOf
 from app.api.datasets import Dataset, DatasetEntry
@@ -15,18 +16,23 @@ from app.api.requests.datasets import EXAMPLE_ARCHIVE, DatasetCreate, DatasetDoc
 from app.errors import Conflict, NotFound
 from app.files import paths
 from app.files.features import delete_features
+from app.files.unnamed import unless_named
+from app.ids import JOB, sibling
 from app.jobs.accept.datasets import new_dataset
-from app.jobs.kinds import DATASET_WRITERS
-from app.jobs.uploads import remove_uploads
-from app.pictures.decode import FORMATS
+from app.jobs.kinds import ADDITION, DATASET_WRITERS
+from app.jobs.uploads import passed_on, remove_uploads
+from app.pictures.headers.read import FORMATS
 from app.services import Services, ServicesDep
-from app.store.records import DatasetRecord, JobRecord
+from app.store.records import DatasetRecord, JobRecord, Page
+from app.web.answers.cancellable import compute
 from app.web.answers.datasets import dataset, dataset_entry
+from app.web.answers.logs import log_of
 from app.web.answers.rows import answer_rows, written_row
-from app.web.answers.stored import is_small, stored
+from app.web.answers.stored import answered, is_small, stored
 from app.web.bodies.files import named_as_sent
 from app.web.bodies.idempotency import Once, OnceDep
-from app.web.bodies.route import StrictRoute, is_json, media_type
+from app.web.bodies.limits import declared_bytes
+from app.web.bodies.route import StrictRoute, is_json, media_type, polled
 from app.web.bodies.schemas import inlined_schema
 from app.web.openapi import problems
 from app.web.routes.dataset_forms import Received, receive_dataset_form, receive_dataset_json
@@ -39,6 +45,7 @@ router = APIRouter(prefix="/v1/datasets", route_class=StrictRoute, tags=["datase
 OwnDatasetId = Annotated[str, Path(description="The id of a data set.")]
 
 _MISSING = problems(404)
+_MOST_LOGS = 50
 
 
 def _upload() -> dict[str, Any]:
@@ -122,14 +129,12 @@ async def create_dataset(
     request: Request, services: ServicesDep, once: OnceDep, response: Response
 ) -> Dataset:
     """Receive an upload, check it, and leave the rest to a job."""
-    await run_in_threadpool(services.accept_work)
+    size = declared_bytes(request, services.settings.max_upload_bytes)
+    await run_in_threadpool(services.accept_work, size)
     receive = receive_dataset_json if is_json(media_type(request)) else receive_dataset_form
     received = await receive(request, services)
-    try:
-        record = await run_in_threadpool(_accept, services, received, once)
-    except BaseException:
-        received.discard()
-        raise
+    with unless_named(received.discard):
+        record = await compute(request, services, _accept, services, received, once)
     response.headers.update(_look_again(record))
     return dataset(record)
 
@@ -144,9 +149,12 @@ def _accept(services: Services, received: Received[DatasetCreate], once: Once) -
     if file is None:
         raise AssertionError("the form had to have a file")
     with named_as_sent(json=received.json):
-        record, job = new_dataset(received.options, file, labels, services.settings)
+        record, job = new_dataset(
+            received.options, file, labels, services.settings, services.computing.memory
+        )
     answer = once.answer(status.HTTP_202_ACCEPTED, dataset(record), _look_again(record))
-    services.store.datasets.create(record, job, answer)
+    with passed_on(job.request, services.artifacts):
+        services.store.datasets.create(record, job, answer)
     services.duties.wake()
     return record
 
@@ -159,7 +167,7 @@ def _by_dataset(jobs: Iterable[JobRecord]) -> dict[str, list[JobRecord]]:
 
 
 @router.get("", summary="List data sets", responses=problems(422))
-def list_datasets(
+async def list_datasets(
     services: ServicesDep,
     limit: Limit = 50,
     after: After = None,
@@ -171,13 +179,41 @@ def list_datasets(
     tag: TagFilter = None,
 ) -> PageOf[DatasetEntry]:
     """List the data sets, newest first."""
-    page = services.store.datasets.page(limit, after, status=status, name=name, contains=contains, tag=tag)
-    writers = _by_dataset(services.store.jobs.unfinished(DATASET_WRITERS))
-    data = answer_rows(page.data, lambda record: dataset_entry(record, writers.get(record.id, ())))
-    return PageOf(data=data, next=page.next)
+    store = services.store
+    # The jobs first, as for a single one.
+    writers = _by_dataset(await stored(store, store.jobs.unfinished, DATASET_WRITERS))
+
+    def answer(page: Page[DatasetRecord]) -> PageOf[DatasetEntry]:
+        data = answer_rows(page.data, lambda record: dataset_entry(record, writers.get(record.id, ())))
+        return PageOf(data=data, next=page.next)
+
+    conditions = {"status": status, "name": name, "contains": contains, "tag": tag}
+    return await answered(store, answer, store.datasets.page, limit, after, **conditions)
+
+
+@router.get(
+    "/{dataset_id}/log",
+    summary="Get the log of a data set",
+    responses=_MISSING,
+    response_class=PlainTextResponse,
+)
+def get_log(dataset_id: DatasetId, services: ServicesDep) -> PlainTextResponse:
+    """Return what the processes have printed that made a data set, then those that added pictures to it.
+
+    Of long logs it is the end, of very many additions the last fifty; nothing where their jobs have been deleted.
+    """
+    record = services.store.datasets.get(dataset_id)
+    added = services.store.jobs.page(_MOST_LOGS, kind=ADDITION.name, dataset_id=record.id).data
+    found = []
+    for job_id in (sibling(record.id, JOB), *(job.id for job in reversed(added))):
+        with suppress(NotFound):
+            state = services.store.jobs.state(job_id)
+            found.append(log_of(state, services.artifacts, services.launcher))
+    return PlainTextResponse("".join(found))
 
 
 @router.get("/{dataset_id}", summary="Get a data set", responses=_MISSING, response_model=Dataset)
+@polled
 async def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Response:
     """Return a data set: its status, its classes and splits, how pictures are treated, what was left out."""
     store = services.store

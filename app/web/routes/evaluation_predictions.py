@@ -16,10 +16,12 @@ from app.errors import Conflict, Invalid, NotFound
 from app.jobs.comparison import compare
 from app.jobs.evaluated import Evaluated, read_rows
 from app.jobs.kinds import EVALUATION
+from app.scopes import READ
 from app.services import Services, ServicesDep
 from app.store.records import JobRecord
 from app.text import one_of
 from app.web.answers.evaluations import Names, evaluation_comparison, picture_prediction
+from app.web.bodies.needs import needs
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 from app.web.routes.evaluations import EvaluationDep
@@ -154,6 +156,7 @@ def file_names(record: JobRecord, services: Services) -> Names:
 
 
 @router.post("/compare", summary="Compare two evaluations", responses=problems(400, 409, 413, 415, 422))
+@needs(READ)
 def compare_evaluations(
     request: Annotated[EvaluationComparisonRequest, Body()], services: ServicesDep
 ) -> EvaluationComparison:

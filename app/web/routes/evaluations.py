@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Request, Response
@@ -20,13 +19,16 @@ from app.errors import Conflict, Damaged, Invalid
 from app.files import paths
 from app.jobs.accept.evaluation import new_evaluation
 from app.jobs.evaluated import check_finished, findings
+from app.jobs.findings import found_file
 from app.jobs.kinds import EVALUATION
 from app.pictures import confusion_matrix
 from app.pictures.confusion_matrix import MAX_CLASSES
 from app.services import Services, ServicesDep
 from app.states import JobStatus
 from app.store.records import JobRecord
+from app.web.answers.cancellable import compute
 from app.web.answers.evaluations import evaluation, evaluation_mistakes, finished_evaluation
+from app.web.answers.job_entries import messages
 from app.web.answers.negotiation import preferred
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
@@ -40,13 +42,10 @@ _SVG, _PNG, _JSON = "image/svg+xml", "image/png", "application/json"
 _PICTURE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 
-def _shown(services: Services, records: Sequence[JobRecord]) -> Callable[[JobRecord], Evaluation]:
-    return evaluation
-
-
 def _whole(services: Services, record: JobRecord) -> FinishedEvaluation:
     done = record.status is JobStatus.SUCCEEDED
-    return finished_evaluation(record, findings(record, services.artifacts) if done else None)
+    document = findings(record, services.artifacts) if done else None
+    return finished_evaluation(record, document, messages(services, [record]).get(record.id))
 
 
 CALLS = JobCalls(
@@ -54,7 +53,6 @@ CALLS = JobCalls(
     EVALUATION,
     "evaluation_id",
     Evaluation,
-    _shown,
     look_again=_LOOK_AGAIN_SECONDS,
     whole=(FinishedEvaluation, _whole),
     stands_alone=lambda record: record.status is not JobStatus.SUCCEEDED,
@@ -84,7 +82,7 @@ def create_evaluation(
     mistakes; and it reads bias and variance from the errors on train, dev and test, and says what to try next.
     """
     services.accept_work()
-    record = new_evaluation(request, services.store)
+    record = new_evaluation(request, services.store, services.settings)
     answer = evaluation(record)
     headers = CALLS.headers(record.id)
     response.headers.update(headers)
@@ -100,7 +98,7 @@ CALLS.add()
     "/{evaluation_id}/confusion-matrix",
     summary="See the confusion matrix",
     response_class=Response,
-    responses=problems(404, 409, 422)
+    responses=problems(404, 409, 422, 503)
     | {
         200: {
             "description": "The matrix, drawn or in numbers.",
@@ -112,8 +110,13 @@ CALLS.add()
         }
     },
 )
-def get_confusion_matrix(record: EvaluationDep, request: Request, services: ServicesDep) -> Response:
+async def get_confusion_matrix(record: EvaluationDep, request: Request, services: ServicesDep) -> Response:
     """Return how often what was taken for what: as SVG, or as PNG or JSON by the header `Accept`."""
+    kind = preferred(request, (_SVG, _PNG, _JSON))
+    return await compute(request, services, _confusion_matrix, record, services, kind)
+
+
+def _confusion_matrix(record: JobRecord, services: Services, kind: str) -> Response:
     found = findings(record, services.artifacts)
     if "confusion" not in found:
         raise Conflict(
@@ -122,7 +125,6 @@ def get_confusion_matrix(record: EvaluationDep, request: Request, services: Serv
             code="no-confusion-matrix",
         )
     classes, matrix = found["classes"], found["confusion"]
-    kind = preferred(request, (_SVG, _PNG, _JSON))
     if kind == _JSON:
         return JSONResponse(ConfusionMatrix(classes=classes, matrix=matrix).model_dump(mode="json"))
     if len(classes) > MAX_CLASSES:
@@ -152,7 +154,7 @@ def get_mistakes(record: EvaluationDep, request: Request, services: ServicesDep)
         mistakes = evaluation_mistakes(record, findings(record, services.artifacts))
         return JSONResponse(ListOf[Mistake](data=mistakes).model_dump(mode="json"))
     check_finished(record)
-    path = services.artifacts.local_path(paths.mistakes(record.id))
+    path = found_file(paths.mistakes, record, services.artifacts)
     try:
         picture = path.read_bytes()
     except OSError as error:

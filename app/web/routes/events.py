@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import APIRouter, Query, Response
 
 from app.errors import NotFound
-from app.jobs.kinds import KINDS
+from app.jobs.kinds import ASKED_FOR
 from app.jobs.watcher import Wanted
 from app.services import Services, ServicesDep
 from app.store.records import JobState
@@ -22,7 +22,7 @@ MOST_JOBS = 100
 if TYPE_CHECKING:
     KindName = str
 else:
-    KindName = Literal[tuple(KINDS)]
+    KindName = Literal[ASKED_FOR]
 
 
 @router.get(
@@ -58,11 +58,15 @@ def get_all_events(
     | `progress` | how far it is; has no id, and only the newest is sent |
     | `epoch` | the figures of an epoch of a training job |
     | `end` | `status`, `model_id`, `error`, `at` |
+    | `job` | `job`: one that has come into another state, as its list shows it |
+    | `counts` | `jobs`: how many of each kind have not ended, as in `/v1/system` |
     | `changed` | `lists`: names of lists that are other than before, such as `models` |
 
-    All but the last have the `job_id`, the `kind` of the job, and the `dataset_id` of the data set that it reads,
-    makes or adds to. `changed` names `architectures`, `datasets` and `models`, and `jobs` when some were deleted; it
-    has no id, and is sent where neither jobs nor kinds are chosen.
+    Those about one job have its `job_id`, its `kind`, and the `dataset_id` of the data set that it reads, makes or adds
+    to. The last three say how things are now, for those who show all of them and need not ask again: they have no id,
+    of each only the newest is sent, and none where jobs or kinds are chosen. `job` comes for kinds that have a list:
+    training jobs, evaluations and batch predictions. `changed` names `architectures`, `datasets` and `models`, and
+    `jobs` when some were deleted, or when there is more about them than is told.
 
     The stream begins with what happens from now on, and with the progress of what runs; who opens it first and
     asks for lists then misses nothing. With `job` it begins at the beginning of these jobs, and ends with the last of
@@ -73,7 +77,7 @@ def get_all_events(
     after = event_number(last_event_id)
     wanted = Wanted(frozenset(job) if job else None, frozenset(kind) if kind else None)
     if wanted.job_ids is None:
-        return of_jobs(services.watcher, wanted, news.counter() if after is None else after)
+        return of_jobs(services, wanted, news.counter() if after is None else after)
     states = [services.store.jobs.state(job_id) for job_id in sorted(wanted.job_ids)]
     if kind:
         states = [state for state in states if state.kind in kind]
@@ -84,7 +88,7 @@ def get_all_events(
     if not left:
         # Told so, a browser does not connect again.
         return Response(status_code=204)
-    return of_jobs(services.watcher, Wanted(left), after)
+    return of_jobs(services, Wanted(left), after)
 
 
 def _is_over(job: JobState, after: int, services: Services) -> bool:

@@ -14,8 +14,10 @@ from app.errors import Invalid
 from app.models.explanations import check, explain_pictures, index_of, word
 from app.models.opened import OpenedModel, open_model
 from app.models.prediction import Picture, picture_spec
+from app.pictures.bounds import Bounds
 from app.pictures.decode import decode_whole
 from app.pictures.overlays import LONGEST, Legend, draw
+from app.scopes import PREDICT
 from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
 from app.web.answers.arrays import NPZ, check_numbers
@@ -24,7 +26,7 @@ from app.web.answers.explanations import arrays, explanation
 from app.web.answers.negotiation import preferred
 from app.web.answers.stored import stored_model
 from app.web.bodies.choices import from_query
-from app.web.bodies.limits import room
+from app.web.bodies.needs import needs
 from app.web.bodies.pictures import pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems, success
@@ -74,6 +76,7 @@ class _Asked:
     ),
     openapi_extra={"requestBody": pictures_body},
 )
+@needs(PREDICT)
 async def explain_model(
     model_id: ModelReference,
     request: Request,
@@ -106,14 +109,12 @@ async def explain_model(
     (`/problems/too-many-passes`); the computation ends when the connection is closed.
     """
     record = await stored_model(services.store, model_id)
-    with room(request, services) as arrived:
+    with services.bodies.room() as arrived:
         pictures = await receive_pictures(request, services.settings, arrived=arrived)
         asked = _Asked(
             record, method, name, relative, channels, pictures, preferred(request, (_JSON, _PNG, NPZ))
         )
-        return await finish(
-            request, _answer(services, asked), services.inference, stopping=lambda: services.draining
-        )
+        return await finish(request, services, _answer(services, asked))
 
 
 def _answer(services: Services, asked: _Asked) -> Iterator[Response | None]:
@@ -132,9 +133,9 @@ def _answer(services: Services, asked: _Asked) -> Iterator[Response | None]:
         most_multiply_adds=settings.max_explanation_multiply_adds,
         most_bytes=settings.max_training_bytes,
     )
-    most = settings.max_image_pixels
-    for found in explain_pictures(opened, method, pictures, index, most, relative=asked.relative):
-        yield None if found is None else _response(opened, asked, found, most)
+    bounds = services.bounds
+    for found in explain_pictures(opened, method, pictures, index, bounds, relative=asked.relative):
+        yield None if found is None else _response(opened, asked, found, bounds)
 
 
 def _check_form(asked: _Asked) -> None:
@@ -151,12 +152,12 @@ def _check_form(asked: _Asked) -> None:
         check_numbers(shape, f"ask for {_PNG} or {NPZ}")
 
 
-def _response(opened: OpenedModel, asked: _Asked, findings: list[Finding], most_pixels: int) -> Response:
+def _response(opened: OpenedModel, asked: _Asked, findings: list[Finding], bounds: Bounds) -> Response:
     record, method = asked.record, asked.method
     if asked.form == NPZ:
-        return arrays(record, method, findings)
+        return arrays(record, method, findings, bounds)
     if asked.form == _PNG:
-        return Response(_overlay(asked, findings[0], most_pixels), media_type=_PNG)
+        return Response(_overlay(asked, findings[0], bounds), media_type=_PNG)
     shown = [
         explanation(record, method, picture.filename, finding, asked.channels, relative=asked.relative)
         for picture, finding in zip(asked.pictures, findings, strict=True)
@@ -165,9 +166,9 @@ def _response(opened: OpenedModel, asked: _Asked, findings: list[Finding], most_
     return JSONResponse(body.model_dump(mode="json"))
 
 
-def _overlay(asked: _Asked, finding: Finding, most_pixels: int) -> bytes:
+def _overlay(asked: _Asked, finding: Finding, bounds: Bounds) -> bytes:
     record, method, explained = asked.record, asked.method, finding.explained
-    whole = decode_whole(asked.pictures[0].data, picture_spec(record), most_pixels, LONGEST)
+    whole = decode_whole(asked.pictures[0].data, picture_spec(record), bounds, LONGEST)
     where = f" of {explained.node}" if explained.node else ""
     legend = Legend(
         title=f"{method.type}{where}",

@@ -9,11 +9,13 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from app.models.prediction import Picture
+from app.scopes import PREDICT
 from app.services import ServicesDep
 from app.web.answers.packed import packed
-from app.web.bodies.limits import PLAIN, content_encoding, declared_bytes, off_the_loop
+from app.web.bodies.limits import content_encoding, make_sense
+from app.web.bodies.needs import needs
 from app.web.bodies.packed import read_packed_body
-from app.web.bodies.route import StrictRoute
+from app.web.bodies.route import StrictRoute, polled
 from app.web.inference_protocol import descriptions
 from app.web.inference_protocol.answer import answered
 from app.web.inference_protocol.references import Named
@@ -28,15 +30,14 @@ router = APIRouter(prefix="/v2", route_class=StrictRoute, include_in_schema=Fals
 
 @router.post("/models/{name}/infer")
 @router.post("/models/{name}/versions/{version}/infer")
+@needs(PREDICT)
 async def infer(name: str, model: Named, request: Request, services: ServicesDep) -> Response:
     """Answer an inference by a model of a name (the newest version), an id or an alias, or by one version."""
     serving, settings = services.serving, services.settings
     begun = time.perf_counter()
     try:
         encoding, most_bytes = content_encoding(request), settings.max_predict_bytes
-        # of a compressed body nobody knows how much it is before it is unpacked
-        size = declared_bytes(request, most_bytes) if encoding == PLAIN else None
-        with serving.room(size) as arrived:
+        with serving.room() as arrived:
             json_bytes = header_length(request)
             body = await read_packed_body(request, encoding, most_bytes, arrived)
 
@@ -45,7 +46,7 @@ async def infer(name: str, model: Named, request: Request, services: ServicesDep
                 most = settings.max_predict_images
                 return asked, read_pictures(asked.inputs, behind, model.input_shape, most)
 
-            asked, pictures = await off_the_loop(len(body), read)
+            asked, pictures = await make_sense(body[:json_bytes], arrived, read)
             written = await answered(request, services, model, name, asked, pictures)
     except Exception:
         serving.statistics.failed(model.id, time.perf_counter() - begun)
@@ -61,18 +62,23 @@ async def infer(name: str, model: Named, request: Request, services: ServicesDep
 
 @router.get("")
 @router.get("/")
+@needs(None)
 async def describe_server() -> Response:
     """Describe the server."""
     return JSONResponse(descriptions.server())
 
 
 @router.get("/health/live")
+@needs(None)
+@polled
 async def live() -> Response:
     """Answer as long as the process answers at all. Needs no key."""
     return JSONResponse({"live": True})
 
 
 @router.get("/health/ready")
+@needs(None)
+@polled
 async def ready(services: ServicesDep) -> Response:
     """Answer 200 when the server can work, see `/readyz`; else 503. Needs no key."""
     await run_in_threadpool(system.readyz, services)

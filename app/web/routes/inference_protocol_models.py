@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from app.api.requests.inference_protocol import IndexRequest, LoadRequest
 from app.errors import Invalid
+from app.scopes import READ
 from app.services import Services, ServicesDep
 from app.store import Store
 from app.store.records import ModelRecord
-from app.web.bodies.json import parse
-from app.web.bodies.route import StrictRoute
+from app.web.bodies.needs import needs
+from app.web.bodies.route import StrictRequest, StrictRoute
 from app.web.bodies.validation import validate
 from app.web.inference_protocol import descriptions
 from app.web.inference_protocol.references import Named
@@ -41,6 +42,7 @@ async def show_all_statistics(services: ServicesDep) -> Response:
 
 @router.get("/models/{name}")
 @router.get("/models/{name}/versions/{version}")
+@needs(None)
 async def describe(name: str, model: Named, services: ServicesDep) -> Response:
     """Describe a model of a name (the newest version), an id or an alias, or one version."""
     same = await run_in_threadpool(lambda: list(_all(services.store, model.name)))
@@ -49,6 +51,7 @@ async def describe(name: str, model: Named, services: ServicesDep) -> Response:
 
 @router.get("/models/{name}/ready")
 @router.get("/models/{name}/versions/{version}/ready")
+@needs(None)
 async def ready(name: str, model: Named) -> Response:
     """Answer 200 for a model that can be asked, 404 for one that there is not."""
     return JSONResponse({"name": name, "ready": True})
@@ -56,6 +59,7 @@ async def ready(name: str, model: Named) -> Response:
 
 @router.get("/models/{name}/config")
 @router.get("/models/{name}/versions/{version}/config")
+@needs(None)
 async def configuration(name: str, model: Named, services: ServicesDep) -> Response:
     """Show the configuration of a model, in Triton's words."""
     return JSONResponse(descriptions.config(model, name, services.settings.max_predict_images))
@@ -69,7 +73,8 @@ async def statistics(model: Named, services: ServicesDep) -> Response:
 
 
 @router.post("/repository/index")
-async def index(request: Request, services: ServicesDep) -> Response:
+@needs(READ)
+async def index(request: StrictRequest, services: ServicesDep) -> Response:
     """List all models and their versions."""
     await _read(request, IndexRequest)  # whether only those are wanted that can be asked: all can
     records = await run_in_threadpool(lambda: list(_all(services.store)))
@@ -77,7 +82,7 @@ async def index(request: Request, services: ServicesDep) -> Response:
 
 
 @router.post("/repository/models/{name}/load")
-async def load(model: Named, request: Request, services: ServicesDep) -> Response:
+async def load(model: Named, request: StrictRequest, services: ServicesDep) -> Response:
     """Load a model into memory now, rather than with its first request."""
     asked = await _read(request, LoadRequest)
     refused = [key for key in asked.parameters if key == "config" or key.startswith("file:")]
@@ -89,7 +94,7 @@ async def load(model: Named, request: Request, services: ServicesDep) -> Respons
 
 
 @router.post("/repository/models/{name}/unload")
-async def unload(model: Named, request: Request, services: ServicesDep) -> Response:
+async def unload(model: Named, request: StrictRequest, services: ServicesDep) -> Response:
     """Let go of a model's memory in this process; its next request loads it again."""
     await _read(request, LoadRequest)
     await run_in_threadpool(services.predictors.forget, model.id)
@@ -102,10 +107,9 @@ def _statistics(services: Services, records: list[ModelRecord]) -> Response:
     return JSONResponse({"model_stats": entries})
 
 
-async def _read(request: Request, kind: Any) -> Any:
+async def _read(request: StrictRequest, kind: Any) -> Any:
     """Read a body that may be missing, whatever it calls its type: clients send it without one."""
-    body = await request.body()
-    return validate(kind, parse(body) if body else {})
+    return await request.validated(kind) if await request.body() else validate(kind, {})
 
 
 def _all(store: Store, name: str | None = None) -> Iterator[ModelRecord]:

@@ -1,7 +1,7 @@
-"""The calls that every kind of job has: list, get, cancel, delete, log."""
+"""The calls that every kind of job has: list, get, log, events, cancel, delete."""
 
 # FastAPI reads the annotations of functions that are made here, so that they are not postponed.
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
@@ -14,22 +14,36 @@ from starlette.responses import PlainTextResponse
 
 from app.api.common import PageOf
 from app.errors import Damaged, NotFound
-from app.files import paths
-from app.files.artifacts import LocalArtifacts
+from app.jobs import deletion
 from app.jobs.kinds import Kind
 from app.jobs.uploads import remove_uploads
 from app.services import Services, ServicesDep
 from app.states import JobStatus
 from app.store.records import JobRecord, JobState
+from app.web.answers.job_entries import ENTRIES
+from app.web.answers.logs import log_of
 from app.web.answers.rows import answer_row, answer_rows, written_row
 from app.web.answers.stored import is_small, stored
+from app.web.answers.streams import EventStream, LastEventId, event_number, of_job
+from app.web.bodies.route import polled
 from app.web.openapi import problems
 from app.web.routes.paging import After, Limit, NameFilter, PartFilter, TagFilter
 
 B = TypeVar("B", bound=BaseModel)
 StatusFilter = Annotated[JobStatus | None, Query(description="Only jobs of this status.")]
 
-_LOG_BYTES = 1 << 20
+_EVENTS = """\
+Stream what happens to a job as server-sent events, from its beginning, until it has ended.
+
+| event | data |
+|---|---|
+| `status` | the `status` that it came into, in which `attempt`, and when (`at`) |
+| `progress` | as in the job; has no id, and only the newest is sent |
+| `epoch` | the figures of an epoch of training; one that was done again after a crash comes again |
+| `end` | `status`, `model_id`, `error`, `at`; then the stream is over |
+
+When the connection breaks, or the server stops, connect again with the id of the last event in
+`Last-Event-ID`, as browsers do by themselves: nothing is left out and nothing comes twice."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +55,6 @@ class JobCalls(Generic[B]):
         kind: the kind.
         parameter: the name of an id in paths.
         body: what a job looks like in lists.
-        shown: makes what shows jobs in a list, given those that are on its page.
         look_again: after how many seconds there may be news of a job.
         whole: what one job looks like, if it is more than in a list, and what makes that.
         stands_alone: whether showing a job needs no other row and no file.
@@ -52,7 +65,6 @@ class JobCalls(Generic[B]):
     kind: Kind
     parameter: str
     body: type[B]
-    shown: Callable[[Services, Sequence[JobRecord]], Callable[[JobRecord], B]]
     look_again: int
     whole: tuple[type[BaseModel], Callable[[Services, JobRecord], BaseModel]] | None = None
     stands_alone: Callable[[JobRecord], bool] = lambda record: True
@@ -86,11 +98,11 @@ class JobCalls(Generic[B]):
 
         return job
 
-    def find_state(self, *, example: bool = True) -> Callable[..., JobState]:
+    def find_state(self, *, example: bool = True) -> Callable[..., Awaitable[JobState]]:
         """Return a dependency: where the job is that the path names, also when its record is damaged."""
 
-        def state(services: ServicesDep, job_id: str = self._path(example=example)) -> JobState:
-            found = services.store.jobs.state(job_id)
+        async def state(services: ServicesDep, job_id: str = self._path(example=example)) -> JobState:
+            found = await stored(services.store, services.store.jobs.state, job_id)
             self._check_kind(found)
             return found
 
@@ -111,6 +123,7 @@ class JobCalls(Generic[B]):
         self._add_list()
         self._add_get()
         self._add_log()
+        self._add_events()
         self._add_cancel()
         self._add_delete()
 
@@ -118,12 +131,12 @@ class JobCalls(Generic[B]):
         return self.router.api_route(path, methods=[method], name=name.replace(" ", "_"), **options)
 
     def _add_list(self) -> None:
-        kind, shown = self.kind, self.shown
+        kind, entries = self.kind, ENTRIES[self.kind.name]
         noun = f"{kind.noun}s"
 
         def page(services: Services, limit: int, after: str | None, **conditions: Any) -> PageOf[Any]:
             found = services.store.jobs.page(limit, after, kind=kind.name, **conditions)
-            return PageOf(data=answer_rows(found.data, shown(services, found.data)), next=found.next)
+            return PageOf(data=answer_rows(found.data, entries(services, found.data)), next=found.next)
 
         def list_jobs(
             services: ServicesDep, limit: Limit = 50, after: After = None, status: StatusFilter = None
@@ -154,18 +167,21 @@ class JobCalls(Generic[B]):
 
     def _one(self) -> tuple[type[BaseModel], Callable[[Services, JobRecord], BaseModel]]:
         """Return what one job looks like, and what makes that."""
-        return self.whole or (self.body, lambda services, record: self.shown(services, [record])(record))
+        entries = ENTRIES[self.kind.name]
+        return self.whole or (self.body, lambda services, record: entries(services, [record])(record))
 
     def _add_get(self) -> None:
         body, one = self._one()
         named = Depends(self.find())
 
+        @polled
         async def get_job(services: ServicesDep, record: JobRecord = named) -> Response:
             def answer() -> Response:
                 return written_row(record, partial(one, services))
 
             store = services.store
-            if self.stands_alone(record) and is_small(store, store.jobs.get, record.id):
+            alone = record.webhook_url is None and self.stands_alone(record)
+            if alone and is_small(store, store.jobs.get, record.id):
                 return answer()
             return await run_in_threadpool(answer)
 
@@ -183,11 +199,7 @@ class JobCalls(Generic[B]):
         named = Depends(self.find_state())
 
         def get_log(services: ServicesDep, record: JobState = named) -> PlainTextResponse:
-            # A drained job's attempt is given back, and what it printed stays.
-            attempts = range(1, record.attempt + 2)
-            return PlainTextResponse(
-                "".join(_end_of_log(record.id, attempt, services.artifacts) for attempt in attempts)
-            )
+            return PlainTextResponse(log_of(record, services.artifacts, services.launcher))
 
         self._route(
             "GET",
@@ -198,6 +210,35 @@ class JobCalls(Generic[B]):
             response_class=PlainTextResponse,
             responses=problems(404),
         )(get_log)
+
+    def _add_events(self) -> None:
+        named = Depends(self.find_state())
+
+        def get_events(
+            services: ServicesDep, record: JobState = named, last_event_id: LastEventId = None
+        ) -> Response:
+            news = services.store.news
+            number = event_number(last_event_id)
+            after = news.position(record.id, number) if number else 0
+            if record.status is None:
+                raise Damaged.of(self.kind.noun, record.id, "how far it is cannot be read")
+            if record.status.finished and not news.events(after, job_ids=(record.id,), limit=1).events:
+                # Told so, a browser does not connect again.
+                return Response(status_code=204)
+            return of_job(services, record.id, after)
+
+        self._route(
+            "GET",
+            f"/{{{self.parameter}}}/events",
+            "get_events",
+            summary=f"Follow {self._a_job}",
+            description=_EVENTS,
+            response_class=EventStream,
+            responses={
+                **problems(404, 422),
+                204: {"description": "It has ended, and its end has been sent."},
+            },
+        )(get_events)
 
     def _add_cancel(self) -> None:
         body, one = self._one()
@@ -226,8 +267,7 @@ class JobCalls(Generic[B]):
         named = Depends(self.find_state(example=False))
 
         def delete_job(services: ServicesDep, record: JobState = named) -> None:
-            remove_uploads(services.store.jobs.delete(record.id), services.artifacts)
-            services.artifacts.delete(paths.directory(record.id))
+            deletion.delete_job(record.id, services.store, services.artifacts)
 
         self._route(
             "DELETE",
@@ -238,13 +278,3 @@ class JobCalls(Generic[B]):
             description="Delete a job that does not run, with its log and its files. A model that it made stays.",
             responses=problems(404, 409),
         )(delete_job)
-
-
-def _end_of_log(job_id: str, attempt: int, artifacts: LocalArtifacts) -> str:
-    try:
-        with artifacts.local_path(paths.log(job_id, attempt)).open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _LOG_BYTES))
-            return file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ""

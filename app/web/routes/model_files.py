@@ -11,15 +11,17 @@ from starlette.concurrency import run_in_threadpool
 from app.api.common import Name
 from app.api.models import ImportedModel, ImportReport
 from app.api.requests.model_files import EXAMPLE_MODEL, ModelImport
-from app.errors import NotFound
+from app.errors import Damaged
 from app.files.paths import UPLOADS
 from app.models.model_files import ModelSource, import_model
 from app.services import Services, ServicesDep
 from app.store.records import AnswerRecord, ModelRecord
 from app.web.answers.attachments import attachment
+from app.web.answers.cancellable import compute
 from app.web.answers.conditional import has
 from app.web.bodies.files import FileBody, named_as_sent, receive_file
 from app.web.bodies.idempotency import Once, OnceDep
+from app.web.bodies.limits import declared_bytes
 from app.web.bodies.multipart import FormRules
 from app.web.bodies.route import StrictRoute
 from app.web.bodies.schemas import inlined_schema
@@ -69,7 +71,7 @@ def _body() -> dict[str, Any]:
     "/{model_id}/weights",
     summary="Download a model",
     response_class=Response,
-    responses=problems(404)
+    responses=problems(404, 409)
     | {
         200: {"description": "One safetensors file.", "content": {MEDIA_TYPE: {"schema": _BINARY}}},
         304: {"description": "The file is the one that `If-None-Match` names."},
@@ -94,7 +96,7 @@ def get_weights(
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
     path = services.artifacts.local_path(record.path)
     if not path.is_file():
-        raise NotFound.of("file of model", record.id)
+        raise Damaged.of("model", record.id, "its file is missing")
     headers |= attachment(f"{record.name}-{record.version}.safetensors")
     return FileResponse(path, media_type=MEDIA_TYPE, headers=headers)
 
@@ -126,7 +128,8 @@ async def post_model(
     with it as `external_data`. A form says `classes`, `input_shape` and `preprocessing` as JSON. `import` in the answer
     accounts for the arrays of the file; what cannot be computed here is listed, all of it.
     """
-    await run_in_threadpool(services.accept_work)
+    size = declared_bytes(request, services.settings.max_upload_bytes)
+    await run_in_threadpool(services.accept_work, size)
     rules = FormRules(
         services.settings.max_upload_bytes,
         dict.fromkeys(FILES, 1),
@@ -134,9 +137,12 @@ async def post_model(
         kind="model file",
         optional=frozenset({"external_data"}),
     )
-    folder = services.artifacts.local_path(UPLOADS)
+    folder = services.artifacts.here(UPLOADS)
     body = await receive_file(request, folder, rules, ModelImport, lambda: ModelImport(file="", name=name))
-    model = await run_in_threadpool(_take_in, services, body, once)
+    try:
+        model = await compute(request, services, _take_in, services, body, once)
+    finally:
+        await run_in_threadpool(body.discard)
     response.headers.update(_place(model.id))
     return model
 
@@ -156,9 +162,6 @@ def _take_in(services: Services, body: FileBody[ModelImport], once: Once) -> Imp
         return once.answer(status.HTTP_201_CREATED, imported(record, report), _place(record.id))
 
     store, artifacts, settings = services.store, services.artifacts, services.settings
-    try:
-        with named_as_sent(json=body.json):
-            source = ModelSource(body.path, body.document, body.filename, body.beside)
-            return imported(*import_model(source, store, artifacts, settings, answer))
-    finally:
-        body.discard()
+    with named_as_sent(json=body.json):
+        source = ModelSource(body.path, body.document, body.filename, body.beside)
+        return imported(*import_model(source, store, artifacts, settings, answer, services.computing.go_on))

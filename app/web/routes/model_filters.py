@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.concurrency import run_in_threadpool
 
 from app.api.filters import FilterList, NodeFilters
 from app.errors import Invalid
@@ -14,6 +13,7 @@ from app.models.opened import open_model, unknown_node
 from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
 from app.web.answers.arrays import NPZ, check_file_numbers, npz
+from app.web.answers.cancellable import compute
 from app.web.answers.filters import drawn_filters, filter_entry, node_filters
 from app.web.answers.negotiation import preferred
 from app.web.answers.stored import stored_model
@@ -31,7 +31,7 @@ _JSON, _PNG = "application/json", "image/png"
     "/{model_id}/filters",
     summary="See the filters of a model",
     response_class=Response,
-    responses=problems(404, 413, 422)
+    responses=problems(404, 413, 422, 503)
     | success("The filters of one node, or the nodes that have some.", NodeFilters | FilterList, _PNG, NPZ),
 )
 async def show_filters(
@@ -55,8 +55,7 @@ async def show_filters(
     """
     record = await stored_model(services.store, model_id)
     form = preferred(request, (_JSON, _PNG, NPZ))
-    async with services.inference:
-        return await run_in_threadpool(_filters, services, record, node, form)
+    return await compute(request, services, _filters, services, record, node, form)
 
 
 def _filters(services: Services, record: ModelRecord, node: str | None, form: str) -> Response:
@@ -76,7 +75,7 @@ def _filters(services: Services, record: ModelRecord, node: str | None, form: st
         arrays = {chosen.name: chosen.weight}
         if chosen.bias is not None:
             arrays[f"{chosen.node.name}/bias"] = chosen.bias
-        return npz(arrays, f"{record.id}-{chosen.node.name}.npz")
+        return npz(arrays, f"{record.id}-{chosen.node.name}.npz", services.bounds)
     body = node_filters(record.id, chosen, "ask for image/png or application/x-npz")
     return JSONResponse(body.model_dump(mode="json"))
 

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.concurrency import run_in_threadpool
 
-from app.api.insides import Accounts, Activations, Embedding, Embeddings, GradientOf
+from app.api.insides import Account, Accounts, Activations, Embedding, Embeddings, GradientOf
 from app.errors import Invalid, TooLarge
 from app.models import insides
 from app.models.insides import Slope
 from app.models.opened import OpenedModel, open_model
 from app.models.prediction import Picture
 from app.pictures.drawing import Drawing
+from app.scopes import PREDICT
 from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
 from app.web.answers.arrays import NPZ, check_file_numbers, check_numbers, npz, numbers
+from app.web.answers.cancellable import compute
 from app.web.answers.insides import account, activations, drawn_account, drawn_output, gradient_of
 from app.web.answers.negotiation import preferred
 from app.web.answers.stored import stored_model
-from app.web.bodies.limits import room
+from app.web.bodies.needs import needs
 from app.web.bodies.pictures import only_picture, pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems, success
@@ -31,7 +32,7 @@ from app.web.routes.gradient_class import GradientClass
 from app.web.routes.model_reference import ModelReference
 from engine.arrays import Array
 from engine.model.activations import Activation
-from engine.model.gradients import Of
+from engine.model.gradients import Gradients, Of
 
 router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
 
@@ -42,6 +43,7 @@ _MOST_ROWS = 2000
 _MOST_MAPS = 64
 
 Scale = Literal["map", "shared"]
+T = TypeVar("T")
 
 
 @router.post(
@@ -54,6 +56,7 @@ Scale = Literal["map", "shared"]
     ),
     openapi_extra={"requestBody": pictures_body},
 )
+@needs(PREDICT)
 async def show_activations(
     model_id: ModelReference,
     request: Request,
@@ -100,7 +103,7 @@ async def show_activations(
     softmax or sigmoid, so that a final node of that kind has none.
     """
     record = await stored_model(services.store, model_id)
-    with room(request, services) as arrived:
+    with services.bodies.room() as arrived:
         pictures = await receive_pictures(request, services.settings, arrived=arrived)
         form = preferred(request, (_JSON, _PNG, NPZ))
         if node is None and form == NPZ:
@@ -111,10 +114,11 @@ async def show_activations(
             detail = "small maps are given of all nodes at once, as JSON"
             raise Invalid.at("maps", detail, "leave it out", parameter=True)
         slope = insides.slope_of(record, gradient, name)
-        async with services.inference:
-            if node is None:
-                return await run_in_threadpool(_accounts, services, record, pictures, form, maps, slope)
-            return await run_in_threadpool(_activations, services, record, pictures, node, form, scale, slope)
+        if node is None:
+            return await compute(request, services, _accounts, services, record, pictures, form, maps, slope)
+        return await compute(
+            request, services, _activations, services, record, pictures, node, form, scale, slope
+        )
 
 
 @router.post(
@@ -124,6 +128,7 @@ async def show_activations(
     responses=problems(400, 404, 413, 415, 422, 503) | success("A vector for each picture.", Embeddings, NPZ),
     openapi_extra={"requestBody": pictures_body},
 )
+@needs(PREDICT)
 async def embed_pictures(
     model_id: ModelReference,
     request: Request,
@@ -141,11 +146,10 @@ async def embed_pictures(
     an array `embeddings` (pictures, numbers) for NumPy.
     """
     record = await stored_model(services.store, model_id)
-    with room(request, services) as arrived:
+    with services.bodies.room() as arrived:
         pictures = await receive_pictures(request, services.settings, arrived=arrived)
         form = preferred(request, (_JSON, NPZ))
-        async with services.inference:
-            return await run_in_threadpool(_embeddings, services, record, pictures, node, form)
+        return await compute(request, services, _embeddings, services, record, pictures, node, form)
 
 
 def _accounts(
@@ -162,10 +166,12 @@ def _accounts(
     if form == _PNG:
         picture = only_picture(pictures)
         title = f"{record.name}@{record.version}: {picture.filename or 'the picture'} on its way through the network"
-        gradient, nodes = _nodes(services, opened, picture, slope)
-        if gradient is not None:
-            title = f"{title}, gradients of the {gradient.of} of {gradient.class_}"
-        return _drawn(drawn_account(title, insides.way(nodes, signed=slope is not None)))
+
+        def drawn(nodes: Iterable[Activation], gradient: GradientOf | None) -> Drawing:
+            of = "" if gradient is None else f", gradients of the {gradient.of} of {gradient.class_}"
+            return drawn_account(title + of, insides.way(nodes, signed=gradient is not None))
+
+        return _drawn(_of_nodes(services, opened, picture, slope, drawn))
     rows = len(opened.network.nodes) + 1
     if rows * len(pictures) > _MOST_ROWS:
         raise TooLarge(
@@ -174,21 +180,32 @@ def _accounts(
         )
     data = []
     for picture in pictures:
-        gradient, nodes = _nodes(services, opened, picture, slope)
-        steps = insides.way(nodes, maps, signed=slope is not None)
-        data.append(account(picture.filename, steps, gradient))
+
+        def shown(
+            nodes: Iterable[Activation],
+            gradient: GradientOf | None,
+            filename: str | None = picture.filename,
+        ) -> Account:
+            return account(filename, insides.way(nodes, maps, signed=gradient is not None), gradient)
+
+        data.append(_of_nodes(services, opened, picture, slope, shown))
     return JSONResponse(Accounts(model_id=record.id, data=data).model_dump(mode="json"))
 
 
-def _nodes(
-    services: Services, opened: OpenedModel, picture: Picture, slope: Slope | None
-) -> tuple[GradientOf | None, Iterable[Activation]]:
-    """Return what the nodes put out for a picture; or their gradients, and what these are of."""
-    most = services.settings.max_image_pixels
+def _of_nodes(
+    services: Services,
+    opened: OpenedModel,
+    picture: Picture,
+    slope: Slope | None,
+    use: Callable[[Iterable[Activation], GradientOf | None], T],
+) -> T:
+    """Return what `use` makes of what the nodes put out for a picture; or of their gradients, and what these are of."""
+    bounds, classes = services.bounds, opened.model.classes
     if slope is None:
-        return None, insides.outputs_of(opened, picture, most)
-    found = insides.picture_gradients(opened, picture, slope, most)
-    return gradient_of(found, opened.model.classes), found.nodes
+        return use(insides.outputs_of(opened, picture, bounds), None)
+    return insides.picture_gradients(
+        opened, picture, slope, bounds, lambda found: use(found.nodes, gradient_of(found, classes))
+    )
 
 
 def _activations(
@@ -213,14 +230,14 @@ def _activations(
         check_numbers(shape, "ask for image/png or application/x-npz")
     gradients = None
     if slope is None:
-        outputs = insides.outputs(opened, place.name, pictures, services.settings.max_image_pixels)
+        outputs = insides.outputs(opened, place.name, pictures, services.bounds)
     else:
         outputs, gradients = _gradients(services, opened, place.name, pictures, slope)
     if form == _PNG:
         names = insides.number_names(opened, place.name)
         return _drawn(drawn_output(place, outputs[0], names, shared=scale == "shared"))
     if form == NPZ:
-        return npz({place.name: outputs}, f"{record.id}-{place.name}.npz")
+        return npz({place.name: outputs}, f"{record.id}-{place.name}.npz", services.bounds)
     body = activations(record.id, place, [picture.filename for picture in pictures], outputs, gradients)
     return JSONResponse(body.model_dump(mode="json"))
 
@@ -229,13 +246,14 @@ def _gradients(
     services: Services, opened: OpenedModel, node: str, pictures: Sequence[Picture], slope: Slope
 ) -> tuple[Array, list[GradientOf]]:
     """Return the gradients in one node for each picture (N, ...), and what they are of."""
-    found, said = [], []
-    for picture in pictures:
-        most = services.settings.max_image_pixels
-        one = insides.picture_gradients(opened, picture, slope, most)
-        found.append(next(each.output[0] for each in one.nodes if each.name == node))
-        said.append(gradient_of(one, opened.model.classes))
-    return np.stack(found), said
+
+    def of_node(found: Gradients) -> tuple[Array, GradientOf]:
+        gradient = next(each.output[0] for each in found.nodes if each.name == node)
+        return gradient.copy(), gradient_of(found, opened.model.classes)
+
+    each = [insides.picture_gradients(opened, one, slope, services.bounds, of_node) for one in pictures]
+    found, said = zip(*each, strict=True)
+    return np.stack(found), list(said)
 
 
 def _embeddings(
@@ -249,9 +267,9 @@ def _embeddings(
         check_file_numbers(shape, "send fewer pictures")
     else:
         check_numbers(shape, "ask for application/x-npz, or send fewer pictures")
-    vectors = insides.embeddings(opened, place.name, pictures, services.settings.max_image_pixels)
+    vectors = insides.embeddings(opened, place.name, pictures, services.bounds)
     if form == NPZ:
-        return npz({"embeddings": vectors}, f"{record.id}-{place.name}.npz")
+        return npz({"embeddings": vectors}, f"{record.id}-{place.name}.npz", services.bounds)
     data = [
         Embedding(filename=picture.filename, embedding=numbers(vector, ""))
         for picture, vector in zip(pictures, vectors, strict=True)

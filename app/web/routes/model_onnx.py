@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, Response, status
+from fastapi import APIRouter, Header, Query, Request, Response, status
 from fastapi.responses import StreamingResponse
-from starlette.concurrency import run_in_threadpool
 
 from app.models.onnx_files import onnx_file
 from app.services import ServicesDep
 from app.web.answers.attachments import attachment
+from app.web.answers.cancellable import compute
 from app.web.answers.conditional import has
 from app.web.answers.stored import stored_model
 from app.web.bodies.route import StrictRoute
@@ -37,6 +37,7 @@ MEDIA_TYPE = "application/octet-stream"
 )
 async def get_onnx(
     model_id: ModelReference,
+    request: Request,
     services: ServicesDep,
     preprocessing: Annotated[
         Literal["outside", "inside"],
@@ -58,10 +59,14 @@ async def get_onnx(
     The library for the format is an extra of the installation, `onnx`; without it the answer is 501.
     """
     record = await stored_model(services.store, model_id)
-    async with services.inference:
-        file, digest = await run_in_threadpool(
-            onnx_file, services.predictors, record, preprocessing_inside=preprocessing == "inside"
-        )
+    file, digest = await compute(
+        request,
+        services,
+        onnx_file,
+        services.predictors,
+        record,
+        preprocessing_inside=preprocessing == "inside",
+    )
     tag = f'"{digest}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if has(if_none_match, tag):

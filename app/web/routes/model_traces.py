@@ -8,7 +8,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.concurrency import run_in_threadpool
 
 from app.api.insides import ModelGradientTraces, ModelTraces
 from app.errors import Invalid
@@ -16,12 +15,14 @@ from app.models import insides
 from app.models.insides import Slope
 from app.models.opened import open_model
 from app.models.prediction import Picture
+from app.scopes import PREDICT
 from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
+from app.web.answers.cancellable import compute
 from app.web.answers.insides import gradient_of
 from app.web.answers.stored import stored_model
 from app.web.answers.traces import gradient_traces, node_traces
-from app.web.bodies.limits import room
+from app.web.bodies.needs import needs
 from app.web.bodies.pictures import only_picture, pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems, success
@@ -44,6 +45,7 @@ _INDEX = re.compile("[0-9]{1,9}")
     | success("The arithmetic of each number, or of the gradient at it.", ModelTraces | ModelGradientTraces),
     openapi_extra={"requestBody": pictures_body},
 )
+@needs(PREDICT)
 async def trace_numbers(
     model_id: ModelReference,
     request: Request,
@@ -97,12 +99,13 @@ async def trace_numbers(
     if slope is not None and on_the_way:
         detail = "the numbers before one are no part of the gradient at it"
         raise Invalid.at("on_the_way", detail, "leave it out", parameter=True)
-    with room(request, services) as arrived:
+    with services.bodies.room() as arrived:
         picture = only_picture(await receive_pictures(request, services.settings, arrived=arrived))
-        async with services.inference:
-            if slope is None:
-                return await run_in_threadpool(_traces, services, record, picture, node, places, on_the_way)
-            return await run_in_threadpool(_gradients, services, record, picture, node, places, slope)
+        if slope is None:
+            return await compute(
+                request, services, _traces, services, record, picture, node, places, on_the_way
+            )
+        return await compute(request, services, _gradients, services, record, picture, node, places, slope)
 
 
 def _position(text: str) -> tuple[int, ...]:
@@ -124,8 +127,7 @@ def _traces(
 ) -> Response:
     opened = open_model(services.predictors, record)
     target = opened.node(node)
-    most = services.settings.max_image_pixels
-    found = insides.traces(opened, node, positions, picture, most, on_the_way=on_the_way)
+    found = insides.traces(opened, node, positions, picture, services.bounds, on_the_way=on_the_way)
     body = ModelTraces(
         model_id=record.id, node=target.name, shape=list(target.output_shape), data=node_traces(found)
     )
@@ -143,9 +145,7 @@ def _gradients(
     settings = services.settings
     opened = insides.sloped(open_model(services.predictors, record), slope, settings.max_training_bytes)
     place = insides.place(opened, node)
-    found, traces = insides.traces_of_gradients(
-        opened, place, positions, picture, slope, settings.max_image_pixels
-    )
+    found, traces = insides.traces_of_gradients(opened, place, positions, picture, slope, services.bounds)
     body = ModelGradientTraces(
         model_id=record.id,
         node=place.name,

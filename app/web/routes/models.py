@@ -13,10 +13,10 @@ from app.api.models import Model, ModelEntry
 from app.api.requests.models import ModelChanges
 from app.files.features import delete_features
 from app.services import Services, ServicesDep
-from app.store.records import ModelRecord
+from app.store.records import ModelRecord, Page
 from app.web.answers.models import model, model_entry
 from app.web.answers.rows import answer_row, answer_rows, written_row
-from app.web.answers.stored import is_small, stored_model
+from app.web.answers.stored import answered, is_small, stored_model
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 from app.web.routes.model_reference import ModelReference
@@ -28,7 +28,7 @@ _MISSING = problems(404)
 
 
 @router.get("", summary="List models", responses=problems(422))
-def list_models(
+async def list_models(
     services: ServicesDep,
     limit: Limit = 50,
     after: After = None,
@@ -37,8 +37,13 @@ def list_models(
     tag: TagFilter = None,
 ) -> PageOf[ModelEntry]:
     """List the models, newest first, without their architectures and provenance."""
-    page = services.store.models.page(limit, after, name=name, contains=contains, tag=tag)
-    return PageOf(data=answer_rows(page.data, model_entry), next=page.next)
+
+    def answer(page: Page[ModelRecord]) -> PageOf[ModelEntry]:
+        return PageOf(data=answer_rows(page.data, model_entry), next=page.next)
+
+    # all who show the list ask when they are told of another model
+    read = services.store.models.page
+    return await answered(services.store, answer, read, limit, after, name=name, contains=contains, tag=tag)
 
 
 @router.get("/{model_id}", summary="Get a model", responses=_MISSING, response_model=Model)

@@ -9,7 +9,6 @@ from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from app.api.requests.operations import ConvolveRequest, OperationRequest, Pictured
 from app.errors import Invalid, NotFound
@@ -17,15 +16,17 @@ from app.operations.convolve import convolve
 from app.operations.operation import Inputs, Limits, Options, Task, prepare, read_inputs, run
 from app.operations.pictures import read_picture
 from app.pictures.pixels import Range
+from app.scopes import READ
 from app.services import Services, ServicesDep
 from app.text import did_you_mean
 from app.web.answers.arrays import NPZ
+from app.web.answers.cancellable import compute
 from app.web.answers.negotiation import preferred
 from app.web.answers.operation_pictures import PNG, SVG, as_png, as_svg
 from app.web.answers.operations import as_json, as_npz, check_size
 from app.web.answers.problems import ENGINE_CODES
 from app.web.bodies.files import named_as_sent
-from app.web.bodies.limits import room
+from app.web.bodies.needs import needs
 from app.web.bodies.operations import Received, convolve_body, receive_operation
 from app.web.bodies.route import StrictRoute
 from app.web.bodies.validation import validate
@@ -70,6 +71,7 @@ class _Layer(Spec):
     responses=operation_responses(),
     openapi_extra={"requestBody": convolve_body},
 )
+@needs(READ)
 async def apply_filter(request: Request, services: ServicesDep, pixels: PixelRange = "auto") -> Response:
     """Slide a filter over a picture and sum the products of each window and the filter.
 
@@ -81,7 +83,7 @@ async def apply_filter(request: Request, services: ServicesDep, pixels: PixelRan
     The answer is numbers, and by `Accept` a picture (`image/png`), a figure with input, filter, output and the
     arithmetic of one number (`image/svg+xml`), or arrays for NumPy (`application/x-npz`).
     """
-    with room(request, services) as arrived:
+    with services.bodies.room() as arrived:
         received = await _receive(request, ConvolveRequest, services, arrived)
         body = received.document
 
@@ -93,6 +95,7 @@ async def apply_filter(request: Request, services: ServicesDep, pixels: PixelRan
 
 
 @router.post("/{operation_type}", include_in_schema=False)
+@needs(READ)
 async def apply_layer(
     operation_type: str, request: Request, services: ServicesDep, pixels: PixelRange = "auto"
 ) -> Response:
@@ -102,7 +105,7 @@ async def apply_layer(
         listed = "GET /v1/catalog/layers lists the layers there are"
         hint = did_you_mean(operation_type, [*kinds, "convolve"], listed)
         raise NotFound(f"there is no operation {operation_type[:80]!r}; {hint}")
-    with room(request, services) as arrived:
+    with services.bodies.room() as arrived:
         received = await _receive(
             request, OperationRequest, services, arrived, _deeper(kinds[operation_type])
         )
@@ -148,8 +151,8 @@ def _deeper(kind: type[LayerRecord]) -> dict[str, str]:
 def _inputs(received: Received[T], input_: Any, inputs: Sequence[Any] | None, services: Services) -> Inputs:
     if received.picture is None:
         return read_inputs(input_, inputs)
-    most, sent = services.settings.max_image_pixels, received.document
-    return read_picture(received.picture, received.place, most, sent.channels, sent.scale)
+    sent = received.document
+    return read_picture(received.picture, received.place, services.bounds, sent.channels, sent.scale)
 
 
 async def _answer(
@@ -169,18 +172,19 @@ async def _answer(
                 # pictures show the output alone
                 task = replace(task, output_gradient=None)
             check_size(task, form)
-        result = run(task)
-        if form == SVG:
-            return as_svg(result, pixels, kernel)
-        numbers = None if kernel is None else kernel[1]
-        if form == PNG:
-            return as_png(result, pixels, numbers)
-        if form == NPZ:
-            return as_npz(result, task.operation.layer.type if kernel is None else "convolve")
-        return as_json(result, numbers)
+        with services.computing.memory.reserve(task.memory):
+            result = run(task, services.computing.go_on)
+            if form == SVG:
+                return as_svg(result, pixels, kernel)
+            numbers = None if kernel is None else kernel[1]
+            if form == PNG:
+                return as_png(result, pixels, numbers)
+            if form == NPZ:
+                name = task.operation.layer.type if kernel is None else "convolve"
+                return as_npz(result, name, services.bounds)
+            return as_json(result, numbers)
 
-    async with services.inference:
-        return await run_in_threadpool(work)
+    return await compute(request, services, work)
 
 
 @contextmanager

@@ -6,20 +6,20 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.concurrency import run_in_threadpool
 
 from app.api.models import Predictions, PreprocessedPicture
 from app.errors import Invalid
 from app.models.prediction import Picture, preprocess
 from app.pictures.decode import encode_png
+from app.scopes import PREDICT
 from app.services import Services, ServicesDep
 from app.store.records import ModelRecord
 from app.web.answers.arrays import numbers
-from app.web.answers.cancellable import gone
+from app.web.answers.cancellable import compute, gone
 from app.web.answers.models import predictions
 from app.web.answers.negotiation import preferred
 from app.web.answers.stored import stored_model
-from app.web.bodies.limits import declared_bytes, room
+from app.web.bodies.needs import needs
 from app.web.bodies.pictures import only_picture, pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
@@ -39,6 +39,7 @@ _MOST_NUMBERS = 500_000
     responses=problems(400, 404, 413, 415, 422, 503),
     openapi_extra={"requestBody": pictures_body},
 )
+@needs(PREDICT)
 async def predict_pictures(
     model_id: ModelReference,
     request: Request,
@@ -73,7 +74,7 @@ async def predict_pictures(
     record = await stored_model(services.store, model_id)
     report = errors == "report"
     serving = services.serving
-    with serving.room(declared_bytes(request, services.settings.max_predict_bytes)) as arrived:
+    with serving.room() as arrived:
         pictures = await receive_pictures(request, services.settings, with_faults=report, arrived=arrived)
         if threshold is not None and record.target != "labels":
             detail = f"the model {record.id!r} does not tell labels"
@@ -104,6 +105,7 @@ async def predict_pictures(
     },
     openapi_extra={"requestBody": pictures_body},
 )
+@needs(PREDICT)
 async def preprocess_picture(model_id: ModelReference, request: Request, services: ServicesDep) -> Response:
     """Return one picture exactly as the model sees it, as PNG; with `Accept: application/json` as numbers.
 
@@ -111,15 +113,14 @@ async def preprocess_picture(model_id: ModelReference, request: Request, service
     JSON, `pixels` is what the PNG shows and `input` what the first layer receives.
     """
     record = await stored_model(services.store, model_id)
-    with room(request, services) as arrived:
+    with services.bodies.room() as arrived:
         picture = only_picture(await receive_pictures(request, services.settings, arrived=arrived))
         as_json = preferred(request, ("image/png", "application/json")) == "application/json"
-        async with services.inference:
-            return await run_in_threadpool(_show, services, record, picture, as_json)
+        return await compute(request, services, _show, services, record, picture, as_json)
 
 
 def _show(services: Services, record: ModelRecord, picture: Picture, as_json: bool) -> Response:
-    pixels = preprocess(record, picture, services.settings.max_image_pixels)
+    pixels = preprocess(record, picture, services.bounds)
     if not as_json:
         return Response(encode_png(pixels), media_type="image/png")
     model = services.predictors.get(record).model

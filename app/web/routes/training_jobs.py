@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Request, Response
@@ -14,20 +14,23 @@ from app.api.training_jobs import EpochFigures, TrainingJob, TrainingJobEntry
 from app.api.training_reports import TrainingReport
 from app.errors import Conflict, Damaged
 from app.files import paths
+from app.files.unnamed import unless_named
 from app.jobs.accept.training import new_job
-from app.jobs.forecast import Place, places
+from app.jobs.findings import found_file
 from app.jobs.kinds import TRAINING
 from app.pictures import curves
 from app.pictures.drawing import Drawing
 from app.services import Services, ServicesDep
 from app.states import JobStatus
-from app.store.records import DeliveryRecord, JobRecord, JobState
+from app.store.records import JobState, Json
+from app.web.answers.cancellable import compute
 from app.web.answers.evaluations import mistake
-from app.web.answers.jobs import epoch_figures, training_job, training_job_entry
+from app.web.answers.job_entries import training_places, whole_training_job
+from app.web.answers.jobs import epoch_figures, training_job
 from app.web.answers.negotiation import preferred
 from app.web.answers.norms import norms_chart, training_norms
 from app.web.answers.rows import answer_row
-from app.web.answers.streams import EventStream, LastEventId, event_number, of_job
+from app.web.answers.stored import answered, once
 from app.web.bodies.idempotency import OnceDep
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
@@ -69,45 +72,14 @@ _WRITTEN_EXAMPLE = {
 }
 
 
-def _shown(services: Services, records: Sequence[JobRecord]) -> Callable[[JobRecord], TrainingJobEntry]:
-    """Return what shows jobs in a list, with their places if they wait, and what became of their webhooks."""
-    places, messages = _around(services, records)
-    retention = services.settings.checkpoint_retention
-    return lambda record: training_job_entry(
-        record, retention, places.get(record.id), messages.get(record.id)
-    )
-
-
-def _whole(services: Services, record: JobRecord) -> TrainingJob:
-    places, messages = _around(services, [record])
-    retention = services.settings.checkpoint_retention
-    return training_job(record, retention, places.get(record.id), messages.get(record.id))
-
-
-def _around(
-    services: Services, records: Sequence[JobRecord]
-) -> tuple[dict[str, Place], dict[str, DeliveryRecord]]:
-    """Return by their ids the places of the jobs that wait, and the messages of those that have a webhook."""
-    waiting = any(record.status is JobStatus.QUEUED for record in records)
-    hooked = [record.id for record in records if record.webhook_url is not None]
-    return _places(services) if waiting else {}, services.store.deliveries.of(hooked) if hooked else {}
-
-
-def _places(services: Services, new: JobRecord | None = None) -> dict[str, Place]:
-    """Return the places of the jobs that wait; one that is new comes last."""
-    line = services.store.queues.state(TRAINING.name, new)
-    return places(line, services.settings.max_jobs)
-
-
 CALLS = JobCalls(
     router,
     TRAINING,
     "job_id",
     TrainingJobEntry,
-    _shown,
     look_again=_LOOK_AGAIN_SECONDS,
-    whole=(TrainingJob, _whole),
-    stands_alone=lambda record: record.status is not JobStatus.QUEUED and record.webhook_url is None,
+    whole=(TrainingJob, whole_training_job),
+    stands_alone=lambda record: record.status is not JobStatus.QUEUED,
     example="job_example",
 )
 JobDep = Annotated[JobState, Depends(CALLS.find_state())]
@@ -158,16 +130,13 @@ def create_training_job(
     """
     services.accept_work()
     record = new_job(request, services.store, services.artifacts, services.settings)
-    place = _places(services, record).get(record.id)
+    place = training_places(services, (), record).get(record.id)
     answer = training_job(record, services.settings.checkpoint_retention, place)
     headers = CALLS.headers(record.id)
     response.headers.update(headers)
-    try:
+    # what it was to begin with
+    with unless_named(lambda: services.artifacts.delete(paths.directory(record.id))):
         services.store.jobs.create(record, once.answer(202, answer, headers))
-    except BaseException:
-        # What it was to begin with.
-        services.artifacts.delete(paths.directory(record.id))
-        raise
     services.duties.wake()
     return answer
 
@@ -176,41 +145,61 @@ CALLS.add()
 
 
 @router.get("/{job_id}/metrics", summary="Get the figures of every epoch", responses=_MISSING)
-def get_metrics(record: JobDep, services: ServicesDep) -> ListOf[EpochFigures]:
+async def get_metrics(record: JobDep, services: ServicesDep) -> ListOf[EpochFigures]:
     """Return loss and accuracy on the train and the dev split after each epoch, in order."""
-    return ListOf(data=[epoch_figures(figures) for figures in services.store.jobs.metrics(record.id)])
+
+    def answer(found: list[Json]) -> ListOf[EpochFigures]:
+        return ListOf(data=[epoch_figures(figures) for figures in found])
+
+    return await answered(services.store, answer, services.store.jobs.metrics, record.id)
 
 
 @router.get(
     "/{job_id}/curves",
     summary="Draw the curves",
     response_class=Response,
-    responses={**_MISSING, 200: {"description": "A picture.", "content": {PNG: {}, SVG: {}}}},
+    responses={
+        **_MISSING,
+        **problems(503),
+        200: {"description": "A picture.", "content": {PNG: {}, SVG: {}}},
+    },
 )
-def get_curves(record: JobDep, request: Request, services: ServicesDep) -> Response:
+async def get_curves(record: JobDep, request: Request, services: ServicesDep) -> Response:
     """Draw loss and accuracy on the train and the dev split over the epochs: SVG, or PNG when that is accepted."""
-    picture = curves.chart(services.store.jobs.metrics(record.id))
-    return _drawn(picture, preferred(request, (SVG, PNG)))
+    form = preferred(request, (SVG, PNG))
+
+    def answer() -> Response:
+        return _drawn(curves.chart(services.store.jobs.metrics(record.id)), form)
+
+    return await compute(request, services, answer)
 
 
 @router.get(
     "/{job_id}/norms",
     summary="Get the lengths of gradients and weights",
     response_model=TrainingNorms,
-    responses={**_MISSING, 200: {"description": "Numbers, or a picture.", "content": {PNG: {}, SVG: {}}}},
+    responses={
+        **_MISSING,
+        **problems(503),
+        200: {"description": "Numbers, or a picture.", "content": {PNG: {}, SVG: {}}},
+    },
 )
-def get_norms(record: JobDep, request: Request, services: ServicesDep) -> Response:
+async def get_norms(record: JobDep, request: Request, services: ServicesDep) -> Response:
     """Return how long the gradient and the weights of each node were, epoch by epoch, and name what goes wrong.
 
     A gradient that is shorter than a thousandth of the longest vanishes: the node hardly learns. One that is more than
     ten times as long as the longest in the first epoch, or as the node's own weights, explodes. With
     `Accept: image/svg+xml` or `image/png` it is drawn, a line for each node on a logarithmic axis.
     """
-    norms = answer_row(record, lambda job: training_norms(services.store.jobs.norms(job.id)))
     form = preferred(request, (JSON, SVG, PNG))
-    if form == JSON:
-        return Response(norms.model_dump_json(), media_type=JSON, headers={"Vary": "Accept"})
-    return _drawn(norms_chart(norms), form)
+
+    def answer() -> Response:
+        norms = answer_row(record, lambda job: training_norms(services.store.jobs.norms(job.id)))
+        if form == JSON:
+            return Response(norms.model_dump_json(), media_type=JSON, headers={"Vary": "Accept"})
+        return _drawn(norms_chart(norms), form)
+
+    return await compute(request, services, answer)
 
 
 def _drawn(picture: Drawing, form: str) -> Response:
@@ -219,7 +208,7 @@ def _drawn(picture: Drawing, form: str) -> Response:
 
 
 @router.get("/{job_id}/report", summary="Ask whether it is enough", responses=problems(404, 409))
-def get_report(record: JobDep, services: ServicesDep) -> TrainingReport:
+async def get_report(record: JobDep, services: ServicesDep) -> TrainingReport:
     """Return whether the model is good enough, how sure that is, and what would make it better.
 
     It is made at the end of a job that learns classes: accuracy with its interval, how well each class is recognised,
@@ -227,8 +216,14 @@ def get_report(record: JobDep, services: ServicesDep) -> TrainingReport:
     also how good the model is with a quarter and half of the pictures, and every picture of train is judged by a head
     that has not learned from it.
     """
+    # all who watch a job ask when they are told of its end
+    key = (paths.report(record.id), record.status)
+    return await once(services.store, key, partial(_report, services, record))
+
+
+def _report(services: Services, record: JobState) -> TrainingReport:
     try:
-        content = services.artifacts.local_path(paths.report(record.id)).read_bytes()
+        content = found_file(paths.report, record, services.artifacts).read_bytes()
     except FileNotFoundError:
         detail = (
             f"training job {record.id!r} has no report: one is made at the end of a job that learns classes"
@@ -243,37 +238,3 @@ def get_report(record: JobDep, services: ServicesDep) -> TrainingReport:
     dataset = services.store.jobs.get(record.id).request["dataset"]
     suspicious = [mistake(dataset, found) for found in report.suspicious]
     return report.model_copy(update={"suspicious": suspicious})
-
-
-@router.get(
-    "/{job_id}/events",
-    summary="Follow a training job",
-    response_class=EventStream,
-    responses={**problems(404, 422), 204: {"description": "It has ended, and its end has been sent."}},
-)
-def get_events(
-    record: JobDep,
-    services: ServicesDep,
-    last_event_id: LastEventId = None,
-) -> Response:
-    """Stream what happens to a job as server-sent events, from its beginning, until it has ended.
-
-    | event | data |
-    |---|---|
-    | `status` | the `status` that it came into, in which `attempt`, and when (`at`) |
-    | `progress` | as in the job; has no id, and only the newest is sent |
-    | `epoch` | the figures of an epoch; one that was done again after a crash comes again |
-    | `end` | `status`, `model_id`, `error`, `at`; then the stream is over |
-
-    When the connection breaks, or the server stops, connect again with the id of the last event in
-    `Last-Event-ID`, as browsers do by themselves: nothing is left out and nothing comes twice.
-    """
-    news = services.store.news
-    number = event_number(last_event_id)
-    after = news.position(record.id, number) if number else 0
-    if record.status is None:
-        raise Damaged.of(TRAINING.noun, record.id, "how far it is cannot be read")
-    if record.status.finished and not news.events(after, job_ids=(record.id,), limit=1).events:
-        # Told so, a browser does not connect again.
-        return Response(status_code=204)
-    return of_job(services.watcher, record.id, after)

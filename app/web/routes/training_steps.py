@@ -9,10 +9,12 @@ from fastapi import APIRouter, Body, Request, Response
 
 from app.api.requests.training_steps import TrainingStepRequest
 from app.api.training_steps import TrainingStep
+from app.scopes import READ
 from app.services import Services, ServicesDep
 from app.training.steps import take_step
 from app.web.answers.cancellable import finish
 from app.web.answers.training_steps import training_step
+from app.web.bodies.needs import needs
 from app.web.bodies.route import StrictRoute
 from app.web.openapi import problems
 
@@ -57,6 +59,7 @@ _MODEL = {
     response_model=TrainingStep,
     responses=problems(400, 409, 413, 415, 422),
 )
+@needs(READ)
 async def take_training_step(
     body: Annotated[
         TrainingStepRequest,
@@ -77,14 +80,12 @@ async def take_training_step(
     `numeric_check` compares gradients with differences of the loss, in 64-bit floating point; it ends when the
     connection is closed.
     """
-    return await finish(
-        request, _answer(services, body), services.inference, stopping=lambda: services.draining
-    )
+    return await finish(request, services, _answer(services, body))
 
 
 def _answer(services: Services, body: TrainingStepRequest) -> Iterator[Response | None]:
     stores = services.store, services.artifacts, services.predictors
-    for step in take_step(body, *stores, services.settings):
+    for step in take_step(body, *stores, services.settings, services.bounds):
         if step is None:
             yield None
         else:

@@ -1,0 +1,1 @@
+"""Connections of callers: taken, read, bounded in number and in time."""
