@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields, replace
 from datetime import datetime
 from importlib import resources
 from typing import Any, TypeVar
 
-from app.errors import Damaged, NotFound
+from app.errors import Conflict, Damaged, NotFound
 from app.files import paths
 from app.files.artifacts import Artifacts
 from app.states import JobStatus
@@ -28,16 +29,30 @@ REPORT_FILE = "job_example_report.json"
 
 _FILES = (paths.model(MODEL_ID), paths.report(JOB_ID), f"{paths.segment('digits', 1)}/splits.npy")
 
+_OF_THE_FILE = ("sha256", "bytes", "classes", "input_shape", "preprocessing", "architecture", "metrics")
+
+_TRIES = 6
+"""As many as there are rows that another server may put there between a look and ours."""
+
 R = TypeVar("R", ArchitectureRecord, JobRecord, ModelRecord)
 
 
 def install(store: Store, artifacts: Artifacts) -> None:
     """Put the data set `digits` and the examples into a data directory; what is there stays as it is.
 
-    A copy of a data directory may leave the files of all that out: they are put back.
+    A copy of a data directory may leave the files of all that out: they are put back. Several servers that share a new
+    database may do so at once.
     """
+    for _ in range(_TRIES):
+        with suppress(Conflict):  # another one has just put there what was missing: go on with the rest
+            return _install(store, artifacts)
+    return _install(store, artifacts)
+
+
+def _install(store: Store, artifacts: Artifacts) -> None:
     # the last row and the files say that all is there; with the rest a start would load NumPy and more
-    if all(artifacts.exists(file) for file in _FILES) and not _missing(store.jobs.get, JOB_ID):
+    there = all(artifacts.exists(file) for file in _FILES) and not _missing(store.jobs.get, JOB_ID)
+    if there and _has_its_size(store, artifacts):
         return
     from app.builtin import digits  # noqa: PLC0415
 
@@ -49,6 +64,8 @@ def install(store: Store, artifacts: Artifacts) -> None:
     model = from_document(ModelRecord, documents["model"])
     if not artifacts.exists(model.path):
         artifacts.write(model.path, _packaged(MODEL_FILE))
+    if artifacts.checksum(model.path) == model.sha256:
+        agree(store, model)
     if _missing(store.models.get, MODEL_ID):
         store.models.create(model)
     if _missing(lambda alias: store.models.get_alias(model.name, alias), MODEL_ALIAS):
@@ -58,6 +75,21 @@ def install(store: Store, artifacts: Artifacts) -> None:
     if _missing(store.jobs.get, JOB_ID):
         artifacts.write(paths.log(JOB_ID, 1), _packaged(LOG_FILE))
         store.jobs.create(from_document(JobRecord, documents["job"]), epochs=documents["epochs"])
+
+
+def agree(store: Store, model: ModelRecord) -> None:
+    """Have the row of a model say what its file says that was put back: the row can be of an earlier package."""
+    if not _missing(store.models.get, model.id):
+        store.models.change(model.id, {name: getattr(model, name) for name in _OF_THE_FILE})
+
+
+def _has_its_size(store: Store, artifacts: Artifacts) -> bool:
+    """Tell whether the file of the model is as large as its row says, which earlier versions did not see to."""
+    try:
+        model = store.models.get(MODEL_ID)
+    except (NotFound, Damaged):
+        return True
+    return artifacts.local_path(model.path).stat().st_size == model.bytes
 
 
 def to_document(record: ArchitectureRecord | JobRecord | ModelRecord) -> Json:

@@ -133,6 +133,7 @@ def describe(
         folder = paths.segment(DIGITS, 1)
         sha256 = {name: artifacts.checksum(f"{folder}/{name}") for name in SEGMENT_FILES}
     contents = asdict(storage.describe(segment, DIGITS_CLASSES, DIGITS_SHAPE, {}))
+    del contents["files"]  # `sha256` has them
     return {
         "record": record,
         "contents": contents | {"segments": list(contents["segments"])},

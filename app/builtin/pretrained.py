@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from app.builtin.install import from_document
+from app.builtin.install import agree, from_document
 from app.errors import Conflict, NotFound
 from app.files import paths
 from app.files.artifacts import Artifacts
@@ -33,16 +34,20 @@ def install(store: Store, artifacts: Artifacts) -> None:
         ValueError: the file is not the one that was packaged.
     """
     size = PRETRAINED_FILE.stat().st_size
-    whole = artifacts.exists(_PATH) and artifacts.local_path(_PATH).stat().st_size == size
-    if whole and _is_stored(store):
+    found = artifacts.find(_PATH)
+    whole = found is not None and found.bytes == size
+    if whole and _says(store) == size:
         return
     record = from_document(ModelRecord, json.loads(PRETRAINED_RECORD.read_bytes()))
     # the file before the row, so that no row is ever without its file
     if not whole and artifacts.write(_PATH, _copy).sha256 != record.sha256:
         artifacts.delete(_PATH)
         raise ValueError(f"{PRETRAINED_FILE.name} is not what was packaged; install the package again")
+    # also where the row is of an earlier package, and whoever wrote the file died before it
+    agree(store, record)
     if not _is_stored(store):
-        store.models.create(record)
+        with suppress(Conflict):  # another server has stored it at the same time
+            store.models.create(record)
 
 
 def remove(store: Store, artifacts: Artifacts) -> None:
@@ -58,6 +63,14 @@ def remove(store: Store, artifacts: Artifacts) -> None:
 def _copy(target: IO[bytes]) -> None:
     with PRETRAINED_FILE.open("rb") as source:
         shutil.copyfileobj(source, target, 1 << 20)
+
+
+def _says(store: Store) -> int | None:
+    """Return the size of the file that the row says, None without one."""
+    try:
+        return store.models.get(PRETRAINED).bytes
+    except NotFound:
+        return None
 
 
 def _is_stored(store: Store) -> bool:

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from app.errors import Invalid
 from app.models.opened import OpenedModel, unknown_node
 from app.models.prediction import Picture
+from app.pictures.bounds import Bounds
 from app.store.records import ModelRecord
 from app.text import did_you_mean
 from engine.errors import EngineError
 from engine.graph.network import Network
 from engine.model.explanations import Explanation, Finding, explain
-from engine.model.explanations.score import kept_bytes
+from engine.model.explanations.score import kept_bytes, step_bytes
 
 _WORDS = {"class": "class", "labels": "label", "values": "value"}
 _MOST_NAMES = 20
@@ -105,7 +106,7 @@ def explain_pictures(
     method: Explanation,
     pictures: Sequence[Picture],
     index: int | None,
-    max_pixels: int,
+    bounds: Bounds,
     *,
     relative: bool = False,
 ) -> Iterator[list[Finding] | None]:
@@ -115,16 +116,20 @@ def explain_pictures(
 
     Raises:
         Invalid: one is no picture, or is damaged.
-        TooLarge: one has more than `max_pixels` pixels.
+        TooLarge: one has too many pixels.
     """
     found: list[Finding] = []
     network, model = opened.scoring, opened.model
+    needed = step_bytes(network)
     for picture in pictures:
-        x = opened.images([picture], max_pixels)[0]
+        x = opened.images([picture], bounds)[0]
         findings = explain(method, network, model.weights, model.preprocessing, x, index, relative=relative)
-        for finding in findings:
+        finding = None
+        while finding is None:
+            # not held while others have their turn: one of them may wait for it
+            with bounds.reserve(needed):
+                finding = next(findings)
             if finding is None:
                 yield None
-            else:
-                found.append(finding)
+        found.append(finding)
     yield found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,9 +13,10 @@ from app.models.explanations import check_way_back, index_of
 from app.models.opened import OpenedModel
 from app.models.prediction import Picture
 from app.pictures.accounts import SmallMaps, small_maps, thumbnail
+from app.pictures.bounds import Bounds
 from app.pictures.colours import Pixels
 from app.store.records import ModelRecord
-from engine.arrays import Array, Shape
+from engine.arrays import Array, Shape, elements
 from engine.errors import ShapeError
 from engine.graph.node import INPUT
 from engine.graph.trace import NodeTrace, trace_node
@@ -24,11 +26,15 @@ from engine.model.activations import (
     activation,
     activations,
     head,
+    passing_bytes,
     pictures_at_once,
     spread,
 )
+from engine.model.explanations.score import step_bytes
 from engine.model.gradient_trace import GradientTrace, trace_gradients
 from engine.model.gradients import Gradients, Of, gradients
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,67 +113,87 @@ def place(opened: OpenedModel, name: str, parameter: str = "node", others: Seque
     return Place(node.name, node.layer.type, node.output_shape)
 
 
-def outputs(opened: OpenedModel, name: str, pictures: Sequence[Picture], max_pixels: int) -> Array:
+def outputs(opened: OpenedModel, name: str, pictures: Sequence[Picture], bounds: Bounds) -> Array:
     """Return what a node puts out for pictures: (N, H, W, C), or (N, C) of a vector.
 
     Raises:
         Invalid: one is no picture, or is damaged.
-        TooLarge: one has more than `max_pixels` pixels.
+        TooLarge: one has too many pixels.
     """
-    return np.concatenate(list(_batches(opened, name, pictures, max_pixels)))
+    return np.concatenate(list(_batches(opened, name, pictures, bounds)))
 
 
 def outputs_of_several(
-    opened: OpenedModel, names: Sequence[str], pictures: Sequence[Picture], max_pixels: int
+    opened: OpenedModel, names: Sequence[str], pictures: Sequence[Picture], bounds: Bounds
 ) -> dict[str, Array]:
     """Return what nodes, or the input, put out for pictures, each (N, H, W, C) or (N, C); the network runs once.
 
     Raises:
         Invalid: one is no picture, or is damaged.
-        TooLarge: one has more than `max_pixels` pixels.
+        TooLarge: one has too many pixels.
     """
     size = pictures_at_once(opened.network)
     found: dict[str, list[Array]] = {name: [] for name in names}
     for first in range(0, len(pictures), size):
-        x = opened.images(pictures[first : first + size], max_pixels)
+        x = opened.images(pictures[first : first + size], bounds)
         left = set(names)
-        for name, _, output in activations(opened.network, opened.model.weights, x):
-            if name in left:
-                found[name].append(output)
-                left.discard(name)
-                if not left:
-                    break
+        with bounds.reserve(_needed(opened, len(x), len(names))):
+            for name, _, output in activations(opened.network, opened.model.weights, x):
+                bounds.go_on()
+                if name in left:
+                    found[name].append(output)
+                    left.discard(name)
+                    if not left:
+                        break
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def _batches(opened: OpenedModel, name: str, pictures: Sequence[Picture], max_pixels: int) -> Iterator[Array]:
+def _batches(opened: OpenedModel, name: str, pictures: Sequence[Picture], bounds: Bounds) -> Iterator[Array]:
     """Yield what a node puts out for a few pictures at a time, so that memory does not grow with their number."""
     size = pictures_at_once(opened.network)
     for first in range(0, len(pictures), size):
-        x = opened.images(pictures[first : first + size], max_pixels)
-        yield activation(opened.network, opened.model.weights, x, name)
+        x = opened.images(pictures[first : first + size], bounds)
+        with bounds.reserve(_needed(opened, len(x))):
+            output = activation(opened.network, opened.model.weights, x, name)
+        yield output
 
 
-def picture_gradients(opened: OpenedModel, picture: Picture, slope: Slope, max_pixels: int) -> Gradients:
-    """Return the gradients of a score or of the loss in all nodes for a picture; `opened` is without its final link.
+def _needed(opened: OpenedModel, pictures: int, outputs: int = 1) -> int:
+    """Return about how many bytes a batch takes on its way, with so many outputs that are kept."""
+    network = opened.network
+    largest = max(elements(network.input_shape), *(elements(node.output_shape) for node in network.nodes))
+    return pictures * (passing_bytes(network) + 4 * outputs * largest)
+
+
+def picture_gradients(
+    opened: OpenedModel, picture: Picture, slope: Slope, bounds: Bounds, use: Callable[[Gradients], T]
+) -> T:
+    """Return what `use` makes of the gradients of a score or of the loss in all nodes for a picture.
+
+    Their memory is reserved until then. `opened` is without its final link.
 
     Raises:
         Invalid: it is no picture, or is damaged.
-        TooLarge: it has more than `max_pixels` pixels.
+        TooLarge: it has too many pixels.
     """
     model = opened.model
-    x = opened.images([picture], max_pixels)
-    return gradients(opened.network, model.weights, x, model.loss, slope.of, slope.index)
+    x = opened.images([picture], bounds)
+    with bounds.reserve(step_bytes(opened.network)):
+        return use(gradients(opened.network, model.weights, x, model.loss, slope.of, slope.index))
 
 
-def outputs_of(opened: OpenedModel, picture: Picture, max_pixels: int) -> Iterator[Activation]:
+def outputs_of(opened: OpenedModel, picture: Picture, bounds: Bounds) -> Iterator[Activation]:
     """Yield what each node puts out for a picture, the input first; one node's output is held at a time.
 
     Raises:
         Invalid: it is no picture, or is damaged.
-        TooLarge: it has more than `max_pixels` pixels.
+        TooLarge: it has too many pixels.
     """
-    return activations(opened.network, opened.model.weights, opened.images([picture], max_pixels))
+    x = opened.images([picture], bounds)
+    with bounds.reserve(_needed(opened, 1)):
+        for found in activations(opened.network, opened.model.weights, x):
+            bounds.go_on()
+            yield found
 
 
 def way(nodes: Iterable[Activation], maps: int | None = None, *, signed: bool = False) -> Iterator[Step]:
@@ -199,14 +225,14 @@ def embedding_place(opened: OpenedModel, name: str | None) -> Place:
     return place(opened, last.inputs[0])
 
 
-def embeddings(opened: OpenedModel, name: str, pictures: Sequence[Picture], max_pixels: int) -> Array:
+def embeddings(opened: OpenedModel, name: str, pictures: Sequence[Picture], bounds: Bounds) -> Array:
     """Return pictures as vectors (N, C): what a node puts out, of maps the mean of each channel.
 
     Raises:
         Invalid: one is no picture, or is damaged.
-        TooLarge: one has more than `max_pixels` pixels.
+        TooLarge: one has too many pixels.
     """
-    return np.concatenate([_vectors(found) for found in _batches(opened, name, pictures, max_pixels)])
+    return np.concatenate([_vectors(found) for found in _batches(opened, name, pictures, bounds)])
 
 
 def _vectors(output: Array) -> Array:
@@ -219,7 +245,7 @@ def traces(
     node: str,
     positions: Sequence[tuple[int, ...]],
     picture: Picture,
-    max_pixels: int,
+    bounds: Bounds,
     *,
     on_the_way: bool = False,
 ) -> list[NodeTrace]:
@@ -227,11 +253,12 @@ def traces(
 
     Raises:
         Invalid: a position is not in the output, or the picture is none.
-        TooLarge: the picture has more than `max_pixels` pixels.
+        TooLarge: the picture has too many pixels.
     """
-    (x,) = opened.images([picture], max_pixels)
+    (x,) = opened.images([picture], bounds)
     try:
-        return trace_node(opened.network, opened.model.weights, x, node, positions, on_the_way=on_the_way)
+        with bounds.reserve(_needed(opened, 1)):
+            return trace_node(opened.network, opened.model.weights, x, node, positions, on_the_way=on_the_way)
     except ShapeError as error:
         raise Invalid.at("position", error.detail, error.hint, parameter=True) from error
 
@@ -242,19 +269,20 @@ def traces_of_gradients(
     positions: Sequence[tuple[int, ...]],
     picture: Picture,
     slope: Slope,
-    max_pixels: int,
+    bounds: Bounds,
 ) -> tuple[Gradients, list[GradientTrace]]:
     """Return how the gradients at numbers of a node come about for a picture; `opened` is without its final link.
 
     Raises:
         Invalid: a position is not in the output, or the picture is none.
-        TooLarge: the picture has more than `max_pixels` pixels.
+        TooLarge: the picture has too many pixels.
     """
-    model, x = opened.model, opened.images([picture], max_pixels)
+    model, x = opened.model, opened.images([picture], bounds)
     try:
-        return trace_gradients(
-            opened.network, model.weights, x, model.loss, slope.of, slope.index, at.name, positions
-        )
+        with bounds.reserve(step_bytes(opened.network)):
+            return trace_gradients(
+                opened.network, model.weights, x, model.loss, slope.of, slope.index, at.name, positions
+            )
     except ShapeError as error:
         raise Invalid.at("position", error.detail, error.hint, parameter=True) from error
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -18,19 +17,22 @@ from app.api.requests.model_files import ModelImport
 from app.errors import Invalid
 from app.files import paths
 from app.files.artifacts import Artifacts, Written
+from app.files.unnamed import unless_named
 from app.ids import MODEL, new_id
 from app.models.foreign import read_foreign_model
 from app.models.onnx_files import may_be_onnx, read_onnx_model
 from app.settings import Settings
 from app.store import Store
 from app.store.records import AnswerRecord, Json, ModelRecord
-from app.text import MAX_DEPTH, document_fault, is_name
+from app.text import MAX_DEPTH, MAX_MEMBERS, document_fault, is_name
 from app.text import MAX_NAME as MAX_CLASS_NAME
 from engine.errors import EngineError
 from engine.model.model_file import Model, model_bytes, read_description, read_model
 
 MAX_HEADER_BYTES = 16 * 1024 * 1024
 """The longest header that is parsed; that of the largest network there is takes far less."""
+MAX_ARRAYS = 100_000
+"""With the records of the description: the largest network has 10,000 nodes, and four arrays for each."""
 MAX_NAME = 100
 MAX_CLASS_TEXT = 1_000_000
 """Characters of all class names: each list of models holds them."""
@@ -66,6 +68,7 @@ def import_model(
     artifacts: Artifacts,
     settings: Settings,
     answer: Callable[[ModelRecord, ImportReport], AnswerRecord | None] = lambda stored, report: None,
+    go_on: Callable[[], None] = lambda: None,
 ) -> tuple[ModelRecord, ImportReport]:
     """Check a model file and store a copy of it, byte for byte, as the next version of its name.
 
@@ -77,26 +80,28 @@ def import_model(
         artifacts: where its file goes.
         settings: the limits.
         answer: makes the answer to the call that imports it, stored in the same moment.
+        go_on: called while the file is read and written, and may raise.
 
     Raises:
         Invalid: it is no model file, is damaged, contradicts itself, or is larger than this server takes.
     """
-    model, report = _read(source, settings)
+    go_on()
+    model, report = read_source(source, settings)
+    go_on()
     identifier = new_id(MODEL)
 
     def copy(target: IO[bytes]) -> None:
         with source.path.open("rb") as file:
-            shutil.copyfileobj(file, target, 1 << 20)
+            while piece := file.read(1 << 20):
+                go_on()
+                target.write(piece)
 
     content = copy if report.format == OWN_FORMAT else model_bytes(model)
     record = model_record(
         identifier, source.said.name, model, artifacts.write(paths.model(identifier), content)
     )
-    try:
+    with unless_named(lambda: artifacts.delete(record.path)):
         return store.models.create(record, lambda stored: answer(stored, report)), report
-    except BaseException:
-        artifacts.delete(record.path)
-        raise
 
 
 def model_record(identifier: str, name: str | None, model: Model, written: Written) -> ModelRecord:
@@ -123,7 +128,12 @@ def model_record(identifier: str, name: str | None, model: Model, written: Writt
     )
 
 
-def _read(source: ModelSource, settings: Settings) -> tuple[Model, ImportReport]:
+def read_source(source: ModelSource, settings: Settings) -> tuple[Model, ImportReport]:
+    """Read and check a model file of any format that is taken; return the model, and what there is to say about it.
+
+    Raises:
+        Invalid: as `import_model` does.
+    """
     said = source.said
     try:
         if said.preset is not None:
@@ -143,11 +153,15 @@ def _read(source: ModelSource, settings: Settings) -> tuple[Model, ImportReport]
         else:
             _check_header(source.path)
             _check_fields(source)
-            _check_description(read_description(source.path, "model", settings.max_upload_bytes))
+            _check_description(
+                read_description(source.path, "model", settings.max_upload_bytes, 2 * MAX_MEMBERS)
+            )
             model = read_model(source.path, settings.max_upload_bytes, settings.max_parameters)
             report = _report(OWN_FORMAT, model)
     except EngineError as error:
         raise _bad(error.detail + (f"; {error.hint}" if error.hint else "")) from error
+    except ValidationError as error:
+        raise _bad(f"its description cannot be read: {_first_fault(error)}") from error
     except (TypeError, ValueError, RecursionError) as error:
         raise _bad(f"its description cannot be read: {error}") from error
     for name, array in model.weights.items():
@@ -155,6 +169,12 @@ def _read(source: ModelSource, settings: Settings) -> tuple[Model, ImportReport]
             raise _bad(f"the array {name!r} holds numbers that are not finite")
     _picture(model)
     return model, report
+
+
+def _first_fault(error: ValidationError) -> str:
+    """Say what pydantic has found first, and where, in a line."""
+    fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
 
 
 def _report(
@@ -213,6 +233,11 @@ def _check_header(path: Path) -> None:
         raise _bad("it is neither a safetensors nor an ONNX file, or is cut short")
     if length > MAX_HEADER_BYTES:
         raise _bad(f"its header has {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read")
+    with path.open("rb") as file:
+        file.seek(8)
+        braces = file.read(length).count(b"{")
+    if braces > MAX_ARRAYS:
+        raise _bad(f"its header describes more than {MAX_ARRAYS:,} arrays and layers")
 
 
 def _check_description(description: Json) -> None:

@@ -42,7 +42,7 @@ def onnx_file(
 
     Raises:
         NotInstalled: this server has no library for the format.
-        ModelFileError: the model's own file is damaged.
+        Damaged: the model's own file is missing or damaged.
         LimitError: it is larger than an ONNX file can be.
     """
     with _library("written"):

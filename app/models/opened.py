@@ -10,6 +10,7 @@ import numpy as np
 from app.errors import Invalid
 from app.models.prediction import Picture, preprocess
 from app.models.predictors import Predictors
+from app.pictures.bounds import Bounds
 from app.store.records import ModelRecord
 from app.text import nearest
 from engine.arrays import Array
@@ -56,14 +57,15 @@ class OpenedModel:
         except GraphError:
             raise unknown_node(name, [*_names(self.network), *others], parameter) from None
 
-    def images(self, pictures: Sequence[Picture], max_pixels: int) -> Array:
+    def images(self, pictures: Sequence[Picture], bounds: Bounds) -> Array:
         """Decode, fit and preprocess pictures: float32 (N, H, W, C), what the first layer receives.
 
         Raises:
             Invalid: one is no picture, or is damaged.
-            TooLarge: one has more than `max_pixels` pixels.
+            TooLarge: one has too many pixels.
         """
-        pixels = np.stack([preprocess(self.record, picture, max_pixels) for picture in pictures])
+        bounds.go_on()
+        pixels = np.stack([preprocess(self.record, picture, bounds) for picture in pictures])
         return pixels if pixels.dtype == np.float32 else self.model.preprocessing.apply(pixels)
 
 
@@ -71,7 +73,7 @@ def open_model(predictors: Predictors, record: ModelRecord) -> OpenedModel:
     """Return a model that predictions have loaded, or load it for them too.
 
     Raises:
-        ModelFileError: the file is damaged.
+        Damaged: the file is missing or damaged.
     """
     model = predictors.get(record).model
     return OpenedModel(record, model, Network.build(model.architecture))

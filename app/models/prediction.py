@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from app.api.pictures import PictureSpec
 from app.errors import Damaged, DomainError, FieldError, Invalid
 from app.files.encoded import HINT, decode_base64
+from app.pictures.bounds import Bounds
 from app.pictures.decode import decode
 from app.store.records import ModelRecord
 from engine.model.inference import Predictor
@@ -95,14 +96,14 @@ def look(
     return [list(_candidates(row, record.classes, top_k)) for row in probabilities]
 
 
-def preprocess(record: ModelRecord, picture: Picture, max_pixels: int) -> NDArray[Any]:
+def preprocess(record: ModelRecord, picture: Picture, bounds: Bounds) -> NDArray[Any]:
     """Return a picture as `predict` gives it to a model: uint8 (H, W, C), or its `numbers`.
 
     Raises:
         Invalid: it is no picture, or is damaged.
-        TooLarge: it has more than `max_pixels` pixels.
+        TooLarge: it has too many pixels.
     """
-    return decode_picture(picture, picture_spec(record), max_pixels)
+    return decode_picture(picture, picture_spec(record), bounds)
 
 
 def picture_spec(record: ModelRecord) -> PictureSpec:
@@ -120,21 +121,21 @@ def picture_spec(record: ModelRecord) -> PictureSpec:
     return spec
 
 
-def decode_picture(picture: Picture, spec: PictureSpec, max_pixels: int) -> NDArray[Any]:
+def decode_picture(picture: Picture, spec: PictureSpec, bounds: Bounds) -> NDArray[Any]:
     """Return a picture that was sent as a spec says, uint8 (H, W, C); an error says which of the pictures it is about.
 
     One that was sent as numbers is returned as it is.
 
     Raises:
         Invalid: it is no picture, or is damaged.
-        TooLarge: it has more than `max_pixels` pixels.
+        TooLarge: it has too many pixels.
     """
     if picture.numbers is not None:
         return picture.numbers
     if picture.fault is not None:
         raise Invalid.listing([picture.fault])
     try:
-        return decode(picture.data, spec, max_pixels)
+        return decode(picture.data, spec, bounds)
     except DomainError as error:
         # The same kind of error, and which of the pictures it is about.
         who = f"{picture.filename}: " if picture.filename else ""

@@ -38,15 +38,20 @@ def load(
     """Return the predictor of a model, for one cause; `Predictors` keeps them.
 
     Raises:
-        ModelFileError: the file is damaged.
-        Damaged: the row says otherwise than the file what the outputs are.
+        Damaged: its file is missing or damaged, or the row says otherwise than the file what the outputs are.
     """
     # with the first model, not with the server
+    from engine.errors import ModelFileError  # noqa: PLC0415
     from engine.model.inference import Predictor  # noqa: PLC0415
     from engine.model.model_file import read_model  # noqa: PLC0415
 
     path = artifacts.local_path(record.path)
-    model = read_model(path, record.bytes, settings.max_parameters)
+    try:
+        model = read_model(path, record.bytes, settings.max_parameters)
+    except FileNotFoundError as error:
+        raise Damaged.of("model", record.id, "its file is missing") from error
+    except ModelFileError as error:
+        raise Damaged.of("model", record.id, f"its file cannot be read, {error.detail}") from error
     if len(record.classes) != len(model.classes) or record.target not in model.loss.targets:
         raise Damaged.of("model", record.id, "its classes are not those of its file")
     return Predictor(model, tuning, executor, settings.cores, memory)
@@ -109,6 +114,10 @@ class Predictors:
         with self._lock:
             return self._held()
 
+    def __len__(self) -> int:
+        """How many models are in memory or on their way there."""
+        return len(self._loaded)
+
     def held(self, identifier: str) -> Predictor | None:
         """Return the predictor of a model if it is in memory; never waits for long."""
         with self._lock:
@@ -130,7 +139,7 @@ class Predictors:
         """Return the predictor of a model; a call for one that is being loaded waits for it.
 
         Raises:
-            ModelFileError: the file is damaged.
+            Damaged: the file is missing or damaged.
             Conflict: it cannot be computed by what has to compute it, see `settled`.
         """
         with self._lock:
@@ -150,7 +159,7 @@ class Predictors:
         It is not where it would take the room of others: it is the first to be let go until somebody uses it.
 
         Raises:
-            ModelFileError: the file is damaged.
+            Damaged: the file is missing or damaged.
         """
         with self._lock:
             if record.id in self._loaded:

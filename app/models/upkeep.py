@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable
 
 from app.errors import DomainError
 from app.log import Log
+from app.metrics.faults import report
+from app.metrics.metrics import Metrics
 from app.models.predictors import Predictors
 from app.store import Store
 from app.store.records import ModelRecord, now
@@ -27,10 +30,26 @@ class Upkeep:
 
     Requests never wait for it: one for a model that is not in memory yet loads it itself. Nor does the end of the
     server: what it is loading then is left.
+
+    Args:
+        store: the rows.
+        predictors: the models in memory.
+        interval: seconds between two looks at what is held.
+        also_note: writes down what else was used.
+        metrics: where faults of storage are counted.
     """
 
-    def __init__(self, store: Store, predictors: Predictors, interval: float = _INTERVAL) -> None:
+    def __init__(
+        self,
+        store: Store,
+        predictors: Predictors,
+        interval: float = _INTERVAL,
+        also_note: Callable[[], None] = lambda: None,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._store, self._predictors, self._interval = store, predictors, interval
+        self._also_note = also_note
+        self._metrics = metrics or Metrics.alone()
         self._stopping = threading.Event()
         self._writing = threading.Lock()
 
@@ -57,8 +76,8 @@ class Upkeep:
                 with self._writing:
                     if number % _ROUNDS == 0 and not self._stopping.is_set():
                         self._note_used()
-            except Exception:
-                log.exception("models_not_looked_after")
+            except Exception as error:
+                report(self._metrics, log, "models_not_looked_after", error)
 
     def _warm_up(self) -> None:
         """Load the models with an alias, latest used first, as far as there is room."""
@@ -80,9 +99,9 @@ class Upkeep:
 
     def _note_used(self) -> None:
         used = self._predictors.take_used()
-        if not used:
-            return
         try:
-            self._store.uses.note(used, now())
+            if used:
+                self._store.uses.note(used, now())
+            self._also_note()
         except DomainError as error:  # worth no more than that
             log.warning("uses_not_noted", error=str(error))

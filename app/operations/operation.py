@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -110,6 +110,12 @@ class Task:
     output_gradient: Array | None
     positions: tuple[Position, ...] = ()
 
+    @property
+    def memory(self) -> int:
+        """The bytes that running it takes, as estimated."""
+        gradients = self.output_gradient is not None
+        return self.operation.work(records=gradients).numbers * _number_bytes(self.inputs, gradients)
+
 
 @dataclass(frozen=True)
 class Gradients:
@@ -175,19 +181,24 @@ def prepare(
     return Task(operation, inputs, given, context, dy, positions)
 
 
-def run(task: Task) -> Result:
-    """Compute an operation, and the gradients and traces that are wanted."""
+def run(task: Task, go_on: Callable[[], None] = lambda: None) -> Result:
+    """Compute an operation, and the gradients and traces that are wanted.
+
+    `go_on` is called on the way, and may raise.
+    """
     xs, operation = task.inputs.arrays, task.operation
     weights = operation.initial_weights(task.context.seed, task.inputs.precision) | task.given
     # what becomes infinite or undefined is part of the answer
     with np.errstate(all="ignore"):
         traces = trace(operation, xs, weights, task.positions)
         if task.output_gradient is None:
+            go_on()
             tape = operation.forward(weights, xs, task.context)
             return Result(task, weights, tape.output[0], None, traces)
         dy = task.output_gradient
+        go_on()
         output, dxs, dweights = operation.gradients(weights, xs, dy, task.context)
-        gradients = Gradients(dxs, dweights, _check(task, weights, dy, dxs, dweights))
+        gradients = Gradients(dxs, dweights, _check(task, weights, dy, dxs, dweights, go_on))
         return Result(task, weights, output, gradients, traces)
 
 
@@ -207,15 +218,18 @@ def _build(layer: LayerRecord, inputs: Inputs, limits: Limits, place: Keys) -> O
 
 def _check_work(operation: Operation, inputs: Inputs, gradients: bool, limits: Limits, place: Keys) -> None:
     work = operation.work(records=gradients)
-    # gradients are checked in float64
-    size = 8 if gradients else np.dtype(inputs.precision).itemsize
     hint = "use a smaller input, a smaller window or fewer filters; an operator can raise the limit"
     for needed, limit, what in (
-        (work.numbers * size, limits.memory_bytes, MEMORY),
+        (work.numbers * _number_bytes(inputs, gradients), limits.memory_bytes, MEMORY),
         (work.operations * (3 if gradients else 1), limits.steps, ARITHMETIC),
     ):
         if needed > limit:
             raise exceeded(place or inputs.place, what, needed, limit, hint)
+
+
+def _number_bytes(inputs: Inputs, gradients: bool) -> int:
+    """Return the bytes of each number; gradients are checked in float64."""
+    return 8 if gradients else np.dtype(inputs.precision).itemsize
 
 
 def _given_weights(
@@ -273,6 +287,7 @@ def _check(
     dy: Array,
     dxs: Sequence[Array],
     dweights: Mapping[str, Array],
+    go_on: Callable[[], None],
 ) -> NumericCheck:
     operation = task.operation
     # two passes for each number, and one more
@@ -283,6 +298,7 @@ def _check(
     wide = {name: np.array(array, np.float64) for name, array in weights.items()}
 
     def output() -> Array:
+        go_on()
         y: Array = operation.forward(wide, operation.parts(picture), task.context).output[0]
         return y
 

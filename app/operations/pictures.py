@@ -9,19 +9,20 @@ import numpy as np
 from app.errors import DomainError, Invalid
 from app.operations.numbers import narrowed
 from app.operations.operation import Inputs, read_inputs
+from app.pictures.bounds import Bounds
 from app.pictures.decode import decode_as_sent
 from engine.arrays import Array, Bytes
 
 
 def read_picture(
-    content: bytes, place: str, max_pixels: int, channels: int | None = None, scale: float = 1.0
+    content: bytes, place: str, bounds: Bounds, channels: int | None = None, scale: float = 1.0
 ) -> Inputs:
     """Return a picture as what an operation is applied to: float32, 0 to 255 times `scale`.
 
     Args:
         content: a picture file.
         place: the field that it was sent in.
-        max_pixels: the most pixels that are decoded.
+        bounds: what decoding one may take.
         channels: 1 for grey, 3 for colours; by default what it has.
         scale: what every pixel is multiplied by.
 
@@ -29,17 +30,17 @@ def read_picture(
         Invalid: it is no picture.
         TooLarge: it has too many pixels.
     """
-    x = decoded(content, place, max_pixels, channels).astype(np.float32)
+    x = decoded(content, place, bounds, channels).astype(np.float32)
     if scale != 1:
         narrowed(np.array(255 * scale), ("scale",))
         x *= np.float32(scale)
     return Inputs((x,), x.shape[2] == 1, (place,), scale)
 
 
-def decoded(content: bytes, place: str, max_pixels: int, channels: int | None = None) -> Bytes:
+def decoded(content: bytes, place: str, bounds: Bounds, channels: int | None = None) -> Bytes:
     """Return a picture as it was sent, bytes (H, W, C); see `read_picture`."""
     try:
-        return decode_as_sent(content, max_pixels, channels)
+        return decode_as_sent(content, bounds, channels)
     except DomainError as error:
         raise type(error).at(place, error.detail, code=error.code) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -44,6 +45,8 @@ class Asked:
         stopped: whether no other piece of it need start.
         answer: what `write` returned or raised; None before.
         future: what the caller waits for, if it has to.
+        since: when it began to wait.
+        trace: where in a trace it is, where there are traces.
     """
 
     __slots__ = (
@@ -54,10 +57,12 @@ class Asked:
         "pictures",
         "pieces",
         "record",
+        "since",
         "spec",
         "started",
         "stopped",
         "stops",
+        "trace",
         "write",
     )
 
@@ -72,6 +77,8 @@ class Asked:
     ) -> None:
         """Begin with nothing computed."""
         self.record, self.spec, self.pictures, self.write, self.stops = record, spec, pictures, write, stops
+        self.since = time.perf_counter()
+        self.trace: Any = None
         self.outcomes: list[Outcome] = [SKIPPED] * len(pictures)
         self.pieces = self.started = self.done = 0
         self.stopped = False

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from app.api.pictures import PictureSpec
 from app.errors import DomainError
 from app.models.prediction import Picture, decode_picture
-from app.pictures.header import declared_pixels
+from app.pictures.bounds import Bounds
+from app.pictures.headers.quick import declared_work
 from app.serving.asked import Outcome, Piece
 from engine.model.inference import Predictor
 
@@ -36,13 +37,11 @@ def decode_seconds(picture: Picture) -> float:
         return _BYTE_SECONDS * picture.numbers.nbytes
     if len(picture.data) > _INLINE_BYTES:
         return math.inf
-    pixels = declared_pixels(picture.data)
-    return math.inf if pixels is None else _OPEN_SECONDS + _PIXEL_SECONDS * pixels
+    work = declared_work(picture.data)
+    return math.inf if work is None else _OPEN_SECONDS + _PIXEL_SECONDS * work
 
 
-def compute(
-    predictor: Predictor, pieces: Sequence[Piece], max_pixels: int, executor: Executor | None
-) -> None:
+def compute(predictor: Predictor, pieces: Sequence[Piece], bounds: Bounds, executor: Executor | None) -> None:
     """Decode and look at the pictures of some pieces, and write the answers of what is complete then.
 
     What goes wrong with a picture is its own outcome; what goes wrong with all of them is tried again piece by piece,
@@ -50,11 +49,11 @@ def compute(
     """
     try:
         pictures = [picture for piece in pieces for picture in piece.asked.pictures[piece.first : piece.last]]
-        found = iter(look(predictor, pieces[0].asked.spec, pictures, max_pixels, executor))
+        found = iter(look(predictor, pieces[0].asked.spec, pictures, bounds, executor))
     except Exception as error:
         if len(pieces) > 1:
             for piece in pieces:
-                compute(predictor, [piece], max_pixels, executor)
+                compute(predictor, [piece], bounds, executor)
             return
         pieces[0].asked.fail(error)
         return
@@ -67,7 +66,7 @@ def look(
     predictor: Predictor,
     spec: PictureSpec,
     pictures: Sequence[Picture],
-    max_pixels: int,
+    bounds: Bounds,
     executor: Executor | None = None,
 ) -> list[Outcome]:
     """Decode pictures and return what a model predicts for each, or why it cannot.
@@ -76,13 +75,13 @@ def look(
         predictor: of the model.
         spec: how pictures are made to fit it.
         pictures: as they were sent.
-        max_pixels: the most pixels of a picture.
+        bounds: what decoding one may take.
         executor: its threads help to decode many.
     """
     if len(pictures) == 1:
-        image = _decoded(pictures[0], spec, max_pixels)
+        image = _decoded(pictures[0], spec, bounds)
         return [image if isinstance(image, DomainError) else predictor.predict(image[None])[0]]
-    found = _in_parallel(lambda picture: _decoded(picture, spec, max_pixels), pictures, executor)
+    found = _in_parallel(lambda picture: _decoded(picture, spec, bounds), pictures, executor)
     images = [(place, image) for place, image in enumerate(found) if not isinstance(image, DomainError)]
     outcomes: list[Outcome] = list(found)
     # requests that came together may have sent pixels and what the first layer receives
@@ -95,9 +94,9 @@ def look(
     return outcomes
 
 
-def _decoded(picture: Picture, spec: PictureSpec, max_pixels: int) -> NDArray[Any] | DomainError:
+def _decoded(picture: Picture, spec: PictureSpec, bounds: Bounds) -> NDArray[Any] | DomainError:
     try:
-        return decode_picture(picture, spec, max_pixels)
+        return decode_picture(picture, spec, bounds)
     except DomainError as error:
         return error
 

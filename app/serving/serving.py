@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.api.pictures import PictureSpec
 from app.errors import Unavailable
+from app.metrics.metrics import Metrics
 from app.models.prediction import Picture, at_a_time, picture_spec
 from app.models.predictors import Predictors
+from app.pictures.bounds import Bounds
 from app.serving.asked import Asked, Piece, Write
 from app.serving.batch import compute, decode_seconds, look
+from app.serving.computing import Computing
+from app.serving.meters import COMPUTE, Meters
 from app.serving.queue import Queue
 from app.serving.room import Bodies, Room
 from app.serving.statistics import Statistics
@@ -23,6 +27,9 @@ from app.settings import Settings
 from app.store.records import ModelRecord
 from engine.fast.serving.pool import SMALL
 from engine.model.inference import Predictor
+
+if TYPE_CHECKING:
+    from app.tracing.tracing import Tracing
 
 INLINE_SECONDS = 1e-3
 """What is done on the event loop takes less than this: handing it to a thread and back takes a third of it."""
@@ -45,20 +52,31 @@ class Serving:
         self,
         settings: Settings,
         predictors: Predictors,
-        turn: asyncio.Semaphore,
+        computing: Computing,
         bodies: Bodies,
+        metrics: Metrics | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """Take what predictions need.
 
         Args:
             settings: of this process, see `Settings.share`.
             predictors: holds models in memory.
-            turn: bounds how many computations of the server run at the same time.
+            computing: bounds what the server computes at the same time.
             bodies: bounds what requests of all kinds hold.
+            metrics: where it is counted what models are asked.
+            tracing: what makes spans of it, where they are wanted.
         """
-        self._settings, self._predictors, self._turn, self._bodies = settings, predictors, turn, bodies
+        self._settings, self._predictors, self._computing, self._bodies = (
+            settings,
+            predictors,
+            computing,
+            bodies,
+        )
+        self._bounds = Bounds(settings.max_image_pixels, computing.memory)
         self.statistics = Statistics()
-        self._threads = ThreadPoolExecutor(settings.cores, thread_name_prefix="serving")
+        self._meters = Meters(metrics or Metrics.alone(), tracing)
+        self._tracing = tracing
         self._queues: dict[str, Queue] = {}
         self._specs: dict[str, tuple[ModelRecord, PictureSpec]] = {}
         """How pictures are made to fit a model, by its id, with the record that says so."""
@@ -71,14 +89,19 @@ class Serving:
         self._pictures = 0
         """Those of requests that are not answered yet."""
 
-    def room(self, size: int | None) -> Room:
+    @property
+    def waiting(self) -> int:
+        """How many pictures wait for a thread or are computed by one."""
+        return self._pictures
+
+    def room(self) -> Room:
         """Keep room for a request for predictions while entered; see `Bodies.room`.
 
         Raises:
-            Unavailable: too many pictures wait already, or (on entering) too many bytes.
+            Unavailable: too many pictures wait already.
         """
         self.check_room(1)
-        return self._bodies.room(size)
+        return self._bodies.room()
 
     def check_room(self, pictures: int) -> None:
         """Tell whether so many pictures more may wait.
@@ -112,8 +135,7 @@ class Serving:
 
         Raises:
             Unavailable: too many pictures wait already, or this one's turn did not come in time.
-            Damaged: the model cannot be read.
-            ModelFileError: nor can its file.
+            Damaged: the model or its file cannot be read.
         """
         known = self._specs.get(record.id)
         if known is None or known[0] is not record:
@@ -123,15 +145,21 @@ class Serving:
         spec = known[1]
         predictor, decoding = self._cheap(record, pictures)
         if predictor is not None and (len(pictures) > 1 or not self._has_company(record.id)):
-            return write(look(predictor, spec, pictures, self._settings.max_image_pixels))
+            begun = time.perf_counter()
+            outcomes = look(predictor, spec, pictures, self._bounds)
+            meter = self._meters.of(record)
+            meter.waited(0.0)
+            ended = time.perf_counter()
+            meter.computed(len(pictures), ended - begun)
+            if self._tracing is not None:
+                self._tracing.add(COMPUTE, self._tracing.here(), begun, ended, pictures=len(pictures))
+            return write(outcomes)
         asked = Asked(record, spec, pictures, write, stops=stops)
+        if self._tracing is not None:
+            asked.trace = self._tracing.here()
         if predictor is None:
             return await self._queued(asked, gone)
         return await self._together(asked, decoding, predictor)
-
-    def close(self) -> None:
-        """End the threads."""
-        self._threads.shutdown(cancel_futures=True)
 
     def _cheap(self, record: ModelRecord, pictures: Sequence[Picture]) -> tuple[Predictor | None, float]:
         """Return the predictor of a model if it has nothing else to do and this takes less than a hand-off.
@@ -180,7 +208,8 @@ class Serving:
                     pieces += one.cut(1)
                 if len(pieces) > 1:
                     self._since_company = 0
-                compute(predictor, pieces, self._settings.max_image_pixels, None)
+                with self._meters.of(asked.record).batch(pieces):
+                    compute(predictor, pieces, self._bounds, None)
             return asked.result()
         finally:
             if waiting in group:
@@ -193,7 +222,7 @@ class Serving:
         if identifier in self._preparing:
             return
         self._preparing.add(identifier)
-        done = asyncio.get_running_loop().run_in_executor(self._threads, predictor.measure, SMALL)
+        done = asyncio.get_running_loop().run_in_executor(self._computing.threads, predictor.measure, SMALL)
         done.add_done_callback(lambda _: self._preparing.discard(identifier))
 
     async def _queued(self, asked: Asked, gone: Callable[[], Awaitable[None]]) -> Any:
@@ -207,7 +236,7 @@ class Serving:
         if queue is None:
             queue = self._queues[name] = Queue(
                 self._compute,
-                self._turn,
+                self._computing.turns,
                 ways=self._settings.cores,
                 batch_size=min(self._settings.batch_size, at_a_time(asked.spec)),
                 wait=self._settings.batch_wait_ms / 1000,
@@ -236,7 +265,7 @@ class Serving:
 
     async def _compute(self, pieces: Sequence[Piece]) -> None:
         try:
-            await asyncio.get_running_loop().run_in_executor(self._threads, self._in_thread, pieces)
+            await asyncio.get_running_loop().run_in_executor(self._computing.threads, self._in_thread, pieces)
         except Exception as error:
             for piece in pieces:
                 piece.asked.fail(error)
@@ -245,7 +274,8 @@ class Serving:
         """Load the model, if it is not in memory, and compute a batch."""
         predictor = self._predictors.get(pieces[0].asked.record)
         predictor.measure()
-        compute(predictor, pieces, self._settings.max_image_pixels, self._predictors.executor)
+        with self._meters.of(pieces[0].asked.record).batch(pieces):
+            compute(predictor, pieces, self._bounds, self._predictors.executor)
 
 
 def _end_with(future: asyncio.Future[Any], leaving: asyncio.Future[None]) -> None:

@@ -14,6 +14,7 @@ from app.datasets.storage import StoredDataset
 from app.errors import Invalid
 from app.models.prediction import decode_picture, from_base64
 from app.operations.numbers import array, narrowed, written
+from app.pictures.bounds import Bounds
 from engine.arrays import Array, Indices, Shape
 
 
@@ -47,14 +48,14 @@ def read_inputs(inputs: Sequence[Any], shape: Shape) -> Pictures:
     return Pictures(narrow, np.arange(len(narrow)))
 
 
-def read_images(images: Sequence[str], spec: PictureSpec, max_pixels: int) -> Pictures:
+def read_images(images: Sequence[str], spec: PictureSpec, bounds: Bounds) -> Pictures:
     """Return pictures that were sent in base64.
 
     Raises:
         Invalid: one is no picture, or is damaged.
-        TooLarge: one has more than `max_pixels` pixels.
+        TooLarge: one has too many pixels.
     """
-    decoded = [decode_picture(picture, spec, max_pixels) for picture in from_base64(images)]
+    decoded = [decode_picture(picture, spec, bounds) for picture in from_base64(images)]
     return Pictures(np.stack(decoded), np.arange(len(decoded)))
 
 

@@ -17,6 +17,7 @@ from app.jobs.accept.references import find_dataset, find_model, shape_of
 from app.models.prediction import picture_spec
 from app.models.predictors import Predictors
 from app.operations.limits import ARITHMETIC, MEMORY, exceeded
+from app.pictures.bounds import Bounds
 from app.settings import Settings
 from app.store import Store
 from app.store.records import DatasetRecord, ModelRecord
@@ -100,6 +101,7 @@ def take_step(
     artifacts: Artifacts,
     predictors: Predictors,
     settings: Settings,
+    bounds: Bounds,
 ) -> Iterator[Step | None]:
     """Take the step that a request describes; nothing of it is kept.
 
@@ -113,7 +115,7 @@ def take_step(
     task = _prepare(request, named, settings)
     stored = None if named.dataset is None else open_dataset(store, artifacts, named.dataset.id)
     model = None if named.model is None else predictors.get(named.model).model
-    pictures = _read(request, named, task, stored, settings)
+    pictures = _read(request, named, task, stored, bounds)
     yield None
     targets, one_class = read_targets(
         request.targets, pictures.answers, task.classes, task.target, named.count
@@ -280,13 +282,13 @@ def _most_pictures(network: Network, config: TrainingConfig, count: int, setting
 
 
 def _read(
-    request: TrainingStepRequest, named: _Named, task: Task, stored: StoredDataset | None, settings: Settings
+    request: TrainingStepRequest, named: _Named, task: Task, stored: StoredDataset | None, bounds: Bounds
 ) -> Pictures:
     shape = task.network.input_shape
     if request.indices is not None and stored is not None:
         return read_stored(stored, request.split, request.indices)
     if request.images is not None:
-        return read_images(request.images, _picture_spec(named, shape), settings.max_image_pixels)
+        return read_images(request.images, _picture_spec(named, shape), bounds)
     return read_inputs(request.inputs or (), shape)
 
 

@@ -15,6 +15,7 @@ import app.builtin
 from app.errors import Invalid
 from app.models.prediction import Picture
 from app.pictures.decode import encode_png
+from app.serving.computing import Computing
 from app.serving.room import Bodies
 from app.serving.serving import Serving
 from app.settings import Settings
@@ -23,7 +24,7 @@ from engine.model.model_file import read_model
 
 FILE = Path(app.builtin.__file__).with_name("model_example.safetensors")
 RECORD: Any = SimpleNamespace(
-    id="model_1", preprocessing={"picture": {"image_shape": [28, 28, 1]}}, input_shape=[28, 28, 1]
+    id="model_1", name="m", preprocessing={"picture": {"image_shape": [28, 28, 1]}}, input_shape=[28, 28, 1]
 )
 PIXELS = np.random.default_rng(2).integers(0, 256, (9, 28, 28, 1), np.uint8)
 
@@ -61,11 +62,12 @@ def answers(predictor: Counted, bodies: list[bytes], **settings: Any) -> list[An
     predictors: Any = SimpleNamespace(held=lambda _: predictor, get=lambda _: predictor, executor=None)
 
     async def run() -> list[Any]:
-        serving = Serving(Settings(cores=1, **settings), predictors, asyncio.Semaphore(1), Bodies(1 << 20))
+        computing = Computing(1, 1 << 30, 100)
+        serving = Serving(Settings(cores=1, **settings), predictors, computing, Bodies(1 << 20))
         try:
             return await asyncio.gather(*(ask(serving, body) for body in bodies), return_exceptions=True)
         finally:
-            serving.close()
+            computing.close()
 
     return asyncio.run(run())
 
@@ -105,12 +107,13 @@ def test_company_is_found_again_after_requests_that_came_alone(together: int) ->
     bodies = [encode_png(pixels) for pixels in PIXELS[:together]]
 
     async def run() -> None:
-        serving = Serving(Settings(cores=1), predictors, asyncio.Semaphore(1), Bodies(1 << 20))
+        computing = Computing(1, 1 << 30, 100)
+        serving = Serving(Settings(cores=1), predictors, computing, Bodies(1 << 20))
         for _ in range(50):
             await ask(serving, bodies[0])
         for _ in range(50):
             await asyncio.gather(*(ask(serving, body) for body in bodies))
-        serving.close()
+        computing.close()
 
     asyncio.run(run())
     assert predictor.counts[:50] == [1] * 50
@@ -138,11 +141,12 @@ def test_who_comes_together_is_computed_together_once_there_is_a_plan_for_it() -
     bodies = [encode_png(pixels) for pixels in PIXELS[:8]]
 
     async def run() -> None:
-        serving = Serving(Settings(cores=1), predictors, asyncio.Semaphore(1), Bodies(1 << 20))
+        computing = Computing(1, 1 << 30, 100)
+        serving = Serving(Settings(cores=1), predictors, computing, Bodies(1 << 20))
         await asyncio.gather(*(ask(serving, body) for body in bodies))
         assert await asyncio.to_thread(predictor.made_ready.wait, 60)
         await asyncio.gather(*(ask(serving, body) for body in bodies))
-        serving.close()
+        computing.close()
 
     asyncio.run(run())
     assert predictor.counts == [7, 1, 8]
