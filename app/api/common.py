@@ -10,6 +10,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic_core import to_json
 
+from app.text import has_controls
 from engine.spec import describe
 
 T = TypeVar("T")
@@ -115,6 +116,15 @@ def _one_line(text: str) -> str:
         raise ValueError("a name neither begins nor ends with a space, and is not empty")
     return text
 
+
+def _line(text: str) -> str:
+    if has_controls(text):
+        raise ValueError("this is one line of printable characters")
+    return text
+
+
+Line = AfterValidator(_line)
+"""Marks a text that is shown in one line, such as a tag or the name of a class."""
 
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_one_line)]
 """A name for people."""

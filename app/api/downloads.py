@@ -17,7 +17,7 @@ class Downloadable(Body):
     source: str
     """Who published it, and when."""
     address: str
-    """Where its files are fetched from."""
+    """Where its files are fetched from; of a directory of the server only that it is one."""
     bytes: int
     """Size of its files as they are published."""
     images: int

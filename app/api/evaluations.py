@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from app.api.common import Body, JsonObject, Number
-from app.api.jobs import JobBody, WaitingFor
+from app.api.jobs import JobBody
 from engine.training.figures import CalibrationBin, ClassFigures, MacroFigures, ValueFigures
 
 Split = Literal["train", "dev", "test"]
@@ -167,8 +167,6 @@ class Evaluation(JobBody):
 
     model_id: str
     dataset: str
-    waiting_for: WaitingFor | None = None
-    """What it waits for, while its data set is still being filled."""
     dataset_images: int | None = None
     """How many pictures the data set had; what arrives later is not looked at."""
     dataset_revision: int = 0

@@ -8,9 +8,16 @@ from app.api.common import Body
 
 
 class Health(Body):
-    """Nothing is wrong."""
+    """The process answers."""
 
     status: Literal["ok"]
+
+
+class Readiness(Health):
+    """Nothing is wrong."""
+
+    warnings: list[str]
+    """What will be wrong before long, such as that little is free on the disk."""
 
 
 class KindOfJobs(Body):
@@ -68,3 +75,17 @@ class System(Body):
     and their number allow."""
     webhooks: bool
     """Whether training jobs can have webhooks."""
+
+
+class Version(Body):
+    """What is running."""
+
+    version: str
+    """Of the service, as `convserve --version` says it."""
+    api: Literal["v1"]
+    """How the paths of its calls begin."""
+    python: str
+    engine: int
+    """The revision of the arithmetic: models of another one may differ in their last digits."""
+    libraries: dict[str, str]
+    """The versions of what it is built on, by name."""

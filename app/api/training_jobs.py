@@ -6,15 +6,15 @@ from pydantic import Field
 
 from app.api.choices import Choice
 from app.api.common import Body, JsonObject, Number, Time
-from app.api.jobs import JobBody, WaitingFor
-from app.api.webhooks import Webhook
+from app.api.jobs import JobBody
 
 
 class Progress(Body):
     """How far a job is."""
 
     stage: str | None = None
-    """What it does at the moment: waiting (for its data set), queued, features, training, evaluation, test, report."""
+    """What it does at the moment: waiting (for its data set), queued, nodes (waiting for
+    the others), features, training, evaluation, test, report."""
     epoch: int = 0
     """The epoch under way, from 1; 0 before the first."""
     epochs: int = 0
@@ -70,8 +70,6 @@ class TrainingJobEntry(JobBody):
     """
 
     id: str = Field(examples=["job_example"])
-    waiting_for: WaitingFor | None = None
-    """What it waits for, while its data set is still being filled."""
     progress: Progress
     metrics: EpochFigures | None
     """The figures of the last epoch; those of the test split are with the model."""
@@ -111,8 +109,6 @@ class TrainingJobEntry(JobBody):
     started, and when it cannot be estimated."""
     memory_bytes: int | None = None
     """How much memory it was expected to need when it was accepted; null for jobs of earlier versions."""
-    webhook: Webhook | None = None
-    """Where its end is announced."""
     warnings: list[str] = Field(default_factory=list)
     """What should be known about it: that its data set has more pictures than it trains on, or is about to."""
     chosen: list[Choice] = Field(default_factory=list)
@@ -127,6 +123,8 @@ class TrainingJobEntry(JobBody):
     """How many pictures the data set had; what arrives later is not trained on."""
     dataset_revision: int = 0
     """The revision of the data set; what is corrected later is not seen."""
+    nodes: int = 1
+    """On how many nodes each batch is computed."""
     epochs: int | None = None
     batch_size: int | None = None
     accumulate: int = 1

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.api.requests.files import FileDocument
+from app.api.requests.webhooks import Announced
 
 EXAMPLE_ARCHIVE = (
     "UEsDBBQAAAAAAAAAIVwt+vUJ0wAAANMAAAAJAAAAdGhyZWUucG5niVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAAmklE"
@@ -36,3 +37,6 @@ class BatchPredictionCreate(FileDocument):
             strict=True, ge=1, le=1000, description="How many classes to name for each picture, if there are."
         ),
     ] = 3
+    webhook: Annotated[
+        Announced, Field(description='Where its end is announced: {"url": ...}, or the address alone.')
+    ] = None

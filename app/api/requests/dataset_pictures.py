@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from app.api.common import Line
+from app.api.requests.webhooks import Announced
 from engine.augmentations import AnyAugmentation
 from engine.spec import Flag, Seed, Spec
 
@@ -20,14 +22,14 @@ EXAMPLE_PICTURE = (
 """A 3 of 8 x 8 pixels in PGM format, in base64."""
 
 
-_Label = Annotated[str, Field(min_length=1, max_length=255)]
+_Label = Annotated[str, Field(min_length=1, max_length=255), Line]
 _Float32 = Annotated[float, Field(strict=True, ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 
 
 class AdditionDocument(Spec):
     """Labelled pictures to add: `images` of one `label`, or an archive of class folders as `file`."""
 
-    label: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    label: _Label | None = None
     """The class of the pictures; one that the data set has."""
     images: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] | None = None
     """Pictures in base64."""
@@ -35,15 +37,19 @@ class AdditionDocument(Spec):
     """A zip archive in base64: a folder for each class, or a manifest."""
     dry_run: Flag = False
     """Report what would be added, and add nothing."""
+    webhook: Announced = None
+    """Where its end is announced: {"url": ...}, or the address alone."""
 
 
 class AdditionForm(Spec):
     """The text fields of the same as a form."""
 
-    label: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    label: _Label | None = None
     """The class of the pictures in `files`; one that the data set has."""
     dry_run: Flag = False
     """Report what would be added, and add nothing."""
+    webhook: Announced = None
+    """Where its end is announced: {"url": ...}, or the address alone."""
 
     @field_validator("dry_run", mode="before")
     @classmethod

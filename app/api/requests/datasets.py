@@ -10,6 +10,7 @@ from app.api.common import Name
 from app.api.datasets import Duplicates, SplitShares
 from app.api.pictures import MAX_SIDE, Colour, Fit, Resize
 from app.api.requests.models import Tag
+from app.api.requests.webhooks import Announced
 from engine.recipe.targets import Target
 from engine.spec import Flag, Seed, Spec
 
@@ -86,6 +87,8 @@ class DatasetCreate(Spec):
     defaults: Literal["fixed", "auto"] = "fixed"
     """What becomes of that which is not given: the defaults of this schema, or, with `auto`, what fits a transfer to
     these pictures: their size, `fit` and `split`; `chosen` of the data set says what, and why."""
+    webhook: Announced = None
+    """Where the end of reading it is announced: {"url": ...}, or the address alone."""
 
 
 class DatasetDocument(DatasetCreate):

@@ -12,6 +12,7 @@ from app.api.downloads import PublishedName
 from app.api.pictures import Colour, Fit, Resize
 from app.api.requests.datasets import ImageSize, Split
 from app.api.requests.models import Tag
+from app.api.requests.webhooks import Announced
 from engine.spec import Flag, Seed, Spec
 
 
@@ -43,3 +44,5 @@ class DownloadCreate(Spec):
     the shares of train and dev."""
     seed: Seed = 0
     """Decides which pictures are drawn for the dev split."""
+    webhook: Announced = None
+    """Where its end is announced: {"url": ...}, or the address alone."""

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.api.evaluations import Split
+from app.api.requests.webhooks import Announced
 from engine.spec import Spec
 
 
@@ -20,6 +21,8 @@ class EvaluationCreate(Spec):
     While it is still being filled the evaluation waits."""
     split: Split = "test"
     """The split that the report is about. The errors of all three are measured, of large ones on a sample."""
+    webhook: Announced = None
+    """Where its end is announced: {"url": ...}, or the address alone."""
 
 
 class EvaluationComparisonRequest(Spec):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from app.api.common import Name
+from app.api.common import Line, Name
 from app.api.pictures import Side
 from app.api.requests.files import FileDocument
 from engine.recipe.targets import Target
@@ -59,7 +59,9 @@ class ModelImport(FileDocument):
     """With an ONNX file that refers to a second one for its tensors: that file, in base64."""
     preset: str | None = None
     """Of weights with the names of torchvision or timm: the preset whose layers they are of, such as `resnet-18`."""
-    classes: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_distinct)] | None = None
+    classes: (
+        Annotated[tuple[Annotated[str, Line], ...], Field(min_length=1), AfterValidator(_distinct)] | None
+    ) = None
     """With `preset` or ONNX: the names of the outputs, in their order; by default as the file says, or numbers."""
     input_shape: tuple[Side, Side, Literal[1, 3]] | None = None
     """With `preset` or ONNX: [height, width, channels] of the pictures; by default the preset's, or the graph's."""

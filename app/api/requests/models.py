@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.api.common import Name
+from app.api.common import Line, Name
 from engine.spec import Flag, Spec
 
-Tag = Annotated[str, Field(min_length=1, max_length=100)]
+Tag = Annotated[str, Field(min_length=1, max_length=100), Line]
 
 
 class ModelChanges(Spec):

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from app.api.common import Name
 from app.api.requests.architectures import ArchitectureChoice
-from app.api.requests.webhooks import WebhookRequest
+from app.api.requests.webhooks import Announced
 from engine.recipe.config import TrainingConfig
 from engine.spec import NonNegativeInt, Spec
 
@@ -71,8 +71,11 @@ class TrainingJobRequest(TrainingConfig):
     picture pass through the frozen layers, itself and others, of which each epoch sees the next; by default 4. 0 for
     new ones in every epoch, which takes as long as if nothing were frozen. Mixed pictures are new in every epoch
     anyhow."""
+    nodes: Annotated[int, Field(strict=True, ge=1, le=1024)] = 1
+    """On how many nodes each batch is computed, in parts: machines of the cluster, or processes of one machine, with as
+    many cores each as the service gives them. The result is that of as many shares on one machine, byte for byte."""
 
-    webhook: WebhookRequest | None = None
+    webhook: Announced = None
     """Where its end is announced."""
 
     def config(self) -> dict[str, Any]:

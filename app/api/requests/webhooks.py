@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from engine.spec import Spec
 
@@ -37,3 +37,13 @@ class WebhookRequest(Spec):
         AfterValidator(_address),
     ]
     """Where to send a POST when the job has ended, in whatever state; signed as in Standard Webhooks."""
+
+
+def _of_address(value: Any) -> Any:
+    return {"url": value} if isinstance(value, str) else value
+
+
+Announced = Annotated[
+    WebhookRequest | None, BeforeValidator(_of_address, json_schema_input_type=WebhookRequest | str | None)
+]
+"""The field of a request for a job that says so; an address by itself will do, as fields of forms have it."""
