@@ -10,6 +10,8 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
+from app.cli.output import printable
+
 
 class Bar:
     """A bar with a line of text below it; what is printed meanwhile appears above."""
@@ -31,4 +33,4 @@ class Bar:
     def update(self, text: str, fraction: float | None = None) -> None:
         """Show where it is, and how much of it is done."""
         self._bar.update(self._task, total=None if fraction is None else 1.0, completed=fraction or 0.0)
-        self._live.update(Group(self._bar, Text(text)))
+        self._live.update(Group(self._bar, Text(printable(text))))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.models import Reference, models
-from app.cli.options import LOCAL, ApiKey, ByStatus, CommandError, Json, Url, connect
-from app.cli.output import everything, listing, say
+from app.cli.options import LOCAL, ApiKey, ByStatus, CommandError, Json, Url, Webhook, connect
+from app.cli.output import everything, listing, say, say_lines
 
 if TYPE_CHECKING:
     from app.client import Client
@@ -35,6 +35,7 @@ def predict_batch(
     ],
     table: Table,
     top: Annotated[int, typer.Option(min=1, help="How many classes to name for each.")] = 3,
+    webhook: Webhook = None,
     url: Url = LOCAL,
     api_key: ApiKey = None,
 ) -> None:
@@ -45,7 +46,7 @@ def predict_batch(
     from app.cli.progress import display
 
     with connect(url, api_key) as client:
-        batch = client.batch_predictions.create(model, archive, top_k=top)
+        batch = client.batch_predictions.create(model, archive, top_k=top, webhook=webhook)
         say(f"batch prediction {batch.id}")
         with display("predicting") as shown:
             for now in client.batch_predictions.watch(batch.id):
@@ -99,7 +100,7 @@ def write_result(batch: Identifier, table: Table, url: Url = LOCAL, api_key: Api
 def show_log(batch: Identifier, url: Url = LOCAL, api_key: ApiKey = None) -> None:
     """Print the log of a batch prediction."""
     with connect(url, api_key) as client:
-        typer.echo(client.batch_predictions.log(batch), nl=False)
+        say_lines(client.batch_predictions.log(batch))
 
 
 @batches.command("cancel")

@@ -75,7 +75,7 @@ def read_folder(root: Path) -> ClassFolders:
             _LAYOUT,
         )
     looked_at = inside[:: len(inside) // _LOOKED_AT + 1]
-    if all(picture_size(root / picture) is None for picture in looked_at):
+    if all(picture_size((root / picture).read_bytes()) is None for picture in looked_at):
         raise CommandError(f"no file in {root} holds a picture that can be read, such as {inside[0]}")
     found = ClassFolders(root, inside, len(files) - len(inside))
     if len(found.classes) == 1:

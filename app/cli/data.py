@@ -8,8 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.files import form, save
-from app.cli.options import LOCAL, ApiKey, ByName, ByPart, ByTag, CommandError, Json, Url, connect
-from app.cli.output import everything, listing, percent, say, shape, table
+from app.cli.options import (
+    LOCAL,
+    ApiKey,
+    ByName,
+    ByPart,
+    ByTag,
+    CommandError,
+    Detach,
+    Json,
+    Url,
+    Webhook,
+    connect,
+)
+from app.cli.output import everything, listing, percent, say, say_lines, shape, table
 
 if TYPE_CHECKING:
     from app.api.dataset_pictures import AdditionReport, DatasetStatistics
@@ -63,13 +75,15 @@ def add(
         str | None,
         typer.Option(help="auto: what is not given is chosen to fit a transfer to these pictures."),
     ] = None,
+    webhook: Webhook = None,
+    detach: Detach = False,
     url: Url = LOCAL,
     api_key: ApiKey = None,
 ) -> None:
     """Make a data set of a file, or add pictures to one, and wait until they are read."""
     with connect(url, api_key) as client:
         if to is not None:
-            _add_to(client, to, files, label)
+            _add_to(client, to, files, label, webhook, wait=not detach)
             return
         if len(files) > 2:
             raise CommandError(
@@ -92,12 +106,26 @@ def add(
             split=split,
             seed=seed,
             defaults=defaults,
+            webhook=webhook,
         )
+        _finish_or_leave(client, dataset, detach)
+
+
+def _finish_or_leave(client: Client, dataset: Dataset, detach: bool) -> None:
+    if detach:
+        say(f"data set {dataset.id} is {dataset.status}")
+    else:
         finish(client, dataset)
 
 
-def _add_to(client: Client, dataset: str, files: list[Path], label: str | None) -> None:
-    addition = client.datasets.wait_addition(client.datasets.append(dataset, files, label=label))
+def _add_to(
+    client: Client, dataset: str, files: list[Path], label: str | None, webhook: str | None, *, wait: bool
+) -> None:
+    begun = client.datasets.append(dataset, files, label=label, webhook=webhook)
+    if not wait:
+        say(f"addition {begun.id} is {begun.status}")
+        return
+    addition = client.datasets.wait_addition(begun)
     if addition.report is None:
         reason = addition.error.message if addition.error else f"it was {addition.status}"
         raise CommandError(f"nothing was added: {reason}")
@@ -112,6 +140,8 @@ def download(
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
     tag: Tags = None,
+    webhook: Webhook = None,
+    detach: Detach = False,
     json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
     url: Url = LOCAL,
     api_key: ApiKey = None,
@@ -119,7 +149,8 @@ def download(
     """Let the service download a published data set, and wait until it is there."""
     with connect(url, api_key) as client:
         if dataset is not None:
-            finish(client, client.datasets.download(dataset, name=name, tags=tag or None))
+            begun = client.datasets.download(dataset, name=name, tags=tag or None, webhook=webhook)
+            _finish_or_leave(client, begun, detach)
             return
         listing(
             client.datasets.downloads(),
@@ -214,6 +245,26 @@ def list_additions(
             as_json=json,
             numbers=("added", "left out"),
         )
+
+
+@data.command("addition")
+def show_addition(
+    dataset: DatasetArgument,
+    addition: Annotated[str, typer.Argument(metavar="ADDITION", help="Its id.", show_default=False)],
+    json: Json = False,
+    url: Url = LOCAL,
+    api_key: ApiKey = None,
+) -> None:
+    """Show what became of a request to add pictures, and every file that was left out."""
+    with connect(url, api_key) as client:
+        everything(client.datasets.addition(dataset, addition), as_json=json)
+
+
+@data.command("log")
+def show_log(dataset: DatasetArgument, url: Url = LOCAL, api_key: ApiKey = None) -> None:
+    """Print what the workers have written that made a data set and added to it."""
+    with connect(url, api_key) as client:
+        say_lines(client.datasets.log(dataset))
 
 
 @data.command("cancel")

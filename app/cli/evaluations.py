@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.models import Reference
-from app.cli.options import LOCAL, ApiKey, ByStatus, CommandError, Json, Url, connect
-from app.cli.output import everything, listing, percent, say, table
+from app.cli.options import LOCAL, ApiKey, ByStatus, CommandError, Detach, Json, Url, Webhook, connect
+from app.cli.output import everything, listing, percent, say, say_lines, table
 
 if TYPE_CHECKING:
     from app.api.evaluations import EvaluationReport, FinishedEvaluation
@@ -70,7 +70,7 @@ def compare_evaluations(
 def show_log(evaluation: Identifier, url: Url = LOCAL, api_key: ApiKey = None) -> None:
     """Print the log of an evaluation."""
     with connect(url, api_key) as client:
-        typer.echo(client.evaluations.log(evaluation), nl=False)
+        say_lines(client.evaluations.log(evaluation))
 
 
 @evaluations.command("cancel")
@@ -93,20 +93,31 @@ def evaluate(
     model: Reference,
     dataset: Annotated[str, typer.Option(help="The id of a data set.")] = "digits",
     split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
+    webhook: Webhook = None,
+    detach: Detach = False,
     json: Json = False,
     url: Url = LOCAL,
     api_key: ApiKey = None,
 ) -> None:
     """Evaluate a model on a data set, and say what to try next."""
     with connect(url, api_key) as client:
+        if detach:
+            begun = client.evaluations.create(model, dataset, split=split, webhook=webhook)
+            if json:
+                everything(begun, as_json=True)
+            else:
+                say(f"evaluation {begun.id} is {begun.status}")
+            return
         if json:
-            job_id = client.evaluations.create(model, dataset, split=split).id
+            job_id = client.evaluations.create(model, dataset, split=split, webhook=webhook).id
             everything(client.evaluations.wait(job_id), as_json=True)
             return
-        evaluate_and_print(client, model, dataset, split)
+        evaluate_and_print(client, model, dataset, split, webhook)
 
 
-def evaluate_and_print(client: Client, model: str, dataset: str, split: str) -> None:
+def evaluate_and_print(
+    client: Client, model: str, dataset: str, split: str, webhook: str | None = None
+) -> None:
     """Evaluate a model with progress, and print what was found.
 
     Raises:
@@ -114,7 +125,7 @@ def evaluate_and_print(client: Client, model: str, dataset: str, split: str) -> 
     """
     from app.cli.progress import display
 
-    job_id = client.evaluations.create(model, dataset, split=split).id
+    job_id = client.evaluations.create(model, dataset, split=split, webhook=webhook).id
     with display("evaluating") as shown:
         for job in client.evaluations.watch(job_id):
             shown.update(_progress(job), job.progress.fraction)

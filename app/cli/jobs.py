@@ -8,7 +8,7 @@ import typer
 
 from app.cli.files import Output, form, save
 from app.cli.options import LOCAL, ApiKey, ByName, ByPart, ByStatus, ByTag, Json, Url, connect
-from app.cli.output import everything, listing, number, percent, say, table
+from app.cli.output import everything, listing, number, percent, say, say_lines, table
 from app.cli.train import watch_to_the_end
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def print_report(report: TrainingReport) -> None:
 def show_log(job: Job, url: Url = LOCAL, api_key: ApiKey = None) -> None:
     """Print the log of a job."""
     with connect(url, api_key) as client:
-        typer.echo(client.training_jobs.log(job), nl=False)
+        say_lines(client.training_jobs.log(job))
 
 
 @jobs.command("cancel")

@@ -11,12 +11,15 @@ import typer
 from app.cli import corrections  # noqa: F401 - adds its commands to `data`
 from app.cli.architectures import architectures, compare, diagram, summary
 from app.cli.batches import batches
+from app.cli.care import backup, check, restore, upgrade
 from app.cli.catalog import catalog
 from app.cli.data import data
 from app.cli.evaluations import evaluate, evaluations
 from app.cli.explanations import explain
 from app.cli.insides import activations, filters
 from app.cli.jobs import jobs
+from app.cli.keys import keys
+from app.cli.migrate import migrate_artifacts, migrate_store
 from app.cli.models import models, predict
 from app.cli.operations import filter_pictures, operations
 from app.cli.options import CommandError, check_platform
@@ -99,6 +102,12 @@ def demo(
         raise typer.Exit(1) from error
 
 
+cli.command()(backup)
+cli.command()(restore)
+cli.command()(check)
+cli.command()(upgrade)
+cli.command()(migrate_store)
+cli.command()(migrate_artifacts)
 cli.command()(teach)
 cli.command()(train)
 cli.command()(predict)
@@ -111,7 +120,7 @@ cli.command("filter")(filter_pictures)
 cli.command()(operations)
 cli.command()(activations)
 cli.command()(filters)
-for group in (jobs, models, data, architectures, evaluations, batches, catalog):
+for group in (jobs, models, data, architectures, evaluations, batches, keys, catalog):
     cli.add_typer(group)
 
 

@@ -31,6 +31,13 @@ ByStatus = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, as the service answers.")]
 
+Webhook = Annotated[
+    str | None, typer.Option("--webhook", help="An address that receives a POST when it has ended.")
+]
+Detach = Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")]
+
+_KEY_FILE = "CONVSERVE_API_KEY_FILE"
+
 LOCAL = "http://127.0.0.1:8000"
 
 
@@ -64,11 +71,19 @@ def check_platform() -> None:
 def connect(url: str, api_key: str | None) -> Client:
     """Return a client of a service, to be closed.
 
+    Where no key is given, the one in the file that the server's own variable names is taken, if there is one.
+
     Raises:
+        CommandError: that file cannot be read.
         ConvserveError: the address or the key cannot be used.
     """
     from app.client import Client
 
+    if api_key is None and (file := os.environ.get(_KEY_FILE)):
+        try:
+            api_key = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise CommandError(f"{_KEY_FILE}: cannot read {file}: {error}") from error
     return Client(url, api_key=api_key)
 
 

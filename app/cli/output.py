@@ -38,7 +38,15 @@ def say(text: str = "", *, error: bool = False) -> None:
 
     What would move the cursor or colour the terminal is replaced: names come from other people's files.
     """
-    typer.echo(_printable(text), err=error)
+    typer.echo(printable(text), err=error)
+
+
+def say_lines(text: str) -> None:
+    """Print a text of many lines that programs have written, such as a log, the last one perhaps not at its end.
+
+    A pipe gets it as it is; on a terminal what would move the cursor or colour it is replaced.
+    """
+    typer.echo(printable(text, "\n\t") if sys.stdout.isatty() else text, nl=False)
 
 
 def percent(share: float | None) -> str:
@@ -81,7 +89,7 @@ def table(
         totals: a last row, below a line.
     """
     cells = [
-        [_printable(cell, "") for cell in row] for row in [headings, *rows, *([totals] if totals else [])]
+        [printable(cell, "") for cell in row] for row in [headings, *rows, *([totals] if totals else [])]
     ]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
     if sys.stdout.isatty():
@@ -171,10 +179,11 @@ def _value(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(map(_value, value))
-    return _printable(str(value), "")
+    return printable(str(value), "")
 
 
-def _printable(text: str, kept: str = "\n") -> str:
+def printable(text: str, kept: str = "\n") -> str:
+    """Replace what would move the cursor or colour the terminal."""
     return "".join(
         "\N{REPLACEMENT CHARACTER}"
         if unicodedata.category(character) in _UNPRINTABLE and character not in kept

@@ -93,6 +93,8 @@ def follow(client: Client, job_id: str) -> TrainingJobEntry:
 def place(job: TrainingJobEntry) -> str:
     """Write where a job is: its place in the queue, or its epoch and step."""
     progress = job.progress
+    if job.waiting_for is not None and job.waiting_for.storage is not None:
+        return f"{job.status}, waits until files can be written (the disk of the server: {job.waiting_for.storage})"
     if job.queue_position is not None:
         soon = "" if job.starts_in_seconds is None else f", starts in about {duration(job.starts_in_seconds)}"
         return f"{job.status}, place {job.queue_position}{soon}"

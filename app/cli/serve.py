@@ -8,13 +8,14 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from app.jobs.processes import THREADS_VARIABLES
 from app.models.libraries import check_libraries
 from app.settings import Settings, SettingsError, load_settings
 from app.web.quick_imports import quick_imports
 
-_OPTIONS = {"host": "--host", "port": "--port", "data_dir": "--data-dir"}
+_OPTIONS = {"host": "--host", "port": "--port", "data_dir": "--data-dir", "root_path": "--root-path"}
 """By what option a setting is given."""
 
 
@@ -28,21 +29,24 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", help="port; 0 picks a free one (8000)")
     parser.add_argument("--data-dir", type=Path, help="where everything is kept (convserve-data)")
+    parser.add_argument("--root-path", help="path below which a proxy shows the service, such as /convserve")
     given = parser.parse_args(arguments)
     try:
-        _serve(given.host, given.port, given.data_dir)
+        _serve(**vars(given))
     except SettingsError as error:
-        print(f"Error: {error}", file=sys.stderr)  # noqa: T201
+        from app.log.format import refusal
+
+        print(refusal(str(error)), file=sys.stderr)  # noqa: T201
         sys.exit(1)
 
 
-def _serve(host: str | None, port: str | None, data_dir: Path | None) -> None:
+def _serve(**given: Any) -> None:
     if os.name == "nt":
         raise SettingsError(
             "the service itself runs on Linux and macOS only. Run it in WSL 2 or in a container; the other commands "
             "work here, with its address in --url"
         )
-    settings = load_settings(_OPTIONS, host=host, port=port, data_dir=data_dir)
+    settings = load_settings(_OPTIONS, **given)
     check_libraries(settings)
     # predictions are split over the cores; BLAS keeps to the one it is called on
     for name in THREADS_VARIABLES:
@@ -55,6 +59,7 @@ def _serve(host: str | None, port: str | None, data_dir: Path | None) -> None:
     imported = quick_imports()
     # only now: NumPy reads those variables when it is imported
     from app.main import create_app
+    from app.processes.leaving import leave
     from app.web.server import serve
 
     def ready(url: str) -> None:
@@ -62,6 +67,7 @@ def _serve(host: str | None, port: str | None, data_dir: Path | None) -> None:
         _announce(settings, url)
 
     serve(create_app(settings), settings, ready)
+    leave()
 
 
 def _announce(settings: Settings, url: str) -> None:

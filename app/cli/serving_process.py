@@ -9,6 +9,7 @@ import sys
 from app.processes.board import Board
 from app.processes.member import READY, Handed, Member
 from app.processes.parent import end_with_parent
+from app.processes.series import Series
 from app.settings import SettingsError, load_settings
 from app.web.quick_imports import quick_imports
 
@@ -32,6 +33,7 @@ def _serve(handed: Handed, channel: socket.socket) -> None:
     imported = quick_imports()
     from app.log.format import configure
     from app.main import create_app
+    from app.processes.leaving import leave
     from app.web.server import serve_as_member
 
     configure(settings)
@@ -42,8 +44,10 @@ def _serve(handed: Handed, channel: socket.socket) -> None:
 
     member = Member.child(handed, settings.data_dir)
     place = Board(handed.board, settings.workers).place(handed.number)
+    series = Series.of(handed.series, handed.number)
     with socket.socket(fileno=handed.listener) as listener:
-        serve_as_member(create_app(settings, member), place, listener, listening)
+        serve_as_member(create_app(settings, member, series), settings, place, listener, listening)
+    leave()
 
 
 if __name__ == "__main__":

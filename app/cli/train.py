@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.architectures import choice
-from app.cli.options import LOCAL, ApiKey, CommandError, Url, connect, read_json
+from app.cli.options import LOCAL, ApiKey, CommandError, Detach, Url, Webhook, connect, read_json
 from app.cli.output import percent, say
 
 if TYPE_CHECKING:
@@ -120,10 +120,11 @@ def train(
             show_default="4",
         ),
     ] = None,
-    webhook: Annotated[
-        str | None, typer.Option(help="An address that receives a POST when the job has ended.")
+    nodes: Annotated[
+        int | None, typer.Option(help="On how many nodes each batch is computed, in parts.", show_default="1")
     ] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
+    webhook: Webhook = None,
+    detach: Detach = False,
     url: Url = LOCAL,
     api_key: ApiKey = None,
 ) -> None:
@@ -168,6 +169,7 @@ def train(
             train={"from": train} if train not in (None, "head", "all") else train,
             head_epochs=head_epochs,
             variants=variants,
+            nodes=nodes,
             webhook=None if webhook is None else {"url": webhook},
         )
         say(f"training job {job.id}")

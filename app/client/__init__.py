@@ -13,17 +13,20 @@ async with AsyncClient("http://127.0.0.1:8000") as client:
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Collection
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from app.api.system import System
-from app.client.calls import Call, Event, Picture, Stream, record
+from app.api.signed_addresses import SignedAddress
+from app.api.system import System, Version
+from app.client.calls import Call, Event, Picture, Stream, chosen, record
 from app.client.datasets import Datasets, LabelledPicture
 from app.client.errors import ConvserveError
 from app.client.events import follow_all
+from app.client.keys import Keys
 from app.client.models import Models
 from app.client.operations import Operations
 from app.client.resource import M, Resource, call, stream
@@ -49,6 +52,7 @@ class _Service(Resource[M]):
         self.models = Models(transport)
         self.evaluations = Evaluations(transport)
         self.batch_predictions = BatchPredictions(transport)
+        self.keys = Keys(transport)
 
     @call
     def ready(self) -> Call[bool]:
@@ -56,9 +60,25 @@ class _Service(Resource[M]):
         return Call("GET", "/readyz", lambda answer: answer.is_success, refusable=True)
 
     @call
+    def version(self) -> Call[Version]:
+        """Return the versions of the service and of what it is built on."""
+        return record(Version, "GET", "/v1/version")
+
+    @call
     def system(self) -> Call[System]:
         """Return what the service is, has and takes, and how many jobs have not ended."""
         return record(System, "GET", "/v1/system")
+
+    @call
+    def sign(self, path: str, *, seconds: int | None = None) -> Call[SignedAddress]:
+        """Return an address that whoever has it can read for a while without a key: put it behind that of the service.
+
+        Args:
+            path: of events, a picture or a download, with its query, such as `/v1/events?job=job_example`.
+            seconds: how long it may be asked for, at most 3600; by default 300.
+        """
+        body = {"path": path} | chosen({"seconds": seconds})
+        return record(SignedAddress, "POST", "/v1/signed-addresses", json=body)
 
     @stream
     def events(
@@ -145,9 +165,12 @@ def _connection(base_url: str, api_key: str | None) -> dict[str, Any]:
         raise ConvserveError(f"{base_url!r} is no address", hint="write it like http://127.0.0.1:8000")
     if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
         raise ConvserveError("the API key has characters that cannot be sent in a header")
+    local = is_loopback(url.host)
     return {
         "base_url": url,
         "headers": {"Authorization": f"Bearer {api_key}"} if api_key else None,
         # A proxy set for the outside world has no way to this machine's own loopback.
-        "trust_env": not is_loopback(url.host),
+        "trust_env": not local,
+        # To read the certificates of all authorities takes longer than a call here, which needs none of them.
+        "verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if local and url.scheme == "http" else True,
     }

@@ -109,7 +109,7 @@ class Datasets(Resource[M]):
             name: what to call the data set; by default the name of the file.
             options: the other fields of the call: `target` (class, labels or values), `image_size` (a number or
                 height and width), `channels`, `fit`, `resize`, `background`, `invert`, `duplicates`, `split`
-                (three shares), `seed`, `defaults` (fixed, or auto for what fits the pictures), `tags`.
+                (three shares), `seed`, `defaults` (fixed, or auto for what fits the pictures), `tags`, `webhook`.
         """
         fields = {key: _form_value(value) for key, value in chosen(options).items()}
         files = [Attachment.of("file", archive)]
@@ -131,14 +131,19 @@ class Datasets(Resource[M]):
         Args:
             dataset: one of the names in `downloads`.
             name: what to call it.
-            options: the other fields of the call: `image_size`, `channels`, `fit`, `split`, `seed` ...
+            options: the other fields of the call: `image_size`, `channels`, `fit`, `split`, `seed`, `webhook` ...
         """
         body = chosen({"dataset": dataset, "name": name, **options})
         return record(Dataset, "POST", f"{_DATASETS}/downloads", json=body)
 
     @call
     def append(
-        self, dataset_id: str, pictures: File | Sequence[File], *, label: str | None = None
+        self,
+        dataset_id: str,
+        pictures: File | Sequence[File],
+        *,
+        label: str | None = None,
+        webhook: str | None = None,
     ) -> Call[Addition]:
         """Add pictures to a data set: files of one label, or a zip archive of class folders without one.
 
@@ -149,9 +154,14 @@ class Datasets(Resource[M]):
             Addition,
             "POST",
             f"{_DATASETS}/{dataset_id}/images",
-            data=chosen({"label": label}),
+            data=chosen({"label": label, "webhook": webhook}),
             files=Attachment.each(part, pictures),
         )
+
+    @call
+    def log(self, dataset_id: str) -> Call[str]:
+        """Return what the workers have written that made a data set and added to it."""
+        return Call("GET", f"{_DATASETS}/{dataset_id}/log", lambda answer: answer.text)
 
     @stream
     def additions(self, dataset_id: str) -> Stream[AdditionEntry]:

@@ -16,7 +16,8 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from app.api.jobs import JobBody
-from app.client.calls import Call, Script, Stream, nothing, record
+from app.client.calls import Call, Event, Script, Stream, nothing, record
+from app.client.events import follow
 from app.client.transport import AsyncTransport, Transport
 
 M = TypeVar("M", bound=Transport | AsyncTransport)
@@ -98,3 +99,16 @@ class Jobs(Resource[M], Generic[M, J]):
     def delete(self, job_id: str) -> Call[None]:
         """Delete a job that does not run, with its files; a model that it made stays."""
         return nothing("DELETE", f"{self._path}/{job_id}")
+
+    @stream
+    def events(self, job_id: str, *, after: int | None = None, patience: float = 60.0) -> Stream[Event]:
+        """Yield what happens to a job when it happens, to its `end`.
+
+        When the connection breaks, or the service restarts, it goes on after the last event that came.
+
+        Args:
+            job_id: the job.
+            after: the `id` of an event: begin with the one that follows it.
+            patience: seconds without a sign of the service after which to give up.
+        """
+        return follow(f"{self._path}/{job_id}/events", after, patience)

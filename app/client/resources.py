@@ -158,9 +158,11 @@ class Evaluations(Jobs[M, Evaluation]):
     _body = Evaluation
 
     @call
-    def create(self, model: str, dataset: str, *, split: str = "test") -> Call[Evaluation]:
-        """Ask for an evaluation; see `wait`."""
-        body = {"model": model, "dataset": dataset, "split": split}
+    def create(
+        self, model: str, dataset: str, *, split: str = "test", webhook: str | None = None
+    ) -> Call[Evaluation]:
+        """Ask for an evaluation, whose end is announced at an address if one is given; see `wait`."""
+        body = chosen({"model": model, "dataset": dataset, "split": split, "webhook": webhook})
         return record(Evaluation, "POST", _EVALUATIONS, json=body)
 
     @stream
@@ -258,9 +260,18 @@ class BatchPredictions(Jobs[M, BatchPrediction]):
     _body = BatchPrediction
 
     @call
-    def create(self, model: str, archive: File, *, top_k: int | None = None) -> Call[BatchPrediction]:
-        """Upload a zip archive of pictures to predict; see `wait` and `result`."""
-        fields = chosen({"model": model, "top_k": top_k})
+    def create(
+        self, model: str, archive: File, *, top_k: int | None = None, webhook: str | None = None
+    ) -> Call[BatchPrediction]:
+        """Upload a zip archive of pictures to predict; see `wait` and `result`.
+
+        Args:
+            model: the id of a model, or its name.
+            archive: the pictures.
+            top_k: how many classes to name for each.
+            webhook: an address at which its end is announced.
+        """
+        fields = chosen({"model": model, "top_k": top_k, "webhook": webhook})
         return record(BatchPrediction, "POST", _BATCHES, data=fields, files=[Attachment.of("file", archive)])
 
     @stream

@@ -11,7 +11,6 @@ from app.api.training_reports import TrainingReport
 from app.api.training_steps import TrainingStep
 from app.client.calls import (
     Call,
-    Event,
     Stream,
     chosen,
     content,
@@ -21,7 +20,6 @@ from app.client.calls import (
     record,
     watched,
 )
-from app.client.events import follow
 from app.client.resource import Jobs, M, Resource, call, stream
 
 _JOBS = "/v1/training-jobs"
@@ -84,19 +82,6 @@ class TrainingJobs(Jobs[M, TrainingJob]):
     def watch(self, job_id: str, *, interval: float = 0.25) -> Stream[TrainingJob]:
         """Yield the job every `interval` seconds, the last time when it has finished."""
         return watched(record(TrainingJob, "GET", f"{_JOBS}/{job_id}"), finished, interval)
-
-    @stream
-    def events(self, job_id: str, *, after: int | None = None, patience: float = 60.0) -> Stream[Event]:
-        """Yield what happens to a job when it happens, to its `end`.
-
-        When the connection breaks, or the service restarts, it goes on after the last event that came.
-
-        Args:
-            job_id: the job.
-            after: the `id` of an event: begin with the one that follows it.
-            patience: seconds without a sign of the service after which to give up.
-        """
-        return follow(f"{_JOBS}/{job_id}/events", after, patience)
 
     @call
     def metrics(self, job_id: str) -> Call[tuple[EpochFigures, ...]]:

@@ -14,7 +14,7 @@ from app.client.resource import Resource, stream
 DOCUMENT = json.loads(
     (Path(__file__).resolve().parents[2] / "docs" / "openapi.json").read_text(encoding="utf-8")
 )["paths"]
-OWN = ("ready", "system", "events")
+OWN = ("ready", "system", "sign", "events")
 
 
 def resources(client: Any) -> dict[str, Any]:
@@ -74,9 +74,16 @@ async def refused(call: Awaitable[Any]) -> ConvserveError:
     return caught.value
 
 
+NOT_FOR_CLIENTS = {
+    ("GET", "/livez"),  # for supervisors
+    ("GET", "/metrics"),  # for Prometheus
+    ("GET", "/v1/version"),  # for operators
+}
+
+
 def documented() -> set[tuple[str, str]]:
-    """Return the method and the path of all that the service offers but `/livez`, which is for supervisors."""
+    """Return the method and the path of all that the service offers to clients."""
     verbs = {"get", "put", "post", "patch", "delete"}
-    return {(verb.upper(), path) for path, item in DOCUMENT.items() for verb in verbs & set(item)} - {
-        ("GET", "/livez")
-    }
+    return {(verb.upper(), path) for path, item in DOCUMENT.items() for verb in verbs & set(item)} - (
+        NOT_FOR_CLIENTS
+    )

@@ -73,6 +73,7 @@ async def data_sets(client: Any, folder: Path) -> None:
     *_, dataset = await everything(client.datasets.watch(dataset.id, interval=0.05))
     assert dataset == await client.datasets.wait(dataset.id) == await client.datasets.get(dataset.id)
     assert (dataset.status, dataset.name, dataset.images) == ("ready", "shades", 12)
+    assert dataset.id.replace("ds_", "job_") in await client.datasets.log(dataset.id)
     more = folder / "more.png"
     Image.new("L", (8, 8), 99).save(more)
     addition = await client.datasets.append(dataset.id, [more], label="dark")

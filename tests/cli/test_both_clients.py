@@ -44,7 +44,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, str]]:
     return asked
 
 
-async def story(client: Any, folder: Path) -> None:
+async def story(client: Any, url: str, folder: Path) -> None:
     assert await client.ready()
     assert (await client.system()).needs_key is False
     for path in DOCUMENT:
@@ -67,6 +67,17 @@ async def story(client: Any, folder: Path) -> None:
     await client.architectures.delete(stored.id)
     assert (await refused(client.architectures.get(stored.id))).status == 404
 
+    signed = await client.sign("/v1/datasets/digits/images/17?size=64", seconds=60)
+    assert httpx.get(url + signed.address).content.startswith(b"\x89PNG")
+    assert httpx.get(url + signed.address.replace("=64", "=65")).status_code == 403
+    assert (await refused(client.sign("/v1/keys"))).status == 422
+
+    # The first key would close this server to all other tests: tests/http/test_keys.py makes some.
+    assert await client.keys.list() == ()
+    assert (await refused(client.keys.create("reader", ["read"]))).status == 409
+    assert (await refused(client.keys.get("nobody"))).status == 404
+    assert (await refused(client.keys.revoke("nobody"))).status == 404
+
     await operations(client, folder)
     await data_sets(client, folder)
     model = await training(client)
@@ -77,6 +88,7 @@ async def story(client: Any, folder: Path) -> None:
     assert watched == evaluation
     assert evaluation.report == (await client.evaluations.get(evaluation.id)).report
     assert evaluation.id in await client.evaluations.log(evaluation.id)
+    assert (await everything(client.evaluations.events(evaluation.id)))[-1].kind == "end"
     assert evaluation.metrics.accuracy == evaluation.report.accuracy
     assert evaluation.id in {entry.id for entry in await everything(client.evaluations.list())}
     assert b"<svg" in await client.evaluations.confusion_matrix(evaluation.id)
@@ -96,6 +108,7 @@ async def story(client: Any, folder: Path) -> None:
         batch == await client.batch_predictions.wait(batch.id) == await client.batch_predictions.get(batch.id)
     )
     assert batch.id in await client.batch_predictions.log(batch.id)
+    assert (await everything(client.batch_predictions.events(batch.id)))[-1].kind == "end"
     assert (batch.status, batch.progress.images, batch.filename) == ("succeeded", 12, "batch.zip")
     assert batch.id in {entry.id for entry in await everything(client.batch_predictions.list())}
     assert (await client.batch_predictions.result(batch.id)).count(b"\r\n") == 13
@@ -104,23 +117,25 @@ async def story(client: Any, folder: Path) -> None:
     await client.models.delete(model)
 
 
+@pytest.mark.slow
 def test_the_story_told_to_the_client_that_blocks(
     server: str, tmp_path: Path, made: set[tuple[str, str]]
 ) -> None:
     with Client(server) as client:
         awaited = Awaited(client)
-        asyncio.run(story(awaited, tmp_path))
+        asyncio.run(story(awaited, server, tmp_path))
         assert awaited.used == methods(client)
     assert made == documented(), "the client has no method for some calls of the service"
 
 
+@pytest.mark.slow
 def test_the_story_told_to_the_client_that_is_awaited(
     server: str, tmp_path: Path, made: set[tuple[str, str]]
 ) -> None:
     async def run() -> None:
         async with AsyncClient(server) as client:
             awaited = Awaited(client)
-            await story(awaited, tmp_path)
+            await story(awaited, server, tmp_path)
             assert awaited.used == methods(client)
 
     asyncio.run(run())

@@ -1,5 +1,6 @@
 """The client against a real server, and against things that are none."""
 
+import ssl
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -27,6 +28,23 @@ TINY = {
 def client(server: str) -> Iterator[Client]:
     with Client(server) as made:
         yield made
+
+
+def test_certificates_of_authorities_are_read_where_they_are_needed(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bool] = []
+    create = ssl.create_default_context
+    monkeypatch.setattr(
+        ssl, "create_default_context", lambda *args, **more: read.append(True) or create(*args, **more)
+    )
+    with Client(server) as local:
+        assert local.ready()
+    assert not read
+    for address in ("https://127.0.0.1:1", "https://convserve.example.org"):
+        read.clear()
+        with Client(address):
+            assert read
 
 
 def test_the_catalog_names_what_there_is(client: Client) -> None:

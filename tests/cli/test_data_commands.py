@@ -70,6 +70,49 @@ def test_make_grow_look(run: Run, archive: Path, tmp_path: Path, server: str) ->
         client.datasets.delete(identifier)
 
 
+def test_what_is_begun_can_be_left_and_looked_at_later(
+    run: Run, archive: Path, tmp_path: Path, server: str
+) -> None:
+    begun = run("data", "add", str(archive), "--image-size", "8", "--name", "left", "--detach")
+    assert begun.returncode == 0, begun.stderr
+    identifier = begun.stdout.split()[2]
+    with Client(server) as client:
+        assert client.datasets.wait(identifier).images == 12
+        log = run("data", "log", identifier)
+        assert log.returncode == 0, log.stderr
+        assert "attempt 1 of" in log.stdout
+        (tmp_path / "new.png").write_bytes(picture(100))
+        added = run("data", "add", str(tmp_path / "new.png"), "--to", identifier, "--label", "b", "--detach")
+        assert added.returncode == 0, added.stderr
+        addition = added.stdout.split()[1]
+        shown = run("data", "addition", identifier, addition)
+        assert shown.returncode == 0, shown.stderr
+        assert re.search(rf"^id +{addition}$", shown.stdout, re.MULTILINE)
+        client.datasets.wait_addition(client.datasets.addition(identifier, addition))
+        client.datasets.delete(identifier)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("data", "download", "mnist"),
+        ("data", "add", "ARCHIVE"),
+        ("train", "lenet-5"),
+        ("evaluate", "model_example"),
+        ("models", "predict-batch", "model_example", "ARCHIVE", "table.csv"),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_every_command_that_begins_a_job_can_have_its_end_told(
+    run: Run, archive: Path, words: tuple[str, ...]
+) -> None:
+    """The server has no secret for webhooks, and says so."""
+    given = [str(archive) if word == "ARCHIVE" else word for word in words]
+    refused = run(*given, "--webhook", "https://example.org/hook")
+    assert refused.returncode == 1
+    assert "CONVSERVE_WEBHOOK_SECRET" in refused.stderr
+
+
 def test_correct_pictures(run: Run, archive: Path, server: str) -> None:
     with Client(server) as client:
         made = client.datasets.wait(client.datasets.upload(archive, image_size=8).id)

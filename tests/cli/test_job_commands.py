@@ -44,6 +44,16 @@ def test_a_job_is_watched_shown_and_deleted(run: Run, server: str) -> None:
     assert (gone.returncode, "no job" in gone.stderr, "Traceback" in gone.stderr) == (1, True, False)
 
 
+def test_an_evaluation_is_left_and_looked_at_later(run: Run, server: str) -> None:
+    begun = json.loads(good(run("evaluate", "model_example", "--split", "dev", "--detach", "--json")))
+    told = good(run("evaluate", "model_example", "--split", "dev", "--detach"))
+    assert told.startswith("evaluation ")
+    with Client(server) as client:
+        for identifier in (begun["id"], told.split()[1]):
+            assert client.evaluations.wait(identifier).status == "succeeded"
+            client.evaluations.delete(identifier)
+
+
 def test_a_job_is_cancelled(run: Run, server: str) -> None:
     with Client(server) as client:
         job = client.training_jobs.create(TINY, "digits", epochs=100_000)

@@ -174,7 +174,7 @@ def test_train_passes_everything_on(run: Run, tmp_path: Path, http: httpx.Client
         *("--loss", '{"type": "softmax_cross_entropy", "label_smoothing": 0.125}'),
         *("--augmentation", "horizontal_flip", "--augmentation", '{"type": "rotation", "degrees": 10}'),
         *("--clip", "1.5", "--weight-average", "0.5", "--freeze", "conv2d_*", "--early-stopping", "2"),
-        *("--select", "last", "--initial-weights", "model_example"),
+        *("--select", "last", "--initial-weights", "model_example", "--nodes", "1"),
     )
     refused = run(*words, "--webhook", "https://example.org/hook")
     assert (refused.returncode, "CONVSERVE_WEBHOOK_SECRET" in refused.stderr) == (1, True)
