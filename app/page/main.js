@@ -4,7 +4,8 @@ import { follow } from "./lib/events.js";
 import { html, render, useEffect, useErrorBoundary, useLayoutEffect, useState } from "./lib/html.js";
 import { giveKey, onAsked } from "./lib/key.js";
 import { useLoaded } from "./lib/load.js";
-import { go, usePlace } from "./lib/router.js";
+import { useNews } from "./lib/news.js";
+import { usePlace, wayOn } from "./lib/router.js";
 import { bytes, count } from "./lib/words.js";
 import { Dialog } from "./parts/dialog.js";
 import { ProblemBox } from "./parts/problem.js";
@@ -44,12 +45,12 @@ function load(name) {
 }
 
 function View() {
-  const { view, params } = usePlace();
+  const { view, params, from } = usePlace();
   const [shown, setShown] = useState(null);
   const [problem, setProblem] = useState(null);
   const known = views.includes(view);
   useEffect(() => {
-    if (!known) return go(views[0], {}, { replace: true });
+    if (!known) return wayOn(from)(views[0], {}, { replace: true });
     let left = false;
     links.forEach((one, at) => (views[at] === view ? one.setAttribute("aria-current", "page") : one.removeAttribute("aria-current")));
     load(view).then(
@@ -57,7 +58,7 @@ function View() {
       () => left || setProblem(new Error("This view could not be loaded. The server may have been stopped; reload the page to try again.")),
     );
     return () => (left = true);
-  }, [view]);
+  }, [view, known || from]);
   // names of classes are each view's own: the styles of the others must not reach it
   useLayoutEffect(() => sheets.forEach((sheet, name) => (sheet.disabled = name !== shown?.view)), [shown]);
   useEffect(() => {
@@ -77,15 +78,16 @@ function Guarded({ view: Shown, params }) {
 
 /** What the service is doing, and what it has, in the foot of the rail. */
 function Doing() {
-  const system = useLoaded((signal) => get("v1/system", {}, { signal }), []);
-  useEffect(() => {
-    let timer = null;
-    // many short jobs end at the same time: one look is enough for them
-    const stop = follow(null, ({ event }) => ["progress", "epoch"].includes(event) || (timer ??= setTimeout(() => ((timer = null), system.again()), 700)));
-    return () => (stop(), clearTimeout(timer));
+  const system = useLoaded(async (signal) => {
+    const asked = performance.now();
+    return { asked, ...(await get("v1/system", {}, { signal })) };
   }, []);
+  const [told, setTold] = useState(null);
+  useEffect(() => follow(null, ({ event, data }) => event === "counts" && setTold({ jobs: data.jobs, at: performance.now() })), []);
+  useNews(() => 0, system.again);
   if (!system.value || system.problem) return system.problem && "The server cannot be reached.";
-  const { jobs, cores, memory_bytes: memory } = system.value;
+  const { asked, cores, memory_bytes: memory } = system.value;
+  const { jobs } = told?.at >= asked ? told : system.value;
   const [running, queued] = ["running", "queued"].map((name) => jobs.reduce((sum, one) => sum + one[name], 0));
   return `${running ? count(running, "job") : "No job"} running${queued ? `, ${queued.toLocaleString("en")} waiting` : ""}, ${count(cores, "core")}, ${bytes(memory)}`;
 }

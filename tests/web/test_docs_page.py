@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from app.cli.launch import ServerProcess
 from tests.conftest import Guarded
+from tests.proxy import proxied
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -48,7 +50,26 @@ def test_a_browser_asks_for_the_key_and_shows_every_call(
 
 
 def test_a_call_can_be_executed_on_the_page(server: str, open_page: Callable[..., Page]) -> None:
-    page = open_page(f"{server}/docs")
+    assert '"model_example"' in executed(open_page(f"{server}/docs"))
+
+
+@pytest.mark.parametrize("strips", [True, False])
+def test_it_can_below_another_path(
+    start: Callable[..., ServerProcess], open_page: Callable[..., Page], strips: bool
+) -> None:
+    # the page has no host of its own: it calls below the path that the document says
+    with start(ROOT_PATH="/below/here") as url, proxied(url, "/below/here", strips=strips) as address:
+        page = open_page("about:blank")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{address}/docs")
+        assert '"model_example"' in executed(page)
+        assert f"{address}/v1/models/model_example" in asked
+        assert [one for one in asked if not one.startswith((f"{address}/", "data:"))] == []
+
+
+def executed(page: Page) -> str:
+    """Execute a call on the page, and return what it shows of the answer."""
     page.click(f'{SECTIONS}[data-tag="models"]')
     open_call(page, "get", "/v1/models/{model_id}")
     # the page fills it in after it has drawn the button, and sends nothing before
@@ -57,7 +78,7 @@ def test_a_call_can_be_executed_on_the_page(server: str, open_page: Callable[...
     page.wait_for_function(example)
     page.click(".opblock.is-open .execute")
     shown = "() => document.querySelector('.live-responses-table .microlight, .live-responses-table pre')?.innerText"
-    assert '"model_example"' in page.wait_for_function(shown).json_value()
+    return str(page.wait_for_function(shown).json_value())
 
 
 @pytest.mark.parametrize("path", ["/v1/training-jobs", "/v1/operations/conv2d", "/v1/operations/residual"])

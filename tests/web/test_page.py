@@ -12,10 +12,10 @@ import pytest
 
 from app.cli.launch import ServerProcess
 from tests.conftest import Guarded
-from tests.web.below import below
+from tests.proxy import proxied
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page, Request
+    from playwright.sync_api import Page, Request, Route
 
 Open = Callable[..., "Page"]
 TABS = 10
@@ -192,7 +192,33 @@ def test_a_key_is_asked_for_once_and_kept_for_the_tab(guarded_server: Guarded, o
     assert page.evaluate("JSON.stringify(localStorage) + document.cookie") == "{}"
 
 
-def test_a_link_that_is_followed_before_the_page_listens_counts(server: str, open_page: Open) -> None:
+@pytest.mark.parametrize(
+    ("scope", "view", "missing"), [("read", "look", "predict"), ("predict", "watch", "read")]
+)
+def test_what_a_key_does_not_allow_is_said_in_the_words_of_the_service(
+    guarded_server: Guarded,
+    open_page: Open,
+    connect: Callable[..., httpx.Client],
+    scope: str,
+    view: str,
+    missing: str,
+) -> None:
+    with connect(guarded_server.url, Authorization=f"Bearer {guarded_server.key}") as admin:
+        made = admin.post("/v1/keys", json={"name": f"page-{scope}", "scopes": [scope]}).json()
+        page = open_page(f"{guarded_server.url}/#/{view}?dataset=digits&number=26", expected=("401", "403"))
+        question = page.get_by_role("dialog", name="This service asks for a key")
+        question.get_by_label("Key").fill(made["key"])
+        page.keyboard.press("Enter")
+        question.wait_for(state="detached")
+        page.get_by_role("alert").get_by_text(f"this call needs the scope {missing}").first.wait_for()
+        assert question.count() == 0
+        admin.delete(f"/v1/keys/page-{scope}")
+
+
+@pytest.mark.parametrize("start", ["#/watch", "#/nowhere", ""])
+def test_a_link_that_is_followed_before_the_page_listens_counts(
+    server: str, open_page: Open, start: str
+) -> None:
     page = open_page("about:blank")
     page.add_init_script(
         """
@@ -203,12 +229,31 @@ def test_a_link_that_is_followed_before_the_page_listens_counts(server: str, ope
         };
         """
     )
-    page.goto(f"{server}/#/watch")
+    page.goto(f"{server}/{start}")
+    shown(page, "learn")
+
+
+def test_who_has_gone_elsewhere_is_not_called_back_by_what_has_ended(server: str, open_page: Open) -> None:
+    page = open_page(f"{server}/#/watch?dataset=digits")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/v1/training-jobs", hold)
+    with page.expect_request("**/v1/training-jobs"):
+        page.get_by_role("button", name="Teach on it").click()
+    page.goto(f"{server}/#/learn")
+    shown(page, "learn")
+    with page.expect_response("**/v1/training-jobs"):
+        held[0].fulfill(status=202, json={"id": "job_elsewhere"})
+    # a call that began later has been answered, so the page knows of that one
+    page.evaluate("fetch('v1/models/model_example').then((answer) => answer.json())")
     shown(page, "learn")
 
 
 def test_below_another_path_every_view_works(server: str, open_page: Open) -> None:
-    with below(server, "/below/here") as address:
+    with proxied(server, "/below/here") as address:
         page = open_page("about:blank")
         asked: list[str] = []
         wrong: list[str] = []

@@ -99,6 +99,7 @@ def test_a_run_is_followed_to_its_end_and_continued(
     row.get_by_text(re.compile("^Done in")).wait_for(timeout=DONE_MS)
     row.get_by_role("link", name="followed").click()
     region(page, "Curves").get_by_role("img", name=re.compile("after 3 epochs")).first.wait_for()
+    region(page, "Log").scroll_into_view_if_needed()
     page.get_by_role("log").filter(has_text="INFO done").wait_for()
     region(page, "Is it enough?").locator(".say p").first.wait_for()
     button(page, "Continue").click()

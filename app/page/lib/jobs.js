@@ -2,6 +2,7 @@
 import { get } from "./api.js";
 import { follow, LOOK } from "./events.js";
 import { useEffect, useState } from "./html.js";
+import { later, SOON, whenSeen } from "./news.js";
 
 /** The states that a job does not leave. */
 export const FINISHED = new Set(["succeeded", "failed", "cancelled"]);
@@ -20,41 +21,72 @@ const BREATH_MS = 500;
 /** Is it the server that is away, be it that it starts again? */
 const isAway = (problem) => AWAY.has(problem.status);
 
+/** Does a job's own answer say more, after it has come into another state, than what was told: `job` as its list shows it? */
+const saysMore = (kind, before, job) => Boolean(before.waiting_for) || (kind === "evaluations" && job.status === "succeeded");
+
+/** Does a job make room for those that wait, or take the place of one? */
+export const movesOthers = (event, data) => event === "status" && !["queued", "cancelling"].includes(data.status);
+
 /**
  * Show a job as it is, and again whenever something happens to it: `show({job, metrics, problem, lost})`. `kind`:
  * "training-jobs", "evaluations" or "batch-predictions"; `metrics` are the figures of each epoch, of training jobs;
- * `lost` while the server is away. Ends when the function that is returned is called.
+ * `lost` while the server is away. What happens is told, and seldom asked for; where `unseen`, also while nobody sees the
+ * page. Ends when the function that is returned is called.
  */
-export function followJob(kind, id, show) {
+export function followJob(kind, id, show, { unseen = false } = {}) {
   const path = `v1/${kind}/${id}`;
   let state = { job: null, metrics: [], problem: null, lost: false };
   const now = (values) => show((state = { ...state, ...values }));
-  const look = looker(async (signal) => {
+  const asks = looker(async (signal) => {
     const job = await get(path, {}, { signal });
     const metrics = kind === "training-jobs" && job.metrics ? (await get(`${path}/metrics`, {}, { signal })).data : [];
     now({ job, metrics, problem: null, lost: false });
   }, (problem) => now(isAway(problem) ? { lost: true } : { problem, lost: false }));
+  let forget = () => {};
+  const look = () => {
+    forget();
+    forget = unseen ? (asks(), () => {}) : whenSeen(asks);
+  };
+  const lookIfItWaits = later(SOON, () => state.job?.status === "queued" && look());
   const stop = follow(null, ({ event, data }) => {
     const { job, lost } = state;
-    if (event === LOOK) {
+    if (event === LOOK || (event === "changed" && data.lists.includes("jobs"))) {
       if (lost || !FINISHED.has(job?.status)) look();
     } else if (data.job_id !== id) {
       // what waits moves up when another one begins or ends; the data set that it waits for is another job
-      if (job?.status === "queued" && (event === "status" || (job.waiting_for && data.dataset_id === job.waiting_for.dataset))) look();
-    } else if (look.busy() || !job || !["progress", "epoch"].includes(event)) {
+      if (movesOthers(event, data) || (event === "progress" && data.dataset_id === job?.waiting_for?.dataset)) lookIfItWaits();
+    } else if (asks.busy() || !job || (event === "job" && saysMore(kind, job, data.job))) {
       look();
     } else {
       const { job_id: _id, kind: _kind, dataset_id: _dataset, ...values } = data;
+      if (event === "job") now({ job: { ...job, ...values.job } });
       if (event === "progress") now({ job: { ...job, progress: { ...job.progress, ...values } } });
       // an epoch that was done again after a crash comes again
-      else now({ job: { ...job, metrics: values }, metrics: [...state.metrics.filter((one) => one.epoch < values.epoch), values] });
+      if (event === "epoch") now({ job: { ...job, metrics: values }, metrics: [...state.metrics.filter((one) => one.epoch < values.epoch), values] });
     }
   });
   look();
   return () => {
     stop();
-    look.stop();
+    lookIfItWaits.stop();
+    forget();
+    asks.stop();
   };
+}
+
+/** Several jobs, kept up to date: what `followJob` shows of each, as soon as there is something. */
+export function useJobs(kind, ids) {
+  const [states, setStates] = useState([]);
+  useEffect(() => {
+    const found = new Map();
+    setStates([]);
+    const stops = ids.map((id) => followJob(kind, id, (shown) => {
+      found.set(id, shown);
+      setStates(ids.filter((one) => found.has(one)).map((one) => found.get(one)));
+    }));
+    return () => stops.forEach((stop) => stop());
+  }, [kind, ids.join()]);
+  return states;
 }
 
 /** A job, kept up to date: what `followJob` shows, and null for `id` is none. */

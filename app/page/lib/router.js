@@ -1,10 +1,10 @@
 /** Which view is shown, and with what: "#/look?model=model_example" is the view "look" with one parameter. */
 import { useEffect, useState } from "./html.js";
 
-/** The view and the parameters that the address names. */
+/** The view and the parameters that the address names, and the address `from` which `wayOn` goes on. */
 function place() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  return { view: path, params: Object.fromEntries(new URLSearchParams(query)) };
+  return { view: path, params: Object.fromEntries(new URLSearchParams(query)), from: location.hash };
 }
 
 /** The address of a view, for links. Parameters that are null or empty are left out. */
@@ -23,6 +23,13 @@ export function go(view, params, { replace = false } = {}) {
   } else {
     location.hash = link(view, params);
   }
+}
+
+/** A `go` for what takes a while: it goes nowhere once the reader has gone elsewhere. */
+export function wayOn(from = location.hash) {
+  return (...to) => {
+    if (location.hash === from) go(...to);
+  };
 }
 
 /** The place, followed. */

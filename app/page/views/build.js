@@ -2,7 +2,7 @@
 import { all, get, post } from "../lib/api.js";
 import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { useLoaded } from "../lib/load.js";
-import { go } from "../lib/router.js";
+import { wayOn } from "../lib/router.js";
 import { ProblemBox } from "../parts/problem.js";
 import { Typed } from "../parts/typed.js";
 import { Diagram, Totals } from "./build/account.js";
@@ -52,7 +52,8 @@ export default function Build({ params }) {
   };
   useEffect(() => {
     if (!layers || !known) return;
-    if (params.preset || params.architecture) begin(params).then(() => go("build", {}, { replace: true }));
+    const on = wayOn();
+    if (params.preset || params.architecture) begin(params).then(() => on("build", {}, { replace: true }));
     else if (!draft) begin({ preset: FIRST });
   }, [layers, known, params.preset, params.architecture]);
 

@@ -2,7 +2,7 @@
 import { all, post } from "../../lib/api.js";
 import { html, useState } from "../../lib/html.js";
 import { useLoaded } from "../../lib/load.js";
-import { go, link } from "../../lib/router.js";
+import { link, wayOn } from "../../lib/router.js";
 import { count } from "../../lib/words.js";
 import { ProblemBox } from "../../parts/problem.js";
 
@@ -30,12 +30,13 @@ export function Train({ network, output, before, resize }) {
   const chosen = picked ?? (fit.find((one) => one.id === "digits") ?? fit[0] ?? sets.value?.[0])?.id ?? "";
   const start = async (event) => {
     event.preventDefault();
+    const on = wayOn();
     setState({ busy: true });
     try {
       const job = await post("v1/training-jobs", {
         architecture: network, dataset: chosen, defaults: "auto", ...(epochs && { epochs: Number(epochs) }),
       });
-      go("watch", { job: job.id });
+      on("watch", { job: job.id });
     } catch (problem) {
       setState({ problem });
     }

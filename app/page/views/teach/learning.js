@@ -51,6 +51,7 @@ function words(run) {
   if (run.phase === "reading") return `The server reads the pictures${run.share ? `, ${share}` : ""}`;
   const { job } = run;
   if (!job) return "Waiting for the server";
+  if (job.waiting_for?.storage) return "Waits until the disk of the server can be written";
   if (job.waiting_for) return `The server reads the pictures${run.share ? `, ${share}` : ""}`;
   if (job.status === "queued") {
     const place = job.queue_position > 1 ? `, number ${job.queue_position} in the line` : "";

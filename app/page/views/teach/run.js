@@ -233,7 +233,7 @@ async function follow(signal) {
         if (!one) return now({ lost });
         now({ job: one, metrics, lost, ...(!one.waiting_for && { share: one.progress.fraction }) });
         return FINISHED.has(one.status) && !lost && resolve(one);
-      });
+      }, { unseen: true });
       both.addEventListener("abort", () => (stop(), reject(both.reason)));
     });
     if (job.status === "succeeded") await reading;

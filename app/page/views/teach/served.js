@@ -3,7 +3,7 @@ import { get, post, request, send } from "../../lib/api.js";
 import { html, useState } from "../../lib/html.js";
 import { FINISHED, useJob } from "../../lib/jobs.js";
 import { useLoaded } from "../../lib/load.js";
-import { go, link } from "../../lib/router.js";
+import { link, wayOn } from "../../lib/router.js";
 import { count } from "../../lib/words.js";
 import { Learning } from "./learning.js";
 import { Trying } from "./trying.js";
@@ -17,7 +17,10 @@ export function Served({ id }) {
   const failed = job?.status === "failed" ? Object.assign(new Error(job.error?.message), { title: "It could not be taught" }) : null;
   const run = { phase: "training", asked: true, job, metrics, lost, share: job?.progress.fraction ?? null, problem: problem ?? fault ?? failed };
   const stop = () => request(`v1/training-jobs/${id}/cancel`, { method: "POST" }).catch((error) => error.status === 409 || setFault(error));
-  const again = () => post("v1/training-jobs", { dataset: job.dataset }).then((made) => go("teach", { job: made.id }), setFault);
+  const again = () => {
+    const on = wayOn();
+    post("v1/training-jobs", { dataset: job.dataset }).then((made) => on("teach", { job: made.id }), setFault);
+  };
   const correct = ({ number }, change) => send("PATCH", `v1/datasets/${job.dataset}/images/${number}`, change);
   return html`<div class="teach">
     <h1>Teach</h1>

@@ -2,7 +2,7 @@
 import { pictureForm, post } from "../../lib/api.js";
 import { html, useEffect, useRef, useState } from "../../lib/html.js";
 import { useLoaded } from "../../lib/load.js";
-import { go, link } from "../../lib/router.js";
+import { link, wayOn } from "../../lib/router.js";
 import { percent } from "../../lib/words.js";
 import { Bars } from "../../parts/bars.js";
 import { Drop } from "../../parts/drop.js";
@@ -99,9 +99,10 @@ function Tried({ file, model, map, own }) {
 /** The view Look takes the picture along. */
 async function inside(event, model, file) {
   event.preventDefault();
+  const on = wayOn();
   const { keepOwn } = await import("../look/picture.js");
   await keepOwn(file).catch(() => {});
-  go("look", { model, picture: "own" });
+  on("look", { model, picture: "own" });
 }
 
 function Says({ answer }) {

@@ -23,6 +23,6 @@ export function Batch({ id }) {
         ? html`<section class="card" aria-label="How far it is"><${Running} kind="batch" job=${job} name=${name}/></section>`
         : html`<p role="status" class=${job.status === "failed" ? "bad" : ""}>${status("batch", job)}. ${outcome("batch", job)}</p>`}
       <${Facts} entries=${[["Model", html`<a href=${link("watch", { model: job.model_id })}>${job.model_id}</a>`], ["Asked for", when(job.created_at)], ["Classes named of each", job.top_k]]} />
-      <${Log} path=${path} going=${active(job)} />
+      <${Log} path=${path} />
     </div>`}`;
 }

@@ -1,7 +1,8 @@
 /** One data set: what is in it, samples of each class, its pictures, and what was corrected. */
 import { get, post } from "../../lib/api.js";
 import { html, useState } from "../../lib/html.js";
-import { go } from "../../lib/router.js";
+import { wayOn } from "../../lib/router.js";
+import { SOON } from "../../lib/news.js";
 import { bytes, count, shape, when } from "../../lib/words.js";
 import { ProblemBox } from "../../parts/problem.js";
 import { Progress } from "../../parts/progress.js";
@@ -15,12 +16,15 @@ import { Statistics } from "./statistics.js";
 
 export function Dataset({ id, params }) {
   const path = `v1/datasets/${encodeURIComponent(id)}`;
-  const live = useLive((signal) => get(path, {}, { signal }), [path], ({ event, data }) => (event === "changed" ? data.lists.includes("datasets") : data.dataset_id === id && ["ingestion", "addition", "download"].includes(data.kind)));
+  const live = useLive((signal) => get(path, {}, { signal }), [path], ({ event, data }) => (event === "changed" ? data.lists.includes("datasets") : data.dataset_id === id && ["ingestion", "addition", "download"].includes(data.kind)) && SOON);
   const [problem, setProblem] = useState(null);
   const one = live.value;
   useTitle(one?.name);
   const ready = one?.status === "ready";
-  const teach = () => post("v1/training-jobs", { dataset: one.id }).then((job) => go(one.target === "class" ? "teach" : "watch", { job: job.id }), setProblem);
+  const teach = () => {
+    const on = wayOn();
+    post("v1/training-jobs", { dataset: one.id }).then((job) => on(one.target === "class" ? "teach" : "watch", { job: job.id }), setProblem);
+  };
   const cancel = () => post(`${path}/cancel`, {}).then(live.again, setProblem);
   return html`<${Opened} tab="datasets" list="Data sets" title=${one?.name ?? id}>
       ${ready && html`<button type="button" class="primary" onClick=${teach}>Teach on it</button>`}

@@ -30,7 +30,7 @@ export function Evaluation({ id, params }) {
       <p class="links"><a href=${link("watch", { model: one.model_id })}>The model</a><a href=${link("watch", { dataset: one.dataset })}>The data set</a><a href=${link("look", { model: one.model_id, dataset: one.dataset })}>See inside</a></p>
       ${one.warnings.map((each, at) => html`<p key=${at} class="say"><${Said} text=${each} /></p>`)}
       ${one.report && html`<${Found} one=${one} path=${path} params=${params} />`}
-      ${one.status !== "succeeded" && html`<${Log} path=${path} going=${active(one)} />`}
+      ${one.status !== "succeeded" && html`<${Log} path=${path} />`}
     </div>`}`;
 }
 

@@ -2,7 +2,7 @@
 import { all, post } from "../../lib/api.js";
 import { html, useRef, useState } from "../../lib/html.js";
 import { useLoaded } from "../../lib/load.js";
-import { go, link } from "../../lib/router.js";
+import { link, wayOn } from "../../lib/router.js";
 import { when } from "../../lib/words.js";
 import { ProblemBox } from "../../parts/problem.js";
 import { Running } from "./jobs.js";
@@ -60,10 +60,11 @@ function Start({ chosen }) {
   const dataset = fitting.find((one) => one.id === picked.dataset) ?? fitting[0];
   const start = async (event) => {
     event.preventDefault();
+    const on = wayOn();
     setState({ busy: true });
     try {
       const made = await post("v1/evaluations", { model: model.id, dataset: dataset.id, split: picked.split ?? "test" });
-      go("watch", { evaluation: made.id });
+      on("watch", { evaluation: made.id });
     } catch (problem) {
       setState({ problem });
     }

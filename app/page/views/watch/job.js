@@ -3,7 +3,7 @@ import { get, post } from "../../lib/api.js";
 import { html, useState } from "../../lib/html.js";
 import { useJob } from "../../lib/jobs.js";
 import { useLoaded } from "../../lib/load.js";
-import { go, link } from "../../lib/router.js";
+import { link, wayOn } from "../../lib/router.js";
 import { bytes, count, percent, when } from "../../lib/words.js";
 import { Dialog } from "../../parts/dialog.js";
 import { ProblemBox } from "../../parts/problem.js";
@@ -40,7 +40,7 @@ export function Job({ id }) {
       <${Links} job=${job} />
       ${job.chosen.length > 0 && html`<${Chosen} chosen=${job.chosen} />`}
       <${Settings} job=${job} />
-      <${Log} path=${path} going=${going} />
+      <${Log} path=${path} />
     </div>`}`;
 }
 
@@ -103,7 +103,7 @@ function Settings({ job }) {
   return html`<section class="card" aria-label="How it is taught"><h2>How it is taught</h2>
     <${Facts} entries=${[
       ["Epochs", job.epochs], ["Pictures a step", job.batch_size && (job.accumulate > 1 ? `${job.batch_size} × ${job.accumulate}` : job.batch_size)],
-      ["Optimizer", job.optimizer && brief(job.optimizer)], ["Learning rate over time", job.schedule && brief(job.schedule)], ["Loss", job.loss && brief(job.loss)],
+      ["Nodes", job.nodes > 1 ? job.nodes : null], ["Optimizer", job.optimizer && brief(job.optimizer)], ["Learning rate over time", job.schedule && brief(job.schedule)], ["Loss", job.loss && brief(job.loss)],
       ["Varied by", job.augmentations.length ? job.augmentations.map((one) => one.type).join(", ") : "nothing"],
       ["Trained of another's network", job.train && brief(job.train)], ["Seed of chance", job.seed],
       ["Pictures of the data set", job.dataset_images?.toLocaleString("en")],
@@ -122,10 +122,11 @@ function Continue({ job }) {
   if (!job.checkpoint_until) return null;
   const start = async (event) => {
     event.preventDefault();
+    const on = wayOn();
     setState({ busy: true });
     try {
       const made = await post("v1/training-jobs", { continue_from: job.id, epochs: Number(new FormData(event.target).get("epochs")) });
-      go("watch", { job: made.id });
+      on("watch", { job: made.id });
     } catch (problem) {
       setState({ problem });
     }

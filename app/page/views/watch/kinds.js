@@ -37,6 +37,7 @@ export function whereabouts(kind, job) {
 
 /** How far a job is, in words. */
 export function status(kind, job) {
+  if (job.waiting_for?.storage) return "Waits until the disk of the server can be written";
   if (job.waiting_for) return "Waits for its data set";
   if (job.status === "queued") {
     const place = job.queue_position > 1 ? `, number ${job.queue_position} in the line` : job.queue_position ? ", next in the line" : "";

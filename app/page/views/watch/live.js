@@ -2,56 +2,48 @@
 import { all } from "../../lib/api.js";
 import { follow, LOOK } from "../../lib/events.js";
 import { useEffect, useRef, useState } from "../../lib/html.js";
+import { movesOthers } from "../../lib/jobs.js";
 import { useLoaded } from "../../lib/load.js";
+import { later, SOON, useNews, whenSeen } from "../../lib/news.js";
 
 const PAGE = 50;
 const MOST_A_CALL = 200;
-/** However much happens, things are loaded anew once in this time. */
-const BREATH_MS = 700;
-/** Which events say that a list is other than before: kinds of jobs, and its name in `changed`. */
+/** Kinds of jobs that a list is about, and its name in `changed`. Of those with `rows` the events bring what is listed. */
 const LISTS = {
-  "v1/training-jobs": { kinds: ["training"], name: "jobs" },
-  "v1/evaluations": { kinds: ["evaluation"], name: "jobs" },
-  "v1/batch-predictions": { kinds: ["batch_prediction"], name: "jobs" },
+  "v1/training-jobs": { kinds: ["training"], name: "jobs", rows: true },
+  "v1/evaluations": { kinds: ["evaluation"], name: "jobs", rows: true },
+  "v1/batch-predictions": { kinds: ["batch_prediction"], name: "jobs", rows: true },
   "v1/models": { kinds: [], name: "models" },
   "v1/datasets": { kinds: ["ingestion", "addition", "download"], name: "datasets" },
 };
 
-/** Does an event say that a list is other than before? What a row does meanwhile is told in full by its own events. */
-function concerns(path, { event, data }) {
-  if (event === LOOK) return true;
-  if (["progress", "epoch"].includes(event)) return false;
-  return event === "changed" ? data.lists.includes(LISTS[path].name) : LISTS[path].kinds.includes(data.kind);
-}
-
-/** Call `look()` soon after something has happened that `matters(message)`, as lib/events.js tells it. */
-function useNews(matters, look) {
-  const now = useRef();
-  now.current = { matters, look };
-  useEffect(() => {
-    let timer = null;
-    const stop = follow(null, (message) => {
-      if (timer || !(message.event === LOOK || now.current.matters(message))) return;
-      timer = setTimeout(() => {
-        timer = null;
-        now.current.look();
-      }, BREATH_MS);
-    });
-    return () => (stop(), clearTimeout(timer));
-  }, []);
-}
-
-/** Like useLoaded, and loaded again when something happens that `matters(message, value)`. */
-export function useLive(work, inputs, matters) {
+/** Like useLoaded, and loaded again some time after what `breath(message)` names, see useNews. */
+export function useLive(work, inputs, breath) {
   const loaded = useLoaded(work, inputs);
-  useNews((message) => matters(message, loaded.value), loaded.again);
+  useNews(breath, loaded.again);
   return loaded;
 }
 
 /**
+ * Has a list to be asked for after an event? Not for what the event brings itself: a job in another state, its progress,
+ * its figures.
+ */
+function concerns(path, query, { event, data }) {
+  const { kinds, name, rows: told } = LISTS[path];
+  if (event === LOOK) return true;
+  if (event === "changed") return data.lists.includes(name);
+  if (!kinds.includes(data.kind)) return false;
+  if (!told) return event === "status";
+  return event === "job" && Boolean(query.contains || query.tag);
+}
+
+/** Does what waits in a list move up after an event? */
+const moves = (path, { event, data }) => movesOthers(event, data) && LISTS[path].rows && LISTS[path].kinds.includes(data.kind);
+
+/**
  * Several lists of the service as one, newest first, page by page: {rows: [{...row, path}], more, problem, again, busy}.
  * `more` is null at the end. What is older than the last row of a list that goes on is not shown yet. Of many pages that
- * are open each asks for what may have changed, and for nothing else.
+ * are open each asks for what may have changed and was not told, and for nothing else.
  */
 export function useLists(paths, query = {}) {
   const [pages, setPages] = useState(1);
@@ -59,45 +51,80 @@ export function useLists(paths, query = {}) {
   useEffect(() => setPages(1), [named]);
   const kept = useRef(new Map());
   const news = useRef({});
+  const shown = useRef([]);
+  const isOther = (path) => (news.current[path] = (news.current[path] ?? 0) + 1);
   useEffect(() => {
     kept.current = new Map();
-    return follow(null, (message) => paths.filter((path) => concerns(path, message)).forEach((path) => (news.current[path] = (news.current[path] ?? 0) + 1)));
+    return follow(null, (message) => paths.filter((path) => concerns(path, query, message)).forEach(isOther));
   }, [named, pages]);
   const loaded = useLive(async (signal) => {
     const most = pages * PAGE;
     const lists = await Promise.all(paths.map(async (path) => {
       const turn = news.current[path] ?? 0;
       const known = kept.current.get(path);
-      if (known?.turn === turn) return known.rows;
+      if (known?.turn === turn) return known;
+      const asked = performance.now();
       const found = await all(path, { ...query, limit: Math.min(MOST_A_CALL, most + 1) }, most + 1, { signal });
-      const rows = found.map((row) => ({ ...row, path }));
-      kept.current.set(path, { turn, rows });
-      return rows;
+      const list = { path, turn, asked, rows: found.map((row) => ({ ...row, path })) };
+      kept.current.set(path, list);
+      return list;
     }));
-    const going = lists.filter((rows) => rows.length > most);
-    const until = going.reduce((latest, rows) => (rows[most - 1].created_at > latest ? rows[most - 1].created_at : latest), "");
-    const rows = lists.flatMap((list) => list.slice(0, most)).filter((row) => row.created_at >= until);
-    rows.sort((a, b) => (a.created_at < b.created_at ? 1 : a.created_at > b.created_at ? -1 : 0));
-    return { rows, more: going.length > 0 };
-  }, [named, pages], (message) => paths.some((path) => concerns(path, message)));
-  const rows = useProgress(loaded.value?.rows);
+    const going = lists.filter(({ rows }) => rows.length > most);
+    const until = going.reduce((latest, { rows }) => (rows[most - 1].created_at > latest ? rows[most - 1].created_at : latest), "");
+    const rows = lists.flatMap((list) => list.rows.slice(0, most));
+    return { rows, until, more: going.length > 0, asked: Object.fromEntries(lists.map(({ path, asked }) => [path, asked])) };
+  }, [named, pages], (message) => paths.some((path) => concerns(path, query, message)) && SOON);
+  useEffect(() => {
+    let forget = () => {};
+    const look = () => {
+      // most often it was the one that waited
+      const waiting = paths.filter((path) => shown.current.some((row) => row.path === path && row.status === "queued"));
+      waiting.forEach(isOther);
+      if (waiting.length) loaded.again();
+    };
+    const soon = later(SOON, () => {
+      forget();
+      forget = whenSeen(look);
+    });
+    const stop = follow(null, (message) => paths.some((path) => moves(path, message)) && soon());
+    return () => (stop(), soon.stop(), forget());
+  }, [named]);
+  const rows = useTold(loaded.value, query);
+  shown.current = rows ?? [];
   return { ...loaded, rows, more: loaded.value?.more ? () => setPages(pages + 1) : null };
 }
 
-/** The rows with the progress and the figures that were told since they were loaded. */
-function useProgress(rows) {
+/** The rows of lists, newest first, with what was told since they were asked for: `lists` is {rows, until, asked}. */
+function useTold(lists, query) {
   const [told, setTold] = useState({});
   useEffect(() => follow(null, ({ event, data }) => {
-    if (!["progress", "epoch"].includes(event)) return;
+    if (!["job", "progress", "epoch"].includes(event)) return;
     const { job_id: job, kind, dataset_id: dataset, ...values } = data;
-    const id = LISTS["v1/datasets"].kinds.includes(kind) ? dataset : job;
-    setTold((before) => ({ ...before, [id]: { ...before[id], [event]: values } }));
+    const path = Object.keys(LISTS).find((one) => LISTS[one].kinds.includes(kind));
+    if (!path) return;
+    const id = LISTS[path].rows ? job : dataset;
+    const news = { [event]: values.job ?? values, at: performance.now() };
+    // what is told in full is all that there is to tell
+    setTold((before) => ({ ...before, [id]: { path, id, ...(event === "job" ? {} : before[id]), ...news } }));
   }), []);
-  useEffect(() => setTold({}), [rows]);
-  return rows?.map((row) => {
-    const { progress, epoch } = told[row.id] ?? {};
-    return { ...row, ...(progress && row.progress && { progress: { ...row.progress, ...progress } }), ...(epoch && { metrics: epoch }) };
+  // what was told before a list was asked for is in it
+  const isNews = ({ path, at }) => at >= (lists.asked[path] ?? Infinity);
+  useEffect(() => {
+    if (lists) setTold((before) => Object.fromEntries(Object.entries(before).filter(([, one]) => isNews(one))));
+  }, [lists]);
+  if (!lists) return undefined;
+  const { status, contains, tag } = query;
+  const news = Object.values(told).filter(isNews);
+  const listed = new Set(lists.rows.map((row) => row.id));
+  // whether a new one has that name or tag is for the service to say
+  const others = contains || tag ? [] : news.filter((one) => one.job && !listed.has(one.id)).map(({ id, path }) => ({ id, path }));
+  const rows = [...lists.rows, ...others].map((row) => {
+    const { job, progress, epoch } = news.find((one) => one.id === row.id) ?? {};
+    const now = { ...row, ...job };
+    return { ...now, ...(progress && now.progress && { progress: { ...now.progress, ...progress } }), ...(epoch && { metrics: epoch }) };
   });
+  const fits = (row) => row.created_at >= lists.until && (!status || !LISTS[row.path].rows || row.status === status);
+  return rows.filter(fits).sort((a, b) => (a.created_at < b.created_at ? 1 : a.created_at > b.created_at ? -1 : 0));
 }
 
 /**

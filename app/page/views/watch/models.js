@@ -2,7 +2,7 @@
 import { get, upload } from "../../lib/api.js";
 import { html, useRef, useState } from "../../lib/html.js";
 import { useLoaded } from "../../lib/load.js";
-import { go, link } from "../../lib/router.js";
+import { link, wayOn } from "../../lib/router.js";
 import { bytes, count, percent, when } from "../../lib/words.js";
 import { Drop } from "../../parts/drop.js";
 import { ProblemBox } from "../../parts/problem.js";
@@ -54,6 +54,7 @@ function Import() {
   const [state, setState] = useState({});
   const form = useRef(null);
   const take = async ([{ file }]) => {
+    const on = wayOn();
     const stopping = new AbortController();
     const follow = (share) => setState({ share, stop: () => stopping.abort() });
     follow(0);
@@ -67,7 +68,7 @@ function Import() {
     body.append("file", file, file.name);
     try {
       const { json } = await upload("v1/models/import", body, { onprogress: follow, signal: stopping.signal });
-      go("watch", { model: json.id });
+      on("watch", { model: json.id });
     } catch (problem) {
       setState({ problem });
     }

@@ -1,6 +1,7 @@
 /** How long the gradients and the weights of each node were in the epochs of a run: who hardly learns, and who runs away. */
 import { get } from "../../lib/api.js";
 import { html, useMemo, useState } from "../../lib/html.js";
+import { SELDOM } from "../../lib/news.js";
 import { count } from "../../lib/words.js";
 import { Curve } from "../../parts/curve.js";
 import { ProblemBox } from "../../parts/problem.js";
@@ -23,7 +24,7 @@ export function Norms({ path, id }) {
 
 function Inside({ path, id }) {
   const [figure, setFigure] = useState("gradient");
-  const loaded = useLive((signal) => get(`${path}/norms`, {}, { signal }), [path], ({ event, data }) => event === "epoch" && data.job_id === id);
+  const loaded = useLive((signal) => get(`${path}/norms`, {}, { signal }), [path], ({ event, data }) => event === "epoch" && data.job_id === id && SELDOM);
   const found = loaded.value;
   const lines = useMemo(() => (found ? found.nodes.map((node, at) => ({ label: node.name, values: node[figure].map((one) => one || null), ...look(node.name, at, found) })) : []), [found, figure]);
   if (!found) return html`<${ProblemBox} problem=${loaded.problem} again=${loaded.again} />${loaded.busy && html`<p role="status">Asking</p>`}`;

@@ -1,10 +1,9 @@
 /** The curves of one run, or of several over each other. */
-import { get } from "../../lib/api.js";
 import { html, useMemo } from "../../lib/html.js";
+import { useJobs } from "../../lib/jobs.js";
 import { count, percent } from "../../lib/words.js";
 import { Curve } from "../../parts/curve.js";
 import { ProblemBox } from "../../parts/problem.js";
-import { useLive } from "./live.js";
 
 const FIGURES = {
   dev_accuracy: "Accuracy on dev",
@@ -22,26 +21,17 @@ const formatOf = (figure) => (figure.endsWith("accuracy") ? share : figure === "
 /** `ids` of training jobs; `shown`: the figure; `show(figure)`; `clear()`. */
 export function Runs({ ids, shown, show, clear }) {
   const figure = shown in FIGURES ? shown : "dev_accuracy";
-  const loaded = useLive(async (signal) => {
-    const runs = await Promise.all(ids.map(async (id) => {
-      try {
-        const [job, metrics] = await Promise.all([get(`v1/training-jobs/${id}`, {}, { signal }), get(`v1/training-jobs/${id}/metrics`, {}, { signal })]);
-        return { job, metrics: metrics.data };
-      } catch (problem) {
-        if (problem.status === 404) return null;
-        throw problem;
-      }
-    }));
-    return runs.filter(Boolean);
-  }, [ids.join()], ({ event, data }) => event !== "progress" && ids.includes(data.job_id));
-  const runs = loaded.value ?? [];
+  const followed = useJobs("training-jobs", ids);
+  const runs = followed.filter(({ job }) => job);
+  // one that was deleted leaves the others to be seen
+  const problem = followed.map((one) => one.problem).find((one) => one && one.status !== 404);
   const most = Math.max(0, ...runs.flatMap(({ metrics }) => metrics.map((one) => one.epoch)));
   const x = useMemo(() => Array.from({ length: most }, (_, at) => at + 1), [most]);
   const names = runs.map(({ job }, at) => (runs.some((other, place) => place !== at && other.job.name === job.name) ? `${job.name} ${job.id.slice(-4)}` : job.name));
   const lines = useMemo(() => runs.map(({ metrics }, at) => {
     const by = new Map(metrics.map((one) => [one.epoch, one[figure]]));
     return { label: names[at], values: x.map((epoch) => by.get(epoch) ?? null), token: COLOURS[at % COLOURS.length], dash: at >= COLOURS.length ? [5, 4] : undefined };
-  }), [loaded.value, figure, x]);
+  }), [followed, figure, x]);
   const format = formatOf(figure);
   const said = runs.map(({ metrics }, at) => `${names[at]} ${metrics.length ? format(metrics.at(-1)[figure]) : "none yet"}`).join(", ");
   return html`<section class="card" aria-label="Curves of several runs">
@@ -49,7 +39,7 @@ export function Runs({ ids, shown, show, clear }) {
     <label class="field figure"><span>Figure</span><select value=${figure} onChange=${(event) => show(event.target.value)}>
       ${Object.entries(FIGURES).map(([name, label]) => html`<option key=${name} value=${name}>${label}</option>`)}
     </select></label>
-    <${ProblemBox} problem=${loaded.problem} again=${loaded.again} />
+    <${ProblemBox} problem=${problem} />
     ${most > 0 ? html`<${Curve} x=${x} lines=${lines} height=${240} range=${figure.endsWith("accuracy") ? [0, 1] : null} format=${format} label=${`${FIGURES[figure]} after the last epoch: ${said}`} />` : html`<p class="soft">No epoch is done yet.</p>`}
   </section>`;
 }

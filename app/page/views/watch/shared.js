@@ -1,7 +1,7 @@
 /** What the lists and the single things of Watch have in common. */
 import { blob, send } from "../../lib/api.js";
 import { html, useEffect, useState } from "../../lib/html.js";
-import { go, link } from "../../lib/router.js";
+import { go, link, wayOn } from "../../lib/router.js";
 import { Dialog } from "../../parts/dialog.js";
 import { ProblemBox } from "../../parts/problem.js";
 import { Typed } from "../../parts/typed.js";
@@ -25,10 +25,11 @@ export function Opened({ tab, list, title, children }) {
 export function Delete({ what, path, to, children }) {
   const [state, setState] = useState({});
   const remove = async () => {
+    const on = wayOn();
     setState({ asked: true, busy: true });
     try {
       await send("DELETE", path);
-      go("watch", { tab: to }, { replace: true });
+      on("watch", { tab: to }, { replace: true });
     } catch (problem) {
       setState({ asked: true, problem });
     }
