@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -33,6 +35,19 @@ def test_one_layer(backward: bool) -> None:
 
 def test_predictions() -> None:
     assert sides.inference("lenet-5", 2)().shape == (2, 10)
+
+
+def test_nodes() -> None:
+    words = ["lenet-5", "--batch", "8", "--steps", "2", "--rounds", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.nodes", *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert "4 waits a step" in done.stdout
+    assert "10 Gbit/s" in done.stdout
 
 
 ANSWERS = {

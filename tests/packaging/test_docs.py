@@ -3,11 +3,15 @@
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from typer.main import get_command
 
-from app.settings import PREFIX, Settings
+from app.cli.main import cli
+from app.metrics.families import FAMILIES
+from app.settings import PREFIX, Group, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -78,13 +82,14 @@ def test_the_architecture_page_has_every_room(package: str) -> None:
     assert drawn == top | {room for room in rooms if not room.startswith("app/store/migrations")}
 
 
-def settings_table() -> str:
-    """Write the table of settings that docs/operations.md should hold."""
-    rows = ["| variable | default | meaning |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
+def settings_table(group: type[Group]) -> str:
+    """Write the table of a group of settings that docs/operations.md should hold under the title of the group."""
+    title = (group.__doc__ or "").removesuffix(".")
+    rows = [f"### {title}", "", "| variable | default | meaning |", "|---|---|---|"]
+    for name, field in group.model_fields.items():
         if field.default_factory is not None:
             default = "what the machine has"
-        elif field.default is None:
+        elif field.default in (None, ()):
             default = ""
         elif name.endswith("_bytes"):
             mib = field.default // 2**20
@@ -99,8 +104,25 @@ def settings_table() -> str:
 
 def test_the_settings_are_documented() -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    table = settings_table()
-    assert table in page, f"docs/operations.md should hold:\n{table}"
+    groups = [group for group in Settings.__bases__ if issubclass(group, Group)]
+    assert {name for group in groups for name in group.model_fields} == set(Settings.model_fields)
+    tables = "\n\n".join(map(settings_table, groups))
+    assert tables + "\n\n" in page, f"docs/operations.md should hold:\n{tables}"
+
+
+def metrics_table() -> str:
+    """Write the table of metrics that docs/watching.md should hold."""
+    rows = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
+    for name, family in FAMILIES.items():
+        labels = ", ".join(f"`{label}`" for label in family.labels)
+        rows.append(f"| `{name}` | {family.kind} | {labels} | {family.help} |")
+    return "\n".join(rows)
+
+
+def test_the_metrics_are_documented() -> None:
+    page = (ROOT / "docs" / "watching.md").read_text(encoding="utf-8")
+    table = metrics_table()
+    assert table in page, f"docs/watching.md should hold:\n{table}"
 
 
 def test_every_variable_that_is_mentioned_exists() -> None:
@@ -109,6 +131,20 @@ def test_every_variable_that_is_mentioned_exists() -> None:
     for file in files:
         mentioned = set(re.findall(r"CONVSERVE_[A-Z_]*[A-Z]", file.read_text(encoding="utf-8")))
         assert mentioned <= known, file.name
+
+
+def test_the_commands_that_are_mentioned_exist() -> None:
+    commands: dict[str, Any] = vars(get_command(cli))["commands"]
+    pages = [page for page in tracked("*.md") if page.name != "CHANGELOG.md"]  # it speaks of what there was
+    for file in [*pages, *tracked("docker/*.y*ml")]:
+        text = file.read_text(encoding="utf-8")
+        code = [*re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL), *re.findall(r"`[^`\n]+`", text)]
+        for name, second in re.findall(
+            r"(?:`|^)convserve ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", "\n".join(code), re.MULTILINE
+        ):
+            assert name in commands, f"{file.name}: convserve {name}"
+            below = vars(commands[name]).get("commands")
+            assert not below or not second or second in below, f"{file.name}: convserve {name} {second}"
 
 
 def test_the_makefile_targets_that_are_mentioned_exist() -> None:

@@ -43,11 +43,12 @@ def test_every_test_is_run_by_one_command(pytestconfig: pytest.Config) -> None:
         re.findall(r"^(test[a-z-]*|nightly):.*\n\t@\$\(PY\) -m pytest.* -m (\"[^\"]+\"|\w+)", makefile, re.M)
     )
     assert recipes == {
-        "test": '"not slow and not nightly and not web"',
-        "test-slow": "slow",
+        "test": '"not slow and not nightly and not web and not cluster"',
+        "test-slow": '"slow and not nightly and not cluster"',
+        "test-cluster": "cluster",
         "test-web": "web",
         "nightly": "nightly",
     }
-    assert {"slow", "web", "nightly"} <= names
+    assert {"slow", "web", "nightly", "cluster"} <= names
     ran = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert re.findall(r"^\s*make (\S+)$", ran, re.M)[:5] == ["lint", "types", "test", "test-slow", "test-web"]

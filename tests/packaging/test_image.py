@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,8 +28,12 @@ KEY = "a-key-for-the-image-test"
 
 @dataclass
 class Stage:
-    """One `FROM` of the Dockerfile: its instructions, and what the last of each settings one said."""
+    """One `FROM` of the Dockerfile: its instructions, those of the stage that it goes on from first.
 
+    What is asked for is what the last of each settings one said.
+    """
+
+    name: str
     instructions: list[tuple[str, str]] = field(default_factory=list)
 
     def all(self, name: str) -> list[str]:
@@ -52,13 +57,17 @@ def stages() -> list[Stage]:
     for line in filter(None, map(str.strip, text.splitlines())):
         instruction, _, argument = line.partition(" ")
         if instruction == "FROM":
-            found.append(Stage())
+            base, _, name = argument.partition(" AS ")
+            before = [stage for stage in found if stage.name == base]
+            found.append(Stage(name, [each for stage in before for each in stage.instructions]))
         if found:
             found[-1].instructions.append((instruction, argument.strip()))
     return found
 
 
-BUILD, FINAL = stages()
+STAGES = stages()
+BUILD, FINAL = STAGES[0], STAGES[-1]
+(BUILD_CLUSTER,) = (stage for stage in STAGES if stage.name == "build-cluster")
 
 
 class Image:
@@ -91,10 +100,10 @@ class Image:
         given.pop("PIP_NO_CACHE_DIR", None)
         return {**passed, **given, "PATH": path}
 
-    def build(self, **arguments: str) -> None:
+    def build(self, stage: Stage = BUILD, **arguments: str) -> None:
         """Carry out the build steps, with `--build-arg` for each argument."""
         ignored = shutil.ignore_patterns("__pycache__")
-        for instruction, argument in BUILD.instructions:
+        for instruction, argument in stage.instructions:
             if instruction == "COPY":
                 *names, target = argument.split()
                 into = self.source / target
@@ -108,7 +117,7 @@ class Image:
                 done = subprocess.run(
                     ["/bin/sh", "-c", self.moved(argument)],
                     cwd=self.source,
-                    env=self.environment(BUILD) | arguments,
+                    env=self.environment(stage) | arguments,
                     capture_output=True,
                     text=True,
                     check=False,
@@ -176,14 +185,42 @@ def test_the_entry_command_serves(image: Image) -> None:
     assert sick.returncode != 0
 
 
-def test_onnx_runtime_comes_along_where_that_is_asked_for(image: Image, tmp_path: Path) -> None:
+def test_extras_come_along_where_they_are_asked_for(image: Image, tmp_path: Path) -> None:
     other = Image(tmp_path)
-    other.build(LIBRARIES="onnxruntime")
-    code = "import onnx, onnxruntime, app.main"
-    for built, status in ((image, 1), (other, 0)):
-        program = shutil.which("python", path=built.environment(FINAL)["PATH"])
-        ran = subprocess.run([program or "", "-c", code], cwd=built.data, capture_output=True, check=False)
-        assert ran.returncode == status, ran.stderr
+    other.build(EXTRAS="onnxruntime otel")
+    for code in ("import onnx, onnxruntime, app.main", "import opentelemetry.sdk, app.main"):
+        for built, status in ((image, 1), (other, 0)):
+            program = shutil.which("python", path=built.environment(FINAL)["PATH"])
+            ran = subprocess.run(
+                [program or "", "-c", code], cwd=built.data, capture_output=True, check=False
+            )
+            assert ran.returncode == status, ran.stderr
+
+
+@pytest.mark.cluster
+def test_nodes_of_ray_have_ray_and_what_shared_services_want(tmp_path: Path) -> None:
+    made = Image(tmp_path)
+    made.build(BUILD_CLUSTER)
+    python = shutil.which("python", path=made.environment(FINAL)["PATH"])
+    ray = shutil.which("ray", path=made.environment(FINAL)["PATH"])
+    for program, *arguments in (
+        (python, "-c", "import obstore, psycopg, app.jobs.cluster.node, app.main"),
+        (ray, "--version"),
+        (made.root / "build/bin/pip", "--python", python, "check"),
+    ):
+        ran = subprocess.run(
+            [str(program), *map(str, arguments)], cwd=made.data, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_every_extra_for_users_can_come_along() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"].keys() - {"dev", "web"}
+    copied = {name for argument in BUILD.all("COPY") for name in argument.split()[:-1]}
+    assert {extra for extra in extras if f"requirements/{extra}.txt" not in copied} == set()
+    described = (ROOT / "docs" / "image.md").read_text(encoding="utf-8")
+    assert {extra for extra in extras if f"`{extra}`" not in described} == set()
 
 
 def test_without_a_key_it_refuses_to_start(image: Image) -> None:

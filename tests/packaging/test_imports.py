@@ -25,7 +25,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "fastapi_offline": ("app.web.docs_page",),
     "google": ("engine.model.onnx_format.read",),
     "httpcore": ("app.jobs.outgoing",),
-    "httpx": ("app.client", "app.datasets.fetching", "app.jobs.outgoing"),
+    "httpx": ("app.client", "app.datasets.fetching", "app.jobs.cluster", "app.jobs.outgoing"),
     "numpy": (
         "app.builtin",
         "app.datasets",
@@ -40,25 +40,30 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "app.web.routes",
         "engine",
     ),
+    "obstore": ("app.files.bucket.bucket",),
     "onnx": ("engine.model.onnx_format",),
     "onnxruntime": ("engine.model.runtime.onnx_runtime",),
+    "prometheus_client": ("app.metrics.exposition",),
+    "opentelemetry": ("app.tracing",),
+    "psycopg": ("app.store.notices", "app.store.postgres"),
     "pydantic": ("app", "engine"),
     "pydantic_core": ("app.api", "app.web.answers", "app.web.inference_protocol", "engine.choices"),
     "python_multipart": ("app.web.bodies.multipart",),
+    "ray": ("app.jobs.nodes.on_ray",),
     "rich": ("app.cli",),
     "safetensors": ("engine.model.model_file",),
     "sqlalchemy": ("app.store",),
     "starlette": ("app.main", "app.web"),
     "typer": ("app.cli",),
-    "httptools": ("app.web.heads",),
-    "uvicorn": ("app.web.server", "app.web.heads"),
+    "httptools": ("app.web.connections.heads",),
+    "uvicorn": ("app.web.connections", "app.web.server"),
 }
 
 # What the client knows: the bodies, and which address is its own machine.
 CLIENT_IMPORTS = ("app.api", "app.client", "app.hosts")
 
 # What is sent and received is types alone; whoever has such a type at hand fills it.
-API_IMPORTS = ("app.api", "app.states", "engine")
+API_IMPORTS = ("app.api", "app.scopes", "app.states", "app.text", "engine")
 
 MOST_FILES_AT_THE_TOP = 8
 
@@ -193,7 +198,7 @@ def test_no_import_between_folders_runs_upwards() -> None:
     [
         ("engine.ops.windows", "from engine.layers import Conv2D"),
         ("engine.fast.steps.base", "from engine.fast.parallel.share import Share"),
-        ("app.store.jobs", "from app.jobs.work import worker"),
+        ("app.store.jobs", "from app.jobs.work import attempt"),
         ("app.jobs.runner", "import app.web.routes.models"),
     ],
 )
