@@ -1,20 +1,18 @@
-"""A plugin of pytest for `make nightly`: it writes the result of a run to docs/nightly.md."""
+"""A plugin of pytest for `make nightly`: it writes its part of docs/nightly.md."""
 
 from __future__ import annotations
 
 import platform
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.pages import rewrite
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "nightly.md"
-HEAD = """# What `make nightly` found
-
-Tests that take more memory or time than a change can wait for. This page is written by `make nightly`, which a person
-runs; what the tests print is in the terminal.
-
-"""
+_PART = re.compile(r"(?<=<!-- long -->\n).*(?=<!-- /long -->)", re.DOTALL)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -36,7 +34,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             for report in reports
         ),
     ]
-    PAGE.write_text(HEAD + "".join(lines), encoding="utf-8")
+    rewrite(PAGE, lambda page: _PART.sub(lambda _: "".join(lines), page))
 
 
 def _printed(report: pytest.TestReport) -> str:
