@@ -1,7 +1,11 @@
 """A real server for whoever asks, over real HTTP."""
 
+import gc
+import importlib
 import os
+import secrets
 import signal
+import ssl
 import subprocess
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -17,6 +21,10 @@ from app.cli.launch import LaunchError, ServerProcess
 from app.files.locks import is_locked, read_holder
 from app.jobs.processes import THREADS_VARIABLES
 from app.settings import available_cores
+from tests.chaos.faults import FAULTS
+from tests.cluster.postgres import database_url, postgres  # noqa: F401 - fixtures
+from tests.cluster.ray_cluster import ray_cluster  # noqa: F401 - fixture
+from tests.cluster.seaweed import prefix, s3  # noqa: F401 - fixtures
 
 # before NumPy is imported: test processes take all cores by themselves, and threads of BLAS would wait for one another
 for variable in THREADS_VARIABLES:
@@ -47,12 +55,55 @@ LONGEST = (
 """Files that go first, so that no test process is left alone with a long one at the end."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make chaos` ask for more than a change can wait for."""
+    parser.addoption(
+        "--counts", type=int, default=0, help="percent of the full counts at which faults are tried"
+    )
+    parser.addoption(
+        "--chance", type=int, default=secrets.randbelow(10**6), help="what draws of chance begin with"
+    )
+    parser.addoption(
+        "--minutes", type=float, default=0.3, help="for how long tests/chaos/test_soak.py goes on"
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say how draws of chance can be repeated."""
+    return f"chance: --chance={config.getoption('--chance')}"
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make interrupts arrive, however this was started: `nohup make test &` ignores them, and so would every child."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # who ends the tests ends what they have started, too
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None]:
+    """Look for no garbage among the thousands of tests, neither now nor later: that takes a third of the collection."""
+    gc.disable()
+    try:
+        import_share(session.config)
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def import_share(config: pytest.Config) -> None:
+    """Import a share of all tests, another one in each test process: the others find it compiled."""
+    process = getattr(config, "workerinput", None)
+    if process is None or config.args != config.getini("testpaths"):
+        return
+    root = Path(__file__).parent
+    modules = sorted(path.relative_to(root.parent).with_suffix("") for path in root.rglob("test_*.py"))
+    for module in modules[int(process["workerid"].removeprefix("gw")) :: process["workercount"]]:
+        # what is wrong with it is said when it is collected
+        with suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(module.parts))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -66,7 +117,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Cancel what a test that failed has left running on the shared server: it would slow all others down."""
     report = yield
     url = getattr(item, "funcargs", {}).get("server")
-    if report.failed and url is not None:
+    if report.failed and isinstance(url, str):  # a test's own server goes with it
         with suppress(httpx.HTTPError), connect(url) as client:
             for kind in ("training-jobs", "evaluations", "batch-predictions"):
                 for job in client.get(f"/v1/{kind}?limit=200").json().get("data", ()):
@@ -76,8 +127,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bring the tests into that order; of the others, none moves."""
+    """Mark those that show what becomes of faults; bring all into that order; of the others, none moves."""
     root = Path(__file__).parent
+    for item in items:
+        name = item.nodeid.removeprefix(f"{root.name}/")
+        if any(fault.covers(name) for fault in FAULTS):
+            item.add_marker("chaos")
     places = {root / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
 
@@ -156,7 +211,13 @@ def begin() -> Iterator[Callable[..., subprocess.Popen[Any]]]:
 
 def connect(url: str, **headers: str) -> httpx.Client:
     """Open a client that no proxy of the environment gets in the way of."""
-    return httpx.Client(base_url=url, timeout=60, trust_env=False, headers=headers)
+    # without the certificates of authorities: they take longer to read than most calls to be answered
+    no_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # all connections are kept: of those that are too many one may be closed while another thread is handed it
+    kept = httpx.Limits()
+    return httpx.Client(
+        base_url=url, timeout=60, trust_env=False, headers=headers, verify=no_tls, limits=kept
+    )
 
 
 @pytest.fixture(scope="session", name="connect")

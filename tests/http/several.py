@@ -10,7 +10,8 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -75,6 +76,15 @@ def submit(client: httpx.Client, request: dict[str, Any] = TRAINING) -> str:
     answer = client.post("/v1/training-jobs", json=request)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
+
+
+def status_anew(url: str, path: str, key: str) -> int:
+    """Return the status of an answer to a request by a connection of its own, which any of the processes may have."""
+    parts = httpx.URL(url)
+    connection = HTTPConnection(parts.host, parts.port, timeout=60)
+    with closing(connection):
+        connection.request("GET", path, headers={"Authorization": f"Bearer {key}"})
+        return connection.getresponse().status
 
 
 def wait_end(client: httpx.Client, job_id: str, wait_for: WaitFor) -> dict[str, Any]:

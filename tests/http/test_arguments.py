@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from functools import cache
+from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
 import httpx
@@ -26,6 +28,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from app.errors import Invalid
+from app.keys.callers import ANYBODY, CALLER
+from app.serving.room import Bodies
 from app.settings import Settings
 from app.web.bodies.route import StrictRoute
 
@@ -81,10 +85,13 @@ async def _waiting(
     return Seen(values={"given": [number, word, needed]})
 
 
-def _answer(kind: type[APIRoute], method: str, path: str, **more: Any) -> httpx.Response:
-    """Call an application whose routes are of one kind."""
+@cache
+def _application(kind: type[APIRoute]) -> FastAPI:
+    """Return an application whose routes are of one kind."""
     app = FastAPI()
-    app.state.settings = Settings.model_construct(max_body_bytes=1000)
+    settings = Settings.model_construct(max_body_bytes=1000)
+    app.state.settings = settings
+    app.state.services = SimpleNamespace(settings=settings, bodies=Bodies(1 << 20))
     app.router.route_class = kind
     app.post("/function/{number}", status_code=201)(_function)
     app.get("/waiting/{number}")(_waiting)
@@ -93,9 +100,19 @@ def _answer(kind: type[APIRoute], method: str, path: str, **more: Any) -> httpx.
         return Response(status_code=422)
 
     app.add_exception_handler(Invalid, refused)
+    return app
+
+
+def _answer(kind: type[APIRoute], method: str, path: str, **more: Any) -> httpx.Response:
+    """Call that application."""
 
     async def call() -> httpx.Response:
-        transport = httpx.ASGITransport(app)
+        application = _application(kind)
+
+        async def by_anybody(scope: Any, receive: Any, send: Any) -> None:
+            await application(scope | {CALLER: ANYBODY}, receive, send)
+
+        transport = httpx.ASGITransport(by_anybody)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             return await client.request(method, path, **more)
 

@@ -53,6 +53,7 @@ def test_a_job_that_needs_too_much_memory_is_refused_with_the_numbers(start: Sta
     service.stop()
 
 
+@pytest.mark.slow
 def test_a_full_data_directory_takes_no_more(start: Start, connect: Connect, wait_for: WaitFor) -> None:
     service = start(MAX_DATA_BYTES="1000")
     with connect(service.start()) as client:
@@ -91,7 +92,8 @@ def test_jobs_go_when_their_time_is_over_and_models_stay(
         client.post(f"{JOBS}/{cancelled}/cancel")
         for gone in (job_id, cancelled):
             wait_for(lambda gone=gone: client.get(f"{JOBS}/{gone}").status_code == 404, f"the end of {gone}")
-            assert not (service.data_dir / "jobs" / gone).exists()
+            folder = service.data_dir / "jobs" / gone
+            wait_for(lambda folder=folder: not folder.exists(), f"the end of the files of {gone}")
         model = client.get(f"/v1/models/{job_id.replace('job_', 'model_')}")
         assert model.status_code == 200
         assert model.json()["training_job_id"] == job_id

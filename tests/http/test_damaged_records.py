@@ -15,6 +15,8 @@ from app.cli.launch import ServerProcess
 from app.store.database import DATABASE_NAME
 from tests.jobs.service import until
 
+pytestmark = pytest.mark.local
+
 NETWORK = {"input_shape": [28, 28, 1], "layers": [{"type": "flatten"}, {"type": "dense", "units": 10}]}
 TRAINING = {"architecture": NETWORK, "dataset": "digits", "epochs": 1}
 
@@ -162,6 +164,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory, connect) -> Iterator[tuple
         yield client, data
 
 
+@pytest.mark.slow
 def test_the_queue_goes_on_behind_jobs_that_cannot_be_read(damaged, finished) -> None:
     client, _ = damaged
     job = client.post("/v1/training-jobs", json=TRAINING)

@@ -112,9 +112,25 @@ def test_jobs_of_all_kinds_come_in_one_stream(server: str, http: httpx.Client, w
     assert all(event.data["job_id"] and event.data["kind"] for event in progress)
     numbers = [int(event.id or 0) for event in lasting(everything.events) if event.kind != "changed"]
     assert numbers == sorted(set(numbers))
+
     # a data set and a model have been made
-    lists = {name for event in everything.events if event.kind == "changed" for name in event.data["lists"]}
-    assert {"datasets", "models"} <= lists
+    def lists() -> set[str]:
+        told = [event for event in everything.events if event.kind == "changed"]
+        return {name for event in told for name in event.data["lists"]}
+
+    wait_for(lambda: {"datasets", "models"} <= lists(), "word of the lists that changed")
+    # who shows lists has the rows that their calls give, and how many jobs there are
+    rows = {event.data["job_id"]: event.data for event in everything.events if event.kind == "job"}
+    assert {job_id: row["kind"] for job_id, row in rows.items()} == jobs
+    for path in ("training-jobs", "evaluations", "batch-predictions"):
+        listed = {row["id"]: row for row in http.get(f"/v1/{path}").json()["data"]}
+        assert {name: rows[name]["job"] for name in listed.keys() & jobs} == {
+            name: listed[name] for name in listed.keys() & jobs
+        }
+    counts = [event.data for event in everything.events if event.kind == "counts"]
+    assert counts[-1]["jobs"] == http.get("/v1/system").json()["jobs"]
+    assert any(kind["running"] or kind["queued"] for one in counts for kind in one["jobs"])
+    assert {event.id for event in everything.events if event.kind in ("job", "counts")} == {None}
 
     wait_for(lambda: evaluations.ended(evaluated, predicted), "their ends")
     assert {event.data.get("kind") for event in evaluations.events} <= {"evaluation", "batch_prediction"}
@@ -206,6 +222,7 @@ def test_the_stream_has_a_head(http: httpx.Client) -> None:
     assert http.get("/livez").status_code == 200
 
 
+@pytest.mark.slow
 def test_every_process_tells_the_same_and_sends_its_readers_home(
     several: ServerProcess,
     several_url: str,

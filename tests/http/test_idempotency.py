@@ -12,6 +12,7 @@ import pytest
 
 from app.cli.launch import ServerProcess
 from app.store.database import DATABASE_NAME
+from tests.conftest import Guarded
 
 ROUTES = ("/v1/architectures", "/v1/training-jobs", "/v1/datasets")
 KEY = "Idempotency-Key"
@@ -68,6 +69,25 @@ def test_a_key_belongs_to_one_call(http: httpx.Client) -> None:
     made = [http.post(route, json=body(http, route), headers=key) for route in ROUTES]
     assert [answer.status_code for answer in made] == [201, 202, 202]
     assert http.post(f"{made[1].headers['location']}/cancel").status_code == 202
+
+
+def test_a_key_belongs_to_one_caller(guarded_server: Guarded, connect: Connect) -> None:
+    """Who has another API key neither gets the answer nor learns that there is one."""
+    key = {KEY: "of-one-caller"}
+    ids = []
+    with connect(guarded_server.url, Authorization=f"Bearer {guarded_server.key}") as admin:
+        names_of = ("first", "second")
+        made = [admin.post("/v1/keys", json={"name": n, "scopes": ["write"]}).json() for n in names_of]
+        for secret in (guarded_server.key, *(entry["key"] for entry in made)):
+            with connect(guarded_server.url, Authorization=f"Bearer {secret}") as caller:
+                asked = {"name": f"n{len(ids)}", **TINY}
+                first, again = (caller.post(ROUTES[0], json=asked, headers=key) for _ in range(2))
+                assert (first.status_code, again.json()) == (201, first.json()), first.text
+                assert again.headers["idempotent-replayed"] == "true"
+                ids.append(first.json()["id"])
+        for entry in made:
+            assert admin.delete(f"/v1/keys/{entry['id']}").status_code == 204
+    assert len(set(ids)) == 3
 
 
 def test_a_refused_call_leaves_its_key_free(http: httpx.Client) -> None:

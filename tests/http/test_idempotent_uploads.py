@@ -126,6 +126,7 @@ def test_a_model_as_the_body_itself(http: httpx.Client) -> None:
     assert send(small, "raw", "free").json()["version"] == first.json()["version"] + 1
 
 
+@pytest.mark.slow
 def test_while_an_upload_is_under_way_its_key_is_taken(
     start: Callable[..., ServerProcess], connect: Connect, wait_for: Callable[..., Any]
 ) -> None:

@@ -109,6 +109,7 @@ def test_numpy_computes_where_nobody_wants_otherwise(
         assert not has_loaded(server)
 
 
+@pytest.mark.slow
 def test_auto_takes_what_it_has_found_to_be_quicker(
     start: Start, connect: Connect, wait_for: WaitFor, http: httpx.Client, digits: list[bytes]
 ) -> None:
@@ -140,6 +141,7 @@ def test_auto_takes_what_it_has_found_to_be_quicker(
         compared(3)
 
 
+@pytest.mark.slow
 def test_models_are_loaded_ahead_and_let_go_of_as_with_numpy(
     start: Start, connect: Connect, wait_for: WaitFor, digits: list[bytes]
 ) -> None:
@@ -165,6 +167,7 @@ def test_models_are_loaded_ahead_and_let_go_of_as_with_numpy(
         assert close(ask(client, digits[:3]), wanted)
 
 
+@pytest.mark.slow
 def test_each_of_several_processes_decides(start: Start, connect: Connect, digits: list[bytes]) -> None:
     server = start(INFERENCE=LIBRARY, WORKERS="2", CORES="2", LOG_FORMAT="json")
     with server as url, connect(url) as client:

@@ -60,7 +60,7 @@ def follow(http: httpx.Client, job_id: str, last: str | None = None) -> list[Eve
 
 
 def lasting(events: list[Event]) -> list[Event]:
-    return [event for event in events if event.kind != "progress"]
+    return [event for event in events if event.id is not None]
 
 
 def sockets(pid: int) -> int:

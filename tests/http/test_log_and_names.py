@@ -1,16 +1,14 @@
 """What a server writes into its log, what it says of bad options, and under which names its pictures are saved."""
 
-import json
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from app.cli.launch import SERVE, ServerProcess
+from app.cli.launch import SERVE
 
 NETWORK: dict[str, Any] = {
     "input_shape": [28, 28, 1],
@@ -18,40 +16,6 @@ NETWORK: dict[str, Any] = {
 }
 DEEP = NETWORK | {"layers": [*NETWORK["layers"], {"type": "dense", "units": 10}]}
 TRAINING = {"architecture": NETWORK, "dataset": "digits", "epochs": 1}
-
-
-def test_every_line_of_a_json_log_is_json(
-    start: Callable[..., ServerProcess], connect, finished, tmp_path: Path
-) -> None:
-    """Of a server under mixed requests: answers and errors, jobs that succeed and fail, connections that break."""
-    service = start("logged", LOG_FORMAT="json", LOG_LEVEL="debug", MAXJOBS="2")
-    url = service.start()
-    with connect(url) as client:
-        assert client.get("/v1/models").status_code == 200
-        assert client.get("/v1/nothing%01%0a\u732b").status_code == 404
-        assert client.post(
-            "/v1/training-jobs", content=b"{", headers={"Content-Type": "application/json"}
-        ).is_error
-        assert client.post("/v1/training-jobs", json={"a": "\n{"}).is_error
-        assert client.post("/v1/datasets", files={"file": ("\n.zip", b"PK")}).is_error
-        assert client.request("BREW", "/v1/models").is_error
-        with httpx.stream("GET", f"{url}/v1/training-jobs/job_example/events") as events:
-            next(events.iter_bytes(), None)
-        job = client.post("/v1/training-jobs", json=TRAINING).json()
-        assert finished(client, job["id"])["status"] == "succeeded"
-        diverges = TRAINING | {"architecture": DEEP, "optimizer": {"type": "sgd", "learning_rate": 1e30}}
-        job = client.post("/v1/training-jobs", json=diverges).json()
-        assert finished(client, job["id"])["status"] == "failed"
-        # What is stopped in the middle is put back into the queue.
-        client.post("/v1/training-jobs", json=TRAINING | {"epochs": 10_000})
-    service.stop()
-    lines = service.log.read_text(encoding="utf-8").splitlines()
-    parsed = [json.loads(line) for line in lines]
-    assert all(isinstance(line, dict) and {"timestamp", "level", "event"} <= line.keys() for line in parsed)
-    events_seen = {line["event"] for line in parsed}
-    assert {"listening", "request", "worker_started", "job_ended", "draining", "stopped"} <= events_seen
-    (unknown,) = [line for line in parsed if line["event"] == "unknown_variable"]
-    assert (unknown["variable"], unknown["nearest"]) == ("CONVSERVE_MAXJOBS", "CONVSERVE_MAX_JOBS")
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,7 @@ def test_other_bodies_are_refused(http: httpx.Client, file: bytes) -> None:
     assert fault["errors"][0]["parameter"] == "name"
 
 
+@pytest.mark.local
 def test_nothing_is_left_of_uploads_and_the_limit_holds(
     start: Callable[..., ServerProcess], connect: Callable[..., httpx.Client]
 ) -> None:

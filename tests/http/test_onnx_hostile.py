@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 
 from tests.engine.hostile import CORPUS
 
@@ -11,6 +12,7 @@ def stored(http: httpx.Client) -> list[str]:
     return [model["id"] for model in http.get("/v1/models?limit=200").json()["data"]]
 
 
+@pytest.mark.slow
 def test_hostile_files_are_refused_and_leave_nothing(http: httpx.Client) -> None:
     before = stored(http)
     answers = {}

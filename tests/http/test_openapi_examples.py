@@ -16,6 +16,8 @@ EXEMPT = {
     ("delete", "/v1/batch-predictions/{batch_id}"),
     ("get", "/v1/batch-predictions/{batch_id}"),
     ("get", "/v1/batch-predictions/{batch_id}/log"),
+    ("get", "/v1/batch-predictions/{batch_id}/events"),
+    ("get", "/v1/evaluations/{evaluation_id}/events"),
     ("get", "/v1/batch-predictions/{batch_id}/result"),
     ("post", "/v1/batch-predictions/{batch_id}/cancel"),
     ("delete", "/v1/evaluations/{evaluation_id}"),
@@ -30,6 +32,10 @@ EXEMPT = {
     ("delete", "/v1/models/{model_id}"),
     ("delete", "/v1/models/{model_name}/aliases/{alias}"),
     ("delete", "/v1/training-jobs/{job_id}"),
+    # of servers that have a key: see test_keys.py
+    ("post", "/v1/keys"),
+    ("get", "/v1/keys/{key}"),
+    ("delete", "/v1/keys/{key}"),
     ("post", "/v1/datasets/{dataset_id}/cancel"),
     ("post", "/v1/training-jobs/{job_id}/cancel"),
 }
@@ -146,7 +152,7 @@ def test_errors_are_described_once_each_with_an_example_of_its_own(document: dic
         examples += [media["example"]] if "example" in media else shown(media)
     for example in examples:
         Problem.model_validate(example)
-    assert len({example["status"] for example in examples}) == len(examples)
+    assert len({example["type"] for example in examples}) == len(examples)
     for _, _, operation in operations(document):
         for status, response in operation["responses"].items():
             if "$ref" in response and status != "default":
@@ -191,7 +197,7 @@ def test_the_document_is_small_and_layers_are_short(document: dict[str, Any], ht
     assert "/v1/catalog/layers" in schemas["NestedLayer"]["description"]
     assert "Conv2D" not in schemas
     assert not [name for name in schemas if "__" in name]
-    assert len(http.get("/openapi.json").content) < 650_000
+    assert len(http.get("/openapi.json").content) < 700_000
 
 
 def test_the_document_is_sent_once(http: httpx.Client) -> None:

@@ -225,9 +225,8 @@ def test_below_another_path_the_page_is_where_its_addresses_lead(tmp_path: Path)
 
     async def ask() -> None:
         transport = httpx.ASGITransport(service, root_path="/below/here")
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://localhost", headers=HTML
-        ) as client:
+        client = httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=HTML)
+        async with service.router.lifespan_context(service), client:
             moved = await client.get("/below/here")
             assert moved.status_code == 308
             assert moved.headers["location"] == "/below/here/"

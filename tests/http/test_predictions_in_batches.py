@@ -233,7 +233,11 @@ linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Li
 
 
 @linux
-@pytest.mark.parametrize("bound", [{"MAX_QUEUE": "4"}, {"MAX_QUEUE_BYTES": "1200000"}], ids=str)
+@pytest.mark.parametrize(
+    "bound",
+    [{"MAX_QUEUE": "4"}, pytest.param({"MAX_QUEUE_BYTES": "4000000"}, marks=pytest.mark.slow)],
+    ids=str,
+)
 def test_a_full_queue_says_so_and_memory_stays(
     serve: Callable[..., Served],
     connect: Callable[..., httpx.Client],

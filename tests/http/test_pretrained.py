@@ -116,6 +116,8 @@ def test_its_filters_are_shown(http: httpx.Client) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
 
 
+@pytest.mark.slow
+@pytest.mark.local
 def test_a_setting_leaves_it_out(
     start: Callable[..., ServerProcess], connect: Callable[..., httpx.Client]
 ) -> None:

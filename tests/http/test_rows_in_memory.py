@@ -75,6 +75,7 @@ def test_data_sets_and_architectures_are_gone_once_they_are_deleted(http: httpx.
     assert http.get(address).status_code == 404
 
 
+@pytest.mark.local
 def test_a_change_by_anybody_counts_at_once(
     start: Callable[..., ServerProcess], connect: Callable[..., httpx.Client], tmp_path: Path
 ) -> None:

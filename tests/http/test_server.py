@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from app.cli.launch import ServerProcess
+from app.health.readiness import FRESH_SECONDS
 from app.main import create_app
 from app.services import Services
 from app.settings import SettingsError, load_settings
@@ -58,7 +59,7 @@ def test_it_can_be_found_while_it_runs(
     assert found == {"url": url, "pid": service.pid}
     with connect(found["url"]) as client:
         assert client.get("/livez").json() == {"status": "ok"}
-        assert client.get("/readyz").json() == {"status": "ok"}
+        assert client.get("/readyz").json() == {"status": "ok", "warnings": []}
     os.kill(service.pid, signal.SIGINT)
     leaves(service)
     assert not (service.data_dir / "server.json").exists()
@@ -105,6 +106,7 @@ def test_an_address_that_is_not_there(tmp_path: Path) -> None:
         serve(create_app(settings), settings)
 
 
+@pytest.mark.local
 def test_who_is_alone_does_not_write_to_keep_its_lease(running: Running) -> None:
     database = sqlite3.connect(running.service.data_dir / "convserve.sqlite3")
 
@@ -118,6 +120,7 @@ def test_who_is_alone_does_not_write_to_keep_its_lease(running: Running) -> None
         assert lease() == before
     finally:
         database.close()
+    time.sleep(FRESH_SECONDS)
     assert running.client.get("/readyz").status_code == 200
 
 
@@ -132,6 +135,7 @@ def test_readiness_looks_at_the_runner(tmp_path: Path) -> None:
             services: Services = app.state.services
             assert (await client.get("/readyz")).status_code == 200
             services.duties.stop_jobs(0)
+            await asyncio.sleep(FRESH_SECONDS)
             return await client.get("/readyz")
 
     answer = asyncio.run(ask())
@@ -139,10 +143,12 @@ def test_readiness_looks_at_the_runner(tmp_path: Path) -> None:
     assert [fault["parameter"] for fault in answer.json()["errors"]] == ["runner"]
 
 
+@pytest.mark.local
 def test_readiness_looks_at_the_database(running: Running) -> None:
     database = sqlite3.connect(running.service.data_dir / "convserve.sqlite3")
     database.execute("ALTER TABLE jobs RENAME TO lost")
     try:
+        time.sleep(FRESH_SECONDS)
         answer = running.client.get("/readyz")
         assert answer.status_code == 503
         assert answer.headers["content-type"] == "application/problem+json"
@@ -153,17 +159,18 @@ def test_readiness_looks_at_the_database(running: Running) -> None:
     finally:
         database.execute("ALTER TABLE lost RENAME TO jobs")
         database.close()
+    time.sleep(FRESH_SECONDS)
     assert running.client.get("/readyz").status_code == 200
 
 
+@pytest.mark.local
 def test_what_nobody_expected_is_logged_and_not_told(running: Running) -> None:
     service, client = running
-    page = client.get("/openapi.json").json()["paths"]["/v1/models/{model_id}/predict"]["post"]
-    example = page["requestBody"]["content"]["application/json"]["examples"]["a digit"]["value"]
-    model = service.data_dir / "models" / "model_example.safetensors"
-    content = model.read_bytes()
-    model.unlink()
-    answer = client.post("/v1/models/model_example/predict", json=example)
+    log = service.data_dir / "jobs" / "job_example" / "attempt-1.log"
+    content = log.read_bytes()
+    log.unlink()
+    log.mkdir()
+    answer = client.get("/v1/training-jobs/job_example/log")
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["type"] == "/problems/internal-error"
@@ -173,17 +180,43 @@ def test_what_nobody_expected_is_logged_and_not_told(running: Running) -> None:
     assert request_id in answer.json()["detail"]
     lines = logged(service, request_id)
     assert [line["event"] for line in lines] == ["unexpected_error", "request"]
-    assert "FileNotFoundError" in json.dumps(lines[0])
+    assert "IsADirectoryError" in json.dumps(lines[0])
     assert "locals" not in json.dumps(lines[0])
     assert lines[1]["status"] == 500
+    log.rmdir()
+    log.write_bytes(content)
+    assert client.get("/v1/training-jobs/job_example/log").status_code == 200
 
-    model.write_bytes(content[:-100])
-    answer = client.post("/v1/models/model_example/predict", json=example)
-    assert answer.status_code == 500
-    assert answer.json()["type"] == "/problems/damaged-model-file"
 
+@pytest.mark.local
+def test_a_model_whose_file_is_lost_is_damaged_until_it_is_back(running: Running) -> None:
+    service, client = running
+    page = client.get("/openapi.json").json()["paths"]["/v1/models/{model_id}/predict"]["post"]
+    example = page["requestBody"]["content"]["application/json"]["examples"]["a digit"]["value"]
+    model = service.data_dir / "models" / "model_example.safetensors"
+    content = model.read_bytes()
+    for change in (model.unlink, lambda: model.write_bytes(content[:-100])):
+        change()
+        answer = client.post("/v1/models/model_example/predict", json=example)
+        assert answer.status_code == 409
+        assert answer.json()["type"] == "/problems/damaged"
+        assert str(service.data_dir) not in answer.text
     model.write_bytes(content)
     assert client.post("/v1/models/model_example/predict", json=example).status_code == 200
+
+
+@pytest.mark.local
+def test_a_data_set_whose_files_are_lost_is_damaged_until_they_are_back(running: Running) -> None:
+    service, client = running
+    segment = service.data_dir / "datasets" / "digits" / "segment-0001"
+    segment.rename(segment.with_name("elsewhere"))
+    answer = client.get("/v1/datasets/digits/images/0")
+    assert answer.status_code == 409
+    assert answer.json()["type"] == "/problems/damaged"
+    assert str(service.data_dir) not in answer.text
+    assert client.get("/v1/datasets").status_code == 200
+    segment.with_name("elsewhere").rename(segment)
+    assert client.get("/v1/datasets/digits/images/0").status_code == 200
 
 
 def test_every_request_is_logged_under_its_id(running: Running) -> None:

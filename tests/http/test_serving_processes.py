@@ -29,7 +29,7 @@ from tests.http.several import (
 from tests.jobs.service import pause
 
 
-@pytest.mark.parametrize("several", [2, 3], indirect=True)
+@pytest.mark.parametrize("several", [2, pytest.param(3, marks=pytest.mark.slow)], indirect=True)
 def test_all_answer_and_one_runs_the_jobs(
     several: ServerProcess, several_url: str, connect: Connect, wait_for: WaitFor
 ) -> None:
@@ -53,6 +53,7 @@ def test_all_answer_and_one_runs_the_jobs(
     assert not (several.data_dir / "server.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("several", [2, pytest.param(3, marks=pytest.mark.slow)], indirect=True)
 def test_another_takes_over_when_the_one_that_runs_jobs_is_killed(
     several: ServerProcess, several_url: str, connect: Connect, wait_for: WaitFor
@@ -94,6 +95,7 @@ def test_another_takes_over_when_the_one_that_runs_jobs_hangs(
     several.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("several", [2, pytest.param(3, marks=pytest.mark.slow)], indirect=True)
 def test_nobody_outlives_a_parent_that_is_killed(
     several: ServerProcess, several_url: str, connect: Connect, wait_for: WaitFor
@@ -114,6 +116,7 @@ def test_nobody_outlives_a_parent_that_is_killed(
     several.stop()
 
 
+@pytest.mark.slow
 def test_all_drain_at_the_first_signal_and_end_at_the_second(
     several: ServerProcess, several_url: str, connect: Connect, wait_for: WaitFor, leaves: Callable[..., None]
 ) -> None:

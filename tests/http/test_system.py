@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 from collections.abc import Callable
+from importlib import metadata
 
 import httpx
 
 from app import version
 from app.cli.launch import ServerProcess
+from engine.environment import REVISION
 from tests.conftest import Guarded
 from tests.http.several import LONG, WaitFor, pictures, submit
 
@@ -47,3 +52,17 @@ def test_it_is_for_those_with_the_key(guarded_server: Guarded, connect: Callable
         answer = http.get(SYSTEM, headers={"Authorization": f"Bearer {guarded_server.key}"})
         assert answer.json()["needs_key"] is True
         assert guarded_server.key not in answer.text
+
+
+def test_a_server_says_its_version_and_that_of_what_it_is_built_on(http: httpx.Client) -> None:
+    answer = http.get("/v1/version").json()
+    assert (answer["version"], answer["api"], answer["engine"]) == (version(), "v1", REVISION)
+    assert answer["python"] == platform.python_version()
+    libraries = answer["libraries"]
+    assert {"numpy", "fastapi", "sqlalchemy", "safetensors"} <= libraries.keys()
+    assert not {"pytest", "ruff", "playwright"} & libraries.keys()
+    assert libraries["numpy"] == metadata.version("numpy")
+    said = subprocess.run(
+        [sys.executable, "-m", "app.cli", "--version"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert said.stdout.strip() == f"convserve {answer['version']}"

@@ -117,6 +117,7 @@ def test_values_are_corrected(http: httpx.Client, make: Callable[[str], str]) ->
     assert told(http, own, 5)["uploaded_values"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["labels", "values"])
 def test_jobs_learn_what_is_corrected(
     http: httpx.Client, make: Callable[[str], str], finished: Callable[..., dict[str, Any]], target: str

@@ -251,7 +251,9 @@ def test_a_preset_takes_the_number_of_labels(http: httpx.Client, labelled: dict[
     http.post(f"/v1/training-jobs/{answer.json()['id']}/cancel")
 
 
-@pytest.mark.parametrize("loss", ["binary_cross_entropy", "mean_squared_error"])
+@pytest.mark.parametrize(
+    "loss", ["binary_cross_entropy", pytest.param("mean_squared_error", marks=pytest.mark.slow)]
+)
 def test_classes_can_be_learnt_with_other_losses(
     http: httpx.Client, make: Callable[..., dict[str, Any]], trained: Callable[..., dict[str, Any]], loss: str
 ) -> None:

@@ -126,6 +126,7 @@ def photos(http: httpx.Client, wait_for: Callable[..., Any]) -> dict[str, Any]:
     return dataset
 
 
+@pytest.mark.slow
 def test_a_network_that_has_seen_the_world_tells_photographs_apart(
     http: httpx.Client, finished: Finished, photos: dict[str, Any]
 ) -> None:
@@ -146,6 +147,7 @@ def test_a_network_that_has_seen_the_world_tells_photographs_apart(
     assert made["origin"]
 
 
+@pytest.mark.slow
 def test_only_pictures_that_are_new_are_looked_at(
     http: httpx.Client, finished: Finished, wait_for: Callable[..., Any], colours: dict[str, Any]
 ) -> None:
@@ -185,7 +187,7 @@ def test_unequal_classes_are_weighted(
     assert (job["loss"]["class_weights"], job["loss"]["label_smoothing"]) == (None, 0.0)
 
 
-@pytest.mark.parametrize("train", ["all", {"from": "colours"}])
+@pytest.mark.parametrize("train", [pytest.param("all", marks=pytest.mark.slow), {"from": "colours"}])
 def test_the_head_first_and_then_the_rest(
     http: httpx.Client, finished: Finished, pets: dict[str, Any], colours: dict[str, Any], train: Any
 ) -> None:

@@ -140,7 +140,7 @@ def test_a_job_waits_for_its_data_set_and_is_decided_when_it_is_ready(
         body = {"dataset": "sides", "epochs": 3, "tags": ["patient"]}
         job = submit(http, body, **{"Idempotency-Key": "waits"})
         assert job["status"] == "queued"
-        assert job["waiting_for"] == {"dataset": dataset}
+        assert job["waiting_for"]["dataset"] == dataset
         assert job["dataset"] == dataset
         assert job["name"] == "sides"
         assert job["queue_position"] is None
@@ -248,7 +248,7 @@ def test_what_turns_out_not_to_fit_fails_with_the_words_of_a_refusal(
         jobs = [submit(http, body | {"dataset": dataset}) for body in bodies]
         digits = filling(http, sides(), image_size="28")
         evaluation = submit(http, {"model": "model_example", "dataset": digits}, EVALUATIONS)
-        assert evaluation["waiting_for"] == {"dataset": digits}
+        assert evaluation["waiting_for"]["dataset"] == digits
         assert http.delete("/v1/models/model_example").status_code == 409
     for body, job in zip(bodies, jobs, strict=True):
         failed = wait_end(http, job["id"], wait_for)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from app.cli.launch import ServerProcess
 
@@ -22,6 +23,8 @@ def logged(log: Path, event: str) -> list[dict[str, Any]]:
     return [line for line in found if line["event"] == event]
 
 
+@pytest.mark.slow
+@pytest.mark.local
 def test_models_with_an_alias_are_loaded_after_the_start(
     start: Start, connect: Connect, wait_for: WaitFor, tmp_path: Path
 ) -> None:

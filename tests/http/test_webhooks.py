@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import json
-import threading
+import os
+import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,61 +14,24 @@ import httpx
 import pytest
 
 from app.cli.launch import ServerProcess
+from app.files.locks import is_locked, read_holder
 from app.jobs.webhooks import signed_headers
 from app.settings import SettingsError, load_settings
+from tests.http.receiver import SECRET, Receiver, receiver, verify
+from tests.http.several import events
+from tests.metrics.scrape import scrape
 
 JOBS = "/v1/training-jobs"
-KEY = bytes(range(32))
-SECRET = "whsec_" + base64.b64encode(KEY).decode()
 SETTINGS = {"WEBHOOK_SECRET": SECRET, "WEBHOOK_PRIVATE": "true"}
 TINY: dict[str, Any] = {
     "input_shape": [28, 28, 1],
     "layers": [{"type": "max_pool2d", "pool_size": 4}, {"type": "flatten"}, {"type": "dense", "units": 10}],
 }
 
+__all__ = ["receiver"]
+
 WaitFor = Callable[..., Any]
 Connect = Callable[..., httpx.Client]
-
-
-@dataclass
-class Receiver:
-    """Somebody who listens on a port of the loopback address, and answers as it is told."""
-
-    answers: list[int] = field(default_factory=list)
-    """Statuses of the next answers; 204 after that."""
-    got: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
-    port: int = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook"
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    told = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            status = told.answers.pop(0) if told.answers else 204
-            told.got.append((self.path, headers, body))
-            self.send_response(status)
-            self.send_header("Location", f"http://127.0.0.1:{told.port}/elsewhere")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        told.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield told
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +72,6 @@ def settled(client: httpx.Client, job_id: str, wait_for: WaitFor) -> dict[str, A
     return hook
 
 
-def verify(headers: dict[str, str], body: bytes) -> None:
-    """Check a signature as a receiver does."""
-    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-    expected = base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest()).decode()
-    assert f"v1,{expected}" in headers["webhook-signature"].split()
-
-
 def test_the_signature_is_that_of_the_standard() -> None:
     # The example that its libraries are tested with.
     key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
@@ -126,6 +79,7 @@ def test_the_signature_is_that_of_the_standard() -> None:
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
+@pytest.mark.slow
 def test_the_end_is_told_again_until_somebody_listens(
     client: httpx.Client, service: ServerProcess, receiver: Receiver, wait_for: WaitFor
 ) -> None:
@@ -230,3 +184,33 @@ def test_a_weak_secret_is_refused(value: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="CONVSERVE_WEBHOOK_SECRET") as caught:
         load_settings(webhook_secret=value, data_dir=tmp_path)
     assert value not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_an_end_while_no_server_runs_is_logged_counted_and_told_once_by_the_next(
+    start: Callable[..., ServerProcess], connect: Connect, wait_for: WaitFor, receiver: Receiver
+) -> None:
+    service = start(**SETTINGS, LOG_FORMAT="json")
+    with connect(service.start()) as http:
+        job_id = end(http, receiver.url, epochs=1, batch_size=16)
+        wait_for(lambda: "attempt 1 of" in http.get(f"{JOBS}/{job_id}/log").text, "its worker")
+        lock = service.data_dir / "jobs" / job_id / "lock"
+        worker = read_holder(lock)
+        assert worker is not None
+        os.kill(worker, signal.SIGSTOP)
+    service.kill()
+    os.kill(worker, signal.SIGCONT)
+    wait_for(lambda: not is_locked(lock), "the end of its worker")
+    assert [line for line in events(service, "job_ended") if line["job"] == job_id] == []
+    assert receiver.got == []
+    with service as url, connect(url) as http:
+        wait_for(lambda: receiver.got, "the message")
+        assert settled(http, job_id, wait_for)["status"] == "delivered"
+        wait_for(lambda: events(service, "job_ended"), "the line")
+        assert scrape(http).sum("job_duration_seconds_count", kind="training", status="succeeded") == 1
+    with service as url, connect(url) as http:
+        wait_for(lambda: scrape(http).all("database_up") == [1], "the next server")
+        assert scrape(http).sum("job_duration_seconds_count") == 0
+    (line,) = events(service, "job_ended")
+    assert (line["job"], line["status"]) == (job_id, "succeeded")
+    assert len(receiver.got) == 1

@@ -332,6 +332,7 @@ def test_the_largest_network_is_taken(http: httpx.Client) -> None:
     assert len(answer.json()["layers"]) == MAX_NODES
 
 
+@pytest.mark.slow
 def test_a_server_answers_and_stops_while_many_ask_for_large_networks(
     start: Callable[..., ServerProcess],
 ) -> None:
@@ -353,12 +354,15 @@ def test_a_server_answers_and_stops_while_many_ask_for_large_networks(
 
         with ThreadPoolExecutor(60) as pool:
             answers = [pool.submit(ask, *calls[number % 3]) for number in range(60)]
-            while not any(answer.done() for answer in answers):
+            # of some there is no room to wait: these are refused at once
+            while not any(answer.done() and answer.result().status_code == 200 for answer in answers):
                 assert http.get("/livez").status_code == 200
             # threads for all of them would leave none for this call before the first 20 have been answered
             assert http.get("/readyz").status_code == 200
-            assert sum(answer.done() for answer in answers) < 20
+            assert sum(answer.done() and answer.result().status_code == 200 for answer in answers) < 20
             server.stop()
         answered = [answer.result() for answer in answers]
     assert {one.status_code for one in answered} == {200, 503}
-    assert {one.json()["type"] for one in answered if one.status_code == 503} == {"/problems/unavailable"}
+    refused = {one.json()["type"] for one in answered if one.status_code == 503}
+    # the last of them were computed for nobody; for some there was no room from the beginning
+    assert {"/problems/unavailable"} <= refused <= {"/problems/unavailable", "/problems/queue-full"}
