@@ -1,21 +1,16 @@
 """`python -m benchmarks.page`: what the web page takes, in headless Chromium on loopback. Leave the machine alone.
 
 Prints first paint and what was sent for it, the maps of ResNet-20 in Look, the longest task while a thousand pictures
-are dropped in Teach, and what a hundred open streams of events cost a training job; and what real pages that watch it
-cost, in time of the processor that the server takes for them. Needs `make .venv/.web`.
+are dropped in Teach, and what a hundred open pages cost training jobs (`benchmarks/open_pages.py`). Needs
+`make .venv/.web`.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import multiprocessing
-import multiprocessing.synchronize
-import os
 import shutil
 import statistics
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,16 +21,16 @@ import httpx
 from app.cli.launch import ServerProcess
 from benchmarks.insides import drawn
 from benchmarks.machine import processor
+from benchmarks.open_pages import VIEWS, measure
 from engine.model.model_file import model_bytes
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-FOLLOWERS = 100
-PAGES = 25
-"""As many as a machine holds beside; each in a profile of its own, so that none shares the events of another."""
+PAGES = 6
 DROPPED = 1000
-EPOCHS = 10
+EPOCHS = (12, 60)
+"""Of jobs of about 6 and 30 seconds."""
 
 _PAINT = """() => {
   const paint = performance.getEntriesByName("first-contentful-paint")[0];
@@ -73,39 +68,37 @@ def main() -> None:
     """Print what was measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.page", description=__doc__)
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--rounds", type=int, default=5, help="of training jobs, with followers and without")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of these jobs")
-    parser.add_argument("--pages", type=int, default=PAGES, help="that watch a job")
+    parser.add_argument("--rounds", type=int, default=3, help="of training jobs, with open pages and without")
+    parser.add_argument("--epochs", type=int, nargs="+", default=list(EPOCHS), help="of these jobs")
+    parser.add_argument("--views", nargs="+", choices=VIEWS, default=list(VIEWS), help="that pages show")
+    parser.add_argument("--pages", type=int, default=PAGES, help="real ones, whose calls the others play")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args()
     print(f"{processor()}, headless Chromium")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         server = ServerProcess(folder / "data", folder / "log", {"CORES": "1"})
-        with server as url:
-            if {"paint", "maps", "drop", "pages"} & set(options.parts):
-                with chromium() as browser:
-                    if "paint" in options.parts:
-                        print(first_paint(browser, url, options.repeats))
-                    if "maps" in options.parts:
-                        print(maps(browser, url, options.repeats))
-                    if "drop" in options.parts:
-                        print(drop(browser, url))
-                    if "pages" in options.parts:
-                        print(
-                            watched(browser, url, server.pid, options.pages, options.epochs, options.rounds)
-                        )
-            if "followers" in options.parts:
-                print(followers(url, options.epochs, options.rounds))
+        with server as url, chromium() as browser:
+            if "paint" in options.parts:
+                print(first_paint(browser, url, options.repeats))
+            if "maps" in options.parts:
+                print(maps(browser, url, options.repeats))
+            if "drop" in options.parts:
+                print(drop(browser, url))
+            if "pages" in options.parts:
+                for line in measure(
+                    browser, server, url, options.views, options.pages, options.epochs, options.rounds
+                ):
+                    print(line, flush=True)
 
 
-PARTS = ("paint", "maps", "drop", "pages", "followers")
+PARTS = ("paint", "maps", "drop", "pages")
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start the browser."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - the part of followers does without
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - `--help` does without
 
     programs = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
     with sync_playwright() as playwright:
@@ -168,100 +161,6 @@ def drop(browser: Browser, url: str) -> str:
     page.close()
     said = f"longest task {longest:.0f} ms" if longest else "no task of 50 ms or more"
     return f"{DROPPED:,} pictures dropped: {said}, all there after {seconds:.1f} s"
-
-
-def watched(browser: Browser, url: str, pid: int, count: int, epochs: int, rounds: int) -> str:
-    """Train while pages show the list of jobs, and while they do not, in turn.
-
-    What they cost is what the server computes for them: browsers are on other machines. Seconds are the processor's.
-    """
-    pages = [browser.new_context().new_page() for _ in range(count)]
-    train(url, 1)  # what is loaded once is loaded
-    alone: list[float] = []
-    seen: list[float] = []
-    jobs: list[float] = []
-    for _ in range(rounds):
-        for place, taken in (("about:blank", alone), (f"{url}/#/watch", seen)):
-            for page in pages:
-                page.goto(place)
-            if taken is seen:
-                for page in pages:
-                    page.get_by_role("region", name="Jobs").wait_for()
-            own, workers = _processor_seconds(pid)
-            train(url, epochs)
-            # what the worker has taken is known when it has ended
-            while (after := _processor_seconds(pid))[1] == workers:
-                time.sleep(0.01)
-            own_after, workers_after = after
-            taken.append(own_after - own)
-            jobs.append(workers_after - workers)
-    for page in pages:
-        page.context.close()
-    job = statistics.median(jobs)
-    more = (statistics.median(seen) - statistics.median(alone)) / job
-    return (
-        f"a job of {epochs} epochs takes {job:.2f} s of the processor; the server beside it {_spread(alone, 's')} "
-        f"alone and {_spread(seen, 's')} with {count} pages that show it: {100 * more:+.1f} % of the job, "
-        f"{100 * more * FOLLOWERS / count:+.1f} % for {FOLLOWERS} (target 5 %)"
-    )
-
-
-def _processor_seconds(pid: int) -> tuple[float, float]:
-    """Return what a process has taken, and what its children have that have ended (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    own, system, children, children_system = (
-        int(field) / os.sysconf("SC_CLK_TCK") for field in fields[11:15]
-    )
-    return own + system, children + children_system
-
-
-def followers(url: str, epochs: int, rounds: int) -> str:
-    """Train with and without those who follow, in turn."""
-    alone: list[float] = []
-    followed: list[float] = []
-    train(url, 1)  # what is loaded once is loaded
-    for _ in range(rounds):
-        alone.append(train(url, epochs))
-        ready = multiprocessing.Event()
-        process = multiprocessing.Process(target=_follow, args=(url, ready), daemon=True)
-        process.start()
-        ready.wait(60)
-        followed.append(train(url, epochs))
-        process.terminate()
-        process.join()
-    cost = statistics.median(followed) / statistics.median(alone) - 1
-    return (
-        f"a job of {epochs} epochs: {_spread(alone, 's')} alone, {_spread(followed, 's')} with {FOLLOWERS} streams of "
-        f"events, {100 * cost:+.1f} % (target 5 %)"
-    )
-
-
-def train(url: str, epochs: int) -> float:
-    """Train LeNet-5 on the digits, and return the seconds from start to end."""
-    with httpx.Client(base_url=url, timeout=600, trust_env=False) as client:
-        body = {"architecture": {"preset": "lenet-5"}, "dataset": "digits", "epochs": epochs}
-        job = client.post("/v1/training-jobs", json=body).raise_for_status().json()["id"]
-        begun = time.perf_counter()
-        client.get(f"/v1/training-jobs/{job}/events").raise_for_status()
-        return time.perf_counter() - begun
-
-
-def _follow(url: str, ready: multiprocessing.synchronize.Event) -> None:
-    async def one(client: httpx.AsyncClient, opened: list[int]) -> None:
-        async with client.stream("GET", "/v1/events") as answer:
-            opened.append(answer.status_code)
-            if len(opened) == FOLLOWERS:
-                ready.set()
-            async for _ in answer.aiter_bytes():
-                pass
-
-    async def everyone() -> None:
-        limits = httpx.Limits(max_connections=None)
-        async with httpx.AsyncClient(base_url=url, timeout=3600, limits=limits, trust_env=False) as client:
-            opened: list[int] = []
-            await asyncio.gather(*(one(client, opened) for _ in range(FOLLOWERS)))
-
-    asyncio.run(everyone())
 
 
 def _spread(taken: Sequence[float], unit: str = "ms") -> str:

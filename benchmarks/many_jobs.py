@@ -1,0 +1,198 @@
+"""`python -m benchmarks.many_jobs`: what a database does where a million jobs have been, and where a thousand run.
+
+Two databases: the SQLite file of one machine, and a PostgreSQL that is started for it, from the wheel of the tests
+(`make cluster-tools`). In each a million jobs lie, one of 64 of them queued. Timed, call by call: the runner claims
+the next job and puts it back; a page of the list, as the call reads it, with the places of those that wait; a page of
+those that wait; a page of one name. Then a thousand jobs run, of which each shows twice a second that it lives: as
+many writes as there can be are made by some threads, and it is said how many workers they stand for and what one
+costs the database.
+
+Prints a line for each, and keeps nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import func, insert, select, update
+
+from app.ids import JOB, new_id
+from app.jobs.forecast import places
+from app.jobs.heartbeat import INTERVAL
+from app.jobs.kinds import TRAINING
+from app.states import JobStatus
+from app.store import Store
+from app.store.records import JobRecord
+from app.store.tables import jobs
+from benchmarks.machine import processor
+from tests.cluster.postgres import PostgresServer
+
+BASE = 64
+"""Jobs that are made one by one; the others are copies."""
+CALLS = 200
+WORKERS = 1000
+THREADS = 8
+BEAT_SECONDS = 10.0
+REQUEST = {
+    "name": "night",
+    "architecture": {"input_shape": [28, 28, 1], "layers": [{"type": "dense", "units": 10}] * 8},
+    "dataset": "digits",
+    "epochs": 10,
+    "batch_size": 64,
+}
+
+
+def fill(store: Store, count: int) -> int:
+    """Store at least so many jobs, and return how many: the last of 64 waits, the others have ended."""
+    for _ in range(BASE):
+        store.jobs.create(JobRecord(new_id(JOB), TRAINING.name, REQUEST))
+    columns = jobs.c
+    with store.jobs._database.write() as connection:
+        newest = select(func.max(columns.id)).scalar_subquery()
+        ended = {
+            "status": JobStatus.SUCCEEDED,
+            "started_at": columns.created_at,
+            "finished_at": columns.created_at,
+        }
+        connection.execute(update(jobs).where(columns.id != newest).values(**ended))
+    names = [column.name for column in jobs.columns]
+    total = BASE
+    for letter in map(chr, itertools.count(ord("a"))):
+        if total >= count:
+            return total
+        copied = [columns.id + letter if name == "id" else columns[name] for name in names]
+        with store.jobs._database.write() as connection:
+            connection.execute(insert(jobs).from_select(names, select(*copied)))
+        total *= 2
+    raise AssertionError("there are enough letters")
+
+
+def timed(what: str, call: Callable[[], object]) -> None:
+    """Print how long a call takes."""
+    call()
+    taken = []
+    for _ in range(CALLS):
+        start = time.perf_counter()
+        call()
+        taken.append(1000 * (time.perf_counter() - start))
+    half, most = np.percentile(taken, (50, 99))
+    print(f"  {what}: {half:.1f} ms, p99 {most:.1f} ms")
+
+
+def claimed(store: Store) -> JobRecord:
+    """Claim a job, of which there are enough."""
+    job = store.jobs.claim_next([TRAINING.name])
+    if job is None:
+        raise SystemExit(f"use more --jobs: of {BASE} one waits, and {WORKERS} are to run")
+    return job
+
+
+def calls(store: Store) -> None:
+    """Time the calls of runners and lists."""
+
+    def claim() -> None:
+        job = claimed(store)
+        store.jobs.requeue(job.id, job.attempt)
+
+    def page(**narrowed: object) -> None:
+        found = store.jobs.page(50, kind=TRAINING.name, **narrowed).data  # type: ignore[arg-type]
+        if any(job.status is JobStatus.QUEUED for job in found):
+            places(store.queues.state(TRAINING.name, found), 2)
+
+    timed("claim the next job and put it back", claim)
+    timed("a page of the list", page)
+    timed("a page of those that wait", lambda: page(status=JobStatus.QUEUED))
+    timed("a page of one name", lambda: page(name="night"))
+    timed("how many there are of each kind that have not ended", store.queues.counts)
+
+
+def beats(store: Store, spent: Callable[[], float]) -> None:
+    """Have a thousand jobs show that they live, as fast as that goes."""
+    running = [claimed(store) for _ in range(WORKERS)]
+    until = time.perf_counter() + BEAT_SECONDS
+    made = [0] * THREADS
+
+    def work(number: int) -> None:
+        for job in itertools.cycle(running[number::THREADS]):
+            if time.perf_counter() > until:
+                return
+            store.jobs.beat(job.id, job.attempt, {"fraction": 0.5, "step": made[number]})
+            made[number] += 1
+
+    before, begun = spent(), time.perf_counter()
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - begun
+    rate, each = sum(made) / seconds, (spent() - before) / sum(made)
+    print(
+        f"  signs of life: {rate:,.0f} a second, those of {rate * INTERVAL:,.0f} workers; "
+        f"one worker takes {100 * each / INTERVAL:.3f} % of a processor there"
+    )
+
+
+def processor_seconds(parent: int) -> float:
+    """Return what a process has taken of processors, with those that it has started, also if they have ended."""
+    total = 0
+    for process in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = process.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(process.parent.name) == parent:
+            total += sum(map(int, fields[11:15]))
+        elif int(fields[1]) == parent:
+            total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def databases() -> Iterator[list[tuple[str, str | None, Callable[[], float]]]]:
+    """Have both, each with its address and what tells how much of a processor it has taken."""
+    server = PostgresServer()
+    try:
+        server.make()
+        server.start()
+        with server.connect() as connection:
+            connection.execute("CREATE DATABASE many")
+        pid = server.pid
+        yield [
+            ("SQLite", None, time.process_time),
+            ("PostgreSQL", server.url("many"), lambda: processor_seconds(pid)),
+        ]
+    finally:
+        server.remove()
+
+
+def main() -> None:
+    """Measure both databases."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.many_jobs", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=1_000_000)
+    options = parser.parse_args()
+    print(f"On {os.cpu_count()} cores of {processor()}")
+    with databases() as both:
+        for name, address, spent in both:
+            with tempfile.TemporaryDirectory() as folder:
+                store = Store(Path(folder), address)
+                store.migrate()
+                begun = time.perf_counter()
+                count = fill(store, options.jobs)
+                print(f"{name}, {count:,} jobs (stored in {time.perf_counter() - begun:.0f} s):", flush=True)
+                calls(store)
+                beats(store, spent)
+                store.close()
+
+
+if __name__ == "__main__":
+    main()
