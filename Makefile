@@ -8,7 +8,11 @@ BENCH_HTTP ?= .venv-bench-http
 BENCH_MLSERVER ?= .venv-bench-mlserver
 INTEROP ?= .venv-interop
 EXPORTS ?= .venv-exports
+MANIFESTS ?= .venv-manifests
+FUZZ ?= .venv-fuzz
 DATA ?= data
+MINUTES ?= 60
+COUNTS ?= 100
 # As many processes as tests/conftest.py says; a file stays in one of them, where its fixtures are made once.
 # PARALLEL= runs one test at a time.
 PARALLEL ?= --numprocesses auto --dist loadfile --no-loadscope-reorder
@@ -21,7 +25,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run teach install test test-web test-slow nightly lint format types openapi docs page-pictures parity bench bench-http accuracy accuracy-transfer clients interop onnx-exports lock clean
+.PHONY: help demo run teach install test test-web test-slow test-cluster cluster-tools fuzz nightly chaos soak lint format types openapi docs page-pictures parity bench bench-http bench-cluster accuracy accuracy-transfer clients interop onnx-exports manifests manifests-tools fuzz-readers image-proof lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,16 +43,32 @@ install: $(VENV)/.runtime ## make .venv with the convserve command in it
 	@echo "Ready: $(VENV)/bin/convserve --help"
 
 test: $(VENV)/.dev ## run the tests but for the slow ones and those in a browser (ARGS="tests/engine -k conv" narrows them)
-	@$(PY) -m pytest $(PARALLEL) -m "not slow and not nightly and not web" $(ARGS)
+	@$(PY) -m pytest $(PARALLEL) -m "not slow and not nightly and not web and not cluster" $(ARGS)
 
 test-web: $(VENV)/.web ## test the pages in a browser (Debian: apt-get install chromium)
 	@$(PY) -m pytest -m web -s $(ARGS)
 
-test-slow: $(VENV)/.dev ## run the large matrices: all presets, halves, what survives being killed, the image
-	@$(PY) -m pytest $(PARALLEL) -m slow $(ARGS)
+test-slow: $(VENV)/.dev ## run the large matrices: all presets, what survives being killed, Prometheus (Debian: apt-get install prometheus)
+	@$(PY) -m pytest $(PARALLEL) -m "slow and not nightly and not cluster" $(ARGS)
 
-nightly: $(VENV)/.dev ## run what takes longer, one after another; writes docs/nightly.md
+cluster-tools: $(VENV)/.cluster ## install the services that make test-cluster starts
+	@$(MAKE) --no-print-directory $(VENV)/.ray || echo "Tests on Ray are skipped: it could not be installed."
+
+test-cluster: cluster-tools ## test PostgreSQL, an object store (SeaweedFS), Ray and several servers, which are started for it
+	@$(PY) -m pytest $(PARALLEL) -m cluster $(ARGS)
+
+fuzz: $(VENV)/.dev ## make 500 random calls of each operation by the OpenAPI document (CALLS=N); slow; writes its part of docs/fuzzing.md
+	@$(PY) -m pytest $(PARALLEL) tests/fuzz/test_calls.py -p tests.fuzz.page --calls $(or $(CALLS),500) $(ARGS)
+
+nightly: cluster-tools ## run what takes longer, and the tests of the HTTP interface with shared services; writes docs/nightly.md
 	@$(PY) -m pytest -m nightly -p tests.nightly -s $(ARGS)
+	@$(PY) -m pytest $(PARALLEL) -p tests.cluster.everywhere tests/http -m "not slow and not nightly and not web and not cluster" $(ARGS)
+
+chaos: cluster-tools ## try every fault, for an hour (COUNTS=10 tries a tenth as often); writes docs/faults.md
+	@$(PY) -m pytest $(PARALLEL) -m chaos -p tests.chaos.page --counts $(COUNTS) $(ARGS)
+
+soak: $(VENV)/.dev ## do mixed work for MINUTES=60, and look whether the server grows; writes its line of docs/faults.md
+	@$(PY) -m pytest tests/chaos/test_soak.py -m chaos -p tests.chaos.page --minutes $(MINUTES) -s $(ARGS)
 
 lint: $(VENV)/.dev ## check style, formatting and the Dockerfile
 	@$(VENV)/bin/ruff check .
@@ -71,6 +91,10 @@ bench: $(BENCH)/.bench ## time everything beside PyTorch and ONNX Runtime (leave
 bench-http: $(VENV)/.runtime $(BENCH_HTTP)/.bench ## time requests beside other servers (ARGS="--cases lenet --rounds 3" narrows)
 	@$(MAKE) --no-print-directory $(BENCH_MLSERVER)/.bench || echo "MLServer is left out: it could not be installed."
 	@$(BENCH_HTTP)/bin/python -m benchmarks.http --service $(PY) --mlserver $(BENCH_MLSERVER)/bin/python $(ARGS)
+
+bench-cluster: cluster-tools ## time databases in which a million jobs have been (JOBS=), and two servers on one
+	@$(PY) -m benchmarks.many_jobs $(if $(JOBS),--jobs $(JOBS))
+	@$(PY) -m benchmarks.two_servers
 
 openapi: $(VENV)/.runtime ## write docs/openapi.json anew, after calls have changed
 	@$(PY) -m app.cli.openapi docs/openapi.json
@@ -96,17 +120,32 @@ onnx-exports: $(VENV)/.dev $(EXPORTS)/.exports ## have PyTorch and Keras export 
 	@KERAS_BACKEND=torch $(EXPORTS)/bin/python -m benchmarks.exported.write
 	@$(PY) -m benchmarks.exported.compare
 
+manifests-tools: $(MANIFESTS)/.manifests ## install the schemas of Kubernetes that make manifests uses
+
+manifests: manifests-tools ## check docker/kubernetes against the schemas of Kubernetes, the Prometheus Operator and KubeRay
+	@$(MANIFESTS)/bin/python -m tests.manifests.check
+
+fuzz-readers: $(FUZZ)/.fuzz ## look for inputs that a reader does not refuse (RUNS=inputs for each, ARGS=names); writes its part of docs/fuzzing.md
+	@$(FUZZ)/bin/python -m tests.fuzz.readers $(if $(RUNS),--runs $(RUNS)) $(ARGS)
+
+image-proof: $(VENV)/.dev ## build the image without an engine, and run it (as root; Debian: apt-get install buildah debootstrap)
+	@$(PY) -m tests.image_proof
+
 lock: $(VENV)/.dev ## write the requirement locks anew (UPGRADE=--upgrade takes newer releases)
 	$(LOCK) requirements/build.in --output-file requirements/build.txt
+	$(LOCK) requirements/sbom.in --output-file requirements/sbom.txt
 	$(LOCK) pyproject.toml --output-file requirements/runtime.txt
-	$(LOCK) pyproject.toml --extra dev --extra onnx --constraint requirements/build.txt --constraint requirements/runtime.txt \
+	$(LOCK) pyproject.toml --extra cluster --extra dev --extra onnx --extra otel --constraint requirements/build.txt --constraint requirements/runtime.txt \
 		--output-file requirements/dev.txt
-	$(LOCK) pyproject.toml --extra onnxruntime --constraint requirements/dev.txt --output-file requirements/onnxruntime.txt
+	for extra in cluster onnx onnxruntime otel ray; do \
+		$(LOCK) pyproject.toml --extra $$extra --constraint requirements/dev.txt --output-file requirements/$$extra.txt || exit 1; \
+	done
 	$(LOCK) pyproject.toml --extra web --constraint requirements/dev.txt --constraint requirements/runtime.txt \
 		--output-file requirements/web.txt
+	$(LOCK) requirements/test-cluster.in --constraint requirements/dev.txt --output-file requirements/test-cluster.txt
 
 clean: ## remove what make made: .venv, caches, build products (never your data)
-	rm -rf $(VENV) $(BENCH) $(BENCH_HTTP) $(BENCH_MLSERVER) $(INTEROP) $(EXPORTS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) $(BENCH_HTTP) $(BENCH_MLSERVER) $(INTEROP) $(EXPORTS) $(MANIFESTS) $(FUZZ) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find app engine tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp in .venv says that an installation step is done; it is repeated when what it read has changed.
@@ -142,6 +181,16 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 $(VENV)/.web: $(VENV)/.dev requirements/web.txt
 	@echo "Installing what drives a browser ..."
 	@$(PIP) requirements/web.txt
+	@touch $@
+
+$(VENV)/.cluster: $(VENV)/.dev requirements/test-cluster.txt
+	@echo "Installing services for several servers ..."
+	@$(PIP) requirements/test-cluster.txt
+	@touch $@
+
+$(VENV)/.ray: $(VENV)/.cluster requirements/ray.txt
+	@echo "Installing Ray ..."
+	@$(PIP) requirements/ray.txt
 	@touch $@
 
 # PyTorch has an environment of its own: what is installed there is never near the product.
@@ -184,4 +233,20 @@ $(INTEROP)/%/.client: requirements/interop-%.in $(VENV)/.build
 	@echo "Installing $* ..."
 	@$(PY) -m venv --without-pip $(INTEROP)/$*
 	@$(PY) -m pip --disable-pip-version-check --python $(INTEROP)/$*/bin/python install --quiet --requirement $<
+	@touch $@
+
+# And what knows Kubernetes.
+$(MANIFESTS)/.manifests: requirements/manifests.in $(VENV)/.build
+	@echo "Installing the schemas of Kubernetes ..."
+	@$(PY) -m venv --without-pip $(MANIFESTS)
+	@$(PY) -m pip --disable-pip-version-check --python $(MANIFESTS)/bin/python install --quiet --requirement $<
+	@touch $@
+
+# And what watches readers while it fuzzes them.
+$(FUZZ)/.fuzz: requirements/runtime.txt requirements/fuzz.in $(VENV)/.build
+	@echo "Installing what fuzzes readers ..."
+	@$(PY) -m venv --without-pip $(FUZZ)
+	@$(PY) -m pip --disable-pip-version-check --python $(FUZZ)/bin/python install --quiet \
+		--require-hashes --requirement requirements/runtime.txt
+	@$(PY) -m pip --disable-pip-version-check --python $(FUZZ)/bin/python install --quiet --requirement requirements/fuzz.in
 	@touch $@
