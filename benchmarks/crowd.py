@@ -1,7 +1,7 @@
 """`python -m benchmarks.crowd`: what many slow callers, pollers and readers of events cost those who want predictions.
 
 Two servers of its own train a small network each. Predictions of one are asked for at an even rate (open loop,
-`benchmarks/http/load.py`) before a crowd comes; while it is at the other server, and takes as much of the machine there;
+`benchmarks/http/load.py`) before a crowd comes; while it is at the other server, where it takes as much of the machine;
 while it arrives and is here; and after it has vanished without a word: its process is killed. The crowd uploads slowly,
 a few hundred bytes a second, and comes again when it is refused; asks for the state of the job every other second; and
 follows the job's events. Of the server we read its processor time, open files, threads and memory each time.

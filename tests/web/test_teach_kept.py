@@ -124,6 +124,13 @@ def test_one_tab_at_a_time_goes_on_with_the_pictures(server: str, open_page: Ope
     second.goto(f"{server}/#/teach")
     second.get_by_text("Teach is open in another tab").wait_for()
     assert second.locator(".column").count() == 0
+    # what the first tab says when it has waited for a while comes when the test wants it
+    first.evaluate(
+        """() => {
+          const later = window.setTimeout;
+          window.setTimeout = (then, ms) => (ms === 300 ? ((window.late = then), 0) : later(then, ms));
+        }"""
+    )
     button(second, "Go on here").click()
     column(second, "coffee").get_by_text("4 pictures").wait_for()
     first.get_by_text("Teach is open in another tab").wait_for()
@@ -133,7 +140,11 @@ def test_one_tab_at_a_time_goes_on_with_the_pictures(server: str, open_page: Ope
     drop(second, 20)
     second.get_by_text("Looking at 5 pictures more").wait_for()
     button(first, "Go on here").click()
-    first.get_by_text("The other tab is still looking at pictures").wait_for()
+    answer = first.get_by_text("The other tab is still looking at pictures")
+    answer.wait_for()
+    first.evaluate("late()")
+    first.evaluate("new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)))")
+    assert answer.is_visible()
     second.evaluate("goOn()")
     column(second, "cat").get_by_text("24 pictures").wait_for()
     second.get_by_text("Looking at").wait_for(state="hidden")

@@ -23,9 +23,11 @@ let silent = 0;
 /** Have the lesson in this tab as soon as no other has it, and pick up what was under way. */
 export function enter() {
   entering ??= (async () => {
-    const late = setTimeout(() => say({ words: "" }), LATE_MS);
+    // what the other tab has answered meanwhile stays
+    const late = setTimeout(() => elsewhere.now || say({ words: "" }), LATE_MS);
     if (navigator.locks) await lock();
     clearTimeout(late);
+    clearTimeout(silent);
     say(null);
     await restore();
   })();
