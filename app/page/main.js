@@ -65,15 +65,15 @@ function View() {
     if (shown) document.title = `${shown.view[0].toUpperCase()}${shown.view.slice(1)} - convserve`;
   }, [shown]);
   if (problem) return html`<${ProblemBox} problem=${problem} again=${() => location.reload()} />`;
-  return shown && html`<${Guarded} key=${shown.view} view=${shown.component} params=${shown.view === view ? params : {}} />`;
+  return shown && html`<${Guarded} key=${shown.view} view=${shown.component} params=${shown.view === view ? params : {}} from=${from} />`;
 }
 
-function Guarded({ view: Shown, params }) {
+function Guarded({ view: Shown, params, from }) {
   const [fault, reset] = useErrorBoundary((error) => console.error(error));
   if (fault) {
     return html`<${ProblemBox} problem=${new Error(`This view met a fault of its own: ${fault.message}`)} again=${reset} />`;
   }
-  return html`<${Shown} params=${params} />`;
+  return html`<${Shown} params=${params} from=${from} />`;
 }
 
 /** What the service is doing, and what it has, in the foot of the rail. */

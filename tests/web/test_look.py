@@ -275,6 +275,23 @@ def test_the_camera_gives_a_picture(server: str, open_page: OpenPage) -> None:
     assert parameters(page) == {"picture": "own"}
 
 
+def test_who_leaves_while_a_picture_is_read_is_not_called_back(server: str, open_page: OpenPage) -> None:
+    page = open_page("about:blank")
+    # reads for ever
+    page.add_init_script("FileReader.prototype.readAsDataURL = function () { window.reader = this; };")
+    page.goto(f"{server}/#/look")
+    picture = io.BytesIO()
+    Image.new("L", (28, 28), 255).save(picture, "PNG")
+    file = page.locator("input[type=file]").first
+    file.set_input_files({"name": "mine.png", "mimeType": "image/png", "buffer": picture.getvalue()})
+    page.get_by_text("mine.png").wait_for()
+    page.wait_for_function("window.reader !== undefined")
+    page.goto(f"{server}/#/learn")
+    page.evaluate("window.reader.onload()")
+    page.evaluate("fetch('v1/models/model_example').then((answer) => answer.json())")
+    assert page.evaluate("location.hash") == "#/learn"
+
+
 def test_everybody_can_use_it(server: str, open_page: OpenPage, axe: Callable[[Page], list[str]]) -> None:
     place = "#/look?number=26&node=conv2d_1&at=4,3,2"
     page = open_page(f"{server}/{place}")

@@ -252,6 +252,30 @@ def test_who_has_gone_elsewhere_is_not_called_back_by_what_has_ended(server: str
     shown(page, "learn")
 
 
+def test_who_narrows_a_list_meanwhile_is_called_to_what_has_begun(server: str, open_page: Open) -> None:
+    page = open_page(f"{server}/#/watch?tab=evaluations", expected=("evaluation_elsewhere",))
+    held: list[Route] = []
+    page.route(
+        "**/v1/evaluations",
+        lambda route: held.append(route) if route.request.method == "POST" else route.continue_(),
+    )
+    for place, there in (("#/watch?tab=evaluations&of=model_example", False), (None, True)):
+        button = page.get_by_role("button", name="Evaluate", exact=True)
+        with page.expect_request("**/v1/evaluations"):
+            button.click()
+        if place:
+            page.evaluate("place => { location.hash = place; }", place)
+        page.get_by_label("Status").select_option("failed")
+        page.wait_for_function("location.hash.includes('status=failed')")
+        held.pop().fulfill(status=202, json={"id": "evaluation_elsewhere"})
+        if there:
+            page.wait_for_function("location.hash === '#/watch?evaluation=evaluation_elsewhere'")
+        else:
+            # who has gone elsewhere stays there, and can begin another one
+            page.wait_for_function("document.querySelector('form.start button').disabled === false")
+            assert "of=model_example" in page.evaluate("location.hash")
+
+
 def test_below_another_path_every_view_works(server: str, open_page: Open) -> None:
     with proxied(server, "/below/here") as address:
         page = open_page("about:blank")

@@ -15,10 +15,15 @@ export function link(view, params = {}) {
   return `#/${view}${query ? `?${query}` : ""}`;
 }
 
-/** Go to a view; with `replace` without an entry in the browser's history. */
+/** Where the reader is: the same while what is shown there is only narrowed or sorted, though the address changes. */
+let spot = { hash: location.hash };
+
+/** Go to a view; with `replace` without an entry in the browser's history: the reader stays where he is. */
 export function go(view, params, { replace = false } = {}) {
   if (replace) {
+    const before = location.hash;
     history.replaceState(null, "", link(view, params));
+    if (spot.hash === before) spot.hash = location.hash;
     dispatchEvent(new HashChangeEvent("hashchange"));
   } else {
     location.hash = link(view, params);
@@ -27,8 +32,10 @@ export function go(view, params, { replace = false } = {}) {
 
 /** A `go` for what takes a while: it goes nowhere once the reader has gone elsewhere. */
 export function wayOn(from = location.hash) {
+  if (spot.hash !== from) spot = { hash: from };
+  const begun = spot;
   return (...to) => {
-    if (location.hash === from) go(...to);
+    if (location.hash === begun.hash) go(...to);
   };
 }
 

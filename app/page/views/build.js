@@ -25,7 +25,7 @@ async function account(draft, signal) {
   }
 }
 
-export default function Build({ params }) {
+export default function Build({ params, from }) {
   const catalog = useLoaded((signal) => get("v1/catalog/layers", {}, { signal }), []);
   const presets = useLoaded((signal) => get("v1/catalog/presets", {}, { signal }), []);
   const own = useLoaded((signal) => all("v1/architectures", {}, 200, { signal }), []);
@@ -52,7 +52,7 @@ export default function Build({ params }) {
   };
   useEffect(() => {
     if (!layers || !known) return;
-    const on = wayOn();
+    const on = wayOn(from);
     if (params.preset || params.architecture) begin(params).then(() => on("build", {}, { replace: true }));
     else if (!draft) begin({ preset: FIRST });
   }, [layers, known, params.preset, params.architecture]);

@@ -53,7 +53,10 @@ function Looked({ model, datasets, params, change }) {
     return samplePicture(set, number ?? (await first(dataset, signal)), signal);
   }, [mine, dataset, number]);
   const shown = picture.value;
-  const take = useCallback((file) => keepOwn(file).then(() => change({ picture: "own", number: null })), [change]);
+  const take = useCallback((file) => {
+    keepOwn(file);
+    change({ picture: "own", number: null });
+  }, [change]);
   const predicted = useLoaded((signal) => (shown ? predict(model, shown.file, signal) : Promise.resolve(null)), [model.id, shown]);
   const tab = TABS.some((one) => one.id === params.tab) ? params.tab : "way";
   return html`

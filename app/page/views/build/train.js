@@ -37,6 +37,7 @@ export function Train({ network, output, before, resize }) {
         architecture: network, dataset: chosen, defaults: "auto", ...(epochs && { epochs: Number(epochs) }),
       });
       on("watch", { job: job.id });
+      setState({});
     } catch (problem) {
       setState({ problem });
     }

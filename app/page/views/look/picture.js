@@ -7,7 +7,7 @@ const MOST = 3_000_000;
 
 let own = null;
 
-/** Keep a picture of somebody's own for this tab. */
+/** Keep a picture of somebody's own for this tab: at once, and a little later over a reload. */
 export async function keepOwn(file) {
   own = file;
   const text = await new Promise((done) => {
@@ -16,6 +16,8 @@ export async function keepOwn(file) {
     reader.onerror = () => done(null);
     reader.readAsDataURL(file);
   });
+  // another one may have been taken while this one was read
+  if (own !== file) return;
   try {
     if (text && text.length < MOST) sessionStorage.setItem(KEPT, JSON.stringify({ name: file.name, text }));
     else sessionStorage.removeItem(KEPT);

@@ -101,7 +101,7 @@ async function inside(event, model, file) {
   event.preventDefault();
   const on = wayOn();
   const { keepOwn } = await import("../look/picture.js");
-  await keepOwn(file).catch(() => {});
+  keepOwn(file);
   on("look", { model, picture: "own" });
 }
 

@@ -65,6 +65,7 @@ function Start({ chosen }) {
     try {
       const made = await post("v1/evaluations", { model: model.id, dataset: dataset.id, split: picked.split ?? "test" });
       on("watch", { evaluation: made.id });
+      setState({});
     } catch (problem) {
       setState({ problem });
     }

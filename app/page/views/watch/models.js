@@ -69,6 +69,7 @@ function Import() {
     try {
       const { json } = await upload("v1/models/import", body, { onprogress: follow, signal: stopping.signal });
       on("watch", { model: json.id });
+      setState({});
     } catch (problem) {
       setState({ problem });
     }
