@@ -30,6 +30,10 @@ log = logging.getLogger(__name__)
 _ROOM_SECONDS = 120.0
 """For how long at least there may be no room for the others until the job goes back to the queue: two jobs that each
 wait for what the other has would do so for ever. As much more at most is drawn, so that one gives up first."""
+_READY_SECONDS = 3600.0
+"""For how long those that have room may get ready: they may have to copy a large data set first."""
+_WHY_SECONDS = 3.0
+"""For how long a node that says nothing any more is given to end, which tells why."""
 _LOOK_SECONDS = 0.25
 _MOST_GREETING = 1 << 16
 
@@ -43,11 +47,20 @@ class Places(Protocol):
     def start(self, job_id: str, count: int, port: int, token: bytes) -> None:
         """Start so many, or ask for them; they come to the port when they can."""
 
+    def placed(self) -> bool:
+        """Tell whether all of them have room, and so have begun or are about to.
+
+        Raises:
+            ShareLost: that cannot be told any more.
+        """
+
     def fault(self) -> str | None:
         """Return what became of one that has ended, if one has.
 
         Raises:
             Invalid: it cannot run there at all, so that another attempt would not either.
+            StorageFault: it could not read or write what it needs, and may later.
+            ShareLost: that cannot be told any more.
         """
 
     def close(self) -> None:
@@ -80,7 +93,8 @@ def gathered(job: JobRecord, count: int, cores: int, settings: Settings, beat: H
 
     Raises:
         Interrupted: the job should stop, or there is no room for them now.
-        ShareLost: one of them has died before it came.
+        ShareLost: one of them has died before it came, or does not come.
+        StorageFault: one of them cannot read its pictures now.
         Invalid: a node cannot be one of this job.
     """
     if count == 1:
@@ -91,16 +105,18 @@ def gathered(job: JobRecord, count: int, cores: int, settings: Settings, beat: H
         stack.callback(places.close)
         token = secrets.token_bytes(32)
         gate = Gate(places.host, token, count, settings.heartbeat_timeout / 2)
-        stack.callback(gate.close)
+        stack.callback(_close, gate)
         places.start(job.id, count - 1, gate.port, token)
         log.info("waiting for %d other nodes at %s:%d", count - 1, places.host, gate.port)
         _wait(gate, places, beat, job)
         gate.close()
-        for channel in gate.channels:
-            stack.callback(channel.close)
         found = Nodes(tuple(gate.channels), _differences(gate.channels))
         log.info("all %d nodes are there", count)
-        yield found
+        try:
+            yield found
+        except ShareLost:
+            _say_why(places)
+            raise
 
 
 def _places(job: JobRecord, cores: int) -> Places:
@@ -111,19 +127,46 @@ def _places(job: JobRecord, cores: int) -> Places:
     return RayNodes(cores, job.memory_bytes)
 
 
+def _close(gate: Gate) -> None:
+    """End the connections to those that have come, also where others never did, and let nobody else in."""
+    gate.close()
+    for channel in gate.channels:
+        channel.close()
+
+
 def _wait(gate: Gate, places: Places, beat: Heartbeat, job: JobRecord) -> None:
     began = time.monotonic()
-    until = began + _ROOM_SECONDS * (1 + secrets.SystemRandom().random())
+    room_until = began + _ROOM_SECONDS * (1 + secrets.SystemRandom().random())
+    ready_until: float | None = None
     while gate.missing:
         beat({**job.progress, "stage": "nodes"})
         gate.look(_LOOK_SECONDS)
         fault = places.fault()
         if fault is not None:
             raise ShareLost(fault)
-        if gate.missing and time.monotonic() >= until:
-            waited = time.monotonic() - began
-            log.warning("no room for %d nodes after %d s; back to the queue", len(gate.missing), waited)
+        now = time.monotonic()
+        if ready_until is None and places.placed():
+            ready_until = now + _READY_SECONDS
+        if not gate.missing:
+            return
+        if ready_until is None and now >= room_until:
+            log.warning("no room for %d nodes after %d s; back to the queue", len(gate.missing), now - began)
             raise Drained
+        if ready_until is not None and now >= ready_until:
+            raise ShareLost(
+                f"{len(gate.missing)} nodes have had room for {_READY_SECONDS:.0f} s and do not come"
+            )
+
+
+def _say_why(places: Places) -> None:
+    """Raise what one of the nodes has ended of, if that passes: then the attempt pauses, and has not died.
+
+    Raises:
+        StorageFault: it could not read or write what it needs.
+    """
+    until = time.monotonic() + _WHY_SECONDS
+    while places.fault() is None and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
 
 
 def _differences(channels: list[Channel]) -> dict[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 
+from app.jobs.exits import pause_of
 from app.jobs.nodes.member import MODULE
 
 _END_SECONDS = 1.0
@@ -34,19 +36,33 @@ class LocalNodes:
             self._processes.append(process)
             hand_over(process, token)
 
+    def placed(self) -> bool:
+        """Tell that there is room for all of them: a process starts at once."""
+        return True
+
     def fault(self) -> str | None:
-        """Return what became of one that has ended, if one has."""
-        for number, process in enumerate(self._processes, 2):
-            status = process.poll()
-            if status is not None:
-                return f"node {number} has ended with status {status} before it came"
-        return None
+        """Return what became of one that has ended, if one has.
+
+        Raises:
+            StorageFault: it could not read or write what it needs, and may later.
+        """
+        ended = [
+            (f"node {number}", status)
+            for number, process in enumerate(self._processes, 2)
+            if (status := process.poll()) is not None
+        ]
+        for name, status in ended:
+            pause = pause_of(status, name)
+            if pause is not None:
+                raise pause
+        return f"{ended[0][0]} has ended with status {ended[0][1]} before it came" if ended else None
 
     def close(self) -> None:
         """End them: their connections are closed by now, so that only those that hang are killed."""
         for process in self._processes:
             if process.stdin is not None:
-                process.stdin.close()
+                with contextlib.suppress(BrokenPipeError):  # of one that has died before it read its token
+                    process.stdin.close()
         for process in self._processes:
             try:
                 process.wait(_END_SECONDS)

@@ -33,8 +33,28 @@ def main(arguments: Sequence[str]) -> int:
     job_id, number, host, port = arguments
     token = _read_token()
     threading.Thread(target=_end_with_input, name="input", daemon=True).start()
-    _work(job_id, int(number), host, int(port), token)
+    try:
+        _work(job_id, int(number), host, int(port), token)
+    except Exception as error:
+        return _paused(error)
     return 0
+
+
+def _paused(error: Exception) -> int:
+    """Return the status that tells the first node that this passes, of what keeps files from being read or written.
+
+    Raises:
+        Exception: it is about something else.
+    """
+    from app.files.faults import reason  # noqa: PLC0415 - as below
+    from app.jobs.exits import PAUSED  # noqa: PLC0415
+    from app.jobs.faults import passing_fault  # noqa: PLC0415
+
+    fault = passing_fault(error)
+    if fault is None:
+        raise error
+    log.warning("cannot go on now: %s (%s)", fault.detail, reason(error))
+    return PAUSED[fault.state]
 
 
 def _work(job_id: str, number: int, host: str, port: int, token: bytes) -> None:

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from app.errors import Invalid
-from app.jobs.exits import REFUSED_STATUS, refusal
+from app.jobs.exits import REFUSED_STATUS, pause_of, refusal
 from app.jobs.nodes.local import hand_over
+from engine.fast.parallel.parts import ShareLost
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,10 @@ _END_SECONDS = 5.0
 
 class Place:
     """An actor: room on a node of the cluster, and the process in it."""
+
+    def here(self) -> str:
+        """Return the name of the node; whoever gets that answer knows that there is room."""
+        return socket.gethostname()
 
     def run(self, arguments: list[str], token: bytes) -> tuple[int, str]:
         """Run a node of a job, and return the exit status of its process, and what it has printed at last."""
@@ -48,58 +56,106 @@ class RayNodes:
     """Nodes on a Ray cluster, each with so many cores and bytes of memory."""
 
     def __init__(self, cores: int, memory: int | None) -> None:
-        """Connect to the cluster that this process is a job of."""
-        import ray  # noqa: PLC0415 - takes a second, and only here is it wanted
+        """Connect to the cluster that this process is a job of.
 
-        self._ray: Any = ray
+        Raises:
+            ShareLost: it cannot be reached.
+        """
+        with _lost():
+            import ray  # noqa: PLC0415 - takes a second, and only here is it wanted
+
+            self._ray: Any = ray
+            self._connect()
+            self.host: str = ray.util.get_node_ip_address()
         self._room = {"CPU": cores} if memory is None else {"CPU": cores, "memory": memory}
         self._group: Any = None
         self._runs: dict[Any, int] = {}
-        # Ray takes the signal by which this process is asked to save itself
+        self._waiting: list[Any] = []
+        """Of the answers of actors that they are there, those that have not come."""
+
+    def _connect(self) -> None:
+        """Connect; Ray takes the signal by which this process is asked to save itself, and it is taken back."""
         handler = signal.getsignal(signal.SIGTERM)
-        ray.init(address="auto", logging_level=logging.WARNING, log_to_driver=False)
-        signal.signal(signal.SIGTERM, handler)
-        self.host: str = ray.util.get_node_ip_address()
+        # one that comes in between waits: Ray would end the process
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            self._ray.init(address="auto", logging_level=logging.WARNING, log_to_driver=False)
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def start(self, job_id: str, count: int, port: int, token: bytes) -> None:
-        """Ask for room for so many; each starts when there is room for all."""
-        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy  # noqa: PLC0415
+        """Ask for room for so many; each starts when there is room for all.
 
-        ray = self._ray
-        self._group = ray.util.placement_group([self._room] * count, strategy="SPREAD")
-        kind = ray.remote(Place)
-        for number in range(1, count + 1):
-            place = PlacementGroupSchedulingStrategy(
-                placement_group=self._group, placement_group_bundle_index=number - 1
-            )
-            actor = kind.options(
-                num_cpus=self._room["CPU"],
-                memory=self._room.get("memory"),
-                max_restarts=0,
-                scheduling_strategy=place,
-            ).remote()
-            run = actor.run.remote([job_id, str(number), self.host, str(port)], token)
-            self._runs[run] = number
+        Raises:
+            ShareLost: the cluster does not answer, or not with that.
+        """
+        with _lost():
+            from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy  # noqa: PLC0415
+
+            ray = self._ray
+            self._group = ray.util.placement_group([self._room] * count, strategy="SPREAD")
+            kind = ray.remote(Place)
+            for number in range(1, count + 1):
+                place = PlacementGroupSchedulingStrategy(
+                    placement_group=self._group, placement_group_bundle_index=number - 1
+                )
+                actor = kind.options(
+                    num_cpus=self._room["CPU"],
+                    memory=self._room.get("memory"),
+                    max_restarts=0,
+                    scheduling_strategy=place,
+                ).remote()
+                self._waiting.append(actor.here.remote())
+                run = actor.run.remote([job_id, str(number), self.host, str(port)], token)
+                self._runs[run] = number
+
+    def placed(self) -> bool:
+        """Tell whether there is room for all of them.
+
+        Raises:
+            ShareLost: the cluster does not answer.
+        """
+        if self._waiting:
+            with _lost():
+                _, self._waiting = self._ray.wait(self._waiting, num_returns=len(self._waiting), timeout=0)
+        return not self._waiting
 
     def fault(self) -> str | None:
         """Return what became of one that has ended, if one has.
 
         Raises:
             Invalid: it has other versions than the server.
+            StorageFault: it could not read or write what it needs, and may later.
+            ShareLost: the cluster does not answer.
         """
-        for name, status, printed in self._ended(0):
+        with _lost():
+            ended = self._ended(0)
+        for name, status, printed in ended:
             if status == REFUSED_STATUS:
                 raise Invalid(refusal(printed), code="node-refused")
+            pause = pause_of(status, name)
+            if pause is not None:
+                raise pause
+        for name, status, _ in ended:
             what = "is gone" if status is None else f"has ended with status {status}"
             return f"{name} {what} before it came"
         return None
 
     def close(self) -> None:
-        """Add what they have printed to the log, give their room back, which ends those that hang, and leave."""
-        self._ended(_END_SECONDS)
+        """Add what they have printed to the log, give their room back, which ends those that hang, and leave.
+
+        What Ray says to that changes nothing about what the job has come to.
+        """
+        for step in (lambda: self._ended(_END_SECONDS), self._give_back, self._ray.shutdown):
+            try:
+                step()
+            except Exception:
+                log.exception("while leaving the cluster")
+
+    def _give_back(self) -> None:
         if self._group is not None:
             self._ray.util.remove_placement_group(self._group)
-        self._ray.shutdown()
 
     def _ended(self, seconds: float) -> list[tuple[str, int | None, str]]:
         """Wait so long for the end of all, and return name, exit status and last lines of those that have ended."""
@@ -116,3 +172,16 @@ class RayNodes:
             log.info("%s printed:\n%s", name, printed.rstrip())
             found.append((name, status, printed))
         return found
+
+
+@contextmanager
+def _lost() -> Iterator[None]:
+    """Take whatever Ray raises for the loss of what it was asked for: another attempt may have it.
+
+    It raises errors of its own, and of the system, its transport and its own arguments. None of them says that the job
+    is at fault.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise ShareLost(f"Ray cannot be used: {type(error).__name__}: {error}") from error
