@@ -89,7 +89,8 @@ def _has_its_size(store: Store, artifacts: Artifacts) -> bool:
         model = store.models.get(MODEL_ID)
     except (NotFound, Damaged):
         return True
-    return artifacts.local_path(model.path).stat().st_size == model.bytes
+    found = artifacts.find(model.path)
+    return found is not None and found.bytes == model.bytes
 
 
 def to_document(record: ArchitectureRecord | JobRecord | ModelRecord) -> Json:

@@ -10,12 +10,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from app.care.checksums import digest, noted
 from app.care.debris import find_debris
 from app.care.errors import CareError
 from app.care.findings import Finding, Kind, Report
 from app.care.holdings import Held, Holdings, Listing, holdings
 from app.care.installation import check_there, database_faults, is_local, kept_alone, open_rows, who_works
-from app.care.places import Source, digest
+from app.care.places import Source
 from app.care.recording import record_checksums
 from app.care.repair import Repair
 from app.files.artifacts import Stored, Written
@@ -155,8 +156,9 @@ class _Check:
         self.report.bytes += written.bytes
         if held.sha256 is not None and written.sha256 != held.sha256:
             return "is not as it was written: its checksum is another", written
-        if self.artifacts.shared and written.sha256 != self.artifacts.checksum(held.name):
-            return "has another checksum beside it in the object store, so that nobody reads it", written
+        if self.artifacts.shared and written.sha256 != (beside := noted(self.artifacts, held.name)):
+            what = "no checksum" if beside is None else "another checksum"
+            return f"has {what} beside it in the object store, so that nobody reads it", written
         return None, written
 
 

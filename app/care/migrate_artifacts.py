@@ -6,16 +6,16 @@ leaves little to do for the one after its end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO
 
+from app.care.checksums import copy, digest, noted
 from app.care.errors import CareError
 from app.care.holdings import Held, Listing, holdings
 from app.care.installation import check_there, files_of, open_rows, who_works
 from app.care.manifest import Fault
-from app.care.places import digest
 from app.care.placing import place, refuse_others
 from app.files.artifacts import Artifacts, Written
 from app.files.bucket.opening import open_artifacts
@@ -134,16 +134,12 @@ def _expected(here: Artifacts, held: Held) -> Written:
     found = here.find(held.name)
     if found is None:
         raise FileNotFoundError(held.name)
-    return Written(held.name, here.checksum(held.name), found.bytes)
+    checksum = noted(here, held.name) or digest(here.chunks(held.name))
+    return Written(held.name, checksum, found.bytes)
 
 
 def _copy(here: Artifacts, file: Written, opened: IO[bytes]) -> None:
-    def pieces() -> Iterator[bytes]:
-        for piece in here.chunks(file.name):
-            opened.write(piece)
-            yield piece
-
-    if digest(pieces()) != file.sha256:
+    if copy(here.chunks(file.name), opened) != file.sha256:
         raise _NotAsWrittenError
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Protocol
 
+from app.care.checksums import copy
 from app.care.errors import BadBackup
 from app.care.manifest import Entry, Manifest
 from app.files.artifacts import Written
@@ -68,12 +68,7 @@ def read_verified(source: Source, entry: Entry, file: IO[bytes] | None = None) -
     Raises:
         BadBackup: it is not as it was written.
     """
-    digest = hashlib.sha256()
-    for chunk in source.chunks(entry):
-        digest.update(chunk)
-        if file is not None:
-            file.write(chunk)
-    if digest.hexdigest() != entry.sha256:
+    if copy(source.chunks(entry), file) != entry.sha256:
         raise BadBackup(f"{entry.name} in the backup is not as it was written: its checksum is another")
 
 
@@ -102,11 +97,3 @@ def open_plain(path: Path) -> IO[bytes]:
         os.close(descriptor)
         raise OSError(f"{path} is no file")
     return os.fdopen(descriptor, "rb")
-
-
-def digest(chunks: Iterable[bytes]) -> str:
-    """Return the SHA-256 of what comes in pieces, in hexadecimal."""
-    found = hashlib.sha256()
-    for chunk in chunks:
-        found.update(chunk)
-    return found.hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import IO
 
+from app.care.checksums import noted
 from app.care.errors import CareError
 from app.care.holdings import Listing
 from app.files.artifacts import Artifacts, Written
@@ -22,7 +23,7 @@ def place(artifacts: Artifacts, file: Written, fill: Callable[[IO[bytes]], None]
         fill: writes that, or raises.
     """
     there = artifacts.find(file.name)
-    if there is not None and there.bytes == file.bytes and _checksum(artifacts, file.name) == file.sha256:
+    if there is not None and there.bytes == file.bytes and noted(artifacts, file.name) == file.sha256:
         return False
     artifacts.write(file.name, fill)
     return True
@@ -46,10 +47,3 @@ def refuse_others(artifacts: Artifacts, where: str, names: Collection[str]) -> N
             f"{where} has files of something else ({', '.join(others[:_NAMED])}{more}): name a place where nothing is, "
             "or remove them if they are nobody's"
         )
-
-
-def _checksum(artifacts: Artifacts, name: str) -> str | None:
-    try:
-        return artifacts.checksum(name)
-    except FileNotFoundError:
-        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import IO
 
+from app.care.checksums import copy, digest, noted
 from app.care.findings import Finding
 from app.care.holdings import Held, Holdings
 from app.care.places import Source, read_verified
@@ -43,6 +44,8 @@ class Repair:
 
     def _mend(self, held: Held) -> str | None:
         """Do what can be done about a file that is missing or damaged, and say what that was."""
+        if self._write_again(held):
+            return "written again as it is: it is what it should be, and now has its checksum beside it"
         if held.builtin:
             # a data set is unpacked as a whole
             segment = held.name.rpartition("/")[0]
@@ -55,6 +58,19 @@ class Repair:
             return "noted: the job has no checkpoint any more, and cannot be continued"
         return None
 
+    def _write_again(self, held: Held) -> bool:
+        """Write a file again that is as recorded, and has no such checksum beside it; tell whether it was one."""
+        artifacts, name = self.artifacts, held.name
+        if not artifacts.shared or held.sha256 in (None, noted(artifacts, name)):
+            return False
+        try:
+            if digest(artifacts.chunks(name)) != held.sha256:
+                return False
+            artifacts.write(name, lambda file: copy(artifacts.chunks(name), file))
+        except FileNotFoundError:
+            return False
+        return True
+
     def _put_back(self, held: Held) -> bool:
         """Take a file from the newest backup that has it as it was written, and tell whether there is one."""
         if self.backups is None:
@@ -64,10 +80,10 @@ class Repair:
                 if (entry.name, entry.sha256) == (held.name, held.sha256):
                     source = self.backups
 
-                    def copy(file: IO[bytes]) -> None:
+                    def put(file: IO[bytes]) -> None:
                         read_verified(source, entry, file)  # noqa: B023 - called within this turn
 
-                    self.artifacts.write(held.name, copy)
+                    self.artifacts.write(held.name, put)
                     return True
         return False
 

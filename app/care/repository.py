@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from app.care.checksums import digest
 from app.care.errors import BadBackup, CareError
 from app.care.manifest import ENDING, MAX_BYTES, Entry, Manifest
-from app.care.places import digest, open_plain, take
+from app.care.places import open_plain, take
 from app.files.artifacts import LocalArtifacts, Written
 from app.files.locks import FileLock
 

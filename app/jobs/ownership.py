@@ -78,8 +78,8 @@ def _check(store: Store, files: Artifacts, where: str, otherwise: str) -> None:
 def bear_mark(store: Store, files: Artifacts) -> bool:
     """Tell whether files in one place are marked as those of an installation."""
     try:
-        return files.local_path(MARK).read_bytes() == store.mark().encode()
-    except FileNotFoundError:  # or its bytes are not those that were written
+        return b"".join(files.chunks(MARK)) == store.mark().encode()
+    except FileNotFoundError:
         return False
 
 
