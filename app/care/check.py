@@ -84,12 +84,10 @@ class _Check:
         Raises:
             CareError: they are.
         """
-        # rows of an earlier version that were brought forward in a copy have a mark of their own
-        if self._tables == newest_version():
-            try:
-                refuse_others(self._store, self.artifacts)
-            except SettingsError as error:
-                raise CareError(str(error)) from error
+        try:
+            refuse_others(self._store, self.artifacts)
+        except SettingsError as error:
+            raise CareError(str(error)) from error
 
     def look(self, names: set[str] | None = None) -> list[Finding]:
         """Return what is wrong; of these names only, if given."""

@@ -6,7 +6,6 @@ the files that are there.
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from functools import partial
 
@@ -16,13 +15,14 @@ from app.care.places import Source, read_verified
 from app.care.placing import place, refuse_others
 from app.care.restore import Restored, settle
 from app.care.rows import refuse_filled, take_rows
-from app.files.artifacts import Written, sync_directory
+from app.files.artifacts import Written
 from app.files.bucket.opening import open_artifacts
 from app.files.scratch import scratch
 from app.jobs.ownership import claim
 from app.settings import Settings
 from app.store import Store
 from app.store.database import DATABASE_NAME
+from app.store.snapshots import move_in
 
 
 def restore_shared(source: Source, manifest: Manifest, settings: Settings) -> Restored:
@@ -59,8 +59,5 @@ def restore_shared(source: Source, manifest: Manifest, settings: Settings) -> Re
         if settings.database is not None:
             take_rows(settings.model_copy(update={"data_dir": room, "database_url": None}), settings)
         else:
-            with (room / DATABASE_NAME).open("rb") as file:
-                os.fsync(file.fileno())
-            (room / DATABASE_NAME).rename(settings.data_dir / DATABASE_NAME)
-            sync_directory(settings.data_dir)
+            move_in(room / DATABASE_NAME, settings.data_dir)
     return Restored(manifest, requeued, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from app.care.installation import (
     kept_alone,
     open_moment,
     open_store,
+    refuse_holder,
 )
 from app.files.artifacts import sync_directory
 from app.files.paths import BEFORE_UPGRADE
@@ -25,7 +25,7 @@ from app.settings import Settings
 from app.store import Store
 from app.store.database import DATABASE_NAME, newest_version, pending_migrations
 from app.store.records import now
-from app.store.snapshots import count_rows, find_faults, find_strangers
+from app.store.snapshots import count_rows, find_faults, find_strangers, move_in
 
 _ROOM = 3
 """Times the size of the database that have to be free: a copy, what is written anew, and the log of that."""
@@ -89,7 +89,10 @@ def upgrade(settings: Settings) -> Upgrade:
         tried = try_upgrade(settings)
         if not tried.steps:
             return tried
+        # trying takes long, and keeps nobody on another machine from starting
+        refuse_holder(settings)
         kept = _keep(settings, tried.tables)
+        refuse_holder(settings)
         with closing(open_store(settings)) as store:
             store.migrate()
         return replace(tried, kept=kept)
@@ -140,12 +143,9 @@ def _keep(settings: Settings, tables: str) -> Path:
     folder = data_dir / BEFORE_UPGRADE / f"{tables}-{now():%Y%m%dT%H%M%SZ}"
     with scratch(data_dir) as room, open_moment(settings) as moment:
         moment.copy(room)
-        # the copy is all that is left of it
-        with (room / DATABASE_NAME).open("rb") as file:
-            os.fsync(file.fileno())
         folder.mkdir(parents=True)
-        (room / DATABASE_NAME).rename(folder / DATABASE_NAME)
-    for path in (folder, folder.parent, data_dir):
+        move_in(room / DATABASE_NAME, folder)  # the copy is all that is left of it
+    for path in (folder.parent, data_dir):
         sync_directory(path)
     return folder / DATABASE_NAME
 

@@ -102,5 +102,5 @@ def _are_strange(store: Store, files: Artifacts) -> bool:
 def _refusal(store: Store, where: str, otherwise: str) -> SettingsError:
     return SettingsError(
         f"{where} holds the files of another database than {store.place}. Name the database that they belong to in "
-        f"CONVSERVE_DATABASE_URL, or {otherwise}. Nothing was changed"
+        f"CONVSERVE_DATABASE_URL, or {otherwise}. None of these files was changed"
     )

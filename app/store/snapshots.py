@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from app.errors import Unavailable
+from app.files.artifacts import sync_directory
 from app.files.volume import free_bytes
 from app.states import UNFINISHED
 from app.store.changes import triggers
@@ -23,6 +25,8 @@ _FULL = (
     "the disk of {directory} is full ({free} bytes are free), and the database cannot even be read without a little "
     "room: {error}. Delete or move other files on that disk; {directory}/reserve may go, which the server makes again"
 )
+_BESIDE = ("-wal", "-shm", "-journal")
+"""How the names of the files end that SQLite has beside a database."""
 _MOST_FAULTS = 20
 """Faults of one database that are named."""
 
@@ -133,6 +137,21 @@ def check_exists(directory: Path) -> None:
     """
     if not (directory / DATABASE_NAME).is_file():
         raise Unavailable(f"there is no {DATABASE_NAME} in {directory}: it is no data directory")
+
+
+def move_in(file: Path, directory: Path) -> None:
+    """Make a file the database of a directory that has none.
+
+    What a database before it has left there goes first: SQLite would read that log as the end of this one.
+    """
+    with file.open("rb") as content:
+        os.fsync(content.fileno())
+    for ending in _BESIDE:
+        (directory / f"{DATABASE_NAME}{ending}").unlink(missing_ok=True)
+    # gone for certain before there is something that it could be read with
+    sync_directory(directory)
+    file.rename(directory / DATABASE_NAME)
+    sync_directory(directory)
 
 
 @contextmanager

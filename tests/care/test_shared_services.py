@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ import obstore
 import pytest
 from obstore.store import S3Store
 
-from app.care.archive import Archive
+from app.care.archive import Archive, ArchiveWriter
 from app.care.backup import back_up
 from app.care.check import check
 from app.care.errors import BadBackup, CareError
@@ -25,9 +26,10 @@ from app.files.artifacts import Artifacts, Written
 from app.files.bucket.opening import open_artifacts
 from app.files.locks import FileLock
 from app.jobs.duties import LEASE
+from app.jobs.ownership import bear_mark
 from app.settings import Settings
 from app.store.database import DATABASE_NAME
-from tests.care.installation import as_json, at, restored, run
+from tests.care.installation import as_json, at, restored, run, unpack
 from tests.care.test_backups import content
 from tests.care.test_hostile_backups import poisoned
 from tests.care.test_migrating_rows import rows
@@ -140,12 +142,13 @@ def test_a_backup_whose_database_is_forged_leaves_nothing(empty: Settings, repos
 class CutOff(Archive):
     """An archive of which the reading fails after some files."""
 
-    left = 6
+    most = 5
+    read = 0
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
-        self.left -= 1
-        if self.left == 0:
+        if self.read == self.most:
             raise BadBackup("cut off")
+        self.read += 1
         return super().chunks(entry)
 
 
@@ -154,10 +157,42 @@ def test_a_restore_that_broke_off_is_begun_again(empty: Settings, archive: Path)
     manifest = opened.manifest(choose(opened, None))
     with pytest.raises(BadBackup, match="cut off"):
         restore_shared(opened, manifest, empty)
-    assert names(empty)
+    assert len(names(empty)) == opened.read - 1, "and the database"
     assert not (empty.data_dir / DATABASE_NAME).exists()
-    restore_from(archive, empty)
-    assert check(empty).findings == []
+    again = CutOff(archive)
+    again.most = len(manifest.files) + 1
+    restore_shared(again, manifest, empty)
+    assert again.read == 1 + len(manifest.files) - (opened.read - 1), "what is there is passed over"
+    with closing(open_store(empty)) as store:
+        assert bear_mark(store, open_artifacts(empty))
+    report = check(empty)
+    assert report.findings == []
+    assert report.files >= len(manifest.files)
+
+
+def test_one_of_a_version_without_marks_is_begun_again(empty: Settings, tmp_path: Path) -> None:
+    backup = ArchiveWriter(tmp_path / "of the first version.tar")
+    assert back_up(at(unpack(tmp_path / "old")), backup).manifest.tables == "0001"
+    backup.close()
+    test_a_restore_that_broke_off_is_begun_again(empty, backup.path)
+
+
+@pytest.mark.parametrize("empty", ["bucket"], indirect=True)
+def test_what_an_earlier_database_has_left_is_not_read_into_a_new_one(
+    shared: Settings, archive: Path
+) -> None:
+    database = shared.data_dir / DATABASE_NAME
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE left_behind (number)")
+        connection.commit()
+        log = database.with_name(f"{DATABASE_NAME}-wal").read_bytes()
+    assert log
+    database.unlink()
+    database.with_name(f"{DATABASE_NAME}-wal").write_bytes(log)
+    restore_from(archive, shared)
+    with closing(sqlite3.connect(database)) as connection:
+        found = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'left_behind'")
+        assert found.fetchone() == (0,)
 
 
 def test_nothing_is_restored_beside_a_server(empty: Settings, archive: Path) -> None:

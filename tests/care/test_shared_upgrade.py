@@ -9,11 +9,12 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
+from app.care import upgrade as upgrades
 from app.care.backup import back_up
 from app.care.check import check
 from app.care.errors import CareError
 from app.care.repository import Repository
-from app.care.upgrade import try_upgrade, upgrade
+from app.care.upgrade import Upgrade, try_upgrade, upgrade
 from app.errors import Unavailable
 from app.jobs.duties import LEASE
 from app.settings import Settings
@@ -76,6 +77,20 @@ def test_it_keeps_the_rows_as_they_were(old: Settings) -> None:
     assert version(kept) == _OLD
     assert count_rows(kept.data_dir)["jobs"] == 1
     assert check(old).findings == []
+
+
+def test_a_server_that_started_meanwhile_is_not_disturbed(
+    old: Settings, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start_and_try(settings: Settings) -> Upgrade:
+        with closing(Store(old.data_dir, database_url)) as store:
+            assert store.leases.take(LEASE, "host process 0", 60.0) is not None
+        return try_upgrade(settings)
+
+    monkeypatch.setattr(upgrades, "try_upgrade", start_and_try)
+    with pytest.raises(CareError, match="stop the server first"):
+        upgrade(old)
+    assert version(old) == _OLD
 
 
 def test_one_that_would_fail_is_not_begun(old: Settings, database_url: str) -> None:
