@@ -103,6 +103,8 @@ def migrate_artifacts(
         looked += sizes[name]
         seen(number, len(sizes), looked, whole)
     _carry_key(here, there)
+    # one that began meanwhile may have written more
+    done.in_use = done.in_use or who_works(source)
     return done
 
 

@@ -9,6 +9,7 @@ from app.care.checksums import noted
 from app.care.errors import CareError
 from app.care.holdings import Listing
 from app.files.artifacts import Artifacts, Written
+from app.files.paths import is_lock
 
 _NAMED = 3
 """Files that a refusal names."""
@@ -40,7 +41,8 @@ def refuse_others(artifacts: Artifacts, where: str, names: Collection[str]) -> N
     Raises:
         CareError: it has.
     """
-    others = sorted({file.name for file in Listing.of(artifacts)} - set(names))
+    there = {file.name for file in Listing.of(artifacts) if not is_lock(file.name)}
+    others = sorted(there - set(names))
     if others:
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
         raise CareError(

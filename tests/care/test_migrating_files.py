@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -11,6 +12,8 @@ import obstore
 import pytest
 
 from app.care.check import check
+from app.care.migrate_artifacts import migrate_artifacts
+from app.files import paths
 from app.files.artifacts import LocalArtifacts
 from app.files.bucket.opening import open_artifacts
 from app.files.locks import FileLock
@@ -158,6 +161,33 @@ def test_beside_a_server_it_is_said_that_there_may_be_more(installation: Path, t
         said = run("migrate-artifacts", installation, url(there), status=1)
         assert "There may be more by now" in said
     assert as_json("migrate-artifacts", installation, url(there))["ok"]
+
+
+def test_one_that_was_started_meanwhile_may_have_written_more(installation: Path, there: Settings) -> None:
+    with FileLock(installation / "server.lock") as lock:
+
+        def start(number: int, *_: int) -> None:
+            if number == 1:
+                assert lock.acquire()
+
+        done = migrate_artifacts(at(installation), there, start)
+    assert str(done.in_use).startswith("a server has")
+    assert not done.ok
+
+
+def test_locks_of_jobs_are_files_of_nobody(installation: Path, there: Settings) -> None:
+    """A server whose files are in a bucket leaves them in its data directory, where the files may come back to."""
+    assert as_json("migrate-artifacts", installation, url(there))["ok"]
+    for folder in ("models", "datasets", "jobs"):
+        shutil.rmtree(installation / folder)
+    with closing(Store(installation)) as store:
+        of_job = next(iter(store.jobs.identifiers()))
+    with FileLock(installation / paths.lock(of_job)) as lock:
+        lock.path.parent.mkdir(parents=True)
+        lock.acquire()
+    assert (installation / paths.lock(of_job)).exists()
+    assert as_json("migrate-artifacts", url(there), installation)["ok"]
+    assert check(at(installation)).findings == []
 
 
 def test_places_that_are_none(installation: Path, there: Settings, tmp_path: Path) -> None:
