@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import running
+
 pytestmark = pytest.mark.slow
 
 DEMO = [sys.executable, "-P", "-m", "app.cli.main", "demo"]
@@ -28,22 +30,14 @@ def surroundings(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def processes() -> dict[int, tuple[int, str]]:
-    """Return what runs: the parent and the arguments of each process."""
-    listing = ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="]
-    listed = subprocess.run(listing, capture_output=True, text=True, check=True)
-    rows = (line.split(None, 2) for line in listed.stdout.splitlines())
-    return {int(row[0]): (int(row[1]), row[2]) for row in rows if len(row) == 3}
-
-
 def descendants(pid: int) -> dict[int, str]:
     """Return the children of a process, theirs, and so on."""
-    running = processes()
+    processes = running()
     found: dict[int, str] = {}
     while new := {
-        child: args
-        for child, (parent, args) in running.items()
-        if (parent == pid or parent in found) and child not in found
+        each.pid: each.command
+        for each in processes
+        if (each.parent == pid or each.parent in found) and each.pid not in found
     }:
         found |= new
     return found
@@ -51,7 +45,7 @@ def descendants(pid: int) -> dict[int, str]:
 
 def services(folder: Path) -> list[str]:
     """Return the processes that were told of a directory."""
-    return [args for _, args in processes().values() if str(folder) in args]
+    return [each.command for each in running() if str(folder) in each.command]
 
 
 def test_the_demo_shows_the_whole_way(surroundings: dict[str, str], tmp_path: Path) -> None:
@@ -107,5 +101,5 @@ def test_who_ends_the_demo_ends_its_service(
     rest = demo.communicate(timeout=120)[0]
     assert demo.returncode not in (0, -number)
     assert "Traceback" not in rest
-    assert set(started).isdisjoint(processes())
+    assert set(started).isdisjoint(each.pid for each in running())
     assert list(tmp_path.iterdir()) == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from app.cli.launch import ServerProcess
 from tests.cluster.ray_cluster import HEAD, NODES, PATIENCE, RayCluster
 from tests.jobs.service import until
+from tests.processes import running
 
 pytestmark = pytest.mark.cluster
 
@@ -96,11 +96,7 @@ def weights(client: httpx.Client, job: dict[str, Any]) -> str:
 
 def processes(*words: str) -> list[int]:
     """Return the processes whose command line has all of these words."""
-    listed = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True
-    )
-    rows = (line.split(None, 1) for line in listed.stdout.splitlines())
-    return [int(row[0]) for row in rows if all(word in row[1] for word in words)]
+    return [each.pid for each in running() if all(word in each.command for word in words)]
 
 
 def log(client: httpx.Client, job_id: str) -> str:

@@ -1,7 +1,6 @@
 """Single pictures by two processes: the answers of one, and no more processes than were asked for."""
 
 import os
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +16,7 @@ from app.cli.launch import ServerProcess
 from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.model.model_file import model_bytes, read_model
+from tests.processes import running
 
 pytestmark = pytest.mark.slow
 
@@ -35,11 +35,7 @@ def large_model(seed: int) -> bytes:
 
 def halves() -> dict[int, int]:
     """Return the processes that compute lower halves, and who started them."""
-    listed = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-    )
-    found = (line.split() for line in listed.stdout.splitlines() if "-m engine.fast.serving.half" in line)
-    return {int(pid): int(parent) for pid, parent, *_ in found}
+    return {each.pid: each.parent for each in running() if "-m engine.fast.serving.half" in each.command}
 
 
 def busy(pid: int) -> float:

@@ -14,6 +14,7 @@ from app.states import JobStatus
 from app.store.records import JobRecord
 from engine.presets.lenet import LENET_5
 from tests.jobs.service import DATASET, Service, new_service, until
+from tests.processes import running
 
 EPOCHS = 4
 STEPS = 16
@@ -33,18 +34,11 @@ def outcome(service: Service, job: JobRecord) -> Outcome:
 
 def others(worker: int) -> list[int]:
     """Return the processes of the other nodes that a worker has started, as far as they run."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            stat = (process / "stat").read_text(encoding="ascii", errors="replace")
-            line = (process / "cmdline").read_bytes()
-        except OSError:
-            continue  # it has ended meanwhile
-        # behind the name, which may hold anything
-        parent = int(stat.rpartition(")")[2].split()[1])
-        if parent == worker and b"app.jobs.nodes.member" in line:
-            found.append(int(process.name))
-    return found
+    return [
+        process.pid
+        for process in running()
+        if process.parent == worker and "app.jobs.nodes.member" in process.command
+    ]
 
 
 def other_node(service: Service, job_id: str) -> int:

@@ -28,6 +28,7 @@ from engine.fast.serving.halves import Halves
 from engine.fast.serving.pool import PlanPool
 from engine.graph.network import Network
 from tests.engine.fast.nets import CONV, HEAD, build, drawn
+from tests.processes import is_running
 
 Drawn = tuple[Network, dict[str, np.ndarray], np.ndarray]
 """A network, its weights and pictures."""
@@ -124,14 +125,7 @@ def test_it_ends_with_the_process_that_started_it(moment: str) -> None:
     other = int(process.stdout.readline())
     process.wait(30)
     process.stdout.close()
-    wait_for(lambda: not is_alive(other))
-
-
-def is_alive(pid: int) -> bool:
-    listed = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return bool(listed.stdout.strip()) and "Z" not in listed.stdout
+    wait_for(lambda: not is_running(other))
 
 
 @pytest.mark.slow
@@ -164,7 +158,7 @@ def test_a_pool_is_split_and_joined_while_it_serves(
         thread.join()
     assert not failed
     assert not pool.is_split
-    wait_for(lambda: not is_alive(both.member.pid))
+    wait_for(lambda: not is_running(both.member.pid))
 
 
 @pytest.mark.slow
@@ -194,7 +188,7 @@ def test_a_request_at_any_moment_of_a_split_leaves_the_new_process_alive(network
     pool.scores(pictures[:1])
     assert pool.is_split
     pool.join()
-    assert not is_alive(both.member.pid)
+    assert not is_running(both.member.pid)
 
 
 def test_a_split_that_fails_is_undone(network: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,13 +222,13 @@ def test_what_is_joined_while_it_starts_leaves_no_process(
     monkeypatch.setattr(Halves, "__init__", joined_meanwhile)
     pool.split()
     assert not pool.is_split
-    assert not is_alive(begun[0].member.pid)
+    assert not is_running(begun[0].member.pid)
 
 
 def assert_goes_on_alone(pool: PlanPool, both: Halves, pictures: np.ndarray, wanted: np.ndarray) -> None:
     np.testing.assert_allclose(pool.scores(pictures), wanted, rtol=1e-4, atol=1e-4)
     assert not pool.is_split
-    assert not is_alive(both.member.pid)
+    assert not is_running(both.member.pid)
 
 
 def test_a_pool_goes_on_alone_when_the_other_process_dies(
@@ -292,7 +286,7 @@ def test_a_pool_that_is_joined_while_a_picture_looks_at_it_leaves_no_process(
     monkeypatch.setattr(Halves, "ready", property(not_yet))
     pool.scores(pictures[:1])
     assert not pool.is_split
-    assert not is_alive(both.member.pid)
+    assert not is_running(both.member.pid)
 
 
 @pytest.mark.slow

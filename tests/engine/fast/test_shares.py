@@ -33,6 +33,7 @@ from engine.inputs.preprocessing import Preprocessing
 from engine.layers import Context
 from engine.recipe.losses import SoftmaxCrossEntropy
 from engine.training.loop import one_hot
+from tests.processes import is_running, running
 
 NETWORK = Network.build(
     Architecture.model_validate(
@@ -169,11 +170,11 @@ def test_a_batch_beyond_what_was_announced_is_refused(executions: Any) -> None:
 
 def members(of: int) -> list[int]:
     """Return the processes that a process has started as shares."""
-    listed = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-    )
-    rows = (line.split(None, 2) for line in listed.stdout.splitlines())
-    return [int(row[0]) for row in rows if int(row[1]) == of and "engine.fast.parallel.member" in row[2]]
+    return [
+        process.pid
+        for process in running()
+        if process.parent == of and "engine.fast.parallel.member" in process.command
+    ]
 
 
 def test_a_process_that_dies_takes_the_step_down_and_the_others_with_it(processes: ProcessExecution) -> None:
@@ -213,17 +214,6 @@ def test_processes_end_with_the_one_that_started_them(
     (member,) = members(holder.pid)
     holder.kill()
     deadline = time.monotonic() + 60
-    while _alive(member):
+    while is_running(member):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    listed = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False
-    )
-    return bool(listed.stdout.strip()) and "Z" not in listed.stdout
