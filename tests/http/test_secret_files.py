@@ -11,9 +11,17 @@ import httpx
 import pytest
 
 from app.cli.launch import ServerProcess
+from app.ids import JOB, new_id
+from app.jobs.kinds import TRAINING
+from app.jobs.webhooks import WebhookSender
 from app.keys.secrets import Secrets
 from app.settings import Settings, SettingsError, load_settings
+from app.store import Store
+from app.store.records import JobRecord
+from tests.http.receiver import Receiver, receiver, verify
 from tests.http.several import events, status_anew
+
+__all__ = ["receiver"]
 
 WaitFor = Callable[..., Any]
 
@@ -93,16 +101,31 @@ def test_a_key_is_replaced_while_the_server_runs(
     assert not [key for key in ("first-key", "second-key", "third-key") if key in log]
 
 
-def test_webhooks_are_signed_with_what_the_file_has_now(tmp_path: Path, wait_for: WaitFor) -> None:
+def test_webhooks_are_signed_with_what_the_file_has_now(
+    tmp_path: Path, receiver: Receiver, wait_for: WaitFor
+) -> None:
     first, second = bytes(32), bytes(range(32))
     file = tmp_path / "secret"
     file.write_text("whsec_" + base64.b64encode(first).decode())
-    secrets = Secrets(load_settings(webhook_secret_file=file), interval=0.01)
+    settings = load_settings(webhook_secret_file=file, webhook_private=True)
+    secrets = Secrets(settings, interval=0.01)
+    store = Store(tmp_path)
+    store.migrate()
+    sender = WebhookSender(store, settings, lambda: secrets.webhook_key)
     secrets.start()
-    assert secrets.webhook_key == first
-    file.write_text(base64.b64encode(second).decode())
-    wait_for(lambda: secrets.webhook_key == second, "the second one")
+    sender.start()
+    for number, key in enumerate((first, second)):
+        file.write_text(base64.b64encode(key).decode())
+        wait_for(lambda key=key: secrets.webhook_key == key, "the secret of the file")
+        job = JobRecord(new_id(JOB), TRAINING.name, {}, webhook_url=receiver.url)
+        store.jobs.create(job)
+        store.jobs.request_cancel(job.id)
+        wait_for(lambda number=number: len(receiver.got) > number, "the message")
+        _, headers, body = receiver.got[number]
+        verify(headers, body, key)
+    sender.stop()
     secrets.stop()
+    store.close()
 
 
 def test_what_changed_before_the_first_look_is_seen(tmp_path: Path, wait_for: WaitFor) -> None:
