@@ -92,7 +92,7 @@ bench-http: $(VENV)/.runtime $(BENCH_HTTP)/.bench ## time requests beside other 
 	@$(MAKE) --no-print-directory $(BENCH_MLSERVER)/.bench || echo "MLServer is left out: it could not be installed."
 	@$(BENCH_HTTP)/bin/python -m benchmarks.http --service $(PY) --mlserver $(BENCH_MLSERVER)/bin/python $(ARGS)
 
-bench-cluster: cluster-tools ## time databases in which a million jobs have been (JOBS=), and two servers on one
+bench-cluster: $(VENV)/.cluster ## time databases in which a million jobs have been (JOBS=), and two servers on one
 	@$(PY) -m benchmarks.many_jobs $(if $(JOBS),--jobs $(JOBS))
 	@$(PY) -m benchmarks.two_servers
 

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional
 
 from benchmarks import torch_layers
-from engine.arrays import Bytes, Indices
+from benchmarks.pictures import Pictures
 from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.shares import execution
 from engine.graph.network import Network
@@ -41,20 +41,6 @@ class Run:
     def document(self) -> dict[str, Any]:
         """Return it JSON-ready, with no more digits than mean something."""
         return {**asdict(self), "losses": [float(f"{loss:.7g}") for loss in self.losses]}
-
-
-class Pictures:
-    """Labelled pictures in memory."""
-
-    def __init__(self, images: Bytes, labels: Indices) -> None:
-        self.images, self.labels = images, labels.astype(np.int64)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def read(self, indices: Indices) -> tuple[Bytes, Indices]:
-        """Return pictures and their classes."""
-        return self.images[indices], self.labels[indices]
 
 
 def mnist(directory: Path) -> TrainingData:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from benchmarks.pictures import Pictures
 from benchmarks.sides import training_step
 from engine.augmentations import AUGMENTATIONS, AnyAugmentation, Augmentation, Pipeline
 from engine.inputs.feed import one_hot
@@ -51,29 +52,13 @@ LISTS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-class Pictures:
-    """Random pictures of ten classes."""
-
-    def __init__(self, shape: Sequence[int], count: int) -> None:
-        draw = np.random.default_rng(0)
-        self.images = draw.integers(0, 256, (count, *shape), dtype=np.uint8)
-        self.labels = draw.integers(0, 10, count)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def read(self, indices: Any) -> tuple[Any, Any]:
-        """Return pictures and their classes."""
-        return self.images[indices], self.labels[indices]
-
-
 def main() -> None:
     print(f"milliseconds for a batch of {BATCH}, median of {REPEATS}\n")
     print("| network | augmentations | augmentation | training step | share of a step |")
     print("|---|---|---:|---:|---:|")
     for name in ("lenet-5", "vgg-small"):
         preset = next(preset for preset in PRESETS if preset.name == name)
-        pictures = Pictures(preset.input_shape, BATCH + 4)
+        pictures = Pictures.noise(BATCH + 4, preset.input_shape)
         step = median(training_step(BATCH, name))
         for label, documents in LISTS.items():
             parts = [

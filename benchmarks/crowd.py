@@ -33,6 +33,7 @@ from benchmarks.http import load
 from benchmarks.http.cases import CASES
 from benchmarks.http.processes import ROOT
 from benchmarks.http.sides import ours
+from benchmarks.machine import own_seconds
 
 POLL_SECONDS = 2.0
 PIECE = b"." * 300
@@ -69,7 +70,7 @@ def weigh(pid: int) -> Load:
     fields = (place / "stat").read_text().rpartition(")")[2].split()
     resident = int((place / "statm").read_text().split()[1]) * 4096
     return Load(
-        sum(map(int, fields[11:13])) / 100,
+        own_seconds(pid),
         sum(1 for _ in (place / "fd").iterdir()),
         int(fields[17]),
         resident,

@@ -33,15 +33,14 @@ from app.states import JobStatus
 from app.store import Store
 from app.store.records import JobRecord
 from app.store.tables import jobs
-from benchmarks.machine import processor
-from tests.cluster.postgres import PostgresServer
+from benchmarks.machine import processor, processor_seconds
+from tests.cluster.postgres import postgres_server
 
 BASE = 64
 """Jobs that are made one by one; the others are copies."""
 CALLS = 200
 WORKERS = 1000
 THREADS = 8
-BEAT_SECONDS = 10.0
 REQUEST = {
     "name": "night",
     "architecture": {"input_shape": [28, 28, 1], "layers": [{"type": "dense", "units": 10}] * 8},
@@ -115,10 +114,10 @@ def calls(store: Store) -> None:
     timed("how many there are of each kind that have not ended", store.queues.counts)
 
 
-def beats(store: Store, spent: Callable[[], float]) -> None:
+def beats(store: Store, spent: Callable[[], float], seconds: float) -> None:
     """Have a thousand jobs show that they live, as fast as that goes."""
     running = [claimed(store) for _ in range(WORKERS)]
-    until = time.perf_counter() + BEAT_SECONDS
+    until = time.perf_counter() + seconds
     made = [0] * THREADS
 
     def work(number: int) -> None:
@@ -134,51 +133,29 @@ def beats(store: Store, spent: Callable[[], float]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    seconds = time.perf_counter() - begun
-    rate, each = sum(made) / seconds, (spent() - before) / sum(made)
+    rate, each = sum(made) / (time.perf_counter() - begun), (spent() - before) / sum(made)
     print(
         f"  signs of life: {rate:,.0f} a second, those of {rate * INTERVAL:,.0f} workers; "
         f"one worker takes {100 * each / INTERVAL:.3f} % of a processor there"
     )
 
 
-def processor_seconds(parent: int) -> float:
-    """Return what a process has taken of processors, with those that it has started, also if they have ended."""
-    total = 0
-    for process in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = process.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(process.parent.name) == parent:
-            total += sum(map(int, fields[11:15]))
-        elif int(fields[1]) == parent:
-            total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
-
-
 @contextmanager
 def databases() -> Iterator[list[tuple[str, str | None, Callable[[], float]]]]:
     """Have both, each with its address and what tells how much of a processor it has taken."""
-    server = PostgresServer()
-    try:
-        server.make()
-        server.start()
-        with server.connect() as connection:
-            connection.execute("CREATE DATABASE many")
+    with postgres_server("many") as server:
         pid = server.pid
         yield [
             ("SQLite", None, time.process_time),
             ("PostgreSQL", server.url("many"), lambda: processor_seconds(pid)),
         ]
-    finally:
-        server.remove()
 
 
 def main() -> None:
     """Measure both databases."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.many_jobs", description=__doc__)
     parser.add_argument("--jobs", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=10.0, help="for which jobs show that they live")
     options = parser.parse_args()
     print(f"On {os.cpu_count()} cores of {processor()}")
     with databases() as both:
@@ -190,7 +167,7 @@ def main() -> None:
                 count = fill(store, options.jobs)
                 print(f"{name}, {count:,} jobs (stored in {time.perf_counter() - begun:.0f} s):", flush=True)
                 calls(store)
-                beats(store, spent)
+                beats(store, spent, options.seconds)
                 store.close()
 
 

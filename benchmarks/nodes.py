@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import processor
+from benchmarks.pictures import Pictures
 from benchmarks.sides import network as network_of
 from engine.execution.protocol import Execution
 from engine.fast.layout.gemm import Tuning
@@ -46,22 +47,6 @@ LINES = (
     ("100 Gbit/s, 0.02 ms", 1.25e10, 2e-5),
 )
 NODES = (2, 4)
-
-
-class Noise:
-    """Pictures of nothing, with classes."""
-
-    def __init__(self, count: int, shape: tuple[int, ...], classes: int) -> None:
-        draw = np.random.default_rng(0)
-        self._images = draw.integers(0, 256, (count, *shape), np.uint8)
-        self._labels = draw.integers(0, classes, count)
-
-    def __len__(self) -> int:
-        return len(self._labels)
-
-    def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return some of them."""
-        return self._images[indices], self._labels[indices]
 
 
 class Timed:
@@ -117,7 +102,7 @@ class Case:
         """Return a preset on pictures of nothing, as many as so many steps take."""
         network = network_of(preset)
         classes = network.output_shape[0]
-        data = Noise(batch * steps, network.input_shape, classes)
+        data = Pictures.noise(batch * steps, network.input_shape, classes)
         names = tuple(map(str, range(classes)))
         config = TrainingConfig(epochs=1, batch_size=batch, optimizer=SGD(learning_rate=0.01))
         return cls(network, TrainingData(data, data, data, names, network.input_shape), config)

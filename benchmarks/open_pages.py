@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import multiprocessing
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from app.cli.launch import ServerProcess
+from benchmarks.machine import own_seconds, processor_seconds
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Request
@@ -160,7 +160,7 @@ class _Run:
             end: is called at its end.
         """
         time.sleep(SETTLED_SECONDS)
-        own, workers = _processor_seconds(self._server.pid)
+        own, every = own_seconds(self._server.pid), processor_seconds(self._server.pid)
         calls = _answered(self._server.log)
         begin()
         begun = time.perf_counter()
@@ -169,9 +169,9 @@ class _Run:
         clock = time.perf_counter() - begun
         end()
         time.sleep(SETTLED_SECONDS)
-        own_after, workers_after = _processor_seconds(self._server.pid)
+        own, every = own_seconds(self._server.pid) - own, processor_seconds(self._server.pid) - every
         calls = _answered(self._server.log) - calls
-        return Cost(own_after - own, workers_after - workers, clock, calls)
+        return Cost(own, every - own, clock, calls)
 
 
 class _Pages:
@@ -333,22 +333,6 @@ def _crowd(url: str, seen: Sequence[Seen], job: str, pipe: Connection) -> None:
 
     asyncio.run(everyone())
     pipe.send((faults, statistics.mean(received)))
-
-
-def _processor_seconds(pid: int) -> tuple[float, float]:
-    """Return what a process has taken, and what its children have, those that have ended and those that run (Linux)."""
-    own, ended = _times(pid)
-    lists = Path(f"/proc/{pid}/task").glob("*/children")  # of each thread those that it has started
-    children = [int(child) for one in lists for child in one.read_text(encoding="ascii").split()]
-    return own, ended + sum(sum(_times(child)) for child in children)
-
-
-def _times(pid: int) -> tuple[float, float]:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    own, system, children, children_system = (
-        int(field) / os.sysconf("SC_CLK_TCK") for field in fields[11:15]
-    )
-    return own + system, children + children_system
 
 
 def _answered(log: Path) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.pictures import Pictures
 from engine.arrays import Array
 from engine.fast.kernels.fold import fold
 from engine.fast.layout.arena import Arena
@@ -182,20 +183,6 @@ def epoch(data: str, steps: int) -> Callable[[], None]:
             stepper.step(state, feed.batches(state.position), feed.pictures(state.position))
 
     return run
-
-
-class Pictures:
-    """Labelled pictures in memory."""
-
-    def __init__(self, images: Array, labels: Array) -> None:
-        self.images, self.labels = images, labels.astype(np.int64)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def read(self, indices: Array) -> tuple[Array, Array]:
-        """Return pictures and their classes."""
-        return self.images[indices], self.labels[indices]
 
 
 def mnist(directory: Path, name: str = "train") -> Pictures:

@@ -24,9 +24,8 @@ from app.cli.launch import ServerProcess
 from benchmarks.http import load
 from benchmarks.http.cases import CASES
 from benchmarks.http.sides import ours
-from benchmarks.machine import processor
-from benchmarks.many_jobs import processor_seconds
-from tests.cluster.postgres import PostgresServer
+from benchmarks.machine import processor, processor_seconds
+from tests.cluster.postgres import PostgresServer, postgres_server
 
 CONNECTIONS = 16
 
@@ -39,12 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     print(f"On {os.cpu_count()} cores of {processor()}")
     with ExitStack() as stack:
-        database = PostgresServer()
-        stack.callback(database.remove)
-        database.make()
-        database.start()
-        with database.connect() as connection:
-            connection.execute("CREATE DATABASE two")
+        database = stack.enter_context(postgres_server("two"))
         settings = {"DATABASE_URL": database.url("two"), "LOG_LEVEL": "warning", "CORES": "1"}
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         servers = [ServerProcess(folder / name / "data", folder / f"{name}.log", settings) for name in "ab"]

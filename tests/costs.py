@@ -10,31 +10,15 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Generator
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
+from benchmarks.machine import processor_seconds
+
 SHOWN = 40
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 seconds_of_tests: Counter[str] = Counter()
 seconds_of_files: Counter[str] = Counter()
-
-
-def processor_seconds(pid: int) -> float:
-    """Return what a process, those it has waited for, and those that it has now have taken."""
-    process = Path(f"/proc/{pid}")
-    try:
-        fields = (process / "stat").read_text().rpartition(")")[2].split()
-        threads = list((process / "task").iterdir())
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0
-    children: list[str] = []
-    for thread in threads:
-        with suppress(FileNotFoundError, ProcessLookupError):
-            children += (thread / "children").read_text().split()
-    return sum(map(int, fields[11:15])) / _TICKS + sum(processor_seconds(int(child)) for child in children)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.machine import family, processor_seconds
+
 ROOT = Path(__file__).parents[2]
-_TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGESIZE")
 
 Process = subprocess.Popen[bytes]
@@ -97,27 +98,8 @@ def _answer(port: int, request: bytes) -> bytes:
 
 def moment(process: Process, began: float) -> Moment:
     clock = time.perf_counter() - began
-    ticks = resident = 0
-    for member in family(process.pid):
-        place = Path(f"/proc/{member}")
-        # behind the name, which may hold spaces
-        fields = (place / "stat").read_text().rpartition(")")[2].split()
-        ticks += sum(map(int, fields[11:15]))
-        resident += int((place / "statm").read_text().split()[1]) * _PAGE
-    return Moment(clock, ticks / _TICKS, resident)
-
-
-def family(process: int) -> list[int]:
-    """Return a process and those that it has started, directly or by others."""
-    try:
-        children = [
-            child
-            for task in Path(f"/proc/{process}/task").iterdir()
-            for child in (task / "children").read_text().split()
-        ]
-    except FileNotFoundError:
-        return []
-    return [process, *(inner for child in children for inner in family(int(child)))]
+    pages = sum(int(Path(f"/proc/{member}/statm").read_text().split()[1]) for member in family(process.pid))
+    return Moment(clock, processor_seconds(process.pid), pages * _PAGE)
 
 
 def free_port() -> int:

@@ -1,7 +1,8 @@
 """`pytest -p tests.cluster.everywhere tests/http`: the tests of one server, with PostgreSQL, an object store and Ray.
 
 Nothing but variables is set: each data directory of a server gets a database and a place in the bucket of its own, and
-its jobs go to one Ray cluster. `--without ray` leaves out what is slow. Tests that are marked `local` are left out.
+its jobs go to one Ray cluster, where Ray can be used. `--without ray` leaves out what is slow. Tests that are marked
+`local` are left out.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import psycopg
 import pytest
 
 from app.cli.launch import SERVE, ServerProcess
-from tests.cluster.postgres import PostgresServer
-from tests.cluster.ray_cluster import NODES, running
+from tests.cluster.postgres import postgres_server
+from tests.cluster.ray_cluster import NODES, missing, running
 from tests.cluster.seaweed import S3Server
 from tests.pages import rewrite
 
@@ -29,6 +30,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "nightly.md"
 _PART = re.compile(r"(?<=<!-- everywhere -->\n).*(?=<!-- /everywhere -->)", re.DOTALL)
 _GIVEN = "TEST_EVERYWHERE_"
 """What the variables begin with that tell the processes of a run about its services."""
+
+_LEFT_OUT = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,11 +42,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Start the services, once for all processes of the run, and have all servers use them."""
     if not hasattr(config, "workerinput"):
+        without = config.getoption("--without")
+        if "ray" not in without and (why := missing()):
+            without.append("ray")
+            config.stash[_LEFT_OUT] = f"without Ray: {why}"
         stack = ExitStack()
         config.add_cleanup(stack.close)
-        for name, value in _start(stack, set(config.getoption("--without"))).items():
+        for name, value in _start(stack, set(without)).items():
             os.environ[_GIVEN + name] = value
     _give_all({name.removeprefix(_GIVEN): os.environ[name] for name in os.environ if name.startswith(_GIVEN)})
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say what could not be had."""
+    return config.stash.get(_LEFT_OUT, None)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -75,10 +87,7 @@ def _start(stack: ExitStack, without: set[str]) -> dict[str, str]:
     """Start the services, and return the settings of a server that uses them; a place is `{}` in them."""
     settings = {}
     if "postgres" not in without:
-        database = PostgresServer()
-        stack.callback(database.remove)
-        database.make()
-        database.start()
+        database = stack.enter_context(postgres_server())
         settings["DATABASE_URL"] = database.url("{}")
     if "s3" not in without:
         bucket = S3Server()

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -173,16 +173,26 @@ def query(address: str, statement: str) -> list[tuple[Any, ...]]:
         return connection.execute(statement).fetchall()
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server that tests share."""
+@contextmanager
+def postgres_server(*databases: str) -> Iterator[PostgresServer]:
+    """Make and start a server with some empty databases, and remove it in the end."""
     server = PostgresServer()
     try:
         server.make()
         server.start()
+        with server.connect() as connection:
+            for name in databases:
+                connection.execute(f"CREATE DATABASE {name}")
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that tests share."""
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture

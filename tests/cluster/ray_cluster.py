@@ -204,13 +204,20 @@ class RayCluster:
             time.sleep(0.2)
 
 
+def missing() -> str | None:
+    """Return why there can be no cluster on this machine, if that is so."""
+    if find_spec("ray") is None:
+        return "there is no Ray: make cluster-tools installs it"
+    if not sys.platform.startswith("linux"):
+        return "only Linux has loopback addresses for several nodes"
+    return None
+
+
 @contextmanager
 def running(folder: Path, *nodes: str, cores: int = 1) -> Iterator[RayCluster]:
     """Run a cluster, the only one on this machine; where there is no Ray the tests that want it are skipped."""
-    if find_spec("ray") is None:
-        pytest.skip("there is no Ray: make cluster-tools installs it")
-    if not sys.platform.startswith("linux"):
-        pytest.skip("only Linux has loopback addresses for several nodes")
+    if why := missing():
+        pytest.skip(why)
     with _LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         made = RayCluster(folder)

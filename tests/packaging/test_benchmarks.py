@@ -37,17 +37,40 @@ def test_predictions() -> None:
     assert sides.inference("lenet-5", 2)().shape == (2, 10)
 
 
+def printed(*words: str) -> str:
+    """Return what a benchmark prints."""
+    command = [sys.executable, "-m", *words]
+    root = Path(__file__).parents[2]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=root).stdout
+
+
 def test_nodes() -> None:
-    words = ["lenet-5", "--batch", "8", "--steps", "2", "--rounds", "1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.nodes", *words],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
-    )
-    assert "4 waits a step" in done.stdout
-    assert "10 Gbit/s" in done.stdout
+    found = printed("benchmarks.nodes", "lenet-5", "--batch", "8", "--steps", "2", "--rounds", "1")
+    assert "4 waits a step" in found
+    assert "10 Gbit/s" in found
+
+
+@pytest.mark.slow
+def test_a_crowd() -> None:
+    few = ("--uploads", "2", "--pollers", "2", "--streams", "2")
+    found = printed("benchmarks.crowd", "--seconds", "0.5", "--rate", "20", *few)
+    assert [line.split()[0] for line in found.splitlines()] == [
+        *("warm", "before", "elsewhere", "arriving", "with", "after")
+    ]
+    assert found.count("{'200': ") == 6
+
+
+@pytest.mark.cluster
+def test_many_jobs() -> None:
+    found = printed("benchmarks.many_jobs", "--jobs", "65536", "--seconds", "0.5")
+    assert found.count("65,536 jobs") == found.count("one worker takes") == 2
+
+
+@pytest.mark.cluster
+def test_two_servers() -> None:
+    found = printed("benchmarks.two_servers", "--rounds", "1", "--seconds", "0.3")
+    assert found.count("predictions/s") == 2
+    assert "two against one" in found
 
 
 ANSWERS = {
