@@ -38,6 +38,7 @@ RUN for name in cluster ray; do \
       /build/bin/pip --python /opt/convserve/bin/python install --require-hashes -r "requirements/${name}.txt" || exit 1; \
     done \
  && find /opt/convserve -type d -name tests -path "*/site-packages/*" -prune -exec rm -r {} + \
+ && find /opt/convserve -type f -name "*.pyi" -path "*/site-packages/*" -delete \
  && /build/bin/python docker/sbom.py /opt/convserve /opt/convserve/share/sbom.cdx.json
 
 FROM ${BASE} AS system

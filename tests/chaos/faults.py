@@ -256,21 +256,22 @@ FAULTS = (
         ("cluster/test_server_faults.py::test_the_server_that_runs_the_jobs_is_killed",),
     ),
     Fault(
-        "It is stopped by SIGTERM and started again, as for another version",
+        "The server that runs the jobs is stopped by SIGTERM and started again, as for another version",
         "its connections end, the others answer",
         "everything; the model has the same bytes, and no attempt is spent",
         "at once, and the start of a worker",
         ("cluster/test_server_faults.py::test_the_server_that_runs_the_jobs_is_stopped_and_started_again",),
     ),
     Fault(
-        "It is frozen for longer than its lease, with or without its worker, and goes on",
+        "The server that runs the jobs is frozen for longer than its lease, with or without its worker, and goes on",
         "another runs the jobs; `duties_lost` in the log of the first, whose late writes are refused",
         "everything; the model has the same bytes, and is there once",
         "15 s at most, and the start of a worker",
         ("cluster/test_server_faults.py::test_the_server_that_runs_the_jobs_is_frozen_and_comes_back",),
     ),
     Fault(
-        "It, and its worker, are cut off from the database, or from the bucket too, without a word, and come back",
+        "The server that runs the jobs, and its worker, are cut off from the database, or from the bucket too, without"
+        " a word, and come back",
         "the same; its `/readyz` says 503 meanwhile",
         "the same",
         "15 s at most, and the start of a worker",

@@ -19,8 +19,8 @@ HEAD = """# Faults
 
 What was tried, with real processes, real files and real connections: what goes wrong, what you see of it, what is kept,
 and when all is as before. This page is written by `make chaos`, which runs every test named here at its full counts;
-`make test` and `make test-slow` run them with fewer repetitions. Figures depend on the machine and on what else it did;
-the tests assert order, counts, and ceilings ten times as large.
+`make test`, `make test-slow` and `make test-cluster` run them with fewer repetitions. Figures depend on the machine and
+on what else it did; the tests assert order, counts, and ceilings ten times as large.
 
 | fault | what you see | what is kept | time to recover | the test | its last result |
 |---|---|---|---|---|---|

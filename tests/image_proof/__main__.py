@@ -73,7 +73,7 @@ def prove(config: dict[str, Any], folder: Path) -> tuple[Mapping[str, int], Mapp
             rooms, config
         ),
         "the target `cluster`: with the commands of `docker/compose.cluster.yaml` a head and a node of Ray start, and "
-        "a job of a server runs there": lambda: on_ray(folder),
+        "a job of a server runs there": lambda: on_ray(folder, sizes),
     }
     found = {}
     for name, check in checks.items():
@@ -171,11 +171,12 @@ def serves(rooms: Rooms, config: dict[str, Any]) -> str:
     return ""
 
 
-def on_ray(folder: Path) -> str:
-    """Build the image for nodes of Ray, and run a job on it."""
+def on_ray(folder: Path, sizes: dict[str, int]) -> str:
+    """Build the image for nodes of Ray, weigh it, and run a job on it."""
     config = building.build(building.NODES, "--target", "cluster")
-    data = folder / "nodes"
-    return nodes.works(Rooms(building.mounted(building.NODES), data, config["Env"]), data)
+    root, data = building.mounted(building.NODES), folder / "nodes"
+    sizes["nodes unpacked"], sizes["nodes compressed"] = looks.unpacked(root), looks.compressed(root)
+    return nodes.works(Rooms(root, data, config["Env"]), data)
 
 
 def ready(client: httpx.Client) -> bool:
@@ -194,6 +195,11 @@ def report(sizes: Mapping[str, int], found: Mapping[str, str]) -> int:
         "| | unpacked, MB | compressed, MB |\n|---|---:|---:|\n",
         row("the image", sizes["unpacked"], sizes["compressed"]),
         row("of it the stand-in for the base", sizes["base unpacked"], sizes["base compressed"]),
+        *(
+            [row("that for nodes of Ray", sizes["nodes unpacked"], sizes["nodes compressed"])]
+            if "nodes compressed" in sizes
+            else []
+        ),
         "\n| checked | |\n|---|---|\n",
         *(
             f"| {name} | {'no: ' + fault.splitlines()[-1] if fault else 'yes'} |\n"
