@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from app.errors import LeaseLost, StorageFault, Unavailable
 from app.files.artifacts import Artifacts
+from app.jobs.aside import Aside
 from app.jobs.cleanup import Cleanup
 from app.jobs.launcher import Launcher
 from app.jobs.logs import Logs
@@ -175,10 +176,7 @@ class Duties:
         if self._term is not None or not self._artifacts.shared or now < self._logs_kept + _LOGS:
             return
         self._logs_kept = now
-        try:
-            Logs(self._artifacts).keep(())
-        except (OSError, StorageFault) as error:
-            report(self._metrics, log, "logs_not_kept", error)
+        Logs(self._artifacts, Aside(self._metrics)).keep(())
 
     def _take(self) -> None:
         lease = self._store.leases.take(LEASE, self._owner, SECONDS)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from app.files import paths
 from app.files.artifacts import Artifacts
+from app.jobs.aside import Aside
 from app.log import Log
 from app.metrics.families import JOB_SECONDS, JOB_WAIT
-from app.metrics.faults import report
 from app.metrics.metrics import Metrics
 from app.states import JobStatus
 from app.store import Store
@@ -21,7 +23,13 @@ class Ends:
     Who is killed between a line of the log and the note of it leaves the next one to write that line again.
     """
 
-    def __init__(self, store: Store, artifacts: Artifacts, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        artifacts: Artifacts,
+        metrics: Metrics | None = None,
+        aside: Aside | None = None,
+    ) -> None:
         self._store = store
         self._artifacts = artifacts
         self._metrics = metrics or Metrics.alone()
@@ -31,8 +39,7 @@ class Ends:
         """Of the last end, and of the last one that was noted."""
         self._spent: dict[str, Json | None] = {}
         """The last checkpoints of jobs that have ended and whose other files are to go."""
-        self._stuck: set[str] = set()
-        """Those of them whose files could not be removed."""
+        self._aside = aside or Aside(self._metrics)
 
     def look(self) -> None:
         """See to the jobs that have ended since the last look, of whichever server.
@@ -49,13 +56,8 @@ class Ends:
             self._spent[end.id] = end.checkpoint
         self._position = position
         for job_id, checkpoint in list(self._spent.items()):
-            try:
-                remove_spent_files(job_id, checkpoint, self._artifacts)
-            except OSError as error:
-                report(self._metrics, log, "files_not_removed", error, again=job_id in self._stuck)
-                self._stuck.add(job_id)
-            else:
-                self._stuck.discard(job_id)
+            remove = partial(remove_spent_files, job_id, checkpoint, self._artifacts)
+            if self._aside.done("files_not_removed", job_id, remove):
                 del self._spent[job_id]
         if self._last > self._noted:
             self._store.finished_jobs.note_seen(self._last)

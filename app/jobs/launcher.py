@@ -73,10 +73,18 @@ class Launcher(Protocol):
         """Return why no attempt of ours can run where one was started that is gone, if that was its end."""
 
     def tidy(self, job_id: str, attempt: int) -> None:
-        """Keep what an attempt that is gone has printed, where `paths.log` says, and let go of all else of it."""
+        """Keep what an attempt that is gone has printed, where `paths.log` says, and let go of all else of it.
+
+        Raises:
+            OSError: it cannot be written now; another call tries it again.
+        """
 
     def look_back(self) -> bool:
-        """Tidy what other servers have left of attempts that are over; tell whether all that there is could be seen."""
+        """Tidy what other servers have left of attempts that are over; tell whether all that there is could be seen.
+
+        Raises:
+            OSError: of one at least nothing can be written now; the others are tidied.
+        """
 
     def printed(self, job_id: str, attempt: int) -> bytes:
         """Return what an attempt has printed so far, empty where that is in its file or not known."""

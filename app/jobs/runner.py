@@ -18,6 +18,7 @@ from functools import partial
 from app.errors import LeaseLost, NotFound, StaleAttempt, StorageFault, StorageUnavailable
 from app.files.artifacts import Artifacts
 from app.files.volume import check_free
+from app.jobs.aside import Aside
 from app.jobs.ends import Ends
 from app.jobs.kinds import KINDS, lanes
 from app.jobs.launcher import Attempt, Launcher, NotStarted
@@ -99,8 +100,11 @@ class Runner:
         self._launcher = launcher or LocalLauncher(artifacts, settings)
         self._lanes = lanes()
         self._metrics = metrics or Metrics.alone()
-        self._ends = Ends(store, artifacts, self._metrics)
-        self._logs = Logs(artifacts)
+        self._aside = Aside(self._metrics)
+        self._ends = Ends(store, artifacts, self._metrics, self._aside)
+        self._logs = Logs(artifacts, self._aside)
+        self._untidy: set[tuple[str, int]] = set()
+        """Attempts that are gone, of which the launcher may have something left."""
         self._charges: dict[str, _Charge] = {}
         self._not_before: dict[str, float] = {}
         self._pauses: Counter[str] = Counter()
@@ -237,18 +241,35 @@ class Runner:
         for job_id, charge in dead.items():
             self._logs.ended(job_id, charge.number)
             if job_id not in pulses:
-                self._launcher.tidy(job_id, charge.number)
+                self._untidy.add((job_id, charge.number))
                 self._see_off(job_id, charge.number, at)
             # not before all of it is written: the next look tries that again
             if self._charges.get(job_id) is charge:
                 del self._charges[job_id]
         for job_id, charge in self._charges.items():
             self._check(job_id, charge, pulses.get(job_id), at)
-        self._looked_back = self._looked_back or self._launcher.look_back()
-        decide_waiting(self._store, self._artifacts, self._settings)
+        self._tidy()
+        self._aside.done(
+            "jobs_not_decided", "", partial(decide_waiting, self._store, self._artifacts, self._settings)
+        )
         self._ends.look()
         self._logs.keep(self._charges)
         self._start_queued(at)
+
+    def _tidy(self) -> None:
+        """Have the launcher let go of what is left of attempts, and keep what they have printed."""
+        for job_id, number in list(self._untidy):
+            charge = self._charges.get(job_id)
+            again = charge is not None and charge.number == number
+            if again or self._aside.done(
+                "log_not_kept", job_id, partial(self._launcher.tidy, job_id, number)
+            ):
+                self._untidy.discard((job_id, number))
+        if not self._looked_back:
+            self._aside.done("logs_not_kept", "", self._look_back)
+
+    def _look_back(self) -> None:
+        self._looked_back = self._launcher.look_back()
 
     def _find(self, pulse: JobPulse, at: float, dead: _Charge | None) -> None:
         """Adopt the attempt of a job that should have one, or note that there is none, and of what it died."""
@@ -258,7 +279,7 @@ class Runner:
             self._charges[pulse.id] = _Charge(pulse.kind, pulse.attempt, attempt, pulse, at)
             return
         self._give_up(pulse, at, dead)
-        self._launcher.tidy(pulse.id, pulse.attempt)
+        self._untidy.add((pulse.id, pulse.attempt))
 
     def _give_up(self, pulse: JobPulse, at: float, dead: _Charge | None) -> None:
         """Write what becomes of a job whose attempt is gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from app.files import paths
 from app.files.locks import FileLock, is_locked
 from app.ids import DATASET as DATASET_PREFIX
 from app.ids import JOB, new_id
+from app.jobs import logs as logs_module
 from app.jobs import runner as runner_module
 from app.jobs.kinds import BATCH_PART, BATCH_PREDICTION, INGESTION
 from app.jobs.launcher import Attempt, NotStarted
@@ -251,3 +253,77 @@ def test_a_job_and_its_part_fit_where_one_job_does(service: Service) -> None:
     until(lambda: len(launcher.asked) == 2, "both")
     assert launcher.asked[whole.id] > 0
     assert sum(launcher.asked.values()) == 2
+
+
+class Over:
+    """An attempt whose process is gone."""
+
+    place = "nowhere"
+
+    def alive(self) -> bool:
+        return False
+
+    def waiting(self) -> bool:
+        return False
+
+    def starved(self) -> bool:
+        return False
+
+    def stop(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+class EndingLauncher(LocalLauncher):
+    """Every attempt has failed at once; what is left of it may not be written."""
+
+    def __init__(self, service: Service, refuses: str | None) -> None:
+        super().__init__(service.artifacts, service.settings())
+        self.store, self.refuses = service.store, refuses
+        self.started: list[str] = []
+        self.tidied: set[str] = set()
+
+    def start(self, job_id: str, attempt: int, threads: float, memory: int | None = None) -> Attempt:
+        self.started.append(job_id)
+        self.store.jobs.fail(job_id, attempt, {"code": "invalid", "message": "no"})
+        return Over()
+
+    def tidy(self, job_id: str, attempt: int) -> None:
+        if self.refuses == "tidy":
+            raise OSError(errno.EIO, "Input/output error")
+        self.tidied.add(job_id)
+
+    def look_back(self) -> bool:
+        if self.refuses == "look_back":
+            raise OSError(errno.EIO, "Input/output error")
+        return True
+
+
+@pytest.mark.parametrize("refuses", ["tidy", "look_back", "take_in", "glob"])
+def test_logs_that_cannot_be_kept_keep_no_job_waiting(
+    service: Service, refuses: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(type(service.artifacts), "shared", True)
+    if refuses == "take_in":
+        monkeypatch.setattr(service.artifacts, "take_in", refuse)
+    if refuses == "glob":
+        monkeypatch.setattr(logs_module, "is_locked", refuse)
+    launcher = EndingLauncher(service, refuses)
+    jobs = [service.train() for _ in range(3)]
+    for job_id in jobs:
+        log = service.artifacts.here(paths.log(job_id, 1))
+        log.parent.mkdir(parents=True)
+        log.write_bytes(b"what was printed")
+    runner = Runner(service.store, service.artifacts, service.settings(max_jobs=1), launcher)
+    service.runners.append(runner)
+    runner.start()
+    until(lambda: runner.wake() or len(launcher.started) == len(jobs), "the start of all")
+    assert sorted(launcher.started) == sorted(jobs)
+    launcher.refuses = None
+    until(lambda: runner.wake() or launcher.tidied == set(jobs), "that what is left of them is kept")
+    said = [record.message for record in caplog.records if record.message != "job_ended"]
+    assert set(said) < {"log_not_kept", "logs_not_kept", "log_not_taken_in", "logs_not_found"}
+    assert 1 <= len(said) <= len(jobs), "not at every look"

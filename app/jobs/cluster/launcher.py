@@ -189,6 +189,7 @@ class RayLauncher:
         except RayAway as error:
             self._is_away(error)
             return False
+        kept_from: OSError | None = None
         for identifier, job in known.items():
             job_id, _, number = identifier.rpartition("-")
             if job.phase in (Phase.WAITING, Phase.RUNNING) or not number.isdecimal():
@@ -200,7 +201,12 @@ class RayLauncher:
             if state.status is not None and state.status.active and state.attempt == int(number):
                 continue  # what its end means is not decided yet
             self._note(identifier, job)
-            self.tidy(job_id, int(number))
+            try:
+                self.tidy(job_id, int(number))
+            except OSError as error:
+                kept_from = error
+        if kept_from is not None:
+            raise kept_from
         return True
 
     def printed(self, job_id: str, attempt: int) -> bytes:

@@ -118,12 +118,18 @@ class Channel:
         head = _HEAD.pack(_MARK, kind, len(shape), *lengths, len(content))
         try:
             if len(content) <= _JOINED:
-                self._socket.sendall(head + content)
+                self._put(head + content)
             else:
-                self._socket.sendall(head)
-                self._socket.sendall(content)
+                self._put(head)
+                self._put(content)
         except OSError as error:
             raise self._lost(error) from error
+
+    def _put(self, content: bytes | memoryview) -> None:
+        """Write all of it; the patience is for each piece that is taken, as in reading, and not for the whole."""
+        left = memoryview(content)
+        while left:
+            left = left[self._socket.send(left) :]
 
     def _head(self) -> tuple[bytes, tuple[int, ...], int]:
         head = bytearray(_HEAD.size)

@@ -64,6 +64,34 @@ def test_arrays_and_documents_arrive_as_they_were(array: np.ndarray) -> None:
     theirs.close()
 
 
+def test_one_who_takes_a_large_frame_slowly_is_not_taken_for_gone() -> None:
+    patience = 0.5
+    ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14)
+    array = np.arange(1 << 16, dtype=np.float64)
+    channel = Channel(ours, "node 2", patience)
+    pieces = 8
+    taken = threading.Event()
+
+    def take() -> None:
+        left = struct.calcsize(HEAD) + array.nbytes
+        piece = -(-left // pieces)
+        while left:
+            taken.wait(patience / 4)  # each piece in time, and all of them not
+            for size in [min(piece, left)]:
+                while size:
+                    count = len(theirs.recv(size))
+                    size, left = size - count, left - count
+
+    reader = threading.Thread(target=take, daemon=True)
+    reader.start()
+    channel.send_array(array)
+    reader.join(SECONDS)
+    assert not reader.is_alive()
+    channel.close()
+    theirs.close()
+
+
 @pytest.mark.parametrize(
     "sent",
     [
