@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, true, update
 
 from app.ids import JOB, new_id
 from app.jobs.forecast import places
@@ -38,6 +38,8 @@ from tests.cluster.postgres import postgres_server
 
 BASE = 64
 """Jobs that are made one by one; the others are copies."""
+BLOCK = 65_536
+"""Jobs that are copied at once."""
 CALLS = 200
 WORKERS = 1000
 THREADS = 8
@@ -64,15 +66,20 @@ def fill(store: Store, count: int) -> int:
         }
         connection.execute(update(jobs).where(columns.id != newest).values(**ended))
     names = [column.name for column in jobs.columns]
-    total = BASE
-    for letter in map(chr, itertools.count(ord("a"))):
-        if total >= count:
-            return total
-        copied = [columns.id + letter if name == "id" else columns[name] for name in names]
+
+    def copy(suffix: str, rows: ColumnElement[bool]) -> None:
+        copied = [columns.id + suffix if name == "id" else columns[name] for name in names]
         with store.jobs._database.write() as connection:
-            connection.execute(insert(jobs).from_select(names, select(*copied)))
+            connection.execute(insert(jobs).from_select(names, select(*copied).where(rows)))
+
+    total = BASE
+    while total < min(count, BLOCK):
+        copy(f".{total}", true())
         total *= 2
-    raise AssertionError("there are enough letters")
+    # a statement that writes more at once may take longer than the database is given
+    for number in range(1, -(-count // total)):
+        copy(f"-{number}", ~columns.id.contains("-"))
+    return total * -(-count // total)
 
 
 def timed(what: str, call: Callable[[], object]) -> None:
