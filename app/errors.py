@@ -273,6 +273,11 @@ class StorageFault(DomainError):
         self.may_be_written = False
         """Whether what was to be written to a database may be there all the same: the answer to that was lost."""
 
+    def add(self, sentence: str) -> None:
+        """Say more, after what is said."""
+        self.detail = shorten(f"{self.detail}. {sentence}")
+        self.args = (self.detail,)
+
 
 class DiskFull(StorageFault, StorageFull):
     """There is no room left on the disk."""

@@ -154,6 +154,17 @@ class Database:
             Conflict: the database is not empty.
             Unavailable: another process is making the tables, or the database cannot be used.
         """
+        try:
+            return self._fill(rows, version)
+        except StorageFault as fault:
+            if fault.may_be_written:
+                fault.add(
+                    f"The answer to the last step was lost: either all is in {self.place} now, or nothing. It is all "
+                    "there if it is said not to be empty when this is done again"
+                )
+            raise
+
+    def _fill(self, rows: Callable[[Connection, Collection[str]], T], version: str | None) -> T:
         with self._dialect.migrating(), self.write(Order.MIGRATION) as connection:
             others = set(inspect(connection).get_table_names())
             if not self._dialect.is_empty(connection):

@@ -12,13 +12,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import JSON, Connection, MetaData, Table, delete, event, insert, select
+from sqlalchemy import JSON, ColumnElement, Connection, MetaData, Table, delete, event, insert, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import Text, TypeDecorator
 
 from app.errors import Conflict
 from app.store.database import Database
-from app.store.expressions import document, written
+from app.store.expressions import document, row_place, written
 from app.store.rows import UNREADABLE
 from app.store.tables import changes
 
@@ -136,11 +136,22 @@ def _batches(
             ]
     except UNREADABLE as error:
         raise Conflict(
-            f"a row of the table {table.name} cannot be read: `convserve check` names it. DELETE it by the service, or "
-            "restore a backup"
+            f"the row {_unreadable(connection, table, chosen)} of the table {table.name} cannot be read. DELETE what "
+            "it belongs to by the service, or restore a backup"
         ) from error
     finally:
         found.close()
+
+
+def _unreadable(connection: Connection, table: Table, columns: Sequence[ColumnElement[Any]]) -> str:
+    """Return the key of the first row that cannot be read; the statement that came upon it does not say."""
+    place, keys = row_place(table), table.primary_key
+    for at, *key in connection.execute(select(place, *map(written, keys)).order_by(*keys)).all():
+        try:
+            connection.execute(select(*columns).where(place == at)).all()
+        except UNREADABLE:
+            return " ".join(map(str, key))
+    return "that was just being read"
 
 
 def _insert(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -161,8 +172,8 @@ def _insert(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]
                 key = " ".join(str(row[column.name]) for column in table.primary_key)
                 what = str(fault.orig).partition("\n")[0]
                 raise Conflict(
-                    f"the row {key} of the table {table.name} cannot be taken over: {what}. `convserve check` says "
-                    "what is damaged; DELETE it by the service, or restore a backup"
+                    f"the row {key} of the table {table.name} cannot be taken over: {what}. DELETE what it "
+                    "belongs to by the service, or restore a backup"
                 ) from fault
         raise
 

@@ -205,10 +205,17 @@ def test_a_row_that_cannot_be_carried_is_named(full: Path, database_url: str) ->
     assert "row job_A of the table jobs" in run("migrate-store", full, database_url, status=1)
     with closing(sqlite3.connect(full / DATABASE_NAME)) as database, database:
         database.execute("UPDATE jobs SET request = '{}', created_at = 'then' WHERE id = 'job_A'")
-    assert "a row of the table jobs cannot be read" in run("migrate-store", full, database_url, status=1)
+    assert "the row job_A of the table jobs cannot be read" in run(
+        "migrate-store", full, database_url, status=1
+    )
     with closing(sqlite3.connect(full / DATABASE_NAME)) as database, database:
         database.execute("PRAGMA foreign_keys = ON")
         database.execute("DELETE FROM jobs WHERE id = 'job_A'")
+        # of a table that no check reads
+        database.execute("UPDATE deliveries SET created_at = 'then'")
+    assert "of the table deliveries cannot be read" in run("migrate-store", full, database_url, status=1)
+    with closing(sqlite3.connect(full / DATABASE_NAME)) as database, database:
+        database.execute("DELETE FROM deliveries")
     as_json("migrate-store", full, database_url)
 
 

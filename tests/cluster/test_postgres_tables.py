@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -11,9 +12,9 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, create_engine
 
-from app.errors import StorageUnavailable, Unavailable
+from app.errors import StorageFault, StorageUnavailable, Unavailable
 from app.store import Store
 from app.store.database import Database, newest_version
 from app.store.records import ArchitectureRecord, JobRecord
@@ -40,6 +41,34 @@ def test_several_servers_at_once_make_the_tables_that_the_code_uses(
     engine.dispose()
     assert query(database_url, "SELECT version_num FROM alembic_version") == [(newest_version(),)]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_said_where_the_answer_to_the_last_step_was_lost(database_url: str, tmp_path: Path) -> None:
+    def end_at_the_commit(connection: Connection, names: Collection[str]) -> None:
+        assert metadata.tables.keys() <= set(names)
+        connection.exec_driver_sql(
+            "CREATE FUNCTION end_it() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$"
+        )
+        connection.exec_driver_sql(
+            "CREATE CONSTRAINT TRIGGER end_it AFTER INSERT ON usage DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION end_it()"
+        )
+        connection.exec_driver_sql("INSERT INTO usage (id, found, recorded) VALUES (1, 1, 1)")
+
+    with closing(Database(tmp_path, database_url)) as database:
+        with pytest.raises(
+            StorageFault, match=r"either all is in the PostgreSQL database .* now, or nothing"
+        ):
+            database.fill(end_at_the_commit)
+        assert database.version() is None
+        with pytest.raises(StorageFault) as early:
+            database.fill(
+                lambda connection, names: connection.exec_driver_sql(
+                    "SELECT pg_terminate_backend(pg_backend_pid())"
+                )
+            )
+        assert "either all" not in early.value.detail
 
 
 def test_tables_of_an_earlier_version_are_brought_forward(database_url: str, tmp_path: Path) -> None:
