@@ -80,7 +80,8 @@ def _install(store: Store, artifacts: Artifacts) -> None:
 def agree(store: Store, model: ModelRecord) -> None:
     """Have the row of a model say what its file says that was put back: the row can be of an earlier package."""
     if not _missing(store.models.get, model.id):
-        store.models.change(model.id, {name: getattr(model, name) for name in _OF_THE_FILE})
+        with suppress(NotFound):  # another server has just removed it
+            store.models.change(model.id, {name: getattr(model, name) for name in _OF_THE_FILE})
 
 
 def _has_its_size(store: Store, artifacts: Artifacts) -> bool:

@@ -56,6 +56,8 @@ def remove(store: Store, artifacts: Artifacts) -> None:
         return
     try:
         artifacts.delete(store.models.delete(PRETRAINED, builtin=True))
+    except NotFound:  # another server has just done so
+        return
     except Conflict as conflict:
         log.warning("CONVSERVE_BUILTIN_MODELS is false, and %s stays: %s", PRETRAINED, conflict.detail)
 

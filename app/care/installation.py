@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -123,16 +123,19 @@ def open_rows(settings: Settings) -> Iterator[tuple[Store, str]]:
     Raises:
         CareError: they are of a later one.
     """
-    with open_moment(settings) as moment:
-        tables = check_version(moment)
-        if tables != newest_version():
-            with scratch(settings.data_dir) as room:
+    with ExitStack() as opened:
+        # what is done with the rows may take hours: a moment that is open for so long lets a database grow
+        with open_moment(settings) as moment:
+            tables = check_version(moment)
+            if tables == newest_version():
+                store = open_store(settings)
+            else:
+                room = opened.enter_context(scratch(settings.data_dir))
                 moment.copy(room)
-                with closing(Store(room)) as store:
-                    store.migrate()
-                    yield store, tables
-            return
-    with closing(open_store(settings)) as store:
+                store = Store(room)
+        opened.enter_context(closing(store))
+        if tables != newest_version():
+            store.migrate()
         yield store, tables
 
 

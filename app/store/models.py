@@ -161,13 +161,14 @@ class Models(Repository[ModelRecord]):
             if not builtin:
                 self._check_deletable(connection, identifier)
             columns = self.table.c
-            name, path = connection.execute(
-                select(columns.name, columns.path).where(columns.id == identifier)
-            ).one()
-            self._without_aliases(connection, identifier, name, "deleted")
+            query = select(columns.name, columns.path).where(columns.id == identifier)
+            found = connection.execute(query).one_or_none()
+            if found is None:
+                raise NotFound.of(self.kind, identifier)
+            self._without_aliases(connection, identifier, found.name, "deleted")
             self._without_jobs(connection, identifier)
             connection.execute(delete(self.table).where(columns.id == identifier))
-        return str(path)
+        return str(found.path)
 
     def set_alias(self, name: str, alias: str, model_id: str, *, force: bool = False) -> AliasRecord:
         """Let an alias stand for a model from now on, whatever it stood for, and return it.

@@ -11,6 +11,7 @@ import pytest
 from app.care import upgrade as upgrades
 from app.care.check import check
 from app.care.errors import CareError
+from app.care.installation import open_rows
 from app.care.upgrade import try_upgrade, upgrade
 from app.files.locks import FileLock
 from app.store.database import DATABASE_NAME, newest_version
@@ -26,6 +27,17 @@ def old(tmp_path: Path) -> Path:
 def version(file: Path) -> str:
     with closing(sqlite3.connect(file)) as database:
         return str(database.execute("SELECT version_num FROM alembic_version").fetchone()[0])
+
+
+def test_who_looks_at_an_earlier_version_holds_no_moment_of_it_open(old: Path) -> None:
+    with closing(sqlite3.connect(old / DATABASE_NAME)) as database:
+        assert database.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+        with open_rows(at(old)) as (store, tables):
+            assert (tables, bool(store.jobs.identifiers())) == ("0001", True)
+            database.execute("UPDATE jobs SET heartbeat = heartbeat + 1")
+            database.commit()
+            busy, *_ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert not busy, "nothing is read of what was before"
 
 
 def test_it_is_tried_on_a_copy(old: Path) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from app.errors import Conflict, Invalid, NotFound
-from app.ids import ARCHITECTURE, DATASET, JOB, MODEL, new_id
+from app.ids import ARCHITECTURE, DATASET, JOB, MODEL, PRETRAINED, new_id
 from app.jobs.kinds import BATCH_PREDICTION, INGESTION, TRAINING
 from app.states import JobStatus
 from app.store import Store
@@ -220,6 +220,14 @@ class TestDatasets:
         with pytest.raises(Conflict, match="already"):
             store.datasets.create(replace(record, id=new_id(DATASET)), job)
         assert len(store.datasets.page(10).data) == 1
+
+
+def test_a_model_that_comes_with_the_package_is_removed_once(store: Store) -> None:
+    """Several servers that are to be without it may start at once."""
+    store.models.create(model(id=PRETRAINED, builtin=True))
+    store.models.delete(PRETRAINED, builtin=True)
+    with pytest.raises(NotFound):
+        store.models.delete(PRETRAINED, builtin=True)
 
 
 def test_a_model_stays_for_as_long_as_a_job_needs_it(store: Store) -> None:
