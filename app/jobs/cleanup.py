@@ -85,6 +85,7 @@ class Cleanup:
                     spent = True
                 self._expire()
                 self._expire_checkpoints()
+                self._remove_spent_rows()
                 self.remove_features()
                 remove_uploads(self._store, self._artifacts, SAFE)
                 if number % _ROUNDS_OF_AN_HOUR == 0:
@@ -105,6 +106,17 @@ class Cleanup:
             if self._stopping.is_set():
                 return
             remove_spent_files(job_id, checkpoint, self._artifacts)
+
+    def _remove_spent_rows(self) -> None:
+        """Remove what parts of jobs have found, once their jobs have ended: joined, or not wanted any more.
+
+        A part that has not seen yet that it is cancelled may still write, and its worker may die of something else.
+        """
+        for part_id in self._store.job_parts.spent():
+            if self._stopping.is_set():
+                return
+            remove_spent_files(part_id, None, self._artifacts)
+            self._store.job_parts.forget(part_id)
 
     def _expire_checkpoints(self) -> None:
         """Delete the last checkpoints of jobs that ended long enough ago."""

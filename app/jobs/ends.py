@@ -86,7 +86,7 @@ def _log_end(end: JobEnd) -> None:
 
 
 def remove_spent_files(job_id: str, checkpoint: Json | None, artifacts: Artifacts) -> None:
-    """Remove what a job that has ended does not need any more: all checkpoints but the last, and what it began with.
+    """Remove what a job that has ended does not need: all checkpoints but the last, rows, and what it began with.
 
     Args:
         job_id: the job.
@@ -98,5 +98,6 @@ def remove_spent_files(job_id: str, checkpoint: Json | None, artifacts: Artifact
     artifacts.clean(directory, age=0)
     artifacts.delete(paths.initial(job_id))
     for name in artifacts.names(directory):
-        if name != kept and name.startswith(f"{directory}/{paths.CHECKPOINT}"):
+        spent = name.startswith(f"{directory}/{paths.CHECKPOINT}") or name.endswith(paths.ROWS)
+        if spent and name != kept:
             artifacts.delete(name)

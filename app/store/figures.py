@@ -19,7 +19,7 @@ class JobFigures:
     """The numbers at one moment.
 
     Attributes:
-        jobs: how many there are, by kind and state.
+        jobs: how many there are, by kind and state; parts of jobs are no jobs to whoever counts them.
         oldest_queued: since when the job of each kind waits that waits longest.
         training_images_per_second: of all running training jobs together.
         checkpoint_seconds: what the last checkpoint of a running job took, of several the longest.
@@ -51,12 +51,23 @@ class Figures:
         speed = number_in(columns.progress, "images_per_second")
         checkpoint = number_in(columns.checkpoint, "seconds")
         running = select(func.sum(speed), func.max(checkpoint)).where(columns.status.in_(ACTIVE))
+        parts = select(columns.kind).where(columns.part_of.is_not(None)).distinct()
         pending = select(func.count()).where(deliveries.c.status == PENDING)
         with self._database.read() as connection:
             images, seconds = connection.execute(running).one()
+            # by their kinds: that of each job is in no index, and there may be a million
+            hidden = set(connection.scalars(parts))
             return JobFigures(
-                {(kind, str(status)): count for kind, status, count in connection.execute(counted)},
-                dict(connection.execute(oldest.group_by(columns.kind)).all()),
+                {
+                    (kind, str(status)): count
+                    for kind, status, count in connection.execute(counted)
+                    if kind not in hidden
+                },
+                {
+                    kind: since
+                    for kind, since in connection.execute(oldest.group_by(columns.kind))
+                    if kind not in hidden
+                },
                 float(images or 0.0),
                 float(seconds or 0.0),
                 int(connection.scalar(pending) or 0),

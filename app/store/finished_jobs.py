@@ -65,13 +65,14 @@ class FinishedJobs:
             return tuple(connection.scalars(query.order_by(columns.finished_at)))
 
     def checkpoints(self, before: datetime | None = None) -> dict[str, Json | None]:
-        """Return the last checkpoints of finished jobs, by job.
+        """Return the last checkpoints of finished jobs, by job; those of their parts are in `JobParts.spent`.
 
         Args:
             before: only those that are kept since an earlier time than this, and still are.
         """
         columns = jobs.c
-        query = select(columns.id, columns.checkpoint).where(columns.status.in_(FINISHED))
+        query = select(columns.id, columns.checkpoint)
+        query = query.where(columns.status.in_(FINISHED), columns.part_of.is_(None))
         if before is not None:
             query = query.where(columns.checkpoint_kept_since < before)
         with self._database.read() as connection:

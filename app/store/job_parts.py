@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from app.errors import Damaged
-from app.states import JobStatus
+from app.states import FINISHED, JobStatus
 from app.store import job_moves
 from app.store.database import Database
 from app.store.dialect import Order
@@ -72,3 +72,22 @@ class JobParts:
         query = select(jobs.c.id).where(jobs.c.part_of == identifier).order_by(jobs.c.id)
         with self._database.read() as connection:
             return tuple(connection.scalars(query))
+
+    def spent(self) -> tuple[str, ...]:
+        """Return the ids of parts that have something left of what they found, and whose jobs need it no more."""
+        whole = jobs.alias()
+        query = select(jobs.c.id).join(whole, whole.c.id == jobs.c.part_of)
+        query = query.where(
+            jobs.c.part_of.is_not(None),
+            jobs.c.checkpoint.is_not(None),
+            jobs.c.status.in_(FINISHED),
+            whole.c.status.in_(FINISHED),
+        )
+        with self._database.read() as connection:
+            return tuple(connection.scalars(query.order_by(jobs.c.id)))
+
+    def forget(self, identifier: str) -> None:
+        """Note that nothing is left of what a finished part found; the files are the caller's business."""
+        of_part = jobs.c.id == identifier, jobs.c.part_of.is_not(None), jobs.c.status.in_(FINISHED)
+        with self._database.write() as connection:
+            connection.execute(update(jobs).where(*of_part).values(checkpoint=None))

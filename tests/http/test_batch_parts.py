@@ -116,7 +116,6 @@ def check_whole(
     assert batch["progress"] == {"images": IMAGES, "failed": 1, "of": IMAGES, "fraction": 1.0}
     assert http.get(f"{address}/result").content == whole
     assert [status for _, status, _ in parts(service, address)] == ["succeeded"] * PARTS
-    wait_for(lambda: not saved(service), "the removal of the rows")
     assert list((service.data_dir / "uploads").glob("*")) == []
 
 
@@ -134,6 +133,7 @@ def test_the_table_is_that_of_one_job_and_nobody_sees_the_parts(
             assert http.get(f"{there}/{part}").status_code == 404
             assert part not in http.get(there).text
         check_whole(service, http, address, whole, wait_for)
+        wait_for(lambda: not saved(service), "the removal of the rows")
         assert b"140.png,,,," in whole
         lines = [line.split(b",")[0] for line in whole.splitlines()[1:]]
         assert lines == sorted(lines)
@@ -160,7 +160,7 @@ def test_a_part_whose_worker_dies_is_tried_again(
     with connect(service.start()) as http:
         address = submit(http, archive)
         wait_for(lambda: saved(service), "the first rows")
-        killed = holders(service)
+        killed = wait_for(lambda: holders(service), "a part at work")
         for pid in killed.values():
             os.kill(pid, signal.SIGKILL)
         check_whole(service, http, address, whole, wait_for)
@@ -175,9 +175,10 @@ def test_it_goes_on_with_the_next_server(
     how: str, start: Start, connect: Connect, wait_for: WaitFor, archive: bytes, whole: bytes
 ) -> None:
     service = start(**SETTINGS)
+    killed: set[str] = set()
     with connect(service.start()) as http:
         address = submit(http, archive)
-        wait_for(lambda: saved(service), "the first rows")
+        wait_for(lambda: saved(service) and holders(service), "the first rows, and a part at work")
         if how == "stop":
             service.stop()
             states = [status for _, status, _ in parts(service, address)]
@@ -193,8 +194,14 @@ def test_it_goes_on_with_the_next_server(
                 pid = read_holder(lock)
                 if pid is not None and is_locked(lock):
                     os.kill(pid, signal.SIGKILL)
+                    killed.add(lock.parent.name)
+            assert killed
     with connect(service.start()) as http:
         check_whole(service, http, address, whole, wait_for)
+        batch = http.get(address).json()
+        attempts = {name: attempt for name, _, attempt in parts(service, address)}
+        attempts[batch["id"]] = batch["attempt"]
+        assert {name for name, attempt in attempts.items() if attempt == 2} == killed
     service.stop()
 
 

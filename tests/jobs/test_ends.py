@@ -18,7 +18,7 @@ from app.ids import MODEL, new_id
 from app.jobs.accept.training import new_job
 from app.jobs.cleanup import Cleanup
 from app.jobs.ends import Ends
-from app.jobs.kinds import TRAINING
+from app.jobs.kinds import BATCH_PART, BATCH_PREDICTION, TRAINING
 from app.states import JobStatus
 from app.store.database import DATABASE_NAME
 from app.store.records import JobRecord, ModelRecord, now
@@ -204,3 +204,37 @@ def test_a_model_that_is_deleted_is_not_advised(service: Service) -> None:
     with pytest.raises(Conflict, match="its model is deleted, too"):
         go_on(service, job_id)
     assert service.job(job_id).status is JobStatus.SUCCEEDED
+
+
+def test_rows_of_parts_go_when_these_have_ended_with_their_job(service: Service) -> None:
+    whole = JobRecord("batch_x", BATCH_PREDICTION.name, {"part_images": 1})
+    service.store.jobs.create(whole)
+    service.store.jobs.claim_next([BATCH_PREDICTION.name])
+    parts = [JobRecord(f"part_x_{n}", BATCH_PART.name, {}, part_of=whole.id) for n in range(3)]
+    service.store.job_parts.create(whole.id, 1, parts)
+    for part in parts[:2]:
+        service.store.jobs.claim_next([BATCH_PART.name])
+        service.artifacts.write(paths.rows(part.id, 1), b"a row")
+        service.artifacts.write(paths.log(part.id, 1), b"done")
+        service.store.jobs.record_checkpoint(part.id, 1, {"parts": 1, "images": 1, "attempts": [1]})
+    service.artifacts.write(paths.rows(whole.id, 1), b"a row")
+    ended, runs = (part.id for part in parts[:2])
+    service.store.jobs.succeed(ended, 1)
+    service.store.jobs.request_cancel(whole.id)
+    service.store.jobs.cancelled(whole.id, 1)
+    cleanup = Cleanup(service.store, service.artifacts, service.settings())
+    cleanup.start()
+    try:
+        until(lambda: not files(service, whole.id), "the end of its own rows")
+        until(lambda: files(service, ended) == {"attempt-1.log"}, "the end of the rows of one")
+    finally:
+        cleanup.stop()
+    assert len(files(service, runs)) == 2, "its worker has not seen that it is cancelled"
+    service.store.jobs.lost(runs, 1)
+    cleanup = Cleanup(service.store, service.artifacts, service.settings())
+    cleanup.start()
+    try:
+        until(lambda: files(service, runs) == {"attempt-1.log"}, "the end of the rows of the other")
+    finally:
+        cleanup.stop()
+    assert service.store.job_parts.spent() == ()

@@ -106,6 +106,30 @@ def test_nobody_sees_them(store: Store) -> None:
     store.jobs.fail(job.id, 1, ERROR)
     ends, _ = store.finished_jobs.ended(0)
     assert [end.id for end in ends] == [job.id]
+    assert store.finished_jobs.checkpoints() == {job.id: None}
+    counted = store.figures.read()
+    assert counted.jobs == {(BATCH_PREDICTION.name, "failed"): 1}
+    assert counted.oldest_queued == {}
+
+
+def test_what_parts_found_is_spent_when_both_they_and_their_job_are_over(store: Store) -> None:
+    job, other = divided(store), divided(store)
+    done, runs, left = (claim(store, BATCH_PART.name) for _ in range(3))
+    of_other = claim(store, BATCH_PART.name)
+    for part in (done, runs, of_other):
+        store.jobs.record_checkpoint(part.id, 1, {"parts": 1})
+    store.jobs.succeed(done.id, 1)
+    store.jobs.succeed(of_other.id, 1)
+    assert store.job_parts.spent() == ()
+    store.jobs.fail(job.id, job.attempt, ERROR)
+    assert store.job_parts.spent() == (done.id,)
+    store.job_parts.forget(runs.id)
+    for part in (runs, left):
+        store.jobs.cancelled(part.id, 1)
+    assert store.job_parts.spent() == (done.id, runs.id)
+    store.job_parts.forget(done.id)
+    assert store.job_parts.spent() == (runs.id,)
+    assert [part.checkpoint is None for part in store.job_parts.of(other.id)] == [False, True, True]
 
 
 def test_they_are_deleted_with_their_job_and_only_then(store: Store) -> None:

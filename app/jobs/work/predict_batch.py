@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 from app.errors import StaleAttempt, Unavailable
-from app.files import paths
 from app.files.artifacts import Artifacts
 from app.jobs.faults import fault_of, passing_fault
 from app.jobs.heartbeat import Cancelled, Drained, Heartbeat
@@ -35,7 +34,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
     try:
         _predict(job, request, store, artifacts, settings, beat)
     except Cancelled:
-        _clear(job.id, request, store, artifacts)
+        artifacts.delete(request.upload)
         raise
     except (Drained, StaleAttempt, Unavailable):
         raise  # somebody goes on, and needs what there is
@@ -46,7 +45,8 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
         fault = error.error if isinstance(error, PartFailed) else fault_of(error)
         log.exception("failed: %s", fault["message"])
         store.jobs.fail(job.id, job.attempt, fault)
-    _clear(job.id, request, store, artifacts)
+    # its rows, and those of its parts, go as what is spent of any job does
+    artifacts.delete(request.upload)
 
 
 def _predict(
@@ -73,12 +73,3 @@ def _predict(
     log.info("%d predicted, %d failed", predicted, position.failed)
     metrics = {"predicted": predicted, "failed": position.failed}
     store.jobs.succeed(job.id, job.attempt, metrics=metrics, found=[written])
-
-
-def _clear(job_id: str, request: BatchPredictionRequest, store: Store, artifacts: Artifacts) -> None:
-    """Remove what nobody needs once the job is over."""
-    artifacts.delete(request.upload)
-    for part_id in (job_id, *store.job_parts.identifiers(job_id)):
-        for name in artifacts.names(paths.directory(part_id)):
-            if name.endswith(paths.ROWS):
-                artifacts.delete(name)
