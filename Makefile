@@ -92,9 +92,10 @@ bench-http: $(VENV)/.runtime $(BENCH_HTTP)/.bench ## time requests beside other 
 	@$(MAKE) --no-print-directory $(BENCH_MLSERVER)/.bench || echo "MLServer is left out: it could not be installed."
 	@$(BENCH_HTTP)/bin/python -m benchmarks.http --service $(PY) --mlserver $(BENCH_MLSERVER)/bin/python $(ARGS)
 
-bench-cluster: $(VENV)/.cluster ## time databases in which a million jobs have been (JOBS=), and two servers on one
+bench-cluster: $(VENV)/.cluster ## time databases in which a million jobs have been (JOBS=), two servers on one, and jobs on Ray where that is installed
 	@$(PY) -m benchmarks.many_jobs $(if $(JOBS),--jobs $(JOBS))
 	@$(PY) -m benchmarks.two_servers
+	@$(PY) -m benchmarks.ray_workers
 
 openapi: $(VENV)/.runtime ## write docs/openapi.json anew, after calls have changed
 	@$(PY) -m app.cli.openapi docs/openapi.json

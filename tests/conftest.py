@@ -129,9 +129,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark those that show what becomes of faults; bring all into that order; of the others, none moves."""
     root = Path(__file__).parent
+    show_faults = {name for fault in FAULTS for name in fault.tests}
     for item in items:
-        name = item.nodeid.removeprefix(f"{root.name}/")
-        if any(fault.covers(name) for fault in FAULTS):
+        file, _, test = item.nodeid.partition("[")[0].removeprefix(f"{root.name}/").partition("::")
+        if not show_faults.isdisjoint((file, f"{file}::{test}")):
             item.add_marker("chaos")
     places = {root / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))

@@ -117,6 +117,10 @@ class RayCluster:
             self._keepers[address].wait(PATIENCE)
             self.kill(address)
 
+    def pids(self) -> list[int]:
+        """Return the processes that have started all others of it."""
+        return [keeper.pid for keeper in self._keepers.values()]
+
     def agent_of(self, identifier: str) -> str:
         """Return where the agent is of the node that a job is on."""
         job = self._client.get(f"/api/jobs/{identifier}").raise_for_status().json()
@@ -128,8 +132,12 @@ class RayCluster:
 
     def jobs(self) -> dict[str, str]:
         """Return the status of each job that Ray knows."""
+        return {identifier: job["status"] for identifier, job in self.records().items()}
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """Return all that Ray says of each job that it knows."""
         found = self._client.get("/api/jobs/").raise_for_status().json()
-        return {job["submission_id"]: job["status"] for job in found if job["submission_id"]}
+        return {job["submission_id"]: job for job in found if job["submission_id"]}
 
     def close(self) -> None:
         """End all of it, and remove what it left."""

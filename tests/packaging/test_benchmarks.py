@@ -18,6 +18,7 @@ import pytest
 from benchmarks import sides
 from benchmarks.http import load
 from benchmarks.http.cases import CASES, write_files
+from benchmarks.ray_workers import simulated
 from benchmarks.recorded_runs import RecordedRuns
 from engine.model.inference import Predictor
 from engine.model.model_file import read_model
@@ -64,6 +65,20 @@ def test_a_crowd() -> None:
 def test_many_jobs() -> None:
     found = printed("benchmarks.many_jobs", "--jobs", "65536", "--seconds", "0.5")
     assert found.count("65,536 jobs") == found.count("one worker takes") == 2
+
+
+@pytest.mark.cluster
+def test_workers_on_ray() -> None:
+    found = printed("benchmarks.ray_workers", "--jobs", "2", "--rounds", "1")
+    assert "left out" in found or found.count("jobs a minute; each") == 2
+
+
+def test_simulated_jobs_share_cores_and_have_the_server_in_turn() -> None:
+    ways = {"server": 0.25, "computing": 0.5, "waiting": 0.25}
+    # a job a second by one slot; the server and the cores are the bounds of many
+    assert simulated(1, 2, **ways) == pytest.approx(60)
+    assert simulated(64, 64, **ways) == pytest.approx(60 / 0.25, rel=0.05)
+    assert simulated(64, 1, **ways) == pytest.approx(60 / 0.5, rel=0.05)
 
 
 @pytest.mark.cluster
