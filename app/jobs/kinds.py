@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from app.files.artifacts import Artifacts
 from app.ids import JOB, new_id
 from app.jobs.heartbeat import Heartbeat
+from app.jobs.launcher import WAITING_CORES
 from app.settings import Settings
 from app.store import Store
 from app.store.records import JobRecord
@@ -60,6 +61,7 @@ class Kind:
         reads_model: whether it uses a model that exists already.
         accept: the module whose `decide` completes such a job when the data set is ready that it has waited for.
         part: whether such jobs are parts of others, which nobody asks for and nobody sees.
+        spreads: whether it computes on as many cores as it may use; else on one.
     """
 
     name: str
@@ -72,6 +74,17 @@ class Kind:
     reads_model: bool = False
     accept: str | None = None
     part: bool = False
+    spreads: bool = False
+
+    def cores(self, job: JobRecord, settings: Settings) -> float:
+        """Return how many cores are kept for such a job, or for each node of one that has several."""
+        if job.request.get("part_images"):
+            return WAITING_CORES
+        if not self.spreads:
+            return 1
+        # Bits depend on the number of shares: a job that goes on keeps the one it began with.
+        begun = (job.checkpoint or {}).get("threads")
+        return begun or settings.threads_of(job.request.get("nodes", 1))
 
     @property
     def request(self) -> type[JobRequest]:
@@ -123,6 +136,7 @@ TRAINING = Kind(
     work="app.jobs.work.train",
     dataset="reads",
     accept="app.jobs.accept.training",
+    spreads=True,
 )
 INGESTION = Kind(
     name="ingestion",

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+WAITING_CORES = 0.01
+"""What is kept of a core for a job that waits for its parts. It is not nothing: docs/decisions/parts-of-jobs.md."""
+LEFT_CORES = 2 * WAITING_CORES
+"""What every job leaves of its cores where these are counted, for those that wait: of two kinds of jobs one each."""
+
 
 class NotStarted(Exception):
     """An attempt could not be started now; it may be possible later."""

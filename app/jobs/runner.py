@@ -48,9 +48,6 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 10.0
 """Seconds between two tries to write where that fails; of a job that could not write although others can, six times as
 much."""
-_WAITING_CORES = 0.01
-"""What is kept of a core for a job that waits for its parts. Each of them leaves as much, so that it and a part fit
-where one job does: else it would wait for ever."""
 _STOP_INTERVAL = 0.05
 _KILL_SECONDS = 10.0
 
@@ -362,13 +359,7 @@ class Runner:
                 busy[lane] += job.id in self._charges
 
     def _begin(self, job: JobRecord, at: float) -> None:
-        # Bits depend on the number of threads: a job that goes on keeps the one it began with.
-        nodes = job.request.get("nodes", 1)
-        threads: float = (job.checkpoint or {}).get("threads") or self._settings.threads_of(nodes)
-        if job.request.get("part_images"):
-            threads = _WAITING_CORES
-        elif job.part_of is not None:
-            threads -= _WAITING_CORES
+        threads = KINDS[job.kind].cores(job, self._settings)
         try:
             attempt = self._launcher.start(job.id, job.attempt, threads, job.memory_bytes)
         except NotStarted as error:

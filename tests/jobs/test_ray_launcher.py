@@ -17,7 +17,7 @@ from app.jobs.cluster import launcher as launcher_module
 from app.jobs.cluster import versions as versions_module
 from app.jobs.cluster.launcher import SILENT_SECONDS, RayLauncher
 from app.jobs.kinds import TRAINING
-from app.jobs.launcher import NotStarted
+from app.jobs.launcher import WAITING_CORES, NotStarted
 from app.jobs.processes import CORES_VARIABLE
 from app.jobs.runner import Runner
 from app.settings import SettingsError, load_settings
@@ -283,14 +283,30 @@ def test_secrets_stay_out_of_what_ray_is_told(service: Service, ray: RayStandIn)
     ray.full = True
     job_id = service.train()
     assert service.store.jobs.claim_next([TRAINING.name]) is not None
-    launcher.start(job_id, 1, threads=2.99, memory=200_000_000)
+    launcher.start(job_id, 1, threads=3, memory=200_000_000)
     body = ray.jobs[f"{job_id}-1"].body
-    assert (body["entrypoint_num_cpus"], body["entrypoint_memory"]) == (2.99, 200_000_000)
+    assert (body["entrypoint_num_cpus"], body["entrypoint_memory"]) == (2.98, 200_000_000)
     assert body["runtime_env"]["env_vars"][CORES_VARIABLE] == "3"
     text = json.dumps(body)
     assert "CONVSERVE_DATA_DIR" in text
     assert "do-not-pass-me-on" not in text
     assert ray.token not in text
+    launcher.close()
+
+
+def test_two_jobs_that_wait_and_any_other_fit_where_one_does(service: Service, ray: RayStandIn) -> None:
+    launcher = RayLauncher(
+        service.store, service.artifacts, service.settings(**ray.settings()), lambda: ray.token
+    )
+    ray.full = True
+    asked = []
+    for threads in (WAITING_CORES, WAITING_CORES, 1):
+        job_id = service.train()
+        assert service.store.jobs.claim_next([TRAINING.name]) is not None
+        launcher.start(job_id, 1, threads=threads)
+        asked.append(ray.jobs[f"{job_id}-1"].body["entrypoint_num_cpus"])
+    assert min(asked) > 0, "else Ray has it run on its head"
+    assert sum(asked) <= 1
     launcher.close()
 
 

@@ -16,7 +16,7 @@ from app.ids import JOB, new_id
 from app.jobs import logs as logs_module
 from app.jobs import runner as runner_module
 from app.jobs.kinds import BATCH_PART, BATCH_PREDICTION, INGESTION
-from app.jobs.launcher import Attempt, NotStarted
+from app.jobs.launcher import WAITING_CORES, Attempt, NotStarted
 from app.jobs.processes import LocalLauncher
 from app.jobs.runner import Runner
 from app.states import JobStatus
@@ -238,7 +238,7 @@ class FullLauncher(LocalLauncher):
         raise NotStarted("there is no room")
 
 
-def test_a_job_and_its_part_fit_where_one_job_does(service: Service) -> None:
+def test_a_job_gets_the_cores_that_it_computes_on(service: Service) -> None:
     launcher = FullLauncher(service)
     whole = JobRecord("batch_x", BATCH_PREDICTION.name, {"part_images": 10})
     service.store.jobs.create(whole)
@@ -247,12 +247,12 @@ def test_a_job_and_its_part_fit_where_one_job_does(service: Service) -> None:
     part = JobRecord("part_x_0001", BATCH_PART.name, {}, part_of=whole.id)
     service.store.job_parts.create(whole.id, claimed.attempt, [part])
     service.store.jobs.requeue(whole.id, claimed.attempt)
+    training = service.train()
     runner = Runner(service.store, service.artifacts, service.settings(cores=2), launcher)
     service.runners.append(runner)
     runner.start()
-    until(lambda: len(launcher.asked) == 2, "both")
-    assert launcher.asked[whole.id] > 0
-    assert sum(launcher.asked.values()) == 2
+    until(lambda: len(launcher.asked) == 3, "all")
+    assert launcher.asked == {whole.id: WAITING_CORES, part.id: 1, training: 2}
 
 
 class Over:

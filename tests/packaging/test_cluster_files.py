@@ -87,7 +87,7 @@ def test_servers_take_what_kubernetes_gives_them(
     settings = loaded(environment(pod["containers"][0]), files, tmp_path)
     assert settings.database is not None
     workers = manifests["RayCluster", "convserve-ray"]["spec"]["workerGroupSpecs"][0]
-    assert settings.max_jobs == workers["replicas"]
+    assert settings.max_jobs * settings.most_nodes == workers["replicas"]
     assert (
         str(settings.ray_cores) == workers["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"]
     )

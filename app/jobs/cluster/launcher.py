@@ -22,7 +22,7 @@ from app.jobs.cluster.node import HANDED_VARIABLE
 from app.jobs.cluster.rest import Exists, NodeAway, Phase, RayAway, RayJob, RayRest
 from app.jobs.cluster.versions import versions
 from app.jobs.exits import REFUSED_STATUS, paused_by, refusal
-from app.jobs.launcher import Attempt, NotStarted
+from app.jobs.launcher import LEFT_CORES, Attempt, NotStarted
 from app.jobs.processes import CORES_VARIABLE, PLACES_VARIABLE, THREADS_VARIABLES
 from app.log import Log
 from app.settings import Settings
@@ -316,7 +316,7 @@ class RayLauncher:
         body: dict[str, object] = {
             "submission_id": _identifier(job_id, attempt),
             "entrypoint": shlex.join(arguments),
-            "entrypoint_num_cpus": threads,
+            "entrypoint_num_cpus": threads - LEFT_CORES if threads >= 1 else threads,
             "runtime_env": {"env_vars": variables},
         }
         return body if memory is None else body | {"entrypoint_memory": memory}

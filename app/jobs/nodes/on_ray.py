@@ -19,6 +19,7 @@ from typing import Any
 
 from app.errors import Invalid
 from app.jobs.exits import REFUSED_STATUS, pause_of, refusal
+from app.jobs.launcher import LEFT_CORES
 from app.jobs.nodes.local import hand_over
 from engine.fast.parallel.parts import ShareLost
 
@@ -67,7 +68,9 @@ class RayNodes:
             self._ray: Any = ray
             self._connect()
             self.host: str = ray.util.get_node_ip_address()
-        self._room = {"CPU": cores} if memory is None else {"CPU": cores, "memory": memory}
+        self._room: dict[str, float] = {"CPU": cores - LEFT_CORES}
+        if memory is not None:
+            self._room["memory"] = memory
         self._group: Any = None
         self._runs: dict[Any, int] = {}
         self._waiting: list[Any] = []
