@@ -6,7 +6,8 @@ import asyncio
 from contextlib import suppress
 
 from starlette.types import Message, Scope
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 DISCARD_BYTES = 16 * 1024 * 1024
 DISCARD_SECONDS = 5.0
@@ -29,6 +30,35 @@ class Cycle(RequestResponseCycle):
 
     _head = b""
     """Of an answer whose length is known; it goes out with the body."""
+    # how each begins
+    access_log = disconnected = response_started = response_complete = False
+    more_body = True
+    chunked_encoding: bool | None = None
+    expected_content_length = 0
+
+    def __init__(self, connection: HttpToolsProtocol, keep_alive: bool) -> None:
+        """Begin with a request whose head has been read.
+
+        Args:
+            connection: has read it.
+            keep_alive: whether another may follow.
+        """
+        self.scope, self.keep_alive = connection.scope, keep_alive
+        self.transport, self.flow = connection.transport, connection.flow
+        self.logger, self.access_logger = connection.logger, connection.access_logger
+        self.default_headers = connection.server_state.default_headers
+        self.on_response = connection.on_response_complete
+        self.waiting_for_100_continue = connection.expect_100_continue
+        self.message_event = asyncio.Event()
+        self.body = bytearray()
+        self._running = connection.tasks
+
+    async def run_asgi(self, app: ASGI3Application) -> None:
+        """Answer it; the task of it is among those that run until then."""
+        try:
+            await super().run_asgi(app)
+        finally:
+            self._running.discard(asyncio.current_task())
 
     async def send(self, message: Message) -> None:  # type: ignore[override]
         """Send the start of the answer, or a part of its body."""

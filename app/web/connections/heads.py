@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import unquote
 
 import httptools
 from starlette.types import Message, Scope
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.web.answers.problems import ProblemResponse, problem
 from app.web.bodies.scopes import REFUSED
@@ -34,6 +35,9 @@ _MALFORMED = (
 )
 
 
+_ASGI: Any = {"version": "3.0", "spec_version": "2.3"}
+
+
 class _TooLong(Exception):
     """A head that has arrived whole is longer than it may be."""
 
@@ -50,6 +54,10 @@ class Heads(HttpToolsProtocol):
     received = 0
     """Bytes."""
     _unfinished = 0
+    _read_url = b""
+    """What the last request asked for: most connections ask for the same again."""
+    _target = ("", b"", b"")
+    """The same, read."""
 
     def data_received(self, data: bytes) -> None:
         """Read what has come."""
@@ -112,39 +120,46 @@ class Heads(HttpToolsProtocol):
             again.is_known = False
             self._read(data[offer.args[0] :])
 
+    def on_message_begin(self) -> None:
+        """Begin to read a head."""
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+
     def on_headers_complete(self) -> None:
         """Begin to answer a request, or leave it until those before it are answered."""
         # what arrives in one piece has been read before anybody counts it
         if self._unfinished > MOST_HEAD_BYTES and self._head_bytes() > MOST_HEAD_BYTES:
             raise _TooLong
         self._unfinished = 0
-        parser, scope, before = self.parser, self.scope, self.cycle
+        parser, before = self.parser, self.cycle
         version = parser.get_http_version()
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
-        scope["method"] = parser.get_method().decode("ascii")
-        scope["http_version"] = version
-        scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"] = url.path
-        scope["query_string"] = url.query or b""
-        self.cycle = Cycle(
-            scope,
-            self.transport,
-            self.flow,
-            self.logger,
-            self.access_logger,
-            False,
-            self.server_state.default_headers,
-            asyncio.Event(),
-            self.expect_100_continue,
-            version != "1.0" and parser.should_keep_alive(),
-            self.on_response_complete,
-        )
+        if self.url != self._read_url:
+            self._target = _target_of(self.url)
+            self._read_url = self.url
+        path, raw_path, query = self._target
+        self.scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,  # type: ignore[typeddict-item]
+            "method": parser.get_method().decode("ascii"),
+            "root_path": "",
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self.headers,
+        }
+        self.cycle = Cycle(self, version != "1.0" and parser.should_keep_alive())
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        # it takes itself off again: a callback of the loop for that is a twentieth of all the rest
+        self.tasks.add(self.loop.create_task(cycle.run_asgi(app)))
 
     def _head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
@@ -197,6 +212,13 @@ class _Again:
     def on_headers_complete(self) -> None:
         if not self.is_known:
             self._connection.on_headers_complete()
+
+
+def _target_of(url: bytes) -> tuple[str, bytes, bytes]:
+    """Return the path that is asked for, as text and as it was sent, and the query."""
+    read = httptools.parse_url(url)
+    path = read.path.decode("ascii")
+    return unquote(path) if "%" in path else path, read.path, read.query or b""
 
 
 def _refusal(
