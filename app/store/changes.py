@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Table
 
+from app.store.journal import Head, head_of
 from app.store.tables import WATCHED, metadata
 
 _LOOK = "PRAGMA data_version"
@@ -38,19 +38,21 @@ class Changes(Protocol):
 class SqliteChanges:
     """Changes of an SQLite file, by a connection of its own that never writes and never waits.
 
-    SQLite's `data_version` moves with every commit of any other connection, of any process; looking at it reads a word
-    of shared memory. Only when it has moved are the counters read. The thread that has the event loop looks; any may
-    close it, and it is opened again at the next look.
+    SQLite's `data_version` moves with every commit of any other connection, of any process. It is asked for once what
+    the connections share in memory has changed, see `app.store.journal`, or always where that cannot be seen; and only
+    when it has moved are the counters read. The thread that has the event loop looks; any may close it, and it is
+    opened again at the next look.
     """
 
     def __init__(self, file: Path) -> None:
         """Prepare to look at a file; it is opened at the first look."""
-        self._address = f"file:{quote(str(file))}?mode=rw"
+        self._file = file
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._cursor: sqlite3.Cursor | None = None
-        self._seen: asyncio.AbstractEventLoop | None = None
-        """The event loop in this turn of which it was looked at."""
+        self._head: Head | None = None
+        self._written: bytes | None = None
+        """What was in that head before the last look."""
         self._version: int | None = None
         self._counters: dict[str, int] = {}
         self._told: dict[tuple[Table, ...], tuple[int, ...]] = {}
@@ -61,7 +63,7 @@ class SqliteChanges:
         try:
             self._look()
         except sqlite3.Error:
-            self._version = None
+            self._version = self._written = None
             return None
         told = self._told.get(tables)
         if told is None:
@@ -76,41 +78,42 @@ class SqliteChanges:
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
-                self._connection = self._cursor = None
-                self._version = None
+                self._connection = self._cursor = self._head = None
+                self._version = self._written = None
 
     def _look(self) -> None:
-        """See whether anything was written; once for all requests of one turn of the event loop.
-
-        All of them had arrived before the first of them looks. What is committed after that, no caller among them can
-        have been told; whoever was told asks in a later turn.
-        """
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # in tests
-            loop = None
-        if loop is not None and self._seen is loop:
-            return
+        """See whether anything was written."""
         with self._lock:
-            if self._connection is None or self._cursor is None:
-                # closed by another thread than the one that looks
-                self._connection = sqlite3.connect(
-                    self._address, uri=True, timeout=0, isolation_level=None, check_same_thread=False
-                )
-                self._cursor = self._connection.cursor()
-            # All rows are fetched, so that the statement ends and holds up no checkpoint.
-            ((version,),) = self._cursor.execute(_LOOK).fetchall()
+            if self._cursor is None:
+                self._cursor = self._open()
+            written = None if self._head is None else self._head.raw
+            if written is not None and written == self._written:
+                return
+            version = _version(self._cursor)
             if version != self._version:
                 # After the version: what is written between the two is found at the next look.
                 self._counters = dict(self._cursor.execute(_READ).fetchall())
                 self._told.clear()
                 self._version = version
-        if loop is not None:
-            loop.call_soon(self._turn)
-            self._seen = loop
+            # From before the version, for the same reason.
+            self._written = written
 
-    def _turn(self) -> None:
-        self._seen = None
+    def _open(self) -> sqlite3.Cursor:
+        """Connect; another thread than the one that looks may have closed what there was."""
+        address = f"file:{quote(str(self._file))}?mode=rw"
+        connection = sqlite3.connect(
+            address, uri=True, timeout=0, isolation_level=None, check_same_thread=False
+        )
+        cursor = connection.cursor()
+        _version(cursor)  # nothing is mapped before it has read
+        self._connection, self._head = connection, head_of(self._file)
+        return cursor
+
+
+def _version(cursor: sqlite3.Cursor) -> int:
+    # All rows are fetched, so that the statement ends and holds up no checkpoint.
+    ((version,),) = cursor.execute(_LOOK).fetchall()
+    return int(version)
 
 
 def triggers() -> list[str]:
