@@ -57,6 +57,14 @@ class Log:
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
 
+    def shows(self, level: int) -> bool:
+        """Tell whether anybody sees what is written at a level of `logging`."""
+        return self._logger.isEnabledFor(level)
+
+    def write(self, level: int, event: str, **values: Any) -> None:
+        """Write at a level of `logging`."""
+        self._write(level, event, values)
+
     def debug(self, event: str, **values: Any) -> None:
         """Write what is of interest only when something is looked for."""
         self._write(logging.DEBUG, event, values)

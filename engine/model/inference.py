@@ -128,8 +128,10 @@ class Predictor:
         batches = self.computation.batches(count, self._seconds)
         if not self.computation.is_ready(batches):
             return math.inf
-        one = self.picture_seconds
-        return sum(self._seconds.get(size, size * one) for size in batches)
+        one, total = self.picture_seconds, 0.0
+        for size in batches:
+            total += self._seconds.get(size, size * one)
+        return total
 
     @property
     def picture_seconds(self) -> float:

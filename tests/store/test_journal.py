@@ -65,7 +65,8 @@ def test_it_is_that_of_the_file_and_not_of_another(file: Path, reader: sqlite3.C
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE t (a)")
         one, another = head_of(file), head_of(other)
-        assert one is not None and another is not None
+        assert one is not None
+        assert another is not None
         before = one.raw
         connection.execute("INSERT INTO t VALUES (1)")
         connection.commit()

@@ -22,18 +22,18 @@ _HEADS: Mapping[str, int] = {"gzip": 31, "deflate": 15}
 """What zlib calls the heads of compressed data (RFC 1952 and 1950), by the name of the encoding (RFC 9110, 8.4.1)."""
 
 
-async def packed(request: Request, body: bytes) -> tuple[bytes, dict[str, str]]:
+async def packed(request: Request, body: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     """Return the body of an answer as the header Accept-Encoding asks for it, and the headers that say so.
 
     What is short, or hardly shorter when it is compressed, stays as it is.
     """
     if len(body) < _WORTH_BYTES or "accept-encoding" not in request.headers:
-        return body, {}
+        return body, []
     encoding = preferred_encoding(request, tuple(_HEADS))
     if encoding is None:
-        return body, {}
+        return body, []
     smaller = await off_the_loop(len(body), lambda: _smaller(body, _HEADS[encoding]))
-    return (body, {}) if smaller is None else (smaller, {"Content-Encoding": encoding})
+    return (body, []) if smaller is None else (smaller, [(b"content-encoding", encoding.encode())])
 
 
 def _smaller(body: bytes, head: int) -> bytes | None:

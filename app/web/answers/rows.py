@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from app.errors import Damaged
 from app.log import Log
 from app.text import repaired
+from app.web.bodies.whole import Whole
 
 log = Log(__name__)
 
@@ -55,7 +56,7 @@ def answer_row(record: R, show: Callable[[R], B]) -> B:
 
 def written_row(record: R, show: Callable[[R], B]) -> Response:
     """Write the answer that is one record; see `answer_row`, and `app.web.answers.written` for where."""
-    return Response(row_json(record, show), media_type="application/json")
+    return Whole(row_json(record, show).encode())
 
 
 def row_json(record: R, show: Callable[[R], B]) -> str:

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.errors import TooLarge, Unsupported
 from app.web.bodies.json import parsed_bytes
+from app.web.bodies.scopes import received
 
 T = TypeVar("T")
 
@@ -33,8 +34,11 @@ async def make_sense(body: bytes, arrived: Callable[[int], None], work: Callable
         arrived: called with the memory that they take as text and values, and may refuse it.
         work: parses it.
     """
-    arrived(await off_the_loop(len(body), lambda: parsed_bytes(body)))
-    return await off_the_loop(len(body), work)
+    if len(body) <= SMALL_BYTES:
+        arrived(parsed_bytes(body))
+        return work()
+    arrived(await run_in_threadpool(parsed_bytes, body))
+    return await run_in_threadpool(work)
 
 
 def ignore(count: int) -> None:
@@ -99,8 +103,8 @@ def check_plain(request: Request) -> None:
 
 def content_encoding(request: Request) -> str:
     """Return how a body is encoded, in lower case; `PLAIN` where it is as it is."""
-    said: str | None = request.headers.get("content-encoding")
-    return PLAIN if said is None else said.strip().lower()
+    said = received(request.scope).get(b"content-encoding")
+    return PLAIN if said is None else said.decode("latin-1").strip().lower()
 
 
 async def next_raw_piece(request: Request) -> bytes:
@@ -124,15 +128,15 @@ def check_declared(request: Request, limit: int) -> None:
     Raises:
         TooLarge: it is.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+    declared = received(request.scope).get(b"content-length", b"")
+    if declared.isdigit() and int(declared) > limit:
         raise too_large(limit)
 
 
 def declared_bytes(request: Request, most: int) -> int | None:
     """Return how many bytes of a body will be read, by its Content-Length; None where nobody knows."""
-    declared = request.headers.get("content-length", "")
-    return min(int(declared), most) if declared.isdecimal() else None
+    declared = received(request.scope).get(b"content-length", b"")
+    return min(int(declared), most) if declared.isdigit() else None
 
 
 def too_large(limit: int) -> TooLarge:

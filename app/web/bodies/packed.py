@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -27,9 +28,9 @@ _GZIP, _ZLIB, _RAW = 31, 15, -15
 _HEADS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
-async def read_packed_body(
+def read_packed_body(
     request: Request, encoding: str, limit: int, arrived: Callable[[int], None]
-) -> bytes:
+) -> Awaitable[bytes]:
     """Read a whole body into memory, unpacked if it is compressed by gzip or deflate.
 
     Args:
@@ -43,8 +44,11 @@ async def read_packed_body(
         Unsupported: it is encoded in another way.
         Malformed: it is not compressed as its header says, or not whole.
     """
-    if encoding == PLAIN:
-        return await read_raw_body(request, limit, arrived)
+    read = read_raw_body if encoding == PLAIN else partial(_unpacked, encoding)
+    return read(request, limit, arrived)
+
+
+async def _unpacked(encoding: str, request: Request, limit: int, arrived: Callable[[int], None]) -> bytes:
     if encoding not in _HEADS:
         detail, hint = f"{encoding[:100]} is not taken", "compress by gzip or deflate, or not at all"
         raise Unsupported.at("Content-Encoding", detail, hint, parameter=True)

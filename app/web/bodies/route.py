@@ -30,6 +30,7 @@ from app.web.bodies.limits import ignore, make_sense, next_piece, off_the_loop, 
 from app.web.bodies.needs import SAFE_METHODS, check, needed
 from app.web.bodies.scopes import path_of, received
 from app.web.bodies.validation import invalid, validate
+from app.web.bodies.whole import Whole
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -212,16 +213,18 @@ class StrictRoute(APIRoute):
         """
         if isinstance(answer, Response):
             return answer
-        content, kind, field = b"", None, self.response_field
+        field, status = self.response_field, self.status_code or HTTPStatus.OK
+        response: Response
         if field is not None:
             if type(answer) is not self.response_model:
                 answer, errors = field.validate(answer, {}, loc=("response",))
                 if errors:
                     raise TypeError(f"{self.endpoint.__qualname__} did not return what it answers: {errors}")
-            content, kind = field.serialize_json(answer), "application/json"
+            response = Whole(field.serialize_json(answer), status=status)
         elif answer is not None:
             raise TypeError(f"{self.endpoint.__qualname__} returned what nothing says how to write")
-        response = Response(content, self.status_code or HTTPStatus.OK, media_type=kind)
+        else:
+            response = Response(b"", status)
         if begun is not None:
             response.status_code = begun.status_code or response.status_code
             response.raw_headers += begun.raw_headers

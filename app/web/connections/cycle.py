@@ -106,21 +106,25 @@ class Cycle(RequestResponseCycle):
         self.response_started = True
         self.waiting_for_100_continue = False
         status, closes = message["status"], False
-        lines = [STATUS_LINE[status]]
-        for name, value in (*self.default_headers, *message.get("headers", ())):
+        parts = [STATUS_LINE[status]]
+        headers = [*self.default_headers, *message.get("headers", ())]
+        for name, value in headers:
             if name == b"content-length":
                 self.expected_content_length = int(value)
                 self.chunked_encoding = False
             elif name == b"connection" and value.lower() == b"close":
                 self.keep_alive, closes = False, True
-            lines.append(b"%b: %b\r\n" % (name, value))
+            parts += name, b": ", value, b"\r\n"
+        lines = 1 + len(headers)
         if not self.keep_alive and not closes:
-            lines.append(b"connection: close\r\n")
+            parts.append(b"connection: close\r\n")
+            lines += 1
         if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in (204, 304):
             self.chunked_encoding = True
-            lines.append(b"transfer-encoding: chunked\r\n")
-        head = b"".join(lines)
-        if len(head) - len(head.translate(None, _CONTROLS)) != 2 * len(lines):
+            parts.append(b"transfer-encoding: chunked\r\n")
+            lines += 1
+        head = b"".join(parts)
+        if len(head) - len(head.translate(None, _CONTROLS)) != 2 * lines:
             self.response_started = False
             raise RuntimeError("a header of the answer has characters that end its line")
         head += b"\r\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -30,14 +30,14 @@ _MOST_JSON_NUMBERS = 1_000_000
 """In the JSON of one answer; twenty bytes each."""
 
 
-async def answered(
+def answered(
     request: Request,
     services: Services,
     record: ModelRecord,
     model_name: str,
     asked: Asked,
     pictures: Sequence[Picture],
-) -> Written:
+) -> Awaitable[Written]:
     """Return the answer of an inference.
 
     Predictions wait and are computed together with those of `predict`; nodes are computed as a look inside of the
@@ -61,13 +61,27 @@ async def answered(
     classes: dict[str, list[str] | None] = {OUTPUT: record.classes}
     if not nodes:
         _check_size(wanted, {OUTPUT: (len(record.classes),)}, len(pictures))
-        return await _predicted(
+        return _predicted(
             request,
             services,
             record,
             pictures,
             lambda found: write(record, model_name, asked.id, wanted, {OUTPUT: found}, classes),
         )
+    return _with_nodes(request, services, record, model_name, asked, pictures, nodes)
+
+
+async def _with_nodes(
+    request: Request,
+    services: Services,
+    record: ModelRecord,
+    model_name: str,
+    asked: Asked,
+    pictures: Sequence[Picture],
+    nodes: Sequence[str],
+) -> Written:
+    wanted = asked.wanted
+    classes: dict[str, list[str] | None] = {OUTPUT: record.classes}
     opened = await run_in_threadpool(open_model, services.predictors, record)
     places = {name: insides.place(opened, name, "outputs", (OUTPUT,)) for name in nodes}
     shapes = {name: place.shape for name, place in places.items()} | {OUTPUT: (len(record.classes),)}
@@ -86,13 +100,13 @@ async def answered(
     return await compute(request, services, rest)
 
 
-async def _predicted(
+def _predicted(
     request: Request,
     services: Services,
     record: ModelRecord,
     pictures: Sequence[Picture],
     make: Callable[[Array], T],
-) -> T:
+) -> Awaitable[T]:
     """Return what `make` makes of the predictions (N, K), in the thread that computed them."""
 
     def answer(outcomes: Sequence[Outcome]) -> T:
@@ -103,8 +117,7 @@ async def _predicted(
             rows.append(outcome)
         return make(np.array(rows))
 
-    made: T = await services.serving.predict(record, pictures, answer, gone=lambda: gone(request), stops=True)
-    return made
+    return services.serving.predict(record, pictures, answer, gone=lambda: gone(request), stops=True)
 
 
 def _inner(

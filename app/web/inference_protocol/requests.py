@@ -11,8 +11,9 @@ from starlette.requests import Request
 from app.api.requests.inference_protocol import InferenceInput, InferenceRequest
 from app.errors import Malformed
 from app.web.bodies.json import parse
+from app.web.bodies.scopes import received
 from app.web.bodies.validation import validate
-from app.web.inference_protocol.tensors_out import HEADER_LENGTH, Wanted
+from app.web.inference_protocol.tensors_out import HEADER_LENGTH, HEADER_LENGTH_NAME, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,12 @@ def header_length(request: Request) -> int | None:
     Raises:
         Malformed: the header says no number.
     """
-    said = request.headers.get(HEADER_LENGTH)
+    said = received(request.scope).get(HEADER_LENGTH_NAME)
     if said is None:
         return None
-    if not (said.isascii() and said.isdecimal() and len(said) < 20):
-        raise Malformed.at(HEADER_LENGTH, f"{said[:100]!r} is no number of bytes", parameter=True)
+    if not (said.isdigit() and len(said) < 20):
+        shown = said[:100].decode("latin-1")
+        raise Malformed.at(HEADER_LENGTH, f"{shown!r} is no number of bytes", parameter=True)
     return int(said)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import numpy as np
 from pydantic_core import to_json
@@ -20,6 +22,17 @@ OUTPUT = "output"
 """The name of what a model predicts: probabilities of classes or labels, or values."""
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
+HEADER_LENGTH_NAME = HEADER_LENGTH.lower().encode()
+"""The same as requests have it, and answers."""
+
+_REMEMBERED = 100
+"""How many descriptions of outputs are not written again."""
+_SHORT = 100
+"""Characters of the identifier of a request whose answer is among them."""
+_NO_DATA: Mapping[str, list[Any]] = MappingProxyType({})
+
+_Described: TypeAlias = tuple[str, str, tuple[int, ...], int | None]
+"""Of an output: its name, its datatype, its shape, and its bytes if they lie behind the JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,36 +98,57 @@ def write(
     Raises:
         Invalid: a number that is not finite would have to be written as JSON.
     """
-    outputs: list[dict[str, Any]] = []
+    described: list[_Described] = []
+    data: dict[str, list[Any]] = {}
     behind: list[bytes] = []
     for output in wanted:
         array = found[output.name]
-        entry: dict[str, Any] = {"name": output.name, "datatype": "FP32", "shape": list(array.shape)}
+        datatype, shape, size = "FP32", array.shape, None
         if output.top:
             texts = [_largest(row, output.top, names.get(output.name)) for row in array]
-            entry |= {"datatype": "BYTES", "shape": [len(texts), min(output.top, array.shape[1])]}
+            datatype, shape = "BYTES", (len(texts), min(output.top, array.shape[1]))
             flat = [text for row in texts for text in row]
             if output.binary:
-                content = b"".join(map(_element, flat))
+                behind.append(b"".join(map(_element, flat)))
             else:
-                entry["data"] = flat
+                data[output.name] = flat
         elif output.binary:
-            content = array.astype("<f4", copy=False).tobytes()
+            behind.append(array.astype("<f4", copy=False).tobytes())
         else:
             if not np.logical_and.reduce(np.isfinite(array), axis=None):
                 hint = "ask for it with binary_data"
                 raise Invalid.at("outputs", f"{output.name} holds numbers that JSON cannot write", hint)
-            entry["data"] = array.ravel().tolist()
+            data[output.name] = array.ravel().tolist()
         if output.binary:
-            entry["parameters"] = {"binary_data_size": len(content)}
-            behind.append(content)
-        outputs.append(entry)
-    document: dict[str, Any] = {"model_name": model_name, "model_version": str(record.version)}
+            size = len(behind[-1])
+        described.append((output.name, datatype, shape, size))
+    named = model_name, record.version, identifier, tuple(described)
+    # a client asks for the same again and again
+    is_short = not data and (identifier is None or len(identifier) <= _SHORT)
+    head = _remembered(*named) if is_short else _head(*named, data)
+    return Written(b"".join([head, *behind]), len(head) if behind else None)
+
+
+def _head(
+    model_name: str,
+    version: int,
+    identifier: str | None,
+    described: Sequence[_Described],
+    data: Mapping[str, list[Any]] = _NO_DATA,
+) -> bytes:
+    """Return the JSON of an answer."""
+    document: dict[str, Any] = {"model_name": model_name, "model_version": str(version)}
     if identifier is not None:
         document["id"] = identifier
-    document["outputs"] = outputs
-    head = to_json(document)
-    return Written(b"".join([head, *behind]), len(head) if behind else None)
+    outputs = document["outputs"] = []
+    for name, datatype, shape, size in described:
+        entry: dict[str, Any] = {"name": name, "datatype": datatype, "shape": shape}
+        entry |= {"data": data[name]} if size is None else {"parameters": {"binary_data_size": size}}
+        outputs.append(entry)
+    return to_json(document)
+
+
+_remembered = lru_cache(_REMEMBERED)(_head)
 
 
 def _largest(row: Array, count: int, names: Sequence[str] | None) -> list[str]:

@@ -16,21 +16,29 @@ log = Log(AUDIT)
 _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
-async def record(scope: MutableMapping[str, Any], status: int | None) -> None:
-    """Write the line of a request that has been answered, if it is one that changes something or was not allowed.
-
-    Whatever its status: a call that was allowed and failed says so. There is neither query nor header in it.
-    One that was refused before it came to its route is looked for among the routes now that it is answered.
+def concerns(scope: Mapping[str, Any], status: int | None) -> bool:
+    """Tell whether a request that has been answered is one that changes something, or was not allowed.
 
     Args:
         scope: of the request, whose method is no safe one, as it was left.
         status: of the answer; None where there was none.
     """
     route = scope.get("route")
+    return status in _REFUSED or (isinstance(route, StrictRoute) and route.changes)
+
+
+async def record(scope: MutableMapping[str, Any], status: int | None) -> None:
+    """Write the line of a request that has been answered, and that `concerns` this log.
+
+    Whatever its status: a call that was allowed and failed says so. There is neither query nor header in it.
+    One that was refused before it came to its route is looked for among the routes now that it is answered.
+
+    Args:
+        scope: of the request, as it was left.
+        status: of the answer; None where there was none.
+    """
     is_refused = status in _REFUSED
-    if not is_refused and not (isinstance(route, StrictRoute) and route.changes):
-        return
-    if route is None:
+    if scope.get("route") is None:
         _, scope["path_params"] = await scope["app"].find(path_of(scope), scope["method"])
     caller, client = caller_of(scope), scope.get("client")
     write = log.warning if is_refused else log.info

@@ -39,12 +39,18 @@ def complete(message: Message, scope: Scope, request_id: str) -> None:
         headers = [header for header in headers if header[0] != REQUEST_ID]
     headers.append((REQUEST_ID, request_id.encode()))
     file = _FILES.get(present.get(b"content-type", b"").partition(b";")[0])
-    policy = _DATA if file is None else _SHOWN
-    headers += [header for header in (_NOSNIFF, policy) if header[0] not in present]
-    root, path = scope.get("root_path", ""), path_of(scope)
+    if _NOSNIFF[0] not in present:
+        headers.append(_NOSNIFF)
+    if _POLICY not in present:
+        headers.append(_DATA if file is None else _SHOWN)
+    root: str = scope.get("root_path", "")
     if root and b"location" in present:
         headers = [_below(root, header) for header in headers]
-    if file is not None and path.startswith(_PREFIX) and b"content-disposition" not in present:
+    if (
+        file is not None
+        and (path := path_of(scope)).startswith(_PREFIX)
+        and b"content-disposition" not in present
+    ):
         disposition, end = file
         _, *parts = path.removeprefix(_PREFIX).split("/")
         for name, value in disposition(f"{'-'.join(parts)}.{end}").items():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -54,7 +55,7 @@ class _Seen(NamedTuple):
     """What becomes of the requests of a route that are answered with a status."""
 
     seconds: Histogram
-    write: Callable[..., None]
+    level: int
 
 
 class Answered:
@@ -89,7 +90,10 @@ class Answered:
         seen.seconds.observe(seconds)
         if outcome:
             self.metrics.counter(REFUSALS, str(status), outcome["problem"]).add()
-        seen.write(
+        if not log.shows(seen.level):
+            return
+        log.write(
+            seen.level,
             "request",
             method=scope["method"],
             path=path_of(scope),
@@ -127,7 +131,7 @@ class Answered:
             quiet = not is_error and getattr(route, "is_polled", False)
             seen = _Seen(
                 self.metrics.histogram(REQUEST_SECONDS, method, template, str(status or 0)),
-                log.debug if quiet else log.info,
+                logging.DEBUG if quiet else logging.INFO,
             )
             if route is not None:  # of others there are as many as somebody likes to make up
                 self._seen[key] = seen
@@ -164,12 +168,12 @@ class RequestLog:
         start = time.perf_counter()
         self._answered.in_progress += 1
 
-        async def send_with_id(message: Message) -> None:
+        def send_with_id(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 complete(message, scope, request_id)
-            await send(message)
+            return send(message)
 
         # of which trace a caller says that the request is; it goes on with the job that the request asks for
         trace = scope.get(TRACEPARENT) or _given(headers, b"traceparent", _TRACEPARENT)
@@ -203,5 +207,5 @@ class RequestLog:
             if refused := scope.get(REFUSED):  # whatever was to be answered
                 status, outcome["problem"] = refused
             self._answered.note(scope, status, seconds, outcome, self._unrouted)
-            if scope["method"] not in SAFE_METHODS:
+            if scope["method"] not in SAFE_METHODS and audit.concerns(scope, status):
                 await audit.record(scope, status)

@@ -16,12 +16,13 @@ from app.web.bodies.limits import content_encoding, make_sense
 from app.web.bodies.needs import needs
 from app.web.bodies.packed import read_packed_body
 from app.web.bodies.route import StrictRoute, polled
+from app.web.bodies.whole import Whole
 from app.web.inference_protocol import descriptions
 from app.web.inference_protocol.answer import answered
 from app.web.inference_protocol.references import Named
 from app.web.inference_protocol.requests import Asked, header_length, read_request
 from app.web.inference_protocol.tensors_in import read_pictures
-from app.web.inference_protocol.tensors_out import HEADER_LENGTH
+from app.web.inference_protocol.tensors_out import HEADER_LENGTH_NAME
 from app.web.routes import system
 
 # The protocol has a description of its own, that of its authors; the OpenAPI document is about `/v1`.
@@ -54,10 +55,10 @@ async def infer(name: str, model: Named, request: Request, services: ServicesDep
     serving.statistics.answered(model.id, len(pictures), time.perf_counter() - begun)
     body, headers = await packed(request, written.body)
     if written.json_bytes is None:
-        return Response(body, headers=headers, media_type="application/json")
+        return Whole(body, headers=headers)
     # of the body before it was compressed
-    headers[HEADER_LENGTH] = str(written.json_bytes)
-    return Response(body, headers=headers, media_type="application/octet-stream")
+    headers.append((HEADER_LENGTH_NAME, b"%d" % written.json_bytes))
+    return Whole(body, b"application/octet-stream", headers=headers)
 
 
 @router.get("")

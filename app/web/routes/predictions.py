@@ -22,6 +22,7 @@ from app.web.answers.stored import stored_model
 from app.web.bodies.needs import needs
 from app.web.bodies.pictures import only_picture, pictures_body, receive_pictures
 from app.web.bodies.route import StrictRoute
+from app.web.bodies.whole import Whole
 from app.web.openapi import problems
 from app.web.routes.model_reference import ModelReference
 from engine.recipe.targets import THRESHOLD
@@ -86,7 +87,7 @@ async def predict_pictures(
             gone=lambda: gone(request),
             stops=not report,
         )
-    return Response(body, media_type="application/json")
+    return Whole(body)
 
 
 @router.post(
