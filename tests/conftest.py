@@ -1,5 +1,6 @@
 """A real server for whoever asks, over real HTTP."""
 
+import functools
 import gc
 import importlib
 import os
@@ -79,6 +80,8 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # who ends the tests ends what they have started, too
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # each client that a test makes would read all certificates of authorities, for servers that speak plain HTTP
+    ssl.create_default_context = functools.cache(ssl.create_default_context)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -228,11 +231,13 @@ def _connect() -> Callable[..., httpx.Client]:
 
 def wait_for(condition: Callable[[], Any], what: str = "the condition") -> Any:
     """Ask until the answer is true, and return it."""
-    limit = time.monotonic() + DEADLINE
+    limit, pause = time.monotonic() + DEADLINE, 0.02
     while time.monotonic() < limit:
         if answer := condition():
             return answer
-        time.sleep(0.05)
+        # less and less often: who is asked takes the processor from what is waited for
+        time.sleep(pause)
+        pause = min(1.2 * pause, 0.15)
     raise AssertionError(f"{what} did not come true within {DEADLINE:.0f} s")
 
 

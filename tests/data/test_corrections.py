@@ -27,7 +27,7 @@ def http(
     tmp_path_factory: pytest.TempPathFactory, connect: Callable[..., httpx.Client]
 ) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("own")
-    with ServerProcess(folder / "data", folder / "log") as url, connect(url) as client:
+    with ServerProcess(folder / "data", folder / "log", {"CORES": "1"}) as url, connect(url) as client:
         yield client
 
 

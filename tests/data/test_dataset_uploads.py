@@ -74,7 +74,7 @@ def own(
 ) -> Iterator[tuple[ServerProcess, httpx.Client]]:
     """A server whose directory the tests look into, and a client of it; who uses it cleans up."""
     folder = tmp_path_factory.mktemp("own")
-    process = ServerProcess(folder / "data", folder / "log", {"MAX_UPLOAD_BYTES": "1000000"})
+    process = ServerProcess(folder / "data", folder / "log", {"CORES": "1", "MAX_UPLOAD_BYTES": "1000000"})
     with process as url, connect(url) as http:
         yield process, http
 

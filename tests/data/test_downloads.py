@@ -216,6 +216,7 @@ def test_a_killed_download_goes_on_and_a_cancelled_one_ends(
         assert mirror.asked[:2] == [("SHA256SUMS", None), ("train-images-idx3-ubyte.gz", f"bytes={kept}-")]
 
 
+@pytest.mark.slow
 @has_mnist
 def test_mnist_from_a_directory(tmp_path: Path, start: Callable[..., ServerProcess], connect, get) -> None:
     folder = tmp_path / "mirror" / "mnist"

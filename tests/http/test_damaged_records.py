@@ -160,7 +160,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory, connect) -> Iterator[tuple
             (data / "datasets" / name).mkdir()
         if name.startswith("model"):
             shutil.copy(data / example, data / "models" / f"{name}.safetensors")
-    with ServerProcess(data, folder / "log") as url, connect(url) as client:
+    with ServerProcess(data, folder / "log", {"CORES": "1"}) as url, connect(url) as client:
         yield client, data
 
 

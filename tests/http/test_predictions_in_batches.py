@@ -279,7 +279,7 @@ def test_work_of_a_caller_who_has_gone_is_dropped(
     server = serve(CORES="1", BATCH_SIZE="2")
     with connect(server.url) as client:
         path = imported(client, "slow", model_file(SLOW))
-        files = [("files", (f"{number}.png", digits[0])) for number in range(60)]
+        files = [("files", (f"{number}.png", digits[0])) for number in range(40)]
         assert client.post(path, files=files[:2]).status_code == 200
         begun = busy(server.process.pid)
         assert client.post(path, files=files).status_code == 200

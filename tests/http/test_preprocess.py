@@ -23,7 +23,9 @@ def pixels(png: bytes) -> Any:
     return np.asarray(Image.open(io.BytesIO(png)))
 
 
-@pytest.mark.parametrize("fitted", [{"fit": "contain"}, {"fit": "cover", "resize": "11"}])
+@pytest.mark.parametrize(
+    "fitted", [pytest.param({"fit": "contain"}, marks=pytest.mark.slow), {"fit": "cover", "resize": "11"}]
+)
 def test_it_equals_the_array_of_ingestion(
     http: httpx.Client, fitted: dict[str, str], ready: Callable[..., Any], finished: Callable[..., Any]
 ) -> None:

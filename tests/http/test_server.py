@@ -34,7 +34,7 @@ class Running(NamedTuple):
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, connect: Connect) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("logged")
-    service = ServerProcess(folder / "data", folder / "log", {"LOG_FORMAT": "json"})
+    service = ServerProcess(folder / "data", folder / "log", {"CORES": "1", "LOG_FORMAT": "json"})
     with service as url, connect(url) as client:
         yield Running(service, client)
 

@@ -22,7 +22,7 @@ from tests.http.several import events
 from tests.metrics.scrape import scrape
 
 JOBS = "/v1/training-jobs"
-SETTINGS = {"WEBHOOK_SECRET": SECRET, "WEBHOOK_PRIVATE": "true"}
+SETTINGS = {"CORES": "1", "WEBHOOK_SECRET": SECRET, "WEBHOOK_PRIVATE": "true"}
 TINY: dict[str, Any] = {
     "input_shape": [28, 28, 1],
     "layers": [{"type": "max_pool2d", "pool_size": 4}, {"type": "flatten"}, {"type": "dense", "units": 10}],

@@ -26,7 +26,7 @@ from app.web.answers.logs import log_of
 from tests.jobs.ray_stand_in import RayStandIn, ray_stand_in
 from tests.jobs.service import Clock, Service, pause, until
 
-pytestmark = pytest.mark.slow  # what both launchers do is in the contract
+# what both launchers do is in the contract: most of what is here is slow
 
 
 @pytest.fixture
@@ -58,6 +58,7 @@ def run(service: Service, ray: RayStandIn) -> Iterator[Callable[..., tuple[Runne
         launcher.close()
 
 
+@pytest.mark.slow
 def test_ray_forgets_what_ended_a_while_ago(service: Service, ray: RayStandIn) -> None:
     ahead = [0.0]
     settings = service.settings(**ray.settings())
@@ -148,7 +149,8 @@ def test_a_job_goes_on_while_servers_come_and_go(
     assert f"process {pid}" in service.log(job_id, 1)
 
 
-@pytest.mark.parametrize("how", ["node", pytest.param("head", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["node", "head"])
 def test_what_ray_has_lost_lives_as_long_as_it_gives_signs(
     service: Service, run: Callable[..., tuple[Runner, Clock]], ray: RayStandIn, how: str
 ) -> None:
@@ -235,6 +237,7 @@ def test_a_job_waits_for_room_as_long_as_that_takes(
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
 
 
+@pytest.mark.slow
 def test_a_job_that_waits_for_room_is_cancelled_at_once(
     service: Service, run: Callable[..., tuple[Runner, Clock]], ray: RayStandIn
 ) -> None:
@@ -250,6 +253,7 @@ def test_a_job_that_waits_for_room_is_cancelled_at_once(
     assert service.job(job_id).progress == {}
 
 
+@pytest.mark.slow
 def test_a_node_of_another_version_is_refused_by_name(
     service: Service,
     run: Callable[..., tuple[Runner, Clock]],
@@ -267,6 +271,7 @@ def test_a_node_of_another_version_is_refused_by_name(
     assert "convserve" not in job.error["message"]
 
 
+@pytest.mark.slow
 def test_what_kept_a_worker_from_writing_is_told_by_its_status(service: Service, ray: RayStandIn) -> None:
     settings = service.settings(**ray.settings())
     launcher = RayLauncher(service.store, service.artifacts, settings, lambda: ray.token)

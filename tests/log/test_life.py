@@ -55,7 +55,7 @@ def lived(
     """Jobs of one kind, or of every kind that needs nothing from elsewhere."""
     folder = tmp_path_factory.mktemp("life")
     settings = {
-        "WORKERS": "2", "MAXJOBS": "2", "CORES": "2", "LOG_FORMAT": "json", "LOG_LEVEL": "debug", "API_KEY": KEY,
+        "WORKERS": "2", "MAXJOBS": "2", "CORES": "1", "LOG_FORMAT": "json", "LOG_LEVEL": "debug", "API_KEY": KEY,
         "WEBHOOK_SECRET": SECRET, "WEBHOOK_PRIVATE": "true", "DATASET_MIRROR": str(folder / "mirror"),
     }  # fmt: skip
     service = ServerProcess(folder / "data", folder / "log", settings)

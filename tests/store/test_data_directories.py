@@ -109,7 +109,7 @@ def test_an_earlier_data_directory_opens_and_goes_on(
     finished: Finished,
 ) -> None:
     _, facts = unpack(packed, tmp_path)
-    with connect(start("data").start()) as http:
+    with connect(start("data", CORES="1").start()) as http:
         shows_and_goes_on(http, facts, finished)
 
 

@@ -108,7 +108,7 @@ def old(
 ) -> Iterator[tuple[httpx.Client, list[str], list[str]]]:
     """A server whose database and files hold what an earlier version let in; the ids of data sets and models."""
     folder = tmp_path_factory.mktemp("old")
-    with ServerProcess(folder / "data", folder / "log") as url, connect(url) as client:
+    with ServerProcess(folder / "data", folder / "log", {"CORES": "1"}) as url, connect(url) as client:
         datasets = {
             "ds_class": {"classes": [{"name": LONE, "images": 1}]},
             "ds_report": {"report": {"files": [{"name": f"{LONE}.png", "reason": LONE}]}},
