@@ -6,6 +6,7 @@ highest room that it imports. That there is such a number for each of them is wh
 
 import ast
 import itertools
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -191,6 +192,24 @@ def test_no_import_between_folders_runs_upwards() -> None:
     members = circle(graph)
     # the sorter lists each one before the one that imports it
     assert not members, "\n".join(graph[high][low] for low, high in itertools.pairwise(members))
+
+
+def test_the_architecture_page_lists_each_room_above_those_that_it_imports() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows: dict[str, int] = {}
+    for number, cell in enumerate(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)):
+        for name in re.findall(r"`([^`]+)`", cell):
+            folder, _, several = name.removesuffix(".py").partition("{")
+            for one in several.removesuffix("}").split(","):
+                rows[f"{folder}{one}".replace("/", ".")] = number
+    upwards = [
+        why
+        for high, below in arrows(TEXTS).items()
+        for low, why in below.items()
+        if {high, low} <= rows.keys() and high.split(".")[0] == low.split(".")[0] and rows[low] < rows[high]
+    ]
+    assert len(rows) > len(FOLDERS) // 2
+    assert upwards == []
 
 
 @pytest.mark.parametrize(
