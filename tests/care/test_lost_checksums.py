@@ -18,8 +18,8 @@ from app.jobs.ownership import MARK
 from app.settings import Settings
 from tests.care.installation import at, restored
 from tests.care.test_backups import content
-from tests.care.test_shared_services import bucket, names, read, restore_from
-from tests.cluster.seaweed import S3Server
+from tests.care.test_shared_services import names, read, restore_from
+from tests.cluster.seaweed import S3Server, store_of
 
 pytestmark = pytest.mark.cluster
 
@@ -30,7 +30,7 @@ def copied(archive: Path, s3: S3Server, prefix: str, tmp_path: Path) -> Settings
     given = {name.lower(): value for name, value in s3.settings(prefix).items()}
     settings = Settings(data_dir=tmp_path / "shared", **given)
     restore_from(archive, settings)
-    store, artifacts = bucket(settings), open_artifacts(settings)
+    store, artifacts = store_of(settings), open_artifacts(settings)
     for name in (MARK, *names(settings)):
         obstore.put(store, name, read(artifacts, name))
     return settings

@@ -25,7 +25,7 @@ from app.store.database import DATABASE_NAME
 from tests.care.installation import as_json, at, run
 from tests.care.test_backups import content
 from tests.care.test_check import held
-from tests.cluster.seaweed import S3Server
+from tests.cluster.seaweed import S3Server, store_of
 
 pytestmark = pytest.mark.cluster
 
@@ -93,12 +93,10 @@ def test_one_that_is_killed_goes_on_where_it_was(installation: Path, there: Sett
     assert check(there).findings == []
 
 
-def test_what_is_there_and_not_as_it_should_be_is_written_anew(
-    installation: Path, there: Settings, s3: S3Server
-) -> None:
+def test_what_is_there_and_not_as_it_should_be_is_written_anew(installation: Path, there: Settings) -> None:
     files = as_json("migrate-artifacts", installation, url(there))["files"]
     one, other = two(installation)
-    bucket = s3.store(url(there).removeprefix("s3://bucket/"))
+    bucket = store_of(there)
     obstore.put(bucket, one, b"of another size", attributes={"sha256": "0" * 64})
     # as by a tool that copies bytes alone
     obstore.put(bucket, other, (installation / other).read_bytes())

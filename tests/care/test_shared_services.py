@@ -10,7 +10,6 @@ from pathlib import Path
 
 import obstore
 import pytest
-from obstore.store import S3Store
 
 from app.care.archive import Archive, ArchiveWriter
 from app.care.backup import back_up
@@ -33,6 +32,7 @@ from tests.care.installation import as_json, at, restored, run, unpack
 from tests.care.test_backups import content
 from tests.care.test_hostile_backups import poisoned
 from tests.care.test_migrating_rows import rows
+from tests.cluster.seaweed import store_of
 
 pytestmark = pytest.mark.cluster
 
@@ -234,22 +234,7 @@ def damage(settings: Settings, name: str) -> None:
     if not artifacts.shared:
         artifacts.local_path(name).write_bytes(content)
         return
-    obstore.put(bucket(settings), name, bytes(content), attributes={"sha256": artifacts.checksum(name)})
-
-
-def bucket(settings: Settings) -> S3Store:
-    """Return what has access to the files of an installation, and knows nothing of ours."""
-    name, _, prefix = str(settings.artifacts_url).removeprefix("s3://").partition("/")
-    assert settings.artifacts_secret_access_key is not None
-    return S3Store(
-        name,
-        prefix=prefix,
-        endpoint=settings.artifacts_endpoint,
-        region="us-east-1",
-        access_key_id=settings.artifacts_access_key_id,
-        secret_access_key=settings.artifacts_secret_access_key.get_secret_value(),
-        client_options={"allow_http": True},
-    )
+    obstore.put(store_of(settings), name, bytes(content), attributes={"sha256": artifacts.checksum(name)})
 
 
 class Deleting(Repository):

@@ -20,6 +20,8 @@ import pytest
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
+from app.settings import Settings
+
 NOBODY = 65534
 _DEADLINE = 120.0
 _KEY, _SECRET = "tests", "a-secret-of-tests"
@@ -88,15 +90,12 @@ class S3Server:
 
     def store(self, prefix: str) -> S3Store:
         """Return what has access to the files below a prefix, and knows nothing of ours."""
-        return S3Store(
-            "bucket",
-            prefix=prefix,
-            endpoint=self.endpoint,
-            region="us-east-1",
-            access_key_id=_KEY,
-            secret_access_key=_SECRET,
-            client_options={"allow_http": True},
-            retry_config={"max_retries": 0},
+        return _store(self.endpoint, prefix)
+
+    def names(self, prefix: str, below: str = "") -> list[str]:
+        """Return what is in the bucket below a prefix."""
+        return sorted(
+            item["path"] for page in obstore.list(self.store(prefix), below or None) for item in page
         )
 
     def start(self) -> None:
@@ -129,6 +128,26 @@ class S3Server:
         shutil.rmtree(self.folder, ignore_errors=True)
         for name, port in self._grpc.items():
             Path(f"/tmp/seaweedfs-{name}-grpc-{port}.sock").unlink(missing_ok=True)  # noqa: S108 - it decides that
+
+
+def store_of(settings: Settings) -> S3Store:
+    """Return what has access to the files of an installation that has them in such a server."""
+    assert settings.artifacts_endpoint is not None
+    assert settings.artifacts_url is not None
+    return _store(settings.artifacts_endpoint, settings.artifacts_url.removeprefix("s3://bucket/"))
+
+
+def _store(endpoint: str, prefix: str) -> S3Store:
+    return S3Store(
+        "bucket",
+        prefix=prefix,
+        endpoint=endpoint,
+        region="us-east-1",
+        access_key_id=_KEY,
+        secret_access_key=_SECRET,
+        client_options={"allow_http": True},
+        retry_config={"max_retries": 0},
+    )
 
 
 def _free_ports(count: int) -> list[int]:

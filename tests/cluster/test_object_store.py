@@ -28,12 +28,6 @@ def own_s3() -> Iterator[S3Server]:
         yield server
 
 
-def names(server: S3Server, prefix: str, below: str = "") -> list[str]:
-    """Return what is in the bucket."""
-    pages = obstore.list(server.store(prefix), below or None)
-    return sorted(item["path"] for page in pages for item in page)
-
-
 def end(http: httpx.Client, wait_for: Wait, answer: httpx.Response) -> dict[str, Any]:
     """Wait for the end of what was asked for, and return it."""
     assert answer.status_code == 202, answer.text
@@ -95,7 +89,7 @@ def test_the_main_path_and_a_restart_with_an_empty_data_directory(
         assert predicted.status_code == 200, predicted.text
         # what has been printed is in the store once the attempt has ended
         log = f"jobs/{job['id']}/attempt-1.log"
-        wait_for(lambda: log in names(s3, prefix, "jobs"), "the log in the store")
+        wait_for(lambda: log in s3.names(prefix, "jobs"), "the log in the store")
         before = shown(http)
     assert not (first.data_dir / "models").exists()
     assert not (first.data_dir / "datasets").exists()
@@ -117,11 +111,11 @@ def test_the_main_path_and_a_restart_with_an_empty_data_directory(
             assert http.delete(place).status_code == 204
     left = [
         name
-        for name in names(s3, prefix)
+        for name in s3.names(prefix)
         if any(i in name for i in (job["id"], model, made["id"], batch["id"]))
     ]
     assert left == []
-    assert names(s3, prefix, "uploads") == []
+    assert s3.names(prefix, "uploads") == []
     for process in (first, second):
         assert settings["ARTIFACTS_SECRET_ACCESS_KEY"] not in process.log.read_text()
 
@@ -137,7 +131,7 @@ def test_a_job_waits_while_the_store_is_away(
     with service as url, connect(url) as http:
         job = http.post("/v1/training-jobs", json=TRAINING | {"epochs": 6}).json()
         place = f"/v1/training-jobs/{job['id']}"
-        wait_for(lambda: any("checkpoint" in name for name in names(own_s3, "a", "jobs")), "a checkpoint")
+        wait_for(lambda: any("checkpoint" in name for name in own_s3.names("a", "jobs")), "a checkpoint")
         own_s3.kill()
         wait_for(lambda: http.get(place).json()["status"] == "queued", "the job waiting")
         shown = http.get("/readyz")
@@ -165,7 +159,7 @@ def test_a_new_database_is_refused_where_the_files_of_another_are(
     service = start(**s3.settings(prefix))
     with pytest.raises(Exception, match="holds the files of another database"):
         service.start()
-    assert names(s3, prefix) == ["models/model_other.safetensors"]
+    assert s3.names(prefix) == ["models/model_other.safetensors"]
 
 
 def test_without_the_store_a_server_says_why_it_does_not_start(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +17,7 @@ from app.care.errors import CareError
 from app.cli.launch import LaunchError, ServerProcess
 from app.files import paths
 from app.files.artifacts import LocalArtifacts
+from app.jobs.leftovers import SAFE
 from app.jobs.ownership import MARK
 from app.processes.member import Member
 from app.settings import Settings
@@ -26,11 +29,6 @@ from tests.cluster.seaweed import S3Server
 pytestmark = pytest.mark.cluster
 
 Start = Callable[..., ServerProcess]
-
-
-def names(server: S3Server, prefix: str) -> set[str]:
-    """Return what is in the bucket."""
-    return {item["path"] for page in obstore.list(server.store(prefix)) for item in page}
 
 
 def refuses(service: ServerProcess, words: str) -> None:
@@ -56,7 +54,7 @@ def test_files_of_another_installation_are_refused_and_stay(
         pass
     files = s3.store(prefix)
     obstore.put(files, "datasets/ds_theirs/segment-0001/images.npy", b"of the first")
-    before = names(s3, prefix)
+    before = s3.names(prefix)
     with postgres.connect() as connection:
         connection.execute("CREATE DATABASE another_installation")
     other = postgres.url("another_installation")
@@ -73,10 +71,10 @@ def test_files_of_another_installation_are_refused_and_stay(
         # nor where they bear no mark yet, as earlier versions left them
         obstore.delete(files, MARK)
         refuses(second, "CONVSERVE_ARTIFACTS_URL names holds the files of another database")
-        assert names(s3, prefix) == before - {MARK}
+        assert s3.names(prefix) == [name for name in before if name != MARK]
         obstore.put(files, "datasets/ds_ours/segment-0001/images.npy", b"of the second")
         with second:
-            assert MARK in names(s3, prefix)
+            assert MARK in s3.names(prefix)
         refuses(first, "CONVSERVE_ARTIFACTS_URL names holds the files of another database")
         # and no data directory with the files of another database is taken for ours
         third = start("third", DATABASE_URL=database_url, **s3.settings(f"{prefix}-new"))
@@ -94,6 +92,9 @@ def test_a_data_directory_of_a_file_is_not_cleaned_up_for_a_new_database(
     with file:
         pass
     LocalArtifacts(file.data_dir).write(f"{paths.dataset('ds_old')}/segment-0001/images.npy", b"precious")
+    # so long ago that a server of a database that names none removes it
+    then = time.time() - SAFE - 1
+    os.utime(file.data_dir / paths.dataset("ds_old"), (then, then))
     service = start("data", DATABASE_URL=database_url)
     refuses(service, "CONVSERVE_DATA_DIR")
     assert (service.data_dir / paths.dataset("ds_old") / "segment-0001" / "images.npy").exists()
