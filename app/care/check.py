@@ -15,7 +15,15 @@ from app.care.debris import find_debris
 from app.care.errors import CareError
 from app.care.findings import Finding, Kind, Report
 from app.care.holdings import Held, Holdings, Listing, holdings
-from app.care.installation import check_there, database_faults, is_local, kept_alone, open_rows, who_works
+from app.care.installation import (
+    check_there,
+    database_faults,
+    is_local,
+    kept_alone,
+    open_rows,
+    refuse_earlier,
+    who_works,
+)
 from app.care.places import Source
 from app.care.recording import record_checksums
 from app.care.repair import Repair
@@ -23,7 +31,7 @@ from app.files.artifacts import Stored, Written
 from app.files.bucket.opening import open_artifacts
 from app.files.faults import ObjectStoreFault
 from app.jobs.leftovers import ALONE, SAFE
-from app.jobs.ownership import refuse_others
+from app.jobs.ownership import refuse_marks_of_others
 from app.settings import Settings, SettingsError
 from app.store import Store
 from app.store.database import DATABASE_NAME, newest_version
@@ -51,7 +59,7 @@ def check(
     with _kept_alone(settings, repair=repair) as alone, open_rows(settings) as (store, tables):
         check_of = _Check(settings, store, tables, quick=quick, age=ALONE if alone else SAFE)
         check_of.report.in_use = not alone
-        check_of.refuse_others()
+        check_of.refuse_another()
         found = check_of.look()
         if found and not alone:
             time.sleep(_AGAIN_SECONDS)
@@ -60,8 +68,7 @@ def check(
             }
             found = [finding for finding in found if (finding.kind, finding.name) in still]
         if repair:
-            if tables != newest_version():
-                raise CareError(f"the database has tables of version {tables}: run `convserve upgrade` first")
+            refuse_earlier(tables)
             mend = Repair(store, check_of.artifacts, check_of.held, backups)
             found = [mend(finding) for finding in found]
         check_of.report.findings = found
@@ -78,14 +85,14 @@ class _Check:
         self.held = Holdings()
         self.report = Report()
 
-    def refuse_others(self) -> None:
+    def refuse_another(self) -> None:
         """Refuse files of another installation: all of them would be debris.
 
         Raises:
             CareError: they are.
         """
         try:
-            refuse_others(self._store, self.artifacts)
+            refuse_marks_of_others(self._store, self.artifacts)
         except SettingsError as error:
             raise CareError(str(error)) from error
 

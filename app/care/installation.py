@@ -108,12 +108,38 @@ def check_version(moment: Moment) -> str:
         CareError: it is later than that of this program.
     """
     found = moment.version()
-    if found > newest_version():
+    refuse_later(found)
+    return found
+
+
+def refuse_later(tables: str, place: str = "the database") -> None:
+    """Refuse tables of a later version than those of this program.
+
+    Args:
+        tables: their version.
+        place: where they are, for people.
+
+    Raises:
+        CareError: they are.
+    """
+    if tables > newest_version():
         raise CareError(
-            f"the database has tables of version {found}, and this program knows them up to {newest_version()}: "
+            f"{place} has tables of version {tables}, and this program knows them up to {newest_version()}: "
             "use the version of convserve that serves it"
         )
-    return found
+
+
+def refuse_earlier(tables: str, place: str = "the database") -> None:
+    """Refuse tables of an earlier version than those of this program; the arguments are those of `refuse_later`.
+
+    Raises:
+        CareError: they are.
+    """
+    if tables < newest_version():
+        raise CareError(
+            f"{place} has tables of version {tables}, and those of this program are of {newest_version()}: "
+            "run `convserve upgrade` first"
+        )
 
 
 @contextmanager
@@ -143,7 +169,7 @@ def who_works(settings: Settings) -> str | None:
     """Return who is at work in an installation, for people; None where nobody is, as far as can be seen from here."""
     if is_locked(settings.data_dir / LOCK_FILE):
         return f"a server has {settings.data_dir}"
-    return _job_at_work(settings.data_dir) or _holder(settings)
+    return job_at_work(settings.data_dir) or _holder(settings)
 
 
 @contextmanager
@@ -157,7 +183,7 @@ def kept_alone(settings: Settings) -> Iterator[None]:
         if not lock.acquire():
             working: str | None = f"a server has {settings.data_dir}"
         else:
-            working = _job_at_work(settings.data_dir) or _holder(settings)
+            working = job_at_work(settings.data_dir) or _holder(settings)
         if working is not None:
             raise CareError(f"the installation is in use: {working}; stop the server first")
         yield
@@ -173,7 +199,8 @@ def refuse_holder(settings: Settings) -> None:
         raise CareError(f"the installation is in use: {working}; stop the server first")
 
 
-def _job_at_work(data_dir: Path) -> str | None:
+def job_at_work(data_dir: Path) -> str | None:
+    """Return that a job runs in a data directory, for people; None where none does."""
     working = any(is_locked(path) for path in data_dir.glob(f"{DIRECTORY}/*/lock"))
     return f"a job is running in {data_dir}" if working else None
 

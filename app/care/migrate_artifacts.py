@@ -14,16 +14,15 @@ from typing import IO
 from app.care.checksums import copy, digest, noted
 from app.care.errors import CareError
 from app.care.holdings import Held, Listing, holdings
-from app.care.installation import check_there, files_of, open_rows, who_works
+from app.care.installation import check_there, files_of, open_rows, refuse_earlier, who_works
 from app.care.manifest import Fault
-from app.care.placing import place, refuse_others
+from app.care.placing import put, refuse_strange_files
 from app.files.artifacts import Artifacts, Written
 from app.files.bucket.opening import open_artifacts
 from app.files.paths import is_lock
 from app.jobs.ownership import bear_mark, claim
 from app.keys.signed import FILE as SIGNING_KEY
 from app.settings import Settings
-from app.store.database import newest_version
 
 Seen = Callable[[int, int, int, int], None]
 """Is told how many files of how many were looked at, and how many bytes of how many."""
@@ -86,12 +85,11 @@ def migrate_artifacts(
     done = Carried(in_use=who_works(source))
     here, there = open_artifacts(source), open_artifacts(target)
     with open_rows(source) as (store, tables):
-        if tables != newest_version():
-            raise CareError(f"the database has tables of version {tables}: run `convserve upgrade` first")
+        refuse_earlier(tables)
         listing = Listing.of(here)
         held = holdings(store, listing)
         if not bear_mark(store, there):
-            refuse_others(there, files_of(target), held.files)
+            refuse_strange_files(there, files_of(target), held.files)
         if store.shared or there.shared:
             claim(store, there, files_of(target), "name a place where nothing is")
     done.damaged += [Fault(name=name, fault=fault) for name, fault in held.unusable]
@@ -114,7 +112,7 @@ def _carry(here: Artifacts, there: Artifacts, held: Held, done: Carried) -> None
         if held.grows and (found := there.find(held.name)) is not None and found.bytes >= file.bytes:
             stored = False  # of a log there is never less than there was
         else:
-            stored = place(there, file, lambda opened: _copy(here, file, opened))
+            stored = put(there, file, lambda opened: _copy(here, file, opened))
     except FileNotFoundError:
         done.damaged.append(Fault(name=held.name, fault=f"of {held.owner} is missing"))
     except _NotAsWrittenError:

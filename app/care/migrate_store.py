@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from app.care.errors import CareError
 from app.care.installation import kept_alone
-from app.care.rows import Seen, refuse_filled, take_rows
+from app.care.rows import refuse_filled, take_rows
 from app.files.paths import RESTORING
 from app.settings import Settings
 from app.store.snapshots import check_exists
-from app.store.transfer import TakenOver
+from app.store.transfer import Seen, TakenOver
 
 
 def migrate_store(

@@ -15,7 +15,7 @@ _NAMED = 3
 """Files that a refusal names."""
 
 
-def place(artifacts: Artifacts, file: Written, fill: Callable[[IO[bytes]], None]) -> bool:
+def put(artifacts: Artifacts, file: Written, fill: Callable[[IO[bytes]], None]) -> bool:
     """Store a file unless what is there of it is the same, and tell whether it was stored.
 
     Args:
@@ -30,7 +30,7 @@ def place(artifacts: Artifacts, file: Written, fill: Callable[[IO[bytes]], None]
     return True
 
 
-def refuse_others(artifacts: Artifacts, where: str, names: Collection[str]) -> None:
+def refuse_strange_files(artifacts: Artifacts, where: str, names: Collection[str]) -> None:
     """Refuse a place that has files other than those that are to come: they would belong to nothing there.
 
     Args:

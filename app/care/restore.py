@@ -13,13 +13,14 @@ from pathlib import Path
 from app.care.archive import Archive
 from app.care.errors import BadBackup, CareError
 from app.care.holdings import Listing, holdings
+from app.care.installation import job_at_work
 from app.care.manifest import Manifest
 from app.care.places import Source, read_verified
 from app.care.repository import Repository
 from app.errors import StaleAttempt, Unavailable
 from app.files.artifacts import LocalArtifacts, Stored, sync_directory
 from app.files.locks import FileLock, is_locked
-from app.files.paths import DIRECTORY, RESTORING
+from app.files.paths import RESTORING
 from app.files.volume import free_bytes
 from app.processes.member import LOCK_FILE
 from app.store import Store
@@ -99,8 +100,8 @@ def restore(source: Source, manifest: Manifest, data_dir: Path, *, force: bool =
     with FileLock(data_dir / LOCK_FILE) as lock:
         if not lock.acquire():
             raise CareError(f"{data_dir} is in use by a server: stop it, or name a new directory")
-        if any(is_locked(path) for path in data_dir.glob(f"{DIRECTORY}/*/lock")):
-            raise CareError(f"{data_dir} is in use: a job is running there. Wait for its end")
+        if (working := job_at_work(data_dir)) is not None:
+            raise CareError(f"{data_dir} is in use: {working}. Wait for its end")
         _clear(data_dir / RESTORING)
         if all(path.name in _NOTHING for path in data_dir.iterdir()):
             return _restore_inside(source, manifest, data_dir)

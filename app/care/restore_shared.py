@@ -12,7 +12,7 @@ from functools import partial
 from app.care.installation import files_of, kept_alone
 from app.care.manifest import Manifest
 from app.care.places import Source, read_verified
-from app.care.placing import place, refuse_others
+from app.care.placing import put, refuse_strange_files
 from app.care.restore import Restored, settle
 from app.care.rows import refuse_filled, take_rows
 from app.files.artifacts import Written
@@ -44,14 +44,14 @@ def restore_shared(source: Source, manifest: Manifest, settings: Settings) -> Re
     with kept_alone(settings), scratch(settings.data_dir) as room:
         refuse_filled(settings)
         artifacts = open_artifacts(settings)
-        refuse_others(artifacts, files_of(settings), {entry.name for entry in manifest.files})
+        refuse_strange_files(artifacts, files_of(settings), {entry.name for entry in manifest.files})
         with (room / DATABASE_NAME).open("xb") as file:
             read_verified(source, manifest.database, file)
         requeued = settle(room, manifest)
         with closing(Store(room)) as store:
             claim(store, artifacts, files_of(settings), "name a place where nothing is")
         for entry in manifest.files:
-            place(
+            put(
                 artifacts,
                 Written(entry.name, entry.sha256, entry.bytes),
                 partial(read_verified, source, entry),

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 
 from app.care.errors import CareError
-from app.care.installation import open_database, refuse_holder
+from app.care.installation import open_database, refuse_earlier, refuse_holder, refuse_later
 from app.settings import Settings
-from app.store.database import newest_version
-from app.store.transfer import TakenOver, take_over
-
-Seen = Callable[[str, int], None]
-"""Is told how many rows of which table have been taken over."""
+from app.store.transfer import Seen, TakenOver, take_over
 
 
 def refuse_filled(settings: Settings) -> None:
@@ -49,16 +44,8 @@ def take_rows(
         found = before.version()
         if found is None:
             raise CareError(f"{before.place} has no tables: it is no installation")
-        if found > newest_version():
-            raise CareError(
-                f"{before.place} has tables of version {found}, and this program knows them up to {newest_version()}: "
-                "use the version of convserve that serves it"
-            )
-        if found < newest_version():
-            raise CareError(
-                f"{before.place} has tables of version {found}, and those of this program are of {newest_version()}: "
-                "run `convserve upgrade` first"
-            )
+        refuse_later(found, before.place)
+        refuse_earlier(found, before.place)
         with before.moment(alone=True) as rows:
             # one that began meanwhile has to wait from here on
             refuse_holder(source)

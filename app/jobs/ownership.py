@@ -28,7 +28,7 @@ def check_belongs(store: Store, artifacts: Artifacts) -> None:
         claim(store, *place)
 
 
-def refuse_others(store: Store, artifacts: Artifacts) -> None:
+def refuse_marks_of_others(store: Store, artifacts: Artifacts) -> None:
     """Refuse files of another installation, and write nothing.
 
     Raises:

@@ -95,7 +95,7 @@ class Database:
             StorageFault: the database cannot be read, or others have been writing for too long.
         """
         with self.read() as connection:
-            self._dialect.take_time(connection, alone=alone)
+            self._dialect.lift_bounds(connection, alone=alone)
             yield connection
 
     @contextmanager
@@ -181,7 +181,7 @@ class Database:
         with self._translated(), self._engine.connect() as connection:
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin() as transaction:
-                self._dialect.take_time(connection)
+                self._dialect.lift_bounds(connection)
                 work(connection)
                 transaction.rollback()
 

@@ -79,8 +79,8 @@ class Dialect(Protocol):
     def wrote(self) -> None:
         """Take note that a write of this thread has ended, however it has."""
 
-    def take_time(self, connection: Connection, *, alone: bool = False) -> None:
-        """Have a transaction that reads last for as long as it takes; called before all else in it.
+    def lift_bounds(self, connection: Connection, *, alone: bool = False) -> None:
+        """Let a transaction that reads last for as long as it takes; called before all else in it.
 
         Args:
             connection: in that transaction.

@@ -155,7 +155,7 @@ class Postgres:
         if written:
             self.changes.raise_(written)
 
-    def take_time(self, connection: Connection, *, alone: bool = False) -> None:
+    def lift_bounds(self, connection: Connection, *, alone: bool = False) -> None:
         """Set no bounds to a transaction, and lock all tables against writing where it is to be alone."""
         connection.exec_driver_sql(_UNBOUNDED)
         if alone:

@@ -57,7 +57,7 @@ class Sqlite:
     def wrote(self) -> None:
         """Do nothing: the file says so itself."""
 
-    def take_time(self, connection: Connection, *, alone: bool = False) -> None:
+    def lift_bounds(self, connection: Connection, *, alone: bool = False) -> None:
         """Do nothing: nobody hurries it, and the lock of the data directory keeps servers away."""
 
     def storable(self, text: str, is_document: bool) -> str:

@@ -40,7 +40,7 @@ class TakenOver:
     sha256: str
 
 
-class _Written(TypeDecorator[str]):
+class _AsWritten(TypeDecorator[str]):
     """A document as it is written."""
 
     impl = Text
@@ -110,7 +110,7 @@ def _tables(connection: Connection, names: Collection[str]) -> list[Table]:
     @event.listens_for(metadata, "column_reflect")
     def _keep_documents(_inspector: Any, _table: Table, column: Any) -> None:
         if isinstance(column["type"], JSON):
-            column["type"] = _Written()
+            column["type"] = _AsWritten()
 
     metadata.reflect(connection, only=lambda name, _: name in names)
     return list(metadata.sorted_tables)
@@ -121,7 +121,7 @@ def _batches(
 ) -> Iterator[list[tuple[Any, ...]]]:
     """Yield the rows of a table in the order of their keys, with what they hold as the target can hold it."""
     chosen = [table.c[name] for name in columns]
-    documents = [isinstance(column.type, _Written) for column in chosen]
+    documents = [isinstance(column.type, _AsWritten) for column in chosen]
     # fetched bit by bit also where the driver would rather have all of it
     streamed = connection.execution_options(yield_per=_AT_A_TIME)
     found = streamed.execute(select(*chosen).order_by(*table.primary_key))
