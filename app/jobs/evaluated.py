@@ -20,6 +20,9 @@ from app.states import JobStatus
 from app.store.records import JobRecord, Json
 from engine.recipe.targets import THRESHOLD, Target
 
+_SPLIT_SAMPLE = 10_000
+"""Pictures of each other split that its error is measured on, spread evenly over it."""
+
 ROW = np.dtype(
     [
         ("number", "<i4"),  # of the picture in the data set
@@ -29,6 +32,16 @@ ROW = np.dtype(
         ("label_probability", "<f4"),
     ]
 )
+
+
+def looked_at(images: int, *, is_chosen: bool) -> int:
+    """Return how many pictures of a split are looked at.
+
+    Args:
+        images: how many it has.
+        is_chosen: whether it is the one that is looked at closely.
+    """
+    return images if is_chosen else min(images, _SPLIT_SAMPLE)
 
 
 def row_type(target: Target, names: int) -> np.dtype[np.void]:

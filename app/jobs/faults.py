@@ -10,6 +10,18 @@ from app.store.records import Json
 from engine.errors import EngineError, NonFiniteError
 
 
+class PartFailed(Exception):
+    """A part of a job cannot be done, and so the whole cannot.
+
+    Attributes:
+        error: `{"code", "message"}` of the part.
+    """
+
+    def __init__(self, error: Json) -> None:
+        super().__init__(error["message"])
+        self.error = error
+
+
 def passing_fault(error: BaseException) -> StorageFault | None:
     """Return what keeps a job from going on until the disk is good again; None where it fails, or has another reason.
 
@@ -23,6 +35,8 @@ def passing_fault(error: BaseException) -> StorageFault | None:
 def fault_of(error: Exception) -> Json:
     """Return the `{"code", "message"}` that a job fails with, in the words of an answer that refuses it."""
     match error:
+        case PartFailed():
+            return error.error
         case NonFiniteError():
             code, message = "non_finite", error.detail
         case EngineError():

@@ -185,19 +185,39 @@ BATCH_PREDICTION = Kind(
     work="app.jobs.work.predict_batch",
     reads_model=True,
 )
+_PARTS = Lane("parts of jobs", lambda settings: settings.max_jobs)
+
 BATCH_PART = Kind(
     name="batch_part",
     noun="part of a batch prediction",
     prefix="part",
-    asks="BatchPartRequest",
-    lane=Lane("parts of batch predictions", lambda settings: settings.max_jobs),
+    asks="PartRequest",
+    lane=_PARTS,
     work="app.jobs.work.predict_part",
+    part=True,
+)
+EVALUATION_PART = Kind(
+    name="evaluation_part",
+    noun="part of an evaluation",
+    prefix="part",
+    asks="PartRequest",
+    lane=_PARTS,
+    work="app.jobs.work.evaluate_part",
     part=True,
 )
 
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
-    for kind in (TRAINING, INGESTION, ADDITION, DOWNLOAD, EVALUATION, BATCH_PREDICTION, BATCH_PART)
+    for kind in (
+        TRAINING,
+        INGESTION,
+        ADDITION,
+        DOWNLOAD,
+        EVALUATION,
+        BATCH_PREDICTION,
+        BATCH_PART,
+        EVALUATION_PART,
+    )
 }
 """All kinds, by name."""
 

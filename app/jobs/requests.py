@@ -194,6 +194,8 @@ class EvaluationRequest(JobRequest):
     """The split that is looked at closely."""
     warnings: tuple[str, ...] = ()
     """What makes its figures worth less."""
+    part_images: NonNegativeInt = 0
+    """About how many pictures each of its parts looks at, which are jobs of their own; 0: it has none."""
 
 
 class BatchPredictionRequest(JobRequest):
@@ -213,10 +215,10 @@ class BatchPredictionRequest(JobRequest):
     """How many pictures each of its parts looks at, which are jobs of their own; 0: it has none."""
 
 
-class BatchPartRequest(JobRequest):
-    """Look at some of the pictures of the archive of a batch prediction: the one that the job is a part of."""
+class PartRequest(JobRequest):
+    """Look at some of the pictures of another job: the one that this is a part of."""
 
     first: NonNegativeInt
-    """The place of the first one, from 0, in the order in which the table names them."""
+    """The place of the first one, from 0, in the order in which the whole looks at them."""
     images: PositiveInt
     """How many."""

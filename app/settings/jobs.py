@@ -35,6 +35,11 @@ class Jobs(Group):
         description="Pictures above which a batch prediction is cut into parts of about so many, of which "
         "CONVSERVE_MAX_JOBS run at the same time; 0 for never. Where that is 1 there are no parts.",
     )
+    evaluation_part_images: int = Field(
+        20_000,
+        ge=0,
+        description="The same of an evaluation, which looks at pictures that are decoded already.",
+    )
     launcher: Annotated[Literal["local", "ray"], AnyCase] = Field(
         "local",
         description="Where jobs run: local is processes of this machine, ray the nodes of a Ray cluster.",
@@ -136,9 +141,16 @@ class Jobs(Group):
             return None
         return base64.b64decode(self.webhook_secret.get_secret_value().removeprefix(_STANDARD_PREFIX))
 
-    def parts_of(self, images: int) -> int:
+    def batch_parts_of(self, images: int) -> int:
         """Return how many pictures each part of a batch prediction of so many looks at, 0 where it has no parts."""
-        return self.batch_part_images if self.max_jobs > 1 and images > self.batch_part_images else 0
+        return self._parts_of(images, self.batch_part_images)
+
+    def evaluation_parts_of(self, images: int) -> int:
+        """Return about how many pictures each part of an evaluation of so many looks at, 0 where it has no parts."""
+        return self._parts_of(images, self.evaluation_part_images)
+
+    def _parts_of(self, images: int, most: int) -> int:
+        return most if self.max_jobs > 1 and images > most else 0
 
     @property
     def worker_threads(self) -> int:

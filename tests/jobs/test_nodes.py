@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from app.jobs.heartbeat import Heartbeat
+from app.jobs.kinds import TRAINING
 from app.jobs.nodes.local import LocalNodes
+from app.jobs.processes import CORES_VARIABLE
 from app.states import JobStatus
 from app.store.records import JobRecord
 from engine.presets.lenet import LENET_5
@@ -175,3 +178,20 @@ def test_a_node_that_dies_before_it_came_is_found(
     finally:
         nodes.close()
     assert "job_gone" in capfd.readouterr().err
+
+
+def test_a_job_over_two_nodes_becomes_a_model(
+    service: Service, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In short: this process is the first node."""
+    for name, value in service.settings().environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv(CORES_VARIABLE, "1")
+    job_id = service.train(epochs=1, nodes=2)
+    job = service.store.jobs.claim_next([TRAINING.name])
+    assert job is not None
+    beat = Heartbeat(service.store, job_id, job.attempt)
+    TRAINING.load_work()(job, service.store, service.artifacts, service.settings(), beat)
+    assert service.job(job_id).status is JobStatus.SUCCEEDED
+    assert "node 2 of 2" in capfd.readouterr().err

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from app.cli.launch import ServerProcess
-from app.jobs.kinds import BATCH_PART, KINDS
+from app.jobs.kinds import ASKED_FOR
 from tests.conftest import FINISHED, connect
 from tests.data.test_downloads import small
 from tests.http.several import WaitFor, pictures
@@ -150,8 +150,8 @@ WAYS: Mapping[str, Way] = {
 
 
 def test_every_kind_has_a_way() -> None:
-    # nobody asks for a part: a batch prediction does
-    assert WAYS.keys() == KINDS.keys() - {BATCH_PART.name}
+    # nobody asks for a part: a job does
+    assert WAYS.keys() == set(ASKED_FOR)
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,7 @@ def new_batch_prediction(
         upload=f"{UPLOADS}/{archive.name}",
         filename=filename,
         images=images,
-        part_images=settings.parts_of(images),
+        part_images=settings.batch_parts_of(images),
     )
     return BATCH_PREDICTION.job(
         accepted, model_id=model.id, webhook_url=webhook_url(request.webhook, settings)

@@ -11,6 +11,7 @@ from app.files.artifacts import Artifacts
 from app.jobs.accept.announcing import webhook_url
 from app.jobs.accept.growth import growth_warnings
 from app.jobs.accept.references import PUT_BACK, being_filled, find_dataset, find_model
+from app.jobs.evaluated import looked_at
 from app.jobs.kinds import EVALUATION
 from app.jobs.requests import EvaluationRequest, read_request
 from app.models.matching import check_match, check_pictures, differences
@@ -31,7 +32,7 @@ def new_evaluation(request: EvaluationCreate, store: Store, settings: Settings) 
     job_id = EVALUATION.new_id()
     url = webhook_url(request.webhook, settings)
     if not being_filled(dataset):
-        return replace(_complete(request, job_id, model, dataset, store), webhook_url=url)
+        return replace(_complete(request, job_id, model, dataset, store, settings), webhook_url=url)
     _check(check_pictures, model, dataset)
     asked = request.model_copy(update={"model": model.id, "dataset": dataset.id})
     return JobRecord(
@@ -53,11 +54,16 @@ def decide(job: JobRecord, store: Store, artifacts: Artifacts, settings: Setting
     """
     request = read_request(EvaluationCreate, job)
     model = find_model(request.model, store, "model")
-    return _complete(request, job.id, model, find_dataset(request.dataset, store), store)
+    return _complete(request, job.id, model, find_dataset(request.dataset, store), store, settings)
 
 
 def _complete(
-    request: EvaluationCreate, job_id: str, model: ModelRecord, dataset: DatasetRecord, store: Store
+    request: EvaluationCreate,
+    job_id: str,
+    model: ModelRecord,
+    dataset: DatasetRecord,
+    store: Store,
+    settings: Settings,
 ) -> JobRecord:
     _check(check_match, model, dataset)
     if not dataset.splits[request.split]:
@@ -65,12 +71,16 @@ def _complete(
         others = [name for name, count in dataset.splits.items() if count]
         hint = f"take another one: {', '.join(others)}" if others else PUT_BACK
         raise Invalid.at("split", detail, hint)
+    looks_at = sum(
+        looked_at(count, is_chosen=name == request.split) for name, count in dataset.splits.items()
+    )
     accepted = EvaluationRequest(
         model=model.id,
         dataset=dataset.id,
         dataset_images=dataset.images,
         dataset_revision=dataset.revision,
         split=request.split,
+        part_images=settings.evaluation_parts_of(looks_at),
         warnings=(
             *differences(model, dataset),
             *growth_warnings(dataset, dataset.images, dataset.revision, store),

@@ -8,8 +8,9 @@ from app.errors import StaleAttempt, Unavailable
 from app.files.artifacts import Artifacts
 from app.jobs.faults import fault_of, passing_fault
 from app.jobs.heartbeat import Cancelled, Drained, Heartbeat
+from app.jobs.kinds import BATCH_PART
 from app.jobs.requests import BatchPredictionRequest
-from app.jobs.work.batch_parts import PartFailed, gather
+from app.jobs.work.parts import Division, gather
 from app.jobs.work.predict_pictures import predict_pictures
 from app.jobs.work.prediction_table import Table, columns_of, join
 from app.models.prediction import at_a_time, picture_spec
@@ -42,7 +43,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
         if passing_fault(error) is not None:
             raise
         # The job ends before its files go: another attempt may need them where this one is over.
-        fault = error.error if isinstance(error, PartFailed) else fault_of(error)
+        fault = fault_of(error)
         log.exception("failed: %s", fault["message"])
         store.jobs.fail(job.id, job.attempt, fault)
     # its rows, and those of its parts, go as what is spent of any job does
@@ -60,7 +61,9 @@ def _predict(
     model = store.models.get(request.model)
     columns = columns_of(request, model)
     if request.part_images:
-        position, names = gather(job, request, at_a_time(picture_spec(model)), store, beat)
+        starts = range(0, request.images, at_a_time(picture_spec(model)))
+        division = Division(BATCH_PART, request.images, request.part_images, starts)
+        position, names = gather(job, division, store, beat)
     else:
         table = Table(job, store, artifacts, columns)
         if table.position.images:

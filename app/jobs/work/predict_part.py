@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from app.files.artifacts import Artifacts
 from app.jobs.heartbeat import Heartbeat
-from app.jobs.requests import BatchPartRequest, BatchPredictionRequest
+from app.jobs.requests import BatchPredictionRequest, PartRequest
 from app.jobs.work.predict_pictures import predict_pictures
 from app.jobs.work.prediction_table import Table, columns_of
 from app.settings import Settings
@@ -22,7 +22,7 @@ def run(job: JobRecord, store: Store, artifacts: Artifacts, settings: Settings, 
         Interrupted, StaleAttempt: as `beat` does.
         NotFound, Invalid: the model or the archive cannot be used.
     """
-    part = BatchPartRequest.of(job)
+    part = PartRequest.of(job)
     request = BatchPredictionRequest.of(store.jobs.get(str(job.part_of)))
     model = store.models.get(request.model)
     table = Table(job, store, artifacts, columns_of(request, model))
