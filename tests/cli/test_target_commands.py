@@ -20,7 +20,7 @@ def good(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("target", ["labels", "values"])
+@pytest.mark.parametrize("target", ["labels", pytest.param("values", marks=pytest.mark.slow)])
 def test_from_a_file_to_a_prediction(run: Run, tmp_path: Path, target: str) -> None:
     labels = target == "labels"
     (tmp_path / "pictures.zip").write_bytes(archive_of_squares() if labels else archive_of_shades())

@@ -94,7 +94,7 @@ def test_an_npz_file_of_another_shape_than_wanted(http: httpx.Client, make) -> N
     assert abs(pixels.mean() - noise[0].mean() * 255) < 8
 
 
-@pytest.mark.parametrize("squeeze", [bytes, gzip.compress])
+@pytest.mark.parametrize("squeeze", [pytest.param(bytes, marks=pytest.mark.slow), gzip.compress])
 def test_an_idx_pair(http: httpx.Client, make, squeeze: Callable[[bytes], bytes]) -> None:
     files = {"file": squeeze(idx(IMAGES)), "labels": squeeze(idx(LABELS))}
     dataset = make(files, name="pair")

@@ -64,7 +64,7 @@ def test_a_split_that_lacks_a_class_is_warned_about(upload) -> None:
     assert "the test split has no picture of the class 'dog': nothing is measured of it" in warnings
 
 
-@pytest.mark.parametrize("target", ["class", "labels"])
+@pytest.mark.parametrize("target", ["class", pytest.param("labels", marks=pytest.mark.slow)])
 def test_arrays_and_manifests_are_checked_for_each_class_and_split_as_well(upload, target: str) -> None:
     images = DRAW.integers(0, 256, (12, 4, 4), np.uint8)
     split = np.array([0] * 6 + [1] * 3 + [2] * 3)
@@ -108,8 +108,15 @@ def test_names_in_a_report_are_printable_and_bounded(upload) -> None:
     assert names == ["x" * 1024 + "...", "a\ufffd[31m.png"]
 
 
-@pytest.mark.parametrize("keep", [False, True])
-@pytest.mark.parametrize("target", ["class", "labels"])
+@pytest.mark.parametrize(
+    ("target", "keep"),
+    [
+        ("class", False),
+        ("labels", True),
+        pytest.param("class", True, marks=pytest.mark.slow),
+        pytest.param("labels", False, marks=pytest.mark.slow),
+    ],
+)
 def test_the_same_picture_under_two_classes_is_a_contradiction(upload, keep: bool, target: str) -> None:
     images = DRAW.integers(0, 256, (12, 4, 4), np.uint8)
     images[7] = images[4]  # another class

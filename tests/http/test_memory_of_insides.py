@@ -45,8 +45,10 @@ CALLS: dict[str, Callable[[str], httpx.Response]] = {
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much a process took at most")
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name == "augmentations" else pytest.param(name, marks=pytest.mark.slow) for name in CALLS],
+)
 def test_callers_take_what_there_is(start: Callable[..., ServerProcess], name: str) -> None:
     server = start(COMPUTE_BYTES=str(100 * MIB), CORES=str(CALLERS))
     url = server.start()

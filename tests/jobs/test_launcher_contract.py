@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,13 +32,22 @@ def ray(service: Service, folder: Path, stack: ExitStack) -> MakeLauncher:
     return make
 
 
-@pytest.fixture(params=[local, ray])
+@pytest.fixture
 def make(request: pytest.FixtureRequest, service: Service, tmp_path: Path) -> Iterator[MakeLauncher]:
     with ExitStack() as stack:
         yield request.param(service, tmp_path, stack)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+def cases() -> Iterator[Any]:
+    """Yield all that is checked of processes; of Ray one check is quick: tests/cluster/test_ray.py has the real one."""
+    for launcher in (local, ray):
+        for number, check in enumerate(CHECKS):
+            name = f"{launcher.__name__}-{check.__name__.removeprefix('check_')}"
+            marks = [pytest.mark.slow] if launcher is ray and number else []
+            yield pytest.param(launcher, check, id=name, marks=marks)
+
+
+@pytest.mark.parametrize(("make", "check"), list(cases()), indirect=["make"])
 def test_what_holds_of_every_launcher(
     service: Service, make: MakeLauncher, check: Callable[[Service, MakeLauncher], None]
 ) -> None:

@@ -21,7 +21,7 @@ from engine.training.state import TrainingState
 from tests.jobs.service import new_service
 
 
-@pytest.mark.parametrize("missing", [None, "engine"])
+@pytest.mark.parametrize("missing", [pytest.param(None, marks=pytest.mark.slow), "engine"])
 def test_a_checkpoint_of_other_arithmetic_makes_no_promise(tmp_path: Path, missing: str | None) -> None:
     """Releases before pinned no revision of the engine: what they drew for dropout is drawn otherwise now."""
     with new_service(tmp_path) as service:

@@ -221,6 +221,14 @@ def test_an_adopted_worker_is_drained_with_its_server(service: Service) -> None:
     job = service.job(job_id)
     assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
     assert not is_locked(service.lock(job_id))
+    # the next one goes on from where it was
+    assert job.checkpoint is not None
+    assert job.checkpoint["step"] > step
+    service.run()
+    until(lambda: service.log(job_id, 1).count("attempt 1 of training") == 2, "the next start")
+    service.wait_step(job_id, job.checkpoint["step"] + 1)
+    last = [line for line in service.log(job_id, 1).splitlines() if "from step" in line][-1]
+    assert int(last.rpartition(" ")[2]) == job.checkpoint["step"]
 
 
 def test_a_server_killed_between_claim_and_start(service: Service) -> None:

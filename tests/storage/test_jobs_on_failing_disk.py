@@ -21,17 +21,12 @@ from tests.http.several import WaitFor, pictures
 from tests.storage.disks import FailingDisk, failing_disk
 from tests.storage.test_failing_disk import SETTINGS, TRAINING
 
-pytestmark = pytest.mark.slow
-
-FAULTS = [
-    ("fill", 2),
-    ("make_read_only", 11),
-    ("fail_once", 2),
-    pytest.param("fill", 11, marks=pytest.mark.nightly),
-    pytest.param("make_read_only", 2, marks=pytest.mark.nightly),
-    pytest.param("fail_once", 11, marks=pytest.mark.nightly),
-]
-"""What happens to the disk after how many writes; every kind of job meets the first three in `make test-slow`."""
+FAULTS = (("fill", 2), ("make_read_only", 11), ("fail_once", 2))
+"""What happens to the disk after how many writes; every kind of job meets it in `make test-slow`."""
+RARE = (("fill", 11), ("make_read_only", 2), ("fail_once", 11))
+"""The same of `make nightly`."""
+QUICK = ("ingestion", "fill", 2)
+"""The one of `make test`."""
 
 
 class Place(NamedTuple):
@@ -172,8 +167,16 @@ def half_written(data: Path) -> list[Path]:
     return [path for path in data.rglob("*") if ".tmp-" in path.name]
 
 
-@pytest.mark.parametrize(("fault", "after"), FAULTS)
-@pytest.mark.parametrize("kind", WAYS)
+def cases() -> Iterator[Any]:
+    for kind in WAYS:
+        for fault in (*FAULTS, *RARE):
+            marks = [] if (kind, *fault) == QUICK else [pytest.mark.slow]
+            yield pytest.param(
+                kind, *fault, marks=[*marks, *([pytest.mark.nightly] if fault in RARE else [])]
+            )
+
+
+@pytest.mark.parametrize(("kind", "fault", "after"), list(cases()))
 def test_it_ends_as_if_nothing_had_happened(
     place: Place, undisturbed: Callable[[str], bytes], kind: str, fault: str, after: int
 ) -> None:

@@ -131,7 +131,7 @@ def on_one_machine() -> Iterator[Callable[[str, int], TrainingState]]:
     ("task", "nodes", "shares"),
     [
         ("stripes", 2, 2),
-        ("digits", 3, 1),
+        pytest.param("digits", 3, 1, marks=pytest.mark.slow),
         *(pytest.param(*rest, marks=pytest.mark.slow) for rest in RARER),
     ],
 )
