@@ -61,7 +61,6 @@ class Kind:
         reads_model: whether it uses a model that exists already.
         accept: the module whose `decide` completes such a job when the data set is ready that it has waited for.
         part: whether such jobs are parts of others, which nobody asks for and nobody sees.
-        spreads: whether it computes on as many cores as it may use; else on one.
     """
 
     name: str
@@ -74,13 +73,15 @@ class Kind:
     reads_model: bool = False
     accept: str | None = None
     part: bool = False
-    spreads: bool = False
 
     def cores(self, job: JobRecord, settings: Settings) -> float:
-        """Return how many cores are kept for such a job, or for each node of one that has several."""
+        """Return how many cores are kept for such a job, or for each node of one that has several.
+
+        A part computes on one. So do others but training, of which one at a time runs: a node's memory is all its own.
+        """
         if job.request.get("part_images"):
             return WAITING_CORES
-        if not self.spreads:
+        if self.part:
             return 1
         # Bits depend on the number of shares: a job that goes on keeps the one it began with.
         begun = (job.checkpoint or {}).get("threads")
@@ -136,7 +137,6 @@ TRAINING = Kind(
     work="app.jobs.work.train",
     dataset="reads",
     accept="app.jobs.accept.training",
-    spreads=True,
 )
 INGESTION = Kind(
     name="ingestion",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, or_, select, update
 
 from app.errors import Damaged
 from app.states import FINISHED, JobStatus
@@ -72,6 +72,13 @@ class JobParts:
         query = select(jobs.c.id).where(jobs.c.part_of == identifier).order_by(jobs.c.id)
         with self._database.read() as connection:
             return tuple(connection.scalars(query))
+
+    def troubled(self, identifier: str, most: int) -> tuple[str, ...]:
+        """Return the ids of parts of a job that have failed, or were tried again, in order; so many at most."""
+        trouble = or_(jobs.c.status == JobStatus.FAILED, jobs.c.attempt > 1)
+        query = select(jobs.c.id).where(jobs.c.part_of == identifier, trouble)
+        with self._database.read() as connection:
+            return tuple(connection.scalars(query.order_by(jobs.c.id).limit(most)))
 
     def spent(self) -> tuple[str, ...]:
         """Return the ids of parts that have something left of what they found, and whose jobs need it no more."""

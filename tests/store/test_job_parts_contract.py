@@ -91,7 +91,13 @@ def test_a_part_that_fails_says_why_and_leaves_the_others(store: Store) -> None:
     job = divided(store)
     store.jobs.fail(claim(store, BATCH_PART.name).id, 1, ERROR)
     assert states(store, job) == ["failed", "queued", "queued"]
-    assert store.job_parts.of(job.id)[0].error == ERROR
+    failed, other, _ = store.job_parts.of(job.id)
+    assert failed.error == ERROR
+    assert store.job_parts.troubled(job.id, 5) == (failed.id,)
+    store.jobs.lost(claim(store, BATCH_PART.name).id, 1)
+    claim(store, BATCH_PART.name)
+    assert store.job_parts.troubled(job.id, 5) == (failed.id, other.id)
+    assert store.job_parts.troubled(job.id, 1) == (failed.id,)
     assert store.jobs.state(job.id).status is JobStatus.RUNNING
 
 

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
+from app.errors import NotFound
 from app.files import paths
 from app.files.artifacts import Artifacts
 from app.jobs.launcher import Launcher
 from app.states import JobStatus
+from app.store import Store
 from app.store.records import JobState
 
 _MOST_BYTES = 1 << 20
 """Of an attempt; of longer ones the end is read."""
+_MOST_PARTS = 5
+"""Of a job, whose logs are shown: what is wrong with one is wrong with others, too."""
+
+
+def whole_log_of(job: JobState, store: Store, artifacts: Artifacts, launcher: Launcher) -> str:
+    """Return what `log_of` does and, below it, the same of parts of the job that were tried again, or have failed."""
+    found = log_of(job, artifacts, launcher)
+    for part_id in store.job_parts.troubled(job.id, _MOST_PARTS):
+        with suppress(NotFound):  # deleted meanwhile
+            found += f"{part_id}:\n{log_of(store.jobs.state(part_id), artifacts, launcher)}"
+    return found
 
 
 def log_of(job: JobState, artifacts: Artifacts, launcher: Launcher) -> str:

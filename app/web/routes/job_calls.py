@@ -21,7 +21,7 @@ from app.services import Services, ServicesDep
 from app.states import JobStatus
 from app.store.records import JobRecord, JobState
 from app.web.answers.job_entries import ENTRIES
-from app.web.answers.logs import log_of
+from app.web.answers.logs import whole_log_of
 from app.web.answers.rows import answer_row, answer_rows, written_row
 from app.web.answers.stored import is_small, stored
 from app.web.answers.streams import EventStream, LastEventId, event_number, of_job
@@ -199,7 +199,9 @@ class JobCalls(Generic[B]):
         named = Depends(self.find_state())
 
         def get_log(services: ServicesDep, record: JobState = named) -> PlainTextResponse:
-            return PlainTextResponse(log_of(record, services.artifacts, services.launcher))
+            return PlainTextResponse(
+                whole_log_of(record, services.store, services.artifacts, services.launcher)
+            )
 
         self._route(
             "GET",
