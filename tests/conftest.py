@@ -9,7 +9,7 @@ import signal
 import ssl
 import subprocess
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ import httpx
 import hypothesis
 import pytest
 
-from app.cli.launch import LaunchError, ServerProcess
+from app.cli.launch import SERVE, LaunchError, ServerProcess
 from app.files.locks import is_locked, read_holder
 from app.jobs.processes import THREADS_VARIABLES
 from app.settings import available_cores
@@ -181,8 +181,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     """Make a server of one's own, not started yet; what is left running is killed."""
     made: list[ServerProcess] = []
 
-    def make(name: str = "data", **settings: str) -> ServerProcess:
-        process = ServerProcess(tmp_path / name, tmp_path / f"{name}.log", settings)
+    def make(
+        name: str = "data", *, command: Sequence[str] = SERVE, port: int = 0, **settings: str
+    ) -> ServerProcess:
+        process = ServerProcess(tmp_path / name, tmp_path / f"{name}.log", settings, command, port)
         made.append(process)
         return process
 

@@ -278,6 +278,13 @@ FAULTS = (
         ("cluster/test_server_faults.py::test_the_server_that_runs_the_jobs_is_cut_off",),
     ),
     Fault(
+        "The cable is pulled from the machine that runs the jobs (a network namespace), and plugged in again",
+        "the same",
+        "the same",
+        "15 s at most, and the start of a worker",
+        ("cluster/test_server_faults.py::test_the_cable_of_the_machine_that_runs_the_jobs_is_pulled",),
+    ),
+    Fault(
         "A worker of one of several servers is killed",
         "the job runs again",
         "the model has the same bytes",

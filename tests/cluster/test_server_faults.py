@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from app.cli.launch import ServerProcess
+from tests.cluster.apart import machine
 from tests.cluster.line import line_to
 from tests.cluster.postgres import PostgresServer
 from tests.cluster.seaweed import S3Server, running
@@ -44,6 +47,11 @@ def own_s3() -> Iterator[S3Server]:
     """A store of one's own, which can be killed."""
     with running() as server:
         yield server
+
+
+def ports(settings: dict[str, str]) -> tuple[int, ...]:
+    """Return the ports of the database and of the bucket."""
+    return tuple(urlsplit(settings[name]).port or 0 for name in ("DATABASE_URL", "ARTIFACTS_ENDPOINT"))
 
 
 def same(server: Server, job: dict[str, Any], weights: bytes) -> None:
@@ -152,7 +160,7 @@ def test_the_server_that_runs_the_jobs_is_frozen_and_comes_back(
 def test_the_server_that_runs_the_jobs_is_cut_off(
     what: str, start: Start, settings: dict[str, str], weights: bytes, record_property: Record
 ) -> None:
-    database, bucket = (urlsplit(settings[name]).port or 0 for name in ("DATABASE_URL", "ARTIFACTS_ENDPOINT"))
+    database, bucket = ports(settings)
     with line_to(database) as rows, line_to(bucket) as files:
         by_line = {
             "DATABASE_URL": settings["DATABASE_URL"].replace(f":{database}/", f":{rows.port}/"),
@@ -173,6 +181,34 @@ def test_the_server_that_runs_the_jobs_is_cut_off(
             wait_for(lambda: events(one.process, "duties_lost"), "the first finding out")
             wait_for(lambda: one.http.get("/readyz").status_code == 200, "the end of the fault")
             # what was said before and came only now has changed nothing
+            same(one, one.get(f"/v1/training-jobs/{job_id}"), weights)
+            assert len(events(two.process, "duties_taken")) == 1
+
+
+def test_the_cable_of_the_machine_that_runs_the_jobs_is_pulled(
+    start: Start, settings: dict[str, str], weights: bytes, record_property: Record, tmp_path: Path
+) -> None:
+    with machine(tmp_path) as apart:
+        database, bucket = (apart.reach(port) for port in ports(settings))
+        over_the_cable = {
+            "DATABASE_URL": re.sub("@[^/]*/", f"@{database}/", settings["DATABASE_URL"]),
+            "ARTIFACTS_ENDPOINT": f"http://{bucket}",
+        }
+
+        def start_one(name: str, **given: str) -> ServerProcess:
+            there = {"command": apart.serve, "port": apart.let_in()} if name == "one" else {}
+            return start(name, **there, **given)
+
+        with servers(start_one, over_the_cable, **settings) as (one, two):
+            job_id = two.submit(JOB)
+            two.wait_checkpoint(job_id)
+            with takes_over(two, record_property):
+                apart.pull_cable()
+            wait_for(lambda: one.http.get("/readyz").status_code == 503, "the fault")
+            same(two, two.wait_end(job_id), weights)
+            apart.plug_in()
+            wait_for(lambda: events(one.process, "duties_lost"), "the first finding out")
+            wait_for(lambda: one.http.get("/readyz").status_code == 200, "the end of the fault")
             same(one, one.get(f"/v1/training-jobs/{job_id}"), weights)
             assert len(events(two.process, "duties_taken")) == 1
 
