@@ -16,7 +16,7 @@ from tests.pictures.hostile_pictures import saved
 
 MIB = 1 << 20
 MODEL = "/v1/models/mobilenet-v2-imagenet"
-CALLERS = 4
+CALLERS = 3
 TALL = {"input_shape": [8, 8, 1], "layers": [{"type": "relu"}] * 1990}
 PNG = {"Content-Type": "image/png"}
 
@@ -37,7 +37,7 @@ CALLS: dict[str, Callable[[str], httpx.Response]] = {
     "augmentations": lambda url: httpx.post(
         f"{url}/v1/operations/augment",
         files={"file": ("large.png", saved("PNG", (1000, 1000), "RGB"))},
-        data={"augmentation": json.dumps({"type": "rotation", "degrees": 10}), "count": "8"},
+        data={"augmentation": json.dumps({"type": "horizontal_flip"}), "count": "8"},
         headers={"Accept": "application/x-npz"},
         timeout=300,
     ),
@@ -57,7 +57,8 @@ def test_callers_take_what_there_is(start: Callable[..., ServerProcess], name: s
         lines = Path(f"/proc/{server.pid}/status").read_text(encoding="ascii").splitlines()
         return int(next(line for line in lines if line.startswith(figure)).split()[1]) * 1024
 
-    assert httpx.get(f"{url}{MODEL}/filters", timeout=300).status_code == 200  # it is loaded
+    if name == "gradients":
+        assert httpx.get(f"{url}{MODEL}/filters", timeout=300).status_code == 200  # it is loaded
     before = memory("VmRSS")
 
     def most(callers: int) -> int:
