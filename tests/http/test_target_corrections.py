@@ -1,5 +1,6 @@
 """Labels and values of pictures are corrected as classes are: in revisions, by which jobs go."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ def archive(target: str) -> bytes:
     return pack("\n".join(lines), {name: png(picture) for name, (picture, _) in drawn.items()})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make(http: httpx.Client, wait_for: Callable[..., Any]) -> Callable[[str], str]:
     def dataset(target: str) -> str:
         found = ingested(http, archive(target), wait_for, target=target, image_size=str(SIDE))
@@ -35,6 +36,12 @@ def make(http: httpx.Client, wait_for: Callable[..., Any]) -> Callable[[str], st
         return str(found["id"])
 
     return dataset
+
+
+@pytest.fixture(scope="module")
+def untouched(make: Callable[[str], str]) -> Callable[[str], str]:
+    """Return a data set of a target of which nothing is corrected; made once."""
+    return functools.cache(lambda target: "digits" if target == "class" else make(target))
 
 
 def test_labels_are_corrected(http: httpx.Client, make: Callable[[str], str]) -> None:
@@ -167,14 +174,15 @@ def test_jobs_learn_what_is_corrected(
 )
 def test_what_does_not_fit_is_refused(
     http: httpx.Client,
-    request: pytest.FixtureRequest,
+    untouched: Callable[[str], str],
     target: str,
     change: dict[str, Any],
     pointer: str,
     hint: str,
 ) -> None:
-    own = "digits" if target == "class" else request.getfixturevalue("make")(target)
-    answer = http.post(f"/v1/datasets/{own}/corrections", json={"corrections": [{"number": 0, **change}]})
+    answer = http.post(
+        f"/v1/datasets/{untouched(target)}/corrections", json={"corrections": [{"number": 0, **change}]}
+    )
     assert answer.status_code == 422, answer.text
     (fault,) = answer.json()["errors"]
     assert fault["pointer"] == pointer
