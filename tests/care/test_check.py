@@ -102,6 +102,7 @@ DEBRIS = (
     "datasets/ds_gone/segment-0001/images.npy",
     "features/model_gone.digits.ab.0.npy",
     "care/0123/0",
+    "restoring/new/models/model_1.safetensors",
 )
 
 
@@ -117,7 +118,13 @@ def litter(data_dir: Path) -> set[str]:
         path = data_dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"left")
-    whole = {"jobs/job_gone", "datasets/ds_gone", "care/0123", f"datasets/{dataset.name}/segment-0009"}
+    whole = {
+        "jobs/job_gone",
+        "datasets/ds_gone",
+        "care/0123",
+        "restoring",
+        f"datasets/{dataset.name}/segment-0009",
+    }
     files = {name for name in DEBRIS if name.count("/") == 1}
     return whole | files | {of_rows[0]}
 
@@ -144,7 +151,7 @@ def test_beside_a_server_what_is_young_may_be_about_to_get_its_row(installation:
     with FileLock(installation / "server.lock") as lock:
         lock.acquire()
         # those that nobody can be about to use
-        sure = {name for name in left if name.startswith(("features/", "care/"))}
+        sure = {name for name in left if name.startswith(("features/", "care/", "restoring"))}
         assert set(found(installation)) == sure
         long_ago = time.time() - SAFE - 1
         for name in left:

@@ -24,7 +24,7 @@ from app.store import Store
 from app.store.database import DATABASE_NAME
 from tests.care.installation import as_json, at, run
 from tests.care.test_backups import content
-from tests.care.test_check import held
+from tests.care.test_check import execute, held
 from tests.cluster.seaweed import S3Server, store_of
 
 pytestmark = pytest.mark.cluster
@@ -68,6 +68,9 @@ def test_all_files_go_there_and_come_back(installation: Path, there: Settings, t
     done = as_json("migrate-artifacts", installation, url(there))
     assert (done["ok"], done["passed_over"], done["damaged"], done["in_use"]) == (True, 0, [], None)
     assert done["files"] == check(there).files
+    bucket = store_of(there)
+    sizes = {file["path"]: file["size"] for page in obstore.list(bucket) for file in page}
+    assert done["bytes"] == sum(sizes[name] for name in sizes if name not in (MARK, SIGNING_KEY))
     assert check(there).findings == []
     again = as_json("migrate-artifacts", installation, url(there))
     assert again == done | {"passed_over": done["files"]}
@@ -161,16 +164,38 @@ def test_beside_a_server_it_is_said_that_there_may_be_more(installation: Path, t
     assert as_json("migrate-artifacts", installation, url(there))["ok"]
 
 
-def test_one_that_was_started_meanwhile_may_have_written_more(installation: Path, there: Settings) -> None:
+@pytest.mark.parametrize("change", ["starts", "stops"])
+def test_a_server_that_is_there_for_a_part_of_the_time_may_have_written_more(
+    change: str, installation: Path, there: Settings
+) -> None:
     with FileLock(installation / "server.lock") as lock:
 
-        def start(number: int, *_: int) -> None:
+        def meanwhile(number: int, *_: int) -> None:
             if number == 1:
-                assert lock.acquire()
+                lock.acquire() if change == "starts" else lock.release()
 
-        done = migrate_artifacts(at(installation), there, start)
+        if change == "stops":
+            lock.acquire()
+        done = migrate_artifacts(at(installation), there, meanwhile)
     assert str(done.in_use).startswith("a server has")
     assert not done.ok
+
+
+def test_a_log_that_has_grown_there_stays(installation: Path, there: Settings) -> None:
+    """A server has gone on there with a job, and somebody runs the command once more."""
+    as_json("migrate-artifacts", installation, url(there))
+    artifacts = open_artifacts(there)
+    log = next(name for name in content(installation) if name.endswith(".log"))
+    longer = (installation / log).read_bytes() + b"and on"
+    artifacts.write(log, longer)
+    assert as_json("migrate-artifacts", installation, url(there))["ok"]
+    assert b"".join(artifacts.chunks(log)) == longer
+
+
+def test_what_can_be_the_name_of_no_file_is_said_to_be_damaged(installation: Path, there: Settings) -> None:
+    execute(installation, "UPDATE models SET path = '../elsewhere' WHERE NOT builtin")
+    done = as_json("migrate-artifacts", installation, url(there), status=1)
+    assert [fault["name"] for fault in done["damaged"]] == ["'../elsewhere'"]
 
 
 def test_locks_of_jobs_are_files_of_nobody(installation: Path, there: Settings) -> None:
