@@ -294,9 +294,11 @@ def _launcher(store: Store, artifacts: Artifacts, settings: Settings, secrets: S
     return RayLauncher(store, artifacts, settings, lambda: secrets.ray_token)
 
 
-async def _services(request: Request) -> Services:  # not `def`: FastAPI would have it called in a thread
+def services_of(request: Request) -> Services:
+    """Return the server that a request came to."""
     services: Services = request.app.state.services
     return services
 
 
-ServicesDep = Annotated[Services, Depends(_services)]
+ServicesDep = Annotated[Services, Depends(services_of)]
+"""Known to `app.web.bodies.arguments`, like the request itself: nothing waits for it."""

@@ -65,11 +65,10 @@ class Application(FastAPI):
         route, names, _ = await self._late[found[1]].find(path, method)
         return route, names
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
             # most requests: FastAPI's router asks each route in turn, and notes what nobody reads
             found = self._prefixes.match(path_of(scope))
             if found is not None:
-                await self._late[found[1]].handle(scope, receive, send)
-                return
-        await self.router(scope, receive, send)
+                return self._late[found[1]].handle(scope, receive, send)
+        return self.router(scope, receive, send)

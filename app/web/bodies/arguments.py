@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from app.services import services_of
 from app.web.bodies.scopes import received
 
 _NEVER = (
@@ -110,7 +111,7 @@ class Arguments:
         needs = {
             inner.name: place
             for inner in dependant.dependencies
-            if (place := self._add(inner)) >= 0 and inner.name
+            if inner.call is not services_of and (place := self._add(inner)) >= 0 and inner.name
         }
         self._functions.append(_Function.of(call, dependant, needs))
         return self._places.setdefault(call, len(self._functions) - 1)
@@ -165,6 +166,7 @@ class _Function:
         options: those in the query and in headers.
         body: the parameter that is the body.
         request: the parameter that is the request.
+        services: the parameter that is the server.
         response: the parameter that is the answer to be.
     """
 
@@ -175,6 +177,7 @@ class _Function:
     options: Sequence[_Options]
     body: ModelField | None
     request: str | None
+    services: str | None
     response: str | None
 
     @classmethod
@@ -200,6 +203,7 @@ class _Function:
             ],
             next(iter(dependant.body_params), None),
             dependant.request_param_name,
+            next((inner.name for inner in dependant.dependencies if inner.call is services_of), None),
             dependant.response_param_name,
         )
 
@@ -237,6 +241,8 @@ class _Function:
             values[self.body.name] = self.body.get_default() if body is None else body
         if self.request is not None:
             values[self.request] = request
+        if self.services is not None:
+            values[self.services] = services_of(request)
         if self.response is not None:
             values[self.response] = response
         return None if failed or len(errors) > before else values

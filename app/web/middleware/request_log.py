@@ -42,8 +42,10 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 def _given(headers: dict[bytes, bytes], name: bytes, form: re.Pattern[str]) -> str | None:
     """Return a header of a request if it has the form that it should have, else None."""
     given = headers.get(name)
-    text = None if given is None else given.decode("latin-1")
-    return text if text is not None and form.fullmatch(text) else None
+    if given is None:
+        return None
+    text = given.decode("latin-1")
+    return text if form.fullmatch(text) else None
 
 
 def new_request_id() -> str:
