@@ -8,11 +8,13 @@ from pathlib import Path
 import obstore
 import pytest
 
+from app.builtin.install import JOB_ID, MODEL_ID, install
 from app.care.backup import back_up
 from app.care.check import check
 from app.care.installation import open_store
 from app.care.migrate_artifacts import migrate_artifacts
 from app.care.repository import Repository
+from app.files import paths
 from app.files.bucket.opening import open_artifacts
 from app.jobs.ownership import MARK
 from app.settings import Settings
@@ -69,6 +71,18 @@ def test_a_backup_has_them(copied: Settings, archive: Path, tmp_path: Path) -> N
     target.close()
     before = content(restored(archive, tmp_path / "before"))
     assert content(restored(target.directory, tmp_path / "after")) == before
+
+
+def test_what_comes_with_the_package_is_put_back(copied: Settings) -> None:
+    artifacts, model = open_artifacts(copied), paths.model(MODEL_ID)
+    with closing(open_store(copied)) as store:
+        install(store, artifacts)
+        obstore.put(store_of(copied), model, read(artifacts, model))
+        artifacts.delete(paths.report(JOB_ID))
+        assert not artifacts.local_path(model).exists()
+        install(store, artifacts)
+        assert artifacts.local_path(model).exists()
+    assert artifacts.exists(paths.report(JOB_ID))
 
 
 def test_they_can_be_carried_away(copied: Settings, tmp_path: Path) -> None:
