@@ -1,4 +1,4 @@
-"""How a serving process ends with its parent, which is the one who would start others, and stop this one."""
+"""How a process ends with its parent, which is the one who would start others, and stop this one."""
 
 from __future__ import annotations
 
@@ -21,14 +21,21 @@ def end_with_parent(parent: int, channel: socket.socket) -> None:
         parent: its process id.
         channel: the socket to it.
     """
-    if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415 - only where there is something to call
-
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if killed_with_parent():
         if os.getppid() != parent:  # it was gone before that
             os._exit(1)
     else:
         threading.Thread(target=_end_with, args=(channel,), daemon=True).start()
+
+
+def killed_with_parent() -> bool:
+    """Have the system kill this process when its parent dies, also one that is stopped; tell whether it will."""
+    if sys.platform != "linux":
+        return False
+    import ctypes  # noqa: PLC0415 - only where there is something to call
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    return True
 
 
 def _end_with(channel: socket.socket) -> None:

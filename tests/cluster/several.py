@@ -16,18 +16,9 @@ from app.cli.launch import ServerProcess
 from app.files.locks import is_locked, read_holder
 from tests.conftest import connect, wait_for
 from tests.http.several import events
+from tests.jobs.service import SMALL_NETWORK
 
-NETWORK = {
-    "input_shape": [28, 28, 1],
-    "layers": [
-        {"type": "conv2d", "filters": 4, "kernel_size": 5, "stride": 2, "activation": "relu"},
-        {"type": "batch_norm"},
-        {"type": "flatten"},
-        {"type": "dropout", "rate": 0.2},
-        {"type": "dense", "units": 10},
-    ],
-}
-JOB = {"architecture": NETWORK, "dataset": "digits", "epochs": 30, "batch_size": 32, "name": "of-many"}
+JOB = {"architecture": SMALL_NETWORK, "dataset": "digits", "epochs": 30, "batch_size": 32, "name": "of-many"}
 """A job that takes long enough for something to happen, and whose result shows all that could go wrong."""
 SETTINGS = {"LOG_FORMAT": "json", "CORES": "1", "CHECKPOINT_SECONDS": "0.5", "BUILTIN_MODELS": "false"}
 

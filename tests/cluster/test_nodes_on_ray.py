@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from app.cli.launch import ServerProcess
+from tests.cluster import training
 from tests.cluster.ray_cluster import HEAD, NODES, PATIENCE, RayCluster
+from tests.cluster.training import ended, in_epoch, submit, weights
 from tests.jobs.service import until
 from tests.processes import running
 
 pytestmark = pytest.mark.cluster
 
-REQUEST = {
-    "name": "over nodes",
-    "architecture": {
-        "input_shape": [28, 28, 1],
-        "layers": [
-            {"type": "conv2d", "filters": 4, "kernel_size": 5, "stride": 2},
-            {"type": "batch_norm"},
-            {"type": "relu"},
-            {"type": "flatten"},
-            {"type": "dropout", "rate": 0.2},
-            {"type": "dense", "units": 10},
-        ],
-    },
-    "dataset": "digits",
-    "epochs": 6,
-    "batch_size": 64,
-    "seed": 7,
-}
+REQUEST = training.REQUEST | {"epochs": 6, "batch_size": 64}
 SETTINGS = {"CHECKPOINT_SECONDS": "0.5", "GRACE_SECONDS": "5"}
 
 Connect = Callable[..., httpx.Client]
@@ -49,7 +32,7 @@ def in_shares(tmp_path_factory: pytest.TempPathFactory, connect: Connect) -> str
     folder = tmp_path_factory.mktemp("shares")
     settings = SETTINGS | {"CORES": "2"}
     with ServerProcess(folder / "data", folder / "log", settings) as url, connect(url) as client:
-        return weights(client, ended(client, submit(client)))
+        return weights(client, ended(client, submit(client, REQUEST)))
 
 
 @pytest.fixture
@@ -61,37 +44,6 @@ def on_ray(
     with connect(service.start()) as client:
         yield service, client
         service.stop()
-
-
-def submit(client: httpx.Client, **changes: Any) -> str:
-    answer = client.post("/v1/training-jobs", json=REQUEST | changes)
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["id"])
-
-
-def ended(client: httpx.Client, job_id: str) -> dict[str, Any]:
-    finished = ("succeeded", "failed", "cancelled")
-    place = f"/v1/training-jobs/{job_id}"
-    job: dict[str, Any] = until(
-        lambda: (job := client.get(place).json())["status"] in finished and job, "the end", PATIENCE
-    )
-    return job
-
-
-def in_epoch(client: httpx.Client, job_id: str, epoch: int) -> None:
-    def come() -> bool:
-        job = client.get(f"/v1/training-jobs/{job_id}").json()
-        assert job["status"] in ("queued", "running"), job
-        return bool(job["progress"].get("epoch", 0) >= epoch)
-
-    until(come, f"epoch {epoch}", PATIENCE)
-
-
-def weights(client: httpx.Client, job: dict[str, Any]) -> str:
-    """Return the checksum of what a job has learned."""
-    assert job["status"] == "succeeded", job
-    file = client.get(f"/v1/models/{job['model_id']}/weights").content
-    return hashlib.sha256(file[8 + int.from_bytes(file[:8], "little") :]).hexdigest()
 
 
 def processes(*words: str) -> list[int]:
@@ -110,7 +62,7 @@ def test_two_nodes_of_a_cluster_end_in_the_bytes_of_two_shares(
     refused = client.post("/v1/training-jobs", json=REQUEST | {"nodes": 3})
     assert refused.status_code == 422
     assert "a job may have 2 of the cluster" in refused.json()["errors"][0]["detail"]
-    job_id = submit(client, nodes=2)
+    job_id = submit(client, REQUEST, nodes=2)
     job = ended(client, job_id)
     printed = log(client, job_id)
     assert job["attempt"] == 1, printed
@@ -140,7 +92,7 @@ def test_a_node_that_is_killed_costs_an_attempt_and_no_byte(
     kill: Callable[[RayCluster, str], None],
 ) -> None:
     _, client = on_ray
-    job_id = submit(client, nodes=2)
+    job_id = submit(client, REQUEST, nodes=2)
     in_epoch(client, job_id, 3)
     kill(ray_cluster, job_id)
     job = ended(client, job_id)
@@ -153,7 +105,7 @@ def test_a_job_over_nodes_saves_itself_when_it_is_stopped(
     on_ray: tuple[ServerProcess, httpx.Client], ray_cluster: RayCluster
 ) -> None:
     _, client = on_ray
-    job_id = submit(client, nodes=2, epochs=100_000)
+    job_id = submit(client, REQUEST, nodes=2, epochs=100_000)
     in_epoch(client, job_id, 2)
     (worker,) = processes("app.jobs.cluster.node", job_id)
     os.kill(worker, signal.SIGTERM)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import signal
@@ -21,8 +20,10 @@ from app.files.locks import is_locked, read_holder
 from app.jobs.cluster.launcher import RayLauncher
 from app.jobs.launcher import NotStarted
 from app.store import Store
+from tests.cluster import training
 from tests.cluster.ray_cluster import HEAD, NODES, PATIENCE, ROOT, RayCluster
 from tests.cluster.seaweed import S3Server
+from tests.cluster.training import ended, in_epoch, submit, weights
 from tests.http.several import pictures, png
 from tests.jobs.launcher_contract import CHECKS, MakeLauncher
 from tests.jobs.service import Service, new_service, pause, until
@@ -30,24 +31,7 @@ from tests.jobs.service import Service, new_service, pause, until
 pytestmark = pytest.mark.cluster
 
 THIRD = "127.0.0.5"
-REQUEST = {
-    "name": "on ray",
-    "architecture": {
-        "input_shape": [28, 28, 1],
-        "layers": [
-            {"type": "conv2d", "filters": 4, "kernel_size": 5, "stride": 2},
-            {"type": "batch_norm"},
-            {"type": "relu"},
-            {"type": "flatten"},
-            {"type": "dropout", "rate": 0.2},
-            {"type": "dense", "units": 10},
-        ],
-    },
-    "dataset": "digits",
-    "epochs": 10,
-    "batch_size": 32,
-    "seed": 7,
-}
+REQUEST = training.REQUEST | {"epochs": 10, "batch_size": 32}
 SETTINGS = {"CHECKPOINT_SECONDS": "0.5", "CORES": "1", "GRACE_SECONDS": "5"}
 
 Connect = Callable[..., httpx.Client]
@@ -59,42 +43,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, connect: Connect) -> s
     """The weights of the run on this machine, to which nothing happens."""
     folder = tmp_path_factory.mktemp("undisturbed")
     with ServerProcess(folder / "data", folder / "log", SETTINGS) as url, connect(url) as client:
-        return weights(client, ended(client, submit(client)))
-
-
-def submit(client: httpx.Client, **changes: Any) -> str:
-    answer = client.post("/v1/training-jobs", json=REQUEST | changes)
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["id"])
-
-
-def job_of(client: httpx.Client, job_id: str) -> dict[str, Any]:
-    job: dict[str, Any] = client.get(f"/v1/training-jobs/{job_id}").json()
-    return job
-
-
-def ended(client: httpx.Client, job_id: str) -> dict[str, Any]:
-    finished = ("succeeded", "failed", "cancelled")
-    job: dict[str, Any] = until(
-        lambda: (job := job_of(client, job_id))["status"] in finished and job, "the end", PATIENCE
-    )
-    return job
-
-
-def in_epoch(client: httpx.Client, job_id: str, epoch: int) -> None:
-    def come() -> bool:
-        job = job_of(client, job_id)
-        assert job["status"] in ("queued", "running"), job
-        return bool(job["progress"].get("epoch", 0) >= epoch)
-
-    until(come, f"epoch {epoch}", PATIENCE)
-
-
-def weights(client: httpx.Client, job: dict[str, Any]) -> str:
-    """Return the checksum of what a job has learned; see tests/http/test_recovery.py."""
-    assert job["status"] == "succeeded", job
-    file = client.get(f"/v1/models/{job['model_id']}/weights").content
-    return hashlib.sha256(file[8 + int.from_bytes(file[:8], "little") :]).hexdigest()
+        return weights(client, ended(client, submit(client, REQUEST)))
 
 
 def worker(data_dir: Path, job_id: str) -> int:
@@ -133,7 +82,7 @@ def test_the_main_path_and_a_server_that_is_replaced(
 ) -> None:
     service = start(**ray_cluster.settings(), **SETTINGS)
     with connect(service.start()) as client:
-        job_id = submit(client)
+        job_id = submit(client, REQUEST)
         in_epoch(client, job_id, 2)
         assert f"attempt 1 of training {job_id}" in client.get(f"/v1/training-jobs/{job_id}/log").text
         # what docker/compose.cluster.yaml and the manifests ask, without a token
@@ -152,7 +101,7 @@ def test_the_main_path_and_a_server_that_is_replaced(
         ).json()
         place = f"/v1/evaluations/{evaluation['id']}"
         until(lambda: client.get(place).json()["status"] == "succeeded", "the evaluation", PATIENCE)
-        cancelled = submit(client, epochs=100_000)
+        cancelled = submit(client, REQUEST, epochs=100_000)
         in_epoch(client, cancelled, 1)
         client.post(f"/v1/training-jobs/{cancelled}/cancel")
         assert ended(client, cancelled)["status"] == "cancelled"
@@ -187,7 +136,7 @@ def test_what_is_killed_costs_no_job(
 ) -> None:
     service = start(**ray_cluster.settings(), **SETTINGS)
     with connect(service.start()) as client:
-        job_id = submit(client)
+        job_id = submit(client, REQUEST)
         in_epoch(client, job_id, 3)
         began = time.monotonic()
         kill(ray_cluster, service.data_dir, job_id)
@@ -219,7 +168,7 @@ def test_a_node_of_another_version_is_refused(
     # only the third has room for a job of two cores
     service = start(**ray_cluster.settings(), **SETTINGS | {"RAY_CORES": "2"})
     with connect(service.start()) as client:
-        job_id = submit(client)
+        job_id = submit(client, REQUEST)
         job = ended(client, job_id)
         assert (job["status"], job["attempt"]) == ("failed", 1)
         assert job["error"]["code"] == "node_refused"
@@ -256,7 +205,7 @@ def test_postgres_s3_and_ray_together_by_setting_variables_only(
         sent = {"files": {"file": ("a.zip", pictures(side=28))}, "data": {"name": "letters"}}
         made = at_end(client, client.post("/v1/datasets", **sent))
         assert made["images"] == 12, made
-        job_id = submit(client)
+        job_id = submit(client, REQUEST)
         in_epoch(client, job_id, 2)
         first.stop()
     ray_cluster.kill(THIRD)

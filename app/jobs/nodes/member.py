@@ -6,7 +6,6 @@ is the first line of its input; where that input ends, whoever has started it is
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 import os
@@ -15,11 +14,11 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from app.processes.parent import killed_with_parent
+
 MODULE = "app.jobs.nodes.member"
 _INPUT = 0
 _JOIN_SECONDS = 60.0
-_SET_DEATH_SIGNAL = 1
-"""PR_SET_PDEATHSIG, see prctl(2)."""
 
 log = logging.getLogger("worker")
 
@@ -29,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     # whoever has started it ends it: signals for all processes of a job are meant for that one
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _end_with_parent()
+    killed_with_parent()  # one that is frozen reads no input
     job_id, number, host, port = arguments
     token = _read_token()
     threading.Thread(target=_end_with_input, name="input", daemon=True).start()
@@ -99,12 +98,6 @@ def _read_token() -> bytes:
             sys.exit("its input has no token")
         line += part
     return bytes.fromhex(line.decode())
-
-
-def _end_with_parent() -> None:
-    """Have the system kill this process when whoever has started it dies: one that is frozen reads no input."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def _end_with_input() -> None:
