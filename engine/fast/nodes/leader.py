@@ -20,6 +20,7 @@ from engine.execution.flat import size
 from engine.execution.protocol import Pass
 from engine.fast.layout.gemm import Tuning
 from engine.fast.nodes.channel import Channel
+from engine.fast.nodes.weights import empty, laid_out
 from engine.fast.parallel.parts import Cuts, bounds
 from engine.fast.parallel.share import Outer, pins, total, whole
 from engine.fast.parallel.shares import execution
@@ -212,35 +213,28 @@ class _Sent:
     """The weights as the other nodes have them, so that those of an evaluation are sent once."""
 
     def __init__(self, network: Network) -> None:
-        self._names = list(network.weight_specs)
-        self._memory = [np.zeros(count_numbers(network), np.float32) for _ in range(2)]
+        self._memory = [empty(network) for _ in range(2)]
+        self._views = [laid_out(network, memory) for memory in self._memory]
+        self._now = 0
         self._first = True
         self.new = True
         """Whether they have changed since they were sent."""
 
     def of(self, weights: Weights) -> _Sent:
         """Take over the weights of a batch."""
-        before, now = self._memory
-        begin = 0
-        for name in self._names:
-            numbers = weights[name].reshape(-1)
-            now[begin : begin + len(numbers)] = numbers
-            begin += len(numbers)
+        before, self._now = self._now, 1 - self._now
+        for name, view in self._views[self._now].items():
+            np.copyto(view, weights[name])
         # by their bits: -0.0 is not 0.0 to what comes out
-        self.new = self._first or not np.array_equal(before.view(np.uint32), now.view(np.uint32))
-        self._memory = [now, before]
+        was, now = (self._memory[place].view(np.uint32) for place in (before, self._now))
+        self.new = self._first or not np.array_equal(was, now)
         self._first = False
         return self
 
     def send(self, channel: Channel) -> None:
         """Send them to a node, if they have changed."""
         if self.new:
-            channel.send_array(self._memory[0])
-
-
-def count_numbers(network: Network) -> int:
-    """Return how many numbers all weights of a network have, trained or not."""
-    return sum(int(np.prod(spec.shape)) for spec in network.weight_specs.values())
+            channel.send_array(self._memory[self._now])
 
 
 def _about(cuts: Cuts) -> dict[str, Any]:

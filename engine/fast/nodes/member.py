@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from engine.arrays import Array, elements
+from engine.arrays import Array
 from engine.fast.layout.gemm import Tuning
 from engine.fast.nodes.channel import MOST_WORDS, Channel
+from engine.fast.nodes.weights import empty, laid_out
 from engine.fast.parallel.parts import Cuts, ShareLost
 from engine.fast.parallel.shares import SharedExecution, execution
 from engine.graph.network import Network
@@ -97,14 +98,8 @@ class _Node:
             self._most,
             self._directory,
         )
-        shapes = {name: spec.shape for name, spec in network.weight_specs.items()}
-        self._memory = np.zeros(sum(elements(shape) for shape in shapes.values()), np.float32)
-        self._weights: dict[str, Array] = {}
-        begin = 0
-        for name, shape in shapes.items():
-            end = begin + elements(shape)
-            self._weights[name] = self._memory[begin:end].reshape(shape)
-            begin = end
+        self._memory = empty(network)
+        self._weights = laid_out(network, self._memory)
         self._channel.send({})
 
     def _train(self, order: dict[str, Any]) -> None:
