@@ -22,6 +22,7 @@ from engine.fast.layout.gemm import Tuning
 from engine.fast.nodes.channel import Channel
 from engine.fast.nodes.weights import empty, laid_out
 from engine.fast.parallel.parts import Cuts, bounds
+from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.share import Outer, pins, total, whole
 from engine.fast.parallel.shares import execution
 from engine.graph.network import Network
@@ -71,15 +72,8 @@ class NodesExecution:
         self._gradients = np.empty(size(network.weight_specs), np.float32)
         self._everywhere = everywhere
         with self._as_one():
-            document = {
-                "order": "begin",
-                "network": network.document(),
-                "loss": loss.model_dump(mode="json"),
-                "preparation": preparation.model_dump(mode="json"),
-                "tuning": tuning.model_dump(),
-                "shares": shares,
-                "pictures": each,
-            }
+            setup = Setup(network, loss, preparation, tuning, shares, each)
+            document = {"order": "begin", **setup.document()}
             for channel in self._channels:
                 channel.send(document)
             for channel in self._channels:

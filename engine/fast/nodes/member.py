@@ -10,20 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from engine.arrays import Array
-from engine.fast.layout.gemm import Tuning
 from engine.fast.nodes.channel import MOST_WORDS, Channel
 from engine.fast.nodes.weights import empty, laid_out
 from engine.fast.parallel.parts import Cuts, ShareLost
+from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.shares import SharedExecution, execution
-from engine.graph.network import Network
 from engine.inputs.batch import Batch
 from engine.inputs.feed import TrainingData, as_targets
-from engine.inputs.preparation import Preparation
 from engine.layers import Context
-from engine.recipe.losses import AnyLoss, Loss
 
 
 def serve(channel: Channel, data: TrainingData, directory: Path | None = None) -> None:
@@ -85,21 +81,20 @@ class _Node:
 
     def _begin(self, order: dict[str, Any]) -> None:
         self.end()
-        network = Network.from_document(order["network"])
-        loss: Loss = TypeAdapter(AnyLoss).validate_python(order["loss"])
-        self._network, self._preparation = network, Preparation.model_validate(order["preparation"])
-        self._most = int(order["pictures"])
+        begun = Setup.of(order)
+        self._network, self._preparation = begun.network, begun.preparation
+        self._most = begun.pictures
         self._execution = execution(
-            network,
-            loss,
-            self._preparation,
-            Tuning.model_validate(order["tuning"]),
-            int(order["shares"]),
-            self._most,
+            begun.network,
+            begun.loss,
+            begun.preparation,
+            begun.tuning,
+            begun.shares,
+            begun.pictures,
             self._directory,
         )
-        self._memory = empty(network)
-        self._weights = laid_out(network, self._memory)
+        self._memory = empty(begun.network)
+        self._weights = laid_out(begun.network, self._memory)
         self._channel.send({})
 
     def _train(self, order: dict[str, Any]) -> None:

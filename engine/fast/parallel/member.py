@@ -17,18 +17,16 @@ import sys
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from engine.arrays import Array
 from engine.execution.flat import Flat, size
-from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.mapped import Layout, Meeting
+from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.share import Share, total
 from engine.graph.network import Network
 from engine.inputs.batch import Batch
 from engine.inputs.preparation import Preparation
 from engine.layers import Context
-from engine.recipe.losses import AnyLoss, Loss
 
 
 def lay_out(network: Network, preparation: Preparation, shares: int, pictures: int) -> Layout:
@@ -58,19 +56,17 @@ def main() -> None:
     connection = socket.socket(fileno=int(sys.argv[1]))
     lines = connection.makefile("rb")
     document = json.loads(lines.readline())
-    network = Network.from_document(document["network"])
-    loss: Loss = TypeAdapter(AnyLoss).validate_python(document["loss"])
-    shares, number = document["shares"], document["share"]
-    preparation = Preparation.model_validate(document["preparation"])
-    layout = lay_out(network, preparation, shares, document["pictures"])
+    setup, number = Setup.of(document), document["share"]
+    network, specs = setup.network, setup.network.weight_specs
+    layout = lay_out(network, setup.preparation, setup.shares, setup.pictures)
     file = int(sys.argv[2])
     arrays = layout.arrays(mmap.mmap(file, layout.bytes))
     os.close(file)
-    gradients = Flat(network.weight_specs, arrays[f"gradients {number}"])
-    share = Share(network, loss, preparation, Tuning.model_validate(document["tuning"]), gradients)
-    weights = {name: arrays[f"weight {name}"] for name in network.weight_specs}
+    gradients = Flat(specs, arrays[f"gradients {number}"])
+    share = Share(network, setup.loss, setup.preparation, setup.tuning, gradients)
+    weights = {name: arrays[f"weight {name}"] for name in specs}
     meeting = Meeting(arrays, number, lambda: closed(connection))
-    member = _Member(share, weights, arrays, meeting, preparation.partners)
+    member = _Member(share, weights, arrays, meeting, setup.preparation.partners)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         while line := lines.readline():
             connection.sendall(json.dumps(member.answer(json.loads(line))).encode() + b"\n")

@@ -28,6 +28,7 @@ from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.mapped import Meeting, create
 from engine.fast.parallel.member import closed, lay_out
 from engine.fast.parallel.parts import Cuts, ShareLost, bounds
+from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.share import Outer, Share, pins, whole
 from engine.graph.network import Network
 from engine.inputs.batch import Batch
@@ -63,14 +64,7 @@ class ProcessExecution:
         file = create(layout.bytes, directory)
         try:
             self._arrays = layout.arrays(mmap.mmap(file, layout.bytes))
-            document = {
-                "network": network.document(),
-                "loss": loss.model_dump(mode="json"),
-                "preparation": preparation.model_dump(mode="json"),
-                "tuning": tuning.model_dump(),
-                "shares": shares,
-                "pictures": pictures,
-            }
+            document = Setup(network, loss, preparation, tuning, shares, pictures).document()
             self.members: list[Member] = []
             with contextlib.ExitStack() as undo:
                 undo.callback(self.close)
