@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.cli.launch import LaunchError, ServerProcess
+from app.cli.launch import ServerProcess
 from app.store.database import DATABASE_NAME
 from tests.cluster.postgres import PostgresServer, execute
 from tests.cluster.seaweed import S3Server
@@ -130,10 +130,16 @@ def test_files_stay_only_where_the_row_may_be_there_when_the_connection_is_lost(
         assert (len(uploads), models) == ((3, 1) if stays else (0, 0))
 
 
-def test_a_start_without_room_on_the_disk_here_is_not_said_of_the_database(
+def test_without_room_on_the_disk_here_a_server_starts_and_says_it_of_the_disk(
     start: Callable[..., ServerProcess], database_url: str, s3: S3Server, prefix: str
 ) -> None:
     # what is read from the bucket is kept on the disk here
     server = start(DATABASE_URL=database_url, MIN_FREE_BYTES=str(2**60), **s3.settings(prefix))
-    with pytest.raises(LaunchError, match=f"the data directory {server.data_dir} cannot be used"):
-        server.start()
+    with server as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
+        ready = http.get("/readyz").json()
+        assert ready["status"] == "ok"
+        (warning,) = ready["warnings"]
+        assert "are free on the disk of the server" in warning
+        refused = http.post("/v1/datasets", files={"file": ("a.zip", b"of pictures")}, data={"name": "a"})
+        assert refused.status_code == 507
+        assert "on the disk of the server" in refused.json()["detail"]
