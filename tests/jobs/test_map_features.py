@@ -110,6 +110,15 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
+FEW = {"epochs": 2, "head_epochs": 1}
+
+
+@pytest.fixture(scope="module")
+def short(shared: Service) -> JobRecord:
+    """A job of an epoch for the head, and one for the rest."""
+    return trained(shared, accepted(shared, FEW))
+
+
 @pytest.fixture(scope="module")
 def undisturbed(shared: Service) -> JobRecord:
     return trained(shared, accepted(shared))
@@ -135,24 +144,22 @@ def test_maps_are_computed_once_for_all_epochs_and_later_jobs(
     assert one.sha256 == other.sha256
 
 
-def test_the_result_is_that_of_running_every_layer_in_every_epoch(shared: Service) -> None:
-    few = {"epochs": 2, "head_epochs": 1}
-    quick = trained(shared, accepted(shared, few))
-    record = accepted(shared, few, {"max_feature_bytes": 4 * FEATURES * shared.images})
+def test_the_result_is_that_of_running_every_layer_in_every_epoch(shared: Service, short: JobRecord) -> None:
+    record = accepted(shared, FEW, {"max_feature_bytes": 4 * FEATURES * shared.images})
     head, rest = TrainingRequest.of(record).features
     assert head.cached
     assert not rest.cached
     assert f"{4 * MAP * shared.images} bytes are more than the" in (rest.reason or "")
     slow = trained(shared, record)
     assert len(computed(shared, slow)) == 1
-    found, expected = weights(shared, quick), weights(shared, slow)
+    found, expected = weights(shared, short), weights(shared, slow)
     before = weights(shared, JobRecord("job_none", "training", {}, model_id=MODEL))
     for name, weight in expected.items():
         # plans fold batch norm into the convolution before it: sums are rounded otherwise
         np.testing.assert_allclose(found[name], weight, rtol=1e-2, atol=1e-4, err_msg=name)
     learnt = {name for name, weight in before.items() if (found[name] != weight).any()}
     assert learnt == {"conv2d_3/weight", "conv2d_3/bias", "dense_1/weight", "dense_1/bias"}
-    rows = [shared.store.jobs.metrics(job.id) for job in (quick, slow)]
+    rows = [shared.store.jobs.metrics(job.id) for job in (short, slow)]
     for one, other in zip(*rows, strict=True):
         assert one["train_loss"] == pytest.approx(other["train_loss"], rel=1e-3)
         assert one["dev_loss"] == pytest.approx(other["dev_loss"], rel=1e-3)
@@ -177,9 +184,8 @@ def test_a_job_that_is_killed_on_maps_ends_with_the_same_bytes(
     assert epochs == list(range(1, 7))
 
 
-def test_a_job_goes_on_from_the_checkpoint_of_one(shared: Service) -> None:
-    before = trained(shared, accepted(shared, {"epochs": 2, "head_epochs": 1}))
-    request = TrainingJobRequest(continue_from=before.id, epochs=1)
+def test_a_job_goes_on_from_the_checkpoint_of_one(shared: Service, short: JobRecord) -> None:
+    request = TrainingJobRequest(continue_from=short.id, epochs=1)
     record = new_job(request, shared.store, shared.artifacts, shared.settings())
     assert [stage.cached for stage in TrainingRequest.of(record).features] == [True, True]
     job = trained(shared, record)
