@@ -21,7 +21,9 @@ _NO_FILES_PAUSE = 1.0
 _LEAD = 1
 """How many connections more than another a process may have and still take the next."""
 _MOMENT = 0.02
-"""For how many seconds a connection is left to those that have fewer; if they are busy, who has more takes it."""
+"""For how many seconds connections are left to those that have fewer; if they are busy, who has more takes them."""
+_MOST = 32
+"""How many it takes then at once, so that a crowd does not wait for as many moments as it has heads."""
 
 
 class InTurn:
@@ -81,7 +83,9 @@ class InTurn:
 
     def _take_what_is_left(self) -> None:
         self._watch()
-        self._accept()
+        for _ in range(_MOST):
+            if not self._accept():
+                break
 
     def _accept(self) -> bool:
         """Take a connection; return whether there was one."""
