@@ -145,7 +145,7 @@ class _Crowd:
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
             await reader.readexactly(length)
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS * (0.5 + random.random()))  # noqa: S311 - as above
 
     async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(load.request_bytes(f"/v1/training-jobs/{self._job}/events"))
