@@ -8,12 +8,12 @@ own. Nothing of it is called but by the worker that is the first node, inside of
 from __future__ import annotations
 
 import logging
-import signal
 import socket
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -77,15 +77,11 @@ class RayNodes:
         """Of the answers of actors that they are there, those that have not come."""
 
     def _connect(self) -> None:
-        """Connect; Ray takes the signal by which this process is asked to save itself, and it is taken back."""
-        handler = signal.getsignal(signal.SIGTERM)
-        # one that comes in between waits: Ray would end the process
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        try:
-            self._ray.init(address="auto", logging_level=logging.WARNING, log_to_driver=False)
-        finally:
-            signal.signal(signal.SIGTERM, handler)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        """Connect, in a thread: in the main one Ray takes the signal by which this process is asked to save itself."""
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(
+                self._ray.init, address="auto", logging_level=logging.WARNING, log_to_driver=False
+            ).result()
 
     def start(self, job_id: str, count: int, port: int, token: bytes) -> None:
         """Ask for room for so many; each starts when there is room for all.
