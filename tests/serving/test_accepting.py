@@ -58,7 +58,7 @@ def test_a_crowd_that_busy_processes_leave_waiting_is_taken_in_few_moments(tmp_p
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         try:
-            loop.run_until_complete(all_taken(listener, 64))
+            loop.run_until_complete(all_taken(listener, 256))
         finally:
             loop.close()
             board.close()

@@ -22,8 +22,10 @@ _LEAD = 1
 """How many connections more than another a process may have and still take the next."""
 _MOMENT = 0.02
 """For how many seconds connections are left to those that have fewer; if they are busy, who has more takes them."""
-_MOST = 32
-"""How many it takes then at once, so that a crowd does not wait for as many moments as it has heads."""
+_PATIENCE = 5
+"""For how many moments on end it takes one each, then twice as many each time: a crowd does not wait for ever."""
+_MOST = 64
+"""How many it takes at once, at most."""
 
 
 class InTurn:
@@ -51,6 +53,7 @@ class InTurn:
         listener.setblocking(False)
         listener.listen(backlog)
         self._resume: asyncio.TimerHandle | None = None
+        self._moments = 0
         place.take(True)
         self._watch()
 
@@ -78,14 +81,17 @@ class InTurn:
         if self._place.lead() > _LEAD:
             self._pause(_MOMENT, self._take_what_is_left)
             return
+        self._moments = 0
         while self._accept() and self._place.lead() < 0:
             pass
 
     def _take_what_is_left(self) -> None:
         self._watch()
-        for _ in range(_MOST):
+        self._moments += 1
+        for _ in range(min(2 ** max(0, self._moments - _PATIENCE), _MOST)):
             if not self._accept():
-                break
+                self._moments = 0
+                return
 
     def _accept(self) -> bool:
         """Take a connection; return whether there was one."""
