@@ -84,7 +84,8 @@ def test_the_main_path_and_a_server_that_is_replaced(
     with connect(service.start()) as client:
         job_id = submit(client, REQUEST)
         in_epoch(client, job_id, 2)
-        assert f"attempt 1 of training {job_id}" in client.get(f"/v1/training-jobs/{job_id}/log").text
+        begun = f"attempt 1 of training {job_id}"
+        until(lambda: begun in client.get(f"/v1/training-jobs/{job_id}/log").text, "its start", PATIENCE)
         # what docker/compose.cluster.yaml and the manifests ask, without a token
         healthy = httpx.get(f"{ray_cluster.agent_of(f'{job_id}-1')}/api/healthz", trust_env=False)
         assert healthy.status_code == 200, healthy.text
