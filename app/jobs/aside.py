@@ -24,19 +24,19 @@ class Aside:
         self._stuck: set[tuple[str, str]] = set()
         self._away_until = float("-inf")
 
-    def done(self, event: str, about: str, step: Callable[[], object]) -> bool:
+    def done(self, event: str, about: str, step: Callable[[], bool | None]) -> bool:
         """Try a step, and tell whether it is done; where it is not, it is tried again at the next look.
 
         Args:
             event: what the log calls it when it fails.
             about: the job, or whatever else tells it from others of the event.
-            step: what is to be done.
+            step: what is to be done; False of it says that it is not, without a fault of ours.
         """
         if time.monotonic() < self._away_until:
             return False
         key = event, about
         try:
-            step()
+            done = step() is not False
         except OSError as error:
             if key in self._stuck:
                 count_fault(self._metrics, error)
@@ -47,4 +47,4 @@ class Aside:
                 self._away_until = time.monotonic() + _AWAY_SECONDS
             return False
         self._stuck.discard(key)
-        return True
+        return done

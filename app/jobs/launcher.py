@@ -77,8 +77,10 @@ class Launcher(Protocol):
     def refused(self, job_id: str, attempt: int) -> str | None:
         """Return why no attempt of ours can run where one was started that is gone, if that was its end."""
 
-    def tidy(self, job_id: str, attempt: int) -> None:
+    def tidy(self, job_id: str, attempt: int) -> bool:
         """Keep what an attempt that is gone has printed, where `paths.log` says, and let go of all else of it.
+
+        Return whether that is over; else another call goes on with it.
 
         Raises:
             OSError: it cannot be written now; another call tries it again.

@@ -179,8 +179,9 @@ class LocalLauncher:
         """Return nothing: a worker is the program that runs here."""
         return None
 
-    def tidy(self, job_id: str, attempt: int) -> None:
+    def tidy(self, job_id: str, attempt: int) -> bool:
         """Do nothing: a worker prints into its file, and leaves nothing else."""
+        return True
 
     def look_back(self) -> bool:
         """Find nothing: what is left is in the data directory, and its logs are looked after there."""

@@ -263,10 +263,7 @@ class Runner:
             ):
                 self._untidy.discard((job_id, number))
         if not self._looked_back:
-            self._aside.done("logs_not_kept", "", self._look_back)
-
-    def _look_back(self) -> None:
-        self._looked_back = self._launcher.look_back()
+            self._looked_back = self._aside.done("logs_not_kept", "", self._launcher.look_back)
 
     def _find(self, pulse: JobPulse, at: float, dead: _Charge | None) -> None:
         """Adopt the attempt of a job that should have one, or note that there is none, and of what it died."""

@@ -90,6 +90,8 @@ class RayStandIn:
         """Whether jobs wait for room."""
         self.away = False
         """Whether it answers no more."""
+        self.silent = False
+        """Whether nodes do not tell what jobs have printed."""
         self._folder = folder
         self._forgotten: dict[str, float] = {}
         """When jobs were deleted whose end Ray had not seen to."""
@@ -170,7 +172,7 @@ class RayStandIn:
     def _answer_of(self, identifier: str, method: str, what: str) -> tuple[int, str]:
         found = self.jobs[identifier]
         document = found.document()
-        if what == "logs" and found.unreachable:
+        if what == "logs" and (found.unreachable or self.silent):
             return 500, "Traceback\nException: no agent on the node of the job"
         if what == "logs":
             return 200, json.dumps(

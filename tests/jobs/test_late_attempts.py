@@ -220,8 +220,8 @@ class Elsewhere:
 
     refused = paused
 
-    def tidy(self, job_id: str, attempt: int) -> None:
-        return None
+    def tidy(self, job_id: str, attempt: int) -> bool:
+        return True
 
 
 def test_the_number_of_one_that_may_go_on_elsewhere_is_not_used_again(service: Service) -> None:

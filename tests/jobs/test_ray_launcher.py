@@ -108,6 +108,30 @@ def test_a_server_keeps_and_lets_go_of_what_another_has_left_with_ray(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("what", ["silent", "away"])
+def test_what_is_told_late_is_kept(
+    what: str, service: Service, run: Callable[..., tuple[Runner, Clock]], ray: RayStandIn
+) -> None:
+    job_id = service.train(epochs=1)
+    _, clock = run()
+    service.wait_step(job_id, 1)
+    setattr(ray, what, True)
+    service.wait_end(job_id)
+    asked = len(ray.asked)
+    if what == "silent":
+        until(lambda: f"/api/jobs/{job_id}-1/logs" in ray.asked[asked:], "that its node is asked")
+    assert not service.artifacts.exists(paths.log(job_id, 1))
+    setattr(ray, what, False)
+
+    def kept() -> bool:
+        clock.jump(5.0)
+        return service.artifacts.exists(paths.log(job_id, 1))
+
+    until(kept, "the log")
+    assert "done" in service.log(job_id, 1)
+
+
+@pytest.mark.slow
 def test_ray_is_asked_for_the_log_of_no_attempt_that_cannot_be(
     service: Service, run: Callable[..., tuple[Runner, Clock]], ray: RayStandIn
 ) -> None:

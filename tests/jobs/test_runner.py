@@ -288,10 +288,11 @@ class EndingLauncher(LocalLauncher):
         self.store.jobs.fail(job_id, attempt, {"code": "invalid", "message": "no"})
         return Over()
 
-    def tidy(self, job_id: str, attempt: int) -> None:
+    def tidy(self, job_id: str, attempt: int) -> bool:
         if self.refuses == "tidy":
             raise OSError(errno.EIO, "Input/output error")
         self.tidied.add(job_id)
+        return True
 
     def look_back(self) -> bool:
         if self.refuses == "look_back":

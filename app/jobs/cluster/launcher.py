@@ -35,6 +35,10 @@ SILENT_SECONDS = 10.0
 _SETTLE_SECONDS = 10.0
 """For how long a job has ended until Ray is asked to forget it. Ray looks at each once a second, and writes that one
 has failed whose record is gone meanwhile, also into the record of a new one of the same id."""
+_TELLS_SECONDS = 120.0
+"""For how long after its end the node of a job is asked for what it has printed."""
+_ASK_SECONDS = 5.0
+"""How long it is left alone in between: each time may take as long as Ray is waited for."""
 _FRESH_SECONDS = 1.0
 """For how long what Ray has said of a job that runs is not asked again."""
 
@@ -111,6 +115,8 @@ class RayLauncher:
         self._seen: dict[str, _Seen] = {}
         self._kept: set[str] = set()
         """What Ray is to forget."""
+        self._ask_again: dict[str, float] = {}
+        """When nodes are asked again that did not tell what an attempt has printed."""
         self._away = False
         # runner and those who ask for logs are different threads
         self._lock = threading.Lock()
@@ -158,29 +164,48 @@ class RayLauncher:
         job = self.look(job_id, attempt)
         return refusal(job.message) if job.exit_status == REFUSED_STATUS else None
 
-    def tidy(self, job_id: str, attempt: int) -> None:
-        """Keep what an attempt has printed, and let Ray forget those that ended a while ago, if it is not away."""
+    def tidy(self, job_id: str, attempt: int) -> bool:
+        """Keep what an attempt has printed, and let Ray forget those that ended a while ago; return whether it is kept.
+
+        A node that is slow to tell is asked again for a while. Of one that is gone nothing comes any more.
+        """
+        identifier = _identifier(job_id, attempt)
+        if self._clock() < self._ask_again.get(identifier, 0.0):
+            return False
         try:
             printed = self._printed(job_id, attempt)
         except NodeAway:
             if self.look(job_id, attempt).phase is Phase.ENDED:
-                return  # its node is slow to answer, or gone since: another look back tells
+                return not self._will_be_asked(identifier)
             printed = b""
         except RayAway as error:
             self._is_away(error)
-            return  # who asks for the log is shown what Ray has, and the next server looks back
+            return False
+        self._ask_again.pop(identifier, None)
         if printed:
             self._keep(job_id, attempt, printed)
-        self._kept.add(_identifier(job_id, attempt))
-        for identifier in [each for each in self._kept if self._has_settled(each)]:
+        self._kept.add(identifier)
+        for settled in [each for each in self._kept if self._has_settled(each)]:
             try:
-                self._rest.forget(identifier)
+                self._rest.forget(settled)
             except RayAway as error:
                 self._is_away(error)
-                return
+                break
             with self._lock:
-                self._kept.discard(identifier)
-                self._seen.pop(identifier, None)
+                self._kept.discard(settled)
+                self._seen.pop(settled, None)
+        return True
+
+    def _will_be_asked(self, identifier: str) -> bool:
+        """Tell whether a node that did not tell what an attempt has printed is worth asking again, and say when."""
+        now = self._clock()
+        with self._lock:
+            ended = self._seen[identifier].since
+        if now - ended >= _TELLS_SECONDS:
+            self._ask_again.pop(identifier, None)
+            return False
+        self._ask_again[identifier] = now + _ASK_SECONDS
+        return True
 
     def look_back(self) -> bool:
         """Keep and let go of what other servers have left with Ray, if it is not away."""
@@ -190,6 +215,7 @@ class RayLauncher:
             self._is_away(error)
             return False
         kept_from: OSError | None = None
+        all_kept = True
         for identifier, job in known.items():
             job_id, _, number = identifier.rpartition("-")
             if job.phase in (Phase.WAITING, Phase.RUNNING) or not number.isdecimal():
@@ -202,12 +228,12 @@ class RayLauncher:
                 continue  # what its end means is not decided yet
             self._note(identifier, job)
             try:
-                self.tidy(job_id, int(number))
+                all_kept &= self.tidy(job_id, int(number))
             except OSError as error:
                 kept_from = error
         if kept_from is not None:
             raise kept_from
-        return True
+        return all_kept
 
     def printed(self, job_id: str, attempt: int) -> bytes:
         """Return what an attempt has printed so far; nothing where Ray, or the node, is away."""
