@@ -108,20 +108,18 @@ def test_a_server_keeps_and_lets_go_of_what_another_has_left_with_ray(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["silent", "away"])
-def test_what_is_told_late_is_kept(
-    what: str, service: Service, run: Callable[..., tuple[Runner, Clock]], ray: RayStandIn
+def test_what_a_node_tells_late_is_kept(
+    service: Service, run: Callable[..., tuple[Runner, Clock]], ray: RayStandIn
 ) -> None:
     job_id = service.train(epochs=1)
     _, clock = run()
     service.wait_step(job_id, 1)
-    setattr(ray, what, True)
+    ray.silent = True
     service.wait_end(job_id)
     asked = len(ray.asked)
-    if what == "silent":
-        until(lambda: f"/api/jobs/{job_id}-1/logs" in ray.asked[asked:], "that its node is asked")
+    until(lambda: f"/api/jobs/{job_id}-1/logs" in ray.asked[asked:], "that its node is asked")
     assert not service.artifacts.exists(paths.log(job_id, 1))
-    setattr(ray, what, False)
+    ray.silent = False
 
     def kept() -> bool:
         clock.jump(5.0)
@@ -129,6 +127,18 @@ def test_what_is_told_late_is_kept(
 
     until(kept, "the log")
     assert "done" in service.log(job_id, 1)
+
+
+def test_an_attempt_is_not_tidied_while_ray_is_away(service: Service, ray: RayStandIn) -> None:
+    settings = service.settings(**ray.settings())
+    launcher = RayLauncher(service.store, service.artifacts, settings, lambda: ray.token)
+    ray.submit("job_x-1", "echo over")
+    until(lambda: launcher.find("job_x", 1) is None, "its end")
+    ray.away = True
+    assert not launcher.tidy("job_x", 1)
+    ray.away = False
+    until(lambda: launcher.tidy("job_x", 1), "that Ray answers")
+    launcher.close()
 
 
 @pytest.mark.slow
