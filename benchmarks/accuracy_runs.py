@@ -15,6 +15,7 @@ from torch.nn import functional
 from benchmarks import torch_layers
 from benchmarks.pictures import Pictures
 from engine.fast.layout.gemm import Tuning
+from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.shares import execution
 from engine.graph.network import Network
 from engine.inputs.feed import Feed, TrainingData
@@ -77,7 +78,7 @@ def ours(network: Network, config: TrainingConfig, data: TrainingData) -> Run:
     made = []
 
     def execute(*given: Any) -> Any:
-        made.append(execution(*given, Tuning.measure(), torch.get_num_threads(), most))
+        made.append(execution(Setup(*given, Tuning.measure(), torch.get_num_threads(), most)))
         return made[0]
 
     for report in train(network, config, data, execute=execute):

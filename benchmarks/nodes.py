@@ -32,6 +32,7 @@ from engine.fast.nodes.channel import Channel
 from engine.fast.nodes.gate import Gate, join
 from engine.fast.nodes.leader import NodesExecution
 from engine.fast.nodes.member import serve
+from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.shares import execution
 from engine.graph.network import Network
 from engine.inputs.feed import Feed, TrainingData
@@ -133,9 +134,9 @@ def compare(given: argparse.Namespace, case: Case) -> None:
     prepared = preparation(case.config, preprocessing)
     channels, processes = gathered(given)
     common = (trained, case.config.loss, prepared, Tuning.measure())
-    alone = execution(*common, 1, given.batch)
-    one = execution(*common, given.nodes, given.batch)
-    several = NodesExecution(*common, 1, given.batch, channels)  # type: ignore[arg-type]
+    alone = execution(Setup(*common, 1, given.batch))
+    one = execution(Setup(*common, given.nodes, given.batch))
+    several = NodesExecution(Setup(*common, 1, given.batch), channels)  # type: ignore[arg-type]
     seconds: dict[str, list[float]] = {"alone": [], "one": [], "several": []}
     exchange = []
     for _ in range(given.rounds):

@@ -18,6 +18,7 @@ from engine.fast.kernels.fold import fold
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import Tuning
 from engine.fast.layout.places import close
+from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.shares import execution
 from engine.fast.plan import Plan, lay_out
 from engine.fast.serving.cut import cut
@@ -84,7 +85,7 @@ def training_step(
     images = draw.integers(0, 256, (batch, *built.input_shape), dtype=np.uint8)
     targets = one_hot(draw.integers(0, 10, batch), 10)
     prepared = preparation(config, identity)
-    shares = execution(built, config.loss, prepared, Tuning.measure(), SHARES, batch)
+    shares = execution(Setup(built, config.loss, prepared, Tuning.measure(), SHARES, batch))
     stepper = Stepper(built, config, 1000, shares)
 
     def step() -> None:
@@ -172,7 +173,7 @@ def epoch(data: str, steps: int) -> Callable[[], None]:
     state = start(built, config, sets)
     per_epoch = steps_per_epoch(config, len(pictures))
     prepared = preparation(config, state.preprocessing)
-    shares = execution(built, config.loss, prepared, Tuning.measure(), SHARES, config.batch_size)
+    shares = execution(Setup(built, config.loss, prepared, Tuning.measure(), SHARES, config.batch_size))
     stepper = Stepper(built, config, per_epoch, shares)
     feed = Feed(config, sets)
     feed.shuffle(1)

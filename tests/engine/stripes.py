@@ -10,6 +10,7 @@ import numpy as np
 from engine.execution.protocol import PlainExecution
 from engine.fast.layout.gemm import OPENBLAS_EDGE, Tuning
 from engine.fast.parallel.processes import ProcessExecution
+from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.shares import SharedExecution
 from engine.fast.parallel.threads import ThreadExecution
 from engine.graph.architecture import Architecture
@@ -70,12 +71,13 @@ def run(
 class InShares:
     """Runs batches as jobs do: by plans, in two shares, until it is closed."""
 
-    def __init__(self, kind: Callable[[Network, Loss, Preparation, Tuning, int], SharedExecution]) -> None:
+    def __init__(self, kind: Callable[[Setup], SharedExecution]) -> None:
         self._kind = kind
         self._made: list[SharedExecution] = []
 
     def __call__(self, trained: Network, loss: Loss, preparation: Preparation) -> SharedExecution:
-        self._made.append(self._kind(trained, loss, preparation, Tuning(gemm_edge=OPENBLAS_EDGE), 2))
+        setup = Setup(trained, loss, preparation, Tuning(gemm_edge=OPENBLAS_EDGE), 2, 64)
+        self._made.append(self._kind(setup))
         return self._made[-1]
 
     def close(self) -> None:
@@ -88,7 +90,7 @@ def in_two_threads() -> InShares:
 
 
 def in_two_processes() -> InShares:
-    return InShares(lambda *given: ProcessExecution(*given, 64))
+    return InShares(ProcessExecution)
 
 
 def same_bytes(one: TrainingState, other: TrainingState) -> bool:

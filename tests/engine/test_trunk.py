@@ -11,6 +11,7 @@ import pytest
 from engine.arrays import Array
 from engine.execution.protocol import Execution, PlainExecution
 from engine.fast.layout.gemm import Tuning
+from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.shares import execution
 from engine.graph.network import Network
 from engine.inputs.feed import Feed
@@ -273,7 +274,7 @@ def test_more_than_a_head_learns_on_maps_what_it_learns_behind_its_trunk(node: s
     state = start(whole, config, data())
     split, narrow, given, narrowed = on_features(whole, config, data(), state)
     assert split.node == CUTS[node]
-    made = execution(split.rest, config.loss, UNCHANGED, Tuning(), shares, 256)
+    made = execution(Setup(split.rest, config.loss, UNCHANGED, Tuning(), shares, 256))
     try:
         list(train(split.rest, narrow, given, narrowed, lambda *_: made))
     finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 from app.jobs.nodes.gathering import Nodes
 from engine.fast.layout.gemm import Tuning
 from engine.fast.nodes.leader import NodesExecution
+from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.share import pins
 from engine.fast.parallel.shares import SharedExecution, execution
 from engine.graph.network import Network
@@ -41,11 +42,11 @@ class Executions:
         """Return it; a network of another stage gets one when that of the stage before is closed."""
         if self._made is None:
             most = max(self._batch_size, evaluated_at_once(trained.input_shape))
-            given = (trained, loss, preparation, self._tuning, self.shares, most)
+            setup = Setup(trained, loss, preparation, self._tuning, self.shares, most)
             if self._nodes.channels:
-                self._made = NodesExecution(*given, self._nodes.channels, self._folder)
+                self._made = NodesExecution(setup, self._nodes.channels, self._folder)
             else:
-                self._made = execution(*given, self._folder)
+                self._made = execution(setup, self._folder)
         return self._made
 
     def close(self) -> None:

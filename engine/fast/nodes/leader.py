@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ import numpy as np
 from engine.arrays import Array, Bytes, Weights
 from engine.execution.flat import size
 from engine.execution.protocol import Pass
-from engine.fast.layout.gemm import Tuning
 from engine.fast.nodes.channel import Channel
 from engine.fast.nodes.weights import empty, laid_out
 from engine.fast.parallel.parts import Cuts, bounds
@@ -27,34 +27,17 @@ from engine.fast.parallel.share import Outer, pins, total, whole
 from engine.fast.parallel.shares import execution
 from engine.graph.network import Network
 from engine.inputs.batch import Batch
-from engine.inputs.preparation import Preparation
 from engine.layers import Context
-from engine.recipe.losses import Loss
 
 
 class NodesExecution:
-    """Runs batches of up to `pictures` pictures on all nodes; `close` ends the shares, here and there."""
+    """Runs batches on all nodes; `close` ends the shares, here and there."""
 
-    def __init__(
-        self,
-        network: Network,
-        loss: Loss,
-        preparation: Preparation,
-        tuning: Tuning,
-        shares: int,
-        pictures: int,
-        channels: Sequence[Channel],
-        directory: Path | None = None,
-    ) -> None:
+    def __init__(self, setup: Setup, channels: Sequence[Channel], directory: Path | None = None) -> None:
         """Have every node get ready.
 
         Args:
-            network: as it is trained.
-            loss: what it is trained for.
-            preparation: of its pictures.
-            tuning: what was measured of this machine.
-            shares: that each node has.
-            pictures: the most of a batch.
+            setup: what all compute together, in so many shares on each node, from the most pictures of a whole batch.
             channels: to the other nodes, in their order.
             directory: see `engine.fast.parallel.shares.execution`.
 
@@ -62,18 +45,16 @@ class NodesExecution:
             OSError: there is no room for what processes share here, or none can be started.
             ShareLost: another node is gone, or cannot.
         """
-        self._network, self._tuning, self._shares = network, tuning, shares
+        self._network, self._tuning, self._shares = setup.network, setup.tuning, setup.shares
         self._channels = list(channels)
-        self._partners = preparation.partners
-        everywhere = shares * (1 + len(channels))
-        each = shares * -(-pictures // everywhere)
-        self._own = execution(network, loss, preparation, tuning, shares, each, directory)
-        self._weights = _Sent(network)
-        self._gradients = np.empty(size(network.weight_specs), np.float32)
-        self._everywhere = everywhere
+        self._partners = setup.preparation.partners
+        self._everywhere = setup.shares * (1 + len(channels))
+        of_each = replace(setup, pictures=setup.shares * -(-setup.pictures // self._everywhere))
+        self._own = execution(of_each, directory)
+        self._weights = _Sent(setup.network)
+        self._gradients = np.empty(size(setup.network.weight_specs), np.float32)
         with self._as_one():
-            setup = Setup(network, loss, preparation, tuning, shares, each)
-            document = {"order": "begin", **setup.document()}
+            document = {"order": "begin", **of_each.document()}
             for channel in self._channels:
                 channel.send(document)
             for channel in self._channels:

@@ -84,15 +84,7 @@ class _Node:
         begun = Setup.of(order)
         self._network, self._preparation = begun.network, begun.preparation
         self._most = begun.pictures
-        self._execution = execution(
-            begun.network,
-            begun.loss,
-            begun.preparation,
-            begun.tuning,
-            begun.shares,
-            begun.pictures,
-            self._directory,
-        )
+        self._execution = execution(begun, self._directory)
         self._memory = empty(begun.network)
         self._weights = laid_out(begun.network, self._memory)
         self._channel.send({})

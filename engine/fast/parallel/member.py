@@ -23,28 +23,27 @@ from engine.execution.flat import Flat, size
 from engine.fast.parallel.mapped import Layout, Meeting
 from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.share import Share, total
-from engine.graph.network import Network
 from engine.inputs.batch import Batch
-from engine.inputs.preparation import Preparation
 from engine.layers import Context
 
 
-def lay_out(network: Network, preparation: Preparation, shares: int, pictures: int) -> Layout:
-    """Return where everything is that the shares of batches of up to `pictures` pictures have in common."""
+def lay_out(setup: Setup) -> Layout:
+    """Return where everything is that the shares have in common."""
     layout = Layout()
+    network, pictures = setup.network, setup.pictures
     specs = network.weight_specs
     for name, spec in specs.items():
         layout.add(f"weight {name}", spec.shape)
-    given = pictures + preparation.partners
-    layout.add("images", (given, *network.input_shape), preparation.stored)
+    given = pictures + setup.preparation.partners
+    layout.add("images", (given, *network.input_shape), setup.preparation.stored)
     layout.add("targets", (given, *network.output_shape))
     layout.add("samples", (given,), np.int64)
     layout.add("trained targets", (pictures, *network.output_shape))
     layout.add("scores", (pictures, *network.output_shape))
     layout.add("losses", (pictures,))
-    for share in range(1, shares):
+    for share in range(1, setup.shares):
         layout.add(f"gradients {share}", (size(specs),))
-    Meeting.lay_out(layout, shares)
+    Meeting.lay_out(layout, setup.shares)
     return layout
 
 
@@ -57,13 +56,13 @@ def main() -> None:
     lines = connection.makefile("rb")
     document = json.loads(lines.readline())
     setup, number = Setup.of(document), document["share"]
-    network, specs = setup.network, setup.network.weight_specs
-    layout = lay_out(network, setup.preparation, setup.shares, setup.pictures)
+    specs = setup.network.weight_specs
+    layout = lay_out(setup)
     file = int(sys.argv[2])
     arrays = layout.arrays(mmap.mmap(file, layout.bytes))
     os.close(file)
     gradients = Flat(specs, arrays[f"gradients {number}"])
-    share = Share(network, setup.loss, setup.preparation, setup.tuning, gradients)
+    share = Share(setup, gradients)
     weights = {name: arrays[f"weight {name}"] for name in specs}
     meeting = Meeting(arrays, number, lambda: closed(connection))
     member = _Member(share, weights, arrays, meeting, setup.preparation.partners)

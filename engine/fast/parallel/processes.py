@@ -24,58 +24,47 @@ import numpy as np
 from engine.arrays import Array, Bytes, Weights
 from engine.execution.flat import Flat
 from engine.execution.protocol import Pass
-from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.mapped import Meeting, create
 from engine.fast.parallel.member import closed, lay_out
 from engine.fast.parallel.parts import Cuts, ShareLost, bounds
 from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.share import Outer, Share, pins, whole
-from engine.graph.network import Network
 from engine.inputs.batch import Batch
-from engine.inputs.preparation import Preparation
 from engine.layers import Context
-from engine.recipe.losses import Loss
 
 _ROOT = Path(__file__).parents[3]
 _END_SECONDS = 5.0
 
 
 class ProcessExecution:
-    """Runs batches of up to `pictures` pictures in shares; `close` ends the processes."""
+    """Runs batches in shares; `close` ends the processes."""
 
-    def __init__(
-        self,
-        network: Network,
-        loss: Loss,
-        preparation: Preparation,
-        tuning: Tuning,
-        shares: int,
-        pictures: int,
-        directory: Path | None = None,
-    ) -> None:
+    def __init__(self, setup: Setup, directory: Path | None = None) -> None:
         """Start the processes.
 
         Raises:
             OSError: there is no room for the mapped file in `directory`, or no process can be started.
         """
-        self._tuning, self._pictures = tuning, pictures
-        self._own = Share(network, loss, preparation, tuning)
-        layout = lay_out(network, preparation, shares, pictures)
+        self._tuning, self._pictures = setup.tuning, setup.pictures
+        self._own = Share(setup)
+        layout = lay_out(setup)
         file = create(layout.bytes, directory)
         try:
             self._arrays = layout.arrays(mmap.mmap(file, layout.bytes))
-            document = Setup(network, loss, preparation, tuning, shares, pictures).document()
+            document = setup.document()
             self.members: list[Member] = []
             with contextlib.ExitStack() as undo:
                 undo.callback(self.close)
-                for share in range(1, shares):
+                for share in range(1, setup.shares):
                     self.members.append(Member({**document, "share": share}, file))
                 undo.pop_all()
         finally:
             os.close(file)
-        self._weights = {name: self._arrays[f"weight {name}"] for name in network.weight_specs}
-        specs = network.weight_specs
-        self._gradients = [Flat(specs, self._arrays[f"gradients {share}"]) for share in range(1, shares)]
+        specs = setup.network.weight_specs
+        self._weights = {name: self._arrays[f"weight {name}"] for name in specs}
+        self._gradients = [
+            Flat(specs, self._arrays[f"gradients {share}"]) for share in range(1, setup.shares)
+        ]
         self._meeting = Meeting(self._arrays, 0, lambda: any(member.gone for member in self.members))
 
     @property

@@ -1,4 +1,4 @@
-"""What shares in other processes are made of, as it is sent to them: the one place that writes and reads that."""
+"""What shares are made of, here and in other processes: the one place that writes and reads what these are sent."""
 
 from __future__ import annotations
 

@@ -11,12 +11,10 @@ from engine.arrays import Array, Bytes, Weights
 from engine.execution.flat import Flat
 from engine.execution.protocol import Pass
 from engine.fast.layout.gemm import Tuning
+from engine.fast.parallel.setup import Setup
 from engine.fast.plan import REVISION, Plan
-from engine.graph.network import Network
 from engine.inputs.batch import Batch
-from engine.inputs.preparation import Preparation
 from engine.layers import Context
-from engine.recipe.losses import Loss
 from engine.workspace import Workspace
 
 Reducer = Callable[[Array], Array]
@@ -28,18 +26,11 @@ Outer = Callable[[Sequence[Array]], Array]
 class Share:
     """Runs its pictures of each batch, in memory that the next batch uses again."""
 
-    def __init__(
-        self,
-        network: Network,
-        loss: Loss,
-        preparation: Preparation,
-        tuning: Tuning,
-        gradients: Flat | None = None,
-    ) -> None:
+    def __init__(self, setup: Setup, gradients: Flat | None = None) -> None:
         """Get ready; `gradients` is where they are left, by default in memory of its own."""
-        self._network, self._loss, self._tuning = network, loss, tuning
-        self._gradients = Flat(network.weight_specs) if gradients is None else gradients
-        self._preparation = preparation
+        self._network, self._loss, self._tuning = setup.network, setup.loss, setup.tuning
+        self._gradients = Flat(setup.network.weight_specs) if gradients is None else gradients
+        self._preparation = setup.preparation
         self._plans: dict[tuple[int, bool], Plan] = {}
         self._workspace = Workspace()
 

@@ -13,39 +13,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.processes import ProcessExecution
+from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.threads import ThreadExecution
-from engine.graph.network import Network
-from engine.inputs.preparation import Preparation
-from engine.recipe.losses import Loss
 
 SharedExecution = ProcessExecution | ThreadExecution
 
 
-def execution(
-    network: Network,
-    loss: Loss,
-    preparation: Preparation,
-    tuning: Tuning,
-    shares: int,
-    pictures: int,
-    directory: Path | None = None,
-) -> SharedExecution:
-    """Return what runs batches of up to `pictures` pictures in shares; close it when done.
+def execution(setup: Setup, directory: Path | None = None) -> SharedExecution:
+    """Return what runs batches in shares; close it when done.
 
     Args:
-        network: as it is trained.
-        loss: what it is trained for.
-        preparation: of its pictures.
-        tuning: what was measured of the machine.
-        shares: into how many a batch is split.
-        pictures: the most of a batch.
+        setup: what it computes.
         directory: where the file goes that processes share, on a system without files in memory.
 
     Raises:
         OSError: there is no room for what processes share, or none can be started.
     """
-    if shares > 1 and os.name == "posix":
-        return ProcessExecution(network, loss, preparation, tuning, shares, pictures, directory)
-    return ThreadExecution(network, loss, preparation, tuning, shares)
+    if setup.shares > 1 and os.name == "posix":
+        return ProcessExecution(setup, directory)
+    return ThreadExecution(setup)

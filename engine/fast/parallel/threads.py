@@ -18,14 +18,11 @@ import numpy as np
 
 from engine.arrays import Array, Bytes, Weights
 from engine.execution.protocol import Pass
-from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.parts import Cuts, ShareLost, bounds
+from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.share import Outer, Reducer, Share, composed, pins, whole
-from engine.graph.network import Network
 from engine.inputs.batch import Batch
-from engine.inputs.preparation import Preparation
 from engine.layers import Context
-from engine.recipe.losses import Loss
 
 T = TypeVar("T")
 
@@ -33,12 +30,11 @@ T = TypeVar("T")
 class ThreadExecution:
     """Runs batches in shares, the first in the caller's thread; `close` ends the others."""
 
-    def __init__(
-        self, network: Network, loss: Loss, preparation: Preparation, tuning: Tuning, shares: int
-    ) -> None:
-        self._tuning = tuning
-        self._shares = [Share(network, loss, preparation, tuning) for _ in range(shares)]
-        self._pool = ThreadPoolExecutor(shares - 1, thread_name_prefix="share") if shares > 1 else None
+    def __init__(self, setup: Setup) -> None:
+        self._tuning = setup.tuning
+        self._shares = [Share(setup) for _ in range(setup.shares)]
+        others = setup.shares - 1
+        self._pool = ThreadPoolExecutor(others, thread_name_prefix="share") if others else None
 
     @property
     def pins(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ import pytest
 from engine.augmentations.geometry import HorizontalFlip, Rotation
 from engine.fast.estimate import pass_bytes
 from engine.fast.layout.gemm import OPENBLAS_EDGE, Tuning
+from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.share import Share
 from engine.fast.plan import Plan
 from engine.graph.network import Network
@@ -43,7 +44,8 @@ def test_nothing_large_is_allocated(name: str) -> None:
         augmentations=(Rotation(degrees=10), HorizontalFlip()),
         preprocessing=Preprocessing(mean=(0.5,) * channels, deviation=(0.5,) * channels),
     )
-    share = Share(network, SoftmaxCrossEntropy(), preparation, Tuning(gemm_edge=OPENBLAS_EDGE))
+    setup = Setup(network, SoftmaxCrossEntropy(), preparation, Tuning(gemm_edge=OPENBLAS_EDGE), 1, PICTURES)
+    share = Share(setup)
     weights = network.initial_weights(0)
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (PICTURES, *network.input_shape), np.uint8)

@@ -11,6 +11,7 @@ import pytest
 from engine.execution.protocol import PlainExecution
 from engine.fast.layout.gemm import OPENBLAS_EDGE, Tuning
 from engine.fast.parallel.processes import ProcessExecution
+from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.threads import ThreadExecution
 from engine.fast.plan import Plan
 from engine.graph.network import Network
@@ -117,10 +118,10 @@ def share(request: pytest.FixtureRequest) -> Iterator[Any]:
     def execution(network: Network, preparation: Preparation) -> Any:
         loss = SoftmaxCrossEntropy()
         if request.param == "processes":
-            made.append(ProcessExecution(network, loss, preparation, TUNING, 2, PICTURES))
+            made.append(ProcessExecution(Setup(network, loss, preparation, TUNING, 2, PICTURES)))
         else:
             shares = 3 if request.param == "threads" else 1
-            made.append(ThreadExecution(network, loss, preparation, TUNING, shares))
+            made.append(ThreadExecution(Setup(network, loss, preparation, TUNING, shares, PICTURES)))
         return made[-1]
 
     yield execution

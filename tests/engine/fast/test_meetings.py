@@ -18,6 +18,7 @@ from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.mapped import Layout, Meeting, create
 from engine.fast.parallel.parts import ShareLost, bounds
 from engine.fast.parallel.processes import ProcessExecution
+from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.share import Outer, total, whole
 from engine.fast.parallel.threads import ThreadExecution
 from engine.inputs.batch import Batch
@@ -145,16 +146,18 @@ PREPARATION = Preparation(preprocessing=Preprocessing(mean=(0.5,) * 3, deviation
 PICTURES = 10
 
 
+def setup(shares: int) -> Setup:
+    return Setup(NETWORK, LOSS, PREPARATION, Tuning(), shares, PICTURES)
+
+
 @pytest.fixture(params=["threads", "processes", "one share"])
 def machines(request: pytest.FixtureRequest) -> Iterator[list[Any]]:
     """Two executions, as two machines have them."""
     if request.param == "processes":
-        made: list[Any] = [
-            ProcessExecution(NETWORK, LOSS, PREPARATION, Tuning(), 2, PICTURES) for _ in range(2)
-        ]
+        made: list[Any] = [ProcessExecution(setup(2)) for _ in range(2)]
     else:
         shares = 2 if request.param == "threads" else 1
-        made = [ThreadExecution(NETWORK, LOSS, PREPARATION, Tuning(), shares) for _ in range(2)]
+        made = [ThreadExecution(setup(shares)) for _ in range(2)]
     yield made
     for execution in made:
         execution.close()

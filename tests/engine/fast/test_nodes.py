@@ -20,6 +20,7 @@ from engine.fast.layout.gemm import OPENBLAS_EDGE, Tuning
 from engine.fast.nodes.gate import Gate
 from engine.fast.nodes.leader import NodesExecution
 from engine.fast.parallel.parts import ShareLost
+from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.share import pins
 from engine.fast.parallel.shares import execution
 from engine.graph.network import Network
@@ -62,7 +63,7 @@ class Nodes:
         self._made: list[NodesExecution] = []
 
     def __call__(self, network: Network, loss: Loss, preparation: Any) -> NodesExecution:
-        made = NodesExecution(network, loss, preparation, TUNING, self._shares, 256, self.channels)
+        made = NodesExecution(Setup(network, loss, preparation, TUNING, self._shares, 256), self.channels)
         self._made.append(made)
         return made
 
@@ -116,7 +117,7 @@ def on_one_machine() -> Iterator[Callable[[str, int], TrainingState]]:
             made = []
 
             def execute(*given: Any) -> Any:
-                made.append(execution(*given, TUNING, shares, 256))
+                made.append(execution(Setup(*given, TUNING, shares, 256)))
                 return made[-1]
 
             found[task, shares] = last(run(task, execute))

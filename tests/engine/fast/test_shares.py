@@ -23,6 +23,7 @@ from engine.execution.protocol import Pass, PlainExecution
 from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.parts import ShareLost
 from engine.fast.parallel.processes import ProcessExecution
+from engine.fast.parallel.setup import Setup
 from engine.fast.parallel.threads import ThreadExecution
 from engine.fast.plan import REVISION
 from engine.graph.architecture import Architecture
@@ -65,14 +66,18 @@ PREPARATION = Preparation(
 KINDS = ("threads", "processes")
 
 
+def setup(shares: int) -> Setup:
+    return Setup(NETWORK, LOSS, PREPARATION, Tuning(), shares, 10)
+
+
 @pytest.fixture(scope="module")
 def executions() -> Iterator[Any]:
     made: dict[tuple[str, int], Any] = {}
     for kind, shares in product(KINDS, (1, 2, 3)):
         if kind == "threads":
-            made[kind, shares] = ThreadExecution(NETWORK, LOSS, PREPARATION, Tuning(), shares)
+            made[kind, shares] = ThreadExecution(setup(shares))
         else:
-            made[kind, shares] = ProcessExecution(NETWORK, LOSS, PREPARATION, Tuning(), shares, 10)
+            made[kind, shares] = ProcessExecution(setup(shares))
     yield made
     for execution in made.values():
         execution.close()
@@ -80,7 +85,7 @@ def executions() -> Iterator[Any]:
 
 @pytest.fixture
 def processes() -> Iterator[ProcessExecution]:
-    execution = ProcessExecution(NETWORK, LOSS, PREPARATION, Tuning(), 3, 10)
+    execution = ProcessExecution(setup(3))
     yield execution
     execution.close()
 
@@ -197,6 +202,7 @@ def test_processes_end_with_the_one_that_started_them(
         "from engine.graph.architecture import Architecture\n"
         "from engine.fast.layout.gemm import Tuning\n"
         "from engine.fast.parallel.processes import ProcessExecution\n"
+        "from engine.fast.parallel.setup import Setup\n"
         "from engine.recipe.losses import SoftmaxCrossEntropy\n"
         "from engine.graph.network import Network\n"
         "from engine.inputs.preparation import Preparation\n"
@@ -204,7 +210,8 @@ def test_processes_end_with_the_one_that_started_them(
         "layers = [{'type': 'flatten'}, {'type': 'dense', 'units': 2}]\n"
         "network = Network.build(Architecture.model_validate({'input_shape': [2, 2, 1], 'layers': layers}))\n"
         "preparation = Preparation(preprocessing=Preprocessing(mean=(0.5,), deviation=(0.5,)))\n"
-        "execution = ProcessExecution(network, SoftmaxCrossEntropy(), preparation, Tuning(), 2, 4)\n"
+        "setup = Setup(network, SoftmaxCrossEntropy(), preparation, Tuning(), 2, 4)\n"
+        "execution = ProcessExecution(setup)\n"
         "print('ready', flush=True)\n"
         "time.sleep(600)\n"
     )
