@@ -75,6 +75,29 @@ def takes_over(server: Server, record: Record) -> Iterator[None]:
     assert seconds < TAKEN_WITHIN
 
 
+def loses_and_finds_the_others(
+    one: Server,
+    two: Server,
+    cut: Callable[[], None],
+    mend: Callable[[], None],
+    weights: bytes,
+    record: Record,
+) -> None:
+    """Cut off the server that runs a job, and see that another ends it, also when the first is back."""
+    job_id = two.submit(JOB)
+    two.wait_checkpoint(job_id)
+    with takes_over(two, record):
+        cut()
+    wait_for(lambda: one.http.get("/readyz").status_code == 503, "the fault")
+    same(two, two.wait_end(job_id), weights)
+    mend()
+    wait_for(lambda: events(one.process, "duties_lost"), "the first finding out")
+    wait_for(lambda: one.http.get("/readyz").status_code == 200, "the end of the fault")
+    # what was said before and came only now has changed nothing
+    same(one, one.get(f"/v1/training-jobs/{job_id}"), weights)
+    assert len(events(two.process, "duties_taken")) == 1
+
+
 @pytest.mark.parametrize("what", ["the server", "its machine"])
 def test_the_server_that_runs_the_jobs_is_killed(
     what: str, start: Start, settings: dict[str, str], weights: bytes, record_property: Record
@@ -168,21 +191,16 @@ def test_the_server_that_runs_the_jobs_is_cut_off(
         }
         lines = [rows, files] if what == "the database and the bucket" else [rows]
         with servers(start, by_line, **settings) as (one, two):
-            job_id = two.submit(JOB)
-            two.wait_checkpoint(job_id)
-            with takes_over(two, record_property):
+
+            def cut() -> None:
                 for line in lines:
                     line.cut()
-            wait_for(lambda: one.http.get("/readyz").status_code == 503, "the fault")
-            job = two.wait_end(job_id)
-            same(two, job, weights)
-            for line in lines:
-                line.mend()
-            wait_for(lambda: events(one.process, "duties_lost"), "the first finding out")
-            wait_for(lambda: one.http.get("/readyz").status_code == 200, "the end of the fault")
-            # what was said before and came only now has changed nothing
-            same(one, one.get(f"/v1/training-jobs/{job_id}"), weights)
-            assert len(events(two.process, "duties_taken")) == 1
+
+            def mend() -> None:
+                for line in lines:
+                    line.mend()
+
+            loses_and_finds_the_others(one, two, cut, mend, weights, record_property)
 
 
 def test_the_cable_of_the_machine_that_runs_the_jobs_is_pulled(
@@ -200,17 +218,7 @@ def test_the_cable_of_the_machine_that_runs_the_jobs_is_pulled(
             return start(name, **there, **given)
 
         with servers(start_one, over_the_cable, **settings) as (one, two):
-            job_id = two.submit(JOB)
-            two.wait_checkpoint(job_id)
-            with takes_over(two, record_property):
-                apart.pull_cable()
-            wait_for(lambda: one.http.get("/readyz").status_code == 503, "the fault")
-            same(two, two.wait_end(job_id), weights)
-            apart.plug_in()
-            wait_for(lambda: events(one.process, "duties_lost"), "the first finding out")
-            wait_for(lambda: one.http.get("/readyz").status_code == 200, "the end of the fault")
-            same(one, one.get(f"/v1/training-jobs/{job_id}"), weights)
-            assert len(events(two.process, "duties_taken")) == 1
+            loses_and_finds_the_others(one, two, apart.pull_cable, apart.plug_in, weights, record_property)
 
 
 def test_the_bucket_is_away_for_half_a_minute(
