@@ -88,11 +88,17 @@ def status_anew(url: str, path: str, key: str) -> int:
 
 
 def wait_end(client: httpx.Client, job_id: str, wait_for: WaitFor) -> dict[str, Any]:
-    def ended() -> dict[str, Any] | None:
-        job: dict[str, Any] = get(client, f"/v1/training-jobs/{job_id}")
+    return ended(client, f"/v1/training-jobs/{job_id}", wait_for)
+
+
+def ended(client: httpx.Client, address: str, wait_for: WaitFor) -> dict[str, Any]:
+    """Wait for the end of a job of any kind, and return it."""
+
+    def look() -> dict[str, Any] | None:
+        job: dict[str, Any] = get(client, address)
         return job if job["finished_at"] else None
 
-    job: dict[str, Any] = wait_for(ended, f"the end of {job_id}")
+    job: dict[str, Any] = wait_for(look, f"the end of {address}")
     return job
 
 

@@ -22,6 +22,7 @@ from app.files.artifacts import LocalArtifacts
 from app.files.locks import is_locked, read_holder
 from app.store import Store
 from tests.http.receiver import SECRET, receiving, verify
+from tests.http.several import ended
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +30,6 @@ BATCHES = "/v1/batch-predictions"
 IMAGES = 201
 PARTS = 4
 """Of 64 pictures each, which a model looks at together; the last of fewer."""
-FINISHED = {"succeeded", "failed", "cancelled"}
 SETTINGS = {
     "MAX_JOBS": "2",
     "BATCH_PART_IMAGES": "50",
@@ -75,15 +75,6 @@ def submit(http: httpx.Client, archive: bytes, **fields: str) -> str:
     answer = http.post(BATCHES, data={"model": "model_example", **fields}, files={"file": ("a.zip", archive)})
     assert answer.status_code == 202, answer.text
     return str(answer.headers["location"])
-
-
-def ended(http: httpx.Client, address: str, wait_for: WaitFor) -> dict[str, Any]:
-    def look() -> dict[str, Any] | None:
-        found = http.get(address).json()
-        return found if found["status"] in FINISHED else None
-
-    found: dict[str, Any] = wait_for(look, f"the end of {address}")
-    return found
 
 
 def rows(service: ServerProcess, query: str, *values: str) -> list[Any]:
@@ -245,7 +236,7 @@ def test_it_fails_with_the_reason_of_a_part(
             pid = read_holder(lock) if lock.exists() and is_locked(lock) else None
             if pid is not None:
                 os.kill(pid, signal.SIGKILL)
-            return http.get(address).json()["status"] in FINISHED
+            return http.get(address).json()["finished_at"] is not None
 
         wait_for(kill, "the end")
         batch = ended(http, address, wait_for)

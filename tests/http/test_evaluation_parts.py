@@ -14,12 +14,12 @@ import pytest
 
 from app.cli.launch import ServerProcess
 from app.files.locks import is_locked, read_holder
+from tests.http.several import ended
 
 pytestmark = pytest.mark.slow
 
 BODY = {"model": "lenet-5-digits@example", "dataset": "digits", "split": "test"}
 FOUND = ("report.json", "evaluated.npy", "mistakes.png")
-FINISHED = {"succeeded", "failed", "cancelled"}
 SETTINGS = {"MAX_JOBS": "2", "EVALUATION_PART_IMAGES": "2500", "HEARTBEAT_TIMEOUT": "600"}
 
 Connect = Callable[..., httpx.Client]
@@ -31,15 +31,6 @@ def submit(http: httpx.Client) -> str:
     answer = http.post("/v1/evaluations", json=BODY)
     assert answer.status_code == 202, answer.text
     return str(answer.headers["location"])
-
-
-def ended(http: httpx.Client, address: str, wait_for: WaitFor) -> dict[str, Any]:
-    def look() -> dict[str, Any] | None:
-        found = http.get(address).json()
-        return found if found["status"] in FINISHED else None
-
-    found: dict[str, Any] = wait_for(look, f"the end of {address}")
-    return found
 
 
 def parts(service: ServerProcess, address: str) -> list[tuple[str, str, str, int, str]]:
@@ -145,7 +136,7 @@ def test_a_part_that_fails_fails_it_with_its_reason(
             if pid is not None:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            return http.get(address).json()["status"] in FINISHED
+            return http.get(address).json()["finished_at"] is not None
 
         wait_for(kill, "the end")
         evaluation = ended(http, address, wait_for)

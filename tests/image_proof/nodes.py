@@ -15,21 +15,13 @@ from typing import Any
 import httpx
 import yaml
 
+from tests.http.several import TRAINING
 from tests.image_proof import building
 from tests.image_proof.running import Rooms
 
 HEAD, NODE = "127.0.0.2", "127.0.0.3"
 _SECONDS = 300.0
 _KEEPER = building.ROOT / "tests" / "cluster" / "ray_keeper.py"
-_TRAINING = {
-    "architecture": {
-        "input_shape": [28, 28, 1],
-        "layers": [{"type": "flatten"}, {"type": "dense", "units": 10}],
-    },
-    "dataset": "digits",
-    "epochs": 1,
-    "batch_size": 256,
-}
 
 
 def works(rooms: Rooms, data: Path) -> str:
@@ -66,7 +58,7 @@ def works(rooms: Rooms, data: Path) -> str:
         }
         keep(stack, rooms.command("convserve", "serve", **settings))
         until(lambda: http.get("/readyz").is_success, "the server")
-        place = http.post("/v1/training-jobs", json=_TRAINING).headers["Location"]
+        place = http.post("/v1/training-jobs", json=TRAINING).headers["Location"]
         job = until(lambda: (job := http.get(place).json())["finished_at"] and job, "the end of the job")
         assert job["status"] == "succeeded", f"{job['error']}: {http.get(f'{place}/log').text}"
     return ""
