@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+import socketserver
 import subprocess
 import sys
 import threading
@@ -97,43 +98,31 @@ ANSWERS = {
 
 @contextmanager
 def tiny_server(answer: bytes, parts: int, most: int | None = None) -> Iterator[int]:
-    """Answer each request with these bytes, in some parts; close a connection after so many answers."""
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-    port: list[int] = []
-    writers: list[asyncio.StreamWriter] = []
-    listening = threading.Event()
+    """Answer each request with these bytes, in some parts; close a connection after so many answers.
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answered = 0
-        writers.append(writer)
-        size = -(-len(answer) // parts)
+    A thread a connection, each waited for: what is taken in the last moment is closed too.
+    """
+    size = -(-len(answer) // parts)
+
+    class Connection(socketserver.StreamRequestHandler):
+        disable_nagle_algorithm = True
+
+        def handle(self) -> None:
+            answered = 0
+            with contextlib.suppress(ConnectionError):
+                while answered != most and self.rfile.read(len(REQUEST)) == REQUEST:
+                    for start in range(0, len(answer), size):
+                        self.wfile.write(answer[start : start + size])
+                    answered += 1
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
         try:
-            while answered != most and await reader.readuntil(b"picture"):
-                for start in range(0, len(answer), size):
-                    writer.write(answer[start : start + size])
-                    await asyncio.sleep(0)
-                answered += 1
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        writer.close()
-
-    async def main() -> None:
-        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            port.append(server.sockets[0].getsockname()[1])
-            listening.set()
-            await stop.wait()
-        for writer in writers:
-            writer.close()
-        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
-    thread.start()
-    listening.wait()
-    yield port[0]
-    loop.call_soon_threadsafe(stop.set)
-    thread.join()
-    loop.close()
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 REQUEST = load.request_bytes("/predict", b"picture", {"Content-Type": "image/png"})
