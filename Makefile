@@ -85,8 +85,8 @@ types: $(VENV)/.dev ## check the types
 parity: $(BENCH)/.bench ## compare layers, losses, optimizers and explanations with PyTorch; writes the golden files and docs/parity.md
 	@$(BENCH)/bin/python -m benchmarks.parity
 
-bench: $(BENCH)/.bench ## time everything beside PyTorch and ONNX Runtime (leave the machine alone meanwhile)
-	@$(BENCH)/bin/python -m benchmarks all --data $(DATA)
+bench: $(BENCH)/.bench ## time everything beside PyTorch and ONNX Runtime (leave the machine alone meanwhile; ARGS='--only "mobilenet-v2*"' narrows)
+	@$(BENCH)/bin/python -m benchmarks all --data $(DATA) $(ARGS)
 
 bench-http: $(VENV)/.runtime $(BENCH_HTTP)/.bench ## time requests beside other servers (ARGS="--cases lenet --rounds 3" narrows)
 	@$(MAKE) --no-print-directory $(BENCH_MLSERVER)/.bench || echo "MLServer is left out: it could not be installed."

@@ -1,4 +1,4 @@
-"""The benchmarks: each prints a line per case as soon as it is measured, and yields what it found.
+"""The benchmarks: each yields its cases, which print a line when they are measured.
 
 Two threads for every side: ours as two shares of a batch, as two parts of a large batch of predictions, or as one core
 where the case says so.
@@ -6,10 +6,12 @@ where the case says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from benchmarks.duel import Side, judge, line_of, run, value
+from benchmarks.duel import Case, Side, judge, line_of, run, value
 from benchmarks.transfer import transfer
 
 Found = dict[str, Any]
@@ -17,6 +19,8 @@ Found = dict[str, Any]
 PRESETS = ("lenet-5", "vgg-small", "resnet-20")
 LARGE = ("resnet-18", "squeezenet-1.1", "mobilenet-v2")
 HALVED = ("vgg-small", "resnet-20")
+PICTURES = 64
+"""Whose features are computed in one call."""
 MODES = ("eager", "channels_last", "compile")
 # pictures, height and width, channels, filters, kernel, stride, padding
 LAYERS = {
@@ -42,66 +46,73 @@ _EPOCH_STEPS = 40
 _PRODUCT = 1024
 
 
-def training_step(rounds: int, data: str) -> Iterator[Found]:
-    """Time a training step on 64 pictures against the best mode of PyTorch."""
+def training_step(data: str) -> Iterator[Case]:
+    """Yield training steps on 64 pictures against the best mode of PyTorch."""
     for preset in PRESETS:
-        case = {"preset": preset, "batch": 64}
-        yield _compare(preset, _steps(case), rounds)
+        yield _compared(preset, _steps({"preset": preset, "batch": 64}))
 
 
-def inference(rounds: int, data: str) -> Iterator[Found]:
-    """Time predictions against ONNX Runtime: a single picture on one core of ours and on two, 32 on two."""
+def inference(data: str) -> Iterator[Case]:
+    """Yield predictions against ONNX Runtime: a single picture on one core of ours and on two, more pictures on two.
+
+    Last the features of many pictures, from bytes to the vectors that heads are trained on, as transfer jobs have them.
+    """
     for preset in PRESETS:
         for batch in (1, 32):
             case = {"preset": preset, "batch": batch}
             theirs = Side("benchmarks.ort_sides", "inference", case, 2)
             sides = {"ours": Side("benchmarks.sides", "inference", case, 1), "onnxruntime": theirs}
-            yield _compare(f"{preset}, batch {batch}", sides, rounds)
+            yield _compared(f"{preset}, batch {batch}", sides)
             if batch == 1 and preset in HALVED:
                 halves = Side("benchmarks.sides", "halves", {"preset": preset}, 1)
                 sides = {"ours": halves, "onnxruntime": theirs}
-                yield _compare(f"{preset}, batch 1, two processes", sides, rounds)
+                yield _compared(f"{preset}, batch 1, two processes", sides)
+    for size in (224, 96):
+        case = {"size": size, "pictures": PICTURES}
+        sides = {"ours": Side("benchmarks.features", "ours", case, 1)}
+        for batch in (8, 32):
+            given = {**case, "batch": batch}
+            sides[f"onnxruntime by {batch}"] = Side("benchmarks.ort_sides", "features", given, 2)
+        yield _compared(f"features of mobilenet-v2 at {size}x{size}, {PICTURES} pictures", sides)
 
 
-def layers(rounds: int, data: str) -> Iterator[Found]:
-    """Time single convolutions on one core, forward and forward with backward, and say how near sgemm they come."""
+def layers(data: str) -> Iterator[Case]:
+    """Yield single convolutions on one core, forward and forward with backward, and how near sgemm they come."""
     for name, case in LAYERS.items():
         for backward in (False, True):
-            given = {"case": list(case), "backward": backward}
-            sides = {
-                "ours": Side("benchmarks.sides", "layer", given, 1),
-                "sgemm": Side("benchmarks.sides", "product", {"rows": _PRODUCT}, 1),
-                **{
-                    mode: Side("benchmarks.torch_sides", "layer", {**given, "mode": mode}, 1)
-                    for mode in ("eager", "channels_last")
-                },
-            }
             label = f"{name}, {'forward and backward' if backward else 'forward'}"
-            timings = run(sides, rounds)
-            sgemm = 2 * _PRODUCT**3 / timings.pop("sgemm").median
-            found = judge(label, timings, quiet=True)
-            operations = _operations(case) * (3 if backward else 1) / timings["ours"].median
-            found["gflops"], found["share_of_sgemm"] = (
-                round(operations / 1e9, 1),
-                round(operations / sgemm, 2),
-            )
-            print(
-                f"{line_of(found)}; {found['gflops']:.0f} GFLOP/s, {found['share_of_sgemm']:.0%} of sgemm",
-                flush=True,
-            )
-            yield found
+            yield Case(label, partial(_layer, label, case, backward))
 
 
-def scaling(rounds: int, data: str) -> Iterator[Found]:
-    """Time steps as one size grows, weigh their memory, and take networks for pictures of 224x224."""
+def _layer(label: str, case: tuple[int, ...], backward: bool, rounds: int) -> Found:
+    given = {"case": list(case), "backward": backward}
+    sides = {
+        "ours": Side("benchmarks.sides", "layer", given, 1),
+        "sgemm": Side("benchmarks.sides", "product", {"rows": _PRODUCT}, 1),
+        **{
+            mode: Side("benchmarks.torch_sides", "layer", {**given, "mode": mode}, 1)
+            for mode in ("eager", "channels_last")
+        },
+    }
+    timings = run(sides, rounds)
+    sgemm = 2 * _PRODUCT**3 / timings.pop("sgemm").median
+    found = judge(label, timings, quiet=True)
+    operations = _operations(case) * (3 if backward else 1) / timings["ours"].median
+    found["gflops"], found["share_of_sgemm"] = round(operations / 1e9, 1), round(operations / sgemm, 2)
+    print(
+        f"{line_of(found)}; {found['gflops']:.0f} GFLOP/s, {found['share_of_sgemm']:.0%} of sgemm", flush=True
+    )
+    return found
+
+
+def scaling(data: str) -> Iterator[Case]:
+    """Yield steps as one size grows, the largest with their memory, and networks for pictures of 224x224."""
     for name, cases in SCALES.items():
         for number, (grid, batch) in enumerate(cases):
             case = {"grid": list(grid), "batch": batch}
             words = {"batch": batch, "image size": grid[0], "channels": grid[1], "depth": grid[2]}
-            found = _compare(f"{name} {words[name]}", _steps(case, ("channels_last",)), rounds)
-            if number == len(cases) - 1:
-                found["megabytes"] = _memory(case)
-            yield found
+            memory = case if number == len(cases) - 1 else None
+            yield _compared(f"{name} {words[name]}", _steps(case, ("channels_last",)), memory)
     for preset in LARGE:
         for batch in (1, 8):
             case = {"preset": preset, "batch": batch}
@@ -110,29 +121,34 @@ def scaling(rounds: int, data: str) -> Iterator[Found]:
                 "channels_last": Side("benchmarks.torch_sides", "inference", case, 2),
                 "onnxruntime": Side("benchmarks.ort_sides", "inference", case, 2),
             }
-            yield _compare(f"{preset} at 224x224, inference, batch {batch}", sides, rounds)
-            found = _compare(
-                f"{preset} at 224x224, training step, batch {batch}", _steps(case, ("channels_last",)), rounds
-            )
-            found["megabytes"] = _memory(case)
-            yield found
+            yield _compared(f"{preset} at 224x224, inference, batch {batch}", sides)
+            label = f"{preset} at 224x224, training step, batch {batch}"
+            yield _compared(label, _steps(case, ("channels_last",)), case)
 
 
-def epoch(rounds: int, data: str) -> Iterator[Found]:
-    """Time steps of an epoch of MNIST with everything that belongs to it against a DataLoader's loop."""
-    case = {"data": data, "steps": _EPOCH_STEPS}
+def epoch(data: str) -> Iterator[Case]:
+    """Yield steps of an epoch of MNIST with everything that belongs to it against a DataLoader's loop."""
+    if not (Path(data) / "mnist").is_dir():
+        print(f"epoch: left out, there is no {data}/mnist (--data names the directory)")
+        return
     loops = {"picture by picture": False, "whole batches": True}
     for words, together in loops.items():
-        theirs = Side("benchmarks.torch_sides", "epoch", {**case, "together": together}, 2)
-        sides = {"ours": Side("benchmarks.sides", "epoch", case, 1), "DataLoader": theirs}
-        found = _compare(f"lenet-5 on MNIST, their augmentation {words}", sides, rounds)
-        pictures = 64 * _EPOCH_STEPS
-        speeds = {name: 1e3 * pictures / time for name, time in found["milliseconds"].items()}
-        found["images_per_second"] = {name: round(speed) for name, speed in speeds.items()}
-        yield found
+        label = f"lenet-5 on MNIST, their augmentation {words}"
+        yield Case(label, partial(_epoch, label, data, together))
 
 
-BENCHMARKS = {
+def _epoch(label: str, data: str, together: bool, rounds: int) -> Found:
+    case = {"data": data, "steps": _EPOCH_STEPS}
+    theirs = Side("benchmarks.torch_sides", "epoch", {**case, "together": together}, 2)
+    sides = {"ours": Side("benchmarks.sides", "epoch", case, 1), "DataLoader": theirs}
+    found = judge(label, run(sides, rounds))
+    pictures = 64 * _EPOCH_STEPS
+    speeds = {name: 1e3 * pictures / time for name, time in found["milliseconds"].items()}
+    found["images_per_second"] = {name: round(speed) for name, speed in speeds.items()}
+    return found
+
+
+BENCHMARKS: dict[str, Callable[[str], Iterator[Case]]] = {
     "training-step": training_step,
     "inference": inference,
     "layers": layers,
@@ -140,6 +156,17 @@ BENCHMARKS = {
     "epoch": epoch,
     "transfer": transfer,
 }
+"""Each yields its cases, given the directory with data sets."""
+
+
+def _compared(name: str, sides: dict[str, Side], memory_of: Found | None = None) -> Case:
+    """Return the case of some sides, on request with the megabytes that training steps take."""
+    return Case(name, partial(_compare, name, sides, memory_of))
+
+
+def _compare(name: str, sides: dict[str, Side], memory_of: Found | None, rounds: int) -> Found:
+    found = judge(name, run(sides, rounds))
+    return found if memory_of is None else found | {"megabytes": _memory(memory_of)}
 
 
 def _steps(case: Found, modes: tuple[str, ...] = MODES) -> dict[str, Side]:
@@ -154,10 +181,6 @@ def _memory(case: Found) -> dict[str, int]:
     ours = value(Side("benchmarks.sides", "step_memory", case, 1))
     theirs = value(Side("benchmarks.torch_sides", "step_memory", {**case, "mode": "channels_last"}, 2))
     return {"ours": round(ours / 2**20), "channels_last": round(theirs / 2**20)}
-
-
-def _compare(name: str, sides: dict[str, Side], rounds: int) -> Found:
-    return judge(name, run(sides, rounds))
 
 
 def _operations(case: tuple[int, ...]) -> int:

@@ -14,7 +14,7 @@ import os
 import statistics
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -32,6 +32,13 @@ class Side(NamedTuple):
     function: str
     arguments: dict[str, Any]
     threads: int
+
+
+class Case(NamedTuple):
+    """What is compared under a name, when it is measured in so many rounds."""
+
+    name: str
+    measure: Callable[[int], dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,62 @@
-"""The machine of a measurement: what it is called, and what processes take of it (the latter on Linux only)."""
+"""The machine of a measurement: of which kind it is, and what processes take of it (the latter on Linux only)."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
+from engine.environment import blas_kernels
+
+_DESCRIPTION = Path("/proc/cpuinfo")
 _TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Kind(NamedTuple):
+    """A kind of machine: figures of one say nothing about another."""
+
+    processor: str
+    """What it calls itself; two generations may have one name."""
+    cores: int
+    vectors: str
+    """The widest vectors that it computes with, AVX-512 or AVX2; empty where that is not known."""
+    blas_kernels: str
+    """For which processor OpenBLAS's kernels are, see `blas_kernels`; empty where that is not known."""
+
+    def __str__(self) -> str:
+        vectors = f" with {self.vectors}" if self.vectors else ""
+        kernels = (
+            f"BLAS kernels for {self.blas_kernels}" if self.blas_kernels else "BLAS kernels not recorded"
+        )
+        return f"{self.processor}{vectors}, {self.cores} cores, {kernels}"
+
+
+def kind() -> Callable[[], Kind]:
+    """Return what tells the kind of this machine; the kernels of BLAS are those that the calling process has loaded."""
+    return lambda: Kind(processor(), os.cpu_count() or 1, vectors(_described("flags")), blas_kernels())
 
 
 def processor() -> str:
     """Return the name of the processor."""
+    return _described("model name") or platform.processor() or platform.machine()
+
+
+def vectors(flags: str) -> str:
+    """Return the widest vectors among a processor's flags, as Linux calls them."""
+    found = set(flags.split())
+    return "AVX-512" if "avx512f" in found else "AVX2" if "avx2" in found else ""
+
+
+def _described(name: str) -> str:
+    """Return what Linux says of the first processor; nothing elsewhere."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        lines = _DESCRIPTION.read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.processor() or platform.machine()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-        platform.machine(),
-    )
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
 
 
 def own_seconds(pid: int) -> float:

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from PIL import Image
 from app.api.training_jobs import TrainingJob
 from app.client import Client
 from app.ids import PRETRAINED
-from benchmarks.duel import Side, Timing, judge, run, value
+from benchmarks.duel import Case, Side, Timing, judge, run, value
 from benchmarks.service import finish, service, upload
 from engine.arrays import Bytes
 
@@ -47,19 +48,24 @@ _LINES = {
 """What a worker writes at the end of each part; `served` is the rest, up to the first answer."""
 
 
-def transfer(rounds: int, data: str) -> Iterator[Found]:
-    """Time whole jobs on 100 pictures, then epochs of a head on 20,000 features."""
-    with tempfile.TemporaryDirectory() as name, service(Path(name) / "data") as (client, processor):
-        for size in SIZES:
-            yield _jobs(client, processor, Path(name), size, min(rounds, _MOST_ROUNDS))
+def transfer(data: str) -> Iterator[Case]:
+    """Yield whole jobs on 100 pictures, then epochs of a head on 20,000 features."""
+    for size in SIZES:
+        label = f"{PICTURES} pictures of {size}x{size}, request to served model"
+        yield Case(label, partial(_jobs, label, size))
+    label = f"head on {VECTORS:,} features, an epoch"
+    yield Case(label, partial(_heads, label))
+
+
+def _heads(label: str, rounds: int) -> Found:
     case = {"vectors": VECTORS, "batch": BATCH}
     sides = {
         "ours": Side("benchmarks.transfer_head", "head", case, 2),
         "eager": Side("benchmarks.torch_transfer", "head", case, 2),
     }
-    found = judge(f"head on {VECTORS:,} features, an epoch", run(sides, rounds))
+    found = judge(label, run(sides, rounds))
     speeds = {side: 1e3 * VECTORS / time for side, time in found["milliseconds"].items()}
-    yield found | {"images_per_second": {side: round(speed) for side, speed in speeds.items()}}
+    return found | {"images_per_second": {side: round(speed) for side, speed in speeds.items()}}
 
 
 def pictures(size: int, seed: int) -> tuple[Bytes, Bytes]:
@@ -75,7 +81,22 @@ def pictures(size: int, seed: int) -> tuple[Bytes, Bytes]:
     return np.stack([np.asarray(picture) for picture in smooth]), labels.astype(np.uint8)
 
 
-def _jobs(client: Client, processor: Callable[[], float], folder: Path, size: int, rounds: int) -> Found:
+def _jobs(label: str, size: int, rounds: int) -> Found:
+    with tempfile.TemporaryDirectory() as name, service(Path(name) / "data") as (client, processor):
+        times, parts = _rounds(client, processor, Path(name), size, min(rounds, _MOST_ROUNDS))
+    found = judge(label, {side: Timing(seconds) for side, seconds in times.items()})
+    for words, side in {"ours": "ours", "theirs": found["against"]}.items():
+        # the parts of one run, so that they belong together
+        middle = sorted(range(len(times[side])), key=times[side].__getitem__)[len(times[side]) // 2]
+        found[f"seconds_{words}"] = {part: round(spent, 2) for part, spent in parts[side][middle].items()}
+        print(f"  {words}: {found[f'seconds_{words}']}", flush=True)
+    return found
+
+
+def _rounds(
+    client: Client, processor: Callable[[], float], folder: Path, size: int, rounds: int
+) -> tuple[dict[str, list[float]], dict[str, list[dict[str, float]]]]:
+    """Return the seconds of each side in each round, and of their parts."""
     times: dict[str, list[float]] = {"ours": [], **{mode: [] for mode in MODES}}
     parts: dict[str, list[dict[str, float]]] = {side: [] for side in times}
     for number in range(rounds):
@@ -101,16 +122,7 @@ def _jobs(client: Client, processor: Callable[[], float], folder: Path, size: in
             found = value(Side("benchmarks.torch_transfer", "job", case | {"mode": mode}, 2))
             times[mode].append(time.perf_counter() - began)
             parts[mode].append(found | {"processor": _children() - worked})
-    found = judge(
-        f"{PICTURES} pictures of {size}x{size}, request to served model",
-        {side: Timing(seconds) for side, seconds in times.items()},
-    )
-    for words, side in {"ours": "ours", "theirs": found["against"]}.items():
-        # the parts of one run, so that they belong together
-        middle = sorted(range(rounds), key=times[side].__getitem__)[rounds // 2]
-        found[f"seconds_{words}"] = {part: round(spent, 2) for part, spent in parts[side][middle].items()}
-        print(f"  {words}: {found[f'seconds_{words}']}", flush=True)
-    return found
+    return times, parts
 
 
 def _ended(processor: Callable[[], float], before: float) -> float:

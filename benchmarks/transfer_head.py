@@ -6,16 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.features import split
 from benchmarks.sides import network
 from engine.execution.protocol import PlainExecution
 from engine.inputs.feed import TrainingData
 from engine.inputs.preprocessing import Preprocessing
 from engine.recipe.config import TrainingConfig
 from engine.recipe.optimizers import Adam
-from engine.training.head import all_but, head_nodes
 from engine.training.loop import first_state, train
-from engine.training.transfer import freeze
-from engine.training.trunk import UNCHANGED, FeatureSet, split_network
+from engine.training.trunk import UNCHANGED, FeatureSet
 
 _EPOCHS = 100_000
 _DEV = 100
@@ -30,18 +29,15 @@ def features(vectors: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 def head(vectors: int, batch: int) -> Callable[[], None]:
     """Return what takes an epoch of MobileNetV2's head, and judges a few others."""
     whole = network("mobilenet-v2", 32)
-    config = TrainingConfig(batch_size=batch, epochs=_EPOCHS, optimizer=Adam(learning_rate=0.0003))
-    config = config.model_copy(update={"freeze": all_but(whole, head_nodes(whole))})
-    split = split_network(freeze(whole.without_final(config.loss.link), config.freeze))
-    if split is None:
-        raise ValueError("MobileNetV2 has a trunk")
-    x, y = features(vectors + _DEV, *split.trunk.output_shape)
+    rate = Adam(learning_rate=0.0003)
+    parts, config = split(whole, TrainingConfig(batch_size=batch, epochs=_EPOCHS, optimizer=rate))
+    x, y = features(vectors + _DEV, *parts.trunk.output_shape)
     sets = FeatureSet(x[:vectors], y[:vectors]), FeatureSet(x[vectors:], y[vectors:])
     classes = tuple(map(str, range(10)))
     data = TrainingData(sets[0], sets[1], sets[1], classes, x.shape[1:])
-    state = split.narrowed(first_state(whole, config, Preprocessing(mean=(0.0,) * 3, deviation=(1.0,) * 3)))
+    state = parts.narrowed(first_state(whole, config, Preprocessing(mean=(0.0,) * 3, deviation=(1.0,) * 3)))
     execute = lambda trained, loss, prepared: PlainExecution(trained, loss, UNCHANGED)  # noqa: E731
-    run = train(split.rest, split.config(config), data, state, execute)
+    run = train(parts.rest, parts.config(config), data, state, execute)
 
     def epoch() -> None:
         while next(run).metrics is None:

@@ -20,6 +20,8 @@ MAY_BE_LONG = {
     "app/builtin/examples.json",
     "docker/grafana/convserve.json",
     "docs/openapi.json",
+    "docs/performance-figures.md",
+    "docs/performance.json",
     "requirements/runtime.txt",
     "requirements/dev.txt",
     "requirements/cluster.txt",
