@@ -20,6 +20,9 @@ log = Log(__name__)
 
 LOOK = 0.1
 """Seconds between two looks at whether anything has changed; each takes microseconds, however many follow."""
+SPACE = 0.002
+"""Seconds until the next look for each who was told something: to tell one takes about a twentieth of it, and a crowd
+that follows leaves the event loop to others."""
 MOST_WAITING = 256
 """Events that wait for one reader; who is further behind reads them from the database, at its own pace. Of as many jobs
 their states wait; where there are more, it is told that the list is another."""
@@ -100,9 +103,8 @@ class Changed:
     lists: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Quiet:
-    """Nothing has happened for a while."""
+Happening = News | State | Gone | Changed
+"""What one who follows is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,20 +178,20 @@ class _Follower:
         self.closed = True
         self.happened.set()
 
-    def take(self) -> Iterator[News | State | Gone | Changed]:
-        """Yield what waits, and let it go."""
+    def take(self, after: int) -> tuple[list[Happening], int]:
+        """Return what waits but for events up to a position, with the position of the last one, and let it go."""
         events, progress, moved, counted = self.events, self.progress, self.moved, self.counted
         gone, changed = self.gone, self.changed
         self.events, self.progress, self.moved, self.counted = deque(), {}, {}, None
         self.gone, self.changed = set(), set()
-        yield from events
-        yield from moved.values()
-        yield from progress.values()
-        yield from map(Gone, sorted(gone))
+        # events only: progress is of no position
+        new = [news for news in events if isinstance(news.of, JobEvent) and news.of.position > after]
+        happenings: list[Happening] = [*new, *moved.values(), *progress.values(), *map(Gone, sorted(gone))]
         if counted is not None:
-            yield counted
+            happenings.append(counted)
         if changed:
-            yield Changed(tuple(sorted(changed)))
+            happenings.append(Changed(tuple(sorted(changed))))
+        return happenings, max([after, *(news.of.position for news in new if isinstance(news.of, JobEvent))])
 
 
 class Watcher:
@@ -219,13 +221,13 @@ class Watcher:
 
     async def follow(
         self, wanted: Wanted, after: int, quiet_seconds: float
-    ) -> AsyncGenerator[News | State | Gone | Changed | Quiet, None]:
-        """Yield what happens, without end: it ends when this server is about to stop.
+    ) -> AsyncGenerator[Sequence[Happening], None]:
+        """Yield what happens, all that waits at a time, without end: it ends when this server is about to stop.
 
         Args:
             wanted: to which jobs.
             after: the position of the last event that was seen.
-            quiet_seconds: after how long without anything to say so.
+            quiet_seconds: after how long without anything to say so, by a sequence without members.
         """
         await self._begin()
         with self._follower(wanted) as follower:
@@ -234,22 +236,19 @@ class Watcher:
                     until, follower.behind = self._position, False
                     while after < until and not follower.closed:
                         missed = await self._missed(wanted, after, until)
-                        for event in missed.events:
-                            yield News(event)
+                        if missed.events:
+                            yield [News(event) for event in missed.events]
                         after = missed.last if missed.more else until
                     continue
                 follower.happened.clear()
-                for news in follower.take():
-                    if isinstance(news, News) and isinstance(news.of, JobEvent):
-                        if news.of.position <= after:
-                            continue
-                        after = news.of.position
-                    yield news
+                happenings, after = follower.take(after)
+                if happenings:
+                    yield happenings
                 try:
                     async with asyncio.timeout(quiet_seconds):
                         await follower.happened.wait()
                 except TimeoutError:
-                    yield Quiet()
+                    yield ()
 
     @contextmanager
     def _follower(self, wanted: Wanted) -> Iterator[_Follower]:
@@ -304,8 +303,8 @@ class Watcher:
                         log.exception("jobs_cannot_be_watched")
                     seen, pause = None, _PAUSE
                 else:
-                    await self._give(news, counters)
-                    seen, pause = (None, 0.0) if news.events.more else (counters, LOOK)
+                    told = await self._give(news, counters)
+                    seen, pause = (None, 0.0) if news.events.more else (counters, max(LOOK, SPACE * told))
             await asyncio.sleep(pause)
         for follower in self._followers:
             follower.close()
@@ -316,7 +315,8 @@ class Watcher:
         ]
         return frozenset().union(*named)
 
-    async def _give(self, news: JobNews, counters: Mapping[str, int] | None) -> None:
+    async def _give(self, news: JobNews, counters: Mapping[str, int] | None) -> int:
+        """Give all who follow what a look has found; return how many there was something for."""
         before, self._running = self._running, {}
         for entry in news.progress:
             known = before.get(entry.job_id)
@@ -339,10 +339,14 @@ class Watcher:
             changed,
         )
         # whoever begins from now on begins behind all that
-        for number, follower in enumerate(tuple(self._followers), 1):
+        told = 0
+        for follower in tuple(self._followers):
             follower.give(found)
-            if number % TOGETHER == 0:
-                await asyncio.sleep(0)
+            if follower.happened.is_set():
+                told += 1
+                if told % TOGETHER == 0:
+                    await asyncio.sleep(0)
+        return told
 
     def _changed(self, counters: Mapping[str, int] | None) -> frozenset[str]:
         """Return the lists that are other than at the last look."""

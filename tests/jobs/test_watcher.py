@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from app.jobs.kinds import EVALUATION, TRAINING
-from app.jobs.watcher import LOOK, TOGETHER, Changed, Gone, News, State, Wanted, Watcher
+from app.jobs.watcher import LOOK, TOGETHER, Changed, Gone, Happening, News, State, Wanted, Watcher
 from app.store import Store
 from app.store.news import JobEvent
 from app.store.records import JobRecord
@@ -45,6 +46,13 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def one_by_one(happenings: AsyncGenerator[Sequence[Happening], None]) -> AsyncGenerator[Happening, None]:
+    async with aclosing(happenings):
+        async for together in happenings:
+            for news in together:
+                yield news
+
+
 class Reader:
     """Follows in a task of its own, and keeps what it gets."""
 
@@ -53,7 +61,7 @@ class Reader:
         self._task = asyncio.create_task(self._read(watcher, wanted, after))
 
     async def _read(self, watcher: Watcher, wanted: Wanted, after: int) -> None:
-        async for news in watcher.follow(wanted, after, quiet_seconds=0.05):
+        async for news in one_by_one(watcher.follow(wanted, after, quiet_seconds=0.05)):
             self.got.append(news)
 
     @property
@@ -114,7 +122,7 @@ def test_others_have_their_turn_while_many_are_told(store: Store) -> None:
 
         class Noting(Reader):
             async def _read(self, watcher: Watcher, wanted: Wanted, after: int) -> None:
-                async for _ in watcher.follow(wanted, after, quiet_seconds=600):
+                async for _ in one_by_one(watcher.follow(wanted, after, quiet_seconds=600)):
                     told[turn] += 1
 
         after = store.news.counter()
@@ -145,7 +153,7 @@ def test_a_slow_reader_misses_nothing_and_little_waits_for_it(
         watcher = Watcher(store, lambda: False)
         job = run(store)
         quick = Reader(watcher)
-        slow = watcher.follow(ALL, 0, quiet_seconds=60)
+        slow = one_by_one(watcher.follow(ALL, 0, quiet_seconds=60))
         got = [await anext(slow)]
         await until(lambda: len(quick.events) == 2)
         for epoch in range(1, epochs + 1):
@@ -200,7 +208,7 @@ def test_of_very_many_jobs_it_is_told_that_the_list_is_another(
         watcher = Watcher(store, lambda: False)
         queue(store)
         quick = Reader(watcher)
-        slow = watcher.follow(ALL, store.news.counter(), quiet_seconds=60)
+        slow = one_by_one(watcher.follow(ALL, store.news.counter(), quiet_seconds=60))
         first = asyncio.ensure_future(anext(slow))
         await until(lambda: len(watcher._followers) == 2)
         names = [queue(store) for _ in range(2)]

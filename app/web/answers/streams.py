@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.common import finite
 from app.errors import Damaged, Invalid, Unavailable
-from app.jobs.watcher import JOBS, Changed, Gone, News, Quiet, State, Wanted
+from app.jobs.watcher import JOBS, Changed, Gone, News, State, Wanted
 from app.keys.callers import caller_of
 from app.keys.ring import Keyring
 from app.keys.turns import TURN, Turn
@@ -132,25 +132,27 @@ async def _written(services: Services, wanted: Wanted, after: int, form: str) ->
     open_jobs = set(wanted.job_ids or ())
     write = partial(_state, services)
     async with aclosing(services.watcher.follow(wanted, after, _QUIET_SECONDS)) as happenings:
-        async for news in happenings:
-            match news:
-                case Quiet():
-                    yield KEEPALIVE_COMMENT
-                case State():
-                    if written := await news.written(write):
-                        yield written
-                case Changed(lists):
-                    yield _event(CHANGED, {"lists": list(lists)})
-                case Gone(job_id):
-                    if job_id in open_jobs:
-                        # Only what waits or is finished can be deleted, and what is finished has had its end.
-                        end = {"status": "cancelled", "model_id": None, "error": None, "at": None}
-                        yield _event(END, end if form == _OF_ONE else end | {"job_id": job_id})
-                        open_jobs.discard(job_id)
-                case News(of):
-                    yield _news(news, form)
-                    if isinstance(of, JobEvent) and of.kind == END:
-                        open_jobs.discard(of.job_id)
+        async for together in happenings:
+            # what waits goes out as one piece: a reader costs what it is sent by pieces
+            written = [] if together else [KEEPALIVE_COMMENT]
+            for news in together:
+                match news:
+                    case State():
+                        written.append(await news.written(write))
+                    case Changed(lists):
+                        written.append(_event(CHANGED, {"lists": list(lists)}))
+                    case Gone(job_id):
+                        if job_id in open_jobs:
+                            # Only what waits or is finished can be deleted, and what is finished has had its end.
+                            end = {"status": "cancelled", "model_id": None, "error": None, "at": None}
+                            written.append(_event(END, end if form == _OF_ONE else end | {"job_id": job_id}))
+                            open_jobs.discard(job_id)
+                    case News(of):
+                        written.append(_news(news, form))
+                        if isinstance(of, JobEvent) and of.kind == END:
+                            open_jobs.discard(of.job_id)
+            if piece := b"".join(written):
+                yield piece
             if wanted.job_ids is not None and not open_jobs:
                 return
     yield _STOPPING
