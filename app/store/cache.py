@@ -14,6 +14,7 @@ from sqlalchemy import Table
 from app.store.changes import Changes
 
 MAX_READS = 4096
+MAX_WRITTEN = 256
 MAX_BYTES = 32 * 1024 * 1024
 """For all that is kept, by all serving processes."""
 
@@ -46,6 +47,34 @@ class Cached(Generic[T]):
     bytes: int
 
 
+class Written:
+    """What records were written as, for all who ask while they are what is stored; for the event loop alone.
+
+    What is written must follow from the record. A changed row is another object, and what was written of the one before
+    counts no more.
+    """
+
+    def __init__(self, most: int = MAX_WRITTEN) -> None:
+        self._most = most
+        self._written: OrderedDict[str, tuple[object, bytes]] = OrderedDict()
+
+    def find(self, identifier: str, record: object) -> bytes | None:
+        """Return what this very record was written as, None where it was not, or it is no longer kept."""
+        found = self._written.get(identifier)
+        return found[1] if found is not None and found[0] is record else None
+
+    def keep(self, identifier: str, record: object, content: bytes) -> None:
+        """Keep it in place of what there was before of this id; what was kept first goes first."""
+        self._written.pop(identifier, None)
+        self._written[identifier] = record, content
+        if len(self._written) > self._most:
+            self._written.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._written.clear()
+
+
 class Cache:
     """Results of reads, each answered from memory only while a read would give the same.
 
@@ -60,6 +89,8 @@ class Cache:
         self._max_bytes = max_bytes
         self._kept: OrderedDict[tuple[Any, ...], Cached[Any]] = OrderedDict()
         self._bytes = 0
+        self.written = Written()
+        """What small records were written as."""
         self.reading: dict[Any, Any] = {}
         """What is being read, with the counters from before: the futures of those who wait for it."""
 
@@ -130,6 +161,7 @@ class Cache:
     def close(self) -> None:
         """Forget everything and let go of the database."""
         self._kept.clear()
+        self.written.clear()
         self._bytes = 0
         self._changes.close()
 

@@ -18,7 +18,7 @@ import pytest
 from app.errors import Conflict, NotFound, StaleAttempt
 from app.jobs.kinds import TRAINING
 from app.store import Store
-from app.store.cache import Cache, size_in_memory
+from app.store.cache import Cache, Written, size_in_memory
 from app.store.changes import SqliteChanges
 from app.store.database import DATABASE_NAME
 from app.store.records import ArchitectureRecord, DatasetContents, DatasetRecord, JobRecord, ModelRecord
@@ -268,3 +268,19 @@ def test_what_is_too_large_to_be_kept_is_not_weighed_to_its_end() -> None:
 
     size_in_memory([Item() for _ in range(1000)], 10_000)
     assert len(looked_at) < 100
+
+
+def test_what_a_record_was_written_as_counts_for_that_very_record_alone() -> None:
+    written = Written(2)
+    before = JobRecord("job_1", "training", {})
+    after = replace(before)
+    assert before == after
+    written.keep("job_1", before, b"before")
+    assert written.find("job_1", before) == b"before"
+    assert written.find("job_1", after) is None
+    written.keep("job_1", after, b"after")
+    assert (written.find("job_1", before), written.find("job_1", after)) == (None, b"after")
+    for other in ("job_2", "job_3"):
+        written.keep(other, before, b"other")
+    assert written.find("job_1", after) is None
+    assert written.find("job_3", before) == b"other"

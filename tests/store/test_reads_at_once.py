@@ -10,7 +10,7 @@ import pytest
 from app.errors import NotFound
 from app.store import Store
 from app.store.records import JobRecord
-from app.web.answers.stored import stored
+from app.web.answers.stored import SMALL_BYTES, is_small, stored
 from tests.store.databases import heard, only_sqlite
 
 
@@ -74,5 +74,21 @@ def test_all_are_told_what_went_wrong_and_nothing_is_kept_of_it(store: Store) ->
         assert [type(outcome) for outcome in outcomes] == [NotFound] * 3
         await asyncio.to_thread(store.jobs.create, JobRecord("job_9", "training", {"name": "c"}))
         assert (await stored(store, store.jobs.get, "job_9")).id == "job_9"
+
+    asyncio.run(ask())
+
+
+def test_what_is_no_longer_kept_is_small_all_the_same(store: Store) -> None:
+    """Where rows change all the time what was read has often been let go when its answer is made."""
+
+    async def ask() -> None:
+        read = store.jobs.get
+        found = await stored(store, read, "job_1")
+        await asyncio.to_thread(store.jobs.create, JobRecord("job_2", "training", {"name": "b"}))
+        assert store.cache.find(read, "job_1") is None
+        assert store.cache.size(read, "job_1") is None
+        assert is_small(store, found, read, "job_1")
+        long = JobRecord("job_1", "training", {"name": "a" * SMALL_BYTES})
+        assert not is_small(store, long, read, "job_1")
 
     asyncio.run(ask())

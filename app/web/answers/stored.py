@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 from starlette.concurrency import run_in_threadpool
 
 from app.store import Store
+from app.store.cache import size_in_memory
 from app.store.records import ModelRecord
 
 SMALL_BYTES = 64 * 1024
@@ -93,7 +94,7 @@ async def answered(
         kwargs: its arguments by name.
     """
     found = await stored(store, read, *args, **kwargs)
-    if is_small(store, read, *args, **kwargs):
+    if is_small(store, found, read, *args, **kwargs):
         return answer(found)
     return await run_in_threadpool(answer, found)
 
@@ -108,7 +109,9 @@ async def stored_model(store: Store, reference: str) -> ModelRecord:
     return await stored(store, store.models.find, reference)
 
 
-def is_small(store: Store, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> bool:
+def is_small(store: Store, found: T, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> bool:
     """Tell whether what `stored` just gave is so small that the event loop can make an answer of it."""
     size = store.cache.size(read, *args, **kwargs)
-    return size is not None and size <= SMALL_BYTES
+    if size is None:  # where much is written it is often not kept any more
+        size = size_in_memory(found, SMALL_BYTES)
+    return size <= SMALL_BYTES

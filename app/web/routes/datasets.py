@@ -224,7 +224,7 @@ async def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Response:
     def answer() -> Response:
         return written_row(record, lambda record: dataset(record, writers.get(record.id, ())))
 
-    if is_small(store, store.datasets.get, dataset_id):
+    if is_small(store, record, store.datasets.get, dataset_id):
         return answer()
     return await run_in_threadpool(answer)
 

@@ -22,10 +22,11 @@ from app.states import JobStatus
 from app.store.records import JobRecord, JobState
 from app.web.answers.job_entries import ENTRIES
 from app.web.answers.logs import whole_log_of
-from app.web.answers.rows import answer_row, answer_rows, written_row
+from app.web.answers.rows import answer_row, answer_rows, row_json
 from app.web.answers.stored import is_small, stored
 from app.web.answers.streams import EventStream, LastEventId, event_number, of_job
 from app.web.bodies.route import polled
+from app.web.bodies.whole import Whole
 from app.web.openapi import problems
 from app.web.routes.paging import After, Limit, NameFilter, PartFilter, TagFilter
 
@@ -176,14 +177,19 @@ class JobCalls(Generic[B]):
 
         @polled
         async def get_job(services: ServicesDep, record: JobRecord = named) -> Response:
-            def answer() -> Response:
-                return written_row(record, partial(one, services))
+            def answer() -> bytes:
+                return row_json(record, partial(one, services)).encode()
 
             store = services.store
-            alone = record.webhook_url is None and self.stands_alone(record)
-            if alone and is_small(store, store.jobs.get, record.id):
-                return answer()
-            return await run_in_threadpool(answer)
+            content = store.cache.written.find(record.id, record)
+            if content is None:
+                alone = record.webhook_url is None and self.stands_alone(record)
+                if not (alone and is_small(store, record, store.jobs.get, record.id)):
+                    return Whole(await run_in_threadpool(answer))
+                content = answer()
+                # many may wait for one job
+                store.cache.written.keep(record.id, record, content)
+            return Whole(content)
 
         self._route(
             "GET",

@@ -51,7 +51,8 @@ async def get_model(model_id: ModelReference, services: ServicesDep) -> Response
     """Return a model: its classes, its input, how good it is, how it was made."""
     record = await stored_model(services.store, model_id)
     show = partial(_model, services)
-    if services.provenances.holds(record) and is_small(services.store, services.store.models.find, model_id):
+    store = services.store
+    if services.provenances.holds(record) and is_small(store, record, store.models.find, model_id):
         return written_row(record, show)
     return await run_in_threadpool(written_row, record, show)
 
