@@ -31,6 +31,7 @@ from app.keys.peers import Peers
 from app.keys.ring import Keyring
 from app.keys.secrets import Secrets
 from app.keys.signed import Signer
+from app.keys.standing import Standing
 from app.keys.turns import Turns
 from app.metrics.families import (
     BODIES_BYTES,
@@ -96,6 +97,8 @@ class Services:
     """Bounds what the bodies of requests hold that wait in memory."""
     uploads: Uploads
     """Bounds how many uploads are received at the same time."""
+    standing: Standing = field(init=False)
+    """Ends the streams of those whose keys do not hold any more."""
     watcher: Watcher = field(init=False)
     """Of what happens to jobs."""
     readiness: Readiness = field(init=False)
@@ -110,6 +113,7 @@ class Services:
             self.store, self.artifacts, self.duties, self.settings, self.metrics, self._draining.is_set
         )
         self.reserve = Reserve(self.settings.data_dir)
+        self.standing = Standing(self.keyring)
         self.watcher = Watcher(self.store, self._draining.is_set)
         self.metrics.watch(self._samples)
 

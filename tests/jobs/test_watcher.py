@@ -46,7 +46,9 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def one_by_one(happenings: AsyncGenerator[Sequence[Happening], None]) -> AsyncGenerator[Happening, None]:
+async def one_by_one(
+    happenings: AsyncGenerator[Sequence[Happening], None],
+) -> AsyncGenerator[Happening, None]:
     async with aclosing(happenings):
         async for together in happenings:
             for news in together:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
 from typing import Annotated
 
@@ -21,7 +21,6 @@ from app.api.common import finite
 from app.errors import Damaged, Invalid, Unavailable
 from app.jobs.watcher import JOBS, Changed, Gone, News, State, Wanted
 from app.keys.callers import caller_of
-from app.keys.ring import Keyring
 from app.keys.turns import TURN, Turn
 from app.log import Log
 from app.services import Services
@@ -39,8 +38,6 @@ JOB = "job"
 COUNTS = "counts"
 CHANGED = "changed"
 _QUIET_SECONDS = 15.0
-_LOOK_SECONDS = 0.5
-"""Between two looks at whether the key of a reader still holds."""
 _RETRY_MILLISECONDS = 1000
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _OF_ONE, _OF_ALL = "one", "all"
@@ -86,24 +83,10 @@ class EventStream(StreamingResponse):
         turn: Turn | None = scope.get(TURN)
         if turn is not None:
             turn.leave()  # it waits and computes nothing
+        services: Services = scope["app"].state.services
         async with asyncio.timeout(None) as allowed:
-            looking = asyncio.create_task(_end_with_key(scope, allowed))
-            try:
+            with services.standing.bound(caller_of(scope), allowed):
                 await super().__call__(scope, receive, send)
-            finally:
-                looking.cancel()
-
-
-async def _end_with_key(scope: Scope, allowed: asyncio.Timeout) -> None:
-    """Let the time of a stream be over once its reader would not be let in any more."""
-    keyring: Keyring = scope["app"].state.services.keyring
-    caller = caller_of(scope)
-    while True:
-        await asyncio.sleep(_LOOK_SECONDS)
-        with suppress(Unavailable):  # who was let in stays while nobody can tell
-            if caller is None or not await keyring.stands(caller):
-                break
-    allowed.reschedule(asyncio.get_running_loop().time())
 
 
 def of_job(services: Services, job_id: str, after: int) -> EventStream:
