@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from engine.environment import blas_kernels
+from engine.environment import blas_kernels, processor_name
 
 _DESCRIPTION = Path("/proc/cpuinfo")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -41,7 +40,7 @@ def kind() -> Callable[[], Kind]:
 
 def processor() -> str:
     """Return the name of the processor."""
-    return _described("model name") or platform.processor() or platform.machine()
+    return processor_name()
 
 
 def vectors(flags: str) -> str:

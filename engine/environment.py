@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,8 +48,13 @@ def products_use_avx512() -> bool | None:
     if not _is_x86():
         return None
     if kernels := blas_kernels():
-        return kernels in _AVX512_KERNELS
+        return uses_avx512(kernels)
     return None if _has_avx512() else False
+
+
+def uses_avx512(kernels: str) -> bool:
+    """Tell whether kernels of OpenBLAS, by their name, are those for AVX-512."""
+    return kernels in _AVX512_KERNELS
 
 
 def blas_kernels() -> str:
@@ -67,6 +74,15 @@ def blas_kernels() -> str:
         function.restype = ctypes.c_char_p
         return str(function().decode())
     return ""
+
+
+def processor_name() -> str:
+    """Return what the processor calls itself, or of what kind it is where the system does not say."""
+    with suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _is_x86() -> bool:

@@ -26,6 +26,7 @@ from app.cli.options import CommandError, check_platform
 from app.cli.output import print_error, print_refusal, say
 from app.cli.teach import teach
 from app.cli.train import train
+from app.cli.tune import tune
 
 cli = typer.Typer(
     name="convserve",
@@ -106,6 +107,7 @@ cli.command()(backup)
 cli.command()(restore)
 cli.command()(check)
 cli.command()(upgrade)
+cli.command()(tune)
 cli.command()(migrate_store)
 cli.command()(migrate_artifacts)
 cli.command()(teach)

@@ -255,13 +255,13 @@ class Predictors:
         return [loaded for entry in self._loaded.values() if (loaded := entry.loaded) is not None]
 
     def _tuning(self) -> Tuning:
-        """Measure the machine once, when the first model is loaded."""
+        """Look once what is known of the machine, when the first model is loaded."""
         with self._measuring:
             if self._measured is None:
-                from engine.fast.layout.gemm import Tuning  # noqa: PLC0415 - see `load`
+                from app.files.machines import known_tuning  # noqa: PLC0415 - see `load`
                 from engine.fast.serving.plans import PLAN_BYTES, PlanMemory  # noqa: PLC0415
 
-                self._measured = Tuning.measure()
+                self._measured = known_tuning(self._artifacts.root)
                 self._memory = PlanMemory(min(self._settings.part(PLAN_BYTES), self._settings.models_bytes))
             return self._measured
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.files import machines
 from app.models import predictors as module
 from app.models.predictors import Predictors
 from app.settings import Settings
@@ -41,13 +42,13 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return found() if callable(found) else found
 
     monkeypatch.setattr(module, "load", load)
-    monkeypatch.setattr(Tuning, "measure", Tuning)
+    monkeypatch.setattr(machines, "known_tuning", lambda root: Tuning())
     return models
 
 
 def cache(limit: int, room: int = 1000) -> Predictors:
     settings = Settings(split_models=limit, cores=1, models_bytes=room)
-    return Predictors(None, settings)  # type: ignore[arg-type]
+    return Predictors(SimpleNamespace(root=None), settings)  # type: ignore[arg-type]
 
 
 def row(name: str, size: int = 1) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from app.files.machines import measured_tuning
 from app.jobs.nodes.gathering import Nodes
 from engine.fast.layout.gemm import Tuning
 from engine.fast.nodes.leader import NodesExecution
@@ -56,7 +57,12 @@ class Executions:
         self._made = None
 
 
-def measured(state: TrainingState) -> Tuning:
-    """Return what was measured of the machine when the run began; measured now if it begins."""
+def measured(state: TrainingState, root: Path) -> Tuning:
+    """Return what was measured of the machine when the run began; looked up or measured now if it begins.
+
+    Args:
+        state: of the run.
+        root: the data directory.
+    """
     pinned = state.pins.get("tuning")
-    return Tuning.measure() if pinned is None else Tuning.model_validate_json(pinned)
+    return measured_tuning(root) if pinned is None else Tuning.model_validate_json(pinned)

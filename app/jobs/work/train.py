@@ -77,7 +77,7 @@ def _run(
     # what is wrong with the job is said in words by now, before others come to the same
     nodes = stack.enter_context(gathered(job, request.nodes, cores, settings, beat))
     folder = artifacts.here(paths.directory(job.id))
-    execute = Executions(request.batch_size, measured(state), cores, nodes, folder)
+    execute = Executions(request.batch_size, measured(state, artifacts.root), cores, nodes, folder)
     checkpoints.pin(state, execute)
 
     log.info(

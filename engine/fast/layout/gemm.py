@@ -4,24 +4,28 @@ OpenBLAS's AVX-512 kernels multiply small matrices without first copying them in
 take that path while m * n * k does not exceed an edge of one million. A convolution's matrix is tall,
 (many pixels, K) @ (K, N): cut into a batch of equal pieces under the edge, one batched `matmul` runs
 1.3 to 2 times as fast as a single product. Its AVX2 kernels have no such path; whether others have
-(Accelerate, those of ARM) is measured: `Tuning.measure`.
+(Accelerate, those of ARM) is measured: `Tuning.measure`, or `Tuning.of` with all that was measured of a machine.
 """
 
 from __future__ import annotations
 
 import math
+import statistics
 import time
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from engine.arrays import Array
-from engine.environment import products_use_avx512
+from engine.environment import products_use_avx512, uses_avx512
+from engine.machine.machine import Figures, Machine
 
 OPENBLAS_EDGE = 1_000_000
 _MOST_SUMMED = 1 << 22  # numbers in the partial results of one product; more do not fit any cache
 _ROWS, _INNER, _COLUMNS = 4096, 144, 16
 _ROUNDS = 15
+_CLEARLY = 0.8
+"""Of the time, or the speed, of what is usual: what is measured beyond that is no chance."""
 _LEAST_ROWS = 16
 """Thinner pieces read the right matrix too often for their few rows: no quicker than the product in one."""
 _LEAST_SUMMED_ROWS = 32
@@ -37,6 +41,21 @@ class Tuning(BaseModel):
     """Largest m * n * k of a piece; 0 leaves products whole."""
     tile_bytes: int = 1 << 19
     """Working set of one tile of a convolution."""
+    figures: Figures | None = None
+    """What times are predicted by; without them kernels are chosen by their rules alone."""
+
+    @classmethod
+    def of(cls, machine: Machine) -> Tuning:
+        """Return what follows from all that was measured of a machine.
+
+        Whether products are cut is known of OpenBLAS's kernels, and stays so unless what was measured says clearly
+        otherwise: two servers on one machine are not to differ by chance.
+        """
+        gains = [each.cut / each.whole for each in machine.figures.products if each.cut is not None]
+        gain = statistics.median(gains) if gains else 1.0
+        known = uses_avx512(machine.kernels) if machine.kernels else None
+        cuts = gain > (_CLEARLY if known else 1 / _CLEARLY)
+        return cls(gemm_edge=OPENBLAS_EDGE if cuts else 0, figures=machine.figures)
 
     @classmethod
     def measure(cls) -> Tuning:

@@ -70,7 +70,8 @@ class Share:
 
 def pins(shares: int, tuning: Tuning) -> dict[str, str]:
     """Return what changes the bits of a step beside libraries and processor: kernels and tiles follow from it."""
-    return {"shares": str(shares), "tuning": tuning.model_dump_json(), "plan": str(REVISION)}
+    # without figures as it was before there were any, so that runs from then go on and are the same
+    return {"shares": str(shares), "tuning": tuning.model_dump_json(exclude_none=True), "plan": str(REVISION)}
 
 
 def whole(passes: list[Pass]) -> Pass:

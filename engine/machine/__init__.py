@@ -1,0 +1,1 @@
+"""What this machine computes how quickly: measured once, and asked when kernels are chosen."""
