@@ -45,8 +45,8 @@ class Predictor:
         Args:
             model: as its file says.
             tuning: what was measured of the machine.
-            executor: has threads for parts of large batches, if there is one.
-            ways: into how many parts those are split.
+            executor: has threads for parts of batches, if there is one.
+            ways: into how many parts those are split that are worth it.
             memory: bounds what the plans of this and of other models hold.
             computation: what computes the scores, of `scoring_network`; by default plans, which the above is for.
         """

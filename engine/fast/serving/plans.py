@@ -61,6 +61,11 @@ class Plans:
         """Whether `take` would return a plan for so many pictures at once, without compiling one."""
         return bool(self._idle.get(size)) and len(self._busy) < self._most
 
+    def have_room(self, size: int, plans: int) -> bool:
+        """Whether so many plans for so many pictures may be busy at once, with no other one."""
+        with self._memory.lock:
+            return plans * self._estimated(size) <= self._memory.most_bytes
+
     def take(self, size: int) -> Plan:
         """Return a plan for so many pictures that nobody else uses until it is given back; wait for one if need be."""
         with self._memory.lock:
@@ -105,11 +110,10 @@ class Plans:
 
     def _makes_room(self, size: int) -> bool:
         """Whether another plan may be compiled; idle ones go first, those used longest ago before others."""
-        if size not in self._bytes:
-            self._bytes[size] = self._estimate(size)
+        needed = self._estimated(size)
         members = list(self._memory.members)
         busy = [plans._bytes[number] for plans in members for number in plans._busy]
-        left = self._memory.most_bytes - self._bytes[size] - sum(busy)
+        left = self._memory.most_bytes - needed - sum(busy)
         if left < 0 and busy:
             return False
         idle = [(plans, other) for plans in members for other, held in plans._idle.items() for _ in held]
@@ -121,3 +125,9 @@ class Plans:
             plans.held -= dropped.bytes
             held -= plans._bytes[other]
         return True
+
+    def _estimated(self, size: int) -> int:
+        """Return what a plan for so many pictures holds, if there was one, or will hold."""
+        if size not in self._bytes:
+            self._bytes[size] = self._estimate(size)
+        return self._bytes[size]

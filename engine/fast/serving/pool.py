@@ -1,8 +1,8 @@
 """Inference plans from a pool: concurrent requests share the weights, and wait for a plan where all are busy.
 
-Batches are served in pieces of a few sizes, largest first, each by a plan of its size (`plans`); a large one is split
-over the threads of an executor. Batch norm is folded and filters are transformed once. On request a single picture is
-computed by two processes (`halves`), by whichever request finds them idle.
+Batches are served in pieces of a few sizes, largest first, each by a plan of its size (`plans`); those that are worth
+it are split over the threads of an executor (`splitting`). Batch norm is folded and filters are transformed once. On
+request a single picture is computed by two processes (`halves`), by whichever request finds them idle.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -21,10 +21,11 @@ from engine.arrays import Array, Weights
 from engine.fast.estimate import pass_bytes
 from engine.fast.kernels.fold import fold
 from engine.fast.layout.gemm import Tuning
-from engine.fast.parallel.parts import ShareLost, bounds
+from engine.fast.parallel.parts import ShareLost
 from engine.fast.plan import Plan
 from engine.fast.serving.cut import Cut, cut
 from engine.fast.serving.plans import PLAN_BYTES, PlanMemory, Plans
+from engine.fast.serving.splitting import Splitting
 from engine.graph.network import Network
 
 if TYPE_CHECKING:
@@ -35,12 +36,12 @@ log = logging.getLogger(__name__)
 SMALL = 8
 """Pictures of the smallest batch that has a plan; fewer are computed one by one, or as if there were so many."""
 _SIZES = (32, 16, SMALL, 1)
+_PART_SIZES = (32, 16, SMALL, 4, 1)
+"""The same for a part of a batch, which may have half as many: four together take little more than half of eight."""
 _FEWEST_BUSY = 2
 """Plans of a model that may be busy at once, also where batches are not split."""
 _WORTH_HALVING = 10_000_000
 """Multiply-adds of a picture that two processes compute sooner than one, if it is most of the network."""
-WORTH_SPLITTING = 16
-"""Pictures of a batch that several threads compute: a hand-off costs as much as one or two of a small network."""
 
 
 class PlanPool:
@@ -63,14 +64,14 @@ class PlanPool:
             network: ending in scores.
             weights: by full name.
             tuning: what was measured of the machine.
-            executor: has threads for parts of large batches.
-            ways: into how many parts those are split; so many plans, but at least two, are busy at once.
+            executor: has threads for parts of batches.
+            ways: into how many parts; so many plans, but at least two, are busy at once.
             memory: bounds what these plans and those of other pools hold together.
         """
         self._network, self._weights = fold(network, weights)
         self._output_shape = self._network.output_shape
         self._tuning = tuning
-        self._executor, self._ways = executor, ways
+        self._splitting = Splitting(self._network, executor, ways)
         self._plans = Plans(
             # none of them holds the pool: it ends with its last user, and so do the plans
             partial(_plan, self._network, self._weights, tuning),
@@ -85,7 +86,7 @@ class PlanPool:
         self._is_idle = False
         self._joined = 0
         """How often they were ended, so that those which start meanwhile are, too."""
-        self._splitting = threading.Lock()
+        self._starting = threading.Lock()
 
     def bytes_beside(self, weights: Weights) -> int:
         """Return what the plans hold, and the weights that they are made of, but for those among the given ones."""
@@ -106,7 +107,7 @@ class PlanPool:
             ShareLost: it died at once.
         """
         joined = self._joined
-        with self._splitting:
+        with self._starting:
             found = cut(self._network)
             if self.is_split or found is None or not _worth_halving(found):
                 return
@@ -132,16 +133,19 @@ class PlanPool:
     def batches(self, count: int, seconds: Mapping[int, float]) -> tuple[int, ...]:
         """Return the sizes of the plans for so many pictures: see `Computation.batches`.
 
-        A few pictures are left to a plan for `SMALL` where that takes less than one after the other.
+        A few pictures are left to a plan for `SMALL` where that takes less than one after the other. A batch that is
+        split is named as a whole.
         """
+        if count >= self._splitting.fewest:
+            return (count,)
         rest = count % SMALL
-        if count < WORTH_SPLITTING and rest > 1 and seconds.get(SMALL, math.inf) < rest * seconds.get(1, 0.0):
+        if rest > 1 and seconds.get(SMALL, math.inf) < rest * seconds.get(1, 0.0):
             return *_pieces(count - rest), SMALL
         return _pieces(count)
 
     def is_ready(self, batches: Sequence[int]) -> bool:
         """Whether `scores` of these would neither wait for anything nor compile a plan first."""
-        if self.is_split or max(batches) >= WORTH_SPLITTING:
+        if self.is_split or max(batches) >= self._splitting.fewest:
             return False
         return all(map(self._plans.is_idle, batches))
 
@@ -153,15 +157,20 @@ class PlanPool:
             batches: as `batches` returned them, for a batch that is not split over threads.
         """
         scores = np.empty((len(x), *self._output_shape), np.float32)
-        if batches is None or len(x) >= WORTH_SPLITTING:
-            in_parts(self._run, x, scores, self._executor, self._ways)
+        if len(x) >= self._splitting.fewest:
+            self._splitting.run(self._part, x, scores)
         else:
-            self._run(x, scores, batches)
+            self._run(x, scores, _pieces(len(x)) if batches is None else batches)
         return scores
 
-    def _run(self, x: Array, scores: Array, batches: Sequence[int] | None = None) -> None:
+    def _part(self, x: Array, scores: Array) -> None:
+        ways = self._splitting.ways
+        sizes = tuple(size for size in _PART_SIZES if size == 1 or self._plans.have_room(size, ways))
+        self._run(x, scores, _pieces(len(x), sizes))
+
+    def _run(self, x: Array, scores: Array, batches: Sequence[int]) -> None:
         first = 0
-        for size in _pieces(len(x)) if batches is None else batches:
+        for size in batches:
             part = slice(first, first + size)
             first += size
             if size == 1 and self._is_idle and self._by_halves(x[part], scores[part]):
@@ -201,20 +210,6 @@ class PlanPool:
             halves.close()
 
 
-def in_parts(
-    run: Callable[[Array, Array], None], x: Array, scores: Array, executor: Executor | None, ways: int
-) -> None:
-    """Have `run` write the scores of a batch, of a large one in so many parts by the threads of an executor."""
-    if executor is None or ways == 1 or len(x) < WORTH_SPLITTING:
-        run(x, scores)
-        return
-    own, *others = bounds(len(x), ways)
-    waited = [executor.submit(run, x[first:last], scores[first:last]) for first, last in others]
-    run(x[: own[1]], scores[: own[1]])
-    for future in waited:
-        future.result()
-
-
 def _plan(network: Network, weights: Weights, tuning: Tuning, size: int) -> Plan:
     plan = Plan(network, size, tuning, training=False)
     plan.prepare(weights)
@@ -222,10 +217,10 @@ def _plan(network: Network, weights: Weights, tuning: Tuning, size: int) -> Plan
 
 
 @lru_cache
-def _pieces(count: int) -> tuple[int, ...]:
+def _pieces(count: int, sizes: tuple[int, ...] = _SIZES) -> tuple[int, ...]:
     """Return the sizes of the plans that serve so many pictures, one after the other."""
     pieces: list[int] = []
-    for size in _SIZES:
+    for size in sizes:
         whole, count = divmod(count, size)
         pieces += [size] * whole
     return tuple(pieces)

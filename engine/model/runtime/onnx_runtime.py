@@ -17,7 +17,7 @@ import onnxruntime  # type: ignore[import-untyped]
 from engine.arrays import Array, Weights, elements
 from engine.errors import ExportError, LimitError
 from engine.fast.parallel.mapped import create
-from engine.fast.serving.pool import WORTH_SPLITTING, in_parts
+from engine.fast.serving.splitting import Splitting
 from engine.graph.network import Network
 from engine.model.computation import Library
 from engine.model.onnx_format.write import MAX_BYTES, OnnxFile, export_network
@@ -47,8 +47,8 @@ class Session:
         Args:
             network: ending in scores.
             weights: by full name.
-            executor: has threads for parts of large batches of small networks.
-            ways: how many threads compute a large network, and into how many parts such batches are split.
+            executor: has threads for parts of batches of small networks.
+            ways: how many threads compute a large network, and parts such batches have that are worth splitting.
 
         Raises:
             ExportError: it cannot be exported, or not be read.
@@ -57,7 +57,7 @@ class Session:
         """
         self._output_shape = network.output_shape
         self._threads = ways if network.multiply_adds >= _WORTH_THREADS else 1
-        self._executor, self._ways = (executor, ways) if self._threads == 1 else (None, 1)
+        self._splitting = Splitting(network, executor if self._threads == 1 else None, ways)
         try:
             file = export_network(network, weights)
         except NotImplementedError as error:
@@ -85,7 +85,7 @@ class Session:
 
     def is_ready(self, batches: Sequence[int]) -> bool:
         """Whether `scores` of such batches takes this thread alone."""
-        return self._threads == 1 and max(batches) < WORTH_SPLITTING
+        return self._threads == 1 and max(batches) < self._splitting.fewest
 
     @property
     def is_split(self) -> bool:
@@ -101,7 +101,7 @@ class Session:
     def scores(self, x: Array, batches: Sequence[int] | None = None) -> Array:
         """Return the scores (N, K) of preprocessed pictures (N, H, W, C)."""
         scores = np.empty((len(x), *self._output_shape), np.float32)
-        in_parts(self._run, x, scores, self._executor, self._ways)
+        self._splitting.run(self._run, x, scores)
         return scores
 
     def _run(self, x: Array, scores: Array) -> None:
