@@ -140,9 +140,34 @@ def test_features_are_the_same_on_any_number_of_threads(whole: Network, config: 
     assert list(extractor.features(0, lambda first, last: images[first:last])) == []
 
 
-@pytest.mark.parametrize(("size", "together"), [(96, 32), (128, 32), (224, 8)])
-def test_as_many_pictures_go_through_a_trunk_as_memory_allows(size: int, together: int) -> None:
-    preset = next(preset for preset in PRESETS if preset.name == "mobilenet-v2")
+def test_threads_compute_few_pictures_together_and_fewer_towards_the_end(
+    whole: Network, config: TrainingConfig
+) -> None:
+    state = start(whole, config, data())
+    split = split_network(freeze(whole, config.freeze))
+    assert split is not None
+    extractor = FeatureExtractor(split.trunk, state.weights, state.preprocessing, 2)
+    images = Stripes(77, 5).images
+    read: list[tuple[int, int]] = []
+
+    def some(first: int, last: int) -> Array:
+        read.append((first, last))
+        return images[first:last]
+
+    list(extractor.features(77, some))
+    sizes = [last - first for first, last in sorted(read)]
+    assert sizes == [32, 16, 8, 8, 4, 4, 1, 1, 1, 1, 1]
+    read.clear()
+    list(extractor.features(8, some))
+    assert [last - first for first, last in sorted(read)] == [4, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "together"),
+    [("mobilenet-v2", 96, 32), ("mobilenet-v2", 128, 32), ("mobilenet-v2", 224, 8), ("resnet-18", 224, 4)],
+)
+def test_as_many_pictures_go_through_a_trunk_as_memory_allows(name: str, size: int, together: int) -> None:
+    preset = next(preset for preset in PRESETS if preset.name == name)
     whole = Network.build(preset.architecture((size, size, 3), 5))
     split = split_network(freeze(whole, all_but(whole, head_nodes(whole))))
     assert split is not None
