@@ -115,7 +115,7 @@ def _input_gradient(
     window: Window, channels: int, filters: int, tile: int, tuning: Tuning, arena: Arena
 ) -> InputGradient:
     if SubPixel.fits(window):
-        return SubPixel(window, channels, filters, tile, arena)
+        return SubPixel(window, channels, filters, tile, tuning, arena)
     strides = (window.height.stride, window.width.stride)
     padding = [
         side
