@@ -8,7 +8,7 @@ here computes the same, faster, and is tested against it. Each kernel is a file 
     kernels/winograd     3x3 convolutions with fewer multiplications, and nothing gathered
     kernels/columns      every other convolution: tiled im2col, and its special cases
     kernels/pooled       convolutions with the 2x2 pool behind them, and `pooled_gradient` their way back
-    kernels/subpixel     the gradient of a 3x3 convolution of stride 2
+    kernels/subpixel     the gradient of a 3x3 convolution of stride 2; `kernels/scattered`: of what is left
     kernels/kernel       what a kernel is; `kernels/choice`: which one each convolution takes
     steps                what a plan is made of: fused runs of nodes. `steps/claims`: which step computes which
     plan                 their memory, and the passes through them

@@ -28,7 +28,7 @@ from engine.layers import Context
 Before = Callable[[Step, tuple[Given, ...]], list[Call]]
 _NOWHERE = Place(np.empty((0, 0), np.float32), np.empty((0, 0), np.float32))
 
-REVISION = 13
+REVISION = 14
 """Raised by every change of steps or kernels that changes bits: checkpoints pin it."""
 
 

@@ -9,6 +9,7 @@
 and its dX:
 
     winograd, pointwise, depthwise the same kernel
+    up to four channels            scattered, in planes
     stride 1                       flipped
     3x3, stride 2, even size       sub-pixel
     anything else                  scattered
@@ -29,13 +30,13 @@ from engine.fast.kernels.columns import (
     Columns,
     Flipped,
     Pointwise,
-    Scattered,
     tile_of,
 )
 from engine.fast.kernels.depthwise import Depthwise
 from engine.fast.kernels.kernel import Case, InputGradient, Kernel
 from engine.fast.kernels.pooled import FEW_CHANNELS, Quartered, Separate, widened
 from engine.fast.kernels.pooled_gradient import RowGradient, Spread
+from engine.fast.kernels.scattered import Scattered, ScatteredPlanes
 from engine.fast.kernels.subpixel import SubPixel
 from engine.fast.kernels.winograd import Winograd
 from engine.fast.layout.arena import Arena
@@ -114,6 +115,8 @@ def _whole(case: Case, tuning: Tuning, arena: Arena) -> Kernel:
 def _input_gradient(
     window: Window, channels: int, filters: int, tile: int, tuning: Tuning, arena: Arena
 ) -> InputGradient:
+    if channels <= FEW_CHANNELS:
+        return ScatteredPlanes(window, channels, filters, tile, tuning, arena)
     if SubPixel.fits(window):
         return SubPixel(window, channels, filters, tile, tuning, arena)
     strides = (window.height.stride, window.width.stride)

@@ -9,7 +9,7 @@ little is gathered at once: a tile that stays in the cache, cut for BLAS by the 
 - `Pointwise`: a 1x1 window at stride 1 already is its matrix.
 
 The gradient of the input is `flipped`: at stride 1 it is the convolution of dY with the filters flipped
-and padding f - 1 - p. Scattering columns back (col2im) is what is left for other strides.
+and padding f - 1 - p. What is left is scattered: see `scattered`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from engine.fast.kernels.kernel import InputGradient
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import Tuning, largest_divisor, pieces, viewed
 from engine.fast.layout.places import Bias, Call, Place, moved, surrounded
+from engine.fast.layout.planes import sides
 from engine.ops import windows
 from engine.ops.windows import Axis, Window
 from engine.workspace import aligned
@@ -211,8 +212,7 @@ class Columns(_Gathered):
 class ChannelMajor(_Gathered):
     """Windows as columns: for up to four channels.
 
-    Copies are quick where their numbers lie side by side: with long rows and a stride s, the columns j, j + s, ... of a
-    map are kept together, for each j below s.
+    Copies are quick where their numbers lie side by side: rows that are long are kept in planes (`layout.planes`).
     """
 
     name = "channel_major"
@@ -247,11 +247,8 @@ class ChannelMajor(_Gathered):
         if self._margins is not None:  # who asked for them has filled in rows that are no padding
             calls += moved(x, self._margins[:, inside])
             x, inside = self._margins, slice(None)
-        for plane in range(self._planes):
-            first = (plane - columns.before) % self._planes
-            side = x[:, :, first :: self._planes]
-            start = (first + columns.before) // self._planes
-            target = self._padded[plane, :, :, inside, start : start + side.shape[2]]
+        for plane, across, side in sides(x, columns, self._planes):
+            target = self._padded[plane, :, :, inside, across]
             calls += moved(side, target.transpose(1, 2, 3, 0))
         return [*calls, *(partial(np.copyto, target, view) for target, view in self._taps())]
 
@@ -335,34 +332,6 @@ class Flipped:
             tile = slice(first, first + self._kernel.tile)
             self._kernel.gather(dy[tile])
             self._kernel.product(dx[tile])()
-
-
-class Scattered:
-    """dX at any stride: columns of gradients, added back where their windows lay (col2im)."""
-
-    def __init__(
-        self, window: Window, channels: int, filters: int, tile: int, tuning: Tuning, arena: Arena
-    ) -> None:
-        self._window, self._filters = window, filters
-        rows = tile * window.output[0] * window.output[1]
-        depth = window.kernel[0] * window.kernel[1] * channels
-        self._parts = pieces(rows, depth * filters, tuning.gemm_edge)
-        self._columns = arena.scratch((self._parts, rows // self._parts, depth))
-        self._taps = self._columns.reshape(tile, *window.output, *window.kernel, channels)
-        self._padded = arena.scratch((tile, window.height.padded, window.width.padded, channels))
-        self._matrix = np.empty((0, 0), np.float32)
-
-    def prepare(self, weight: Array) -> None:
-        self._matrix = weight.reshape(-1, self._filters).T
-
-    def run(self, dy: Array, dx: Array) -> None:
-        np.matmul(dy.reshape(self._parts, -1, self._filters), self._matrix, out=self._columns)
-        self._padded[...] = 0
-        for row in range(self._window.kernel[0]):
-            for column in range(self._window.kernel[1]):
-                target = windows.tap(self._padded, self._window, row, column)
-                target += self._taps[:, :, :, row, column]
-        np.copyto(dx, windows.unpad(self._padded, self._window))
 
 
 def _full(window: Window) -> Window:
