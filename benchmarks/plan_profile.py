@@ -4,7 +4,8 @@ Each call of a plan is timed by itself, in many passes, by the time of the proce
 programs that run beside add little to it. Beside each kind stands what this machine gives at most: of products the
 fastest of a few shapes, of the others the rate on numbers in the caches of a core. ONNX Runtime computes the same
 network in passes between ours, on one thread as well. OPENBLAS_CORETYPE=Haswell shows what products take by the kernels
-for a processor without AVX-512.
+for a processor without AVX-512. With `--threads 2` one picture is timed by two threads and by two processes as well, by
+the clock.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read by NumPy when it loads
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -25,11 +27,15 @@ import onnxruntime
 
 from benchmarks.machine import processor
 from benchmarks.sides import network
+from engine.arrays import Array, Weights
 from engine.environment import blas_kernels
 from engine.fast.kernels.fold import fold
 from engine.fast.layout.gemm import Tuning
 from engine.fast.layout.places import Call
 from engine.fast.plan import Plan
+from engine.fast.serving.cut import cut
+from engine.fast.serving.halves import Halves
+from engine.fast.serving.pair import Pair
 from engine.graph.network import Network
 from engine.model.onnx_format.write import export_network
 
@@ -52,6 +58,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--passes", type=int, default=30)
+    parser.add_argument(
+        "--threads", type=int, choices=(1, 2), default=1, help="2: by two threads and processes as well"
+    )
     given = parser.parse_args()
     built = network(given.preset, given.size)
     weights = built.initial_weights(0)
@@ -72,6 +81,42 @@ def main() -> None:
     print(table(plan, calls, min(whole)))
     print(f"\nONNX Runtime: {1e3 * min(other):.2f} ms; ours takes {min(whole) / min(other):.2f} of its time")
     print(f"The plan holds {plan.bytes / 1e6:.0f} MB")
+    if given.threads > 1:
+        print("\n" + by_two(folded, own, x[:1], given.passes))
+
+
+def by_two(folded: Network, own: Weights, x: Array, passes: int) -> str:
+    """Return what a picture takes by one thread, by two, and by two processes, in Markdown: by the clock, in turns.
+
+    It says something where the other core is idle.
+    """
+    found, tuning = cut(folded), Tuning.measure()
+    if found is None:
+        return "The network cannot be cut for two."
+    plan = Plan(folded, 1, tuning, training=False)
+    plan.prepare(own)
+    pair, halves = Pair(found, own, tuning), Halves(found, own, tuning)
+    while not halves.ready:
+        time.sleep(0.01)
+    scores = np.empty((1, *folded.output_shape), np.float32)
+    with ThreadPoolExecutor(1) as executor:
+        sides: dict[str, Callable[[], object]] = {
+            "one thread": partial(plan.scores, x),
+            "two threads": partial(pair.scores, x, scores, executor),
+            "two processes": partial(halves.scores, x),
+        }
+        taken = dict.fromkeys(sides, np.inf)
+        for _ in range(20 * passes):
+            for side, run in sides.items():
+                start = time.perf_counter()
+                # a pair tells whether there was a thread for it
+                if run() is not False:
+                    taken[side] = min(taken[side], time.perf_counter() - start)
+    halves.close()
+    rows = [
+        f"| {side} | {1e3 * least:.2f} | {least / taken['one thread']:.2f} |" for side, least in taken.items()
+    ]
+    return "| one picture | ms by the clock | of one thread's |\n|---|---:|---:|\n" + "\n".join(rows)
 
 
 def table(plan: Plan, seconds: list[float], whole: float) -> str:

@@ -72,7 +72,7 @@ def _is_better(predictor: Predictor, identifier: str) -> bool:
     # on one thread each: what several take of the clock depends on what else the machine does
     trial = _by_runtime(predictor, None, 1)
     pictures = predictor.prepared(fixed_pictures(predictor.input_shape))
-    found = compare(trial.computation, predictor.computation, pictures)
+    found = compare(trial.computation, predictor.computation.alone(), pictures)
     log.info(
         "model_computed_by",
         id=identifier,

@@ -82,6 +82,10 @@ class Plan:
         """What a forward pass calls, in order, once there are weights."""
         return self._calls
 
+    def change_calls(self, change: Callable[[Call], Call]) -> None:
+        """Let a forward pass call something else in the place of each call, from now on; there have to be weights."""
+        self._calls[:] = [change(call) for call in self._calls]
+
     def prepare(self, weights: Weights) -> None:
         """Take the weights, transformed for the kernels; again whenever they have changed."""
         held = self._current.weights

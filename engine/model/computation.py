@@ -53,6 +53,10 @@ class Computation(Protocol):
         """Return the scores (N, K) of preprocessed pictures (N, H, W, C), float32, by way of such batches."""
         ...
 
+    def alone(self) -> Computation:
+        """Return what computes the same, each batch on the thread that asks for it."""
+        ...
+
     @property
     def is_split(self) -> bool:
         """Whether a second process computes half of single pictures."""

@@ -1,10 +1,10 @@
-"""One of two processes that compute a prediction together; see `halves`, which starts it.
+"""One of two threads (`pair`) or processes (`halves`) that compute a prediction together, and what runs in the latter.
 
     python -m engine.fast.serving.half SOCKET FILE
 
-Before each step that sees rows beyond the middle, both leave their outermost rows in the mapped file, count up, and
-take the other's once it has counted as far: the maps themselves stay where they are, and there is nothing to wait for
-but the other's part of the same step. A line on the socket describes the network, a byte wakes who sleeps; it ends
+Before each step that sees rows beyond the middle, both leave their outermost rows in memory that both see, count up,
+and take the other's once it has counted as far: the maps themselves stay where they are, and there is nothing to wait
+for but the other's part of the same step. A line on the socket describes the network, a byte wakes who sleeps; it ends
 when the other side closes.
 """
 
@@ -18,13 +18,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from engine.arrays import Array
+from engine.arrays import Array, Shape
 from engine.fast.layout.gemm import Tuning
 from engine.fast.layout.places import Call
 from engine.fast.parallel.mapped import Counters, Fence, Layout
@@ -46,46 +46,68 @@ def lay_out(cut: Cut) -> Layout:
     layout = Layout()
     for name, spec in cut.half.weight_specs.items():
         layout.add(f"weight {name}", spec.shape)
-    height, *rest = cut.half.input_shape
-    layout.add("input", (1, 2 * height, *rest))
-    layout.add("map", (1, *cut.head.input_shape))
-    for name, ((_, *row), (above, below)) in cut.halos.items():
-        layout.add(f"above {name}", (above, *row))
-        layout.add(f"below {name}", (below, *row))
+    for name, shape in common(cut):
+        layout.add(name, shape)
     Counters.lay_out(layout, 2)
     for name in ("ready", "called", "asleep"):
         layout.add(name, (1,), np.uint8)
     return layout
 
 
+def common(cut: Cut) -> Iterator[tuple[str, Shape]]:
+    """Yield the arrays that both halves read or write, by name: input, map, and rows that they give each other."""
+    height, *rest = cut.half.input_shape
+    yield "input", (1, 2 * height, *rest)
+    yield "map", (1, *cut.head.input_shape)
+    for name, ((_, *row), (above, below)) in cut.halos.items():
+        yield f"above {name}", (above, *row)
+        yield f"below {name}", (below, *row)
+
+
+class Meets(Protocol):
+    """How a half knows how far the other has come: `Counters` in memory of two processes, locks of two threads."""
+
+    def reach(self, count: int) -> None:
+        """Say that all has been written up to here; counts rise one by one."""
+        ...
+
+    def wait(self, share: int, count: int) -> None:
+        """Wait until the other has come as far.
+
+        Raises:
+            ShareLost: it never will.
+        """
+        ...
+
+
 class Half:
     """The upper (0) or the lower half (1) of the rows."""
 
     def __init__(
-        self, cut: Cut, tuning: Tuning, arrays: Mapping[str, Array], half: int, lost: Callable[[], bool]
+        self, cut: Cut, tuning: Tuning, arrays: Mapping[str, Array], half: int, meets: Meets
     ) -> None:
-        """Get ready; `lost` says whether the other process is gone."""
-        self._border = _Border(cut, arrays, half, lost)
-        self._plan = Plan(cut.half, 1, tuning, training=False, before=self._border.bind)
-        self._plan.prepare({name: arrays[f"weight {name}"] for name in cut.half.weight_specs})
+        """Get ready, with the arrays of `common` and the weights."""
+        self._border = _Border(cut, arrays, half, meets)
+        self.plan = Plan(cut.half, 1, tuning, training=False, before=self._border.bind)
+        self.plan.prepare({name: arrays[f"weight {name}"] for name in cut.half.weight_specs})
         self._input, self._map = (np.split(arrays[name], 2, axis=1)[half] for name in ("input", "map"))
 
     def run(self) -> None:
         """Compute this half of the map from this half of the input; both are whole when it returns.
 
         Raises:
-            ShareLost: the other process is gone.
+            ShareLost: the other half is gone.
         """
-        np.copyto(self._map, self._plan.scores(self._input))
+        np.copyto(self._map, self.plan.scores(self._input))
         self._border.cross()
 
 
 class _Border:
     """Where the halves give each other rows."""
 
-    def __init__(self, cut: Cut, arrays: Mapping[str, Array], half: int, lost: Callable[[], bool]) -> None:
+    def __init__(self, cut: Cut, arrays: Mapping[str, Array], half: int, meets: Meets) -> None:
         self._halos, self._arrays, self._half = cut.halos, arrays, half
-        self._counters = Counters(arrays, half, lost)
+        self._meets = meets
         self._count = 0
 
     def bind(self, step: Step, xs: tuple[Given, ...]) -> list[Call]:
@@ -112,8 +134,8 @@ class _Border:
         if give is not None:
             give()
         self._count += 1
-        self._counters.reach(self._count)
-        self._counters.wait(1 - self._half, self._count)
+        self._meets.reach(self._count)
+        self._meets.wait(1 - self._half, self._count)
         if take is not None:
             take()
 
@@ -129,7 +151,13 @@ def main() -> None:
     file = int(sys.argv[2])
     arrays = layout.arrays(mmap.mmap(file, layout.bytes))
     os.close(file)
-    half = Half(cut, Tuning.model_validate(document["tuning"]), arrays, 1, lambda: _hung_up(connection))
+    half = Half(
+        cut,
+        Tuning.model_validate(document["tuning"]),
+        arrays,
+        1,
+        Counters(arrays, 1, lambda: _hung_up(connection)),
+    )
     arrays["ready"][0] = 1
     with np.errstate(over="ignore", invalid="ignore"), contextlib.suppress(ShareLost):
         number = 1

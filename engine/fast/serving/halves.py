@@ -17,7 +17,7 @@ import numpy as np
 
 from engine.arrays import Array, Weights
 from engine.fast.layout.gemm import Tuning
-from engine.fast.parallel.mapped import Fence, create
+from engine.fast.parallel.mapped import Counters, Fence, create
 from engine.fast.parallel.parts import ShareLost
 from engine.fast.parallel.processes import Member
 from engine.fast.plan import Plan
@@ -55,7 +55,8 @@ class Halves:
         until = self._until = np.zeros(1)
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
-            self._half = Half(cut, tuning, arrays, 0, lambda: member.gone or time.monotonic() > until[0])
+            counters = Counters(arrays, 0, lambda: member.gone or time.monotonic() > until[0])
+            self._half = Half(cut, tuning, arrays, 0, counters)
             self._head = Plan(cut.head, 1, tuning, training=False)
             self._head.prepare(weights)
             undo.pop_all()

@@ -10,8 +10,7 @@ import itertools
 import threading
 import weakref
 from collections.abc import Callable
-
-from engine.fast.plan import Plan
+from typing import Any, Generic, Protocol, TypeVar
 
 PLAN_BYTES = 1 << 30
 """What the plans of a process may hold together."""
@@ -26,16 +25,33 @@ class PlanMemory:
         self.lock = threading.Lock()
         """Guards this and all members."""
         self.changed = threading.Condition(self.lock)
-        self.members: weakref.WeakSet[Plans] = weakref.WeakSet()
+        self.members: weakref.WeakSet[Plans[Any]] = weakref.WeakSet()
         self.waiting = 0
         self.uses = itertools.count()
 
 
-class Plans:
+class Held(Protocol):
+    """What plans are to those who look after them."""
+
+    @property
+    def batch(self) -> int:
+        """How many pictures it takes."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """What it holds, without the weights."""
+        ...
+
+
+P = TypeVar("P", bound=Held)
+
+
+class Plans(Generic[P]):
     """Idle and busy plans of a model, by how many pictures they take."""
 
     def __init__(
-        self, build: Callable[[int], Plan], estimate: Callable[[int], int], most: int, memory: PlanMemory
+        self, build: Callable[[int], P], estimate: Callable[[int], int], most: int, memory: PlanMemory
     ) -> None:
         """Begin with none.
 
@@ -47,7 +63,7 @@ class Plans:
         """
         self._build, self._estimate = build, estimate
         self._most, self._memory = most, memory
-        self._idle: dict[int, list[Plan]] = {}
+        self._idle: dict[int, list[P]] = {}
         self._bytes: dict[int, int] = {}
         self._used: dict[int, int] = {}
         """When plans of a size were used last, in uses of all plans."""
@@ -66,12 +82,21 @@ class Plans:
         with self._memory.lock:
             return plans * self._estimated(size) <= self._memory.most_bytes
 
-    def take(self, size: int) -> Plan:
+    def take(self, size: int) -> P:
         """Return a plan for so many pictures that nobody else uses until it is given back; wait for one if need be."""
         with self._memory.lock:
             plan = self._admitted(size)
-        if plan is not None:
-            return plan
+        return self._built(size) if plan is None else plan
+
+    def take_alone(self, size: int) -> P | None:
+        """Return a plan for so many pictures as `take` does; None where any of these or of other models is busy."""
+        with self._memory.lock:
+            if any(plans._busy for plans in self._memory.members):
+                return None
+            plan = self._admitted(size)  # without a wait: one always has room
+        return self._built(size) if plan is None else plan
+
+    def _built(self, size: int) -> P:
         try:
             plan = self._build(size)
         except BaseException:
@@ -82,11 +107,17 @@ class Plans:
             self.held += plan.bytes
         return plan
 
-    def give(self, plan: Plan) -> None:
+    def give(self, plan: P) -> None:
         """Take a plan back."""
         self._leave(plan.batch, [plan])
 
-    def _admitted(self, size: int) -> Plan | None:
+    def drop(self, plan: P) -> None:
+        """Take note that a plan is not used any more."""
+        with self._memory.lock:
+            self.held -= plan.bytes
+        self._leave(plan.batch, [])
+
+    def _admitted(self, size: int) -> P | None:
         """Return an idle plan, or None when another one may be compiled."""
         while True:
             if len(self._busy) < self._most:
@@ -100,7 +131,7 @@ class Plans:
             finally:
                 self._memory.waiting -= 1
 
-    def _leave(self, size: int, left: list[Plan]) -> None:
+    def _leave(self, size: int, left: list[P]) -> None:
         with self._memory.lock:
             self._busy.remove(size)
             self._idle.setdefault(size, []).extend(left)

@@ -1,8 +1,9 @@
 """Inference plans from a pool: concurrent requests share the weights, and wait for a plan where all are busy.
 
 Batches are served in pieces of a few sizes, largest first, each by a plan of its size (`plans`); those that are worth
-it are split over the threads of an executor (`splitting`). Batch norm is folded and filters are transformed once. On
-request a single picture is computed by two processes (`halves`), by whichever request finds them idle.
+it are split over the threads of an executor (`splitting`). Batch norm is folded and filters are transformed once. A
+single picture of a large network is computed by two threads where nothing else is (`pair`), and on request by two
+processes (`halves`), by whichever request finds them idle.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from copy import copy
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -24,6 +26,7 @@ from engine.fast.layout.gemm import Tuning
 from engine.fast.parallel.parts import ShareLost
 from engine.fast.plan import Plan
 from engine.fast.serving.cut import Cut, cut
+from engine.fast.serving.pair import Pair, pair_bytes, pairing
 from engine.fast.serving.plans import PLAN_BYTES, PlanMemory, Plans
 from engine.fast.serving.splitting import Splitting
 from engine.graph.network import Network
@@ -72,13 +75,22 @@ class PlanPool:
         self._output_shape = self._network.output_shape
         self._tuning = tuning
         self._splitting = Splitting(self._network, executor, ways)
-        self._plans = Plans(
+        memory = memory or PlanMemory(PLAN_BYTES)
+        self._plans: Plans[Plan] = Plans(
             # none of them holds the pool: it ends with its last user, and so do the plans
             partial(_plan, self._network, self._weights, tuning),
             partial(pass_bytes, self._network, training=False),
             max(_FEWEST_BUSY, ways),
-            memory or PlanMemory(PLAN_BYTES),
+            memory,
         )
+        self._executor = executor
+        self._pairs: Plans[Pair] | None = None
+        found = None if executor is None or ways == 1 else pairing(self._network)
+        if found is not None:
+            build, needed = partial(Pair, found, self._weights, tuning), pair_bytes(found)
+            # else it and the plan for who comes meanwhile would take the place of each other
+            if needed + pass_bytes(self._network, 1, training=False) <= memory.most_bytes:
+                self._pairs = Plans(lambda _: build(), lambda _: needed, 1, memory)
         self._lock = threading.Lock()
         """Guards the three below."""
         self._halves: Halves | None = None
@@ -92,7 +104,13 @@ class PlanPool:
         """Return what the plans hold, and the weights that they are made of, but for those among the given ones."""
         shared = {id(array) for array in weights.values()}
         own = {id(array): array.nbytes for array in self._weights.values() if id(array) not in shared}
-        return sum(own.values()) + self._plans.held
+        return sum(own.values()) + self._plans.held + (self._pairs.held if self._pairs else 0)
+
+    def alone(self) -> PlanPool:
+        """Return what computes the same by the same plans, each batch on the thread that asks for it."""
+        found = copy(self)
+        found._splitting, found._pairs = Splitting(self._network, None, 1), None
+        return found
 
     @property
     def is_split(self) -> bool:
@@ -145,7 +163,7 @@ class PlanPool:
 
     def is_ready(self, batches: Sequence[int]) -> bool:
         """Whether `scores` of these would neither wait for anything nor compile a plan first."""
-        if self.is_split or max(batches) >= self._splitting.fewest:
+        if self.is_split or self._pairs is not None or max(batches) >= self._splitting.fewest:
             return False
         return all(map(self._plans.is_idle, batches))
 
@@ -159,7 +177,7 @@ class PlanPool:
         scores = np.empty((len(x), *self._output_shape), np.float32)
         if len(x) >= self._splitting.fewest:
             self._splitting.run(self._part, x, scores)
-        else:
+        elif not (len(x) == 1 and self._by_threads(x, scores)):
             self._run(x, scores, _pieces(len(x)) if batches is None else batches)
         return scores
 
@@ -180,6 +198,21 @@ class PlanPool:
                 scores[part] = plan.scores(x[part])
             finally:
                 self._plans.give(plan)
+
+    def _by_threads(self, x: Array, scores: Array) -> bool:
+        """Let two threads write the scores of a picture, if the network is large and nothing else is computed."""
+        if self._pairs is None or self._executor is None or self.is_split:
+            return False
+        pair = self._pairs.take_alone(1)
+        if pair is None:
+            return False
+        try:
+            done = pair.scores(x, scores, self._executor)
+        except BaseException:  # its threads may be anywhere
+            self._pairs.drop(pair)
+            raise
+        self._pairs.give(pair)
+        return done
 
     def _by_halves(self, x: Array, scores: Array) -> bool:
         """Let the two processes write the scores of a picture if there are two, and idle."""

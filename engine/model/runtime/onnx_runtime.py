@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from copy import copy
 from typing import ClassVar
 
 import numpy as np
@@ -55,7 +56,7 @@ class Session:
             LimitError: its weights are larger than an ONNX file can be.
             OSError: there is no room for the file.
         """
-        self._output_shape = network.output_shape
+        self._network, self._output_shape = network, network.output_shape
         self._threads = ways if network.multiply_adds >= _WORTH_THREADS else 1
         self._splitting = Splitting(network, executor if self._threads == 1 else None, ways)
         try:
@@ -86,6 +87,12 @@ class Session:
     def is_ready(self, batches: Sequence[int]) -> bool:
         """Whether `scores` of such batches takes this thread alone."""
         return self._threads == 1 and max(batches) < self._splitting.fewest
+
+    def alone(self) -> Session:
+        """Return what leaves parts of batches to no other thread; those that the library has stay with it."""
+        found = copy(self)
+        found._splitting = Splitting(self._network, None, 1)
+        return found
 
     @property
     def is_split(self) -> bool:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from engine.errors import EngineError
 from engine.fast.kernels.fold import fold
 from engine.fast.layout.gemm import Tuning
+from engine.fast.parallel.mapped import Counters
 from engine.fast.serving.cut import Cut, cut
 from engine.fast.serving.half import Half, lay_out
 from engine.graph.network import Network
@@ -27,7 +28,9 @@ def by_threads(found: Cut, weights: dict[str, np.ndarray], x: np.ndarray) -> np.
     arrays = layout.arrays(memoryview(bytearray(layout.bytes)))  # type: ignore[arg-type]
     for name in found.half.weight_specs:
         arrays[f"weight {name}"][...] = weights[name]
-    halves = [Half(found, Tuning(), arrays, number, lambda: False) for number in range(2)]
+    halves = [
+        Half(found, Tuning(), arrays, number, Counters(arrays, number, lambda: False)) for number in range(2)
+    ]
     for picture in (np.full_like(x, 1e6), x):  # what the first leaves behind must not be seen by the second
         arrays["input"][...] = picture
         other = threading.Thread(target=halves[1].run)

@@ -23,7 +23,7 @@ from engine.layers import Context
 from engine.presets import find
 from tests.engine.fast.nets import CONV, HEAD, build, drawn
 
-DEAR = build((32, 32, 3), [{**CONV, "filters": 64}] * 4 + HEAD)
+DEAR = build((32, 32, 3), [{**CONV, "filters": 64}] * 3 + HEAD)
 """Two of its pictures are worth two threads."""
 
 
@@ -110,6 +110,17 @@ def test_what_other_threads_take_part_in_is_not_ready(executor: ThreadPoolExecut
     pool.scores(pictures(1))
     assert [pool.batches(count, {1: 1.0, 8: 1.0}) for count in (1, 2, 9)] == [(1,), (2,), (9,)]
     assert [pool.is_ready((count,)) for count in (1, 2, 8)] == [True, False, False]
+
+
+def test_alone_it_leaves_nothing_to_other_threads(executor: ThreadPoolExecutor) -> None:
+    pool = PlanPool(DEAR, drawn(DEAR)[0], Tuning(), executor, ways=2)
+    wanted = pool.scores(pictures(8))
+    executor.shutdown()
+    with pytest.raises(RuntimeError):
+        pool.scores(pictures(8))
+    np.testing.assert_allclose(
+        pool.alone().scores(pictures(8)), wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max()
+    )
 
 
 @pytest.mark.parametrize("ways", [1, 2])
