@@ -36,6 +36,7 @@ def figures(*, gain: float = 1.0, narrow: float = 1.0, **changed: Any) -> Figure
             Gather(run=run, rate=rate) for run, rate in ((3, 1.6), (12, 6.7), (48, 18), (192, 36))
         ),
         "call": 0.65,
+        "piece": 0.2,
     }
     return Figures(**made | changed)
 

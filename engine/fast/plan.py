@@ -29,7 +29,7 @@ Before = Callable[[Step, tuple[Given, ...]], list[Call]]
 _NOWHERE = Place(np.empty((0, 0), np.float32), np.empty((0, 0), np.float32))
 
 REVISION = 14
-"""Raised by every change of steps or kernels that changes bits: checkpoints pin it."""
+"""Raised by every change of steps, kernels or predicted times that changes bits: checkpoints pin it."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,11 @@ class Plan:
     def choices(self) -> dict[str, str]:
         """What computes each step, by the name of its first node."""
         return {step.nodes[0].name: step.choice for step in self._steps}
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why that computes each step, in words, by the same names: the rule, or predicted times."""
+        return {step.nodes[0].name: step.why for step in self._steps}
 
     @property
     def calls(self) -> Sequence[Call]:

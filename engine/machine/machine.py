@@ -78,6 +78,7 @@ class Figures(BaseModel):
         passes: by their bytes.
         gathers: by their runs.
         call: microseconds of a call of NumPy that has next to nothing to do.
+        piece: microseconds of one of many small products of a single call, with next to nothing to do.
     """
 
     model_config = _FROZEN
@@ -87,6 +88,7 @@ class Figures(BaseModel):
     passes: tuple[Pass, ...] = Field(min_length=1)
     gathers: tuple[Gather, ...] = Field(min_length=1)
     call: float = Field(gt=0)
+    piece: float = Field(gt=0)
 
     def product_rate(self, inner: int, columns: int, *, cut: bool) -> float:
         """Return the rate of a tall product, in operations a second.

@@ -40,6 +40,7 @@ _RUNS = (3, 12, 48, 192)
 _GATHERED = 1 << 19
 _TRANSFORM = (16, 6, 1024)
 """Bands, points and numbers of a row of them."""
+_PIECES = 256
 _ROUNDS = 12
 _LEAST_SECONDS = 50e-6
 """What is over sooner is repeated in a pass: the clock is asked once for so much."""
@@ -74,6 +75,7 @@ def measure() -> Machine:
         ),
         gathers=tuple(Gather(run=run, rate=rate(("gather", run), 4 * run * _gathered(run))) for run in _RUNS),
         call=_rounded(1e6 * least["call",]),
+        piece=_rounded(1e6 * least["pieces",] / _PIECES),
     )
     return Machine(
         processor=processor_name(),
@@ -120,6 +122,8 @@ def _works() -> Iterator[tuple[tuple[object, ...], Work]]:
         lines = _ones(32, count + run)
         apart = np.lib.stride_tricks.sliding_window_view(lines, run, axis=1)[:, :count]
         yield ("gather", run), partial(np.copyto, _ones(32, count, run), apart)
+    small = _ones(_PIECES, points, 16)
+    yield ("pieces",), partial(np.matmul, transform, small, out=_ones(_PIECES, points, 16))
     few = _ones(16)
     yield ("call",), partial(np.multiply, few, few, out=few)
 

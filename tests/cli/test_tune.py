@@ -51,7 +51,7 @@ def test_it_says_what_was_measured_and_what_follows(tmp_path: Path) -> None:
     here = Identity.here()
     assert f"{here.processor}, 2 cores" in done.stdout
     assert re.search(r"\(960, 144\) @ \(144, 16\) +60 +120\n", done.stdout)
-    assert "A call of NumPy takes 0.65 µs, a hand-off to another thread 40 µs." in done.stdout
+    assert "A call of NumPy takes 0.65 µs, one of many small products in a call 0.2 µs." in done.stdout
     assert "cut into pieces of up to 1,000,000 multiplications" in done.stdout
 
 
@@ -69,3 +69,26 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     done = tune(tmp_path, "--json")
     assert figures_of(done).identity == Identity.here()
     assert "cannot be kept" in done.stderr
+
+
+def test_a_plan_says_why(tmp_path: Path) -> None:
+    name = tmp_path / name_of(Identity.here())
+    name.parent.mkdir()
+    name.write_text(machine(transform=0.01).model_dump_json())
+    done = tune(tmp_path, "--preset", "resnet-20", "--batch", "4", "--training", "--json")
+    assert done.returncode == 0, done.stderr
+    steps = {step["step"]: step for step in json.loads(done.stdout)["steps"]}
+    block = next(
+        name for name in steps if name != "conv2d_1" and steps[name]["computed_by"].startswith("columns")
+    )
+    assert "the rule would take winograd" in steps[block]["why"]
+
+    shown = tune(tmp_path, "--preset", "lenet-5")
+    assert re.search(
+        r"^conv2d_1: quartered/1 relu max_pool\n  few filters and a 2x2 pool behind", shown.stdout
+    )
+
+    refused = tune(tmp_path, "--preset", "lenet-6")
+    assert refused.returncode == 1
+    assert "no preset 'lenet-6'" in refused.stderr
+    assert "resnet-20" in refused.stderr

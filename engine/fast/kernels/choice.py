@@ -1,6 +1,6 @@
-"""Which kernel a convolution takes: the rule, from its shape alone.
+"""Which kernel a convolution takes: by its shape, the rule, and by predicted times where the machine was measured.
 
-    3x3, stride 1, padding 1, 16 or more channels in and out (see `Winograd.fits`)     winograd
+    3x3, stride 1, padding 1, large maps (see `Winograd.fits`), 16 or more channels    winograd
     1x1, stride 1, no padding                                                          pointwise
     a filter for each channel                                                          depthwise
     up to four channels in                                                             channel_major
@@ -14,7 +14,10 @@ and its dX:
     3x3, stride 2, even size       sub-pixel
     anything else                  scattered
 
-Where 2x2 max-pooling follows, a kernel of stride 1 that is not winograd is `quartered`: see `pooled`.
+Where 2x2 max-pooling follows, a kernel of stride 1 with few filters that is not winograd is `quartered`: see `pooled`.
+
+With figures of the machine, the times are predicted of winograd with any channels, of columns, and of quartered where
+the rule would take it; the rule's kernel stays unless another takes clearly less.
 
 Measured in `docs/performance.md`. Other grouped convolutions are no business of this floor: a plan runs them
 through their layer.
@@ -23,6 +26,7 @@ through their layer.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from engine.arrays import Array
 from engine.fast.kernels.columns import (
@@ -36,25 +40,49 @@ from engine.fast.kernels.depthwise import Depthwise
 from engine.fast.kernels.kernel import Case, InputGradient, Kernel
 from engine.fast.kernels.pooled import FEW_CHANNELS, Quartered, Separate, widened
 from engine.fast.kernels.pooled_gradient import RowGradient, Spread
+from engine.fast.kernels.prediction import predicted
 from engine.fast.kernels.scattered import Scattered, ScatteredPlanes
 from engine.fast.kernels.subpixel import SubPixel
-from engine.fast.kernels.winograd import Winograd
+from engine.fast.kernels.winograd import MANY_CHANNELS, Winograd
 from engine.fast.layout.arena import Arena
 from engine.fast.layout.gemm import Tuning, largest_divisor
 from engine.fast.layout.places import FEW_WEIGHTS
 from engine.ops.windows import Window
 
 _POINTWISE_BYTES = 1 << 20
+_CLEARLY = 0.75
+"""Of the time that the rule's kernel is predicted to take: what is not below that may be chance, and a fault of the
+prediction."""
+_RULES = {
+    "depthwise": "each channel has a filter of its own",
+    "pointwise": "a window of one pixel: pictures are their own columns",
+    "winograd": "3x3 of stride 1 with many channels: half of the multiplications",
+    "quartered": "few filters and a 2x2 pool behind: one wider convolution gives its four cells",
+    "columns": "windows are gathered and multiplied, which is always possible",
+}
+
+
+class Decision(NamedTuple):
+    """Which kernel a convolution takes.
+
+    Attributes:
+        kernel: winograd, pointwise, depthwise, quartered, or columns, which are channel-major where there are few.
+        why: in words: the rule, and predicted times where there is a choice and they can be predicted.
+    """
+
+    kernel: str
+    why: str
 
 
 def choose(case: Case, tuning: Tuning, arena: Arena) -> Kernel:
     """Return the kernel for a batch of maps."""
-    if not case.pooled:
-        return _whole(case, tuning, arena)
+    taken = decide(case, tuning).kernel
     batch, window, channels, filters = case.batch, case.window, case.channels, case.filters
-    if case.is_depthwise or takes_winograd(case) or not Quartered.pays(window, filters):
-        kernel, shape = _whole(case, tuning, arena), (*window.output, filters)
-        return Separate(kernel, batch, shape, arena, training=case.training)
+    if taken != "quartered":
+        kernel = _whole(taken, case, tuning, arena)
+        if not case.pooled:
+            return kernel
+        return Separate(kernel, batch, (*window.output, filters), arena, training=case.training)
     quartered = Quartered(
         batch, window, channels, filters, tuning, arena, training=case.training, wants_dw=case.wants_dw
     )
@@ -67,21 +95,45 @@ def choose(case: Case, tuning: Tuning, arena: Arena) -> Kernel:
     return quartered
 
 
-def takes_winograd(case: Case) -> bool:
-    """Whether it is a 3x3 convolution that Winograd's transform is the quickest for."""
+def decide(case: Case, tuning: Tuning) -> Decision:
+    """Return which kernel is taken, and why: that of the rule unless another is predicted to be clearly quicker."""
+    rule, *others = _possible(case)
+    if not others or tuning.figures is None:
+        return Decision(rule, _RULES[rule])
+    times = {kernel: predicted(kernel, case, tuning) for kernel in (rule, *others)}
+    said = ", ".join(f"{kernel} {1e3 * seconds:.3g} ms" for kernel, seconds in times.items())
+    quickest = min(times, key=lambda kernel: times[kernel])
+    if quickest == rule:
+        return Decision(rule, f"{_RULES[rule]}; predicted: {said}")
+    if times[quickest] >= _CLEARLY * times[rule]:
+        return Decision(rule, f"{_RULES[rule]}; predicted: {said}, which is no clear difference")
+    return Decision(quickest, f"predicted: {said}; the rule would take {rule}: {_RULES[rule]}")
+
+
+def _possible(case: Case) -> list[str]:
+    """Return the kernels that there is a choice of, that of the rule first."""
+    if case.is_depthwise:
+        return ["depthwise"]
+    if case.sides == {(1, 1, 0, 0, 1)}:
+        return ["pointwise"]
     size = case.window.height.size, case.window.width.size
-    fits = Winograd.fits(case.batch, size, case.channels, case.filters)
-    return case.sides == {(3, 1, 1, 1, 1)} and fits and not case.is_depthwise
+    found = ["columns"]
+    if case.pooled and Quartered.pays(case.window, case.filters):
+        found.insert(0, "quartered")
+    if case.sides == {(3, 1, 1, 1, 1)} and Winograd.fits(case.batch, size, case.channels, case.filters):
+        many = min(case.channels, case.filters) >= MANY_CHANNELS
+        found.insert(0 if many else len(found), "winograd")
+    return found
 
 
-def _whole(case: Case, tuning: Tuning, arena: Arena) -> Kernel:
-    """Return the kernel for maps that no pool follows."""
+def _whole(taken: str, case: Case, tuning: Tuning, arena: Arena) -> Kernel:
+    """Return the kernel for maps as they are before a pool."""
     batch, window, channels, filters = case.batch, case.window, case.channels, case.filters
     height, width = window.height.size, window.width.size
     training, wants_dx, wants_dw = case.training, case.wants_dx, case.wants_dw
-    if case.is_depthwise:
+    if taken == "depthwise":
         return Depthwise(batch, window, channels, tuning, arena, wants_dx=wants_dx, wants_dw=wants_dw)
-    if takes_winograd(case):
+    if taken == "winograd":
         return Winograd(
             batch,
             height,
@@ -94,7 +146,7 @@ def _whole(case: Case, tuning: Tuning, arena: Arena) -> Kernel:
             wants_dx=wants_dx,
             wants_dw=wants_dw,
         )
-    if case.sides == {(1, 1, 0, 0, 1)}:
+    if taken == "pointwise":
         tile = largest_divisor(batch, _POINTWISE_BYTES / (4 * height * width * max(channels, filters)))
         pointwise = Pointwise(window, channels, filters, tile, tuning, arena, wants_dw=wants_dw)
         pointwise.input_gradient = _Transposed(filters)

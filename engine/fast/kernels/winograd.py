@@ -60,6 +60,8 @@ _AT_WITH_BIAS = np.concatenate([_AT, np.ones((4, 1), np.float32)], axis=1)
 _FLOAT = 4
 _POINTS = 6
 _ROWS = 4
+MANY_CHANNELS = 16
+"""In and out, from which on it is the quickest on every machine that it was tried on."""
 _MOST_WASTE = 1.25
 _CACHE_BYTES = 1 << 20
 _MANY_ROWS = 64
@@ -250,12 +252,12 @@ class Winograd:
 
     @staticmethod
     def fits(batch: int, size: tuple[int, int], channels: int, filters: int) -> bool:
-        """Whether the kernel is the quickest for maps of this size; the rest of the rule is in `choice`."""
+        """Whether maps of this size are large enough for the kernel; what else it needs is in `choice`."""
         height, width = size
         worth = math.ceil(height / _ROWS) * _ROWS <= _MOST_WASTE * height
         cached = 3 * _POINTS * channels * filters * _FLOAT <= _CACHE_BYTES
         large = cached or batch * _product_rows(size) >= _MANY_ROWS
-        return worth and large and width >= 2 and channels >= 16 and filters >= 16
+        return worth and large and width >= 2
 
     def prepare(self, weight: Array, bias: Array | None) -> list[Call]:
         """Take filters (3, 3, C, O) and bias (O,)."""

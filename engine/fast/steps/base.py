@@ -227,6 +227,14 @@ class Step:
         """What computes it, for people and for checkpoints."""
         return self.kind
 
+    @property
+    def why(self) -> str:
+        """Why that computes it, in words."""
+        types = [node.layer.type for node in self.nodes]
+        return f"there is a step for {types[0]}" + (
+            f", and {', '.join(types[1:])} with it" if types[1:] else ""
+        )
+
 
 def stored(given: Map) -> Array:
     """Return an array, where no deferred map can be."""
@@ -272,6 +280,13 @@ class LayerStep(Step):
     @property
     def choice(self) -> str:
         return " ".join((f"{self.kind}:", "; ".join(self.refusals))) if self.refusals else self.kind
+
+    @property
+    def why(self) -> str:
+        return (
+            "; ".join(self.refusals)
+            or f"no step computes {self.nodes[0].layer.type} any quicker than the layer"
+        )
 
     @property
     def memory(self) -> Memory:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine.arrays import Array, elements
-from engine.fast.kernels.choice import choose
+from engine.fast.kernels.choice import choose, decide
 from engine.fast.kernels.depthwise import Depthwise
 from engine.fast.kernels.kernel import Case
 from engine.fast.kernels.rectifier import rectifier_of
@@ -135,6 +135,10 @@ class ConvolutionStep(Step):
         epilogue = f" {self._rectifier.name}" if self._rectifier else ""
         epilogue += " max_pool" if self._pools else ""
         return f"{self._kernel.name}/{self._kernel.tile}{epilogue}"
+
+    @property
+    def why(self) -> str:
+        return decide(self._case, self.task.tuning).why
 
     def prepare(self, current: Current) -> list[Call]:
         super().prepare(current)

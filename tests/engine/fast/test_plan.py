@@ -28,7 +28,13 @@ def network(layers: list[dict[str, Any]], shape: tuple[int, ...]) -> Network:
 
 
 def compare(
-    net: Network, batch: int = 4, tolerance: float = 2e-5, *, flips: float = 0, seed: int = 0
+    net: Network,
+    batch: int = 4,
+    tolerance: float = 2e-5,
+    *,
+    flips: float = 0,
+    seed: int = 0,
+    tuning: Tuning = CUT,
 ) -> Plan:
     """Train two steps by the plan and by the plain executor in float64, from the same weights.
 
@@ -42,7 +48,7 @@ def compare(
         elif name.endswith("/running_variance"):
             weight *= draw.uniform(0.5, 2, weight.shape).astype(np.float32)
     exact = {name: weight.astype(np.float64) for name, weight in weights.items()}
-    plan = Plan(net, batch, CUT, training=True)
+    plan = Plan(net, batch, tuning, training=True)
     workspace = Workspace()
     for step in range(2):
         x = draw.standard_normal((batch, *net.input_shape)).astype(np.float32)
@@ -62,7 +68,7 @@ def compare(
         assert set(ours.updates) == set(theirs.updates)
         for name, value in ours.updates.items():
             close(value, theirs.updates[name], tolerance, name)
-    inference = Plan(net, batch, CUT, training=False)
+    inference = Plan(net, batch, tuning, training=False)
     inference.prepare(weights)
     close(
         inference.scores(x),
