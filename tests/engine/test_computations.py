@@ -20,7 +20,7 @@ from engine.graph.architecture import Architecture
 from engine.graph.network import Network
 from engine.inputs.preprocessing import Preprocessing
 from engine.layers import Context, Conv2D
-from engine.model.computation import compare, fixed_pictures
+from engine.model.computation import Computation, compare, fixed_pictures
 from engine.model.inference import Predictor, scoring_network
 from engine.model.model_file import Model
 from engine.model.runtime import onnx_runtime
@@ -202,6 +202,22 @@ def test_a_large_network_has_threads_and_is_not_computed_on_the_event_loop() -> 
     predictor.measure()
     assert predictor.picture_seconds < float("inf")
     assert predictor.seconds(1) == float("inf")
+
+
+@pytest.mark.parametrize("library", ["numpy", "onnxruntime"])
+def test_alone_it_leaves_nothing_to_the_threads_of_an_executor(library: str) -> None:
+    of = model()
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    found: Computation = Predictor(of, None, executor, 2).computation
+    if library == "onnxruntime":
+        found = Session(scoring_network(of), of.weights, executor, 2)
+    x = of.preprocessing.apply(pictures(40))
+    with pytest.raises(RuntimeError, match="shutdown"):
+        found.scores(x)
+    np.testing.assert_allclose(
+        of.loss.predict(found.alone().scores(x)), wanted(of, pictures(40)), atol=TOLERANCE
+    )
 
 
 def test_a_second_process_is_none_of_its_business() -> None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import math
 import os
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from functools import partial
@@ -37,6 +39,11 @@ _LOOKS = 20
 """How often to look for the other thread before going to sleep: waking takes as long as a small layer."""
 _BEGIN_SECONDS = 5e-4
 """How long to wait for an idle thread of the executor: if it takes longer, there is none."""
+_TIMES_LONGER = 2.0
+"""As how many times the least so far a picture takes that found the cores busy with what this process knows nothing of:
+such as training."""
+_RESTS = 15
+"""How many pictures are left to one thread then, before two try again: each waits for the thread that comes last."""
 
 _LOST = "the other half of the picture failed"
 
@@ -56,6 +63,7 @@ class Pair:
         self._upper, self._lower = (Half(cut, tuning, arrays, half, meeting.side(half)) for half in (0, 1))
         self._head = Plan(cut.head, 1, tuning, training=False)
         self._head.prepare(weights)
+        self._least_seconds, self._rests = math.inf, 0
         self._products: list[Call] = []
         """What the other thread computes behind the cut, in order."""
         # neither holds the pair: it ends with its last user
@@ -64,15 +72,20 @@ class Pair:
         """What it holds, without the weights."""
 
     def scores(self, x: Array, scores: Array, executor: Executor) -> bool:
-        """Write the scores (1, K) of a preprocessed picture (1, H, W, C), and tell whether a thread was idle for it.
+        """Write the scores (1, K) of a preprocessed picture (1, H, W, C) and return True, if a core is idle for it.
 
         After an exception it must not be used again.
         """
+        if self._rests:
+            self._rests -= 1
+            return False
         begun = threading.Lock()
         begun.acquire()
+        start = time.perf_counter()
         other = executor.submit(contextvars.copy_context().run, self._run_lower, begun)
         try:
             if not begun.acquire(timeout=_BEGIN_SECONDS) and other.cancel():
+                self._rests = _RESTS
                 return False
             np.copyto(self._input, x)
             self._meeting.cross(0)
@@ -85,6 +98,10 @@ class Pair:
             self._meeting.abandon()
             raise
         other.result()
+        taken = time.perf_counter() - start
+        self._least_seconds = min(taken, self._least_seconds)
+        if taken > _TIMES_LONGER * self._least_seconds:
+            self._rests = _RESTS
         return True
 
     def _run_lower(self, begun: threading.Lock) -> None:

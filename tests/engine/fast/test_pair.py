@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -159,6 +160,7 @@ def test_a_picture_is_computed_by_two_threads_only_where_nothing_else_is(
     other = PlanPool(LARGE, weights, Tuning(), memory=memory)
     both: list[bool] = []
     scores = Pair.scores
+    monkeypatch.setattr(engine.fast.serving.pair, "_RESTS", 0)
     monkeypatch.setattr(engine.fast.serving.pair, "_BEGIN_SECONDS", 30)
 
     def noted(self: Pair, *given: Any) -> bool:
@@ -185,6 +187,23 @@ def test_a_picture_is_computed_by_two_threads_only_where_nothing_else_is(
     assert both == [True, False, True]
     assert not pool.is_ready((1,))
     assert pool.alone().is_ready((1,))
+
+
+def test_two_threads_that_found_the_cores_busy_leave_some_pictures_to_one(
+    large: Drawn, executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights, x, wanted = large
+    pair = made(weights)
+    scores = np.empty((1, 5), np.float32)
+    clock = iter([0.0, 2.0, 2.0, 3.0, 3.0, 4.9, 4.9, 7.0, *[7.0] * 9])
+    monkeypatch.setattr(engine.fast.serving.pair, "_BEGIN_SECONDS", 30)
+    monkeypatch.setattr(engine.fast.serving.pair, "_RESTS", 3)
+    ticking = SimpleNamespace(perf_counter=lambda: next(clock))
+    monkeypatch.setattr(engine.fast.serving.pair, "time", ticking)
+    # of 2, 1, 1.9 and 2.1 seconds; then three are not tried
+    assert [pair.scores(x[:1], scores, executor) for _ in range(8)] == [True] * 4 + [False] * 3 + [True]
+    monkeypatch.undo()
+    assert_same(scores, wanted[:1])
 
 
 @pytest.mark.parametrize("half", ["_upper", "_lower"])
