@@ -27,7 +27,9 @@ from engine.fast.serving.cut import cut
 from engine.fast.serving.halves import Halves
 from engine.fast.serving.pool import PlanPool
 from engine.graph.network import Network
+from engine.machine.machine import Gather
 from tests.engine.fast.nets import CONV, HEAD, build, drawn
+from tests.machines import machine
 from tests.processes import is_running
 
 Drawn = tuple[Network, dict[str, np.ndarray], np.ndarray]
@@ -70,6 +72,27 @@ def test_two_processes_answer_as_one_does(halves: Halves, network: Drawn) -> Non
         if number % 60 == 0:
             time.sleep(0.02)  # the other sleeps by now
         np.testing.assert_allclose(halves.scores(x), plan.scores(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("filters", "transform", "kernel"), [(8, 1e4, "winograd"), (32, 0.01, "columns")])
+def test_both_processes_choose_kernels_by_the_figures_of_the_first(
+    filters: int, transform: float, kernel: str
+) -> None:
+    """Those that the rule would not take; what passes between two that lie otherwise would be wrong."""
+    built = build((32, 32, 3), [{**CONV, "filters": filters}] * 3 + HEAD)
+    weights, x = drawn(built)
+    tuning = Tuning.of(machine(transform=transform, gathers=(Gather(run=3, rate=1e3 / transform),)))
+    plan = Plan(built, 1, tuning, training=False)
+    assert sum(choice.startswith(f"{kernel}/") for choice in plan.choices.values()) >= 2
+    plan.prepare(weights)
+    found = cut(built)
+    assert found is not None
+    both = Halves(found, weights, tuning)
+    try:
+        wait_for(lambda: both.ready)
+        np.testing.assert_allclose(both.scores(x), plan.scores(x), rtol=1e-4, atol=1e-4)
+    finally:
+        both.close()
 
 
 @pytest.mark.slow
