@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from app.files.machines import name_of
 from engine.machine.machine import Identity, Machine
 from tests.machines import machine
@@ -31,6 +33,7 @@ def figures_of(done: subprocess.CompletedProcess[str]) -> Machine:
     return Machine.model_validate(about)
 
 
+@pytest.mark.slow
 def test_it_measures_once_and_again_when_asked(tmp_path: Path) -> None:
     first = figures_of(tune(tmp_path, "--json"))
     assert first.identity == Identity.here()

@@ -130,6 +130,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str | 
     return dict(zip(UPLOADS, map(tuple, found), strict=True))
 
 
+@pytest.mark.slow
 def test_they_are_refused_in_words(outcomes: dict[str, tuple[str | None, float, int]]) -> None:
     assert not [name for name, (said, *_) in outcomes.items() if not said]
 

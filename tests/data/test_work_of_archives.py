@@ -53,6 +53,7 @@ ARCHIVES: dict[str, tuple[Target, Callable[[int], Files]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_four_times_the_files_are_no_sixteen_times_the_work(name: str, tmp_path: Path) -> None:
     target, files = ARCHIVES[name]

@@ -62,6 +62,7 @@ def assert_balanced(found: list[int]) -> None:
     assert all(0.75 * share <= count <= 1.25 * share for count in found), found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("several", [2, 3], indirect=True)
 def test_each_has_its_share_also_after_one_was_replaced(
     several: ServerProcess,
@@ -99,6 +100,7 @@ def test_who_has_fewer_takes_more(
     assert_balanced(counts(several, several_url))
 
 
+@pytest.mark.slow
 def test_those_that_are_closed_do_not_count(
     several: ServerProcess,
     several_url: str,

@@ -81,6 +81,7 @@ def predicted(
     return found
 
 
+@pytest.mark.slow
 def test_predictions_of_labels(http: httpx.Client, evaluated: Callable[..., Any]) -> None:
     evaluation, dataset = evaluated("labels")
     entries = everything(http, evaluation)

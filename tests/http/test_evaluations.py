@@ -150,6 +150,7 @@ def test_each_picture_has_its_prediction(http: httpx.Client, address: str) -> No
     assert (refused["status"], refused["errors"][0]["parameter"]) == (422, "label")
 
 
+@pytest.mark.slow
 def test_two_models_are_compared(
     http: httpx.Client,
     address: str,
@@ -279,6 +280,7 @@ def test_a_cancelled_one_has_found_nothing(http: httpx.Client, wait_for: Callabl
         assert ended(http, other, wait_for)["status"] == "succeeded"
 
 
+@pytest.mark.slow
 def test_pictures_that_were_treated_otherwise_are_warned_of(
     http: httpx.Client, address: str, wait_for: Callable[..., Any], ready: Callable[..., Any]
 ) -> None:

@@ -160,6 +160,7 @@ def test_named_jobs_are_told_from_their_beginning_to_their_ends(http: httpx.Clie
     assert (over.status_code, over.content) == (204, b"")
 
 
+@pytest.mark.slow
 def test_who_is_cut_off_goes_on_where_it_was(server: str, http: httpx.Client, wait_for: WaitFor) -> None:
     first = Follower(server).start()
     # also one that has received no event yet knows where it is

@@ -215,6 +215,7 @@ LONG = {"method": "integrated_gradients", "steps": 512}
 NPZ = {"Accept": "application/x-npz"}
 
 
+@pytest.mark.slow
 def test_an_explanation_ends_with_its_caller(
     guarded_server: Guarded, digit: bytes, connect: Callable[..., Any], wait_for: Callable[..., Any]
 ) -> None:
@@ -243,6 +244,7 @@ def test_an_explanation_ends_with_its_caller(
     assert status == 499
 
 
+@pytest.mark.slow
 def test_a_server_that_stops_ends_explanations(start: Callable[..., ServerProcess], digit: bytes) -> None:
     files = [("files", ("d.png", digit))] * 150
     answers: list[httpx.Response] = []

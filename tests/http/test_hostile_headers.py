@@ -125,6 +125,7 @@ def ask(server: Server, method: str, path: str, headers: list[tuple[str, str]]) 
         connection.close()
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     method=st.sampled_from(["GET", "HEAD", "OPTIONS", "POST", "DELETE"]),

@@ -83,6 +83,7 @@ def test_one_that_hangs_is_replaced(
     several.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     sys.platform != "linux", reason="elsewhere what is stopped cannot be ended with its parent"
 )

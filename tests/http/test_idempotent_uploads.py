@@ -81,6 +81,7 @@ def upload(request: pytest.FixtureRequest, http: httpx.Client) -> Upload:
             return Upload(path, {"model": "model_example"}, *archives, path)
 
 
+@pytest.mark.slow
 def test_a_form_that_is_sent_again_creates_nothing_again(http: httpx.Client, upload: Upload) -> None:
     def send(files: dict[str, tuple[str, bytes]], **more: str) -> httpx.Response:
         fields = upload.fields | more

@@ -45,6 +45,7 @@ def ends(client: httpx.Client, job_id: str) -> list[str]:
     return re.findall(r'"status":\s*"(succeeded|failed|cancelled)"', told)
 
 
+@pytest.mark.slow
 def test_a_job_that_is_over_cannot_be_cancelled(http: httpx.Client, finished: Finished) -> None:
     running, waiting = (submit(http, epochs=100_000) for _ in range(2))
     for job_id in (waiting, running):
@@ -99,6 +100,7 @@ def test_a_cancel_that_races_with_the_end_leaves_one_end(
         assert job["status"] == "succeeded"
 
 
+@pytest.mark.slow
 def test_what_was_reached_before_the_loss_burst_can_be_gone_on_from(
     http: httpx.Client, finished: Finished
 ) -> None:

@@ -187,6 +187,7 @@ def crowded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
         yield serve
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=pytest.mark.local) if name == "MIN_FREE_BYTES" else name for name in CROWDED],

@@ -120,6 +120,7 @@ def test_who_sends_a_byte_keeps_nobody_out(
         assert is_open(one)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="counts files in /proc")
 def test_whoever_opens_many_at_once_is_answered_on_all(tmp_path: Path, open_all: Connect) -> None:
     with few_files(tmp_path) as url:
@@ -182,6 +183,7 @@ def test_those_that_rest_make_room_the_one_that_rested_longest_first(
     wait_for(lambda: events(small, "connections_ended"), "a line of the log")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads memory in /proc")
 def test_long_heads_that_are_not_whole_hold_little_together(start: Start, open_all: Connect) -> None:
     service = start(HEADER_SECONDS="60")

@@ -67,6 +67,7 @@ print(json.dumps([memory("VmHWM") - before, parsed_bytes(body)]))
 """
 
 
+@pytest.mark.slow
 @on_linux
 @pytest.mark.parametrize("name", BODIES)
 def test_no_body_takes_more_than_is_reserved_for_it(name: str) -> None:

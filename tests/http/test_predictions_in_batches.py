@@ -131,6 +131,7 @@ def assert_same(entry: dict[str, Any], wanted: dict[str, Any]) -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [None, *NETWORKS])
 def test_a_prediction_in_a_batch_is_that_of_the_picture_alone(
     batches: httpx.Client, alone: httpx.Client, digits: list[bytes], target: str | None
@@ -299,6 +300,7 @@ def test_work_of_a_caller_who_has_gone_is_dropped(
         assert busy(server.process.pid) - begun < whole / 2
 
 
+@pytest.mark.slow
 def test_a_request_has_a_deadline(
     serve: Callable[..., Served],
     connect: Callable[..., httpx.Client],

@@ -159,6 +159,7 @@ def test_what_is_made_is_found_by_its_location(client: httpx.Client) -> None:
     assert found.json()["id"] == location.rpartition("/")[2]
 
 
+@pytest.mark.slow
 def test_the_document_says_where_the_service_is(client: httpx.Client) -> None:
     for path in ("/openapi.json", "/docs/openapi.json"):
         assert client.get(path).json()["servers"] == [{"url": ROOT}]

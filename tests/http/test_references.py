@@ -138,6 +138,7 @@ def named(http: httpx.Client, answer: httpx.Response, field: str) -> Any:
     return answer.json()[field] if field else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ask", "field"), MODELS.values(), ids=list(MODELS))
 def test_a_model_is_named_in_four_ways(
     http: httpx.Client, things: dict[str, Any], ask: Ask, field: str

@@ -55,6 +55,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunked", [False, True], ids=["of a length that is said", "in chunks"])
 @pytest.mark.parametrize("path", CALLS)
 def test_a_body_that_arrives_leaves_no_room_for_others(

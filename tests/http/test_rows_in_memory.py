@@ -94,6 +94,7 @@ def test_a_change_by_anybody_counts_at_once(
                 assert http.get("/v1/datasets/digits").json()["name"] == tags[0]
 
 
+@pytest.mark.slow
 def test_a_change_that_one_process_made_counts_in_all_at_once(
     start: Callable[..., ServerProcess], connect: Callable[..., httpx.Client]
 ) -> None:

@@ -108,6 +108,7 @@ def test_what_was_answered_is_there_whoever_dies(
     assert several.log.read_text().count("Traceback") == 0
 
 
+@pytest.mark.slow
 def test_two_calls_with_one_key_create_one_thing(
     several: ServerProcess, several_url: str, connect: Connect
 ) -> None:
@@ -134,6 +135,7 @@ def test_two_calls_with_one_key_create_one_thing(
         assert sorted(name for name in names if name.startswith("once-")) == [f"once-{n}" for n in range(8)]
 
 
+@pytest.mark.slow
 @pytest.mark.local
 def test_a_call_that_another_process_has_answered_meanwhile_gets_that_answer(
     several: ServerProcess, several_url: str, connect: Connect, wait_for: WaitFor
@@ -171,6 +173,7 @@ def test_a_call_that_another_process_has_answered_meanwhile_gets_that_answer(
     assert list((several.data_dir / "uploads").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.local
 def test_a_half_done_upload_leaves_nothing_and_a_slow_one_stays(
     several: ServerProcess, several_url: str, connect: Connect, wait_for: WaitFor

@@ -64,6 +64,7 @@ def new_key(http: httpx.Client, *scopes: str, **more: Any) -> tuple[str, dict[st
     return made["id"], {"Authorization": f"Bearer {made['key']}"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [

@@ -120,6 +120,7 @@ def test_time_in_which_nothing_is_asked_of_a_caller_does_not_count(
         assert stream.recv(65536) != b""
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_not_taken_is_let_go_of(
     impatient: ServerProcess, connected: Callable[[], socket.socket], wait_for: Callable[..., Any]
 ) -> None:

@@ -50,6 +50,7 @@ def dataset(http: httpx.Client, wait_for: Callable[..., Any], archive: bytes) ->
     return found
 
 
+@pytest.mark.slow
 def test_a_report_finds_what_is_wrong_with_pictures(
     http: httpx.Client, finished: Finished, dataset: dict[str, Any]
 ) -> None:

@@ -74,6 +74,7 @@ def test_what_cannot_be_gone_on_from(http: httpx.Client, finished: Finished) -> 
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (status, pointer), answer.text
 
 
+@pytest.mark.slow
 def test_beginning_with_the_weights_of_a_model(http: httpx.Client, finished: Finished) -> None:
     teacher = finished(http, submit(http, **BODY, epochs=4)["id"])
     record = http.get(f"/v1/models/{teacher['model_id']}").json()
@@ -92,6 +93,7 @@ def test_beginning_with_the_weights_of_a_model(http: httpx.Client, finished: Fin
         assert [fault["pointer"] for fault in answer.json()["errors"]] == ["/initial_weights"]
 
 
+@pytest.mark.slow
 def test_out_of_patience(http: httpx.Client, finished: Finished) -> None:
     stopping = {"patience": 2, "min_delta": 1000.0}
     job = finished(http, submit(http, **BODY, epochs=50, early_stopping=stopping)["id"])

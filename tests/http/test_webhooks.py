@@ -105,6 +105,7 @@ def test_the_end_is_told_again_until_somebody_listens(
     assert SECRET.removeprefix("whsec_") not in text
 
 
+@pytest.mark.slow
 def test_it_is_told_of_a_job_that_is_deleted_at_once(
     client: httpx.Client, receiver: Receiver, wait_for: WaitFor
 ) -> None:

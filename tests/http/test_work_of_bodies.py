@@ -154,6 +154,7 @@ LAYERS: dict[str, Callable[[int], list[Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAYERS)
 def test_four_times_the_layers_are_no_sixteen_times_the_work(name: str) -> None:
     def work(count: int) -> Callable[[], Any]:
@@ -220,6 +221,7 @@ def test_a_number_64_times_as_large_is_no_more_work(name: str) -> None:
     assert grows_no_faster_than_its_size(work, 6)
 
 
+@pytest.mark.slow
 def test_the_largest_windows_are_taken_by_the_thousand(http: httpx.Client) -> None:
     pool = {"type": "max_pool2d", "pool_size": 16384, "stride": 1, "padding": "same"}
     answer = http.post(SUMMARY, json={"input_shape": [16384, 16384, 1], "layers": [pool] * 5000})

@@ -95,6 +95,7 @@ def test_features_are_computed_once(shared: Service, undisturbed: JobRecord) -> 
     assert checksum(shared, mended) == checksum(shared, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_correction_costs_no_features(service: Service) -> None:
     install(service.store, service.artifacts)
     service.run()
@@ -143,6 +144,7 @@ def test_a_job_that_is_killed_ends_with_the_same_bytes(
     assert epochs == list(range(1, changes.get("epochs", EPOCHS) + 1))
 
 
+@pytest.mark.slow
 def test_a_job_with_two_stages_shows_them_as_one_run(shared: Service) -> None:
     record = submit(shared, **HEAD_FIRST, batch_size=16)
     assert record.request["features_cached"] is True
@@ -170,6 +172,7 @@ def test_a_job_with_two_stages_shows_them_as_one_run(shared: Service) -> None:
     assert [row["epoch"] for row in shared.store.jobs.metrics(ended.id)] == [9]
 
 
+@pytest.mark.slow
 def test_a_job_goes_on_from_the_checkpoint_of_one(shared: Service) -> None:
     before = shared.wait_end(submit(shared, epochs=2).id)
     assert before.status is JobStatus.SUCCEEDED, shared.log(before.id, before.attempt)

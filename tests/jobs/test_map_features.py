@@ -144,6 +144,7 @@ def test_maps_are_computed_once_for_all_epochs_and_later_jobs(
     assert one.sha256 == other.sha256
 
 
+@pytest.mark.slow
 def test_the_result_is_that_of_running_every_layer_in_every_epoch(shared: Service, short: JobRecord) -> None:
     record = accepted(shared, FEW, {"max_feature_bytes": 4 * FEATURES * shared.images})
     head, rest = TrainingRequest.of(record).features

@@ -146,6 +146,7 @@ def lines(service: ServerProcess) -> list[dict[str, Any]]:
     return [json.loads(line) for line in service.log.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.slow
 def test_every_line_is_json_with_its_time_in_utc_and_milliseconds(life: ServerProcess) -> None:
     for line in lines(life):
         assert {"timestamp", "level", "event", "logger"} <= line.keys()

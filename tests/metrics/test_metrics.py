@@ -234,6 +234,7 @@ def test_they_are_there_when_the_database_is_not(
     service.kill()
 
 
+@pytest.mark.slow
 def test_any_of_several_processes_answers_for_all_and_what_was_counted_outlives_its_process(
     several: ServerProcess, several_url: str, connect: Connect, wait_for: WaitFor
 ) -> None:
