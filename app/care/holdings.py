@@ -19,7 +19,6 @@ from app.store import Store
 from app.store.files import JobFiles, ModelFile, SegmentFolder
 from app.store.records import Json
 
-_FINDINGS = (paths.report, paths.evaluated, paths.mistakes, paths.predictions)
 _FOUND = {EVALUATION.name: paths.report, BATCH_PREDICTION.name: paths.predictions}
 """What a job of a kind has found for certain, also one of an earlier version."""
 DIRECTORIES = (paths.MODELS, paths.DATASETS, paths.DIRECTORY, paths.UPLOADS)
@@ -192,7 +191,7 @@ def _of_job(
         for file in recorded:
             yield Held(file.name, owner, file.sha256, file.bytes, builtin=job.builtin)
         if not recorded:
-            names = {name for of in _FINDINGS if (name := of(job.id)) in present}
+            names = {name for of in paths.FINDINGS if (name := of(job.id)) in present}
             for name in sorted(names | ({_FOUND[job.kind](job.id)} if job.kind in _FOUND else set())):
                 yield Held(name, owner, job_id=job.id, builtin=job.builtin)
 

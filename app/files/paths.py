@@ -120,3 +120,7 @@ def predictions(job_id: str, attempt: int = 1) -> str:
 
 def _found(job_id: str, name: str, attempt: int, ending: str) -> str:
     return f"{DIRECTORY}/{job_id}/{name}{f'-{attempt}' if attempt > 1 else ''}.{ending}"
+
+
+FINDINGS = (report, evaluated, mistakes, predictions)
+"""What jobs find, each as an attempt writes it before the job has succeeded in it."""

@@ -37,8 +37,8 @@ class Ends:
         """Of the events that were looked at last."""
         self._last = self._noted = 0
         """Of the last end, and of the last one that was noted."""
-        self._spent: dict[str, Json | None] = {}
-        """The last checkpoints of jobs that have ended and whose other files are to go."""
+        self._spent: dict[str, JobEnd] = {}
+        """Jobs that have ended and whose other files are to go."""
         self._aside = aside or Aside(self._metrics)
 
     def look(self) -> None:
@@ -53,10 +53,10 @@ class Ends:
             self._position = self._last = end.position
             _log_end(end)
             self._count(end)
-            self._spent[end.id] = end.checkpoint
+            self._spent[end.id] = end
         self._position = position
-        for job_id, checkpoint in list(self._spent.items()):
-            remove = partial(remove_spent_files, job_id, checkpoint, self._artifacts)
+        for job_id, end in list(self._spent.items()):
+            remove = partial(_remove, end, self._artifacts)
             if self._aside.done("files_not_removed", job_id, remove):
                 del self._spent[job_id]
         if self._last > self._noted:
@@ -83,6 +83,23 @@ def _log_end(end: JobEnd) -> None:
         error=end.error and end.error["code"],
         reason=end.error and end.error["message"],
     )
+
+
+def _remove(end: JobEnd, artifacts: Artifacts) -> None:
+    remove_spent_files(end.id, end.checkpoint, artifacts)
+    _remove_lost_findings(end, artifacts)
+
+
+def _remove_lost_findings(end: JobEnd, artifacts: Artifacts) -> None:
+    """Remove what attempts found that died before they could say so: the job has succeeded in another, or in none."""
+    present = set(artifacts.names(paths.directory(end.id)))
+    for of in paths.FINDINGS:
+        own = of(end.id, end.attempt) if end.status is JobStatus.SUCCEEDED else None
+        if own is not None and own not in present:
+            # an earlier version has written it as if by the first attempt
+            continue
+        for name in {of(end.id, attempt) for attempt in range(1, end.attempt + 1)} & present - {own}:
+            artifacts.delete(name)
 
 
 def remove_spent_files(job_id: str, checkpoint: Json | None, artifacts: Artifacts) -> None:

@@ -329,15 +329,14 @@ class JobPulse:
 
 
 @dataclass(frozen=True, slots=True)
-class JobEnd:
+class JobEnd(JobCheckpoint):
     """How a job has ended; the fields are those of its record, and the position is that of its event."""
 
-    id: str
     position: int
     kind: str
     status: JobStatus
+    attempt: int
     error: Json | None
-    checkpoint: Json | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime

@@ -107,6 +107,42 @@ def test_every_end_is_logged_once_and_leaves_one_checkpoint(
     assert service.job(job_id).checkpoint_kept_since is not None
 
 
+@pytest.mark.parametrize("of", paths.FINDINGS)
+@pytest.mark.parametrize("status", ["succeeded", "failed"])
+def test_what_attempts_found_that_died_before_they_said_so_goes(
+    service: Service, status: str, of: Callable[[str, int], str]
+) -> None:
+    """A worker that is killed between the writing of a report and the row leaves it to nobody."""
+    ends = Ends(service.store, service.artifacts)
+    job_id = service.train()
+    for attempt in (1, 2):
+        service.store.jobs.claim_next([TRAINING.name])
+        service.artifacts.write(of(job_id, attempt), b"found")
+        if attempt == 1:
+            service.store.jobs.lost(job_id, 1)
+    ends.look()
+    assert len(files(service, job_id)) == 2, "nothing goes while it runs"
+    if status == "succeeded":
+        service.store.jobs.succeed(job_id, 2, model=model(service))
+    else:
+        service.store.jobs.fail(job_id, 2, DIVERGED)
+    ends.look()
+    kept = {of(job_id, 2).rpartition("/")[2]} if status == "succeeded" else set()
+    assert files(service, job_id) == kept
+
+
+def test_what_an_earlier_version_found_in_a_later_attempt_stays(service: Service) -> None:
+    """It has written all findings as if by the first attempt."""
+    job_id = service.train()
+    service.store.jobs.claim_next([TRAINING.name])
+    service.store.jobs.lost(job_id, 1)
+    service.store.jobs.claim_next([TRAINING.name])
+    service.artifacts.write(paths.report(job_id, 1), b"found")
+    service.store.jobs.succeed(job_id, 2, model=model(service))
+    Ends(service.store, service.artifacts).look()
+    assert files(service, job_id) == {"report.json"}
+
+
 def test_an_end_that_nobody_saw_is_logged_by_the_next_server_and_by_no_other(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
