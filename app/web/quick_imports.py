@@ -8,11 +8,6 @@ from collections.abc import Callable
 
 from pydantic import BaseModel
 
-_OLD_AFTER = 100
-"""Looks at younger objects between two at all of them, which stop a server that thousands are connected to for a tenth
-of a second and more; Python's own 10 had them come a dozen times while those arrive. What is garbage by then and has
-lived for long waits for it: a hundred megabytes at most."""
-
 
 def quick_imports() -> Callable[[], None]:
     """Import the framework, and look for no garbage until the function is called that this returns.
@@ -25,8 +20,6 @@ def quick_imports() -> Callable[[], None]:
 
     def done() -> None:
         gc.freeze()
-        youngest, young, _ = gc.get_threshold()
-        gc.set_threshold(youngest, young, _OLD_AFTER)
         gc.enable()
 
     return done
